@@ -1,0 +1,68 @@
+"""The command line: one module a command, imported when it is called, so that `bench --help` answers at once."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from bench.errors import UsageError
+
+COMMANDS = {
+    "run": "Condense, evaluate, measure and compare: the grid of what you name.",
+    "report": "Tables from the records of runs.",
+    "evaluate": "Score a condensed set that came from anywhere.",
+    "list": "What there is: methods, backbones, datasets, protocols, formats, runs.",
+    "show": "All about one name or one run.",
+    "data": "Fetch and verify datasets.",
+    "new-plugin": "Write a complete, passing plugin to start from.",
+    "doctor": "What this machine has, and what is missing.",
+}
+
+
+class Commands(click.Group):
+    """Finds a command in the module of its name; unknown ones get the nearest name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of a user's needs."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the command's module; its `command` attribute is the command."""
+        if cmd_name not in COMMANDS:
+            from bench.naming import unknown
+
+            raise unknown("command", cmd_name, COMMANDS)
+        module = import_module(f"bench.cli.{cmd_name.replace('-', '_')}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands from the table above, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="condensation-bench", prog_name="bench")
+def cli() -> None:
+    """Compare dataset-condensation methods: accuracy, cost, and random real images under the same protocol."""
+
+
+def main() -> None:
+    """The `bench` program. A user's mistake is one line and status 2; a bug keeps its traceback."""
+    try:
+        status = cli.main(prog_name="bench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 2
+    except (click.UsageError, UsageError) as error:
+        message = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        click.echo(f"bench: {' '.join(message.split())}", err=True)
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("bench: stopped; the same command continues", err=True)
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    sys.exit(status if isinstance(status, int) else 0)

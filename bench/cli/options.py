@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_CACHE = Path("~/.cache/condensation-bench")
+
+
+def plugin_option(function: F) -> F:
+    """--plugin, as a tuple."""
+    option = click.option(
+        "--plugin", "plugins", multiple=True, metavar="MODULE_OR_FILE", help="Also load this plugin (repeatable)."
+    )
+    return option(function)
+
+
+def data_root_option(function: F) -> F:
+    """--data-root, or BENCH_DATA, or ./data."""
+    option = click.option(
+        "--data-root",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="BENCH_DATA",
+        default=Path("data"),
+        show_default=True,
+        show_envvar=True,
+        help="Where datasets lie.",
+    )
+    return option(function)
+
+
+def runs_option(function: F) -> F:
+    """--runs, or BENCH_RUNS, or ./runs."""
+    option = click.option(
+        "--runs",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="BENCH_RUNS",
+        default=Path("runs"),
+        show_default=True,
+        show_envvar=True,
+        help="Where run folders are kept.",
+    )
+    return option(function)
+
+
+def cache_folder() -> Path:
+    """Where stages and decoded images are kept: BENCH_CACHE, or a folder in the user's cache."""
+    import os
+
+    return Path(os.environ.get("BENCH_CACHE") or DEFAULT_CACHE).expanduser()

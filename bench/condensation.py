@@ -1,0 +1,238 @@
+"""What a condensation method is (`Condenser`) and what it is given (`Task`)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from bench import seeds
+from bench.checkpoints import State
+from bench.imagery import Dataset
+from bench.iterating import Iterations
+from bench.labels import HardLabels, Labels
+from bench.metering import IterationTimes
+from bench.progress import Progress, Silent
+from bench.recipes import Budget, Recipe, Setting
+from bench.stages import Maker, StageKey, StageResult, StageStore
+
+Precision = Literal["fp32", "bf16"]
+PixelFormat = Literal["uint8", "jpeg", "float32"]
+Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
+
+
+class MethodConfig(BaseModel):
+    """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+C = TypeVar("C", bound=MethodConfig)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An independent piece of synthesis: what resumes and what spreads over machines.
+
+    `name` is unique in its set and names the unit's file. `classes` are the class indices it makes images of, `index`
+    which image of each class it is (0-based) for methods that make one image a class at a time.
+    """
+
+    name: str
+    classes: tuple[int, ...]
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their classes.
+
+    Attributes:
+        pixels: uint8 (N, C, H, W), or float in the dataset's normalised space.
+        classes: int64 (N,), class indices.
+    """
+
+    pixels: Tensor
+    classes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass
+class Task:
+    """What a method is given, and all that it may use.
+
+    Attributes:
+        dataset: the source dataset, restricted to the classes in use.
+        ipc: images per class to make.
+        backbone: name of the network to condense with.
+        device, precision: where and in which arithmetic (statistics and losses stay fp32).
+        seed: the run's seed; draw from `seed_for(...)`, never from torch's global generator.
+        budget: "paper" or "quick" (recipes are already scaled; for information).
+        networks: finds a backbone's builder by name.
+        stages: costly results, kept by content hash; use `stage`.
+        workspace: a folder for checkpoints of the piece of work under way.
+        facts: what the run should record (e.g. teacher_top1), filled by whoever finds it out.
+        used_stages: the stages this task took, made now or cached.
+    """
+
+    dataset: Dataset
+    ipc: int
+    backbone: str
+    device: torch.device
+    precision: Precision
+    seed: int
+    budget: Budget
+    networks: Callable[[str], Builder]
+    stages: StageStore
+    workspace: Path
+    progress: Progress = field(default_factory=Silent)
+    should_stop: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float = 30.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    used_stages: dict[str, StageResult] = field(default_factory=dict)
+    times: IterationTimes = field(default_factory=IterationTimes)
+
+    @property
+    def classes(self) -> int:
+        """How many classes are in use."""
+        return len(self.dataset.classes)
+
+    @property
+    def setting(self) -> Setting:
+        """What recipes depend on."""
+        dataset = self.dataset
+        return Setting(
+            dataset.name, dataset.resolution, dataset.channels, self.classes, self.ipc, self.backbone, self.budget
+        )
+
+    def seed_for(self, *names: str | int) -> int:
+        """A seed from the run's seed and names of your choice."""
+        return seeds.derive(self.seed, *names)
+
+    def network(self, seed: int, backbone: str | None = None) -> nn.Module:
+        """A freshly initialised network for the dataset's shape, on the task's device, in training mode.
+
+        Initialisation is drawn on the CPU from `seed`, so every device starts from the same weights.
+        """
+        build = self.networks(backbone or self.backbone)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build(self.classes, self.dataset.resolution, self.dataset.channels)
+        return network.to(self.device)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The arithmetic of forward passes: bf16 autocast, or nothing in fp32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def stage(self, kind: str, version: int, parameters: Mapping[str, Any], make: Maker) -> StageResult:
+        """A costly result: found by its key, or made by `make(folder_for_checkpoints)` and kept.
+
+        The key covers `version`, `parameters` (JSON values; put the seeds you use in), the dataset's card,
+        the classes in use, and the device and precision that made it, because its cost is part of it.
+        """
+        dataset = {"card": self.dataset.card_hash, "classes": self.dataset.class_order_hash}
+        made_on = {"device": device_name(self.device), "precision": self.precision}
+        key = StageKey(kind, version, {**parameters, "dataset": dataset, "made_on": made_on})
+        result = self.stages.get_or_make(key, make, self.device)
+        self.used_stages[result.hash] = result
+        return result
+
+    def iterations(
+        self, count: int, *, images: int, state: State | None = None, what: str = "synthesis"
+    ) -> Iterator[int]:
+        """Yields 0..count-1: the loop of a synthesis, metered, shown, guarded and stoppable.
+
+        Args:
+            count: iterations to make.
+            images: how many images one iteration updates.
+            state: what the loop changes (the images, the optimiser). Given it, the loop is checkpointed and a continued
+                run starts at the iteration it had reached; its floating tensors are watched for NaN.
+            what: the name shown beside the progress.
+
+        Raises:
+            RunFailure: a watched tensor is not finite.
+            Interrupted: the user asked to stop; the checkpoint is written first.
+        """
+        return iter(
+            Iterations(
+                count=count,
+                images=images,
+                state=state,
+                what=what,
+                device=self.device,
+                checkpoint=self.workspace / f"{what}.checkpoint.safetensors",
+                checkpoint_seconds=self.checkpoint_seconds,
+                progress=self.progress,
+                should_stop=self.should_stop,
+                times=self.times,
+            )
+        )
+
+
+class Condenser(ABC, Generic[C]):
+    """A condensation method.
+
+    You must write:
+        synthesize(task, unit): the unit's images and classes.
+
+    You may write:
+        Config: a `MethodConfig` with the hyper-parameters; users set them with --set KEY=VALUE.
+        recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
+        prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
+        units(task): independent pieces (default: one unit with all classes).
+        label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
+        protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
+        pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
+
+    Attributes:
+        version: raise it when the same config would give other images; cached results of older versions are not reused.
+        config: the resolved hyper-parameters.
+    """
+
+    version: ClassVar[int] = 1
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @classmethod
+    def recipe(cls, setting: Setting) -> Recipe:
+        """The paper's hyper-parameters for a setting."""
+        return Recipe(name="defaults", source="the method's own defaults", values={})
+
+    @classmethod
+    def protocol(cls, setting: Setting) -> str:
+        """The name of the protocol that the method's paper evaluates with."""
+        return "hard"
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """How the images are stored."""
+        return "uint8"
+
+    def prepare(self, task: Task) -> None:
+        """Makes or finds what synthesis needs."""
+
+    def units(self, task: Task) -> Sequence[Unit]:
+        """The independent pieces of the synthesis."""
+        return [Unit("all", tuple(range(task.classes)))]
+
+    @abstractmethod
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """The images of one unit."""
+
+    def label(self, task: Task, images: Images) -> Labels:
+        """The labels of the whole set."""
+        return HardLabels()
+
+
+def device_name(device: torch.device) -> str:
+    """A name under which timings may stand together: "cpu", or the GPU's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,42 @@
+"""From a condensed set to scores: the contract of a protocol."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from bench.condensation import Task
+    from bench.condensed import CondensedSet
+
+PAPER = "paper"  # the word for "the protocol that the method's own paper uses"; see Condenser.protocol
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one training from scratch gave. Accuracies in percent on the test split.
+
+    `top1` and `top5` are the last epoch's; `best_top1` the maximum over evaluated epochs, where a protocol looked
+    (top5 is None with fewer than 6 classes). `epochs` is how many were trained, `seconds` how long it took.
+    """
+
+    top1: float
+    top5: float | None
+    epochs: int
+    seconds: float
+    best_top1: float | None = None
+
+
+class Protocol(ABC):
+    """A named, versioned way of turning a condensed set into scores. A new version is a new name.
+
+    You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `epochs`.
+    """
+
+    name: str
+    version: int = 1
+    labels: Literal["own", "hard", "teacher"]
+
+    @abstractmethod
+    def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:
+        """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`."""

@@ -1,0 +1,161 @@
+"""Files that are whole or absent, and that know when they were altered.
+
+Everything the suite leaves on disk goes through here: written beside its final name, flushed to the device and
+renamed (so a killed process leaves either the old file or the new one), with a checksum inside that reading verifies.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bench.errors import CorruptArtefact
+
+_LEFTOVER = ".part"
+_SEAL = "checksum"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; on success it is synced and takes the name, on failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}{_LEFTOVER}")
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself durable; a crash after it must not bring the old name back."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def clean_leftovers(folder: Path) -> None:
+    """Removes what killed writers left in `folder`. Call it only while holding the folder's lock."""
+    for part in folder.glob(f"*{_LEFTOVER}"):
+        part.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a corrupt file or folder out of the way, keeping it for inspection, and returns its new name."""
+    for number in range(1, 1000):
+        aside = path.with_name(f"{path.name}.corrupt-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise CorruptArtefact(f"{path} has been set aside 999 times; something keeps damaging it")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """The one JSON text of a value (sorted keys, no spaces): what hashes and checksums are taken over."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A 128-bit content hash of a JSON value, as 32 hex digits."""
+    return xxhash.xxh3_128_hexdigest(canonical(value).encode())
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hex digest of a file's bytes by a hashlib algorithm."""
+    import hashlib
+
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, algorithm).hexdigest()
+
+
+def write_json(path: Path, payload: Mapping[str, Any]) -> None:
+    """Writes a JSON object with a checksum over its content, whole or not at all."""
+    sealed = {**payload, _SEAL: digest(payload)}
+    write_text(path, json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, sealed: bool = True) -> dict[str, Any]:
+    """Reads what `write_json` wrote.
+
+    With `sealed=False` a file without a checksum passes (one written by hand); a wrong checksum never does.
+
+    Raises:
+        CorruptArtefact: not JSON, not an object, or not what was written.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorruptArtefact(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise CorruptArtefact(f"{path} does not hold a JSON object")
+    seal = payload.pop(_SEAL, None)
+    if seal is None and sealed:
+        raise CorruptArtefact(f"{path} has no checksum")
+    if seal is not None and seal != digest(payload):
+        raise CorruptArtefact(f"{path} was altered: its checksum does not match")
+    return payload
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+    """Writes tensors (any device and layout; stored contiguous on the CPU) and JSON metadata as safetensors."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = canonical(dict(metadata or {}))
+    header = {"bench": text, _SEAL: _tensors_digest(plain, text)}
+    with whole(path) as part:
+        save_file(plain, part, metadata=header)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads and verifies what `write_tensors` wrote; tensors are memory-mapped on the CPU.
+
+    Raises:
+        CorruptArtefact: truncated, altered, or not one of ours.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with safe_open(path, framework="pt") as handle:
+            header = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, struct.error, ValueError) as error:
+        raise CorruptArtefact(f"{path} is not a readable safetensors file: {error}") from error
+    text = header.get("bench")
+    if text is None or header.get(_SEAL) != _tensors_digest(tensors, text):
+        raise CorruptArtefact(f"{path} was altered: its checksum does not match")
+    return tensors, json.loads(text)
+
+
+def _tensors_digest(tensors: Mapping[str, Tensor], metadata: str) -> str:
+    """xxh3 over names, types, shapes and bytes; it reads memory at several GB/s, so a load stays cheap."""
+    state = xxhash.xxh3_128(metadata.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        state.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        state.update(_bytes_view(tensor))
+    return state.hexdigest()
+
+
+def _bytes_view(tensor: Tensor) -> memoryview:
+    if tensor.numel() == 0:
+        return memoryview(b"")
+    return tensor.reshape(-1).view(torch.uint8).numpy().data

@@ -1,0 +1,94 @@
+"""What a plugin may offer: the table of contents of the extension surface.
+
+A plugin is a module. It implements any of these hooks with `@hookimpl` and is found through the entry-point group
+`bench.plugins` or named on the command line with `--plugin MODULE_OR_FILE`. Built-in plugins use the same door.
+
+An offer names a thing and says where it is; heavy imports wait until the thing is used, so keep torch out of the
+module that holds the hooks where you can, and give the target as "package.module:attribute".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import pluggy
+
+hookspec = pluggy.HookspecMarker("bench")
+hookimpl = pluggy.HookimplMarker("bench")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One thing a plugin offers.
+
+    Attributes:
+        name: what users type, in lower case with hyphens.
+        target: the thing itself, a "package.module:attribute" that is imported when used, or a path (dataset cards).
+        summary: one line for `bench list` and `bench show`.
+        traits: what the thing has, e.g. {"batchnorm"} for a backbone.
+        needs: the traits a method needs of its backbone.
+    """
+
+    name: str
+    target: object
+    summary: str
+    traits: frozenset[str] = field(default=frozenset())
+    needs: frozenset[str] = field(default=frozenset())
+
+    def load(self) -> Any:  # noqa: ANN401 - whatever the plugin offers
+        """The thing itself. Raises whatever its import raises."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+@hookspec
+def bench_methods() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Condensation methods. Targets are subclasses of `bench.condensation.Condenser`."""
+
+
+@hookspec
+def bench_backbones() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Networks. Targets are callables `build(classes, resolution, channels) -> torch.nn.Module`."""
+
+
+@hookspec
+def bench_datasets() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Source datasets. Targets are paths of card files (TOML, see `bench.imagery.DatasetCard`)."""
+
+
+@hookspec
+def bench_readers() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Layouts in which a dataset can lie on disk. Targets are subclasses of `bench.imagery.Reader`."""
+
+
+@hookspec
+def bench_protocols() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Ways of turning a condensed set into scores. Targets are `bench.evaluation.Protocol` instances."""
+
+
+@hookspec
+def bench_report_formats() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Forms of a comparison table. Targets are `bench.reporting.ReportFormat` instances."""
+
+
+@hookspec
+def bench_claims() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Published numbers. Targets are paths of CSV files (see `bench.claims`)."""
+
+
+@hookspec
+def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+    """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
+
+
+@hookspec
+def bench_progress(run: str, what: str, done: int, total: int) -> None:
+    """Work advanced: `done` of `total` steps of `what` ("squeeze", "recover", ...). At most a few times a second."""
+
+
+@hookspec
+def bench_run_finished(run: str, record: Mapping[str, Any]) -> None:
+    """A run ended, well or not. `record` is the content of its record.json."""

@@ -1,0 +1,77 @@
+"""The loop of a synthesis: metered, shown, checkpointed, guarded against NaN, stoppable."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench import checkpoints
+from bench.checkpoints import State
+from bench.errors import Interrupted, RunFailure
+from bench.metering import Clock, IterationTimes
+from bench.progress import Progress, Throttled
+
+WARM_UP_STEPS = 3
+CUDA_WINDOW = 10  # steps between two synchronisations
+GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation
+
+
+@dataclass
+class Iterations:
+    """See `Task.iterations`, which makes it."""
+
+    count: int
+    images: int
+    state: State | None
+    what: str
+    device: torch.device
+    checkpoint: Path
+    checkpoint_seconds: float
+    progress: Progress
+    should_stop: Callable[[], bool]
+    times: IterationTimes
+
+    def __iter__(self) -> Iterator[int]:
+        mine, start = self._resume()
+        watcher = Throttled(self.progress)
+        clock = Clock(self.device, CUDA_WINDOW if self.device.type == "cuda" else 1)
+        began = saved = time.monotonic()
+        for iteration in range(start, self.count):
+            yield iteration
+            seconds = clock.step()
+            if iteration - start + 1 == min(WARM_UP_STEPS, self.count):
+                mine.warm_up_s += time.monotonic() - began
+                clock.restart()
+            elif iteration - start >= WARM_UP_STEPS and seconds is not None:
+                mine.windows.append(seconds / self.images)
+            done = iteration + 1
+            watcher.advance(self.what, done, self.count)
+            if done % GUARD_EVERY == 0 or done == self.count:
+                self._guard(done)
+                clock.restart()
+            if self.state is not None and (self.should_stop() or time.monotonic() - saved > self.checkpoint_seconds):
+                self._save(done, mine)
+                saved = time.monotonic()
+                clock.restart()
+            if self.should_stop():
+                raise Interrupted(f"stopped after {done} of {self.count} iterations of {self.what}")
+        self.times.merge(mine)
+
+    def _resume(self) -> tuple[IterationTimes, int]:
+        facts = checkpoints.restore(self.checkpoint, self.state) if self.state is not None else None
+        if facts is None:
+            return IterationTimes(iterations=self.count), 0
+        return IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count), int(facts["done"])
+
+    def _save(self, done: int, mine: IterationTimes) -> None:
+        assert self.state is not None
+        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s}
+        checkpoints.save(self.checkpoint, self.state, facts)
+
+    def _guard(self, done: int) -> None:
+        for name, part in (self.state or {}).items():
+            if isinstance(part, Tensor) and part.is_floating_point() and not bool(torch.isfinite(part).all()):
+                raise RunFailure(f"{name} held NaN or infinity after {done} iterations of {self.what}")

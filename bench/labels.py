@@ -1,0 +1,65 @@
+"""What the images of a condensed set are labelled with."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TeacherRef:
+    """A squeezed teacher kept as a stage: enough to find it, and to build its network again.
+
+    Attributes:
+        stage: content hash of the stage that holds its weights.
+        backbone: name of its network.
+        top1: its own accuracy on the test split, in percent (None where there was no test split to try).
+        bytes: size of its weights, which a user of online labels must keep.
+    """
+
+    stage: str
+    backbone: str
+    top1: float | None
+    bytes: int
+
+
+@dataclass(frozen=True)
+class HardLabels:
+    """The class of each image, nothing more."""
+
+    kind: ClassVar[str] = "hard"
+
+
+@dataclass(frozen=True)
+class OnlineLabels:
+    """Soft labels made while training: the teacher sees each augmented view.
+
+    `temperature` divides teacher's and student's logits before the softmax (SRe2L section 3.3: 20).
+    """
+
+    kind: ClassVar[str] = "online"
+    teacher: TeacherRef
+    temperature: float
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Soft labels made once for every view of every epoch (FKD, Shen and Xing 2022).
+
+    Attributes:
+        teacher: who made them (not needed to train on them).
+        temperature: as in `OnlineLabels`.
+        view_seed: seed of the counter-based views; with the recipe it reproduces every crop, flip and mix.
+        recipe: the training recipe whose views were labelled, as JSON; training with other views is refused.
+        logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order.
+    """
+
+    kind: ClassVar[str] = "stored"
+    teacher: TeacherRef
+    temperature: float
+    view_seed: int
+    recipe: dict[str, object]
+    logits: Tensor
+
+
+Labels = HardLabels | OnlineLabels | StoredLabels

@@ -1,0 +1,123 @@
+"""Time, memory and steady-state step times, measured without disturbing what is measured."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Peak bytes: `allocated` and `reserved` by the CUDA allocator (None on a CPU), `rss` of this process."""
+
+    allocated: int | None
+    reserved: int | None
+    rss: int
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Starts a new peak. On Linux the kernel's own high-water mark of this process is reset as well."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # another system, or a container that forbids it: the peak is then the process's whole life's
+        return
+
+
+def peak_memory(device: torch.device) -> PeakMemory:
+    """The peak since `reset_peak_memory`."""
+    cuda = device.type == "cuda"
+    return PeakMemory(
+        allocated=torch.cuda.max_memory_allocated(device) if cuda else None,
+        reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
+        rss=_peak_rss(),
+    )
+
+
+def _peak_rss() -> int:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Clock:
+    """Times windows of steps: by CUDA events with one synchronisation a window, by perf_counter on a CPU.
+
+    Args:
+        device: where the steps run.
+        window: steps a window.
+    """
+
+    def __init__(self, device: torch.device, window: int) -> None:
+        self._device, self._window = device, window
+        self._cuda = device.type == "cuda"
+        self._steps = 0
+        self._start = self._now()
+
+    def _now(self) -> Any:  # noqa: ANN401 - an event or a float
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def restart(self) -> None:
+        """Begins a fresh window now, so that what happened since the last step is not counted."""
+        self._steps, self._start = 0, self._now()
+
+    def step(self) -> float | None:
+        """Counts one step; at a window's end its mean seconds a step, otherwise None."""
+        self._steps += 1
+        if self._steps < self._window:
+            return None
+        end = self._now()
+        if self._cuda:
+            end.synchronize()
+            seconds = self._start.elapsed_time(end) / 1000
+        else:
+            seconds = end - self._start
+        mean = seconds / self._steps
+        self._steps, self._start = 0, end
+        return float(mean)
+
+
+@dataclass
+class IterationTimes:
+    """Seconds per image and iteration of the windows of a synthesis; what its warm-up took; how many iterations."""
+
+    windows: list[float] = field(default_factory=list)
+    warm_up_s: float = 0.0
+    iterations: int = 0
+
+    def merge(self, other: "IterationTimes") -> None:
+        """Adds the windows of another unit; a set's iterations are those of one image, so the most of any unit."""
+        self.windows += other.windows
+        self.warm_up_s += other.warm_up_s
+        self.iterations = max(self.iterations, other.iterations)
+
+    def milliseconds(self) -> dict[str, float] | None:
+        """Median, p20 and p80 in ms per image-iteration, or None for a method without iterations."""
+        if not self.windows:
+            return None
+        return {name: 1000 * quantile(self.windows, at) for name, at in (("median", 0.5), ("p20", 0.2), ("p80", 0.8))}
+
+
+def quantile(values: Sequence[float], at: float) -> float:
+    """The quantile by linear interpolation between order statistics."""
+    ordered = sorted(values)
+    position = at * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

@@ -1,0 +1,20 @@
+"""Names the user types: checked against what exists, with the nearest valid choice in the message."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from bench.errors import UsageError
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None where nothing resembles it."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that does not exist: one line, naming the nearest valid choice or all of them."""
+    choices = sorted(known)
+    match = nearest(name, choices)
+    hint = f"did you mean {match!r}?" if match else f"choose from {', '.join(choices) or '(none)'}"
+    return UsageError(f"unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,174 @@
+"""Finding plugins, refusing duplicates, listing the broken with their reason."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from bench import hookspecs
+from bench.errors import UsageError
+from bench.hookspecs import Offer
+from bench.naming import unknown
+
+GROUP = "bench.plugins"
+KINDS = {
+    "method": "bench_methods",
+    "backbone": "bench_backbones",
+    "dataset": "bench_datasets",
+    "reader": "bench_readers",
+    "protocol": "bench_protocols",
+    "format": "bench_report_formats",
+    "claims": "bench_claims",
+}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An offer and the plugin it came from (`version` is that of the distribution, where it has one)."""
+
+    offer: Offer
+    plugin: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be imported or whose hook raised."""
+
+    plugin: str
+    reason: str
+
+
+class Registry:
+    """Everything that plugins offer, by kind and name.
+
+    Args:
+        extra: what `--plugin` names: importable modules or paths of Python files.
+
+    Raises:
+        UsageError: an extra plugin that does not exist or fails to import, or two plugins with one name or one offer.
+    """
+
+    def __init__(self, extra: Sequence[str] = ()) -> None:
+        self.manager = pluggy.PluginManager("bench")
+        self.manager.add_hookspecs(hookspecs)
+        self.extra = tuple(extra)
+        self.broken: list[Broken] = []
+        self._versions: dict[str, str | None] = {}
+        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+            self._add(point.name, point.load, _version(point))
+        for named in extra:
+            module = _load_named(named)
+            self._add(module.__name__, partial(_identity, module), None)
+        self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
+
+    def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
+        if self.manager.has_plugin(name):
+            raise UsageError(f"two plugins are called {name!r}: {self.manager.get_plugin(name)!r} and another one")
+        try:
+            plugin = load()
+            if self.manager.is_registered(plugin):
+                return
+            self.manager.register(plugin, name)
+        except Exception as error:
+            self.broken.append(Broken(name, _reason(error)))
+            return
+        self._versions[name] = version
+
+    def _collect(self, kind: str, hook: str) -> dict[str, Registered]:
+        found: dict[str, Registered] = {}
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            plugin = implementation.plugin_name
+            for offer in self._offers_of(plugin, implementation.function):
+                if offer.name in found:
+                    other = found[offer.name].plugin
+                    raise UsageError(f"two plugins offer the {kind} {offer.name!r}: {other!r} and {plugin!r}")
+                found[offer.name] = Registered(offer, plugin, self._versions.get(plugin))
+        return dict(sorted(found.items()))
+
+    def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer]]) -> list[Offer]:
+        try:
+            offers = list(function())
+            if stray := [offer for offer in offers if not isinstance(offer, Offer)]:
+                raise TypeError(f"hooks return Offer objects, not {type(stray[0]).__name__}")
+        except Exception as error:
+            self.broken.append(Broken(plugin, _reason(error)))
+            return []
+        return offers
+
+    def names(self, kind: str) -> list[str]:
+        """The names offered of a kind (a key of `KINDS`), sorted."""
+        return list(self._offers[kind])
+
+    def registered(self, kind: str) -> list[Registered]:
+        """All offers of a kind with the plugins they came from, sorted by name."""
+        return list(self._offers[kind].values())
+
+    def find(self, kind: str, name: str) -> Registered:
+        """The offer of that kind and name.
+
+        Raises:
+            UsageError: there is none; the message names the nearest one, and plugins that could not be loaded.
+        """
+        if name in self._offers[kind]:
+            return self._offers[kind][name]
+        error = unknown(kind, name, self._offers[kind])
+        if self.broken:
+            notes = "; ".join(f"{broken.plugin}: {broken.reason}" for broken in self.broken)
+            raise UsageError(f"{error} (plugins that could not be loaded: {notes})")
+        raise error
+
+    def load(self, kind: str, name: str) -> Any:  # noqa: ANN401 - whatever the plugin offers
+        """The thing itself, imported now.
+
+        Raises:
+            UsageError: unknown, or its import fails (the message says why).
+        """
+        registered = self.find(kind, name)
+        try:
+            return registered.offer.load()
+        except Exception as error:
+            reason = _reason(error)
+            raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
+
+
+def _identity(module: ModuleType) -> ModuleType:
+    return module
+
+
+def _version(point: EntryPoint) -> str | None:
+    return point.dist.version if point.dist else None
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def _load_named(named: str) -> ModuleType:
+    """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
+    try:
+        return _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+    except Exception as error:
+        raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    name = path.stem.replace("-", "_")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

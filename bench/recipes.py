@@ -1,0 +1,111 @@
+"""Recipes as data: the hyper-parameters a paper gives for a dataset, and what the quick budget takes of them.
+
+A recipe book is a TOML file with one table per dataset under `[recipes]`:
+
+    [recipes.tiny-imagenet]
+    source = "SRe2L paper Table 7a and 7c"
+    [recipes.tiny-imagenet.recover]
+    iterations = 1000
+    [recipes.tiny-imagenet.backbones.resnet50.recover]   # what differs for one backbone
+    iterations = 2000
+    [recipes.tiny-imagenet.quick]                        # fractions that --budget quick takes
+    "recover.iterations" = 0.1
+
+A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Budget = Literal["paper", "quick"]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a recipe may depend on. Resolution in pixels a side; `classes` is how many are used."""
+
+    dataset: str
+    resolution: int
+    channels: int
+    classes: int
+    ipc: int
+    backbone: str
+    budget: Budget = "paper"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Nested values, where they come from, and the fraction of each that the quick budget takes."""
+
+    name: str
+    source: str
+    values: Values
+    quick: dict[str, float] = field(default_factory=dict)
+
+    def at(self, budget: Budget) -> Values:
+        """The values at a budget; a scaled integer stays an integer of at least 1."""
+        values = merge({}, self.values)
+        if budget == "quick":
+            for key, fraction in self.quick.items():
+                put(values, key, _scaled(look(values, key), fraction))
+        return values
+
+
+class RecipeBook:
+    """The recipes of one method or protocol, by dataset."""
+
+    def __init__(self, tables: Mapping[str, Any]) -> None:
+        self._recipes: dict[str, Any] = dict(tables["recipes"])
+
+    @classmethod
+    def load(cls, path: Path) -> "RecipeBook":
+        """Reads a recipe book from TOML."""
+        return cls(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    def names(self) -> list[str]:
+        """The recipes in the book."""
+        return list(self._recipes)
+
+    def pick(self, setting: Setting) -> Recipe:
+        """The recipe for a setting: the dataset's own, or that for its size."""
+        size = "small" if setting.resolution <= 64 else "large"
+        name = setting.dataset if setting.dataset in self._recipes else size
+        table = dict(self._recipes[name])
+        source, quick = table.pop("source"), table.pop("quick", {})
+        differences = table.pop("backbones", {}).get(setting.backbone, {})
+        return Recipe(name, source, merge(table, differences), dict(quick))
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
+    """A deep copy of `base` with `changes` laid over it, table by table."""
+    merged = {key: merge(value, {}) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = merge(below if isinstance(below, Mapping) else {}, value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def look(values: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - any value
+    """The value at a dotted key. Raises KeyError with the whole key."""
+    node: Any = values
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            raise KeyError(key)
+        node = node[part]
+    return node
+
+
+def put(values: Values, key: str, value: Any) -> None:  # noqa: ANN401 - any value
+    """Sets the value at a dotted key, making tables on the way."""
+    *path, last = key.split(".")
+    for part in path:
+        values = values.setdefault(part, {})
+    values[last] = value
+
+
+def _scaled(value: float, fraction: float) -> float:
+    return max(1, round(value * fraction)) if isinstance(value, int) else value * fraction

@@ -1,0 +1,1 @@
+"""Recovering images from a squeezed network by matching its BatchNorm statistics."""

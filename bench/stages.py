@@ -1,0 +1,177 @@
+"""Costly results kept by content hash and reused: a squeezed teacher, expert trajectories.
+
+A stage lives in `<cache>/stages/<kind>-<hash>/`: `result.safetensors` (tensors and facts, verified when read),
+`stage.json` (its key in full and what it cost) and, while it is being made, `work/` with checkpoints that a continued
+run starts from.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from bench.errors import CorruptArtefact
+from bench.files import clean_leftovers, digest, read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.metering import PeakMemory, peak_memory, reset_peak_memory
+from bench.progress import Progress, Silent
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StageKey:
+    """What a stage is: its kind, its version, and everything its result depends on (JSON values)."""
+
+    kind: str
+    version: int
+    parameters: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """32 hex digits over kind, version, parameters and the schema of this store."""
+        return digest(
+            {"kind": self.kind, "version": self.version, "parameters": dict(self.parameters), "schema": SCHEMA}
+        )
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What making the stage took; kept, and reported by every run that reuses it."""
+
+    seconds: float
+    memory: PeakMemory
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage. `facts` are small JSON values (accuracy, sizes); `cached` says it was not made just now."""
+
+    hash: str
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+    cost: StageCost
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a maker returns: tensors to keep and small facts about them."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+Maker = Callable[[Path], Made]
+
+
+class StageStore:
+    """All stages below one cache folder."""
+
+    def __init__(self, cache: Path, progress: Progress | None = None) -> None:
+        self.root = cache / "stages"
+        self._progress = progress or Silent()
+
+    def folder(self, kind: str, stage_hash: str) -> Path:
+        """Where a stage of that kind and hash lies, made or not."""
+        return self.root / f"{kind}-{stage_hash}"
+
+    def read(self, kind: str, stage_hash: str) -> StageResult | None:
+        """A finished stage, or None where it is absent; a corrupt one is set aside with a warning and is absent."""
+        folder = self.folder(kind, stage_hash)
+        try:
+            about = read_json(folder / "stage.json")
+            tensors, facts = read_tensors(folder / "result.safetensors")
+            cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
+        except FileNotFoundError:
+            return None
+        except (CorruptArtefact, KeyError, TypeError) as error:
+            self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
+            return None
+        return StageResult(stage_hash, tensors, facts, cost, cached=True)
+
+    def get_or_make(self, key: StageKey, make: Maker, device: torch.device) -> StageResult:
+        """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
+
+        `make` is given a folder in which to keep checkpoints. What they saved of the making survives a kill; the cost
+        adds up over continued attempts.
+        """
+        if (found := self.read(key.kind, key.hash)) is not None:
+            return found
+        folder = self.folder(key.kind, key.hash)
+        with self._owned(folder):
+            if (found := self.read(key.kind, key.hash)) is not None:
+                return found
+            clean_leftovers(folder) if folder.exists() else None
+            return self._make(key, folder, make, device)
+
+    def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
+        work = folder / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        reset_peak_memory(device)
+        with _elapsed(work / "elapsed.json") as elapsed:
+            made = make(work)
+            cost = StageCost(elapsed(), peak_memory(device))
+        write_tensors(folder / "result.safetensors", made.tensors, made.facts)
+        about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
+        write_json(folder / "stage.json", about)
+        shutil.rmtree(work)
+        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
+
+    def _owned(self, folder: Path) -> AbstractContextManager[None]:
+        return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=True)
+
+
+@contextmanager
+def _elapsed(path: Path) -> Iterator[Callable[[], float]]:
+    """Wall time that adds up over attempts: what a failed or stopped attempt spent is written down on the way out."""
+    try:
+        before = float(read_json(path)["seconds"])
+    except (FileNotFoundError, CorruptArtefact, KeyError):
+        before = 0.0
+    start = time.perf_counter()
+
+    def total() -> float:
+        return before + time.perf_counter() - start
+
+    try:
+        yield total
+    except BaseException:
+        write_json(path, {"seconds": total()})
+        raise
+
+
+class Owned(Exception):
+    """A lock is held by a live process. The message names it."""
+
+
+@contextmanager
+def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
+    """Holds the lock file at `path`. The system releases a dead owner's lock; a live owner is named.
+
+    Raises:
+        Owned: another process holds it and `wait` is False.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(path), path.with_suffix(".owner")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        who = owner.read_text().strip() if owner.exists() else "another process"
+        if not wait:
+            raise Owned(f"in use by {who}") from None
+        progress.warn(f"waiting for {who}, which is making {path.stem}")
+        lock.acquire()
+    try:
+        owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

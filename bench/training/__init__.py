@@ -1,0 +1,1 @@
+"""Training networks from scratch: recipes, views, label sources, the loop. Shared by squeeze and every evaluation."""

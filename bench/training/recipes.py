@@ -1,0 +1,60 @@
+"""A training recipe: all that decides how a network is trained, as data."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class TrainingRecipe(BaseModel):
+    """How to train a network.
+
+    Attributes:
+        optimizer: `sgd` (momentum) or `adamw` (betas).
+        decay_all: False exempts tensors of fewer than two dimensions (biases, norm scales) from weight decay.
+        schedule: `cosine`, `half-cosine` (ends at half), `step` (times 0.1 once at epoch n // 2 + 1, momentum reset:
+            the DC family) or `constant`; stepped once an epoch (METHODS 1.7).
+        warmup_epochs: linear rise from `warmup_factor` of the rate; the schedule covers the epochs after it.
+        crop: per image: "resized" (RandomResizedCrop with `crop_scale`, `crop_ratio`), "padded" (random crop after
+            padding `pad` pixels with black) or "none".
+        flip: horizontally with p = 0.5, per image.
+        dsa: strategy string of differentiable siamese augmentation, drawn per image; "" for none (METHODS 1.3).
+        mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`).
+        t_squared: multiply the soft-label loss KL(teacher || student) at temperature T by T squared.
+        ema: decay of an exponential average of the weights, which is then what is tested.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    drop_last: bool = False
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive
+    momentum: Fraction = 0.9
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    weight_decay: float = Field(ge=0)
+    decay_all: bool = True
+    schedule: Literal["cosine", "half-cosine", "step", "constant"] = "cosine"
+    warmup_epochs: int = Field(default=0, ge=0)
+    warmup_factor: Positive = 0.01
+    crop: Literal["resized", "padded", "none"] = "none"
+    crop_scale: tuple[Positive, Positive] = (0.08, 1.0)
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    pad: int = Field(default=4, ge=0)
+    flip: bool = False
+    dsa: str = ""
+    mix: Literal["none", "cutmix", "mixup"] = "none"
+    mix_alpha: Positive = 1.0
+    mix_probability: Fraction = 1.0
+    label_smoothing: Fraction = 0.0
+    t_squared: bool = False
+    ema: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "TrainingRecipe":
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs})")
+        return self
