@@ -5,7 +5,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from bench.hookspecs import Offer
 from bench.naming import unknown
 
 GROUP = "bench.plugins"
+FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
 KINDS = {
     "method": "bench_methods",
     "backbone": "bench_backbones",
@@ -66,22 +66,51 @@ class Registry:
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             self._add(point.name, point.load, _version(point))
         for named in extra:
-            module = _load_named(named)
-            self._add(module.__name__, partial(_identity, module), None)
+            self._add_named(named)
         self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
 
     def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
-        if self.manager.has_plugin(name):
-            raise UsageError(f"two plugins are called {name!r}: {self.manager.get_plugin(name)!r} and another one")
         try:
-            plugin = load()
-            if self.manager.is_registered(plugin):
-                return
-            self.manager.register(plugin, name)
+            self._register(name, load())
+        except UsageError:
+            raise
         except Exception as error:
             self.broken.append(Broken(name, _reason(error)))
             return
         self._versions[name] = version
+
+    def _add_named(self, named: str) -> None:
+        """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
+        try:
+            module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+            self._register(module.__name__, module)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
+
+    def _register(self, name: str, plugin: object) -> None:
+        if self.manager.is_registered(plugin):  # installed and named as well: the same plugin, not a second one
+            return
+        if self.manager.has_plugin(name):
+            other = _origin(self.manager.get_plugin(name))
+            raise UsageError(f"two plugins are called {name!r}: {other} and {_origin(plugin)}")
+        self.manager.register(plugin, name)
+        try:
+            self._check_hooks(plugin)
+        except AttributeError:
+            self.manager.unregister(plugin)
+            raise
+
+    def _check_hooks(self, plugin: object) -> None:
+        """pluggy lets a hook of a misspelt name pass in silence; its author would look for the fault elsewhere."""
+        callers = self.manager.get_hookcallers(plugin) or []
+        if not callers:
+            raise AttributeError("it implements no hook (see bench.hookspecs; mark each function with @hookimpl)")
+        known = [name for name in dir(hookspecs) if name.startswith("bench_")]
+        for caller in callers:
+            if not caller.has_spec():
+                raise AttributeError(str(unknown("hook", caller.name, known)))
 
     def _collect(self, kind: str, hook: str) -> dict[str, Registered]:
         found: dict[str, Registered] = {}
@@ -140,10 +169,6 @@ class Registry:
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
 
 
-def _identity(module: ModuleType) -> ModuleType:
-    return module
-
-
 def _version(point: EntryPoint) -> str | None:
     return point.dist.version if point.dist else None
 
@@ -153,18 +178,14 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
-def _load_named(named: str) -> ModuleType:
-    """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
-    try:
-        return _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
-    except Exception as error:
-        raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
+def _origin(plugin: object) -> str:
+    return str(getattr(plugin, "__file__", None) or plugin)
 
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    name = path.stem.replace("-", "_")
+    name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
