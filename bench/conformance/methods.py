@@ -1,0 +1,292 @@
+"""Conformance of condensation methods."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
+from bench.condensed import to_stored
+from bench.configuring import build, configure, keys_of
+from bench.conformance.common import Conformance
+from bench.conformance.tiny import tiny_dataset, tiny_task
+from bench.errors import Interrupted, UsageError
+from bench.imagery import Dataset
+from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.plugins import Registry
+from bench.recipes import Budget, Setting, look
+
+ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
+BUDGETS: tuple[Budget, ...] = ("paper", "quick")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method made of a task: its units in order, their images, the stored whole, and its labels."""
+
+    task: Task
+    method: Condenser[Any]
+    units: Sequence[Unit]
+    pieces: Mapping[str, Images]
+    stored: Images
+    labels: Labels
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """All images as the method gave them, units in order."""
+        return torch.cat([self.pieces[unit.name].pixels for unit in self.units])
+
+
+class MethodConformance(Conformance):
+    """Holds a condensation method to its contract, on a tiny dataset of three classes.
+
+    You may set, besides `plugins`:
+        changes: hyper-parameters for the tests, as for --set ("recover.batch_size=4").
+        rounds: every whole number called epochs, iterations or steps is lowered to at most this.
+        backbone: what to condense with (default: a small one that has what the method needs).
+        seeded: False for a method that makes the same images whatever the seed.
+        resolution: pixels a side of the tiny dataset.
+    """
+
+    kind = "method"
+    changes: ClassVar[Sequence[str]] = ()
+    rounds: ClassVar[int] = 3
+    backbone: ClassVar[str | None] = None
+    seeded: ClassVar[bool] = True
+    resolution: ClassVar[int] = 16
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def maker(cls, registry: Registry, subject: str, tmp_path_factory: pytest.TempPathFactory) -> "Maker":
+        """Makes small sets with the method; all of one class of tests share their stages."""
+        backbone = cls.backbone or _backbone_for(registry, subject)
+        return Maker(cls, registry, subject, backbone, tmp_path_factory.mktemp(subject))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def outcome(cls, maker: "Maker") -> Outcome:
+        """The set of seed 0."""
+        return maker.make("first")
+
+    def test_config_refuses_unknown_keys(self, registry: Registry, subject: str) -> None:
+        """Both from --set and from a recipe book, with one line for the user."""
+        method: type[Condenser[Any]] = registry.load("method", subject)
+        assert issubclass(method.Config, MethodConfig), "Config derives from bench.condensation.MethodConfig"
+        with pytest.raises(ValidationError):
+            method.Config.model_validate({"no_such_key": 1})
+        with pytest.raises(UsageError, match="no_such_key"):
+            configure(registry, subject, _setting(64, 3, "convnet3", "paper"), ["no_such_key=1"])
+
+    @pytest.mark.parametrize("budget", BUDGETS)
+    @pytest.mark.parametrize(("resolution", "channels"), [(8, 1), (32, 3), (64, 3), (224, 3)])
+    def test_recipe_resolves(
+        self, registry: Registry, subject: str, budget: Budget, resolution: int, channels: int
+    ) -> None:
+        """For small and large images at both budgets, to a configuration that survives spec.json."""
+        setting = _setting(resolution, channels, _backbone_for(registry, subject), budget)
+        choice = configure(registry, subject, setting, ())
+        assert choice.source, "a recipe says where it comes from"
+        again = build(registry, choice).config
+        assert again.model_dump(mode="json") == choice.config
+        assert registry.find("protocol", registry.load("method", subject).protocol(setting))
+
+    def test_units_partition_the_work(self, outcome: Outcome) -> None:
+        """Unique names that can be file names, and over all units exactly ipc images of every class."""
+        names = [unit.name for unit in outcome.units]
+        assert names and len(set(names)) == len(names), f"units must have unique names: {names}"
+        assert all(name.replace("-", "").replace("_", "").replace(".", "").isalnum() for name in names), names
+        for unit in outcome.units:
+            made = set(outcome.pieces[unit.name].classes.tolist())
+            assert made <= set(unit.classes), f"unit {unit.name} made classes {made}, not only its own {unit.classes}"
+        counts = torch.bincount(outcome.stored.classes, minlength=outcome.task.classes).tolist()
+        assert counts == [outcome.task.ipc] * outcome.task.classes, f"images of each class: {counts}"
+
+    def test_images_are_valid(self, outcome: Outcome) -> None:
+        """The dataset's shape, finite, and inside the box of valid pixels where they are not stored as float32."""
+        dataset, pixels = outcome.task.dataset, outcome.pixels
+        assert pixels.shape[1:] == (dataset.channels, dataset.resolution, dataset.resolution)
+        assert pixels.dtype == torch.uint8 or pixels.is_floating_point(), f"uint8 or float pixels, not {pixels.dtype}"
+        assert not pixels.requires_grad, "detach the images"
+        assert torch.isfinite(pixels.float()).all(), "images hold NaN or infinity"
+        assert outcome.stored.classes.dtype == torch.int64, "classes are int64"
+        if pixels.is_floating_point() and outcome.method.pixel_format != "float32":
+            lower, upper = dataset.normalisation.box(pixels)
+            assert ((pixels >= lower - 1e-4) & (pixels <= upper + 1e-4)).all(), "clamp to the box, or store as float32"
+
+    def test_same_seed_same_images(self, maker: "Maker", outcome: Outcome) -> None:
+        """Bit for bit, with the units in another order and the stages from the cache."""
+        again = maker.make("again", reverse=True)
+        assert torch.equal(again.pixels, outcome.pixels), "seed from task.seed_for(...), apart for every unit"
+
+    def test_other_seed_other_images(self, maker: "Maker", outcome: Outcome) -> None:
+        """Unless the method says that it does not draw."""
+        same = torch.equal(maker.make("other", seed=1).pixels, outcome.pixels)
+        assert same is not self.seeded, "set `seeded = False` for a method that makes the same images for all seeds"
+
+    def test_continues_where_it_was_stopped(self, maker: "Maker", outcome: Outcome) -> None:
+        """Stopped in the middle and continued from its checkpoint, if it keeps one, it makes the same images."""
+        task, method = maker.ready("stopped")
+        pieces = {unit.name: _in_spite_of_stops(method, task, unit) for unit in method.units(task)}
+        pixels = torch.cat([pieces[unit.name].pixels for unit in outcome.units])
+        assert torch.equal(pixels, outcome.pixels), "give task.iterations(state=...) all that the loop changes"
+
+    def test_leaves_the_rest_of_the_world_alone(self, maker: "Maker") -> None:
+        """Global random states, the dataset, and every network that prepare() left on the method."""
+        before = _random_states()
+        task, method = maker.ready("careful")
+        images = task.dataset.train.take(torch.arange(len(task.dataset.train))).clone()
+        weights = _weights_of(method)
+        maker.complete(task, method)
+        assert all(map(_same, before, _random_states())), "draw from task.seed_for(...), not from a global generator"
+        assert torch.equal(images, task.dataset.train.take(torch.arange(len(images)))), "the dataset was changed"
+        for name, tensor in _weights_of(method).items():
+            assert torch.equal(tensor, weights[name]), f"{name} changed: a teacher stays as it was squeezed"
+
+    def test_labels_are_valid(self, outcome: Outcome) -> None:
+        """Hard, online or stored, with a teacher that is kept as one of the task's stages."""
+        labels = outcome.labels
+        assert isinstance(labels, HardLabels | OnlineLabels | StoredLabels)
+        if isinstance(labels, HardLabels):
+            return
+        assert labels.temperature > 0
+        assert labels.teacher.stage in outcome.task.used_stages, "the teacher is a stage of this task"
+        assert labels.teacher.bytes > 0
+        if isinstance(labels, StoredLabels):
+            assert labels.logits.dtype == torch.float16
+            assert labels.logits.shape[1:] == (len(outcome.stored), outcome.task.classes)
+            assert torch.isfinite(labels.logits).all()
+
+    def test_makes_gray_images_one_a_class(self, maker: "Maker") -> None:
+        """A dataset of one channel, at ipc 1."""
+        gray = maker.make("gray", ipc=1, dataset=tiny_dataset(channels=1, resolution=self.resolution))
+        assert gray.pixels.shape == (3, 1, self.resolution, self.resolution)
+        assert sorted(gray.stored.classes.tolist()) == [0, 1, 2]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes small sets with a method, every time in a workspace of its own."""
+
+    suite: type[MethodConformance]
+    registry: Registry
+    name: str
+    backbone: str
+    folder: Path
+
+    def make(
+        self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None, reverse: bool = False
+    ) -> Outcome:
+        """A whole set."""
+        return self.complete(*self.ready(workspace, seed=seed, ipc=ipc, dataset=dataset), reverse=reverse)
+
+    def ready(
+        self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None
+    ) -> tuple[Task, Condenser[Any]]:
+        """A task and the method prepared for it."""
+        task = tiny_task(
+            self.folder,
+            dataset=dataset or tiny_dataset(resolution=self.suite.resolution),
+            ipc=ipc,
+            backbone=self.backbone,
+            seed=seed,
+            plugins=self.suite.plugins,
+            workspace=workspace,
+        )
+        method = build(self.registry, configure(self.registry, self.name, task.setting, self._changes(task.setting)))
+        method.prepare(task)
+        return task, method
+
+    def complete(self, task: Task, method: Condenser[Any], *, reverse: bool = False) -> Outcome:
+        """Every unit synthesised in a workspace of its own, stored, and labelled."""
+        units = list(method.units(task))
+        order = units[::-1] if reverse else units
+        pieces = {unit.name: method.synthesize(_in_own_workspace(task, unit), unit) for unit in order}
+        pixels = torch.cat([pieces[unit.name].pixels for unit in units])
+        classes = torch.cat([pieces[unit.name].classes for unit in units])
+        stored = to_stored(Images(pixels, classes), method.pixel_format, task.dataset.normalisation)
+        return Outcome(task, method, units, pieces, stored, method.label(task, stored))
+
+    def _changes(self, setting: Setting) -> list[str]:
+        """The author's changes after those that lower the rounds."""
+        config = configure(self.registry, self.name, setting, ()).config
+        keys = keys_of(self.registry.load("method", self.name).Config)
+        return [*_lowered(config, keys, self.suite.rounds), *self.suite.changes]
+
+
+def _lowered(config: Mapping[str, Any], keys: Sequence[str], rounds: int) -> Iterator[str]:
+    """As --set takes them: numbers of rounds at most `rounds`, and warm-ups (which must stay below) off."""
+    for key in keys:
+        last, value = key.rpartition(".")[2], look(config, key)
+        if last in ROUND_KEYS and isinstance(value, int) and value > rounds:
+            yield f"{key}={rounds}"
+        elif last == "warmup_epochs" and value:
+            yield f"{key}=0"
+
+
+def _setting(resolution: int, channels: int, backbone: str, budget: Budget) -> Setting:
+    return Setting("tiny", resolution, channels, 10, 10, backbone, budget)
+
+
+def _backbone_for(registry: Registry, method: str) -> str:
+    """A ConvNet-3 where it has what the method needs, else the first backbone that does."""
+    needs = registry.find("method", method).offer.needs
+    fitting = [each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits]
+    assert fitting, f"no registered backbone has {', '.join(sorted(needs))}"
+    return min(fitting, key=lambda name: (not name.startswith("convnet3"), name))
+
+
+def _in_own_workspace(task: Task, unit: Unit) -> Task:
+    workspace = task.workspace / unit.name
+    workspace.mkdir(parents=True, exist_ok=True)
+    return replace(task, workspace=workspace)
+
+
+def _in_spite_of_stops(method: Condenser[Any], task: Task, unit: Unit, stops: int = 2) -> Images:
+    """Stops it at its first look, starts it again, and the last time lets it finish."""
+    mine = _in_own_workspace(task, unit)
+    for _ in range(stops):
+        try:
+            return method.synthesize(replace(mine, should_stop=lambda: True), unit)
+        except Interrupted:
+            continue
+    return method.synthesize(mine, unit)
+
+
+def _random_states() -> list[Any]:
+    numpy: Any = np.random.get_state()
+    return [torch.get_rng_state(), random.getstate(), numpy[1], numpy[2]]
+
+
+def _same(first: Any, second: Any) -> bool:  # noqa: ANN401 - random states of three libraries
+    if isinstance(first, Tensor):
+        return torch.equal(first, second)
+    return bool(np.array_equal(first, second)) if isinstance(first, np.ndarray) else bool(first == second)
+
+
+def _weights_of(thing: object, name: str = "method", depth: int = 4) -> dict[str, Tensor]:
+    """Copies of all weights of the networks that a method holds on to, directly or inside what it holds."""
+    if isinstance(thing, nn.Module):
+        return {f"{name}.{key}": value.clone() for key, value in thing.state_dict().items()}
+    found: dict[str, Tensor] = {}
+    for key, value in _inside(thing) if depth else ():
+        found |= _weights_of(value, f"{name}.{key}", depth - 1)
+    return found
+
+
+def _inside(thing: object) -> list[tuple[Any, Any]]:
+    """What an object holds, by key; nothing for classes, modules, functions and plain values."""
+    if isinstance(thing, Mapping):
+        return list(thing.items())
+    if isinstance(thing, list | tuple):
+        return list(enumerate(thing))
+    closed = isinstance(thing, type | ModuleType | Tensor) or callable(thing)
+    return [] if closed else list(getattr(thing, "__dict__", {}).items())
