@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+DSA_FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
 class TrainingRecipe(BaseModel):
@@ -20,7 +21,8 @@ class TrainingRecipe(BaseModel):
         crop: per image: "resized" (RandomResizedCrop with `crop_scale`, `crop_ratio`), "padded" (random crop after
             padding `pad` pixels with black) or "none".
         flip: horizontally with p = 0.5, per image.
-        dsa: strategy string of differentiable siamese augmentation, drawn per image; "" for none (METHODS 1.3).
+        dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
+            drawn per image; "" for none (METHODS 1.3).
         mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`).
         t_squared: multiply the soft-label loss KL(teacher || student) at temperature T by T squared.
         ema: decay of an exponential average of the weights, which is then what is tested.
@@ -57,4 +59,10 @@ class TrainingRecipe(BaseModel):
     def _warmup_fits(self) -> "TrainingRecipe":
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs})")
+        return self
+
+    @model_validator(mode="after")
+    def _dsa_known(self) -> "TrainingRecipe":
+        if stray := set(self.dsa.split("_")) - {"", *DSA_FAMILIES}:
+            raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(sorted(stray))}")
         return self

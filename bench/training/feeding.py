@@ -1,0 +1,65 @@
+"""Normalised batches on the device, from wherever the images lie."""
+
+import torch
+from torch import Tensor
+
+from bench.imagery import Normalisation, Selection, Split, TensorSplit
+
+RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
+
+
+class Feed:
+    """The images of a split as normalised batches on a device.
+
+    A split held as one tensor (or some of its images) is copied to the GPU once where it fits, so that steps copy
+    nothing; other splits give each batch as it is asked for. On a CPU it is resident already.
+
+    Args:
+        split: uint8 images, or float ones that are already in normalised space.
+        normalisation: of the uint8 ones.
+        device: where batches are wanted.
+        channels_last: the memory format of batches, which must be the network's.
+    """
+
+    def __init__(
+        self, split: Split, normalisation: Normalisation, device: torch.device, *, channels_last: bool
+    ) -> None:
+        self._split = _resident(split, device)
+        self._device, self.normalisation = device, normalisation
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._labels = split.labels.to(device)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def images(self, indices: Tensor) -> Tensor:
+        """float32 (len(indices), C, S, S) in normalised space, in the order asked for."""
+        return self._ready(self._split.take(indices))
+
+    def labels(self, indices: Tensor) -> Tensor:
+        """int64 (len(indices),), on the device."""
+        return self._labels[indices.to(self._device, non_blocking=True)]
+
+    def formatted(self, images: Tensor) -> Tensor:
+        """The batch in the feed's memory format."""
+        return images.contiguous(memory_format=self._format)
+
+    def _ready(self, images: Tensor) -> Tensor:
+        images = images.to(self._device, non_blocking=True)
+        return self.normalisation.apply(images) if images.dtype == torch.uint8 else images.float()
+
+
+def _resident(split: Split, device: torch.device) -> Split:
+    images = _in_memory(split) if device.type == "cuda" else None
+    if images is None:
+        return split
+    free, _ = torch.cuda.mem_get_info(device)
+    return TensorSplit(images.to(device), split.labels) if images.nbytes <= RESIDENT_SHARE * free else split
+
+
+def _in_memory(split: Split) -> Tensor | None:
+    if isinstance(split, TensorSplit):
+        return split.images
+    if isinstance(split, Selection) and isinstance(split.base, TensorSplit):
+        return split.base.images[split.indices]
+    return None

@@ -1,0 +1,144 @@
+"""The one training loop: squeezing a teacher and every evaluation go through it."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench import checkpoints
+from bench.checkpoints import State
+from bench.condensation import Task
+from bench.errors import Interrupted, RunFailure
+from bench.progress import Throttled
+from bench.training import optimizers, schedules
+from bench.training.averaging import Ema
+from bench.training.feeding import Feed
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import Supervision
+from bench.training.views import View, Views, apply
+
+VERSION = 1  # raise it when the same recipe, seed and data would give other weights
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What to train on and how.
+
+    Attributes:
+        recipe: the hyper-parameters.
+        feed: the images.
+        supervision: the targets.
+        view_seed: seed of the views; with the recipe it decides every batch.
+        checkpoint: file that a killed training continues from. Its name must tell this training from every other.
+        what: the name shown beside the progress.
+    """
+
+    recipe: TrainingRecipe
+    feed: Feed
+    supervision: Supervision
+    view_seed: int
+    checkpoint: Path
+    what: str
+
+
+def wants_channels_last(task: Task) -> bool:
+    """Whether networks and images go in channels-last order: bf16 and CUDA convolutions are made for it."""
+    return task.precision == "bf16" or task.device.type == "cuda"
+
+
+def place(network: nn.Module, task: Task) -> nn.Module:
+    """The network on the task's device, in its memory format."""
+    memory = torch.channels_last if wants_channels_last(task) else torch.contiguous_format
+    return network.to(task.device, memory_format=memory)  # type: ignore[call-overload,no-any-return]
+
+
+def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
+    """Trains the network and returns what is to be tested: itself after the last epoch, or its moving average.
+
+    Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. The training is
+    checkpointed every `task.checkpoint_seconds`; on a CPU a continued one ends with the same weights, bit for bit.
+
+    Raises:
+        Interrupted: the user asked to stop; the checkpoint is written first.
+        RunFailure: the loss of an epoch is not finite.
+    """
+    return _Training(task, place(network, task), lesson).run()
+
+
+class _Training:
+    """The state of one training."""
+
+    def __init__(self, task: Task, network: nn.Module, lesson: Lesson) -> None:
+        self.task, self.network, self.lesson = task, network.train(), lesson
+        self.recipe, self.feed = lesson.recipe, lesson.feed
+        resolution = task.dataset.resolution
+        self.views = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
+        self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
+        self.ema = Ema(self.network, self.recipe.ema) if self.recipe.ema is not None else None
+        self.losses = torch.zeros((), device=task.device)
+        self.black, _ = self.feed.normalisation.box(self.losses)
+
+    @property
+    def state(self) -> State:
+        """What a checkpoint holds."""
+        averaged = {"ema": self.ema.network} if self.ema else {}
+        return {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged}
+
+    def run(self) -> nn.Module:
+        steps = self.recipe.epochs * self.views.batches
+        progress, saved = Throttled(self.task.progress), time.monotonic()
+        for step in range(self._resume(), steps):
+            self._step(*divmod(step, self.views.batches))
+            done = step + 1
+            progress.advance(self.lesson.what, done, steps)
+            stopping = self.task.should_stop() and done < steps
+            if stopping or time.monotonic() - saved > self.task.checkpoint_seconds:
+                checkpoints.save(self.lesson.checkpoint, self.state, {"done": done})
+                saved = time.monotonic()
+            if stopping:
+                raise Interrupted(f"stopped after {done} of {steps} steps of {self.lesson.what}")
+        self.lesson.checkpoint.unlink(missing_ok=True)
+        return (self.ema.network if self.ema else self.network).eval()
+
+    def _resume(self) -> int:
+        facts = checkpoints.restore(self.lesson.checkpoint, self.state)
+        optimizers.match_layout(self.optimizer)
+        return int(facts["done"]) if facts else 0
+
+    def _step(self, epoch: int, batch: int) -> None:
+        if batch == 0:
+            self._begin(epoch)
+        optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, epoch))
+        self._update(self.views.at(epoch, batch))
+        if batch == self.views.batches - 1:
+            self._check(epoch)
+
+    def _begin(self, epoch: int) -> None:
+        self.losses.zero_()
+        if schedules.resets_momentum(self.recipe, epoch):
+            self.optimizer.state.clear()
+
+    def _update(self, view: View) -> None:
+        loss = self._loss(view)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.losses += loss.detach()
+        if self.ema:
+            self.ema.update(self.network)
+
+    def _loss(self, view: View) -> Tensor:
+        classes = self.feed.labels(view.indices)
+        images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.black))
+        with self.task.autocast():
+            logits = self.network(images)
+        return self.lesson.supervision.loss(logits.float(), view, images, classes)
+
+    def _check(self, epoch: int) -> None:
+        """Once an epoch, because reading the loss waits for the device."""
+        if not math.isfinite(float(self.losses)):
+            raise RunFailure(f"the loss of {self.lesson.what} is not finite in epoch {epoch + 1}")

@@ -1,0 +1,159 @@
+"""Protocols that train a network from scratch on the condensed set: `hard`, `soft`, and most papers' own."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from bench import seeds
+from bench.condensation import Task
+from bench.condensed import CondensedSet, check_fits
+from bench.errors import RunFailure
+from bench.evaluation import Protocol, Scores
+from bench.files import digest
+from bench.imagery import TensorSplit
+from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.recipes import Recipe, RecipeBook, Setting, Values
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import pixels_digest
+from bench.training.supervision import HardSupervision, StoredSupervision, Supervision, TeacherSupervision
+from bench.training.teachers import Teacher, load_teacher, pretrained, squeeze
+from bench.training.testing import accuracy
+from bench.training.views import Views
+
+LabelSource = Literal["own", "hard", "teacher"]
+VIEW_FIELDS = (
+    *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
+    *("flip", "dsa", "mix", "mix_alpha", "mix_probability"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe at a budget: the training, and for labels "teacher" the temperature and the table of its teacher."""
+
+    training: TrainingRecipe
+    temperature: float | None
+    teacher: Values | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Plan":
+        """From the values of a recipe book's table. Raises pydantic's ValidationError for fields nobody knows."""
+        fields = dict(values)
+        temperature, teacher = fields.pop("temperature", None), fields.pop("teacher", None)
+        return cls(TrainingRecipe(**fields), temperature, teacher)
+
+
+class TrainingProtocol(Protocol):
+    """Trains from scratch by a recipe and tests the last epoch.
+
+    Args:
+        name: what users type. A new version of a protocol is a new name.
+        labels: "own" (the set's own labels, and a step size it learned), "hard" (its classes), or "teacher" (a
+            network squeezed by this protocol's own recipe looks at every view; the same one for all methods).
+        book: a table per dataset with the fields of `TrainingRecipe`. For labels "teacher" also `temperature` and a
+            table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names its network where it
+            is not the run's own.
+    """
+
+    def __init__(self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1) -> None:
+        self.name, self.labels, self.version, self.book = name, labels, version, book
+
+    def recipe(self, setting: Setting) -> Recipe:
+        """The recipe for a setting; `setting.backbone` is the network that is trained."""
+        return self.book.pick(setting)
+
+    def plan(self, setting: Setting) -> Plan:
+        """The recipe at the setting's budget, validated."""
+        return Plan.of(self.recipe(setting).at(setting.budget))
+
+    def evaluate(self, condensed: CondensedSet, task: Task, backbone: str, seed: int) -> Scores:
+        """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`.
+
+        Raises:
+            RunFailure: the set's classes, normalisation or stored views are not what is evaluated on, the teacher is
+                missing, or the training diverges.
+        """
+        check_fits(condensed, task.dataset)
+        plan = self.plan(replace(task.setting, backbone=backbone))
+        supervision = self._supervision(condensed, task, plan)
+        recipe = self._with_learned_lr(plan.training, condensed)
+        start = time.perf_counter()
+        network = task.network(seeds.derive("init", seed), backbone)
+        split = TensorSplit(condensed.images.pixels, condensed.images.classes)
+        lesson = Lesson(
+            recipe=recipe,
+            feed=Feed(split, condensed.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+            supervision=supervision,
+            view_seed=self._view_seed(condensed.labels, seed),
+            checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
+            what="evaluate",
+        )
+        network = loop.train(task, network, lesson)
+        top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task)
+        return Scores(top1, top5, recipe.epochs, time.perf_counter() - start)
+
+    def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
+        """Tells the checkpoint of this training from that of any other."""
+        labels = condensed.labels
+        labelled = [labels.kind, None if isinstance(labels, HardLabels) else labels.teacher.stage]
+        trained = [recipe.model_dump(mode="json"), pixels_digest(condensed.images), *labelled]
+        return f"evaluation-{digest([self.name, self.version, backbone, seed, *trained])}"
+
+    def _view_seed(self, labels: Labels, seed: int) -> int:
+        if self.labels == "own" and isinstance(labels, StoredLabels):
+            return labels.view_seed
+        return seeds.derive("views", seed)
+
+    def _with_learned_lr(self, recipe: TrainingRecipe, condensed: CondensedSet) -> TrainingRecipe:
+        """A learned step size belongs to the method's own protocol; a shared one treats all sets alike."""
+        if condensed.learned_lr is None or self.labels != "own":
+            return recipe
+        return recipe.model_copy(update={"lr": condensed.learned_lr})
+
+    def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan) -> Supervision:
+        recipe, labels = plan.training, condensed.labels
+        if self.labels == "teacher":
+            network, temperature = self._teacher(task, plan).network, plan.temperature
+            assert temperature is not None
+            return TeacherSupervision(network, task.autocast, temperature, t_squared=recipe.t_squared)
+        if self.labels == "hard" or isinstance(labels, HardLabels):
+            return HardSupervision(recipe.label_smoothing)
+        if isinstance(labels, OnlineLabels):
+            network = load_teacher(task, labels.teacher)
+            return TeacherSupervision(network, task.autocast, labels.temperature, t_squared=recipe.t_squared)
+        check_views(labels, recipe, images=len(condensed.images), classes=task.classes)
+        return StoredSupervision(labels.logits, labels.temperature, t_squared=recipe.t_squared)
+
+    def _teacher(self, task: Task, plan: Plan) -> Teacher:
+        """The teacher's seed is the protocol's own, so that all methods and seeds share it."""
+        table = dict(plan.teacher or {})
+        backbone = table.pop("backbone", None)
+        if "weights" in table:
+            return pretrained(task, table["weights"], backbone=backbone)
+        seed = seeds.derive("teacher", self.name, self.version)
+        return squeeze(task, TrainingRecipe(**table), seed=seed, backbone=backbone)
+
+
+def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:
+    """Refuses stored labels that belong to other views than the recipe's.
+
+    Raises:
+        RunFailure: with the fields that differ, or the shape that does.
+    """
+    try:
+        labelled = TrainingRecipe.model_validate(labels.recipe)
+    except ValidationError as error:
+        raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
+    differing = [name for name in VIEW_FIELDS if getattr(labelled, name) != getattr(recipe, name)]
+    if differing:
+        what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
+        raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
+    expected = (recipe.epochs, Views(recipe, 0, images, 1).presented, classes)
+    if tuple(labels.logits.shape) != expected:
+        raise RunFailure(f"the stored labels have shape {tuple(labels.logits.shape)}, not {expected}")

@@ -1,0 +1,32 @@
+"""Crops, translations and enlargements of a batch, one box per image, as two batched matrix products.
+
+Bilinear resampling is separable: every output row is a weighted sum of two input rows, every output column of two
+columns. With the weights written as matrices (B, S, S) a batch with a different box for each image needs no loop.
+"""
+
+import torch
+from torch import Tensor
+
+
+def resample(images: Tensor, boxes: Tensor) -> Tensor:
+    """Each image's box, enlarged to the image's size. What lies outside the image is 0. Differentiable.
+
+    Equals torchvision's `resized_crop(..., interpolation=BILINEAR)` for boxes inside the image; with and without
+    `antialias`, because a box never exceeds the image and the filter of an enlargement is the same for both.
+
+    Args:
+        images: float (B, C, S, S).
+        boxes: (B, 4), in pixels: top, left, height, width; heights and widths in 1..S.
+    """
+    top, left, height, width = boxes.to(images.device, torch.float32, non_blocking=True).unbind(1)
+    rows = _weights(top, height, images.shape[2]).to(images.dtype)
+    columns = _weights(left, width, images.shape[3]).to(images.dtype)
+    return torch.einsum("boi,bcij,bpj->bcop", rows, images, columns)
+
+
+def _weights(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """(B, size, size): the share of input pixel j in output pixel o, in the half-pixel convention."""
+    pixels = torch.arange(size, device=start.device, dtype=torch.float32)
+    centres = (pixels + 0.5) * (length / size)[:, None] - 0.5
+    centres = torch.minimum(centres.clamp(min=0), length[:, None] - 1) + start[:, None]
+    return (1 - (centres[:, :, None] - pixels).abs()).clamp(min=0)

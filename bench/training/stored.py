@@ -1,0 +1,121 @@
+"""Soft labels made once for every view of every epoch (FKD: Shen and Xing, ECCV 2022; SRe2L's relabel)."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xxhash
+
+from bench.condensation import Images, Task
+from bench.errors import CorruptArtefact, Interrupted, RunFailure
+from bench.files import digest, read_json, write_json
+from bench.imagery import TensorSplit
+from bench.labels import StoredLabels
+from bench.progress import Throttled
+from bench.training.feeding import Feed
+from bench.training.loop import wants_channels_last
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import teacher_logits
+from bench.training.teachers import Teacher
+from bench.training.views import Views, apply
+
+WHAT = "relabel"
+
+
+def store_labels(
+    task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, *, temperature: float, view_seed: int
+) -> StoredLabels:
+    """The teacher's fp16 logits for all views of all epochs: (epochs, presented images, classes).
+
+    They are written straight into a memory-mapped file in the task's workspace, which continues after a kill; the
+    tensor returned is backed by that file.
+
+    Args:
+        task: its dataset normalises the images, its arithmetic is the teacher's.
+        teacher: who labels.
+        images: as stored, with all loss of storage (METHODS trap 7).
+        recipe: of the training that will use the labels; it decides the views.
+        temperature: kept with the labels; logits are stored undivided.
+        view_seed: seed of the views.
+
+    Raises:
+        Interrupted: the user asked to stop; what is done is kept.
+        RunFailure: a logit is not finite in fp16.
+        OSError: no room for the file (it is reserved in full before the first label).
+    """
+    relabelling = _Relabelling(task, teacher, images, recipe, view_seed)
+    logits = torch.from_numpy(relabelling.run())
+    return StoredLabels(teacher.ref, temperature, view_seed, recipe.model_dump(mode="json"), logits)
+
+
+def pixels_digest(images: Images) -> str:
+    """A hash of the pixels and classes, for names of checkpoints that belong to these images alone."""
+    state = xxhash.xxh3_128(images.pixels.contiguous().flatten().view(torch.uint8).numpy().data)
+    state.update(images.classes.contiguous().view(torch.uint8).numpy().data)
+    return state.hexdigest()
+
+
+class _Relabelling:
+    """The state of one relabelling. A step labels one batch."""
+
+    def __init__(self, task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, view_seed: int) -> None:
+        self.task, self.network = task, teacher.network
+        normalisation = task.dataset.normalisation
+        split = TensorSplit(images.pixels, images.classes)
+        self.feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
+        self.views = Views(recipe, view_seed, len(images), task.dataset.resolution)
+        self.black = normalisation.box(torch.zeros((), device=task.device))[0]
+        self.steps = recipe.epochs * self.views.batches
+        made_of = [teacher.ref.stage, recipe.model_dump(mode="json"), view_seed, pixels_digest(images), task.precision]
+        self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
+        self.position = self.path.with_suffix(".json")
+        done = self._done()
+        self.logits = _reserved(self.path, (recipe.epochs, self.views.presented, task.classes))
+        self.first = done
+
+    def run(self) -> np.ndarray:
+        progress, saved = Throttled(self.task.progress), time.monotonic()
+        for step in range(self.first, self.steps):
+            self._label(*divmod(step, self.views.batches))
+            done = step + 1
+            progress.advance(WHAT, done, self.steps)
+            stopping = self.task.should_stop() and done < self.steps
+            if stopping or done == self.steps or time.monotonic() - saved > self.task.checkpoint_seconds:
+                self._save(done)
+                saved = time.monotonic()
+            if stopping:
+                raise Interrupted(f"stopped after {done} of {self.steps} batches of {WHAT}")
+        return self.logits
+
+    def _label(self, epoch: int, batch: int) -> None:
+        view = self.views.at(epoch, batch)
+        images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.black))
+        logits = teacher_logits(self.network, images, self.task.autocast).half().cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise RunFailure(f"the teacher's logits of epoch {epoch + 1} are not finite in fp16")
+        self.logits[epoch, view.start : view.start + len(view)] = logits
+
+    def _save(self, done: int) -> None:
+        self.logits.flush()
+        write_json(self.position, {"done": done})
+
+    def _done(self) -> int:
+        """How far an earlier attempt came; nothing is trusted unless both of its files are there."""
+        try:
+            return int(read_json(self.position)["done"]) if self.path.is_file() else 0
+        except (FileNotFoundError, CorruptArtefact, KeyError):
+            return 0
+
+
+def _reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":
+    """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = 2 * int(np.prod(shape))
+    with path.open("ab") as handle:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, size)
+        handle.truncate(size)
+    return np.memmap(path, np.float16, "r+", shape=tuple(shape))

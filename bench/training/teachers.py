@@ -1,0 +1,154 @@
+"""Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench import seeds
+from bench.condensation import Task
+from bench.errors import RunFailure, UsageError
+from bench.labels import TeacherRef
+from bench.naming import unknown
+from bench.stages import Made, StageResult
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import HardSupervision
+from bench.training.testing import accuracy
+
+KIND = "teacher"
+PUBLISHED_CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's, in the order of sorted ids
+PUBLISHED_ABOVE = 64  # pixels; up to there our ResNets have another stem
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network in evaluation mode, frozen, on the task's device; and where its weights are kept."""
+
+    network: nn.Module
+    ref: TeacherRef
+
+
+def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
+    """Trains a network on the whole training split with hard labels, or finds the one that was (SRe2L's first step).
+
+    Its test accuracy goes to `task.facts["teacher_top1"]` and to the stage's facts.
+
+    Args:
+        task: its dataset is trained on.
+        recipe: how.
+        seed: decides the first weights and every view.
+        backbone: the network; the task's own if None.
+    """
+    name = backbone or task.backbone
+    parameters = {"recipe": recipe.model_dump(mode="json"), "backbone": name, "seed": seed}
+
+    def make(folder: Path) -> Made:
+        network = task.network(seeds.derive("init", seed), name)
+        return _made(task, _squeezed(task, network, recipe, seed, folder), name)
+
+    return _teacher(task, name, task.stage(KIND, loop.VERSION, parameters, make))
+
+
+def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teacher:
+    """A teacher with weights that torchvision publishes, e.g. "IMAGENET1K_V1"; downloaded and checked on first use.
+
+    Raises:
+        UsageError: torchvision has no such weights or network, or they do not fit the dataset (1000 classes in sorted
+            order, more than 64 pixels a side, three channels).
+    """
+    name = backbone or task.backbone
+    _check_published(task, name)
+    published = _published(name, weights)
+
+    def make(folder: Path) -> Made:
+        network = task.network(0, name)
+        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        network.load_state_dict(state)
+        return _made(task, network, name)
+
+    parameters = {"torchvision": str(published), "backbone": name}
+    return _teacher(task, name, task.stage(KIND, loop.VERSION, parameters, make))
+
+
+def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
+    """The network of a teacher that was kept, in evaluation mode and frozen.
+
+    Raises:
+        RunFailure: its stage is missing (never made here, deleted, or corrupt and set aside), or is another network's.
+    """
+    stage = task.stages.read(KIND, ref.stage)
+    if stage is None:
+        folder = task.stages.folder(KIND, ref.stage)
+        raise RunFailure(f"the teacher's stage is missing: {folder}; run the method again to make it")
+    task.used_stages[stage.hash] = stage
+    return _network(task, ref.backbone, stage.tensors)
+
+
+def _squeezed(task: Task, network: nn.Module, recipe: TrainingRecipe, seed: int, folder: Path) -> nn.Module:
+    dataset = task.dataset
+    channels_last = loop.wants_channels_last(task)
+    lesson = Lesson(
+        recipe=recipe,
+        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
+        supervision=HardSupervision(recipe.label_smoothing),
+        view_seed=seeds.derive("views", seed),
+        checkpoint=folder / "squeeze.checkpoint.safetensors",
+        what="squeeze",
+    )
+    return loop.train(task, network, lesson)
+
+
+def _made(task: Task, network: nn.Module, backbone: str) -> Made:
+    test = task.dataset.test
+    top1 = accuracy(network, test, task.dataset.normalisation, task)[0] if len(test) else None
+    tensors = network.state_dict()
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    return Made(tensors, {"backbone": backbone, "top1": top1, "bytes": size})
+
+
+def _teacher(task: Task, backbone: str, stage: StageResult) -> Teacher:
+    ref = TeacherRef(stage.hash, backbone, stage.facts["top1"], stage.facts["bytes"])
+    task.facts["teacher_top1"] = ref.top1
+    return Teacher(_network(task, backbone, stage.tensors), ref)
+
+
+def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+    network = task.network(0, backbone)
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise RunFailure(f"the teacher's weights do not fit {backbone!r} for this dataset: {error}") from error
+    return loop.place(network, task).eval().requires_grad_(False)
+
+
+def _check_published(task: Task, backbone: str) -> None:
+    dataset = task.dataset
+    ordered = list(dataset.classes) == sorted(dataset.classes)
+    if task.classes != PUBLISHED_CLASSES or not ordered or dataset.channels != 3:
+        raise UsageError(
+            f"torchvision's weights are for RGB images of ImageNet-1K's {PUBLISHED_CLASSES} classes in sorted order; "
+            f"{dataset.name} has {task.classes} classes of {dataset.channels}-channel images here"
+        )
+    if dataset.resolution <= PUBLISHED_ABOVE:
+        raise UsageError(
+            f"torchvision's weights are for networks above {PUBLISHED_ABOVE} pixels; "
+            f"{dataset.name} has {dataset.resolution}"
+        )
+
+
+def _published(backbone: str, weights: str) -> Any:  # noqa: ANN401 - torchvision is not typed
+    from torchvision import models
+
+    if backbone not in models.list_models(module=models):
+        raise UsageError(
+            f"torchvision publishes no weights for {backbone!r}; resnet18, resnet50 and resnet101 have some"
+        )
+    choices = models.get_model_weights(backbone)
+    if weights not in choices.__members__:
+        raise unknown(f"weights of {backbone}", weights, choices.__members__)
+    return choices[weights]

@@ -1,0 +1,224 @@
+"""Every random view of a training, from a counter-based seed.
+
+What an image looks like in batch b of epoch e depends on the seed, e, b and the recipe alone: not on what was drawn
+before, on the device, or on who asks. So a training resumes anywhere, and labels stored for the views of a recipe
+(FKD, Shen and Xing 2022) are found again by their position without storing a single crop.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import seeds
+from bench.training import dsa
+from bench.training.recipes import TrainingRecipe
+from bench.training.resampling import resample
+
+CROP_TRIES = 10  # torchvision's RandomResizedCrop.get_params
+
+
+class _Stream(IntEnum):
+    """Each kind of draw has a stream of its own, so that switching one on does not change another."""
+
+    ORDER = 0
+    CROP = 1
+    FLIP = 2
+    DSA = 3
+    MIX = 4
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a batch is mixed with itself.
+
+    Attributes:
+        permutation: int64 (B,), each image's partner.
+        share: how much of the mixed image is the image itself: lambda, for CutMix corrected to the box's real area.
+        box: top, bottom, left, right of what comes from the partner (CutMix), or None for a blend (Mixup).
+    """
+
+    permutation: Tensor
+    share: float
+    box: tuple[int, int, int, int] | None
+
+
+@dataclass(frozen=True)
+class View:
+    """What happens to one batch.
+
+    Attributes:
+        epoch, start: its position: the epoch, and the place of its first image in the epoch's order.
+        indices: int64 (B,), which images.
+        boxes: int64 (B, 4): top, left, height, width of each image's crop, or None.
+        padded: the boxes may leave the image (a padded crop); outside it is black.
+        flips: bool (B,), or None.
+        augmentation: a drawing of DSA, or None.
+        mix: or None.
+    """
+
+    epoch: int
+    start: int
+    indices: Tensor
+    boxes: Tensor | None = None
+    padded: bool = False
+    flips: Tensor | None = None
+    augmentation: dsa.Augmentation | None = None
+    mix: Mix | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Views:
+    """All views of a training of `images` images, `resolution` pixels a side.
+
+    A batch larger than the set is as large as the set. A last batch of a single image, of which BatchNorm can take no
+    statistics where its map is one pixel, joins the batch before it.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, seed: int, images: int, resolution: int) -> None:
+        self.recipe, self.seed, self.images, self.resolution = recipe, seed, images, resolution
+        self.batch_size = min(recipe.batch_size, images)
+        whole, rest = divmod(images, self.batch_size)
+        self.batches = whole + (rest > 1 and not recipe.drop_last)
+        self.presented = whole * self.batch_size if recipe.drop_last else images
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def at(self, epoch: int, batch: int) -> View:
+        """The view of one batch."""
+        start = batch * self.batch_size
+        end = self.presented if batch == self.batches - 1 else start + self.batch_size
+        count, recipe = end - start, self.recipe
+        return View(
+            epoch=epoch,
+            start=start,
+            indices=self.order(epoch)[start:end],
+            boxes=self._boxes(count, self._rng(_Stream.CROP, epoch, batch)),
+            padded=recipe.crop == "padded",
+            flips=_coins(count, self._rng(_Stream.FLIP, epoch, batch)) if recipe.flip else None,
+            augmentation=self._augmentation(count, self._rng(_Stream.DSA, epoch, batch)),
+            mix=self._mix(count, self._rng(_Stream.MIX, epoch, batch)),
+        )
+
+    def order(self, epoch: int) -> Tensor:
+        """int64 (images,): the order in which an epoch presents the images."""
+        if self._order[0] != epoch:
+            permutation = self._rng(_Stream.ORDER, epoch, 0).permutation(self.images)
+            self._order = (epoch, torch.from_numpy(permutation))
+        return self._order[1]
+
+    def _rng(self, stream: _Stream, epoch: int, batch: int) -> np.random.Generator:
+        return seeds.counter(self.seed, epoch, batch, stream)
+
+    def _boxes(self, count: int, rng: np.random.Generator) -> Tensor | None:
+        recipe = self.recipe
+        match recipe.crop:
+            case "resized":
+                return resized_boxes(rng, count, self.resolution, recipe.crop_scale, recipe.crop_ratio)
+            case "padded":
+                corners = rng.integers(-recipe.pad, recipe.pad + 1, (count, 2))
+                return torch.from_numpy(np.concatenate([corners, np.full_like(corners, self.resolution)], axis=1))
+            case "none":
+                return None
+
+    def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | None:
+        return dsa.draw(self.recipe.dsa, count, self.resolution, rng) if self.recipe.dsa else None
+
+    def _mix(self, count: int, rng: np.random.Generator) -> Mix | None:
+        recipe = self.recipe
+        if recipe.mix == "none" or rng.random() >= recipe.mix_probability:
+            return None
+        permutation = torch.from_numpy(rng.permutation(count))
+        share = float(rng.beta(recipe.mix_alpha, recipe.mix_alpha))
+        if recipe.mix == "mixup":
+            return Mix(permutation, share, None)
+        box = cutmix_box(rng, self.resolution, share)
+        return Mix(permutation, 1 - (box[1] - box[0]) * (box[3] - box[2]) / self.resolution**2, box)
+
+
+def _coins(count: int, rng: np.random.Generator) -> Tensor:
+    return torch.from_numpy(rng.random(count) < 0.5)
+
+
+def resized_boxes(
+    rng: np.random.Generator, count: int, size: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Boxes of RandomResizedCrop by torchvision's rule, one per image: int64 (count, 4), top, left, height, width.
+
+    The area is uniform in `scale`, the aspect ratio log-uniform in `ratio`; the first of ten tries that fits is
+    taken, and if none does the largest central box with an allowed ratio.
+    """
+    area = size**2 * rng.uniform(*scale, (count, CROP_TRIES))
+    aspect = np.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]), (count, CROP_TRIES)))
+    widths, heights = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+    fits = (widths > 0) & (widths <= size) & (heights > 0) & (heights <= size)
+    first, rows, found = fits.argmax(1), np.arange(count), fits.any(1)
+    spare_height, spare_width = _largest_box(size, ratio)
+    height = np.where(found, heights[rows, first], spare_height).astype(np.int64)
+    width = np.where(found, widths[rows, first], spare_width).astype(np.int64)
+    top = np.where(found, rng.integers(0, size - height + 1), (size - height) // 2)
+    left = np.where(found, rng.integers(0, size - width + 1), (size - width) // 2)
+    return torch.from_numpy(np.stack([top, left, height, width], axis=1))
+
+
+def _largest_box(size: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    if ratio[0] > 1:
+        return round(size / ratio[0]), size
+    if ratio[1] < 1:
+        return size, round(size * ratio[1])
+    return size, size
+
+
+def cutmix_box(rng: np.random.Generator, size: int, share: float) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of a box of about 1 - share of the area around a uniform centre, clipped at the border.
+
+    Yun et al. (ICCV 2019), equation 2.
+    """
+    side = int(size * math.sqrt(1 - share))
+    row, column = (int(centre) for centre in rng.integers(size, size=2))
+    top, left = max(row - side // 2, 0), max(column - side // 2, 0)
+    return top, min(row + side // 2, size), left, min(column + side // 2, size)
+
+
+def apply(view: View, images: Tensor, black: Tensor | None = None) -> Tensor:
+    """The batch as the network sees it; the input is left as it is.
+
+    Args:
+        view: what to do; its `indices` must already have been taken.
+        images: float32 (B, C, S, S) in normalised space, on any device.
+        black: (C, 1, 1), black in normalised space; what padded crops pad with.
+
+    Raises:
+        ValueError: a padded crop without `black`.
+    """
+    if view.boxes is not None:
+        images = _cropped(view, images, black)
+    if view.flips is not None:
+        flips = view.flips.to(images.device, non_blocking=True).view(-1, 1, 1, 1)
+        images = torch.where(flips, images.flip(3), images)
+    if view.augmentation is not None:
+        images = view.augmentation.apply(images)
+    return _mixed(view.mix, images) if view.mix is not None else images
+
+
+def _cropped(view: View, images: Tensor, black: Tensor | None) -> Tensor:
+    assert view.boxes is not None
+    if not view.padded:
+        return resample(images, view.boxes)
+    if black is None:
+        raise ValueError("a padded crop needs to know what black is in normalised space")
+    return resample(images - black, view.boxes) + black
+
+
+def _mixed(mix: Mix, images: Tensor) -> Tensor:
+    partners = images[mix.permutation.to(images.device, non_blocking=True)]
+    if mix.box is None:
+        return torch.lerp(partners, images, mix.share)
+    top, bottom, left, right = mix.box
+    mixed = images.clone()
+    mixed[:, :, top:bottom, left:right] = partners[:, :, top:bottom, left:right]
+    return mixed

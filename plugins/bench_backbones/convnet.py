@@ -1,0 +1,78 @@
+"""ConvNet-D of the DC family (Zhao, Mopuri and Bilen, ICLR 2021; METHODS 1.1).
+
+D blocks of 3x3 convolution (stride 1, padding 1, bias), norm, ReLU and 2x2 average pool, 128 wide throughout, then one
+linear layer. "Instance norm" is GroupNorm with one channel a group, with affine parameters, as the release has it. Gray
+28x28 images are treated as 32x32: the first convolution pads by 3.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from bench.errors import UsageError
+
+WIDTH = 128
+MNIST_SIDE = 28
+
+Norm = Callable[[int], nn.Module]
+
+
+def instance_norm(channels: int) -> nn.Module:
+    """One group a channel, affine."""
+    return nn.GroupNorm(channels, channels, affine=True)
+
+
+def no_norm(channels: int) -> nn.Module:
+    """Nothing."""
+    return nn.Identity()
+
+
+class ConvNet(nn.Module):
+    """Images (B, channels, resolution, resolution) to logits (B, classes).
+
+    Raises:
+        UsageError: the resolution cannot be halved `depth` times; the message names the depth that fits.
+    """
+
+    def __init__(self, classes: int, resolution: int, channels: int, *, depth: int, norm: Norm) -> None:
+        super().__init__()
+        padding = 3 if channels == 1 and resolution == MNIST_SIDE else 1
+        side = (resolution + 2 * (padding - 1)) >> depth
+        if side < 1:
+            raise UsageError(_too_small(depth, resolution))
+        first = _block(channels, norm, padding)
+        self.blocks = nn.Sequential(first, *(_block(WIDTH, norm, 1) for _ in range(depth - 1)))
+        self.classifier = nn.Linear(WIDTH * side * side, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float (B, channels, resolution, resolution) -> (B, classes)."""
+        logits: Tensor = self.classifier(self.blocks(images).flatten(1))
+        return logits
+
+
+def _block(channels: int, norm: Norm, padding: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, WIDTH, kernel_size=3, padding=padding),
+        norm(WIDTH),
+        nn.ReLU(inplace=True),
+        nn.AvgPool2d(kernel_size=2, stride=2),
+    )
+
+
+def _too_small(depth: int, resolution: int) -> str:
+    deepest = resolution.bit_length() - 1
+    need = f"a ConvNet of {depth} blocks needs images of at least {2**depth} pixels a side, not {resolution}"
+    return (
+        f"{need}; the deepest that fits is convnet{deepest}" if deepest >= 3 else f"{need}; none of the ConvNets fits"
+    )
+
+
+convnet3 = partial(ConvNet, depth=3, norm=instance_norm)
+convnet4 = partial(ConvNet, depth=4, norm=instance_norm)
+convnet5 = partial(ConvNet, depth=5, norm=instance_norm)
+convnet3_bn = partial(ConvNet, depth=3, norm=nn.BatchNorm2d)
+convnet4_bn = partial(ConvNet, depth=4, norm=nn.BatchNorm2d)
+convnet5_bn = partial(ConvNet, depth=5, norm=nn.BatchNorm2d)
+convnet3_none = partial(ConvNet, depth=3, norm=no_norm)
+convnet4_none = partial(ConvNet, depth=4, norm=no_norm)
