@@ -1,0 +1,154 @@
+"""Forms of a comparison table, and which rows may stand in one ranking.
+
+A row is the object that `--format json` prints (see docs/measuring.md). Rows go in; text comes out.
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.plugins import Registry
+
+Row = dict[str, Any]
+
+
+class ReportFormat(ABC):
+    """A form of a comparison table.
+
+    You must write `render`. You must set `name` (what users type) and `suffix` (of files that hold it, as ".csv").
+    """
+
+    name: str
+    suffix: str
+
+    @abstractmethod
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        """The report as text ending in a newline. With `claims`, published numbers stand beside the measured ones.
+
+        Rows of all states come in: "done", and "failed", "skipped" or "refused" with a reason and null numbers.
+        Never rank together what `rankings` keeps apart.
+        """
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows that may be compared, best top-1 first.
+
+    Attributes:
+        heading: one line with all that the rows have in common.
+        rows: done rows, controls among them.
+        notes: what the quick budget took, by method; empty under the paper's budget.
+    """
+
+    heading: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool) -> str:
+    """The rows in a registered format, each with the published number for its cell, where there is one.
+
+    Raises:
+        UsageError: an unknown or unavailable format, or claims that cannot be read.
+    """
+    from bench.claims import load
+
+    format_: ReportFormat = registry.load("format", form)
+    published = load(registry) if claims else None
+    with_claims = [{**row, "claim": published.find(row) if published else None} for row in rows]
+    return format_.render(with_claims, claims=claims)
+
+
+def rankings(rows: Iterable[Row]) -> list[Ranking]:
+    """The done rows, split so that a ranking compares methods and nothing else.
+
+    Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
+    backbone and epochs, kind of labels (hard or soft) and the teacher's backbone of soft ones, budget, device and
+    precision. The order is that of the headings, and within a ranking that of top-1.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["status"] == "done":
+            groups.setdefault(_terms(row), []).append(row)
+    plain = Counter(_heading(group[0]) for group in groups.values())
+    made = []
+    for group in groups.values():
+        heading = _heading(group[0])
+        if plain[heading] > 1:
+            heading = f"{heading} · {_fine_print(group[0])}"
+        made.append(Ranking(heading, tuple(sorted(group, key=_place)), _quick_notes(group)))
+    return sorted(made, key=lambda ranking: _natural(ranking.rows[0]))
+
+
+def unmeasured(rows: Iterable[Row]) -> list[Row]:
+    """The rows that hold no result: failed, skipped or refused."""
+    return [row for row in rows if row["status"] != "done"]
+
+
+def machine(row: Row) -> str:
+    """Where a row was measured: the device's own name where it is known."""
+    return str(row.get("device_name") or row.get("device") or "unknown device")
+
+
+def _terms(row: Row) -> tuple[Any, ...]:
+    """What rows of one ranking have in common."""
+    shared = ("dataset", "card_hash", "classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone", "epochs")
+    measured = ("budget", "device", "device_name", "precision")
+    return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row))
+
+
+def _label_source(row: Row) -> tuple[str | None, str | None]:
+    """Soft labels decide more than images do (METHODS trap 2); online and stored ones are the same labels."""
+    if row.get("label_kind") in (None, "hard"):
+        return row.get("label_kind"), None
+    return "soft", row.get("teacher_backbone")
+
+
+def _heading(row: Row) -> str:
+    every, used = row.get("all_classes"), row["classes"]
+    classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
+    epochs = f" for {_counted(row['epochs'], 'epoch')}" if row.get("epochs") else ""
+    return " · ".join(
+        [
+            f"{row['dataset']}, {classes}, ipc {row['ipc']}",
+            f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}{epochs}",
+            f"{row['budget']} budget",
+            f"{machine(row)}, {row['precision']}",
+        ]
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _fine_print(row: Row) -> str:
+    """What tells two rankings apart whose headings say the same."""
+    kind, teacher = _label_source(row)
+    labels = f"{kind} labels" + (f" of {teacher}" if teacher else "")
+    hashes = [
+        f"{what} {str(row.get(key))[:6]}" for what, key in (("classes", "class_order_hash"), ("card", "card_hash"))
+    ]
+    return ", ".join([labels, *hashes])
+
+
+def _quick_notes(rows: Iterable[Row]) -> tuple[str, ...]:
+    notes: dict[str, None] = {}
+    for row in rows:
+        for who, key in (("evaluation", "evaluation_note"), (row["method"], "budget_note")):
+            if row["budget"] == "quick" and row.get(key):
+                notes[f"quick budget, {who}: {row[key]}"] = None
+    return tuple(sorted(notes, key=lambda note: not note.startswith("quick budget, evaluation")))
+
+
+def _place(row: Row) -> tuple[bool, float, str, str]:
+    top1 = row["top1_mean"]
+    return top1 is None, -(top1 or 0.0), row["method"], row["run"]
+
+
+def _natural(row: Row) -> tuple[Any, ...]:
+    """Rankings in the order a reader looks for them: by dataset, then growing ipc, then the rest of the heading."""
+    return (row["dataset"], row["classes"], row["ipc"], *map(str, _terms(row)))
