@@ -17,6 +17,7 @@ from bench.imagery import Dataset
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes
+from bench.pacing import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import Budget, Recipe, Setting
 from bench.stages import Maker, StageKey, StageResult, StageStore
@@ -80,6 +81,7 @@ class Task:
         workspace: a folder for checkpoints of the piece of work under way.
         facts: what the run should record (e.g. teacher_top1), filled by whoever finds it out.
         used_stages: the stages this task took, made now or cached.
+        pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`.
     """
 
     dataset: Dataset
@@ -95,6 +97,7 @@ class Task:
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
+    pace: Pace = field(default_factory=Pace)
     facts: dict[str, Any] = field(default_factory=dict)
     used_stages: dict[str, StageResult] = field(default_factory=dict)
     times: IterationTimes = field(default_factory=IterationTimes)
@@ -172,6 +175,7 @@ class Task:
                 progress=self.progress,
                 should_stop=self.should_stop,
                 times=self.times,
+                pace=self.pace,
             )
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from bench.condensation import Task
     from bench.condensed import CondensedSet
+    from bench.recipes import Setting
 
 PAPER = "paper"  # the word for "the protocol that the method's own paper uses"; see Condenser.protocol
 
@@ -30,7 +31,7 @@ class Protocol(ABC):
     """A named, versioned way of turning a condensed set into scores. A new version is a new name.
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
-    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `epochs`.
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`.
     """
 
     name: str
@@ -40,3 +41,7 @@ class Protocol(ABC):
     @abstractmethod
     def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:
         """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`."""
+
+    def note(self, setting: "Setting") -> str:
+        """What a table must say beside the scores, such as what the quick budget took of the recipe; "" for nothing."""
+        return ""

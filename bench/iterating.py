@@ -12,6 +12,7 @@ from bench import checkpoints
 from bench.checkpoints import State
 from bench.errors import Interrupted, RunFailure
 from bench.metering import Clock, IterationTimes
+from bench.pacing import Pace
 from bench.progress import Progress, Throttled
 
 WARM_UP_STEPS = 3
@@ -33,13 +34,14 @@ class Iterations:
     progress: Progress
     should_stop: Callable[[], bool]
     times: IterationTimes
+    pace: Pace
 
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
         watcher = Throttled(self.progress)
         clock = Clock(self.device, CUDA_WINDOW if self.device.type == "cuda" else 1)
-        began = saved = time.monotonic()
-        for iteration in range(start, self.count):
+        began = saved = self._began = time.monotonic()
+        for iteration in self.pace.walk(self.what, start, self.count):
             yield iteration
             seconds = clock.step()
             if iteration - start + 1 == min(WARM_UP_STEPS, self.count):
@@ -64,11 +66,13 @@ class Iterations:
         facts = checkpoints.restore(self.checkpoint, self.state) if self.state is not None else None
         if facts is None:
             return IterationTimes(iterations=self.count), 0
-        return IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count), int(facts["done"])
+        mine = IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count, facts["spent_s"])
+        return mine, int(facts["done"])
 
     def _save(self, done: int, mine: IterationTimes) -> None:
         assert self.state is not None
-        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s}
+        spent = mine.carried_s + time.monotonic() - self._began
+        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s, "spent_s": spent}
         checkpoints.save(self.checkpoint, self.state, facts)
 
     def _guard(self, done: int) -> None:

@@ -69,7 +69,7 @@ class Clock:
     def _now(self) -> Any:  # noqa: ANN401 - an event or a float
         if not self._cuda:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self._device))
         return event
 
@@ -95,16 +95,21 @@ class Clock:
 
 @dataclass
 class IterationTimes:
-    """Seconds per image and iteration of the windows of a synthesis; what its warm-up took; how many iterations."""
+    """Seconds per image and iteration of the windows of a synthesis; what its warm-up took; how many iterations.
+
+    `carried_s` is the time that earlier, interrupted attempts spent on what a checkpoint kept of them.
+    """
 
     windows: list[float] = field(default_factory=list)
     warm_up_s: float = 0.0
     iterations: int = 0
+    carried_s: float = 0.0
 
     def merge(self, other: "IterationTimes") -> None:
         """Adds the windows of another unit; a set's iterations are those of one image, so the most of any unit."""
         self.windows += other.windows
         self.warm_up_s += other.warm_up_s
+        self.carried_s += other.carried_s
         self.iterations = max(self.iterations, other.iterations)
 
     def milliseconds(self) -> dict[str, float] | None:

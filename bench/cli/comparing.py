@@ -1,0 +1,115 @@
+"""`bench run` from request to table: the grid done, or only foreseen."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from bench import records
+from bench.console import Console
+from bench.errors import Interrupted, RunFailure
+from bench.executors import LocalExecutor, Skipped
+from bench.planning import Planner, Request
+from bench.plugins import Registry
+from bench.records import Record, Row
+from bench.reporting import report
+from bench.spec import Job
+from bench.units import duration, size
+from bench.workplace import Place
+
+
+def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool) -> int:
+    """Does the jobs of a request and prints their table; returns the exit status.
+
+    Raises:
+        UsageError: a request that cannot be right; nothing was written.
+    """
+    registry = Registry(plugins)
+    registry.load("format", form)  # before any work
+    ended: list[Record | Skipped] = []
+    stopped = False
+    with Console() as console:
+        jobs, executor = _planned(request, registry, runs, console, retry=retry)
+        try:
+            for outcome in executor.run(jobs):
+                ended.append(outcome)
+                console.say(f"[{len(ended)}/{len(jobs)}] {_news(outcome)}")
+        except Interrupted as stop:
+            console.say(f"{stop}; the same command continues")
+            stopped = True
+    rows = rows_of(jobs, ended)
+    if rows:
+        click.echo(report(registry, rows, form, claims=True), nl=False)
+    if stopped:
+        return 130
+    return 0 if all(row["status"] == "done" for row in rows) else 1
+
+
+def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> int:
+    """Tries the jobs of a request and prints what each would take; returns the exit status.
+
+    Raises:
+        UsageError: a request that cannot be right.
+    """
+    registry = Registry(plugins)
+    registry.load("format", form)
+    found: list[dict[str, Any]] = []
+    status = 0
+    with Console() as console:
+        jobs, executor = _planned(request, registry, runs, console, retry=False)
+        for job in jobs:
+            try:
+                found.append(executor.foresee(job))
+            except RunFailure as error:
+                console.warn(str(error))
+                status = 1
+            except Interrupted:
+                return 130
+    click.echo(json.dumps(found, indent=2) if form == "json" else _forecast_table(found))
+    return status
+
+
+def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]:
+    """The rows that were asked for, out of all that the records hold."""
+    every = records.rows(record for record in ended if isinstance(record, Record))
+    wanted = {(job.spec.name, each.asked, each.backbone, each.protocol_id) for job in jobs for each in job.evaluations}
+    kept = [row for row in every if (row["run"], row["protocol"], row["eval_backbone"], row["protocol_id"]) in wanted]
+    blank = [
+        records.blank_row(outcome.job.spec, each, "skipped", outcome.reason)
+        for outcome in ended
+        if isinstance(outcome, Skipped)
+        for each in outcome.job.evaluations
+    ]
+    return [*kept, *blank]
+
+
+def _planned(
+    request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool
+) -> tuple[list[Job], LocalExecutor]:
+    planner = Planner(registry, request, console)
+    jobs = planner.jobs()
+    place = Place(runs.absolute(), request.cache.absolute(), request.data_root.absolute(), planner.device, console)
+    return jobs, LocalExecutor(registry, place, retry)
+
+
+def _news(outcome: Record | Skipped) -> str:
+    if isinstance(outcome, Skipped):
+        return f"{outcome.job.spec.name}: skipped, {outcome.reason}"
+    failed = [f"{key}: {each['reason']}" for key, each in outcome.evaluations.items() if each["status"] == "failed"]
+    return f"{outcome.spec.name}: {'; '.join(failed) if failed else 'done'}"
+
+
+def _forecast_table(found: Sequence[dict[str, Any]]) -> str:
+    """A table of forecasts and, below it, their sum."""
+    stages = ("prepare_s", "synthesis_s", "label_s", "evaluation_s", "total_s")
+    lines = []
+    for each in found:
+        memory = each["peak_memory_bytes"]
+        peak = memory["rss"] if memory["allocated"] is None else memory["allocated"]
+        lines.append([each["run"], *(duration(each[name]) for name in stages), size(peak), size(each["disk_bytes"])])
+    headers = ["run", "prepare", "synthesis", "labels", "evaluation", "total", "peak memory", "disk"]
+    table = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 7)) if lines else ""
+    return f"{table}\n\nIn all {duration(sum(each['total_s'] for each in found))}; stages shared by runs are made once."

@@ -1,0 +1,52 @@
+"""`bench run`: condense, evaluate, measure and compare."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option
+
+_many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+
+
+@click.command("run")
+@click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable).", **_many)
+@click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **_many)
+@click.option("--ipc", "ipcs", multiple=True, type=int, default=(10,), show_default="10", help="Images per class.")
+@click.option("--backbone", "backbones", default=("resnet18",), show_default="resnet18", help="Condense with.", **_many)
+@click.option("--eval-backbone", "eval_backbones", help="Train on the set [default: the backbone].", **_many)
+@click.option("--protocol", "protocols", default=("paper",), show_default="paper", help="Evaluate by.", **_many)
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Seed of the synthesis.")
+@click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
+@click.option("--classes", metavar="N|ID,ID,...", help="The first N classes in sorted order, or those named.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+@click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@data_root_option
+@runs_option
+@click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each method.")
+@click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
+@click.option("--dry-run", is_flag=True, help="A few real iterations, and what the run would take.")
+@click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
+@plugin_option
+def command(
+    runs: Path,
+    plugins: tuple[str, ...],
+    form: str,
+    retry_failed: bool,
+    dry_run: bool,
+    **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
+) -> None:
+    """Condense, evaluate, measure and compare: the grid of what you name.
+
+    Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
+    """
+    from bench.cli.comparing import compare, foresee
+    from bench.planning import Request
+
+    request = Request(**asked, cache=cache_folder())
+    if dry_run:
+        raise SystemExit(foresee(request, plugins, runs, form))
+    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed))

@@ -1,0 +1,110 @@
+"""From a method's recipe, the budget and the user's --set to a resolved configuration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bench.condensation import Condenser, MethodConfig
+from bench.errors import UsageError
+from bench.naming import unknown
+from bench.plugins import Registry
+from bench.recipes import Recipe, Setting, look, put
+from bench.spec import MethodChoice
+
+
+def configure(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
+    """The method with every hyper-parameter resolved: recipe at the budget, then the user's changes.
+
+    Args:
+        changes: what --set names, as KEY=VALUE with dotted keys.
+
+    Raises:
+        UsageError: a wrong type or value.
+    """
+    registered = registry.find("method", name)
+    method: type[Condenser[Any]] = registry.load("method", name)
+    recipe = method.recipe(setting)
+    values = recipe.at(setting.budget)
+    for key, text in _pairs(changes):
+        put(values, key, _value(text))
+    config = _validated(method.Config, values, name)
+    return MethodChoice(
+        name=name,
+        version=method.version,
+        config=config.model_dump(mode="json"),
+        recipe=recipe.name,
+        source=recipe.source,
+        quick=quick_notes(recipe) if setting.budget == "quick" else (),
+        changed=tuple(key for key, _ in _pairs(changes)),
+        plugin=registered.plugin,
+        plugin_version=registered.version,
+    )
+
+
+def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[str]) -> dict[str, list[str]]:
+    """For each method those of the user's changes that it has a key for.
+
+    Raises:
+        UsageError: a key that no method has; the nearest is named.
+    """
+    known = {name: keys_of(registry.load("method", name).Config) for name in methods}
+    every = sorted({key for keys in known.values() for key in keys})
+    for key, _ in _pairs(changes):
+        if key not in every:
+            raise UsageError(f"{unknown('--set key', key, every)} (methods: {', '.join(methods)})")
+    return {name: [change for change in changes if _pairs([change])[0][0] in keys] for name, keys in known.items()}
+
+
+def build(registry: Registry, choice: MethodChoice) -> Condenser[Any]:
+    """The method, ready to work."""
+    method: type[Condenser[Any]] = registry.load("method", choice.name)
+    return method(method.Config.model_validate(choice.config))
+
+
+def quick_notes(recipe: Recipe) -> tuple[str, ...]:
+    """What the quick budget takes: "recover.iterations 4000 -> 400"."""
+    scaled = recipe.at("quick")
+    return tuple(f"{key} {look(recipe.values, key):g} -> {look(scaled, key):g}" for key in recipe.quick)
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key of a config, tables followed into."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += keys_of(inner, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes KEY=VALUE, not {change!r}")
+        pairs.append((key.strip(), text.strip()))
+    return pairs
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
+    """A value as typed: a TOML literal where it is one (numbers, booleans, lists), else the text itself."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str) -> MethodConfig:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = f", not {first['input']!r}" if key else ""
+        raise UsageError(f"method {method!r}: {key or 'config'}: {first['msg']}{given}") from error

@@ -1,0 +1,77 @@
+"""Progress on standard error: a live line on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console as Terminal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+PLAIN_SECONDS = 10.0
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+
+
+class Console:
+    """Shows progress and warnings while it is open (use it in a `with`)."""
+
+    def __init__(self) -> None:
+        self._terminal = Terminal(stderr=True)
+        self._live = self._terminal.is_terminal
+        self._bars = Bars(*_columns(), console=self._terminal, transient=True)
+        self._bar: TaskID | None = None
+        self._what, self._said = "", 0.0
+
+    def __enter__(self) -> "Console":
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def say(self, message: str) -> None:
+        """One line of news."""
+        if self._live:
+            self._terminal.print(message, highlight=False, markup=False)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def warn(self, message: str) -> None:
+        """Something the user should know."""
+        self.say(f"warning: {message}")
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` steps of `what` are done."""
+        if self._live:
+            self._show(what, done, total)
+        elif what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
+            self.say(f"  {what} {done}/{total}")
+            self._what, self._said = what, time.monotonic()
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self._bar is None or what != self._what:
+            if self._bar is not None:
+                self._bars.remove_task(self._bar)
+            self._bar, self._what = self._bars.add_task(what, total=total), what
+        self._bars.update(self._bar, completed=done, total=total)

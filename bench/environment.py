@@ -1,0 +1,41 @@
+"""What a run was made with: machine, device, versions."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import __version__
+from bench.condensation import Precision, device_name
+from bench.spec import RunSpec
+
+
+def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[str, Any]:
+    """For the record: device and its name, precision, threads, processor, memory, versions."""
+    plugins = {spec.method.plugin: spec.method.plugin_version}
+    if spec.labeller:
+        plugins[spec.labeller.plugin] = spec.labeller.plugin_version
+    return {
+        "device": device.type,
+        "device_name": device_name(device) if device.type == "cuda" else processor(),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {"bench": __version__, "torch": torch.__version__, "plugin": plugins[spec.method.plugin]},
+        "plugins": plugins,
+    }
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

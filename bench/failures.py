@@ -1,0 +1,39 @@
+"""From an exception to the one-line reason that a failed row carries."""
+
+import errno
+import traceback
+
+import torch
+
+from bench.errors import BenchError, Interrupted
+from bench.stages import Owned
+
+
+def is_recordable(error: BaseException) -> bool:
+    """Whether an error ends one row (True) or the work as a whole: a stop asked for, a run that another process has."""
+    return isinstance(error, Exception) and not isinstance(error, Interrupted | Owned)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line for the table; the traceback is in the run's log."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"disk full: {error}"
+    if _is_out_of_memory(error):
+        return f"out of memory: {_first_line(error)}"
+    if isinstance(error, BenchError):
+        return _first_line(error)
+    where = traceback.extract_tb(error.__traceback__)
+    place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
+    return f"{type(error).__name__}: {_first_line(error)}{place}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has a type for it; the CPU allocator raises a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,154 @@
+"""What a run would take: a few real iterations of each of its loops, and the rest foretold from them.
+
+Stages that are in the cache cost nothing and are used; the others are tried in a temporary folder that is thrown away,
+so a trial leaves nothing behind. It happens in a child process of its own, whose peak memory is the forecast's.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from bench import condensed as sets
+from bench.condensation import Condenser, Images, Task
+from bench.condensed import CondensedSet
+from bench.configuring import build
+from bench.evaluation import Protocol
+from bench.labels import Labels, OnlineLabels, StoredLabels
+from bench.metering import peak_memory, reset_peak_memory
+from bench.pacing import Sample, Trial
+from bench.plugins import Registry
+from bench.spec import EvaluationSpec, Job
+from bench.stages import StageResult, StageStore
+from bench.synthesis import release_memory
+from bench.workplace import Place, make_task, open_for
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds by stage, the peak memory of the synthesis in bytes (`allocated` on CUDA, `rss`), bytes on disk."""
+
+    run: str
+    prepare_s: float
+    synthesis_s: float
+    label_s: float
+    evaluation_s: float
+    peak_memory_bytes: dict[str, int | None]
+    disk_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As a flat object, with the total."""
+        total = self.prepare_s + self.synthesis_s + self.label_s + self.evaluation_s
+        return {**asdict(self), "total_s": total}
+
+
+class TrialStore(StageStore):
+    """Finds finished stages where they are kept and makes missing ones in a temporary folder."""
+
+    def __init__(self, kept: StageStore, scratch: Path) -> None:
+        super().__init__(scratch)
+        self._kept = kept
+
+    def read(self, kind: str, stage_hash: str) -> StageResult | None:
+        """A stage that is kept, or one that this trial made."""
+        return self._kept.read(kind, stage_hash) or super().read(kind, stage_hash)
+
+
+def foresee(job: Job, registry: Registry, place: Place) -> Forecast:
+    """Tries every stage of a job and says what the whole would take.
+
+    Raises:
+        Exception: whatever the run itself would raise.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-trial-") as scratch:
+        return _Rehearsal(job, registry, place, Path(scratch)).forecast()
+
+
+class _Rehearsal:
+    """One trial: the run's own steps in its own order, each cut short."""
+
+    def __init__(self, job: Job, registry: Registry, place: Place, scratch: Path) -> None:
+        self.job, self.registry, self.scratch = job, registry, scratch
+        self.pace = Trial(place.device)
+        dataset = open_for(job.spec, registry, place)
+        task = make_task(job.spec, dataset, registry, place, scratch / "work")
+        task.workspace.mkdir()
+        self.task = replace(task, pace=self.pace, stages=TrialStore(task.stages, scratch / "cache"))
+
+    def forecast(self) -> Forecast:
+        spec, task = self.job.spec, self.task
+        method = build(self.registry, spec.method)
+        labeller = build(self.registry, spec.labeller) if spec.labeller else method
+        _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
+        (images, peak), unit_s = self._whole(lambda: self._unit(method))
+        whole = self._padded(images)
+        stored = sets.to_stored(whole, method.pixel_format, task.dataset.normalisation)
+        labels, label_s = self._whole(lambda: labeller.label(task, stored))
+        condensed = CondensedSet(stored, labels, task.dataset.classes, task.dataset.normalisation)
+        return Forecast(
+            run=spec.name,
+            prepare_s=prepare_s,
+            synthesis_s=unit_s * len(whole) / len(images),
+            label_s=label_s,
+            evaluation_s=sum(self._evaluation(each, condensed) for each in self.job.evaluations),
+            peak_memory_bytes=peak,
+            disk_bytes=_disk(images, stored, labels),
+        )
+
+    def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, int | None]]:
+        """The first unit, and the peak of making it."""
+        release_memory()
+        reset_peak_memory(self.task.device)
+        images = method.synthesize(self.task, method.units(self.task)[0])
+        memory = peak_memory(self.task.device)
+        return Images(images.pixels.detach().cpu(), images.classes.cpu()), asdict(memory)
+
+    def _padded(self, images: Images) -> Images:
+        """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
+        spec = self.job.spec
+        classes = torch.arange(self.task.classes).repeat_interleave(spec.ipc)
+        chosen = torch.arange(len(classes)) % len(images)
+        return Images(images.pixels[chosen], classes)
+
+    def _evaluation(self, each: EvaluationSpec, condensed: CondensedSet) -> float:
+        protocol: Protocol = self.registry.load("protocol", each.protocol)
+        workspace = self.scratch / each.key
+        workspace.mkdir(exist_ok=True)
+        task = replace(self.task, workspace=workspace)
+        one_off = len(self.pace.samples)
+        _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
+        shared = sum(sample.whole_s for sample in self.pace.samples[one_off:-1])  # a teacher made once for all seeds
+        return shared + (seconds - shared) * each.seeds
+
+    def _whole(self, work: Callable[[], T]) -> tuple[T, float]:
+        """The work's result and the seconds it would take with its loops walked to their ends."""
+        seen, began = len(self.pace.samples), time.perf_counter()
+        result = work()
+        elapsed = time.perf_counter() - began
+        samples: list[Sample] = self.pace.samples[seen:]
+        return result, elapsed + sum(sample.whole_s - sample.spent_s for sample in samples)
+
+
+def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> None:
+    method.prepare(task)
+    if labeller is not method:
+        labeller.prepare(task)
+
+
+def _disk(unit: Images, stored: Images, labels: Labels) -> int:
+    """Bytes of units, set and labels (and of the teacher that online labels need)."""
+    each = unit.pixels[0].numel() * unit.pixels.element_size()
+    pixels = stored.pixels.numel() * stored.pixels.element_size()
+    extra = 0
+    if isinstance(labels, StoredLabels):
+        extra = math.prod(labels.logits.shape) * labels.logits.element_size()
+    elif isinstance(labels, OnlineLabels):
+        extra = labels.teacher.bytes
+    return each * len(stored) + pixels + extra

@@ -1,0 +1,70 @@
+"""How far a loop goes: to its end, or in a trial only a few steps, whose time foretells the rest."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+
+TRIAL_WARM_UP = 3
+TRIAL_STEPS = 30
+TRIAL_SECONDS = 6.0
+
+
+class Pace:
+    """The pace of a real run: every step."""
+
+    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+        """The steps from `start` to `stop` of the loop called `what`."""
+        yield from range(start, stop)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran."""
+
+    what: str
+    steps: int
+    step_s: float
+    warm_up_s: float
+    spent_s: float
+
+    @property
+    def whole_s(self) -> float:
+        """What the whole loop would take."""
+        return self.warm_up_s + self.steps * self.step_s
+
+
+@dataclass
+class Trial(Pace):
+    """The pace of a dry run: a few steps of every loop, timed one by one."""
+
+    device: torch.device
+    samples: list[Sample] = field(default_factory=list)
+
+    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+        """The first steps of the loop, until there are enough of them or they took long enough."""
+        began = time.perf_counter()
+        marks = [began]
+        for step in range(start, stop):
+            yield step
+            marks.append(self._now())
+            warm = len(marks) - 1 - TRIAL_WARM_UP
+            if warm >= TRIAL_STEPS or (warm >= 2 and marks[-1] - began > TRIAL_SECONDS):
+                break
+        self.samples.append(_sample(what, stop - start, marks))
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _sample(what: str, steps: int, marks: list[float]) -> Sample:
+    took = [after - before for before, after in pairwise(marks)]
+    warm = took[TRIAL_WARM_UP:] or took
+    step_s = statistics.fmean(warm) if warm else 0.0
+    early = took[:TRIAL_WARM_UP]
+    return Sample(what, steps, step_s, max(0.0, sum(early) - len(early) * step_s), marks[-1] - marks[0])

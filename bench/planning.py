@@ -1,0 +1,208 @@
+"""From what the user named to the jobs to do: the grid, checked before anything is written."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.condensation import Condenser, Precision
+from bench.configuring import configure, share_changes
+from bench.errors import UsageError
+from bench.evaluation import PAPER, Protocol
+from bench.imagery import Dataset
+from bench.opening import open_dataset, select_classes
+from bench.plugins import Registry
+from bench.progress import Progress
+from bench.recipes import Budget, Setting
+from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
+
+CONTROL = "random"  # real images drawn at random: the control of every table (METHODS trap 2)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, one value a field or a grid of them."""
+
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...]
+    ipcs: tuple[int, ...]
+    backbones: tuple[str, ...]
+    eval_backbones: tuple[str, ...]
+    protocols: tuple[str, ...]
+    seeds: tuple[int, ...]
+    eval_seeds: int
+    classes: str | None
+    changes: tuple[str, ...]
+    budget: Budget
+    device: str
+    precision: str
+    control: bool
+    data_root: Path
+    cache: Path
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for --device. Raises UsageError where it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name != "cpu" and not name.startswith("cuda"):
+        raise UsageError(f"unknown device {name!r}; choose from auto, cpu, cuda, cuda:N")
+    if name.startswith("cuda"):
+        number = int(name[5:]) if name[5:].isdigit() else 0
+        if number >= torch.cuda.device_count():
+            raise UsageError(
+                f"no such device: {name}; this machine has {torch.cuda.device_count()} CUDA devices; try cpu"
+            )
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> Precision:
+    """The arithmetic for --precision auto: bf16 where the hardware multiplies it faster than fp32."""
+    if name in ("fp32", "bf16"):
+        return "bf16" if name == "bf16" else "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+class Planner:
+    """Makes jobs from a request."""
+
+    def __init__(self, registry: Registry, request: Request, progress: Progress) -> None:
+        self.registry, self.request, self.progress = registry, request, progress
+        self.device = choose_device(request.device)
+        self.precision = choose_precision(request.precision, self.device)
+        self._changes = share_changes(registry, request.methods, request.changes)
+
+    def jobs(self) -> list[Job]:
+        """Every job in order, each control before the runs that are compared with it.
+
+        Raises:
+            UsageError: anything that cannot be right, in one line.
+        """
+        self._check_names()
+        found: dict[str, Job] = {}
+        for name in self.request.datasets:
+            dataset = self._dataset(name)
+            for spec in self._specs(name, dataset):
+                for job in self._with_control(spec, dataset):
+                    found[job.spec.name] = _joined(found.get(job.spec.name), job)
+        return list(found.values())
+
+    def _check_names(self) -> None:
+        request = self.request
+        for method in request.methods:
+            self.registry.find("method", method)
+        for backbone in (*request.backbones, *request.eval_backbones):
+            self.registry.find("backbone", backbone)
+        for protocol in request.protocols:
+            self.registry.find("protocol", protocol)
+        for method in request.methods:
+            for backbone in request.backbones:
+                check_backbone(self.registry, method, backbone)
+
+    def _dataset(self, name: str) -> Dataset:
+        request = self.request
+        whole = open_dataset(self.registry, name, request.data_root, request.cache, self.progress)
+        self._all_classes = len(whole.classes)
+        dataset = select_classes(whole, request.classes)
+        for ipc in request.ipcs:
+            check_ipc(dataset, ipc)
+        return dataset
+
+    def _specs(self, card: str, dataset: Dataset) -> list[RunSpec]:
+        request = self.request
+        return [
+            self._spec(card, dataset, method, ipc, backbone, seed)
+            for ipc in request.ipcs
+            for method in request.methods
+            for backbone in request.backbones
+            for seed in request.seeds
+        ]
+
+    def _setting(self, dataset: Dataset, ipc: int, backbone: str) -> Setting:
+        classes = len(dataset.classes)
+        budget = self.request.budget
+        return Setting(dataset.name, dataset.resolution, dataset.channels, classes, ipc, backbone, budget)
+
+    def _spec(self, card: str, dataset: Dataset, method: str, ipc: int, backbone: str, seed: int) -> RunSpec:
+        setting = self._setting(dataset, ipc, backbone)
+        return RunSpec(
+            method=configure(self.registry, method, setting, self._changes[method]),
+            dataset=dataset.name,
+            card=card,
+            card_hash=dataset.card_hash,
+            classes=dataset.classes,
+            all_classes=self._all_classes,
+            ipc=ipc,
+            backbone=backbone,
+            seed=seed,
+            budget=self.request.budget,
+            device=self.device.type,
+            precision=self.precision,
+        )
+
+    def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
+        setting = self._setting(dataset, spec.ipc, spec.backbone)
+        evaluations = [
+            self._evaluation(spec, setting, asked, on) for asked in self.request.protocols for on in self._on(spec)
+        ]
+        if not self.request.control or spec.method.name == CONTROL:
+            return [Job(spec, tuple(evaluations), {})]
+        jobs, controls = [], {}
+        for evaluation in evaluations:
+            control = self._control(spec, setting, evaluation)
+            controls[evaluation.key] = control.name
+            jobs.append(Job(control, (evaluation,), {}))
+        return [Job(spec, tuple(evaluations), controls), *jobs]
+
+    def _on(self, spec: RunSpec) -> tuple[str, ...]:
+        return self.request.eval_backbones or (spec.backbone,)
+
+    def _evaluation(self, spec: RunSpec, setting: Setting, asked: str, backbone: str) -> EvaluationSpec:
+        name = asked
+        if asked == PAPER:
+            method: type[Condenser[Any]] = self.registry.load("method", spec.method.name)
+            name = method.protocol(setting)
+        protocol: Protocol = self.registry.load("protocol", name)
+        return EvaluationSpec(asked, name, protocol.version, backbone, self.request.eval_seeds)
+
+    def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
+        """Random real images, labelled as the method's are where the protocol trains on a set's own labels."""
+        protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
+        labeller = spec.method if protocol.labels == "own" else None
+        return replace(spec, method=self._control_choice(setting), labeller=labeller)
+
+    def _control_choice(self, setting: Setting) -> MethodChoice:
+        return configure(self.registry, CONTROL, setting, ())
+
+
+def check_backbone(registry: Registry, method: str, backbone: str) -> None:
+    """Refuses a backbone that lacks what the method needs, naming those that have it."""
+    needs, has = registry.find("method", method).offer.needs, registry.find("backbone", backbone).offer.traits
+    if missing := sorted(needs - has):
+        fitting = ", ".join(each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits)
+        lacks = ", ".join(missing)
+        raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {fitting}")
+
+
+def check_ipc(dataset: Dataset, ipc: int) -> None:
+    """Refuses more images per class than the smallest class has."""
+    if ipc < 1:
+        raise UsageError(f"--ipc must be at least 1, not {ipc}")
+    if len(dataset.train) == 0:
+        return
+    counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    fewest = int(counts.min())
+    if ipc > fewest:
+        smallest = dataset.classes[int(counts.argmin())]
+        raise UsageError(f"--ipc {ipc} is more than the {fewest} training images of class {smallest} of {dataset.name}")
+
+
+def _joined(first: Job | None, second: Job) -> Job:
+    """One job with the evaluations of both, each once."""
+    if first is None:
+        return second
+    evaluations = tuple(dict.fromkeys([*first.evaluations, *second.evaluations]))
+    return Job(first.spec, evaluations, {**first.controls, **second.controls})

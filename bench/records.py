@@ -1,0 +1,210 @@
+"""What a run leaves (record.json), and the rows that tables are made of.
+
+A record keeps raw outcomes, one score an evaluation seed; means and other metrics are computed when it is read, so a
+new metric needs no new run.
+"""
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import CorruptArtefact
+from bench.files import read_json, write_json
+from bench.progress import Progress
+from bench.spec import EvaluationSpec, RunSpec
+
+SCHEMA = 1
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as it was left.
+
+    Attributes:
+        spec: what it is.
+        status: of the synthesis: "done", "failed".
+        reason: why it failed, or None.
+        costs: what the synthesis took (see `bench.runner`), empty where it failed.
+        evaluations: by key, what was asked, what each seed gave, and status and reason of each.
+        controls: the control's run by evaluation key.
+        environment: machine, device, versions.
+    """
+
+    spec: RunSpec
+    status: str
+    reason: str | None
+    costs: Mapping[str, Any]
+    evaluations: Mapping[str, Mapping[str, Any]]
+    controls: Mapping[str, str]
+    environment: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of record.json."""
+        return {
+            "schema": SCHEMA,
+            "run": self.spec.name,
+            "status": self.status,
+            "reason": self.reason,
+            "spec": self.spec.to_json(),
+            "costs": dict(self.costs),
+            "evaluations": {key: dict(value) for key, value in self.evaluations.items()},
+            "controls": dict(self.controls),
+            "environment": dict(self.environment),
+        }
+
+
+def write(folder: Path, record: Record) -> None:
+    """Writes the record of the run folder."""
+    write_json(folder / "record.json", record.to_json())
+
+
+def read(folder: Path) -> Record:
+    """Reads the record of a run folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptArtefact: it is altered or of another schema.
+    """
+    content = read_json(folder / "record.json")
+    if content.get("schema") != SCHEMA:
+        raise CorruptArtefact(f"{folder / 'record.json'} has schema {content.get('schema')}, not {SCHEMA}")
+    try:
+        return Record(
+            spec=RunSpec.from_json(content["spec"]),
+            status=content["status"],
+            reason=content["reason"],
+            costs=content["costs"],
+            evaluations=content["evaluations"],
+            controls=content["controls"],
+            environment=content["environment"],
+        )
+    except (KeyError, TypeError) as error:
+        raise CorruptArtefact(f"{folder / 'record.json'} lacks what a record holds: {error}") from error
+
+
+def load_all(runs: Path, progress: Progress) -> list[Record]:
+    """Every readable record below a folder of runs, by name; unreadable ones are warned about."""
+    found = []
+    for path in sorted(runs.glob("*/record.json")):
+        try:
+            found.append(read(path.parent))
+        except CorruptArtefact as error:
+            progress.warn(f"left out: {error}")
+    return found
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """The table rows of records: one for each evaluation as it was asked, or one for a run without any."""
+    known = {record.spec.name: record for record in records}
+    return [row for record in known.values() for row in _rows_of(record, known)]
+
+
+def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
+    """The row of an evaluation that has no record: another process holds the run, or it could not start."""
+    return {
+        **_identity(spec),
+        **_nothing_measured(),
+        "status": status,
+        "reason": reason,
+        "eval_backbone": evaluation.backbone,
+        "protocol": evaluation.asked,
+        "protocol_id": evaluation.protocol_id,
+        "label_kind": None,
+        "teacher_backbone": None,
+        "device": spec.device,
+        "precision": spec.precision,
+        "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
+        "control": None,
+        "claim": None,
+    }
+
+
+def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
+    for key, evaluation in record.evaluations.items():
+        for asked in evaluation["asked"]:
+            control = record.controls.get(key)
+            yield {
+                **_identity(record.spec),
+                **_costs(record),
+                **_scores(record, evaluation),
+                "protocol": asked,
+                "control": control if control in known or control is None else None,
+                "is_control": record.spec.labeller is not None or _is_control_of(record, known),
+                **_made_with(record),
+                "claim": None,
+            }
+
+
+def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:
+    return any(record.spec.name in other.controls.values() for other in known.values())
+
+
+def _identity(spec: RunSpec) -> Row:
+    return {
+        "run": spec.name,
+        "method": spec.method.name,
+        "dataset": spec.dataset,
+        "classes": len(spec.classes),
+        "all_classes": spec.all_classes,
+        "class_ids": list(spec.classes),
+        "ipc": spec.ipc,
+        "images": spec.ipc * len(spec.classes),
+        "backbone": spec.backbone,
+        "budget": spec.budget,
+        "budget_note": "; ".join(spec.method.quick),
+        "recipe": spec.method.recipe,
+        "config": spec.method.config,
+        "seed": spec.seed,
+        "labels_of": spec.labeller.name if spec.labeller else None,
+        "card_hash": spec.card_hash,
+    }
+
+
+def _nothing_measured() -> Row:
+    names = (
+        "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s synthesis_s "
+        "label_s evaluation_s seconds_per_image warm_up_s peak_memory_bytes set_bytes label_bytes teacher_top1"
+    )
+    return {**dict.fromkeys(names.split()), "top1_values": [], "eval_seeds": 0, "evaluation_note": ""}
+
+
+def _costs(record: Record) -> Row:
+    measured = _nothing_measured()
+    return {**measured, **{name: record.costs[name] for name in measured if name in record.costs}}
+
+
+def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
+    scores: Sequence[Mapping[str, Any]] = evaluation["scores"]
+    top1 = [score["top1"] for score in scores]
+    done = record.status == "done" and evaluation["status"] == "done"
+    return {
+        "status": "done" if done else evaluation["status"] if record.status == "done" else record.status,
+        "reason": evaluation["reason"] or record.reason,
+        "eval_backbone": evaluation["backbone"],
+        "protocol_id": evaluation["protocol_id"],
+        "label_kind": evaluation["label_kind"],
+        "teacher_backbone": evaluation["teacher_backbone"],
+        "evaluation_note": evaluation.get("note", ""),
+        "top1_mean": statistics.fmean(top1) if done else None,
+        "top1_std": statistics.stdev(top1) if done and len(top1) > 1 else None,
+        "top1_values": top1 if done else [],
+        "top5_mean": _mean(scores, "top5") if done else None,
+        "best_top1_mean": _mean(scores, "best_top1") if done else None,
+        "epochs": scores[0]["epochs"] if done else None,
+        "evaluation_s": sum(score["seconds"] for score in scores) if done else None,
+        "eval_seeds": len(scores) if done else 0,
+    }
+
+
+def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [score[name] for score in scores if score[name] is not None]
+    return statistics.fmean(values) if values else None
+
+
+def _made_with(record: Record) -> Row:
+    made = record.environment
+    kept = ("device", "device_name", "precision", "versions")
+    return {**{name: made.get(name) for name in kept}, "class_order_hash": record.costs.get("class_order_hash")}

@@ -1,0 +1,97 @@
+"""Scores of a condensed set: each protocol on each evaluation backbone, one file a seed."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import condensed as sets
+from bench import seeds
+from bench.condensation import Task
+from bench.condensed import CondensedSet
+from bench.errors import CorruptArtefact
+from bench.evaluation import Protocol
+from bench.failures import is_recordable, reason_of
+from bench.files import read_json, set_aside, write_json
+from bench.labels import HardLabels, OnlineLabels
+from bench.plugins import Registry
+from bench.spec import EvaluationSpec
+from bench.synthesis import Synthesis
+
+Outcome = dict[str, Any]
+
+
+@dataclass
+class Scoring:
+    """The evaluations of one run. `synthesis` is asked for stages that labels need and that have been lost."""
+
+    folder: Path
+    task: Task
+    registry: Registry
+    synthesis: Synthesis
+
+    def outcome(self, each: EvaluationSpec, earlier: Mapping[str, Any] | None, *, retry: bool) -> Outcome:
+        """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`."""
+        asked = sorted({each.asked, *(earlier["asked"] if earlier else ())})
+        if earlier and earlier["status"] == "failed" and not retry:
+            return {**earlier, "asked": asked}
+        protocol: Protocol = self.registry.load("protocol", each.protocol)
+        condensed = sets.load(self.folder / "condensed")
+        seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier else 0)
+        about: Outcome = {
+            "protocol": each.protocol,
+            "protocol_id": each.protocol_id,
+            "backbone": each.backbone,
+            "asked": asked,
+            "label_kind": label_kind(protocol, condensed),
+            "teacher_backbone": self._teacher_backbone(protocol, condensed),
+            "note": protocol.note(self.task.setting),
+        }
+        scores: list[Outcome] = []
+        try:
+            self._restore_stages(condensed)
+            for number in range(seeds_wanted):
+                scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401 - those before a failure stay
+        except Exception as error:
+            if not is_recordable(error):
+                raise
+            self.task.progress.warn(f"{each.key} failed: {reason_of(error)}")
+            return {**about, "status": "failed", "reason": reason_of(error), "scores": scores}
+        return {**about, "status": "done", "reason": None, "scores": scores}
+
+    def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
+        path = self.folder / "evaluations" / f"{each.key}-{number}.json"
+        try:
+            return read_json(path)
+        except FileNotFoundError:
+            pass
+        except CorruptArtefact as error:
+            self.task.progress.warn(f"score set aside as {set_aside(path).name} and made again: {error}")
+        workspace = path.with_suffix(".work")
+        workspace.mkdir(parents=True, exist_ok=True)
+        seed = seeds.derive("evaluation", self.task.seed, number)
+        task = replace(self.task, workspace=workspace)
+        scores = {**asdict(protocol.evaluate(condensed, task, each.backbone, seed)), "seed": number}
+        write_json(path, scores)
+        shutil.rmtree(workspace)
+        return scores
+
+    def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
+        if protocol.labels == "teacher":
+            return self.task.backbone
+        labels = condensed.labels
+        return None if protocol.labels == "hard" or isinstance(labels, HardLabels) else labels.teacher.backbone
+
+    def _restore_stages(self, condensed: CondensedSet) -> None:
+        """Labels that a teacher makes online need it: a cache that was cleared since is filled again."""
+        labels = condensed.labels
+        if isinstance(labels, OnlineLabels) and self.task.stages.read("teacher", labels.teacher.stage) is None:
+            self.synthesis.prepare()
+
+
+def label_kind(protocol: Protocol, condensed: CondensedSet) -> str:
+    """What the student trains on: "hard", "online", "stored", or "teacher" where the protocol labels for all."""
+    if protocol.labels == "own":
+        return condensed.labels.kind
+    return HardLabels.kind if protocol.labels == "hard" else "teacher"

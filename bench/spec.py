@@ -1,0 +1,141 @@
+"""RunSpec: what a run is, and its name. Frozen, complete (no default is left open) and hashed."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.condensation import Precision
+from bench.files import digest
+from bench.recipes import Budget
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method with every hyper-parameter resolved.
+
+    `recipe` and `source` say where the values came from, `quick` what the quick budget took of them ("key: a -> b");
+    `changed` are the keys that the user set. Only name, version and config decide the result.
+    """
+
+    name: str
+    version: int
+    config: dict[str, Any]
+    recipe: str
+    source: str
+    quick: tuple[str, ...]
+    changed: tuple[str, ...]
+    plugin: str
+    plugin_version: str | None
+
+    def identity(self) -> dict[str, Any]:
+        """What of it decides the result."""
+        return {"name": self.name, "version": self.version, "config": self.config}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One synthesis: everything that decides the condensed set, and nothing else.
+
+    Attributes:
+        dataset: name of the card; `card` is what finds it (the name, or the path of a user's own card).
+        classes: the class ids in use, in order; `all_classes` is how many the dataset has.
+        device: "cpu" or "cuda"; timings are kept apart by its name in the record.
+        labeller: for a control, the method whose labels the images get; None means the method's own.
+    """
+
+    method: MethodChoice
+    dataset: str
+    card: str
+    card_hash: str
+    classes: tuple[str, ...]
+    all_classes: int
+    ipc: int
+    backbone: str
+    seed: int
+    budget: Budget
+    device: str
+    precision: Precision
+    labeller: MethodChoice | None = None
+
+    @property
+    def hash(self) -> str:
+        """Content hash of what decides the condensed set and its costs."""
+        return digest(
+            {
+                "method": self.method.identity(),
+                "dataset": [self.dataset, self.card_hash, list(self.classes)],
+                "ipc": self.ipc,
+                "backbone": self.backbone,
+                "seed": self.seed,
+                "budget": self.budget,
+                "made_on": [self.device, self.precision],
+                "labeller": self.labeller.identity() if self.labeller else None,
+            }
+        )
+
+    @property
+    def name(self) -> str:
+        """The run folder's name: what it is, and the first digits of its hash."""
+        parts = [self.method.name, self.dataset, f"ipc{self.ipc}", self.backbone, f"s{self.seed}", self.hash[:6]]
+        return "-".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of spec.json."""
+        return {**asdict(self), "hash": self.hash, "name": self.name}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "RunSpec":
+        """The inverse of `to_json`."""
+        fields = {key: value for key, value in content.items() if key not in ("hash", "name")}
+        fields["method"] = _choice(fields["method"])
+        fields["labeller"] = _choice(fields["labeller"]) if fields["labeller"] else None
+        fields["classes"] = tuple(fields["classes"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """One protocol on one evaluation backbone, over `seeds` trainings.
+
+    `asked` is the protocol as the user named it ("paper"), `protocol` the one it resolved to.
+    """
+
+    asked: str
+    protocol: str
+    version: int
+    backbone: str
+    seeds: int
+
+    @property
+    def key(self) -> str:
+        """Names the evaluation's files."""
+        return f"{self.protocol}-{self.backbone}"
+
+    @property
+    def protocol_id(self) -> str:
+        """The resolved protocol with its version; scores under different ids never stand in one ranking."""
+        return f"{self.protocol}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to do: its spec, its evaluations, and the run that is its control (None for a control itself)."""
+
+    spec: RunSpec
+    evaluations: tuple[EvaluationSpec, ...]
+    controls: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the child process."""
+        evaluations = [asdict(evaluation) for evaluation in self.evaluations]
+        return {"spec": self.spec.to_json(), "evaluations": evaluations, "controls": self.controls}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Job":
+        """The inverse of `to_json`."""
+        evaluations = tuple(EvaluationSpec(**evaluation) for evaluation in content["evaluations"])
+        return cls(RunSpec.from_json(content["spec"]), evaluations, dict(content["controls"]))
+
+
+def _choice(content: Mapping[str, Any]) -> MethodChoice:
+    return MethodChoice(**{**content, "quick": tuple(content["quick"]), "changed": tuple(content["changed"])})

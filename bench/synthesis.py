@@ -1,0 +1,207 @@
+"""Making the condensed set of a run: prepare, units, labels, storage, and what each cost.
+
+What is finished is on disk and verified when read: `units/` one file a unit, then `condensed/`, then `costs.json`.
+"""
+
+import gc
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import condensed as sets
+from bench.condensation import Condenser, Images, Task, Unit
+from bench.condensed import CondensedSet
+from bench.errors import CorruptArtefact, RunFailure
+from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.labels import HardLabels
+from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
+from bench.preview import write_preview
+from bench.spec import RunSpec
+
+Costs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UnitCost:
+    """What one unit took; kept beside its images."""
+
+    seconds: float
+    times: IterationTimes
+    memory: PeakMemory
+
+
+@dataclass
+class Synthesis:
+    """The synthesis of one run. `labeller` is the method that labels: the run's own, or for a control another."""
+
+    spec: RunSpec
+    folder: Path
+    task: Task
+    method: Condenser[Any]
+    labeller: Condenser[Any]
+
+    def costs(self) -> Costs:
+        """What the set cost. The set is made if it is not there, and made again if it is corrupt."""
+        found = self._finished()
+        return found if found is not None else self._make()
+
+    def prepare(self) -> None:
+        """The stages of the method and of the labeller, found or made."""
+        self.method.prepare(self.task)
+        if self.labeller is not self.method:
+            self.labeller.prepare(self.task)
+
+    def _finished(self) -> Costs | None:
+        try:
+            costs = read_json(self.folder / "costs.json")
+            sets.load(self.folder / "condensed")
+        except FileNotFoundError:
+            return None
+        except CorruptArtefact as error:
+            self.task.progress.warn(f"made again: {error}")
+            for path in (self.folder / "costs.json", self.folder / "condensed"):
+                if path.exists():
+                    set_aside(path)
+            return None
+        return costs
+
+    def _make(self) -> Costs:
+        started = time.perf_counter()
+        self.prepare()
+        prepare_s = self._prepare_seconds(time.perf_counter() - started)
+        made = [self._unit(unit) for unit in self.method.units(self.task)]
+        images = self._stored([images for images, _ in made])
+        started = time.perf_counter()
+        labels = self.labeller.label(self.task, images)
+        label_s = time.perf_counter() - started
+        dataset = self.task.dataset
+        self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation))
+        set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
+        costs: Costs = {
+            **unit_costs([cost for _, cost in made], len(images)),
+            **self.task.facts,
+            "prepare_s": prepare_s,
+            "label_s": None if isinstance(labels, HardLabels) else label_s,
+            "label_kind": labels.kind,
+            "set_bytes": set_bytes,
+            "label_bytes": label_bytes,
+            "class_order_hash": dataset.class_order_hash,
+            "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
+        }
+        write_json(self.folder / "costs.json", costs)
+        return costs
+
+    def _prepare_seconds(self, elapsed: float) -> float:
+        """The time prepare took here, with each stage from the cache counted at what it cost when it was made."""
+        stages = self.task.used_stages.values()
+        made_now = sum(stage.cost.seconds for stage in stages if not stage.cached)
+        overhead = max(0.0, elapsed - made_now) if made_now else 0.0
+        return overhead + sum(stage.cost.seconds for stage in stages)
+
+    def _unit(self, unit: Unit) -> tuple[Images, UnitCost]:
+        """One unit's images and costs: read where they are whole, synthesised otherwise."""
+        path = self.folder / "units" / f"{unit.name}.safetensors"
+        if (found := self._read_unit(path)) is not None:
+            return found
+        workspace = self.folder / "units" / f"{unit.name}.work"
+        workspace.mkdir(parents=True, exist_ok=True)
+        task = replace(self.task, workspace=workspace, times=IterationTimes())
+        release_memory()
+        reset_peak_memory(task.device)
+        started = time.perf_counter()
+        images = self.method.synthesize(task, unit)
+        seconds = time.perf_counter() - started + task.times.carried_s
+        cost = UnitCost(seconds, task.times, peak_memory(task.device))
+        check_images(images, unit.name)
+        write_tensors(path, {"pixels": images.pixels, "classes": images.classes}, asdict(cost))
+        shutil.rmtree(workspace)
+        return Images(images.pixels.detach().cpu(), images.classes.cpu()), cost
+
+    def _read_unit(self, path: Path) -> tuple[Images, UnitCost] | None:
+        try:
+            tensors, about = read_tensors(path)
+        except FileNotFoundError:
+            return None
+        except CorruptArtefact as error:
+            self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
+            return None
+        cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
+        return Images(tensors["pixels"], tensors["classes"]), cost
+
+    def _stored(self, parts: Sequence[Images]) -> Images:
+        """All units as one set, class by class, as it is after storage."""
+        pixels, classes = torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts])
+        counts = torch.bincount(classes, minlength=self.task.classes)
+        if counts.tolist() != [self.spec.ipc] * self.task.classes:
+            raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
+        order = classes.argsort(stable=True)
+        images = Images(pixels[order], classes[order])
+        return sets.to_stored(images, self.method.pixel_format, self.task.dataset.normalisation)
+
+    def _save(self, condensed: CondensedSet) -> None:
+        """The set with a manifest that says all a user needs, and a picture of it."""
+        dataset = self.task.dataset
+        about = {
+            "run": self.spec.name,
+            "method": self.spec.method.name,
+            "labelled_by": self.spec.labeller.name if self.spec.labeller else self.spec.method.name,
+            "dataset": self.spec.dataset,
+            "card_hash": self.spec.card_hash,
+            "class_order_hash": dataset.class_order_hash,
+            "ipc": self.spec.ipc,
+            "protocol": type(self.labeller).protocol(self.task.setting),
+        }
+        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about)
+        pixels = condensed.images.pixels
+        shown = pixels if pixels.dtype == torch.uint8 else dataset.normalisation.invert(pixels)
+        write_preview(self.folder / "preview.png", shown, condensed.images.classes, dataset.class_names)
+
+
+def check_images(images: Images, unit: str) -> None:
+    """Refuses images that are not finite, before they are kept."""
+    pixels = images.pixels
+    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
+        raise RunFailure(f"unit {unit} holds NaN or infinity")
+
+
+def unit_costs(units: Sequence[UnitCost], images: int) -> Costs:
+    """The synthesis' part of the costs; null where there is nothing to say, never 0."""
+    times = IterationTimes()
+    for unit in units:
+        times.merge(unit.times)
+    seconds = sum(unit.seconds for unit in units)
+    return {
+        "synthesis_s": seconds,
+        "seconds_per_image": seconds / images,
+        "ms_per_image_iteration": times.milliseconds(),
+        "iterations": times.iterations or None,
+        "warm_up_s": times.warm_up_s if times.iterations else None,
+        "peak_memory_bytes": {
+            "allocated": _most([unit.memory.allocated for unit in units]),
+            "reserved": _most([unit.memory.reserved for unit in units]),
+            "rss": _most([unit.memory.rss for unit in units]),
+        },
+    }
+
+
+def _most(values: Sequence[int | None]) -> int | None:
+    present = [value for value in values if value is not None]
+    return max(present) if present else None
+
+
+def release_memory() -> None:
+    """Gives back what earlier stages used, so that the peak of the synthesis is its own."""
+    import ctypes
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # not glibc
+        return

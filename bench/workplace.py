@@ -1,0 +1,60 @@
+"""Where a run works: folders, device, who watches; and the task it gives to methods and protocols."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench.condensation import Task
+from bench.errors import RunFailure
+from bench.imagery import Dataset
+from bench.opening import open_dataset
+from bench.plugins import Registry
+from bench.progress import Progress
+from bench.spec import RunSpec
+from bench.stages import StageStore
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart."""
+
+    runs: Path
+    cache: Path
+    data_root: Path
+    device: torch.device
+    progress: Progress
+    should_stop: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float = 30.0
+
+
+def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:
+    """The spec's dataset with its classes.
+
+    Raises:
+        RunFailure: the card changed since the spec was made.
+    """
+    dataset = open_dataset(registry, spec.card, place.data_root, place.cache, place.progress)
+    if dataset.card_hash != spec.card_hash:
+        raise RunFailure(f"the card of {spec.dataset} is not the one this run was planned with")
+    return dataset if dataset.classes == spec.classes else dataset.only(spec.classes)
+
+
+def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: Place, workspace: Path) -> Task:
+    """What the spec's method is given."""
+    return Task(
+        dataset=dataset,
+        ipc=spec.ipc,
+        backbone=spec.backbone,
+        device=place.device,
+        precision=spec.precision,
+        seed=spec.seed,
+        budget=spec.budget,
+        networks=lambda name: registry.load("backbone", name),
+        stages=StageStore(place.cache, place.progress),
+        workspace=workspace,
+        progress=place.progress,
+        should_stop=place.should_stop,
+        checkpoint_seconds=place.checkpoint_seconds,
+    )

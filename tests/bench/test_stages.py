@@ -1,0 +1,110 @@
+"""Stages: kept by content, verified, made once, their cost kept (DESIGN section 9, promises 4 to 6)."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.progress import Silent
+from bench.stages import Made, Owned, StageKey, StageStore, owned
+
+CPU = torch.device("cpu")
+
+
+class Ear(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.heard.append(message)
+
+
+def make(folder: Path) -> Made:
+    return Made({"weights": torch.arange(4.0)}, {"top1": 59.5})
+
+
+def refuse(folder: Path) -> Made:
+    raise AssertionError("made although it is there")
+
+
+KEY = StageKey("teacher", 1, {"seed": 0, "recipe": {"lr": 0.2}})
+
+
+def test_a_stage_is_made_once_and_keeps_what_it_cost(tmp_path: Path) -> None:
+    made = StageStore(tmp_path).get_or_make(KEY, make, CPU)
+    found = StageStore(tmp_path).get_or_make(KEY, refuse, CPU)
+    assert (made.cached, found.cached) == (False, True)
+    assert found.facts == {"top1": 59.5}
+    assert torch.equal(found.tensors["weights"], made.tensors["weights"])
+    assert found.cost == made.cost
+    assert found.cost.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        StageKey("experts", 1, KEY.parameters),
+        StageKey("teacher", 2, KEY.parameters),
+        StageKey("teacher", 1, {**KEY.parameters, "seed": 1}),
+        StageKey("teacher", 1, {**KEY.parameters, "recipe": {"lr": 0.1}}),
+    ],
+)
+def test_the_key_covers_kind_version_and_every_parameter(other: StageKey) -> None:
+    assert other.hash != KEY.hash
+
+
+@pytest.mark.parametrize("name", ["result.safetensors", "stage.json"])
+def test_a_flipped_byte_is_detected_and_the_stage_made_again_with_a_warning(tmp_path: Path, name: str) -> None:
+    ear = Ear()
+    store = StageStore(tmp_path, ear)
+    store.get_or_make(KEY, make, CPU)
+    path = store.folder("teacher", KEY.hash) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    again = store.get_or_make(KEY, make, CPU)
+    assert not again.cached
+    assert len(ear.heard) == 1
+    assert "made again" in ear.heard[0]
+    assert (store.root / f"teacher-{KEY.hash}.corrupt-1").is_dir()
+
+
+def test_an_interrupted_stage_finds_its_checkpoints_and_adds_its_time_up(tmp_path: Path) -> None:
+    def fail(folder: Path) -> Made:
+        (folder / "epoch").write_text("7")
+        raise KeyboardInterrupt
+
+    def go_on(folder: Path) -> Made:
+        assert (folder / "epoch").read_text() == "7"
+        return make(folder)
+
+    store = StageStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.get_or_make(KEY, fail, CPU)
+    assert store.read("teacher", KEY.hash) is None
+    store.get_or_make(KEY, go_on, CPU)
+    assert not (store.folder("teacher", KEY.hash) / "work").exists()
+
+
+def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from bench.progress import Silent; from bench.stages import owned\n"
+        "with owned(Path(sys.argv[1]), Silent(), wait=False):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(Owned, match=f"process {holder.pid} on"), owned(path, Silent(), wait=False):
+            pass
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+    with owned(path, Silent(), wait=False):
+        assert str(os.getpid()) in path.with_suffix(".owner").read_text()
