@@ -1,0 +1,237 @@
+"""Pages of `bench show`: one function a kind, each from a name to text."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from tabulate import tabulate
+
+from bench import records
+from bench.cards import DatasetCard
+from bench.condensation import Condenser
+from bench.configuring import configure, keys_of, quick_notes
+from bench.errors import CorruptArtefact, UsageError
+from bench.evaluation import Protocol
+from bench.files import read_json
+from bench.opening import find_source, load_card
+from bench.plugins import Registered, Registry
+from bench.recipes import Recipe, Setting, Values
+from bench.training.protocol import TrainingProtocol
+
+SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
+IPC = 10
+
+Facts = Iterable[tuple[str, object]]
+
+
+def method(registry: Registry, name: str, data_root: Path) -> str:
+    """What the method does, its hyper-parameters, and its recipe and protocol on every dataset."""
+    registered = registry.find("method", name)
+    condenser: type[Condenser[Any]] = registry.load("method", name)
+    needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
+    facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
+    recipes = [_recipe_on(registry, name, condenser, load_card(registry, each)) for each in registry.names("dataset")]
+    return _page(f"method {name}", registered, facts, _doc(condenser), _config(condenser.Config), *recipes)
+
+
+def backbone(registry: Registry, name: str, data_root: Path) -> str:
+    """What the network has, and how many parameters at the usual shapes."""
+    registered = registry.find("backbone", name)
+    build = registry.load("backbone", name)
+    facts = [*_origin(registered), ("has", ", ".join(sorted(registered.offer.traits)) or "no traits")]
+    for resolution, classes in SHAPES:
+        facts.append((f"parameters, {resolution} px, {classes} classes", _parameters(build, resolution, classes)))
+    return _page(f"backbone {name}", registered, facts, _doc(build))
+
+
+def dataset(registry: Registry, name: str, data_root: Path) -> str:
+    """The card, and where the dataset was looked for and found."""
+    registered, card = registry.find("dataset", name), load_card(registry, name)
+    facts = [
+        *_origin(registered),
+        ("classes", card.classes or "as found"),
+        ("images", ", ".join(f"{count:,} {split}" for split, count in card.images.items()) or "as found"),
+        ("resolution", f"{card.resolution} px, {card.channels} channels"),
+        ("mean", ", ".join(map(str, card.mean))),
+        ("std", ", ".join(map(str, card.std))),
+        ("licence", card.licence),
+        ("citation", card.citation),
+        ("homepage", card.homepage or "none"),
+        ("card", registered.offer.target),
+    ]
+    sources = [
+        (source.layout, source.fetch.url if source.fetch else "not fetched from here") for source in card.sources
+    ]
+    where = _whereabouts(registry, name, card, data_root)
+    return _page(f"dataset {name}", registered, facts, card.title, _section("layouts it is read from", sources), where)
+
+
+def protocol(registry: Registry, name: str, data_root: Path) -> str:
+    """What it trains on, and its recipe on every dataset."""
+    registered, found = registry.find("protocol", name), registry.load("protocol", name)
+    assert isinstance(found, Protocol)
+    facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
+    sections = []
+    if isinstance(found, TrainingProtocol):
+        cards = [load_card(registry, each) for each in registry.names("dataset")]
+        sections = [_recipe(card.name, found.recipe(_setting(card, "resnet18")), []) for card in cards]
+    return _page(f"protocol {name}", registered, facts, _doc(type(found)), *sections)
+
+
+def report_format(registry: Registry, name: str, data_root: Path) -> str:
+    """A form of table."""
+    registered = registry.find("format", name)
+    facts = [*_origin(registered), ("files", f"*{registry.load('format', name).suffix}")]
+    return _page(f"format {name}", registered, facts, _doc(type(registry.load("format", name))))
+
+
+def reader(registry: Registry, name: str, data_root: Path) -> str:
+    """A layout on disk, and the options that cards may give it."""
+    registered, found = registry.find("reader", name), registry.load("reader", name)
+    return _page(f"reader {name}", registered, _origin(registered), _doc(found), _config(found.Options))
+
+
+PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
+    "method": method,
+    "backbone": backbone,
+    "dataset": dataset,
+    "protocol": protocol,
+    "format": report_format,
+    "reader": reader,
+}
+
+
+def run(folder: Path) -> str:
+    """What a run is, and what it left: costs, scores, files with their sizes."""
+    try:
+        record = records.read(folder)
+    except FileNotFoundError:
+        spec = _section("spec", _flat(read_json(folder / "spec.json")))
+        return _joined([f"run {folder.name}", "incomplete: the same command continues it", spec, _files(folder)])
+    except CorruptArtefact as error:
+        raise UsageError(f"the record of this run cannot be read: {error}") from error
+    state = [("status", record.status), *([("reason", record.reason)] if record.reason else [])]
+    return _joined(
+        [
+            f"run {folder.name}",
+            tabulate(state, tablefmt="plain"),
+            _section("spec", _flat(record.spec.to_json())),
+            _section("costs", _flat(record.costs)),
+            *(_evaluation(key, each) for key, each in record.evaluations.items()),
+            _section("controls", record.controls.items()),
+            _section("made with", _flat(record.environment)),
+            _files(folder),
+        ]
+    )
+
+
+def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:
+    about = _flat({name: value for name, value in outcome.items() if name != "scores"})
+    return f"{_section(f'evaluation {key}', about)}\n{tabulate(outcome['scores'], 'keys', floatfmt='.2f')}"
+
+
+def _page(heading: str, registered: Registered, facts: Facts, *sections: str) -> str:
+    return _joined(
+        [heading, registered.offer.summary, tabulate(facts, tablefmt="plain", disable_numparse=True), *sections]
+    )
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _section(title: str, facts: Facts) -> str:
+    body = tabulate(facts, tablefmt="plain", disable_numparse=True)
+    return f"{title}\n{body}" if body else ""
+
+
+def _origin(registered: Registered) -> list[tuple[str, object]]:
+    return [("plugin", f"{registered.plugin} {registered.version or '(named on the command line)'}")]
+
+
+def _doc(thing: object) -> str:
+    return inspect.getdoc(thing) or ""
+
+
+def _config(model: type[BaseModel]) -> str:
+    """Every key with its type and default."""
+    rows = []
+    for key in keys_of(model):
+        owner, field = model, None
+        for part in key.split("."):
+            field = owner.model_fields[part]
+            inner = field.annotation
+            owner = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else owner
+        assert field is not None
+        default = "required of the recipe" if field.is_required() else repr(field.default)
+        rows.append((key, _type_name(field.annotation), default))
+    return f"hyper-parameters\n{tabulate(rows, ('key', 'type', 'default'), disable_numparse=True)}" if rows else ""
+
+
+def _type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _setting(card: DatasetCard, backbone: str) -> Setting:
+    return Setting(card.name, card.resolution, card.channels, card.classes or 2, IPC, backbone)
+
+
+def _recipe_on(registry: Registry, name: str, condenser: type[Condenser[Any]], card: DatasetCard) -> str:
+    setting = _setting(card, "resnet18")
+    choice = configure(registry, name, setting, ())
+    notes = [("paper protocol", condenser.protocol(setting)), *_flat(choice.config)]
+    return _recipe(card.name, condenser.recipe(setting), notes)
+
+
+def _recipe(dataset: str, recipe: Recipe, more: list[tuple[str, object]]) -> str:
+    facts = [("recipe", f"{recipe.name}: {recipe.source}"), *(more or _flat(recipe.values))]
+    quick = [("quick budget", note) for note in quick_notes(recipe)]
+    return _section(f"on {dataset}", [*facts, *quick])
+
+
+def _flat(values: Mapping[str, Any] | Values, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested values as dotted keys."""
+    rows: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", _short(value)))
+    return rows
+
+
+def _short(value: object) -> object:
+    """Long lists (a thousand class ids) by their ends."""
+    if isinstance(value, list | tuple) and len(value) > 6:
+        return f"{', '.join(map(str, value[:3]))}, ... {value[-1]} ({len(value)})"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _parameters(build: Any, resolution: int, classes: int) -> str:  # noqa: ANN401 - a Builder
+    """Counted on the meta device, which holds shapes and no memory; some networks are not made for some sizes."""
+    try:
+        with torch.device("meta"):
+            network = build(classes, resolution, 3)
+    except (ValueError, RuntimeError, UsageError) as error:
+        return f"none: {str(error).splitlines()[0]}"
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+
+
+def _whereabouts(registry: Registry, name: str, card: DatasetCard, data_root: Path) -> str:
+    try:
+        found = find_source(registry, name, card, data_root)
+    except UsageError as error:
+        return str(error)
+    return f"found as {found.card.layout} below {found.source.root}"
+
+
+def _files(folder: Path) -> str:
+    sizes = [
+        (str(path.relative_to(folder)), f"{path.stat().st_size:,} bytes")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] != "units"
+    ]
+    return _section("files", sizes)

@@ -1,0 +1,39 @@
+"""`bench show`: all about one name or one run."""
+
+from pathlib import Path
+
+import click
+
+from bench.cli.options import data_root_option, plugin_option, runs_option
+from bench.naming import unknown
+from bench.plugins import Registry
+
+KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader")
+
+
+@click.command("show")
+@click.argument("name", metavar="NAME|RUN")
+@data_root_option
+@runs_option
+@plugin_option
+def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) -> None:
+    """Show all about a method, backbone, dataset, protocol, format or run.
+
+    A run is named by its folder's name below --runs, or by its path. A name of several kinds shows all of them.
+    """
+    registry = Registry(plugins)
+    kinds = [kind for kind in KINDS if name in registry.names(kind)]
+    folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
+    if folder is None and not kinds:
+        raise unknown("name", name, _everything(registry, runs))
+    from bench.cli import describing
+
+    pages = [describing.PAGES[kind](registry, name, data_root) for kind in kinds]
+    if folder is not None:
+        pages.append(describing.run(folder))
+    click.echo("\n\n".join(pages))
+
+
+def _everything(registry: Registry, runs: Path) -> set[str]:
+    offered = {name for kind in KINDS for name in registry.names(kind)}
+    return offered | {path.parent.name for path in runs.glob("*/spec.json")}
