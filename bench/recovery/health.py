@@ -1,0 +1,89 @@
+"""What R_BN says about a network: clearly smaller on real images than on noise, or recovery has nothing to aim at.
+
+METHODS section 7. A teacher whose running statistics do not describe the data (other normalisation constants,
+statistics that drifted) shows here before any image is recovered.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench import seeds
+from bench.condensation import Task
+from bench.imagery import Dataset
+from bench.recovery.statistics import Moments, batchnorms, bn_loss, measured
+from bench.stages import Made
+
+VERSION = 1
+IMAGES = 1000  # a sample of this size has statistics close to the whole set's
+CHUNK = 100
+
+
+def record_health(task: Task, network: nn.Module, teacher: str) -> None:
+    """Puts `teacher_bn_loss_real` and `teacher_bn_loss_noise` into the task's facts.
+
+    They are R_BN (all weights 1) of a class-balanced sample of training images and of N(0, 1) noise; measured once
+    a teacher and kept as a stage. Nothing is done where there are no training images.
+
+    Args:
+        task: whose dataset, device and stages to use.
+        network: in evaluation mode.
+        teacher: the content hash of the stage that holds its weights.
+    """
+    if not len(task.dataset.train):
+        return
+
+    def make(_: Path) -> Made:
+        real, noise = _sample(task.dataset), _noise(task.dataset)
+        facts = {"real": population_bn_loss(network, real), "noise": population_bn_loss(network, noise)}
+        return Made({}, facts)
+
+    facts = task.stage("bn-health", VERSION, {"teacher": teacher}, make).facts
+    task.facts |= {f"teacher_bn_loss_{name}": value for name, value in facts.items()}
+    if facts["real"] >= facts["noise"]:
+        task.progress.warn(
+            f"the teacher's BatchNorm statistics fit noise (R_BN {facts['noise']:.3g}) no worse than training images "
+            f"({facts['real']:.3g}); images recovered from it will not look like the data"
+        )
+
+
+@torch.no_grad()
+def population_bn_loss(network: nn.Module, chunks: Iterable[Tensor]) -> float:
+    """R_BN, all weights 1, of all images together, given a chunk (B, C, H, W) in normalised space at a time."""
+    layers = batchnorms(network)
+    sums: dict[nn.Module, Tensor] = {}
+    images = 0
+    for chunk in chunks:
+        images += len(chunk)
+        with measured(layers) as found:
+            network(chunk.to(next(network.parameters()).device))
+        for layer, (mean, variance) in found.items():
+            raw = len(chunk) * torch.stack([mean, variance + mean.square()]).double()
+            sums[layer] = sums[layer] + raw if layer in sums else raw
+    return float(bn_loss({layer: _moments(sums[layer] / images) for layer in layers if layer in sums}, layers[0]))
+
+
+def _moments(raw: Tensor) -> Moments:
+    mean, second = raw
+    return mean, second - mean.square()
+
+
+def _sample(dataset: Dataset) -> Iterator[Tensor]:
+    """As many training images of each class, `IMAGES` or a few more where the classes have them."""
+    each = math.ceil(IMAGES / len(dataset.classes))
+    draws = seeds.generator("bn health", "real")
+    order = torch.randperm(len(dataset.train), generator=draws)
+    labels = dataset.train.labels[order]
+    chosen = torch.cat([order[labels == index][:each] for index in range(len(dataset.classes))])
+    for indices in torch.split(chosen, CHUNK):
+        yield dataset.normalisation.apply(dataset.train.take(indices))
+
+
+def _noise(dataset: Dataset) -> Iterator[Tensor]:
+    draws = seeds.generator("bn health", "noise")
+    shape = (dataset.channels, dataset.resolution, dataset.resolution)
+    for start in range(0, IMAGES, CHUNK):
+        yield torch.randn(min(CHUNK, IMAGES - start), *shape, generator=draws)

@@ -1,0 +1,51 @@
+"""A recovery recipe: all that decides how images are recovered from a network, as data."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+EngineName = Literal["reference"]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class RecoveryRecipe(BaseModel):
+    """How to recover images.
+
+    Attributes:
+        iterations: updates of every image.
+        batch_size: at most so many images are updated together; BN matching constrains the batch, so this is part of
+            the method and no matter of speed (METHODS trap 5).
+        lr: Adam's rate (betas 0.5 and 0.9, eps 1e-8), falling along a cosine to 0, a step an iteration.
+        bn_weight: alpha_BN, the weight of R_BN beside the cross-entropy.
+        first_bn_multiplier: weight of the first BatchNorm's term in R_BN: 10 in every release of the family, 1 in the
+            papers, which do not state it (METHODS trap 8).
+        crop: "resized" (one RandomResizedCrop for the batch and iteration) or "none".
+        crop_scale: range of the crop's share of the area.
+        crop_ratio: range of its width over its height.
+        flip: horizontally with p = 0.5, the whole batch or none of it.
+        roll: range, both ends included, of the cyclic shift in pixels, drawn for each axis ((0, 0): none).
+        engine: who does the arithmetic; see `bench.recovery.engines`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(ge=1)
+    batch_size: int = Field(default=100, ge=1)
+    lr: Positive
+    bn_weight: NotNegative
+    first_bn_multiplier: NotNegative = 10.0
+    crop: Literal["resized", "none"] = "resized"
+    crop_scale: tuple[Positive, Positive] = (0.08, 1.0)
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    flip: bool = True
+    roll: tuple[int, int] = (0, 0)
+    engine: EngineName = "reference"
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> "RecoveryRecipe":
+        for name in ("crop_scale", "crop_ratio", "roll"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must rise from its first value to its second, not fall from {low} to {high}")
+        return self

@@ -1,0 +1,130 @@
+"""SRe2L as a condenser. What is followed where paper and code differ: see the package's docstring."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.labels import Labels, OnlineLabels
+from bench.recipes import Recipe, RecipeBook, Setting
+from bench.recovery.engines import Engine, engine_for
+from bench.recovery.health import record_health
+from bench.recovery.recipes import RecoveryRecipe
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import store_labels
+from bench.training.teachers import Teacher, pretrained, squeeze
+from bench_sre2l.protocols import PROTOCOLS
+
+RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
+
+
+class Squeeze(TrainingRecipe):
+    """How to train the network that images are recovered from, or where to take it from.
+
+    Attributes:
+        weights: "" trains it; "IMAGENET1K_V1" takes torchvision's trained weights, and the rest stands unused.
+    """
+
+    weights: Literal["", "IMAGENET1K_V1"] = ""
+
+    def training(self) -> TrainingRecipe:
+        """The recipe of the training alone."""
+        return TrainingRecipe(**self.model_dump(exclude={"weights"}))
+
+
+class Recover(RecoveryRecipe):
+    """How to recover images, and how to store them.
+
+    Attributes:
+        images: "uint8" (lossless) or "jpeg" (the release's round trip through JPEG of quality 75).
+    """
+
+    images: Literal["uint8", "jpeg"] = "uint8"
+
+
+class Relabel(MethodConfig):
+    """How the images get soft labels.
+
+    Attributes:
+        temperature: divides the logits of teacher and student (section 3.2: 20; Table 10b: 30 on CIFAR-100).
+        labels: "online" (the teacher sees each view while the student trains) or "stored" (FKD: made once for every
+            view that the paper's protocol will show).
+    """
+
+    temperature: float = Field(default=20.0, gt=0)
+    labels: Literal["online", "stored"] = "online"
+
+
+class SRe2LConfig(MethodConfig):
+    """The three stages."""
+
+    squeeze: Squeeze
+    recover: Recover
+    relabel: Relabel = Relabel()
+
+
+class SRe2L(Condenser[SRe2LConfig]):
+    """Squeeze the dataset into a network, recover images from its BatchNorm statistics, relabel them with it.
+
+    A unit is a chunk of at most `recover.batch_size` consecutive classes at one image index: one image of each,
+    recovered together from a fresh start (code: image index outside, class blocks inside, a new Adam a block).
+    """
+
+    Config: ClassVar[type[MethodConfig]] = SRe2LConfig
+    _teacher: Teacher
+    _engine: Engine
+
+    @classmethod
+    def recipe(cls, setting: Setting) -> Recipe:
+        """The paper's hyper-parameters for the dataset, or ours where it has none (the recipe's source says which)."""
+        return RECIPES.pick(setting)
+
+    @classmethod
+    def protocol(cls, setting: Setting) -> str:
+        """The paper's protocol for the dataset, or for one of its resolution."""
+        if setting.resolution <= 32:
+            return "sre2l-c100"
+        return "sre2l-tiny" if setting.resolution <= 64 else "sre2l-in1k"
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """How the images are stored."""
+        return self.config.recover.images
+
+    def prepare(self, task: Task) -> None:
+        """Squeezes the dataset into the backbone, or finds it squeezed."""
+        recipe = self.config.squeeze
+        if recipe.weights:
+            self._teacher = pretrained(task, recipe.weights)
+        else:
+            self._teacher = squeeze(task, recipe.training(), seed=task.seed_for("squeeze"))
+        self._engine = engine_for(self._teacher.network, self.config.recover)
+        record_health(task, self._teacher.network, self._teacher.ref.stage)
+
+    def units(self, task: Task) -> Sequence[Unit]:
+        """Chunks of classes at each image index."""
+        size = self.config.recover.batch_size
+        chunks = [tuple(chunk.tolist()) for chunk in torch.arange(task.classes).split(size)]
+        return [Unit(_name(chunk, index), chunk, index) for index in range(task.ipc) for chunk in chunks]
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """One image of each of the unit's classes."""
+        targets = torch.tensor(unit.classes)
+        pixels = self._engine.recover(task, targets, task.seed_for("recover", unit.name))
+        return Images(pixels.cpu(), targets)
+
+    def label(self, task: Task, images: Images) -> Labels:
+        """Soft labels by the squeezed network, made while training or stored for every view of the paper's protocol."""
+        relabel = self.config.relabel
+        if relabel.labels == "online":
+            return OnlineLabels(self._teacher.ref, relabel.temperature)
+        recipe = PROTOCOLS[self.protocol(task.setting)].plan(task.setting).training
+        seed = task.seed_for("relabel")
+        return store_labels(task, self._teacher, images, recipe, temperature=relabel.temperature, view_seed=seed)
+
+
+def _name(classes: tuple[int, ...], index: int) -> str:
+    return f"image{index:03d}-classes{classes[0]:03d}-{classes[-1]:03d}"

@@ -1,0 +1,15 @@
+"""How SRe2L's paper and code train on the condensed sets: four protocols, their recipes in protocols.toml."""
+
+import tomllib
+from pathlib import Path
+
+from bench.recipes import RecipeBook
+from bench.training.protocol import TrainingProtocol
+
+BOOKS = tomllib.loads(Path(__file__).with_name("protocols.toml").read_text(encoding="utf-8"))
+PROTOCOLS = {name: TrainingProtocol(name, "own", RecipeBook(book)) for name, book in BOOKS.items()}
+
+TINY = PROTOCOLS["sre2l-tiny"]
+C100 = PROTOCOLS["sre2l-c100"]
+C100_SGD = PROTOCOLS["sre2l-c100-sgd"]
+IN1K = PROTOCOLS["sre2l-in1k"]
