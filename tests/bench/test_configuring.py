@@ -1,0 +1,109 @@
+"""From recipe, budget and --set to a resolved configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.configuring import configure, keys_of, share_changes
+from bench.errors import UsageError
+from bench.plugins import Registry
+from bench.recipes import RecipeBook, Setting, merge, put
+
+BOOK = RecipeBook(
+    {
+        "recipes": {
+            "digits": {
+                "source": "ours",
+                "recover": {"iterations": 1000, "lr": 0.1},
+                "quick": {"recover.iterations": 0.1},
+                "backbones": {"resnet50": {"recover": {"lr": 0.2}}},
+            },
+            "small": {"source": "s", "recover": {"iterations": 5}, "quick": {"recover.iterations": 0.01}},
+            "large": {"source": "l"},
+        }
+    }
+)
+
+
+def setting(dataset: str = "digits", resolution: int = 8, backbone: str = "resnet18") -> Setting:
+    return Setting(dataset, resolution, 3, 10, 1, backbone, "quick")
+
+
+def test_a_recipe_is_picked_by_dataset_then_by_size() -> None:
+    assert BOOK.pick(setting()).name == "digits"
+    assert BOOK.pick(setting("mine")).name == "small"
+    assert BOOK.pick(setting("mine", 224)).name == "large"
+
+
+def test_a_backbone_may_differ_and_the_rest_stays() -> None:
+    values = BOOK.pick(setting(backbone="resnet50")).at("paper")
+    assert values == {"recover": {"iterations": 1000, "lr": 0.2}}
+
+
+def test_the_quick_budget_scales_what_the_recipe_states_and_never_to_nothing() -> None:
+    assert BOOK.pick(setting()).at("quick")["recover"] == {"iterations": 100, "lr": 0.1}
+    assert BOOK.pick(setting("mine")).at("quick")["recover"] == {"iterations": 1}
+
+
+def test_resolving_does_not_change_the_book() -> None:
+    put(BOOK.pick(setting()).at("quick"), "recover.lr", 9.0)
+    assert BOOK.pick(setting()).values["recover"]["lr"] == 0.1
+    assert merge({"a": {"b": 1}}, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry()
+
+
+TINY = Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18", "paper")
+
+
+def test_what_the_user_sets_wins_over_the_recipe(registry: Registry) -> None:
+    choice = configure(registry, "sre2l", TINY, ["recover.iterations=7", "relabel.labels=stored"])
+    assert choice.config["recover"]["iterations"] == 7
+    assert choice.config["relabel"]["labels"] == "stored"
+    assert choice.changed == ("recover.iterations", "relabel.labels")
+
+
+def test_what_the_quick_budget_takes_is_said(registry: Registry) -> None:
+    choice = configure(registry, "sre2l", Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18", "quick"), [])
+    taken = dict(note.split(" ", 1) for note in choice.quick)
+    assert taken["recover.iterations"].endswith(f"-> {choice.config['recover']['iterations']}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("recover.iteratons=5", "unknown --set key 'recover.iteratons'; did you mean 'recover.iterations'"),
+        ("recover.iterations", "KEY=VALUE"),
+    ],
+)
+def test_a_wrong_key_names_the_nearest(registry: Registry, change: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        share_changes(registry, ["sre2l"], [change])
+
+
+@pytest.mark.parametrize("change", ["recover.iterations=many", "recover.iterations=0", "relabel.labels=sometimes"])
+def test_a_wrong_value_names_the_key_in_one_line(registry: Registry, change: str) -> None:
+    with pytest.raises(UsageError, match=change.partition("=")[0]) as caught:
+        configure(registry, "sre2l", TINY, [change])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_goes_to_the_methods_that_have_it(registry: Registry) -> None:
+    shared = share_changes(registry, ["sre2l", "random"], ["recover.lr=0.2"])
+    assert shared == {"sre2l": ["recover.lr=0.2"], "random": []}
+
+
+def test_every_key_of_a_config_is_listed(registry: Registry) -> None:
+    keys = keys_of(registry.load("method", "sre2l").Config)
+    contract = "squeeze.epochs squeeze.lr recover.iterations recover.batch_size recover.lr recover.bn_weight"
+    more = "recover.first_bn_multiplier recover.engine relabel.temperature relabel.labels"
+    assert set(f"{contract} {more}".split()) <= set(keys)
+
+
+def test_recipe_books_are_toml(tmp_path: Path) -> None:
+    path = tmp_path / "recipes.toml"
+    path.write_text('[recipes.small]\nsource = "x"\n[recipes.small.recover]\nlr = 0.5\n')
+    assert RecipeBook.load(path).pick(setting("mine")).values == {"recover": {"lr": 0.5}}
