@@ -73,10 +73,10 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
     for row in rows:
         if row["status"] == "done":
             groups.setdefault(_terms(row), []).append(row)
-    plain = Counter(_heading(group[0]) for group in groups.values())
+    plain = Counter(_heading(group) for group in groups.values())
     made = []
     for group in groups.values():
-        heading = _heading(group[0])
+        heading = _heading(group)
         if plain[heading] > 1:
             heading = f"{heading} · {_fine_print(group[0])}"
         made.append(Ranking(heading, tuple(sorted(group, key=_place)), _quick_notes(group)))
@@ -107,22 +107,40 @@ def _label_source(row: Row) -> tuple[str | None, str | None]:
     return "soft", row.get("teacher_backbone")
 
 
-def _heading(row: Row) -> str:
+def common(rows: Sequence[Row], name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of a field that all rows share and that is known, or None."""
+    first = rows[0].get(name)
+    return first if all(row.get(name) == first for row in rows) else None
+
+
+def _heading(rows: Sequence[Row]) -> str:
+    row = rows[0]
     every, used = row.get("all_classes"), row["classes"]
     classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
-    epochs = f" for {_counted(row['epochs'], 'epoch')}" if row.get("epochs") else ""
-    return " · ".join(
-        [
-            f"{row['dataset']}, {classes}, ipc {row['ipc']}",
-            f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}{epochs}",
-            f"{row['budget']} budget",
-            f"{machine(row)}, {row['precision']}",
-        ]
-    )
+    backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
+    facts = [
+        f"{row['dataset']}, {classes}, ipc {row['ipc']}",
+        f"condensed with {backbone}" if backbone else "",
+        f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
+        _label_facts(rows),
+        f"{row['budget']} budget",
+        f"{machine(row)}, {row['precision']}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _label_facts(rows: Sequence[Row]) -> str:
+    kind, teacher = common(rows, "label_kind"), common(rows, "teacher_top1")
+    if kind is None:
+        return ""
+    top1 = f", teacher {teacher:.2f} %" if teacher is not None and kind != "hard" else ""
+    return f"{'teacher’s' if kind == 'teacher' else kind} labels{top1}"
+
+
+def _epochs(count: int | None) -> str:
+    if count is None:
+        return ""
+    return f", {count} epoch" if count == 1 else f", {count} epochs"
 
 
 def _fine_print(row: Row) -> str:

@@ -1,1 +1,26 @@
-"""Built-in plugin."""
+"""The built-in plugin for reports: forms of a comparison table, and the published numbers they are held against."""
+
+from pathlib import Path
+
+from bench.hookspecs import Offer, hookimpl
+
+FORMATS = {
+    "table": "For a terminal, as wide as it is.",
+    "json": "A list of objects, one a table row, with everything that was recorded.",
+    "csv": "One line a row, nested values as dotted columns.",
+    "markdown": "Pipe tables for a README or an issue.",
+    "latex": "Tables with booktabs rules for a paper.",
+}
+MODULES = {"table": "table", "json": "data", "csv": "data", "markdown": "markdown", "latex": "latex"}
+
+
+@hookimpl
+def bench_report_formats() -> list[Offer]:
+    """Table, json, csv, markdown, latex."""
+    return [Offer(name, f"bench_reports.{MODULES[name]}:{name.upper()}", summary) for name, summary in FORMATS.items()]
+
+
+@hookimpl
+def bench_claims() -> list[Offer]:
+    """Numbers from papers, repositories and issues."""
+    return [Offer("published", Path(__file__).with_name("claims.csv"), "775 published numbers with their sources.")]

@@ -1,0 +1,52 @@
+"""Forms for programs: everything that was recorded, in the order of the runs, nothing rounded."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.reporting import ReportFormat, Row
+
+NESTED = {
+    "ms_per_image_iteration": ("median", "p20", "p80"),
+    "peak_memory_bytes": ("allocated", "reserved", "rss"),
+    "versions": ("bench", "torch", "plugin"),
+    "claim": ("value", "std", "source"),
+}
+
+
+class Json(ReportFormat):
+    """A list of objects, one a row. Strict JSON: a value that is not finite is an error, not a NaN in the file."""
+
+    name = "json"
+    suffix = ".json"
+
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        chosen = [row if claims else {**row, "claim": None} for row in rows]
+        return json.dumps(chosen, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+class Csv(ReportFormat):
+    """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty."""
+
+    name = "csv"
+    suffix = ".csv"
+
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        chosen = [row if claims else {name: value for name, value in row.items() if name != "claim"} for row in rows]
+        frame = pd.DataFrame([dict(_flat(row)) for row in chosen], dtype=object)
+        return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and plain values. An object that is null still has its columns, so that files line up."""
+    for name, value in values.items():
+        known = dict.fromkeys(NESTED.get(name, ())) if not above else {}
+        if known or isinstance(value, Mapping):
+            yield from _flat({**known, **(value or {})}, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", json.dumps(value, allow_nan=False) if isinstance(value, list | tuple) else value
+
+
+JSON, CSV = Json(), Csv()

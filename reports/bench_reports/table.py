@@ -1,0 +1,51 @@
+"""The table for a terminal."""
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+from tabulate import SEPARATING_LINE, tabulate
+
+from bench.reporting import ReportFormat, Row
+from bench_reports.layout import alignment, parts, titles
+from bench_reports.view import View, complaints, views
+
+WIDTH = 120  # where the output is no terminal and COLUMNS is not set
+
+
+class Table(ReportFormat):
+    """Rankings under their headings; a table wider than the terminal continues below itself."""
+
+    name = "table"
+    suffix = ".txt"
+
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
+        sections = [_section(view, width) for view in views(rows, claims=claims)]
+        if left_out := complaints(rows):
+            sections.append("\n".join(["Without a result", *(_wrapped(line, width) for line in left_out)]))
+        return "\n\n".join(sections or ["No rows."]) + "\n"
+
+
+def _section(view: View, width: int) -> str:
+    tables = [_grid(part) for part in parts(view, width)]
+    notes = "\n".join(_wrapped(note, width) for note in view.notes)
+    heading = textwrap.fill(view.heading, width, break_long_words=False, break_on_hyphens=False)
+    return "\n\n".join(filter(None, [heading, *tables, notes]))
+
+
+def _grid(part: pd.DataFrame) -> str:
+    """Titles go in as a row: as headers tabulate would make columns wider than their text. Its outer rules are cut."""
+    lines = [titles(part), SEPARATING_LINE, *part.to_numpy().tolist()]
+    drawn = tabulate(lines, tablefmt="simple", disable_numparse=True, colalign=alignment(part))
+    return "\n".join(line.rstrip() for line in drawn.splitlines()[1:-1])
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(
+        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+TABLE = Table()

@@ -1,0 +1,170 @@
+"""A ranking as a reader sees it: titled columns of text, without those that say nothing."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pandas as pd
+
+from bench.reporting import Ranking, Row, common, rankings, unmeasured
+from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
+
+Cell = Callable[[Row], str | None]
+NEWLINE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class View:
+    """One ranking, ready to be laid out.
+
+    Attributes:
+        heading, notes: as in `Ranking`, with one line for each source of a published number.
+        identity: the columns that say which row it is; every part of a divided table repeats them.
+        groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
+    """
+
+    heading: str
+    identity: pd.DataFrame
+    groups: tuple[pd.DataFrame, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Footnotes:
+    """Numbers the sources of published values in the order they are met."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, text: str) -> str:
+        """The mark of a text: "[1]"."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"[{self.texts.index(text) + 1}]"
+
+    def lines(self) -> list[str]:
+        """Each mark with its text."""
+        return [f"[{number}] {text}" for number, text in enumerate(self.texts, 1)]
+
+
+def views(rows: Sequence[Row], *, claims: bool) -> list[View]:
+    """The rankings of all done rows."""
+    return [_view(ranking, claims) for ranking in rankings(rows)]
+
+
+def complaints(rows: Iterable[Row]) -> list[str]:
+    """One line for each row without a result: what it was, and why there is none."""
+    return [_complaint(row) for row in unmeasured(rows)]
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks and control characters: reasons hold whatever an exception said."""
+    printable = "".join(character if character.isprintable() else " " for character in str(text))
+    return NEWLINE.sub(" ", printable).strip()
+
+
+def _view(ranking: Ranking, claims: bool) -> View:
+    rows, footnotes = ranking.rows, Footnotes()
+    scores = {**SCORES, "published": lambda row: _published(row, footnotes)} if claims else SCORES
+    groups = [_frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
+    return View(
+        heading=one_line(ranking.heading),
+        identity=_identity(rows),
+        groups=tuple(group for group in groups if not group.empty),
+        notes=(*_legend(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+    )
+
+
+def _frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
+    frame = pd.DataFrame({title: [cell(row) for row in rows] for title, cell in columns.items()}, dtype=object)
+    return frame.dropna(axis="columns", how="all").fillna(UNKNOWN)
+
+
+def _identity(rows: Sequence[Row]) -> pd.DataFrame:
+    """The method, and what else tells rows apart: backbone, seed, and the run's hash where nothing else does."""
+    columns: dict[str, Cell] = {"method": _method}
+    for name in ("backbone", "seed"):
+        if common(rows, name) is None:
+            columns[name] = partial(_text, name=name)
+    frame = _frame(rows, columns)
+    if frame.duplicated().any():
+        frame["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
+    return frame
+
+
+def _method(row: Row) -> str:
+    return one_line(row["method"]) + (" (control)" if row.get("is_control") else "")
+
+
+def _text(row: Row, name: str) -> str | None:
+    return None if row.get(name) is None else one_line(row[name])
+
+
+def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
+    """Columns for what the heading cannot say of all rows at once."""
+    columns: dict[str, Cell] = {}
+    if len({_label(row) for row in rows}) > 1:
+        columns["labels"] = _label
+    if common(rows, "teacher_top1") is None:
+        columns["teacher\ntop-1 %"] = lambda row: percent(row.get("teacher_top1"))
+    return columns
+
+
+def _label(row: Row) -> str | None:
+    """The kind, and for a set's own soft labels the method that made them."""
+    kind = row.get("label_kind")
+    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored") else kind
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    controlled = any(row.get("is_control") for row in rows)
+    return ["control: real images drawn at random, under the same protocol, with the same labels"] if controlled else []
+
+
+def _published(row: Row, footnotes: Footnotes) -> str | None:
+    claim = row.get("claim")
+    if not claim:
+        return None
+    said = [claim["source"], claim.get("note")]
+    if claim.get("budget") != row["budget"]:
+        said.append("at the paper's budget, not this run's")
+    deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
+    return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
+
+
+def _inside(name: str, key: str) -> Callable[[Row], float | None]:
+    return lambda row: (row.get(name) or {}).get(key)
+
+
+def _resident(row: Row) -> float | None:
+    """The process's resident peak says what a CPU run needed; on CUDA the allocator's peak does."""
+    memory = row.get("peak_memory_bytes") or {}
+    return memory.get("rss") if memory.get("allocated") is None else None
+
+
+SCORES: dict[str, Cell] = {
+    "top-1 %\n(seeds)": lambda row: spread(row["top1_mean"], row.get("top1_std"), row.get("eval_seeds")),
+    "top-5 %": lambda row: percent(row.get("top5_mean")),
+}
+COSTS: dict[str, Cell] = {
+    "ms/image-\niteration": lambda row: digits(_inside("ms_per_image_iteration", "median")(row)),
+    "peak\nmemory": lambda row: size(_inside("peak_memory_bytes", "allocated")(row)),
+    "peak\nRSS": lambda row: size(_resident(row)),
+    "image\nbytes": lambda row: size(row.get("set_bytes")),
+    "label\nbytes": lambda row: size(row.get("label_bytes")),
+}
+TIMES: dict[str, Cell] = {
+    "prepare": lambda row: duration(row.get("prepare_s")),
+    "iterations": partial(_text, name="iterations"),
+    "warm-up": lambda row: duration(row.get("warm_up_s")),
+    "synthesis": lambda row: duration(row.get("synthesis_s")),
+    "per image": lambda row: duration(row.get("seconds_per_image")),
+    "labelling": lambda row: duration(row.get("label_s")),
+    "evaluation": lambda row: duration(row.get("evaluation_s")),
+}
+
+
+def _complaint(row: Row) -> str:
+    where = f"{row['dataset']}, ipc {row['ipc']}, {row['backbone']}, {row['protocol']} on {row['eval_backbone']}"
+    reason = one_line(row.get("reason") or "no reason was recorded")
+    return f"{one_line(row['status'])}: {_method(row)}, {one_line(where)}: {reason}"
