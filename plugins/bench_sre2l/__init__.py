@@ -5,8 +5,8 @@ other to be had:
 
 - Squeeze on Tiny-ImageNet: 50 epochs (section 3.1, A.2, code), because the published accuracies belong to it; Table 7a
   says 100: squeeze.epochs=100. The 5 epochs of warm-up are the code's: squeeze.warmup_epochs=0.
-- Recovery: 4,000 iterations on Tiny-ImageNet and ImageNet-1K (Table 4, code), because Table 4 is what others quote (41.1
-  on Tiny-ImageNet at IPC 50, ResNet-18). The ablations (Tables 2, 7c, 7d) have 1,000 and 2,000:
+- Recovery: 4,000 iterations on Tiny-ImageNet and ImageNet-1K (Table 4, code), because Table 4 is what others quote
+  (41.1 on Tiny-ImageNet at IPC 50, ResNet-18). The ablations (Tables 2, 7c, 7d) have 1,000 and 2,000:
   recover.iterations=1000 (37.88 in the same cell).
 - The first BatchNorm's term weighs 10 (code; the paper states no weights): recover.first_bn_multiplier=1.
 - The view is rolled by some pixels (code; not in the paper): recover.roll=[0,0].
