@@ -1,0 +1,79 @@
+"""R_BN of real images and of noise, recorded for each teacher."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.condensation import Task
+from bench.imagery import TensorSplit
+from bench.progress import Silent
+from bench.recovery.health import population_bn_loss, record_health
+from bench.recovery.statistics import batchnorms, bn_loss, measured
+from bench.testing import tiny_dataset, tiny_task
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8, per_class=40))
+
+
+def fitted(network: nn.Module, images: Tensor) -> nn.Module:
+    """The network with the running statistics of these images."""
+    for layer in batchnorms(network):
+        layer.reset_running_stats()
+        layer.momentum = None  # a cumulative average
+    network.train()
+    with torch.no_grad():
+        network(images)
+    return network.eval()
+
+
+def test_chunks_have_the_statistics_of_the_whole(network: nn.Module) -> None:
+    images = torch.randn(23, 2, 8, 8)
+    layers = batchnorms(network)
+    with measured(layers) as found:
+        network(images)
+    whole = bn_loss(found, layers[0]).item()
+    assert population_bn_loss(network, images.split(5)) == pytest.approx(whole, rel=1e-5)
+
+
+def test_real_images_fit_a_teacher_that_learned_from_them(network: nn.Module, task: Task) -> None:
+    train = task.dataset.train
+    fitted(network, task.dataset.normalisation.apply(train.take(torch.arange(len(train)))))
+    record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
+    assert task.facts["teacher_bn_loss_real"] < 0.5 * task.facts["teacher_bn_loss_noise"]
+    assert not listener.warnings
+
+
+def test_a_teacher_that_noise_fits_better_is_named(network: nn.Module, task: Task) -> None:
+    fitted(network, torch.randn(500, 2, 8, 8))
+    record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
+    assert task.facts["teacher_bn_loss_real"] > task.facts["teacher_bn_loss_noise"]
+    assert "fit noise" in listener.warnings[0]
+
+
+def test_a_teacher_is_measured_once(network: nn.Module, task: Task) -> None:
+    record_health(task, network, "one")
+    first = dict(task.facts)
+    record_health(task, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(128)).eval(), "one")
+    assert task.facts == first
+    record_health(task, fitted(network, torch.randn(8, 2, 8, 8)), "two")
+    assert task.facts != first
+    assert len(task.used_stages) == 2
+
+
+def test_without_training_images_nothing_is_recorded(network: nn.Module, task: Task) -> None:
+    nothing = TensorSplit(torch.zeros(0, 2, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+    record_health(replace(task, dataset=replace(task.dataset, train=nothing)), network, "one")
+    assert task.facts == {}
