@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
     needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
     facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
     recipes = [_recipe_on(registry, name, condenser, load_card(registry, each)) for each in registry.names("dataset")]
-    return _page(f"method {name}", registered, facts, _doc(condenser), _config(condenser.Config), *recipes)
+    keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
+    return _page(f"method {name}", registered, facts, _doc(condenser), keys, *recipes)
 
 
 def backbone(registry: Registry, name: str, data_root: Path) -> str:
@@ -78,20 +80,20 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     if isinstance(found, TrainingProtocol):
         cards = [load_card(registry, each) for each in registry.names("dataset")]
         sections = [_recipe(card.name, found.recipe(_setting(card, "resnet18")), []) for card in cards]
-    return _page(f"protocol {name}", registered, facts, _doc(type(found)), *sections)
+    return _page(f"protocol {name}", registered, facts, _lead(type(found)), *sections)
 
 
 def report_format(registry: Registry, name: str, data_root: Path) -> str:
     """A form of table."""
     registered = registry.find("format", name)
     facts = [*_origin(registered), ("files", f"*{registry.load('format', name).suffix}")]
-    return _page(f"format {name}", registered, facts, _doc(type(registry.load("format", name))))
+    return _page(f"format {name}", registered, facts, _lead(type(registry.load("format", name))))
 
 
 def reader(registry: Registry, name: str, data_root: Path) -> str:
     """A layout on disk, and the options that cards may give it."""
     registered, found = registry.find("reader", name), registry.load("reader", name)
-    return _page(f"reader {name}", registered, _origin(registered), _doc(found), _config(found.Options))
+    return _page(f"reader {name}", registered, _origin(registered), _doc(found), _config(found.Options, "options"))
 
 
 PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
@@ -153,10 +155,16 @@ def _origin(registered: Registered) -> list[tuple[str, object]]:
 
 
 def _doc(thing: object) -> str:
-    return inspect.getdoc(thing) or ""
+    """Its docstring; that of a partial function is the whole function's."""
+    return inspect.getdoc(thing.func if isinstance(thing, partial) else thing) or ""
 
 
-def _config(model: type[BaseModel]) -> str:
+def _lead(thing: object) -> str:
+    """The first paragraph of its docstring: what it is, without how it is made."""
+    return _doc(thing).partition("\n\n")[0]
+
+
+def _config(model: type[BaseModel], title: str) -> str:
     """Every key with its type and default."""
     rows = []
     for key in keys_of(model):
@@ -168,7 +176,7 @@ def _config(model: type[BaseModel]) -> str:
         assert field is not None
         default = "required of the recipe" if field.is_required() else repr(field.default)
         rows.append((key, _type_name(field.annotation), default))
-    return f"hyper-parameters\n{tabulate(rows, ('key', 'type', 'default'), disable_numparse=True)}" if rows else ""
+    return f"{title}\n{tabulate(rows, ('key', 'type', 'default'), disable_numparse=True)}" if rows else ""
 
 
 def _type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation

@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite(__name__)  # so that a failed check shows its values, as in a test file
+_KINDS = ("backbones", "common", "datasets", "formats", "methods", "protocols")
+pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in _KINDS))  # a failed check shows its values

@@ -1,0 +1,140 @@
+"""Conformance of protocols."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from bench.condensation import Images, Task
+from bench.condensed import CondensedSet
+from bench.conformance.common import Conformance
+from bench.conformance.tiny import tiny_dataset, tiny_task
+from bench.evaluation import Protocol, Scores
+from bench.labels import HardLabels
+from bench.plugins import Registry
+from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
+from bench.training.protocol import TrainingProtocol
+
+SEED = 5
+
+
+class ProtocolConformance(Conformance):
+    """Holds a protocol to its contract, on a tiny set of real images of seven classes.
+
+    You may set, besides `plugins`:
+        rounds: the epochs of a `TrainingProtocol`, and of its teacher, are lowered to at most this. Other protocols
+            run as they are, under the quick budget.
+        backbone: what to train.
+    """
+
+    kind = "protocol"
+    rounds: ClassVar[int] = 3
+    backbone: ClassVar[str] = "convnet3-bn"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def protocol(cls, registry: Registry, subject: str) -> Protocol:
+        """The protocol, with fewer epochs where its recipes say how many."""
+        found = registry.load("protocol", subject)
+        assert isinstance(found, Protocol)
+        if isinstance(found, TrainingProtocol):
+            return TrainingProtocol(found.name, found.labels, Lowered(found.book, cls.rounds), version=found.version)
+        return found
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def task(cls, subject: str, tmp_path_factory: pytest.TempPathFactory) -> Task:
+        """A task over seven classes, so that there is a top-5."""
+        return tiny_task(
+            tmp_path_factory.mktemp(subject),
+            dataset=tiny_dataset(classes=7),
+            backbone=cls.backbone,
+            plugins=cls.plugins,
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def scores(cls, protocol: Protocol, task: Task) -> Scores:
+        """What one evaluation gives."""
+        return protocol.evaluate(real_images(task), _in(task, "first"), cls.backbone, SEED)
+
+    def test_says_what_it_is(self, registry: Registry, subject: str) -> None:
+        """Its name is the one it is offered under; its version and kind of labels are known."""
+        found = registry.load("protocol", subject)
+        assert isinstance(found, Protocol)
+        assert found.name == subject
+        assert found.version >= 1
+        assert found.labels in ("own", "hard", "teacher")
+
+    def test_recipes_resolve(self, registry: Registry, subject: str) -> None:
+        """For small and large images at both budgets, where the protocol is one of recipes."""
+        found = registry.load("protocol", subject)
+        if not isinstance(found, TrainingProtocol):
+            pytest.skip(f"{subject} is not a TrainingProtocol: it has no recipe to resolve")
+        for resolution, channels in ((8, 1), (32, 3), (64, 3), (224, 3)):
+            paper = Setting("tiny", resolution, channels, 10, 10, self.backbone)
+            assert found.plan(replace(paper, budget="quick")).training.epochs <= found.plan(paper).training.epochs
+            assert found.recipe(paper).source, "a recipe says where it comes from"
+
+    def test_scores_are_percentages(self, scores: Scores) -> None:
+        """top-1 within top-5, both in [0, 100]; epochs and seconds counted."""
+        assert 0 <= scores.top1 <= 100
+        assert scores.top5 is not None
+        assert scores.top1 <= scores.top5 <= 100
+        assert scores.best_top1 is None or scores.top1 <= scores.best_top1 <= 100
+        assert scores.epochs >= 1
+        assert scores.seconds > 0
+
+    def test_same_seed_same_scores(self, protocol: Protocol, task: Task, scores: Scores) -> None:
+        """Whatever torch's global generator holds, which it leaves alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1234)
+            before = torch.get_rng_state()
+            again = protocol.evaluate(real_images(task), _in(task, "again"), self.backbone, SEED)
+            assert torch.equal(before, torch.get_rng_state())
+        assert replace(again, seconds=0.0) == replace(scores, seconds=0.0)
+
+    def test_leaves_the_set_alone(self, protocol: Protocol, task: Task) -> None:
+        """The images of a condensed set are evaluated many times."""
+        condensed = real_images(task)
+        before = condensed.images.pixels.clone()
+        protocol.evaluate(condensed, _in(task, "careful"), self.backbone, SEED)
+        assert torch.equal(before, condensed.images.pixels)
+
+
+class Lowered(RecipeBook):
+    """A recipe book whose epochs are at most `rounds` and whose warm-ups, which must stay below, are off."""
+
+    def __init__(self, book: RecipeBook, rounds: int) -> None:
+        self._book, self._rounds = book, rounds
+
+    def names(self) -> list[str]:
+        """Those of the book."""
+        return self._book.names()
+
+    def pick(self, setting: Setting) -> Recipe:
+        """The book's recipe with fewer epochs at both budgets."""
+        recipe = self._book.pick(setting)
+        return Recipe(recipe.name, recipe.source, self._lowered(recipe.at("paper")))
+
+    def _lowered(self, values: Values) -> Values:
+        changes: Values = {key: self._lowered(value) for key, value in values.items() if isinstance(value, dict)}
+        if "epochs" in values:
+            changes |= {"epochs": min(values["epochs"], self._rounds), "warmup_epochs": 0}
+        return merge(values, changes)
+
+
+def real_images(task: Task) -> CondensedSet:
+    """The first `ipc` training images of every class with hard labels: a condensed set that any protocol must take."""
+    train = task.dataset.train
+    picked = [torch.nonzero(train.labels == label).flatten()[: task.ipc] for label in range(task.classes)]
+    indices = torch.cat(picked)
+    images = Images(train.take(indices), train.labels[indices])
+    return CondensedSet(images, HardLabels(), task.dataset.classes, task.dataset.normalisation)
+
+
+def _in(task: Task, workspace: str) -> Task:
+    folder = task.workspace / workspace
+    folder.mkdir(parents=True)
+    return replace(task, workspace=folder)

@@ -1,0 +1,73 @@
+"""Registering is being tested: everything that is registered goes through the conformance suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.evaluation import PAPER
+from bench.plugins import Registry
+from bench.testing import (
+    BackboneConformance,
+    DatasetConformance,
+    MethodConformance,
+    ProtocolConformance,
+    ReportFormatConformance,
+)
+
+REGISTRY = Registry()
+OURS = ("backbones", "coresets", "datasets", "protocols", "reports", "sre2l")
+
+
+def ours(kind: str) -> list[str]:
+    """What the project's own plugins offer of a kind; a developer's other plugins have tests of their own."""
+    return [each.offer.name for each in REGISTRY.registered(kind) if each.plugin in OURS]
+
+
+class TestMethods(MethodConformance):
+    @pytest.fixture(scope="class", params=ours("method"))
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestBackbones(BackboneConformance):
+    @pytest.fixture(scope="class", params=ours("backbone"))
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestDatasets(DatasetConformance):
+    @pytest.fixture(scope="class", params=ours("dataset"))
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data_root(cls) -> Path:
+        beside = Path(__file__).parents[3] / "shared" / "data"
+        return Path(os.environ.get("BENCH_DATA", beside))
+
+
+class TestProtocols(ProtocolConformance):
+    @pytest.fixture(scope="class", params=[name for name in ours("protocol") if name != PAPER])
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestReportFormats(ReportFormatConformance):
+    @pytest.fixture(scope="class", params=ours("format"))
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+def test_ours_are_all_that_this_project_installs() -> None:
+    """A plugin added to setup.cfg and not here would go untested."""
+    from importlib.metadata import distribution
+
+    points = distribution("condensation-bench").entry_points
+    assert sorted(point.name for point in points if point.group == "bench.plugins") == sorted(OURS)
