@@ -1,5 +1,7 @@
 """Numbers as people read them. What is not known is None here and "–" in a table, never 0 and never nan."""
 
+from bench import units
+
 UNKNOWN = "–"
 
 
@@ -39,13 +41,5 @@ def duration(seconds: float | None) -> str | None:
 
 
 def size(count: float | None) -> str | None:
-    """Bytes in the binary unit that leaves at most four digits before the point."""
-    if count is None:
-        return None
-    if count < 1024:
-        return f"{count:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        count /= 1024
-        if count < 1024:
-            return f"{digits(count)} {unit}"
-    return f"{digits(count / 1024)} TiB"
+    """Bytes in binary units."""
+    return None if count is None else units.size(count)

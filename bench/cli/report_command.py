@@ -1,0 +1,109 @@
+"""`bench report`: tables from the records of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import plugin_option, runs_option
+from bench.errors import CorruptArtefact, UsageError
+from bench.naming import nearest
+
+if TYPE_CHECKING:
+    from bench.console import Console
+    from bench.plugins import Registry
+    from bench.records import Record
+
+
+@click.command("report")
+@click.argument("named", nargs=-1, metavar="[RUNS]...")
+@click.option("--format", "form", help="Of the report [default: by the suffix of FILE, otherwise table].")
+@click.option("--claims/--no-claims", default=True, show_default=True, help="Published numbers beside the measured.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to a file."
+)
+@runs_option
+@plugin_option
+def command(
+    named: tuple[str, ...], form: str | None, claims: bool, output: Path | None, runs: Path, plugins: tuple[str, ...]
+) -> None:
+    """Tables from the records of runs.
+
+    RUNS are run folders, folders of runs, or names of runs below --runs; without any, all runs below --runs. A record
+    that cannot be read is named on standard error and left out.
+    """
+    from bench.console import Console
+    from bench.plugins import Registry
+    from bench.records import rows
+    from bench.reporting import report
+
+    registry = Registry(plugins)
+    form = form or _form_of(registry, output)
+    registry.load("format", form)
+    with Console() as console:
+        found = _records(named, runs, console)
+    text = report(registry, rows(found), form, claims=claims)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text)
+
+
+def _form_of(registry: "Registry", output: Path | None) -> str:
+    """The format whose files have the suffix of `output`."""
+    if output is None:
+        return "table"
+    suffixes = {registry.load("format", name).suffix: name for name in registry.names("format")}
+    if output.suffix not in suffixes:
+        known = ", ".join(sorted(suffixes))
+        raise UsageError(f"no format has files like {output.name!r} (known: {known}); say which with --format")
+    return str(suffixes[output.suffix])
+
+
+def _records(named: Sequence[str], runs: Path, console: "Console") -> list["Record"]:
+    """The records asked for, each once.
+
+    Raises:
+        UsageError: nothing was asked for that exists, or there is nothing to report.
+    """
+    from bench.records import load_all
+
+    if not named and not runs.is_dir():
+        raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
+    found = [record for name in named for record in _of(name, runs, console)] if named else load_all(runs, console)
+    if not found:
+        raise UsageError(f"no run with a readable record in {', '.join(named) or runs}")
+    return list({record.spec.name: record for record in found}.values())
+
+
+def _of(name: str, runs: Path, console: "Console") -> list["Record"]:
+    """The records that one argument means."""
+    from bench.records import load_all, read
+
+    folder = next((path for path in (Path(name), runs / name) if path.is_dir()), None)
+    if folder is None:
+        raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
+    if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
+        return load_all(folder, console)
+    try:
+        return [read(folder)]
+    except FileNotFoundError:
+        console.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
+    except CorruptArtefact as error:
+        console.warn(f"left out: {error}")
+    return []
+
+
+def _hint(name: str, runs: Path) -> str:
+    match = nearest(name, [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else [])
+    return f"; did you mean {match!r}?" if match else f" (looked here and in {runs})"
+
+
+def _write(output: Path, text: str) -> None:
+    from bench.files import write_text
+
+    try:
+        write_text(output, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
