@@ -5,68 +5,20 @@ layout on disk). Opening goes card -> `Reader.locate` -> `Source` -> `Dataset`; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from torch import Tensor
 
+from bench.cards import DatasetCard as DatasetCard
+from bench.cards import Fetch as Fetch
+from bench.cards import SourceCard as SourceCard
+from bench.cards import SplitName as SplitName
 from bench.files import digest
-
-SplitName = Literal["train", "test"]
-Unit01 = Annotated[float, Field(ge=0, le=1)]
-
-
-class Fetch(BaseModel):
-    """An official download: its address, size in bytes, checksum as "algorithm:hex", and the file's name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    url: str
-    file: str
-    bytes: int | None = None
-    checksum: str
-
-
-class SourceCard(BaseModel):
-    """One layout in which the dataset can be found below the data root.
-
-    `options` are the reader's own: each reader says which it takes. `fetch` is set where the layout can be downloaded.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    layout: str
-    options: dict[str, Any] = Field(default_factory=dict)
-    fetch: Fetch | None = None
-
-
-class DatasetCard(BaseModel):
-    """What a dataset is. Unknown and missing fields are refused.
-
-    `mean` and `std` are per channel, for pixels in [0, 1]. `class_ids` may be left out: then the reader finds them and
-    `classes` says how many there must be. Class order is the sorted class ids whatever order they are written in.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    title: str
-    resolution: int = Field(ge=1)
-    channels: int = Field(ge=1)
-    classes: int = Field(ge=2)
-    class_ids: tuple[str, ...] | None = None
-    class_names: dict[str, str] = Field(default_factory=dict)
-    mean: tuple[Unit01, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
-    licence: str
-    citation: str
-    homepage: str | None = None
-    sources: tuple[SourceCard, ...] = Field(min_length=1)
-
-    def hash(self) -> str:
-        """Content hash of the card: part of every stage's key."""
-        return digest(self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -113,7 +65,8 @@ class Split(ABC):
 
     def of_classes(self, classes: Sequence[int]) -> "Split":
         """The images of these classes alone, relabelled 0.. in the order given."""
-        new = torch.full((int(self.labels.max()) + 1,), -1, dtype=torch.int64)
+        highest = max(*classes, int(self.labels.max()) if len(self) else 0)
+        new = torch.full((highest + 1,), -1, dtype=torch.int64)
         new[torch.tensor(classes)] = torch.arange(len(classes))
         kept = torch.nonzero(new[self.labels] >= 0).flatten()
         return Selection(self, kept, new[self.labels[kept]])
@@ -164,14 +117,10 @@ class Dataset:
     def only(self, selected: Sequence[str]) -> "Dataset":
         """The dataset restricted to some class ids, which keep their sorted order."""
         positions = sorted(self.classes.index(name) for name in selected)
-        return Dataset(
-            name=self.name,
-            card_hash=self.card_hash,
-            resolution=self.resolution,
-            channels=self.channels,
+        return replace(
+            self,
             classes=tuple(self.classes[position] for position in positions),
             class_names=tuple(self.class_names[position] for position in positions),
-            normalisation=self.normalisation,
             train=self.train.of_classes(positions),
             test=self.test.of_classes(positions),
         )
@@ -183,25 +132,30 @@ class Source:
 
     Attributes:
         layout: name of the reader.
-        files: every file whose content decides the images, for the cache's key.
+        root: the folder that file names in messages and digests are relative to.
+        files: of each split that is there, every file whose content decides its images.
         classes: the class ids in sorted order.
-        options: the source card's options.
-        root: the folder they are relative to.
+        options: the source card's options, checked, and whatever else the reader must know and the images depend on.
+        checksums: "algorithm:hex" of the files where it is known; they are checked before anything is read.
     """
 
     layout: str
     root: Path
-    files: tuple[Path, ...]
+    files: Mapping[SplitName, tuple[Path, ...]]
     classes: tuple[str, ...]
-    options: dict[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    checksums: Mapping[Path, str] = field(default_factory=dict)
 
 
 class Reader(ABC):
     """Knows one layout on disk.
 
     You must write `looked_for`, `locate`, `labels` and `encoded`. `Options` (pydantic) names the options it takes.
+    You may write `fetch`, where the layout's address is known elsewhere than in cards. Raise `version` when the same
+    files come to give other images: decoded images of older versions are then left alone.
     """
 
+    version: ClassVar[int] = 1
     Options: ClassVar[type[BaseModel]]
 
     @abstractmethod
@@ -210,12 +164,30 @@ class Reader(ABC):
 
     @abstractmethod
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
-        """The source below `root`, or None where this layout is not there. Reads no image."""
+        """The source below `root`, or None where this layout is not there. Reads no image.
+
+        Raises:
+            UsageError: it is there and is not what the card says.
+        """
 
     @abstractmethod
     def labels(self, source: Source, split: SplitName) -> Tensor:
-        """int64 (N,): the class index of each image of the split. Reads no image."""
+        """int64 (N,): the class index of each image of the split, which is there. Decodes no image.
+
+        Raises:
+            RunFailure: a damaged file, or a label that is no class; the message names file and row.
+        """
 
     @abstractmethod
     def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
-        """For each index: a name for messages, and either encoded bytes (JPEG, PNG) or a uint8 array (C, H, W)."""
+        """For each index: a name for messages, and either encoded bytes (JPEG, PNG) or a uint8 array (C, H, W).
+
+        Called from several threads at once, with ascending indices.
+
+        Raises:
+            RunFailure: a damaged file; the message names file and row.
+        """
+
+    def fetch(self, card: DatasetCard, source: SourceCard) -> Fetch | None:
+        """The official download that gives this layout, if there is one."""
+        return source.fetch

@@ -1,0 +1,183 @@
+"""Dataset cards: the TOML that says what a source dataset is. Imports no torch, so that listing cards stays quick."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import UsageError
+from bench.naming import nearest
+
+SplitName = Literal["train", "test"]
+M = TypeVar("M", bound=BaseModel)
+Unit01 = Annotated[float, Field(ge=0, le=1)]
+
+NORMALISATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5,), (0.5,)),
+}
+
+
+class Fetch(BaseModel):
+    """An official download.
+
+    Attributes:
+        url: its address.
+        file: where it is kept, relative to the data root.
+        bytes: its size, where known.
+        checksum: "algorithm:hex", an algorithm of hashlib.
+        extract: the folder inside the archive that is put beside it, for archives that are not read as they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str
+    file: str
+    bytes: int | None = Field(default=None, ge=0)
+    checksum: str = Field(pattern=r"^[a-z0-9_]+:[0-9a-f]+$")
+    extract: str | None = None
+
+
+class SourceCard(BaseModel):
+    """One layout in which the dataset can be found below the data root, or beside a user's own card.
+
+    `options` are the reader's own: each reader says which it takes. `fetch` is set where the layout can be downloaded.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    layout: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    fetch: Fetch | None = None
+
+
+class DatasetCard(BaseModel):
+    """What a dataset is. Unknown and missing fields are refused.
+
+    Attributes:
+        name: what runs and tables call it.
+        resolution: pixels a side of the square images in use.
+        resize: other images' shorter side is scaled to this many pixels (bilinear, antialiased) before the central
+            square of `resolution` is cut out; None: to `resolution` itself.
+        channels: 3 (RGB) or 1 (gray); encoded images are converted.
+        classes: how many there are; None: as many as the reader finds.
+        class_ids: None: the reader finds them. Class order is the sorted ids whatever order they are written in.
+        class_names: id -> words.
+        images: how many each split holds, where that is fixed; another number is refused.
+        mean, std: per channel, for pixels in [0, 1]. A card may say `normalisation = "imagenet"` (or "half": 0.5 and
+            0.5) in their place.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    title: str = ""
+    resolution: int = Field(ge=1)
+    resize: int | None = None
+    channels: Literal[1, 3] = 3
+    classes: int | None = Field(default=None, ge=2)
+    class_ids: tuple[str, ...] | None = None
+    class_names: dict[str, str] = Field(default_factory=dict)
+    images: dict[SplitName, int] = Field(default_factory=dict)
+    mean: tuple[Unit01, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+    licence: str = "not stated"
+    citation: str = "not stated"
+    homepage: str | None = None
+    sources: tuple[SourceCard, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_normalisation(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if "normalisation" not in fields:
+            return fields
+        rest = {name: value for name, value in fields.items() if name != "normalisation"}
+        if stated := sorted({"mean", "std"} & rest.keys()):
+            raise ValueError(f"normalisation and {stated[0]} are two ways to say one thing; keep one")
+        name = fields["normalisation"]
+        if name not in NORMALISATIONS:
+            raise ValueError(f"unknown normalisation {name!r}; choose from {', '.join(NORMALISATIONS)}")
+        mean, std = NORMALISATIONS[name]
+        repeats = fields.get("channels", 3) if len(mean) == 1 else 1
+        return {**rest, "mean": mean * repeats, "std": std * repeats}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DatasetCard":
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} values each, one a channel")
+        if self.resize is not None and self.resize < self.resolution:
+            raise ValueError(f"resize {self.resize} is smaller than resolution {self.resolution}")
+        ids = self.class_ids
+        if ids is not None and len(set(ids)) != len(ids):
+            raise ValueError("class_ids holds one id twice")
+        if ids is not None and self.classes not in (None, len(ids)):
+            raise ValueError(f"classes says {self.classes}, class_ids has {len(ids)}")
+        return self
+
+    @property
+    def order(self) -> tuple[str, ...] | None:
+        """The class ids in class order, where the card lists them."""
+        return tuple(sorted(self.class_ids)) if self.class_ids is not None else None
+
+    def hash(self) -> str:
+        """Content hash of the card: part of every stage's key."""
+        from bench.files import digest  # it imports torch, which listing cards does not need
+
+        return digest(self.model_dump(mode="json"))
+
+
+def read_card(path: Path) -> DatasetCard:
+    """The card in a TOML file.
+
+    Raises:
+        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names file and field.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"dataset card {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"dataset card {path} is not valid TOML: {error}") from error
+    return validated(DatasetCard, fields, f"dataset card {path}")
+
+
+def validated(model: type[M], fields: dict[str, Any], where: str) -> M:
+    """The model with these fields.
+
+    Raises:
+        UsageError: the first thing wrong, in one line that starts with `where`; unknown fields come first, because a
+            misspelt field is missing as well.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise UsageError(f"{where}: {_explained(model, problems[0])}") from error
+
+
+def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"the field {field!r} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"field {field!r}: {message}, not {problem['input']!r}" if field else message
+
+
+def _hint(name: str, known: list[str]) -> str:
+    match = nearest(name, known)
+    return f"did you mean {match!r}?" if match else f"choose from {', '.join(known)}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The fields of the table at a location of the card, e.g. ("sources", 0)."""
+    for part in location:
+        if isinstance(part, str):
+            model = _table_in(model.model_fields[part].annotation) or model
+    extra = ["normalisation"] if model is DatasetCard else []
+    return [*model.model_fields, *extra]
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)

@@ -1,0 +1,96 @@
+"""`bench data`: fetch a dataset from its official address, or read all of it and say whether it is whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import data_root_option, plugin_option
+from bench.console import Console
+from bench.errors import RunFailure, UsageError
+from bench.plugins import Registry
+
+if TYPE_CHECKING:
+    from bench.verifying import DatasetReport
+
+
+@click.group("data")
+def command() -> None:
+    """Fetch and verify datasets."""
+
+
+@command.command()
+@click.argument("dataset", metavar="DATASET")
+@data_root_option
+@plugin_option
+def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
+    """Download DATASET below the data root, from its official address.
+
+    A download that was cut goes on where it stopped. Nothing is done where the dataset lies there already.
+    """
+    try:
+        click.echo(_fetched(Registry(plugins), dataset, data_root))
+    except RunFailure as failure:
+        click.echo(f"bench: {failure}", err=True)
+        return 1
+    return 0
+
+
+@command.command()
+@click.argument("dataset", metavar="DATASET|CARD.toml")
+@data_root_option
+@plugin_option
+def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
+    """Read all of DATASET: checksums where they are known, classes, counts, and every image decoded.
+
+    Exit status 1 if something is wrong.
+    """
+    from bench.verifying import verify as read_all
+
+    try:
+        with Console() as console:
+            report = read_all(Registry(plugins), dataset, data_root, console)
+    except RunFailure as failure:
+        click.echo(f"{dataset}: not whole: {failure}")
+        return 1
+    for line in _lines(report):
+        click.echo(line)
+    return 0 if report.whole else 1
+
+
+def _lines(report: "DatasetReport") -> Iterator[str]:
+    source = report.source
+    yield f"{report.name}: {'whole' if report.whole else 'not whole'}"
+    yield f"  layout   {source.layout}, {report.files} files, {report.checked} held against a known checksum"
+    yield f"  where    {source.root}"
+    yield f"  classes  {len(source.classes)}, order {report.class_order}"
+    for split in report.splits:
+        each = f"{split.fewest}" if split.fewest == split.most else f"{split.fewest} to {split.most}"
+        yield f"  {split.name:<8} {split.images} images, {each} a class, {len(split.broken)} broken"
+        yield from (f"    {reason}" for reason in split.broken)
+
+
+def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
+    """Fetches it if it is not there; what to tell the user."""
+    from bench.downloads import fetch as download
+    from bench.opening import fetchable, load_card
+
+    card = load_card(registry, dataset)
+    wanted = fetchable(registry, card)
+    official = wanted is not None and (data_root / wanted.file).exists()
+    if not official and (there := _lying_there(registry, dataset, data_root)) is not None:
+        return f"{card.name} is there already: {there}"
+    if wanted is None:
+        raise UsageError(f"{card.name} has no official download: see {card.homepage or 'its card'}")
+    with Console() as console:
+        return f"{card.name} is there: {download(wanted, data_root, console)}"
+
+
+def _lying_there(registry: Registry, dataset: str, data_root: Path) -> Path | None:
+    from bench.opening import find_source, load_card
+
+    try:
+        return find_source(registry, dataset, load_card(registry, dataset), data_root).source.root
+    except UsageError:
+        return None

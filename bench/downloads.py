@@ -1,0 +1,176 @@
+"""Downloads from official addresses: resumed where they were cut, and taken for a file only with the right checksum."""
+
+import http.client
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from http import HTTPStatus
+from pathlib import Path
+
+from bench.archives import extract
+from bench.cards import Fetch
+from bench.errors import RunFailure
+from bench.files import file_digest, set_aside
+from bench.progress import Progress, Throttled
+from bench.stages import Owned, owned
+
+ATTEMPTS = 5  # in a row without a byte
+TIMEOUT = 30.0  # seconds without an answer
+_BLOCK = 1 << 18
+
+
+class _Cut(Exception):
+    """The connection ended early or was refused; what came is kept and the rest is asked for again."""
+
+
+def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float], None] = time.sleep) -> Path:
+    """Downloads a file below `root`, verifies it and, where the card says so, extracts it beside.
+
+    What has arrived waits as `<file>.part`, from which the next call goes on (by HTTP Range; from the start where the
+    server has none).
+
+    Args:
+        wanted: address, name, size and checksum.
+        root: the data root.
+        pause: waits so many seconds between attempts.
+
+    Returns:
+        The extracted folder, or else the file.
+
+    Raises:
+        RunFailure: refused by the server, cut too often, another checksum, no room on the disk, an unsafe archive, or
+            another process is fetching it.
+    """
+    path = root / wanted.file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with owned(path.with_name(f"{path.name}.lock"), progress, wait=False):
+            return _fetch(wanted, path, progress, pause)
+    except Owned as error:
+        raise RunFailure(f"{path} is being fetched already: {error}") from error
+    except OSError as error:
+        raise RunFailure(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _fetch(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float], None]) -> Path:
+    folder = path.with_name(wanted.extract) if wanted.extract else None
+    if folder is not None and folder.is_dir():
+        return folder
+    if path.exists() and not _is_right(path, wanted):
+        progress.warn(f"{path} has the wrong checksum; set aside as {set_aside(path).name}")
+    if not path.exists():
+        _download(wanted, path, progress, pause)
+    if folder is None:
+        return path
+    extract(path, folder)
+    return folder
+
+
+def _is_right(path: Path, wanted: Fetch) -> bool:
+    algorithm, _, expected = wanted.checksum.partition(":")
+    return file_digest(path, algorithm) == expected
+
+
+def _download(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float], None]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    _require_room(wanted, part)
+    _receive_all(wanted, part, Throttled(progress), pause)
+    if not _is_right(part, wanted):
+        part.unlink()
+        raise RunFailure(f"{wanted.url} gave a file without the checksum {wanted.checksum}; it was removed")
+    part.replace(path)
+
+
+def _require_room(wanted: Fetch, part: Path) -> None:
+    missing = (wanted.bytes or 0) - _size(part)
+    free = shutil.disk_usage(part.parent).free
+    if missing > free:
+        raise RunFailure(f"{part.parent} has {free:,} bytes free; {wanted.file} needs {missing:,} more")
+
+
+def _receive_all(wanted: Fetch, part: Path, progress: Progress, pause: Callable[[float], None]) -> None:
+    """Asks again, from where it was cut, until all is there."""
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            return _receive(wanted, part, progress)
+        except _Cut as cut:
+            failures = 1 if _size(part) > before else failures + 1
+            if failures >= ATTEMPTS:
+                raise RunFailure(f"{wanted.url} cannot be fetched: {cut}; {_size(part):,} bytes are kept") from cut
+            pause(2.0**failures)
+
+
+def _receive(wanted: Fetch, part: Path, progress: Progress) -> None:
+    """One request, to the end of the file.
+
+    Raises:
+        _Cut: it did not come to the end.
+    """
+    have = _size(part)
+    try:
+        with closing(_ask(wanted.url, have)) as answer:
+            start = have if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
+            total = start + int(answer.headers.get("Content-Length", 0)) or None
+            _append(answer, part, start, wanted, total, progress)
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return _nothing_left(part, error)
+        if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise RunFailure(f"{wanted.url} cannot be fetched: {error.code} {error.reason}") from error
+        raise _Cut(f"{error.code} {error.reason}") from error
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise _Cut(str(getattr(error, "reason", error)) or type(error).__name__) from error
+
+
+def _ask(url: str, start: int) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "condensation-bench", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    answer: http.client.HTTPResponse = urllib.request.urlopen(
+        urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+    )
+    return answer
+
+
+def _append(
+    answer: http.client.HTTPResponse, part: Path, start: int, wanted: Fetch, total: int | None, progress: Progress
+) -> None:
+    """Writes the answer's body at `start`, where a server without ranges begins at 0 again."""
+    have, most = start, wanted.bytes or total
+    with part.open("ab") as file:
+        file.truncate(start)
+        while data := _read(answer):
+            file.write(data)
+            have += len(data)
+            if most is not None and have > most:
+                break
+            progress.advance(f"fetch {wanted.file}", have, most or have)
+    if most is not None and have > most:
+        part.unlink()
+        raise RunFailure(f"{wanted.url} gave more than the {most:,} bytes it should have; they were removed")
+    if total is not None and have < total:
+        raise _Cut(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Cut(f"the connection broke: {error}") from error
+
+
+def _nothing_left(part: Path, error: urllib.error.HTTPError) -> None:
+    """The server has no byte after what is here: that is all of it, or else another file and we start again."""
+    if error.headers.get("Content-Range") == f"bytes */{_size(part)}":
+        return
+    part.unlink()
+    raise _Cut("the file on the server is another one than the part that is here") from error
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0

@@ -1,0 +1,81 @@
+"""What files hold, by digest, remembered by path, size and time of change so that a large file is read only once."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from bench.decoding import in_threads
+from bench.errors import CorruptArtefact, RunFailure
+from bench.files import digest, file_digest, read_json, write_json
+from bench.imagery import Source
+
+READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
+_BATCH = 512  # files
+
+
+class Fingerprints:
+    """Digests remembered in one folder. A damaged memory is a forgotten one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def verify(self, source: Source, remedy: str) -> None:
+        """Holds the files of a source against the checksums that are known of them.
+
+        Raises:
+            RunFailure: one differs; the message names it and ends with `remedy`.
+        """
+        for path, checksum in source.checksums.items():
+            algorithm, _, expected = checksum.partition(":")
+            found = self.of_file(path, algorithm)
+            if found != expected:
+                raise RunFailure(f"corrupt file: {path} has {algorithm} {found}, not {expected}{remedy}")
+
+    def of_file(self, path: Path, algorithm: str) -> str:
+        """The hex digest of a file by a hashlib algorithm."""
+        return self._remembered([algorithm, _state(path)], lambda: file_digest(path, algorithm))
+
+    def of_source(self, source: Source) -> str:
+        """The content of all files of a source: their names below its root and their bytes."""
+        paths = sorted({path for files in source.files.values() for path in files})
+        states = [_state(path) for path in paths]
+        if sum(state[1] for state in states) > READ_LIMIT:
+            return digest(states)
+        if paths and all(path in source.checksums for path in paths):
+            return digest([[_name(source, path), source.checksums[path]] for path in paths])
+        return self._remembered(["content", str(source.root), states], lambda: _content(source, paths))
+
+    def _remembered(self, key: Sequence[Any], compute: Callable[[], str]) -> str:
+        memory = self._folder / f"{digest(list(key))}.json"
+        try:
+            return str(read_json(memory)["digest"])
+        except (FileNotFoundError, CorruptArtefact, KeyError):
+            value = compute()
+        write_json(memory, {"digest": value})
+        return value
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+def _name(source: Source, path: Path) -> str:
+    return path.relative_to(source.root).as_posix()
+
+
+def _content(source: Source, paths: Sequence[Path]) -> str:
+    def hashed(start: int) -> list[list[str]]:
+        return [[_name(source, path), _xxh3(path)] for path in paths[start : start + _BATCH]]
+
+    return digest(sorted(pair for _, pairs in in_threads(hashed, range(0, len(paths), _BATCH)) for pair in pairs))
+
+
+def _xxh3(path: Path) -> str:
+    state = xxhash.xxh3_128()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            state.update(block)
+    return state.hexdigest()

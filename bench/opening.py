@@ -1,0 +1,198 @@
+"""From a dataset's name, or a user's own card, to a dataset ready for use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cards import DatasetCard, SourceCard, SplitName, read_card, validated
+from bench.decoding import Decoder, View
+from bench.errors import UsageError
+from bench.files import digest
+from bench.fingerprints import Fingerprints
+from bench.image_cache import ImageCache
+from bench.imagery import Dataset, Fetch, Normalisation, Reader, Source, Split
+from bench.naming import unknown
+from bench.plugins import Registry
+from bench.progress import Progress
+from bench.splits import CachedSplit, MissingSplit, StreamedSplit
+
+STREAM_ABOVE = (
+    4 << 30
+)  # bytes of decoded pixels in a split above which they are not kept; 110,000 × 3 × 64 × 64: 1.35e9
+
+
+@dataclass(frozen=True)
+class Found:
+    """A layout of the dataset that is there."""
+
+    reader: Reader
+    card: SourceCard
+    source: Source
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether the user named a card of their own and not a registered dataset."""
+    return name_or_path.endswith(".toml")
+
+
+def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
+    """The card of a registered dataset, or of the TOML file at a path.
+
+    Raises:
+        UsageError: unknown name, no such file, or a missing, unknown or wrong field; one line that names the nearest.
+    """
+    path = Path(name_or_path) if is_path(name_or_path) else Path(registry.load("dataset", name_or_path))
+    return read_card(path)
+
+
+def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> Found:
+    """The first of the card's sources that is there.
+
+    Looked for below the folder of a user's own card, then below the data root.
+
+    Raises:
+        UsageError: none is there (says what was looked for in each layout, and how to get it), or a source's options
+            are not those its reader takes.
+    """
+    own = [Path(name_or_path).parent] if is_path(name_or_path) else []
+    roots, looked_for = [*own, root], []
+    for number, source_card in enumerate(card.sources):
+        reader = _reader(registry, card, number)
+        for folder in roots:
+            if (source := reader.locate(card, source_card, folder.absolute())) is not None:
+                return Found(reader, source_card, _checked(card, source))
+        looked_for.append(f"{reader.looked_for(card, source_card)} ({source_card.layout})")
+    where = " or ".join(str(folder) for folder in roots)
+    remedy = _remedy(card, fetchable(registry, card) is not None, root)
+    raise UsageError(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
+
+
+def fetchable(registry: Registry, card: DatasetCard) -> Fetch | None:
+    """The first official download among the card's sources."""
+    offered = (_reader(registry, card, n).fetch(card, source) for n, source in enumerate(card.sources))
+    return next((fetch for fetch in offered if fetch is not None), None)
+
+
+def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress) -> Dataset:
+    """The dataset with its labels read and no image decoded; images are decoded into the cache when first taken.
+
+    Args:
+        root: the data root.
+        cache: where decoded images and digests of files are kept.
+
+    Raises:
+        UsageError: a wrong card, nothing below the data root, or fewer images than the card says.
+        RunFailure: a damaged file; the message names it.
+    """
+    card = load_card(registry, name_or_path)
+    found = find_source(registry, name_or_path, card, root)
+    fingerprints = Fingerprints(cache / "images" / "digests")
+    fingerprints.verify(found.source, _again(found, card))
+    content = fingerprints.of_source(found.source)
+    images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
+    # A user's card describes files that may change under it; a registered dataset is what its name says.
+    card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
+    return Dataset(
+        name=card.name,
+        card_hash=card_hash,
+        resolution=card.resolution,
+        channels=card.channels,
+        classes=found.source.classes,
+        class_names=tuple(card.class_names.get(each, each) for each in found.source.classes),
+        normalisation=Normalisation(card.mean, card.std),
+        train=open_split(card, found, "train", images),
+        test=open_split(card, found, "test", images),
+    )
+
+
+def open_split(card: DatasetCard, found: Found, name: SplitName, images: ImageCache) -> Split:
+    """One split of a located dataset: kept decoded, streamed if it is large, or missing."""
+    source = found.source
+    if name not in source.files:
+        return MissingSplit(f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout})")
+    view = View.of(card)
+    decoder = Decoder(found.reader, source, name, view)
+    labels = images.labels(name)
+    if labels is None:
+        labels = found.reader.labels(source, name)
+    check_count(card, source, name, len(labels))
+    if len(labels) * view.image_bytes > STREAM_ABOVE:
+        return StreamedSplit(decoder, labels)
+    return CachedSplit(decoder, labels, images)
+
+
+def select_classes(dataset: Dataset, spec: str | None) -> Dataset:
+    """The dataset restricted to what `--classes` names: "10" the first ten in class order, "ID,ID,..." those.
+
+    Raises:
+        UsageError: an unknown id (the nearest is named), an id twice, or a number below 2 or above what there is.
+    """
+    if spec is None:
+        return dataset
+    if spec.strip().lstrip("-").isdigit():
+        return dataset.only(_first(dataset, int(spec)))
+    wanted = [each.strip() for each in spec.split(",") if each.strip()]
+    for each in wanted:
+        if each not in dataset.classes:
+            raise unknown(f"class of {dataset.name}", each, dataset.classes)
+    if len(set(wanted)) != len(wanted) or len(wanted) < 2:
+        raise UsageError(f"--classes needs two or more different class ids, not {spec!r}")
+    return dataset.only(wanted)
+
+
+def _first(dataset: Dataset, count: int) -> Sequence[str]:
+    if not 2 <= count <= len(dataset.classes):
+        raise UsageError(f"--classes must be 2 to {len(dataset.classes)} for {dataset.name}, not {count}")
+    return dataset.classes[:count]
+
+
+def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:
+    """The reader of the card's numbered source, its options checked."""
+    source = card.sources[number]
+    reader: Reader = registry.load("reader", source.layout)()
+    validated(reader.Options, source.options, f"dataset card {card.name!r}, sources.{number}.options")
+    return reader
+
+
+def _checked(card: DatasetCard, source: Source) -> Source:
+    """The source, if its classes are the card's."""
+    if card.classes is not None and len(source.classes) != card.classes:
+        raise UsageError(
+            f"{source.root} has {len(source.classes)} classes; the card of {card.name} says {card.classes}"
+        )
+    if card.order is not None and source.classes != card.order:
+        stray = sorted(set(source.classes) ^ set(card.order))
+        raise UsageError(
+            f"the classes of {source.root} are not those of the card of {card.name}: {', '.join(stray[:3])}"
+        )
+    if unknown_names := sorted(card.class_names.keys() - set(source.classes)):
+        raise unknown(f"class in class_names of the card of {card.name}", unknown_names[0], source.classes)
+    return source
+
+
+def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) -> None:
+    """Refuses another number of images than the card says; a missing shard would otherwise pass unseen."""
+    expected = card.images.get(name)
+    if expected is not None and count != expected:
+        raise UsageError(
+            f"dataset {card.name!r} has {count} {name} images below {source.root} (layout {source.layout}); "
+            f"its card says {expected}: are files missing?"
+        )
+
+
+def _key(card: DatasetCard, found: Found, content: str) -> str:
+    """What decoded images depend on, as 16 hex digits."""
+    view, source = View.of(card), found.source
+    shape = [view.channels, view.resolution, view.resize]
+    options = {name: str(value) for name, value in source.options.items()}
+    return digest([content, source.layout, found.reader.version, options, list(source.classes), shape])[:16]
+
+
+def _remedy(card: DatasetCard, can_fetch: bool, root: Path) -> str:
+    if can_fetch:
+        return f"To get it: bench data fetch {card.name} --data-root {root}"
+    return f"To get it: {card.homepage}" if card.homepage else "Name its folder with --data-root or BENCH_DATA"
+
+
+def _again(found: Found, card: DatasetCard) -> str:
+    return f"; bench data fetch {card.name} gets it again" if found.reader.fetch(card, found.card) else ""

@@ -1,0 +1,78 @@
+"""Splits over a source: decoded once and mapped from the cache, decoded as asked, or not there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from bench.decoding import Decoder, in_threads
+from bench.errors import RunFailure
+from bench.image_cache import ImageCache
+from bench.imagery import Split
+
+_BATCH = 32  # images that a thread decodes at a time
+
+
+@dataclass
+class CachedSplit(Split):
+    """A split whose images are decoded into the cache when the first are taken, and mapped from there."""
+
+    decoder: Decoder
+    labels: Tensor
+    cache: ImageCache
+    _images: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def images(self) -> Tensor:
+        """All images, uint8 (N, C, H, W), memory-mapped."""
+        if self._images is None:
+            self._images = self.cache.open(self.decoder, self.labels).images
+        return self._images
+
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 (len(indices), C, H, W)."""
+        return self.images[indices]
+
+
+@dataclass
+class StreamedSplit(Split):
+    """A split too large to keep decoded: images are decoded when they are taken, in as many threads as cores."""
+
+    decoder: Decoder
+    labels: Tensor
+
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 (len(indices), C, H, W); read in the order they lie in, given back in the order asked for."""
+        taken = torch.empty(len(indices), *self.decoder.view.shape, dtype=torch.uint8)
+        ascending, places = indices.sort()
+
+        def decode(start: int) -> Tensor:
+            return self.decoder.decode(ascending[start : start + _BATCH].tolist())
+
+        for start, images in in_threads(decode, range(0, len(indices), _BATCH)):
+            taken[places[start : start + _BATCH]] = images
+        return taken
+
+
+@dataclass
+class MissingSplit(Split):
+    """A split that is not on disk, which is an error only for those who take images of it. It has no labels.
+
+    Recovery from published weights (ImageNet-1K) needs the classes and the test split alone.
+    """
+
+    reason: str
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Always raises RunFailure with the reason."""
+        raise RunFailure(self.reason)
+
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Always raises RunFailure with the reason."""
+        raise RunFailure(self.reason)
+
+    def of_classes(self, classes: Sequence[int]) -> Split:
+        """Itself: no class of it is there."""
+        return self

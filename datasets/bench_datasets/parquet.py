@@ -1,0 +1,191 @@
+"""Parquet files in the columns of Hugging Face datasets: an image (struct of bytes and path) and a label."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from torch import Tensor
+
+from bench.errors import RunFailure, UsageError
+from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
+class ParquetOptions(BaseModel):
+    """What a source card may say.
+
+    Attributes:
+        path: the folder, below the data root or beside the card.
+        train, test: patterns of the splits' files below it; the first that matches counts.
+        image, label: the columns. Images are bytes, or a struct with a field `bytes`; labels are integers or strings.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    path: str = "."
+    train: Patterns = ("train*.parquet", "data/train*.parquet")
+    test: Patterns = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
+    image: str = "image"
+    label: str = "label"
+
+
+class ParquetReader(Reader):
+    """Reads them. Class ids come from the `huggingface` metadata of the schema, from the card, or from the labels.
+
+    - With metadata, label i is the i-th of its names.
+    - Without, integer label i is the i-th of the card's `class_ids` as written there.
+    - With neither, strings are their own ids, and integers become ids of equal width ("07"), which sort as they do.
+
+    What a file `SHA256SUMS` in the folder says of them is checked.
+    """
+
+    Options = ParquetOptions
+
+    def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
+        """The patterns."""
+        options = ParquetOptions.model_validate(source.options)
+        return " or ".join(str(Path(options.path, pattern)) for pattern in options.train)
+
+    def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
+        """Files of either split; reads their schemas."""
+        options = ParquetOptions.model_validate(source.options)
+        folder = root / options.path
+        wanted: dict[SplitName, Patterns] = {"train": options.train, "test": options.test}
+        files = {split: found for split, patterns in wanted.items() if (found := _first_match(folder, patterns))}
+        if not files:
+            return None
+        paths = [path for each in files.values() for path in each]
+        written = None if card.class_ids is None else list(card.class_ids)
+        known = {**options.model_dump(), "class_ids": written}
+        checksums = _checksums(folder, paths)
+        return Source(source.layout, folder, files, _classes(paths, options.label, written), known, checksums)
+
+    def labels(self, source: Source, split: SplitName) -> Tensor:
+        """Reads the label column."""
+        rank: dict[str | None, int] = {name: index for index, name in enumerate(source.classes)}
+        width, found = len(source.classes[0]), []
+        for path in source.files[split]:
+            names = _names(path, source.options["label"]) or source.options["class_ids"]
+            for row, label in enumerate(_labels(path, source.options["label"])):
+                index = rank.get(_class_id(label, names, width))
+                if index is None:
+                    raise RunFailure(f"corrupt file: {path} row {row} has the label {label!r}, which is no class")
+                found.append(index)
+        return torch.tensor(found, dtype=torch.int64)
+
+    def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
+        """Reads whole row groups, each once for a run of ascending indices."""
+        groups = _row_groups(source.files[split])
+        starts = [group.start for group in groups]
+        held, images = -1, pa.array([])
+        for index in indices:
+            number = bisect_right(starts, index) - 1
+            group = groups[number]
+            if number != held:
+                held, images = number, _images(group, source.options["image"])
+            name = f"{group.path} row {group.first_row + index - group.start}"
+            yield name, _bytes(name, images[index - group.start].as_py())
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group: its file, its number there, its first row there, and the index of that row in the split."""
+
+    path: Path
+    number: int
+    first_row: int
+    start: int
+
+
+def _first_match(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
+    return next((tuple(sorted(found)) for pattern in patterns if (found := list(folder.glob(pattern)))), ())
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what pyarrow raises on a damaged file into a failure that names it."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def _row_groups(paths: Sequence[Path]) -> list[RowGroup]:
+    groups: list[RowGroup] = []
+    start = 0
+    for path in paths:
+        with _readable(path):
+            metadata = pq.read_metadata(path)
+        first_row = 0
+        for number in range(metadata.num_row_groups):
+            groups.append(RowGroup(path, number, first_row, start + first_row))
+            first_row += metadata.row_group(number).num_rows
+        start += first_row
+    return groups
+
+
+def _images(group: RowGroup, column: str) -> pa.Array:
+    with _readable(group.path), pq.ParquetFile(group.path) as file:
+        table = file.read_row_group(group.number, columns=[column])
+    found = table.column(column).combine_chunks()
+    return found.field("bytes") if pa.types.is_struct(found.type) else found
+
+
+def _bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise RunFailure(f"corrupt image: {name} holds no bytes")
+    return value
+
+
+def _labels(path: Path, column: str) -> list[int | str | None]:
+    with _readable(path):
+        table = pq.read_table(path, columns=[column])
+    labels: list[int | str | None] = table.column(column).to_pylist()
+    return labels
+
+
+def _names(path: Path, column: str) -> list[str] | None:
+    """The names of the labels in the file's `huggingface` metadata, in label order."""
+    with _readable(path):
+        schema = pq.read_schema(path)
+    if column not in schema.names:
+        raise UsageError(f"{path} has no column {column!r}; it has {', '.join(schema.names)}")
+    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = about.get("info", {}).get("features", {}).get(column, {})
+    names: list[str] | None = feature.get("names") if isinstance(feature, dict) else None
+    return names
+
+
+def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:
+    if (names := _names(paths[0], column) or written) is not None:
+        return tuple(sorted(names))
+    labels = {label for path in paths for label in _labels(path, column) if label is not None}
+    width = max(len(str(label)) for label in labels)
+    return tuple(sorted(_class_id(label, None, width) or "" for label in labels))
+
+
+def _class_id(label: int | str | None, names: Sequence[str] | None, width: int) -> str | None:
+    """The id that a label stands for, or None where it stands for nothing. `width` is of ids made from integers."""
+    if label is None or isinstance(label, str):
+        return label
+    if names is None:
+        return f"{label:0{width}}"
+    return names[label] if 0 <= label < len(names) else None
+
+
+def _checksums(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
+    """What `SHA256SUMS` in the folder says of these files."""
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        return {}
+    lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
+    stated = {folder / name.lstrip("*"): f"sha256:{checksum}" for checksum, name in lines}
+    return {path: stated[path] for path in paths if path in stated}
