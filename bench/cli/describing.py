@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 from pydantic import BaseModel
@@ -13,7 +14,7 @@ from tabulate import tabulate
 from bench import records
 from bench.cards import DatasetCard
 from bench.condensation import Condenser
-from bench.configuring import configure, keys_of, quick_notes
+from bench.configuring import keys_of, quick_notes
 from bench.errors import CorruptArtefact, UsageError
 from bench.evaluation import Protocol
 from bench.files import read_json
@@ -23,7 +24,7 @@ from bench.recipes import Recipe, Setting, Values
 from bench.training.protocol import TrainingProtocol
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
-IPC = 10
+BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
 
 Facts = Iterable[tuple[str, object]]
 
@@ -34,9 +35,13 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
     condenser: type[Condenser[Any]] = registry.load("method", name)
     needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
     facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
-    recipes = [_recipe_on(registry, name, condenser, load_card(registry, each)) for each in registry.names("dataset")]
+    settings = [_setting(load_card(registry, each)) for each in registry.names("dataset")]
+    recipes = _recipes(
+        {setting.dataset: condenser.recipe(setting) for setting in settings},
+        {"paper's protocol": {setting.dataset: condenser.protocol(setting) for setting in settings}},
+    )
     keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
-    return _page(f"method {name}", registered, facts, _doc(condenser), keys, *recipes)
+    return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes)
 
 
 def backbone(registry: Registry, name: str, data_root: Path) -> str:
@@ -76,11 +81,11 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     registered, found = registry.find("protocol", name), registry.load("protocol", name)
     assert isinstance(found, Protocol)
     facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
-    sections = []
+    recipes = {}
     if isinstance(found, TrainingProtocol):
-        cards = [load_card(registry, each) for each in registry.names("dataset")]
-        sections = [_recipe(card.name, found.recipe(_setting(card, "resnet18")), []) for card in cards]
-    return _page(f"protocol {name}", registered, facts, _lead(type(found)), *sections)
+        settings = [_setting(load_card(registry, each)) for each in registry.names("dataset")]
+        recipes = {setting.dataset: found.recipe(setting) for setting in settings}
+    return _page(f"protocol {name}", registered, facts, _lead(type(found)), _recipes(recipes, {}))
 
 
 def report_format(registry: Registry, name: str, data_root: Path) -> str:
@@ -180,24 +185,35 @@ def _config(model: type[BaseModel], title: str) -> str:
 
 
 def _type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    """As it would be written, without the bounds that pydantic checks."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(inner[0])
+    if origin is Literal:
+        return " | ".join(map(repr, inner))
+    if origin in (Union, UnionType):
+        return " | ".join(_type_name(each) for each in inner)
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(_type_name(each) for each in inner)}]"
+    if annotation in (type(None), ...):
+        return "None" if annotation is not ... else "..."
+    return str(getattr(annotation, "__name__", annotation))
 
 
-def _setting(card: DatasetCard, backbone: str) -> Setting:
-    return Setting(card.name, card.resolution, card.channels, card.classes or 2, IPC, backbone)
+def _setting(card: DatasetCard) -> Setting:
+    return Setting(card.name, card.resolution, card.channels, card.classes or 2, IPC, BACKBONE)
 
 
-def _recipe_on(registry: Registry, name: str, condenser: type[Condenser[Any]], card: DatasetCard) -> str:
-    setting = _setting(card, "resnet18")
-    choice = configure(registry, name, setting, ())
-    notes = [("paper protocol", condenser.protocol(setting)), *_flat(choice.config)]
-    return _recipe(card.name, condenser.recipe(setting), notes)
-
-
-def _recipe(dataset: str, recipe: Recipe, more: list[tuple[str, object]]) -> str:
-    facts = [("recipe", f"{recipe.name}: {recipe.source}"), *(more or _flat(recipe.values))]
-    quick = [("quick budget", note) for note in quick_notes(recipe)]
-    return _section(f"on {dataset}", [*facts, *quick])
+def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, object]]) -> str:
+    """What recipes set, a column a dataset; then where each comes from and what the quick budget takes of it."""
+    columns = {dataset: dict(_flat(recipe.values)) for dataset, recipe in recipes.items()}
+    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
+    rows = [(title, *(values[dataset] for dataset in columns)) for title, values in more.items()]
+    rows += [(key, *(values.get(key, "") for values in columns.values())) for key in keys]
+    sources = _section("sources", [(dataset, recipe.source) for dataset, recipe in recipes.items()])
+    notes = [(dataset, "; ".join(quick_notes(recipe))) for dataset, recipe in recipes.items() if recipe.quick]
+    table = tabulate(rows, (f"recipe for {BACKBONE}, ipc {IPC}", *columns), disable_numparse=True) if rows else ""
+    return _joined([table, sources, _section("what the quick budget takes", notes)])
 
 
 def _flat(values: Mapping[str, Any] | Values, prefix: str = "") -> list[tuple[str, object]]:

@@ -98,6 +98,7 @@ def done_row(seed: int) -> Row:
         "backbone": EVALUATION.backbone,
         "asked": [EVALUATION.asked],
         "label_kind": "hard",
+        "teacher_backbone": None,
         "note": "epochs 1000 -> 100",
         "status": "done",
         "reason": None,
