@@ -28,7 +28,10 @@ class Json(ReportFormat):
 
 
 class Csv(ReportFormat):
-    """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty."""
+    """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.
+
+    Line breaks of any kind inside a text are written as \\n.
+    """
 
     name = "csv"
     suffix = ".csv"
@@ -46,7 +49,15 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if known or isinstance(value, Mapping):
             yield from _flat({**known, **(value or {})}, f"{above}{name}.")
         else:
-            yield f"{above}{name}", json.dumps(value, allow_nan=False) if isinstance(value, list | tuple) else value
+            yield f"{above}{name}", _plain(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, str):
+        return "\n".join(value.splitlines())  # before Python 3.13 the csv module leaves a lone \r unquoted
+    return value
 
 
 JSON, CSV = Json(), Csv()

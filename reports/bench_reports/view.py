@@ -76,8 +76,13 @@ def _view(ranking: Ranking, claims: bool) -> View:
 
 
 def _frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
-    frame = pd.DataFrame({title: [cell(row) for row in rows] for title, cell in columns.items()}, dtype=object)
+    made = {title: [_cleaned(cell(row)) for row in rows] for title, cell in columns.items()}
+    frame = pd.DataFrame(made, dtype=object)
     return frame.dropna(axis="columns", how="all").fillna(UNKNOWN)
+
+
+def _cleaned(text: str | None) -> str | None:
+    return None if text is None else one_line(text)
 
 
 def _identity(rows: Sequence[Row]) -> pd.DataFrame:
@@ -93,11 +98,11 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _method(row: Row) -> str:
-    return one_line(row["method"]) + (" (control)" if row.get("is_control") else "")
+    return f"{row['method']} (control)" if row.get("is_control") else str(row["method"])
 
 
 def _text(row: Row, name: str) -> str | None:
-    return None if row.get(name) is None else one_line(row[name])
+    return None if row.get(name) is None else str(row[name])
 
 
 def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
@@ -166,5 +171,4 @@ TIMES: dict[str, Cell] = {
 
 def _complaint(row: Row) -> str:
     where = f"{row['dataset']}, ipc {row['ipc']}, {row['backbone']}, {row['protocol']} on {row['eval_backbone']}"
-    reason = one_line(row.get("reason") or "no reason was recorded")
-    return f"{one_line(row['status'])}: {_method(row)}, {one_line(where)}: {reason}"
+    return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}")

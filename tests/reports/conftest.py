@@ -1,10 +1,14 @@
 """Rows as `bench.records.rows` makes them, for the tests of reports."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 Row = dict[str, Any]
+RowMaker = Callable[..., Row]
 
 
 def make_row(**changes: object) -> Row:
@@ -107,6 +111,58 @@ def make_failure(**changes: object) -> Row:
 
 
 @pytest.fixture
+def row() -> RowMaker:
+    """Makes a done row, with fields changed as named."""
+    return make_row
+
+
+@pytest.fixture
+def control() -> RowMaker:
+    """Makes a control's row."""
+    return make_control
+
+
+@pytest.fixture
+def failure() -> RowMaker:
+    """Makes a failed row."""
+    return make_failure
+
+
+@pytest.fixture
 def rows() -> list[Row]:
-    """A method, its control and a failure."""
-    return [make_control(), make_row(), make_failure()]
+    """Two rankings and a failure: quick on a CPU without claims, and the paper's budget on a GPU with one."""
+    full = {
+        **{"classes": 200, "ipc": 50, "images": 10_000, "backbone": "resnet18", "eval_backbone": "resnet18"},
+        **{"budget": "paper", "budget_note": "", "evaluation_note": "", "epochs": 100, "teacher_top1": 59.6},
+        **{"device": "cuda", "device_name": "NVIDIA H200", "prepare_s": 3700.0, "evaluation_s": 8400.0},
+        "peak_memory_bytes": {"allocated": 7_600_000_000, "reserved": 8_000_000_000, "rss": 3_000_000_000},
+        **{"set_bytes": 122_880_000, "label_bytes": 45_100_000},
+    }
+    claim = {"value": 41.1, "std": 0.4, "source": "SRe2L paper Table 4", "note": "", "budget": "paper"}
+    speed = {"median": 0.7512, "p20": 0.74, "p80": 0.77}
+    sre2l = {
+        **{"run": "sre2l-tiny-imagenet-ipc50-resnet18-s0-aabbcc", "top1_mean": 41.32, "top1_std": 0.31},
+        **{"iterations": 4000, "synthesis_s": 30_048.0, "seconds_per_image": 3.0048, "claim": claim},
+        **{"ms_per_image_iteration": speed, "control": "random-tiny-imagenet-ipc50-resnet18-s0-ddeeff"},
+    }
+    random = {"run": "random-tiny-imagenet-ipc50-resnet18-s0-ddeeff", "top1_mean": 30.2, "top1_std": None}
+    return [
+        make_control(),
+        make_row(),
+        make_failure(),
+        make_row(**full, **sre2l),
+        make_control(**full, **random, eval_seeds=1, top1_values=[30.2]),
+    ]
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compares a text with the file of that name in golden/; with BENCH_REWRITE_GOLDEN set it writes the file."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).with_name("golden") / name
+        if os.environ.get("BENCH_REWRITE_GOLDEN"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

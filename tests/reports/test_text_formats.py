@@ -1,0 +1,157 @@
+"""The forms for people: what they look like, and that no text can break them."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.reporting import ReportFormat
+from bench_reports import latex, markdown
+from bench_reports.latex import LATEX
+from bench_reports.markdown import MARKDOWN
+from bench_reports.table import TABLE
+from bench_reports.units import UNKNOWN
+from bench_reports.view import one_line
+
+Row = dict[str, Any]
+RowMaker = Callable[..., Row]
+Golden = Callable[[str, str], None]
+
+FORMS: list[ReportFormat] = [TABLE, MARKDOWN, LATEX]
+NUMBERS = (
+    *("top1_mean", "top1_std", "top5_mean", "epochs", "ms_per_image_iteration", "iterations", "prepare_s"),
+    *("warm_up_s", "synthesis_s", "label_s", "evaluation_s", "seconds_per_image", "peak_memory_bytes"),
+    *("set_bytes", "label_bytes", "teacher_top1", "label_kind"),
+)
+FROM_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+
+
+@pytest.mark.parametrize("width", [120, 80])
+def test_table_looks_as_agreed(rows: list[Row], golden: Golden, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = TABLE.render(rows, claims=True)
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"table-{width}.txt", text)
+
+
+def test_markdown_looks_as_agreed(rows: list[Row], golden: Golden) -> None:
+    golden("report.md", MARKDOWN.render(rows, claims=True))
+
+
+def test_latex_looks_as_agreed(rows: list[Row], golden: Golden) -> None:
+    golden("report.tex", LATEX.render(rows, claims=True))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_without_claims_no_published_number_is_shown(rows: list[Row], form: ReportFormat) -> None:
+    assert "SRe2L paper Table 4" in form.render(rows, claims=True)
+    text = form.render(rows, claims=False)
+    assert "published" not in text
+    assert "SRe2L paper Table 4" not in text
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_quick_run_says_that_the_claim_had_the_papers_budget(row: RowMaker, form: ReportFormat) -> None:
+    claim = {"value": 41.1, "std": None, "source": "SRe2L paper Table 4", "note": "printed so", "budget": "paper"}
+    text = form.render([row(claim=claim)], claims=True)
+    assert "SRe2L paper Table 4; printed so; at the paper's budget, not this run's" in text
+    assert "at the paper's budget" not in form.render([row(claim=claim, budget="paper")], claims=True)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_one_source_has_one_footnote(row: RowMaker, form: ReportFormat) -> None:
+    claim = {"value": 41.1, "std": 0.4, "source": "Table 4", "note": "", "budget": "paper"}
+    made = [row(method=f"m{number}", claim={**claim, "value": 40.0 + number}) for number in range(3)]
+    text = form.render([*made, row(method="other", claim={**claim, "source": "Table 7"})], claims=True)
+    assert text.count("Table 4") == 1
+    assert len(set(re.findall(r"\[\d+", text.replace("{[}", "[")))) == 2
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_rows_that_would_look_the_same_are_told_apart(row: RowMaker, form: ReportFormat) -> None:
+    alike = [row(run="sre2l-tiny-s0-aaaaaa"), row(run="sre2l-tiny-s0-bbbbbb", top1_mean=45.0)]
+    text = form.render(alike, claims=True)
+    assert "aaaaaa" in text
+    assert "bbbbbb" in text
+    seeds = form.render([row(seed=0), row(seed=1)], claims=True)
+    assert "seed " in seeds
+    assert "3f9c2a" not in seeds
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_labels_and_teachers_that_differ_get_columns(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
+    text = form.render([row(), row(method="cda", teacher_top1=68.25), control()], claims=True)
+    for shown in ("online, sre2l", "online, cda", "68.25", "71.40"):
+        assert shown in text
+
+
+@FROM_FIXTURES
+@given(gone=st.sets(st.sampled_from(NUMBERS)), form=st.sampled_from(FORMS))
+def test_what_is_not_known_is_a_dash(row: RowMaker, control: RowMaker, gone: set[str], form: ReportFormat) -> None:
+    text = form.render([row(**dict.fromkeys(gone)), control()], claims=True)
+    words = re.findall(r"[A-Za-z]+", text)
+    assert not {"nan", "NaN", "None", "null"} & set(words)
+    if "top1_mean" in gone and not gone & {"epochs", "label_kind"}:  # without these the rows part
+        assert ("--" if form is LATEX else UNKNOWN) in text
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_column_without_any_value_is_left_out(row: RowMaker, form: ReportFormat) -> None:
+    assert "warm-up" in form.render([row()], claims=True)
+    assert "warm-up" not in form.render([row(warm_up_s=None)], claims=True)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_failed_rows_are_named_with_their_reason(failure: RowMaker, form: ReportFormat) -> None:
+    text = form.render([failure(status="refused", reason="two\nlines \x1b[31m")], claims=True)
+    assert "refused: cda, tiny-imagenet, ipc 10, convnet4-bn, paper on convnet4-bn: two lines" in " ".join(text.split())
+    assert "\x1b" not in text
+
+
+@FROM_FIXTURES
+@given(text=st.text(max_size=40))
+def test_markdown_cells_hold_any_text(row: RowMaker, text: str) -> None:
+    rendered = MARKDOWN.render([row(method=f"a{text}"), row(method="b")], claims=True)
+    table = [line for line in rendered.splitlines() if line.startswith("|")]
+    cells = [re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1] for line in table]
+    assert len({len(line) for line in cells}) == 1
+    shown = [re.sub(r"\\(.)", r"\1", line[0].strip()) for line in cells[2:]]
+    assert one_line(f"a{text}") in [one_line(each) for each in shown]
+
+
+@given(st.text(max_size=60))
+def test_markdown_escaping_loses_nothing(text: str) -> None:
+    assert re.sub(r"\\(.)", r"\1", markdown.escaped(text), flags=re.DOTALL) == text
+
+
+@given(st.text(max_size=60))
+def test_latex_escaping_loses_nothing_and_leaves_no_command(text: str) -> None:
+    escaped = latex.escaped(text)
+    back = {written: sign for sign, written in latex.SIGNS.items() if sign != "–"}
+    pattern = re.compile("|".join(map(re.escape, sorted(back, key=len, reverse=True))))
+    rest = pattern.sub("", escaped)
+    assert not set(rest) & set("\\&%$#_{}~^")
+    assert pattern.sub(lambda found: back[found[0]], escaped) == text.replace("–", "--")
+
+
+@FROM_FIXTURES
+@given(text=st.text(max_size=40))
+def test_latex_rows_hold_any_text(row: RowMaker, failure: RowMaker, text: str) -> None:
+    rendered = LATEX.render([row(method=f"a{text}"), row(method="b"), failure(reason=text)], claims=True)
+    lines = [line for line in rendered.splitlines() if line.endswith(r"\\")]
+    assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1 or rendered.count("tabular") > 2
+    assert rendered.count(r"\begin{") == rendered.count(r"\end{")
+    for line in rendered.splitlines():
+        assert "failed: cda" not in line or line.startswith("%")
+
+
+@FROM_FIXTURES
+@given(text=st.text(max_size=200))
+def test_table_cells_and_reasons_stay_in_their_lines(row: RowMaker, failure: RowMaker, text: str) -> None:
+    plain = TABLE.render([row(), failure(reason="x")], claims=True)
+    odd = TABLE.render([row(method=f"a{text}"), failure(reason="x")], claims=True)
+    assert all(character.isprintable() for line in odd.split("\n") for character in line)
+    assert odd.count("Without a result") == plain.count("Without a result") or "Without a result" in text
