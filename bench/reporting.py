@@ -89,8 +89,9 @@ def unmeasured(rows: Iterable[Row]) -> list[Row]:
 
 
 def machine(row: Row) -> str:
-    """Where a row was measured: the device's own name where it is known."""
-    return str(row.get("device_name") or row.get("device") or "unknown device")
+    """Where a row was measured: the device's own name, where it is known, and its kind."""
+    name, kind = row.get("device_name"), row.get("device") or "unknown device"
+    return f"{name} ({kind})" if name else str(kind)
 
 
 def _terms(row: Row) -> tuple[Any, ...]:

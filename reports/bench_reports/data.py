@@ -8,6 +8,13 @@ import pandas as pd
 
 from bench.reporting import ReportFormat, Row
 
+FIRST = (
+    *("run", "status", "reason", "method", "dataset", "classes", "ipc", "images", "backbone", "eval_backbone"),
+    *("protocol", "label_kind", "budget", "seed", "top1_mean", "top1_std", "top1_values", "top5_mean", "epochs"),
+    *("ms_per_image_iteration", "iterations", "prepare_s", "synthesis_s", "label_s", "evaluation_s"),
+    *("seconds_per_image", "peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1", "device", "precision"),
+    *("versions", "control", "claim"),
+)
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
@@ -24,7 +31,7 @@ class Json(ReportFormat):
 
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
         chosen = [row if claims else {**row, "claim": None} for row in rows]
-        return json.dumps(chosen, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json.dumps([_ordered(row) for row in chosen], indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 class Csv(ReportFormat):
@@ -38,8 +45,13 @@ class Csv(ReportFormat):
 
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
         chosen = [row if claims else {name: value for name, value in row.items() if name != "claim"} for row in rows]
-        frame = pd.DataFrame([dict(_flat(row)) for row in chosen], dtype=object)
+        frame = pd.DataFrame([dict(_flat(_ordered(row))) for row in chosen], dtype=object)
         return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _ordered(row: Row) -> Row:
+    """The row with the fields that every row has before those that are extra."""
+    return {name: row[name] for name in (*(name for name in FIRST if name in row), *row)}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -56,7 +68,9 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return json.dumps(value, allow_nan=False)
     if isinstance(value, str):
-        return "\n".join(value.splitlines())  # before Python 3.13 the csv module leaves a lone \r unquoted
+        return value.replace("\r\n", "\n").replace(
+            "\r", "\n"
+        )  # before Python 3.13 the csv module leaves a lone \r unquoted
     return value
 
 

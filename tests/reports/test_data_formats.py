@@ -60,7 +60,7 @@ def test_json_without_claims_has_none(rows: list[Row]) -> None:
 @given(reason=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_csv_holds_any_text(row: RowMaker, reason: str) -> None:
     lines = lines_of(CSV.render([row(reason=reason), row(reason="b")], claims=True))
-    assert [line["reason"].splitlines() for line in lines] == [reason.splitlines(), ["b"]]
+    assert [line["reason"] for line in lines] == [reason.replace("\r\n", "\n").replace("\r", "\n"), "b"]
     assert {line["dataset"] for line in lines} == {"tiny-imagenet"}
 
 

@@ -1,0 +1,198 @@
+"""`bench report` as its user meets it."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bench import records
+from bench.cli import main
+from bench.files import write_json
+from bench.records import Record
+from bench.spec import MethodChoice, RunSpec
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Report = Callable[..., Ended]
+
+CHOICE = MethodChoice("random", 1, {}, "defaults", "its own", (), (), "coresets", "1.0")
+SPEC = RunSpec(
+    method=CHOICE,
+    dataset="digits",
+    card="digits",
+    card_hash="0" * 32,
+    classes=tuple("0123456789"),
+    all_classes=10,
+    ipc=10,
+    backbone="convnet3",
+    seed=0,
+    budget="paper",
+    device="cpu",
+    precision="fp32",
+)
+
+
+def record(seed: int, top1: float = 50.0) -> Record:
+    """The record of a finished run."""
+    scores = [{"top1": top1, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}]
+    outcome = {
+        **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"]},
+        **{
+            "label_kind": "hard",
+            "teacher_backbone": None,
+            "note": "",
+            "status": "done",
+            "reason": None,
+            "scores": scores,
+        },
+    }
+    environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": {}}
+    return Record(
+        replace(SPEC, seed=seed), "done", None, {"set_bytes": 640}, {"hard-convnet3": outcome}, {}, environment
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with two runs."""
+    for seed in (0, 1):
+        each = record(seed)
+        records.write(tmp_path / "runs" / each.spec.name, each)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def report(runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Report:
+    """Runs the command as the program does, with BENCH_RUNS set."""
+    monkeypatch.setenv("BENCH_RUNS", str(runs))
+
+    def call(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["bench", "report", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), shown.out, shown.err)
+
+    return call
+
+
+def shown_runs(ended: Ended) -> list[str]:
+    """The runs in a JSON report."""
+    assert ended.status == 0, ended.err
+    return sorted(row["run"] for row in json.loads(ended.out))
+
+
+def test_all_runs_as_a_table(report: Report) -> None:
+    ended = report()
+    assert ended.status == 0
+    assert ended.out.startswith("digits, 10 classes, ipc 10 ")
+    assert ended.out.count("50.00 (1)") == 2
+    assert ended.err == ""
+
+
+def test_runs_by_name_by_folder_and_by_folder_of_runs(report: Report, runs: Path) -> None:
+    one, other = record(0).spec.name, record(1).spec.name
+    assert shown_runs(report("--format", "json")) == [one, other]
+    assert shown_runs(report("--format", "json", one)) == [one]
+    assert shown_runs(report("--format", "json", runs / other)) == [other]
+    assert shown_runs(report("--format", "json", runs, one, runs / one)) == [one, other]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("report.csv", "run,status"), ("report.md", "**digits"), ("report.tex", "% needs")]
+)
+def test_a_file_gets_the_format_of_its_suffix(report: Report, tmp_path: Path, name: str, begins: str) -> None:
+    ended = report("-o", tmp_path / "new" / name)
+    assert (ended.status, ended.out) == (0, "")
+    assert (tmp_path / "new" / name).read_text(encoding="utf-8").removeprefix('"').startswith(begins)
+
+
+def test_the_format_named_wins_over_the_suffix(report: Report, tmp_path: Path) -> None:
+    assert report("-o", tmp_path / "rows.txt", "--format", "csv").status == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.txt").read_text(encoding="utf-8"))))
+    assert [row["top1_mean"] for row in rows] == ["50.0", "50.0"]
+
+
+def test_a_suffix_that_says_nothing_is_refused_before_anything_is_written(report: Report, tmp_path: Path) -> None:
+    ended = report("-o", tmp_path / "report.docx")
+    assert ended.status == 2
+    assert "no format has files like 'report.docx'" in ended.err
+    assert not (tmp_path / "report.docx").exists()
+
+
+def test_a_file_that_cannot_be_written_is_one_line(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("a file, not a folder")
+    ended = report("-o", tmp_path / "in the way" / "report.csv")
+    assert ended.status == 2
+    assert ended.err.startswith("bench: cannot write ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "another schema"])
+def test_a_corrupt_record_is_named_and_left_out(report: Report, runs: Path, damage: str) -> None:
+    path = runs / record(1).spec.name / "record.json"
+    text = path.read_text(encoding="utf-8")
+    if damage == "truncated":
+        path.write_text(text[: len(text) // 2], encoding="utf-8")
+    elif damage == "altered":
+        path.write_text(text.replace("50.0", "99.0"), encoding="utf-8")
+    else:
+        write_json(path, {**record(1).to_json(), "schema": 99})
+    for named in ([], [runs], [record(1).spec.name, record(0).spec.name]):
+        ended = report("--format", "json", *named)
+        assert shown_runs(ended) == [record(0).spec.name]
+        assert ended.err.startswith("warning: left out: ")
+        assert record(1).spec.name in " ".join(ended.err.split())
+
+
+def test_nothing_but_a_corrupt_record_is_an_error(report: Report, runs: Path) -> None:
+    name = record(1).spec.name
+    (runs / name / "record.json").write_text("{", encoding="utf-8")
+    ended = report(name)
+    assert ended.status == 2
+    assert ended.out == ""
+    assert f"bench: no run with a readable record in {name}" in ended.err
+
+
+def test_a_run_that_is_not_finished_is_named(report: Report, runs: Path) -> None:
+    (runs / "begun").mkdir()
+    (runs / "begun" / "spec.json").write_text("{}")
+    ended = report("--format", "json", "begun", runs)
+    assert len(shown_runs(ended)) == 2
+    assert "begun has no record yet" in ended.err
+
+
+def test_an_unknown_run_gets_the_nearest(report: Report) -> None:
+    ended = report(record(0).spec.name[:-2])
+    assert ended.status == 2
+    assert f"did you mean '{record(0).spec.name}'?" in ended.err
+
+
+def test_an_unknown_format_gets_the_nearest(report: Report) -> None:
+    ended = report("--format", "jsn")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "bench: unknown format 'jsn'; did you mean 'json'?\n"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_no_runs_is_one_clear_line(report: Report, tmp_path: Path, there: bool) -> None:
+    nothing = tmp_path / "nothing"
+    if there:
+        nothing.mkdir()
+    ended = report("--runs", nothing)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert str(nothing) in ended.err
