@@ -15,7 +15,14 @@ def row(**changes: Any) -> Row:  # noqa: ANN401 - any field
         **{"run": "sre2l-digits-0", "status": "done", "reason": None, "method": "sre2l", "dataset": "digits"},
         **{"classes": 10, "all_classes": 10, "class_order_hash": "a" * 32, "card_hash": "c" * 32, "ipc": 10},
         **{"backbone": "convnet3-bn", "eval_backbone": "convnet3-bn", "protocol": "paper", "protocol_id": "sre2l@1"},
-        **{"label_kind": "online", "teacher_top1": 97.5, "budget": "paper", "budget_note": "", "evaluation_note": ""},
+        **{
+            "label_kind": "online",
+            "teacher_top1": 97.5,
+            "teacher_backbone": "convnet3-bn",
+            "budget": "paper",
+            "budget_note": "",
+            "evaluation_note": "",
+        },
         **{"seed": 0, "top1_mean": 50.0, "epochs": 100, "device": "cpu", "device_name": "A processor"},
         **{"precision": "fp32", "claim": None},
     }
@@ -79,20 +86,33 @@ def test_best_first_and_what_has_no_score_last() -> None:
 def test_the_heading_says_what_rows_share_and_nothing_else() -> None:
     (ranking,) = rankings([row(classes=3), row(classes=3, method="random", backbone="resnet18", teacher_top1=1.0)])
     assert ranking.heading == (
-        "digits, 3 of 10 classes, ipc 10 · sre2l@1 on convnet3-bn, 100 epochs · online labels · "
+        "digits, 3 of 10 classes, ipc 10 · sre2l@1 on convnet3-bn, 100 epochs · online labels of convnet3-bn · "
         "paper budget · A processor (cpu), fp32"
     )
     (alone,) = rankings([row(epochs=1)])
     assert "condensed with convnet3-bn" in alone.heading
     assert "1 epoch ·" in alone.heading
-    assert "online labels, teacher 97.50 %" in alone.heading
+    assert "online labels of convnet3-bn (97.50 %)" in alone.heading
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"label_kind": "hard"}, " · hard labels · "),
+        ({"label_kind": "stored", "teacher_backbone": None}, " · stored labels · "),
+        ({"label_kind": "teacher", "teacher_backbone": "resnet18"}, " · soft labels of resnet18 · "),
+        ({"label_kind": "stored"}, " · stored labels of convnet3-bn (97.50 %) · "),
+    ],
+)
+def test_the_heading_says_whose_labels_they_are(change: dict[str, Any], said: str) -> None:
+    assert said in rankings([row(**change)])[0].heading
 
 
 def test_headings_that_would_be_the_same_are_told_apart() -> None:
     one, other = rankings([row(classes=3), row(classes=3, class_order_hash="b" * 32)])
     assert {one.heading.rpartition(" · ")[2], other.heading.rpartition(" · ")[2]} == {
-        "soft labels, classes aaaaaa, card cccccc",
-        "soft labels, classes bbbbbb, card cccccc",
+        "soft labels of convnet3-bn, classes aaaaaa, card cccccc",
+        "soft labels of convnet3-bn, classes bbbbbb, card cccccc",
     }
 
 

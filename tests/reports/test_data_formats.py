@@ -16,7 +16,7 @@ Row = dict[str, Any]
 RowMaker = Callable[..., Row]
 Golden = Callable[[str, str], None]
 
-FROM_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FROM_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
