@@ -1,0 +1,211 @@
+"""`bench list`, `show` and `doctor`: what a user sees before the first run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import records
+from bench.cli import COMMANDS
+from bench.conformance.formats import sample_spec
+from bench.files import write_json
+from bench.plugins import KINDS, Registry
+from bench.records import Record
+
+LISTS = ("methods", "backbones", "datasets", "protocols", "formats")
+
+
+def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Status, output and errors of a command run here, which spares it importing torch again."""
+    from bench.cli import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with a failed run, one that is not finished, and one whose record is damaged."""
+    failed, begun, damaged = (sample_spec(seed) for seed in (0, 1, 2))
+    environment = {"device": "cpu", "precision": "fp32", "versions": {"torch": "2.9"}}
+    evaluation = {
+        **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"]},
+        **{"label_kind": "hard", "teacher_backbone": None, "note": "", "status": "done", "reason": None},
+        "scores": [{"top1": 61.25, "top5": None, "best_top1": None, "epochs": 3, "seconds": 1.0, "seed": 0}],
+    }
+    for spec in (failed, begun, damaged):
+        write_json(tmp_path / spec.name / "spec.json", spec.to_json())
+    record = Record(failed, "done", None, {"synthesis_s": 4.5}, {"hard-convnet3": evaluation}, {}, environment)
+    records.write(tmp_path / failed.name, record)
+    (tmp_path / damaged.name / "record.json").write_text("{")
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_lists_name_everything_registered(capsys: pytest.CaptureFixture[str], what: str) -> None:
+    kind = what.removesuffix("s")
+    status, table, _ = in_process(capsys, "list", what)
+    assert status == 0
+    _, text, _ = in_process(capsys, "list", what, "--format", "json")
+    rows = json.loads(text)
+    assert [row["name"] for row in rows] == Registry().names(kind)
+    assert all(row["name"] in table and row["summary"] and row["plugin"] for row in rows)
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_listing_imports_no_torch(what: str) -> None:
+    code = (
+        f"import sys; sys.argv = ['bench', 'list', '{what}']\n"
+        "from bench.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    sys.exit(ended.code or 10 * ('torch' in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, "torch was imported" if ended.returncode == 10 else ended.stderr
+
+
+def test_help_imports_no_torch_and_names_every_command() -> None:
+    code = (
+        "import sys; sys.argv = ['bench', '--help']\n"
+        "from bench.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    sys.exit(ended.code or 10 * ('torch' in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert all(command in ended.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    status, text, _ = in_process(capsys, command, "--help")
+    assert status == 0
+    assert text.startswith("Usage: bench")
+
+
+def test_a_broken_plugin_is_named_on_standard_error(tmp_path: Path) -> None:
+    metadata = tmp_path / "stranger-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[bench.plugins]\nstranger = a_module_that_nobody_has\n")
+    ended = bench("list", "methods", cwd=tmp_path)  # -m puts the working folder on the path
+    assert ended.returncode == 0
+    assert "stranger" not in ended.stdout
+    assert "plugin 'stranger' is unavailable: ModuleNotFoundError" in ended.stderr
+    ended = bench("doctor", "--format", "json", cwd=tmp_path)
+    assert ended.returncode == 1
+    finding = next(each for each in json.loads(ended.stdout) if each["what"] == "plugin stranger")
+    assert finding["state"] == "missing"
+    assert finding["remedy"]
+
+
+def test_list_of_runs(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    status, text, errors = in_process(capsys, "list", "runs", "--runs", str(runs), "--format", "json")
+    assert status == 0
+    rows = {row["run"]: row for row in json.loads(text)}
+    assert rows[sample_spec(0).name]["top1_mean"] == 61.25
+    assert rows[sample_spec(0).name]["status"] == "done"
+    assert rows[sample_spec(1).name]["status"] == "incomplete"
+    assert "record.json is not valid JSON" in " ".join(errors.split())
+
+
+def test_list_of_no_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert in_process(capsys, "list", "runs", "--runs", str(tmp_path / "none"))[:2] == (0, "no runs\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("list", "method"), "bench: unknown list 'method'; did you mean 'methods'?\n"),
+        (("show", "sre2"), "bench: unknown name 'sre2'; did you mean 'sre2l'?\n"),
+        (("sho", "sre2l"), "bench: unknown command 'sho'; did you mean 'show'?\n"),
+        (("new-plugin", "x", "--kind", "metod"), "bench: unknown kind of plugin 'metod'; did you mean 'method'?\n"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
+) -> None:
+    assert in_process(capsys, *arguments) == (2, "", line)
+
+
+@pytest.mark.parametrize("kind", ["method", "backbone", "dataset", "protocol", "format", "reader"])
+def test_show_has_a_page_for_everything(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    assert kind in KINDS
+    for registered in Registry().registered(kind):
+        status, text, _ = in_process(capsys, "show", registered.offer.name)
+        assert status == 0
+        assert f"{kind} {registered.offer.name}" in text
+        assert registered.offer.summary in text
+
+
+def test_show_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
+    _, text, _ = in_process(capsys, "show", "sre2l")
+    rows = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert "required of the recipe" in rows["recover.iterations"] or "4000" in rows["recover.iterations"]
+    assert "squeeze.lr" in rows
+    assert "sre2l-tiny" in rows["paper's protocol"]
+    assert "SRe2L paper Tables 7a and 7c" in text
+    assert "recover.iterations 4000 -> " in text
+
+
+@pytest.mark.parametrize(
+    ("backbone", "count"),
+    [("convnet3", "320,010"), ("resnet18", "11,173,962"), ("resnet18", "11,271,432")],  # METHODS 1.1
+)
+def test_show_of_a_backbone_counts_parameters(capsys: pytest.CaptureFixture[str], backbone: str, count: str) -> None:
+    assert count in in_process(capsys, "show", backbone)[1]
+
+
+def test_show_of_a_dataset_says_where_it_was_looked_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    _, text, _ = in_process(capsys, "show", "cifar10", "--data-root", str(tmp_path))
+    assert f"not below {tmp_path}" in text
+    assert "cifar-10-python.tar.gz" in text
+    assert "bench data fetch cifar10" in text
+
+
+def test_show_of_a_run_by_name_and_by_path(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    name = sample_spec(0).name
+    _, text, _ = in_process(capsys, "show", name, "--runs", str(runs))
+    assert in_process(capsys, "show", str(runs / name))[1] == text
+    for expected in ("61.25", "synthesis_s", "record.json", "hard@1", "2.9"):
+        assert expected in text
+
+
+def test_show_of_a_run_that_is_not_finished(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    assert "incomplete" in in_process(capsys, "show", sample_spec(1).name, "--runs", str(runs))[1]
+
+
+def test_show_of_a_damaged_run(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    status, text, errors = in_process(capsys, "show", sample_spec(2).name, "--runs", str(runs))
+    assert (status, text) == (2, "")
+    assert "cannot be read" in errors
+
+
+def test_doctor_finds_what_is_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    places = ("--runs", str(tmp_path / "runs"), "--data-root", str(tmp_path))
+    status, text, _ = in_process(capsys, "doctor", "--format", "json", *places)
+    findings = {each["what"]: each for each in json.loads(text)}
+    assert status == (1 if any(each["state"] == "missing" for each in findings.values()) else 0)
+    for what in ("python", "torch", "torchvision", "memory", "bf16", "c++ compiler", "runs", "cache", "BENCH_DATA"):
+        assert what in findings
+    assert findings["dataset digits"]["state"] == "ok"
+    assert "bench data fetch cifar10" in findings["dataset cifar10"]["remedy"]
+    assert all(each["remedy"] for each in findings.values() if each["state"] != "ok")
+    assert list((tmp_path).iterdir()) == [], "a doctor changes nothing"
+
+
+def test_doctor_says_what_to_do_without_a_compiler(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    _, text, _ = in_process(capsys, "doctor")
+    assert "c++ compiler: install no-such-compiler or name another in CXX" in text
