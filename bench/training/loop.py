@@ -91,7 +91,7 @@ class _Training:
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         progress, saved = Throttled(self.task.progress), time.monotonic()
-        for step in range(self._resume(), steps):
+        for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
             done = step + 1
             progress.advance(self.lesson.what, done, steps)

@@ -78,7 +78,7 @@ class _Relabelling:
 
     def run(self) -> np.ndarray:
         progress, saved = Throttled(self.task.progress), time.monotonic()
-        for step in range(self.first, self.steps):
+        for step in self.task.pace.walk(WHAT, self.first, self.steps):
             self._label(*divmod(step, self.views.batches))
             done = step + 1
             progress.advance(WHAT, done, self.steps)

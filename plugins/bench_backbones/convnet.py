@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.errors import UsageError
 
 WIDTH = 128
+SHALLOWEST = 3
 MNIST_SIDE = 28
 
 Norm = Callable[[int], nn.Module]
@@ -29,18 +30,12 @@ def no_norm(channels: int) -> nn.Module:
 
 
 class ConvNet(nn.Module):
-    """Images (B, channels, resolution, resolution) to logits (B, classes).
-
-    Raises:
-        UsageError: the resolution cannot be halved `depth` times; the message names the depth that fits.
-    """
+    """Images (B, channels, resolution, resolution) to logits (B, classes)."""
 
     def __init__(self, classes: int, resolution: int, channels: int, *, depth: int, norm: Norm) -> None:
         super().__init__()
         padding = 3 if channels == 1 and resolution == MNIST_SIDE else 1
         side = (resolution + 2 * (padding - 1)) >> depth
-        if side < 1:
-            raise UsageError(_too_small(depth, resolution))
         first = _block(channels, norm, padding)
         self.blocks = nn.Sequential(first, *(_block(WIDTH, norm, 1) for _ in range(depth - 1)))
         self.classifier = nn.Linear(WIDTH * side * side, classes)
@@ -60,19 +55,27 @@ def _block(channels: int, norm: Norm, padding: int) -> nn.Sequential:
     )
 
 
-def _too_small(depth: int, resolution: int) -> str:
+def build(classes: int, resolution: int, channels: int, *, depth: int, variant: str) -> ConvNet:
+    """The ConvNet called "convnet<depth><variant>".
+
+    Raises:
+        UsageError: the resolution cannot be halved that often; the message names the deepest that fits.
+    """
     deepest = resolution.bit_length() - 1
-    need = f"a ConvNet of {depth} blocks needs images of at least {2**depth} pixels a side, not {resolution}"
-    return (
-        f"{need}; the deepest that fits is convnet{deepest}" if deepest >= 3 else f"{need}; none of the ConvNets fits"
-    )
+    if deepest < depth:
+        need = f"convnet{depth}{variant} needs images of at least {2**depth} pixels a side, not {resolution}"
+        fits = f"the deepest that fits is convnet{deepest}{variant}" if deepest >= SHALLOWEST else "no ConvNet fits"
+        raise UsageError(f"{need}; {fits}")
+    return ConvNet(classes, resolution, channels, depth=depth, norm=NORMS[variant])
 
 
-convnet3 = partial(ConvNet, depth=3, norm=instance_norm)
-convnet4 = partial(ConvNet, depth=4, norm=instance_norm)
-convnet5 = partial(ConvNet, depth=5, norm=instance_norm)
-convnet3_bn = partial(ConvNet, depth=3, norm=nn.BatchNorm2d)
-convnet4_bn = partial(ConvNet, depth=4, norm=nn.BatchNorm2d)
-convnet5_bn = partial(ConvNet, depth=5, norm=nn.BatchNorm2d)
-convnet3_none = partial(ConvNet, depth=3, norm=no_norm)
-convnet4_none = partial(ConvNet, depth=4, norm=no_norm)
+NORMS: dict[str, Norm] = {"": instance_norm, "-bn": nn.BatchNorm2d, "-none": no_norm}
+
+convnet3 = partial(build, depth=3, variant="")
+convnet4 = partial(build, depth=4, variant="")
+convnet5 = partial(build, depth=5, variant="")
+convnet3_bn = partial(build, depth=3, variant="-bn")
+convnet4_bn = partial(build, depth=4, variant="-bn")
+convnet5_bn = partial(build, depth=5, variant="-bn")
+convnet3_none = partial(build, depth=3, variant="-none")
+convnet4_none = partial(build, depth=4, variant="-none")

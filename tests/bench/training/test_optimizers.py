@@ -1,0 +1,45 @@
+"""Parameter groups and optimisers."""
+
+import torch
+from torch import nn
+
+from bench.training import optimizers
+from bench.training.recipes import TrainingRecipe
+
+
+def recipe(**changes: object) -> TrainingRecipe:
+    return TrainingRecipe.model_validate({"epochs": 2, "batch_size": 4, "lr": 0.1, "weight_decay": 0.01, **changes})
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_all_weights_decay_by_default() -> None:
+    optimizer = optimizers.build(recipe(), network())
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups] == [(6, 0.01)]
+
+
+def test_biases_and_norm_scales_can_be_exempt() -> None:
+    optimizer = optimizers.build(recipe(optimizer="adamw", decay_all=False), network())
+    assert isinstance(optimizer, torch.optim.AdamW)
+    decayed, exempt = optimizer.param_groups
+    assert (decayed["weight_decay"], {weight.dim() for weight in decayed["params"]}) == (0.01, {2, 4})
+    assert (exempt["weight_decay"], {weight.dim() for weight in exempt["params"]}) == (0.0, {1})
+
+
+def test_frozen_weights_are_left_out() -> None:
+    net = network()
+    net[0].requires_grad_(False)  # type: ignore[index]
+    assert len(optimizers.build(recipe(), net).param_groups[0]["params"]) == 4
+
+
+def test_restored_moments_take_the_layout_of_their_weights() -> None:
+    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = optimizers.build(recipe(), net)
+    moment = torch.randn(4, 3, 3, 3)
+    optimizer.state[net.weight]["momentum_buffer"] = moment
+    optimizers.match_layout(optimizer)
+    assert optimizer.state[net.weight]["momentum_buffer"].stride() == net.weight.stride() != moment.stride()
+    assert torch.equal(optimizer.state[net.weight]["momentum_buffer"], moment)

@@ -1,0 +1,124 @@
+"""Stored labels: the logits of the very views that a training with them sees."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.condensation import Images, Task
+from bench.errors import Interrupted, RunFailure
+from bench.labels import StoredLabels, TeacherRef
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import store_labels
+from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
+from bench.training.teachers import Teacher
+
+MakeTask = Callable[..., Task]
+RECIPE = TrainingRecipe(
+    epochs=3, batch_size=5, lr=0.05, weight_decay=1e-4, crop="resized", flip=True, mix="cutmix", dsa="color_scale"
+)
+REF = TeacherRef("0" * 32, "small", None, 0)
+
+
+class Rounded(nn.Module):
+    """A teacher whose logits are rounded to fp16."""
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        self.teacher = teacher
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.teacher(images).half().float()
+        return logits
+
+
+def teacher(task: Task) -> Teacher:
+    network = loop.place(task.network(1), task).eval().requires_grad_(False)
+    return Teacher(network, REF)
+
+
+def images(task: Task) -> Images:
+    chosen = torch.arange(12)
+    return Images(task.dataset.train.take(chosen), task.dataset.train.labels[chosen])
+
+
+def stored(task: Task) -> StoredLabels:
+    return store_labels(task, teacher(task), images(task), RECIPE, temperature=20.0, view_seed=9)
+
+
+def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
+    from bench.imagery import TensorSplit
+
+    split = TensorSplit(images(task).pixels, images(task).classes)
+    lesson = Lesson(
+        recipe=RECIPE,
+        feed=Feed(split, task.dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        supervision=supervision,
+        view_seed=9,
+        checkpoint=task.workspace / "training.checkpoint.safetensors",
+        what="test",
+    )
+    return loop.train(task, task.network(2), lesson).state_dict()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_with_stored_labels_is_training_with_the_teacher(make_task: MakeTask, precision: str) -> None:
+    task = make_task(precision=precision)
+    labels = stored(task)
+    assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
+    online = TeacherSupervision(Rounded(teacher(task).network), task.autocast, 20.0, t_squared=True)
+    from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
+    for name, tensor in trained(task, online).items():
+        assert torch.equal(tensor, from_stored[name]), name
+
+
+def test_labels_carry_what_reproduces_their_views(make_task: MakeTask) -> None:
+    labels = stored(make_task())
+    assert TrainingRecipe.model_validate(labels.recipe) == RECIPE
+    assert (labels.view_seed, labels.temperature, labels.teacher) == (9, 20.0, REF)
+
+
+def test_an_interrupted_relabelling_continues(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
+) -> None:
+    class Counting(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network, self.calls = network, 0
+
+        def forward(self, batch: Tensor) -> Tensor:
+            self.calls += 1
+            logits: Tensor = self.network(batch)
+            return logits
+
+    whole = stored(make_task()).logits.clone()
+    task = make_task()
+    for leftover in task.workspace.iterdir():
+        leftover.unlink()
+    with pytest.raises(Interrupted):
+        stored(make_task(should_stop=stop_after(4)))
+    counting = Counting(teacher(task).network)
+    labels = store_labels(task, Teacher(counting, REF), images(task), RECIPE, temperature=20.0, view_seed=9)
+    assert counting.calls == 9 - 4
+    assert torch.equal(labels.logits, whole)
+
+
+def test_logits_that_fp16_cannot_hold_fail_the_run(make_task: MakeTask) -> None:
+    task = make_task()
+    loud = teacher(task)
+    loud.network.classifier.bias.data.fill_(1e6)  # type: ignore[union-attr, operator]
+    with pytest.raises(RunFailure, match="not finite in fp16"):
+        store_labels(task, loud, images(task), RECIPE, temperature=20.0, view_seed=9)
+
+
+def test_other_images_have_other_files(make_task: MakeTask) -> None:
+    task = make_task()
+    stored(task)
+    altered = images(task)
+    altered.pixels[0, 0, 0, 0] ^= 1
+    store_labels(task, teacher(task), altered, RECIPE, temperature=20.0, view_seed=9)
+    assert len(list(task.workspace.glob("relabel-*.fp16"))) == 2

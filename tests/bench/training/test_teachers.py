@@ -1,0 +1,144 @@
+"""Teachers: squeezed once, kept, found again; torchvision's weights, planted instead of downloaded."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.condensation import Task
+from bench.errors import Interrupted, RunFailure, UsageError
+from bench.imagery import Dataset, TensorSplit
+from bench.labels import TeacherRef
+from bench.training.recipes import TrainingRecipe
+from bench.training.teachers import load_teacher, pretrained, squeeze
+from bench.training.testing import accuracy
+
+MakeTask = Callable[..., Task]
+RECIPE = TrainingRecipe(epochs=8, batch_size=16, lr=0.05, weight_decay=1e-4, crop="resized", flip=True)
+
+
+def test_a_squeezed_teacher_knows_its_data_and_says_how_well(make_task: MakeTask) -> None:
+    task = make_task()
+    teacher = squeeze(task, RECIPE, seed=1)
+    top1, _ = accuracy(teacher.network, task.dataset.test, task.dataset.normalisation, task)
+    assert teacher.ref.top1 == task.facts["teacher_top1"] == top1 > 60
+    assert teacher.ref.stage in task.used_stages and teacher.ref.backbone == "small"
+    assert teacher.ref.bytes == sum(tensor.nbytes for tensor in teacher.network.state_dict().values())
+    assert not teacher.network.training
+    assert not any(weight.requires_grad for weight in teacher.network.parameters())
+
+
+def test_a_teacher_is_made_once(make_task: MakeTask) -> None:
+    made, found = squeeze(make_task(), RECIPE, seed=1), squeeze(again := make_task(), RECIPE, seed=1)
+    assert found.ref == made.ref and again.used_stages[found.ref.stage].cached
+    for name, tensor in made.network.state_dict().items():
+        assert torch.equal(tensor, found.network.state_dict()[name])
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"recipe": RECIPE.model_copy(update={"lr": 0.04})}])
+def test_another_recipe_or_seed_is_another_teacher(make_task: MakeTask, change: dict[str, object]) -> None:
+    short = RECIPE.model_copy(update={"epochs": 1})
+    first = squeeze(make_task(), short, seed=1)
+    recipe = change.get("recipe", short)
+    assert isinstance(recipe, TrainingRecipe)
+    other = squeeze(make_task(), recipe.model_copy(update={"epochs": 1}), seed=int(str(change.get("seed", 1))))
+    assert other.ref.stage != first.ref.stage
+
+
+def test_an_interrupted_squeeze_ends_with_the_same_teacher(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], tmp_path: Path
+) -> None:
+    from bench.stages import StageStore
+
+    unbroken = squeeze(make_task(stages=StageStore(tmp_path / "other")), RECIPE, seed=1)
+    with pytest.raises(Interrupted):
+        squeeze(make_task(should_stop=stop_after(5)), RECIPE, seed=1)
+    continued = squeeze(make_task(), RECIPE, seed=1)
+    for name, tensor in unbroken.network.state_dict().items():
+        assert torch.equal(tensor, continued.network.state_dict()[name])
+
+
+def test_a_kept_teacher_is_loaded(make_task: MakeTask) -> None:
+    teacher = squeeze(make_task(), RECIPE, seed=1)
+    network = load_teacher(make_task(), teacher.ref)
+    assert not network.training
+    for name, tensor in teacher.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+
+
+def test_a_missing_or_corrupt_teacher_fails_the_run(make_task: MakeTask) -> None:
+    with pytest.raises(RunFailure, match="teacher's stage is missing"):
+        load_teacher(make_task(), TeacherRef("0" * 32, "small", None, 0))
+    task = make_task()
+    ref = squeeze(task, RECIPE, seed=1).ref
+    path = task.stages.folder("teacher", ref.stage) / "result.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunFailure, match="teacher's stage is missing"):
+        load_teacher(task, ref)
+
+
+def imagenet(classes: int = 1000, side: int = 65) -> Dataset:
+    from bench.imagery import Normalisation
+
+    names = tuple(f"n{index:08d}" for index in range(classes))
+    split = TensorSplit(torch.zeros(2, 3, side, side, dtype=torch.uint8), torch.tensor([0, 1]))
+    return Dataset("big", "h", side, 3, names, names, Normalisation((0.5,) * 3, (0.2,) * 3), split, split)
+
+
+def plant(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Random weights where torchvision's download of ResNet-18 would lie, under a name that carries their hash."""
+    from torchvision import models
+
+    torch.manual_seed(3)
+    state = {name: tensor.clone() for name, tensor in models.resnet18().state_dict().items()}
+    folder = home / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(state, folder / "weights")
+    name = f"resnet18-{hashlib.sha256((folder / 'weights').read_bytes()).hexdigest()[:8]}.pth"
+    (folder / "weights").rename(folder / name)
+    monkeypatch.setenv("TORCH_HOME", str(home))
+    weights = models.ResNet18_Weights.IMAGENET1K_V1
+    url = weights.url.rsplit("/", 1)[0] + "/" + name
+    monkeypatch.setattr(type(weights), "url", property(lambda self: url), raising=False)
+    return state
+
+
+def published_network(classes: int, resolution: int, channels: int) -> torch.nn.Module:
+    from torchvision import models
+
+    network: torch.nn.Module = models.resnet18(num_classes=classes)
+    return network
+
+
+def test_torchvisions_weights_are_taken_and_kept(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = plant(tmp_path / "home", monkeypatch)
+    networks = {"resnet18": published_network}.__getitem__
+    task = make_task(dataset=imagenet(), networks=networks, backbone="resnet18")
+    teacher = pretrained(task, "IMAGENET1K_V1")
+    for name, tensor in state.items():
+        assert torch.equal(teacher.network.state_dict()[name], tensor)
+    assert task.facts["teacher_top1"] == teacher.ref.top1
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing here"))
+    assert pretrained(task, "IMAGENET1K_V1").ref == teacher.ref
+
+
+@pytest.mark.parametrize(
+    ("classes", "side", "backbone", "weights", "message"),
+    [
+        (10, 65, "resnet18", "IMAGENET1K_V1", "big has 10 classes"),
+        (1000, 64, "resnet18", "IMAGENET1K_V1", "above 64 pixels; big has 64"),
+        (1000, 65, "small", "IMAGENET1K_V1", "no weights for 'small'"),
+        (1000, 65, "resnet18", "IMAGENET1K_V2", "did you mean 'IMAGENET1K_V1'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    make_task: MakeTask, classes: int, side: int, backbone: str, weights: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        pretrained(make_task(dataset=imagenet(classes, side), backbone=backbone), weights)

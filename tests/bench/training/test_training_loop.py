@@ -1,0 +1,173 @@
+"""The training loop: what a step does, and that a broken training ends as an unbroken one does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.condensation import Task
+from bench.errors import Interrupted, RunFailure
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import HardSupervision, Supervision
+from bench.training.testing import accuracy
+from bench.training.views import View, Views
+
+MakeTask = Callable[..., Task]
+EVERYTHING: dict[str, Any] = {"crop": "resized", "flip": True, "dsa": "color_rotate", "mix": "cutmix", "ema": 0.9}
+
+
+def recipe(**changes: object) -> TrainingRecipe:
+    fields = {"epochs": 4, "batch_size": 16, "lr": 0.05, "weight_decay": 1e-3, "schedule": "step", **changes}
+    return TrainingRecipe.model_validate(fields)
+
+
+def lesson(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> Lesson:
+    dataset = task.dataset
+    return Lesson(
+        recipe=training,
+        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        supervision=supervision or HardSupervision(),
+        view_seed=11,
+        checkpoint=task.workspace / "training.checkpoint.safetensors",
+        what="test",
+    )
+
+
+def trained(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> dict[str, Tensor]:
+    network = loop.train(task, task.network(5), lesson(task, training, supervision))
+    assert not network.training
+    return network.state_dict()
+
+
+def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_interrupted_training_ends_with_the_same_weights(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], optimizer: str, precision: str
+) -> None:
+    training = recipe(optimizer=optimizer, **EVERYTHING)
+    unbroken = trained(make_task(precision=precision), training)
+    for calls in (2, 3, 4):  # in the middle of the first epoch, and twice more
+        with pytest.raises(Interrupted):
+            trained(make_task(precision=precision, should_stop=stop_after(calls)), training)
+    task = make_task(precision=precision)
+    assert (task.workspace / "training.checkpoint.safetensors").exists()
+    assert_same(trained(task, training), unbroken)
+    assert not list(task.workspace.iterdir())
+
+
+def test_a_killed_training_continues_from_its_last_checkpoint(make_task: MakeTask) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(HardSupervision):
+        def loss(self, logits: Tensor, view: View, images: Tensor, classes: Tensor) -> Tensor:
+            epochs.append(view.epoch)
+            if view.epoch == 2:
+                raise Killed
+            return super().loss(logits, view, images, classes)
+
+    unbroken = trained(make_task(), recipe(**EVERYTHING))
+    for expected in ([0, 0, 0, 1, 1, 1, 2], [2]):
+        epochs: list[int] = []
+        with pytest.raises(Killed):
+            trained(make_task(checkpoint_seconds=0.0), recipe(**EVERYTHING), Dying())
+        assert epochs == expected
+    assert_same(trained(make_task(), recipe(**EVERYTHING)), unbroken)
+
+
+def test_a_step_is_that_of_plain_torch(make_task: MakeTask) -> None:
+    task = make_task()
+    training = recipe(epochs=2, schedule="cosine", batch_size=46)
+    ours = trained(task, training)
+    network = task.network(5)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    feed = lesson(task, training).feed
+    for epoch, rate in enumerate((0.05, 0.025)):
+        optimizer.param_groups[0]["lr"] = rate
+        order = Views(training, 11, 46, 8).order(epoch)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(feed.images(order)), feed.labels(order)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(ours[name], tensor)
+
+
+def test_the_moving_average_is_what_is_tested(make_task: MakeTask) -> None:
+    one_step = {"epochs": 1, "batch_size": 46, "schedule": "constant"}
+    start = make_task().network(5).state_dict()
+    end = trained(make_task(), recipe(**one_step))
+    averaged = trained(make_task(), recipe(**one_step, ema=0.75))
+    for name, tensor in averaged.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, 0.75 * start[name] + 0.25 * end[name])
+        else:
+            assert torch.equal(tensor, end[name])
+
+
+def test_momentum_is_forgotten_where_the_step_schedule_drops(make_task: MakeTask) -> None:
+    """With lr 0 before the drop only momentum could carry the earlier gradients over."""
+    task = make_task()
+    training = recipe(epochs=4, batch_size=46)  # drops at epoch 3
+    state = loop._Training(task, task.network(5), lesson(task, training))
+    for epoch in range(3):
+        state._step(epoch, 0)
+    assert state.optimizer.state
+    state._begin(3)
+    assert not state.optimizer.state
+
+
+def test_a_loss_that_is_not_finite_fails_the_run(make_task: MakeTask) -> None:
+    with pytest.raises(RunFailure, match="loss of test is not finite in epoch 1"):
+        trained(make_task(), recipe(lr=1e30))
+
+
+def test_weights_stay_fp32_and_losses_get_fp32_in_bf16(make_task: MakeTask) -> None:
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+
+    class Watching(HardSupervision):
+        def loss(self, logits: Tensor, view: View, images: Tensor, classes: Tensor) -> Tensor:
+            seen.append((logits.dtype, images.dtype))
+            return super().loss(logits, view, images, classes)
+
+    weights = trained(make_task(precision="bf16"), recipe(), Watching())
+    assert set(seen) == {(torch.float32, torch.float32)}
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32, torch.int64}
+
+
+def test_a_trained_network_knows_the_colours(make_task: MakeTask) -> None:
+    task = make_task()
+    network = loop.train(task, task.network(5), lesson(task, recipe(epochs=15)))
+    top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task)
+    assert top1 > 90 and top5 is None
+
+
+def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
+    """A network that answers with the batch's brightest class in order is right where we say it is."""
+
+    class Ranks(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.arange(8.0, 0, -1).expand(len(images), 8)  # class 0 first, class 4 fifth
+
+    from bench.imagery import Dataset, TensorSplit
+
+    task = make_task()
+    labels = torch.tensor([0, 0, 4, 4, 5, 7, 0, 3])
+    split = TensorSplit(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), labels)
+    names = tuple("abcdefgh")
+    dataset = Dataset("x", "h", 8, 3, names, names, task.dataset.normalisation, split, split)
+    network = Ranks().train()
+    assert accuracy(network, split, dataset.normalisation, make_task(dataset=dataset)) == (37.5, 75.0)
+    assert network.training
+    with pytest.raises(ValueError, match="empty"):
+        accuracy(network, TensorSplit(split.images[:0], labels[:0]), dataset.normalisation, task)

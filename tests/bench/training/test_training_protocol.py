@@ -1,0 +1,131 @@
+"""Protocols that train: which labels, which recipe, which seeds; and what they refuse."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from bench.condensation import Images, Task
+from bench.condensed import CondensedSet
+from bench.errors import RunFailure
+from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.recipes import RecipeBook
+from bench.training import loop
+from bench.training.protocol import TrainingProtocol, check_views
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import store_labels
+from bench.training.supervision import HardSupervision, StoredSupervision, TeacherSupervision
+from bench.training.teachers import squeeze
+
+MakeTask = Callable[..., Task]
+SQUEEZE: dict[str, Any] = {"epochs": 2, "batch_size": 16, "lr": 0.05, "weight_decay": 1e-4}
+TRAIN: dict[str, Any] = {
+    **{"source": "a test", "epochs": 10, "batch_size": 256, "lr": 0.05, "weight_decay": 1e-4},
+    **{"crop": "resized", "flip": True, "quick": {"epochs": 0.2}},
+}
+
+
+def training(labels: Any, **changes: Any) -> TrainingProtocol:  # noqa: ANN401 - fields of a recipe
+    return TrainingProtocol("mine", labels, RecipeBook({"recipes": {"small": {**TRAIN, **changes}}}))
+
+
+def condensed(task: Task, labels: Labels | None = None, **changes: Any) -> CondensedSet:  # noqa: ANN401 - any field
+    chosen = torch.arange(12)
+    images = Images(task.dataset.train.take(chosen), task.dataset.train.labels[chosen])
+    dataset = task.dataset
+    made = CondensedSet(images, labels or HardLabels(), dataset.classes, dataset.normalisation)
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.Lesson]:
+    """The lessons that were taught."""
+    taught: list[loop.Lesson] = []
+    teach = loop.train
+
+    def watched(task: Task, network: torch.nn.Module, lesson: loop.Lesson) -> torch.nn.Module:
+        taught.append(lesson)
+        return teach(task, network, lesson)
+
+    monkeypatch.setattr(loop, "train", watched)
+    return taught
+
+
+def test_scores_repeat_with_the_seed_and_are_above_chance(make_task: MakeTask) -> None:
+    task = make_task()
+    first, again = (training("hard", epochs=30).evaluate(condensed(task), task, "small", 1) for _ in range(2))
+    assert first.top1 == again.top1 > 60 and first.top5 is None
+    assert first.epochs == 30 and first.seconds > 0 and first.best_top1 is None
+
+
+def test_seeds_decide_weights_and_views(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    task = make_task()
+    for seed in (1, 2):
+        training("hard", epochs=1).evaluate(condensed(task), task, "small", seed)
+    assert lessons[0].view_seed != lessons[1].view_seed
+
+
+def test_the_quick_budget_scales_the_recipe(make_task: MakeTask) -> None:
+    task = make_task(budget="quick")
+    assert training("hard").evaluate(condensed(task), task, "small", 1).epochs == 2
+
+
+def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    task = make_task()
+    teacher = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
+    online = condensed(task, OnlineLabels(teacher.ref, 20.0))
+    training("hard", epochs=1).evaluate(online, task, "small", 1)
+    training("own", epochs=1).evaluate(online, task, "small", 1)
+    training("own", epochs=1).evaluate(condensed(task), task, "small", 1)
+    kinds = [type(lesson.supervision) for lesson in lessons if lesson.what == "evaluate"]
+    assert kinds == [HardSupervision, TeacherSupervision, HardSupervision]
+
+
+def test_a_shared_teacher_is_squeezed_once_for_all_methods(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
+    first, second = make_task(seed=0), make_task(seed=5)
+    soft.evaluate(condensed(first), first, "small", 1)
+    soft.evaluate(condensed(second, learned_lr=3.0), second, "small", 2)
+    assert [lesson.what for lesson in lessons] == ["squeeze", "evaluate", "evaluate"]
+    assert first.used_stages.keys() == second.used_stages.keys() and "teacher_top1" in first.facts
+
+
+def test_a_learned_step_size_belongs_to_the_methods_own_protocol(
+    make_task: MakeTask, lessons: list[loop.Lesson]
+) -> None:
+    task = make_task()
+    for labels in ("own", "hard"):
+        training(labels, epochs=1).evaluate(condensed(task, learned_lr=0.02), task, "small", 1)
+    assert [lesson.recipe.lr for lesson in lessons] == [0.02, 0.05]
+
+
+def test_stored_labels_are_trained_on_with_their_own_views(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    task, own = make_task(), training("own")
+    plain, teacher = condensed(task), squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
+    recipe = own.plan(task.setting).training
+    labels = store_labels(task, teacher, plain.images, recipe, temperature=20.0, view_seed=77)
+    own.evaluate(replace(plain, labels=labels), task, "small", 1)
+    assert lessons[-1].view_seed == 77 and isinstance(lessons[-1].supervision, StoredSupervision)
+    with pytest.raises(RunFailure, match="flip True not False"):
+        training("own", flip=False).evaluate(replace(plain, labels=labels), task, "small", 1)
+    cut = replace(labels, logits=labels.logits[:, :-1])
+    with pytest.raises(RunFailure, match=r"shape \(10, 11, 3\), not \(10, 12, 3\)"):
+        own.evaluate(replace(plain, labels=cut), task, "small", 1)
+
+
+def test_another_rate_on_the_same_views_is_no_reason_to_refuse(make_task: MakeTask) -> None:
+    recipe = training("own").plan(make_task().setting).training
+    labels = StoredLabels(
+        *(squeeze(make_task(), TrainingRecipe(**SQUEEZE), seed=0).ref, 20.0, 0),
+        recipe=recipe.model_dump(mode="json"),
+        logits=torch.zeros(10, 12, 3).half(),
+    )
+    check_views(labels, recipe.model_copy(update={"lr": 0.3}), images=12, classes=3)
+
+
+def test_a_set_of_another_class_order_is_refused(make_task: MakeTask) -> None:
+    task = make_task()
+    with pytest.raises(RunFailure, match="class order"):
+        training("hard").evaluate(condensed(task, classes=task.dataset.classes[::-1]), task, "small", 1)

@@ -1,0 +1,161 @@
+"""Views: a function of seed, epoch, batch and recipe alone, drawn by the field's rules."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as tv
+
+from bench.training.recipes import TrainingRecipe
+from bench.training.views import Mix, View, Views, apply, cutmix_box, resized_boxes
+
+
+def recipe(**changes: object) -> TrainingRecipe:
+    fields = {"epochs": 3, "batch_size": 4, "lr": 0.1, "weight_decay": 0, **changes}
+    return TrainingRecipe.model_validate(fields)
+
+
+EVERYTHING = {"crop": "resized", "flip": True, "dsa": "color_crop", "mix": "cutmix"}
+
+
+def images(count: int = 4, side: int = 16) -> torch.Tensor:
+    return torch.randn((count, 3, side, side), generator=torch.Generator().manual_seed(0))
+
+
+def test_a_view_needs_none_before_it() -> None:
+    forward, backward = (Views(recipe(**EVERYTHING), 7, 10, 16) for _ in range(2))
+    positions = [(epoch, batch) for epoch in range(3) for batch in range(3)]
+    seen = {position: forward.at(*position) for position in positions}
+    for position in reversed(positions):
+        again = backward.at(*position)
+        assert torch.equal(again.indices, seen[position].indices)
+        batch = images(len(again))
+        assert torch.equal(apply(again, batch), apply(seen[position], batch))
+
+
+def test_views_differ_over_epochs_batches_and_seeds() -> None:
+    views = Views(recipe(**EVERYTHING), 7, 8, 16)
+    boxes = [views.at(*position).boxes for position in ((0, 0), (0, 1), (1, 0))]
+    boxes.append(Views(recipe(**EVERYTHING), 8, 8, 16).at(0, 0).boxes)
+    assert len({str(box) for box in boxes}) == 4
+
+
+def test_switching_one_draw_on_leaves_the_others_alone() -> None:
+    plain, more = Views(recipe(crop="resized"), 3, 8, 16).at(1, 1), Views(recipe(**EVERYTHING), 3, 8, 16).at(1, 1)
+    assert plain.boxes is not None and more.boxes is not None
+    assert torch.equal(plain.boxes, more.boxes) and torch.equal(plain.indices, more.indices)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "drop_last", "batches"),
+    [(10, 4, False, [4, 4, 2]), (10, 4, True, [4, 4]), (9, 4, False, [4, 5]), (3, 4, True, [3]), (1, 4, False, [1])],
+)
+def test_batches_cover_an_epoch(count: int, size: int, drop_last: bool, batches: list[int]) -> None:
+    views = Views(recipe(batch_size=size, drop_last=drop_last), 0, count, 8)
+    epoch = [views.at(0, batch) for batch in range(views.batches)]
+    assert [len(view) for view in epoch] == batches and views.presented == sum(batches)
+    presented = torch.cat([view.indices for view in epoch])
+    assert len(presented.unique()) == len(presented) == views.presented
+    assert [view.start for view in epoch] == [sum(batches[:index]) for index in range(len(batches))]
+
+
+def literal_box(areas: np.ndarray, aspects: np.ndarray, size: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    """Height and width by RandomResizedCrop.get_params of torchvision, one image, given its uniform draws."""
+    for area, aspect in zip(areas, aspects, strict=True):
+        width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < width <= size and 0 < height <= size:
+            return height, width
+    if ratio[0] > 1:
+        return round(size / ratio[0]), size
+    return (size, round(size * ratio[1])) if ratio[1] < 1 else (size, size)
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio"),
+    [((0.08, 1.0), (3 / 4, 4 / 3)), ((0.9, 1.0), (1.4, 1.5)), ((0.9, 1.0), (0.6, 0.7)), ((1.5, 2.0), (0.9, 1.1))],
+)
+def test_boxes_follow_torchvisions_rule(scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+    size, count = 32, 200
+    boxes = resized_boxes(np.random.default_rng(5), count, size, scale, ratio)
+    rng = np.random.default_rng(5)
+    areas = size**2 * rng.uniform(*scale, (count, 10))
+    aspects = np.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]), (count, 10)))
+    for box, area, aspect in zip(boxes.tolist(), areas, aspects, strict=True):
+        top, left, height, width = box
+        assert (height, width) == literal_box(area, aspect, size, ratio)
+        assert 0 <= top <= size - height and 0 <= left <= size - width
+
+
+def test_boxes_reach_every_corner() -> None:
+    boxes = resized_boxes(np.random.default_rng(0), 4000, 16, (0.08, 0.3), (3 / 4, 4 / 3))
+    top, left, height, width = boxes.unbind(1)
+    assert int(top.min()) == int(left.min()) == 0
+    assert int((top + height).max()) == int((left + width).max()) == 16
+
+
+def test_cropped_and_flipped_equals_torchvision() -> None:
+    batch = images()
+    boxes = torch.tensor([[0, 0, 16, 16], [2, 3, 5, 9], [4, 0, 12, 6], [10, 10, 6, 6]])
+    flips = torch.tensor([True, False, True, False])
+    got = apply(View(0, 0, torch.arange(4), boxes=boxes, flips=flips), batch)
+    for index in range(4):
+        expected = tv.resized_crop(batch[index], *boxes[index].tolist(), [16, 16], antialias=True)
+        expected = tv.horizontal_flip(expected) if flips[index] else expected
+        torch.testing.assert_close(got[index], expected, rtol=0, atol=2e-6)
+
+
+def test_padded_crops_pad_with_black() -> None:
+    batch, black = images(), torch.tensor([-1.0, -2.0, -3.0]).view(3, 1, 1)
+    view = Views(recipe(crop="padded", pad=4), 1, 4, 16).at(0, 0)
+    assert view.boxes is not None
+    got = apply(view, batch, black)
+    for index, (top, left, _, _) in enumerate(view.boxes.tolist()):
+        padded = black.expand(3, 24, 24).clone()
+        padded[:, 4:20, 4:20] = batch[index]
+        expected = padded[:, 4 + top : 20 + top, 4 + left : 20 + left]
+        torch.testing.assert_close(got[index], expected, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="black"):
+        apply(view, batch)
+
+
+def test_cutmix_pastes_the_partners_box_and_lambda_is_its_real_area() -> None:
+    for batch in range(8):
+        view = Views(recipe(mix="cutmix"), 0, 40, 16).at(0, batch)
+        assert view.mix is not None and view.mix.box is not None
+        top, bottom, left, right = view.mix.box
+        assert view.mix.share == 1 - (bottom - top) * (right - left) / 256
+        before = images()
+        after = apply(view, before)
+        inside = torch.zeros(16, 16, dtype=torch.bool)
+        inside[top:bottom, left:right] = True
+        assert torch.equal(after, torch.where(inside, before[view.mix.permutation], before))
+        assert torch.equal(before, images())
+
+
+def test_cutmix_boxes_have_the_area_asked_for_away_from_the_border() -> None:
+    rng = np.random.default_rng(0)
+    areas = []
+    for _ in range(500):
+        top, bottom, left, right = cutmix_box(rng, 32, 0.75)
+        assert 0 <= top <= bottom <= 32 and 0 <= left <= right <= 32
+        areas.append((bottom - top) * (right - left))
+    assert max(areas) == 16 * 16 and min(areas) < 16 * 16
+
+
+def test_mixup_blends_with_lambda() -> None:
+    mix = Mix(torch.tensor([1, 0, 3, 2]), 0.3, None)
+    batch = images()
+    expected = 0.3 * batch + 0.7 * batch[[1, 0, 3, 2]]
+    torch.testing.assert_close(apply(View(0, 0, torch.arange(4), mix=mix), batch), expected)
+
+
+def test_mixing_happens_as_often_as_asked() -> None:
+    views = Views(recipe(mix="mixup", mix_alpha=0.8, mix_probability=0.25), 0, 4, 8)
+    mixed = sum(views.at(epoch, 0).mix is not None for epoch in range(800))
+    assert 150 < mixed < 250
+
+
+def test_an_unknown_dsa_family_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"not blur"):
+        recipe(dsa="color_blur")
