@@ -8,6 +8,8 @@ import torch
 from bench.errors import BenchError, Interrupted
 from bench.stages import Owned
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True) or the work as a whole: a stop asked for, a run that another process has."""
@@ -16,8 +18,8 @@ def is_recordable(error: BaseException) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """One line for the table; the traceback is in the run's log."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"disk full: {error}"
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"disk full: {error.strerror}: {error.filename}"
     if _is_out_of_memory(error):
         return f"out of memory: {_first_line(error)}"
     if isinstance(error, BenchError):

@@ -6,6 +6,7 @@ renamed (so a killed process leaves either the old file or the new one), with a 
 
 import json
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,7 +124,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     text = canonical(dict(metadata or {}))
     header = {"bench": text, _SEAL: _tensors_digest(plain, text)}
     with whole(path) as part:
-        save_file(plain, part, metadata=header)
+        try:
+            save_file(plain, part, metadata=header)
+        except SafetensorError as error:
+            raise _os_error(error, path) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -143,6 +147,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if text is None or header.get(_SEAL) != _tensors_digest(tensors, text):
         raise CorruptArtefact(f"{path} was altered: its checksum does not match")
     return tensors, json.loads(text)
+
+
+def _os_error(error: SafetensorError, path: Path) -> Exception:
+    """The system's own error behind one of safetensors, which keeps only its text; a full disk must be known as one."""
+    found = re.search(r"os error (\d+)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1])), str(path)) if found else error
 
 
 def _tensors_digest(tensors: Mapping[str, Tensor], metadata: str) -> str:

@@ -18,7 +18,7 @@ from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
-from bench.labels import HardLabels
+from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.preview import write_preview
 from bench.spec import RunSpec
@@ -77,7 +77,7 @@ class Synthesis:
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])
         started = time.perf_counter()
-        labels = self.labeller.label(self.task, images)
+        labels = self._labels(images)
         label_s = time.perf_counter() - started
         dataset = self.task.dataset
         self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation))
@@ -94,7 +94,16 @@ class Synthesis:
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
         }
         write_json(self.folder / "costs.json", costs)
+        shutil.rmtree(self._label_workspace, ignore_errors=True)
         return costs
+
+    @property
+    def _label_workspace(self) -> Path:
+        return self.folder / "labels.work"
+
+    def _labels(self, images: Images) -> Labels:
+        self._label_workspace.mkdir(exist_ok=True)
+        return self.labeller.label(replace(self.task, workspace=self._label_workspace), images)
 
     def _prepare_seconds(self, elapsed: float) -> float:
         """The time prepare took here, with each stage from the cache counted at what it cost when it was made."""

@@ -125,7 +125,7 @@ class _Training:
     def _update(self, view: View) -> None:
         loss = self._loss(view)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.losses += loss.detach()
         if self.ema:

@@ -1,0 +1,131 @@
+"""A kill, a full disk, a broken plugin, a second runner: all leave a state that the same command continues from."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from benching import Bench, kill, until
+
+from bench import condensed as sets
+
+SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=4000")
+FAST = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=30")
+BROKEN = Path(__file__).with_name("broken_methods.py")
+
+
+def test_killed_in_the_middle_of_recovery_it_ends_with_the_same_images_and_scores(bench: Bench) -> None:
+    unbroken = Bench(bench.folder / "unbroken")
+    unbroken.folder.mkdir()
+    whole = unbroken.typed(*SLOW, "--format", "json")
+    assert whole.returncode == 0, whole.stderr
+    under_way = bench.started(*SLOW)
+    until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
+    kill(under_way)
+    assert not list(bench.runs.glob("*/record.json"))
+    continued = bench.typed(*SLOW, "--format", "json")
+    assert continued.returncode == 0, continued.stderr
+    (ours,), (theirs,) = (list(each.runs.glob("*/condensed")) for each in (bench, unbroken))
+    assert torch.equal(sets.load(ours).images.pixels, sets.load(theirs).images.pixels)
+    assert _row(continued)["top1_values"] == _row(whole)["top1_values"]
+    assert not list(bench.runs.rglob("*.part"))
+
+
+def test_a_killed_child_is_a_failed_row_and_the_other_rows_are_done(bench: Bench) -> None:
+    ended = bench.typed("-m", "suicide", "-m", "random", "--plugin", str(BROKEN), "--format", "json")
+    assert ended.returncode == 1
+    rows = {row["method"]: row for row in json.loads(ended.stdout)}
+    assert rows["suicide"]["status"] == "failed"
+    assert "SIGKILL" in rows["suicide"]["reason"]
+    assert rows["random"]["status"] == "done"
+
+
+def test_every_fault_of_a_plugin_is_a_row_with_its_reason_and_no_traceback(bench: Bench) -> None:
+    methods = ("raises", "no-memory", "full-disk", "not-finite", "too-few")
+    named = [word for method in methods for word in ("-m", method)]
+    ended = bench.typed(*named, "-m", "random", "--plugin", str(BROKEN), "--protocol", "hard", "--format", "json")
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr + ended.stdout
+    reasons = {row["method"]: row["reason"] for row in json.loads(ended.stdout)}
+    assert reasons["random"] is None
+    assert "ZeroDivisionError" in reasons["raises"] and "broken_methods.py:" in reasons["raises"]
+    assert reasons["no-memory"].startswith("out of memory")
+    assert reasons["full-disk"].startswith("disk full")
+    assert "NaN" in reasons["not-finite"]
+    assert "not 2" in reasons["too-few"]
+    (log,) = bench.runs.glob("raises-*/log.txt")
+    assert "ZeroDivisionError" in log.read_text()
+
+
+def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(bench: Bench) -> None:
+    """A limit on the size of files stands for the full disk: the system refuses the write in the same way."""
+    command = shlex.join(bench.command(*FAST, "--format", "json"))
+    limited = bench.spoken(["bash", "-c", f"ulimit -f 40; {command}"])
+    assert limited.returncode == 1, limited.stderr
+    assert _row(limited)["reason"].startswith("disk full")
+    assert not list(bench.runs.rglob("*.part")) + list(bench.cache.rglob("*.part"))
+    again = bench.typed(*FAST, "--retry-failed", "--format", "json")
+    assert again.returncode == 0, again.stderr
+    assert _row(again)["status"] == "done"
+
+
+def test_two_runners_never_do_one_run_twice(bench: Bench) -> None:
+    first = bench.started(*SLOW)
+    until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
+    (owner,) = bench.runs.glob(".*.owner")
+    pid = owner.read_text().split()[1]
+    second = bench.typed(*SLOW, "--format", "json")
+    assert second.returncode == 1
+    assert _row(second)["status"] == "skipped"
+    assert f"process {pid}" in _row(second)["reason"]
+    kill(first)
+
+
+def test_ctrl_c_saves_and_the_same_command_continues(bench: Bench) -> None:
+    under_way = bench.started(*SLOW)
+    until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
+    os.kill(under_way.pid, signal.SIGINT)
+    assert under_way.wait() == 130
+    assert not list(bench.runs.glob("*/record.json"))
+    assert bench.typed(*SLOW).returncode == 0
+
+
+def test_a_child_does_not_outlive_a_killed_parent(bench: Bench) -> None:
+    under_way = bench.started(*SLOW)
+    until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
+    (owner,) = bench.runs.glob(".*.owner")
+    child = int(owner.read_text().split()[1])
+    os.kill(under_way.pid, signal.SIGKILL)
+    under_way.wait()
+    until(lambda: [] if Path(f"/proc/{child}/exe").exists() else [bench.folder])
+
+
+def test_trackers_are_told_and_one_that_raises_does_no_harm(bench: Bench) -> None:
+    ended = bench.typed("-m", "random", "--protocol", "hard", "--plugin", str(BROKEN))
+    assert ended.returncode == 0, ended.stderr
+    told = (bench.folder / "told.txt").read_text().split()
+    assert told[0] == "started"
+    assert "progress" in told
+    assert told[-1] == "finished"
+    assert "bench_run_finished of plugin" in ended.stderr
+
+
+def test_a_trial_leaves_nothing_behind_and_says_what_the_run_takes(bench: Bench) -> None:
+    tried = bench.typed(*FAST, "--dry-run", "--format", "json")
+    assert tried.returncode == 0, tried.stderr
+    (forecast,) = json.loads(tried.stdout)
+    assert forecast["total_s"] > 0
+    assert forecast["peak_memory_bytes"]["rss"] > 1e8
+    assert forecast["disk_bytes"] > 6 * 64
+    assert not bench.runs.exists()
+    assert not (bench.cache / "stages").exists()
+
+
+def _row(ended: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    (row,) = json.loads(ended.stdout)
+    assert isinstance(row, dict)
+    return row

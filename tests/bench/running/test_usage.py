@@ -1,0 +1,78 @@
+"""Bad input gets one clear line that names the nearest valid choice, status 2, and writes nothing."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from benching import Bench
+
+USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget": "quick"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"-m": "sre2"}, "unknown method 'sre2'; did you mean 'sre2l'?"),
+        ({"-d": "tiny-imagnet"}, "unknown dataset 'tiny-imagnet'; did you mean 'tiny-imagenet'?"),
+        ({"-d": "tiny-imagenet"}, "bench data fetch tiny-imagenet"),
+        ({"--backbone": "resnet81"}, "did you mean 'resnet18'?"),
+        ({"--backbone": "convnet3"}, "needs a backbone with batchnorm, which convnet3 lacks; choose from convnet3-bn"),
+        ({"--eval-backbone": "convnt3"}, "did you mean 'convnet3'?"),
+        ({"--protocol": "papr"}, "unknown protocol 'papr'; did you mean 'paper'?"),
+        ({"--classes": "0"}, "--classes"),
+        ({"--classes": "11"}, "10"),
+        ({"--classes": "3,44"}, "unknown class"),
+        ({"--ipc": "0"}, "--ipc must be at least 1"),
+        ({"--ipc": "1000"}, "training images of class"),
+        ({"--set": "recover.iteration=5"}, "did you mean 'recover.iterations'?"),
+        ({"--set": "recover.iterations=lots"}, "recover.iterations"),
+        ({"--set": "recover.iterations"}, "KEY=VALUE"),
+        ({"--device": "gpu"}, "choose from auto, cpu, cuda"),
+        ({"--device": "cuda:99"}, "no such device"),
+        ({"--format": "tabel"}, "unknown format 'tabel'; did you mean 'table'?"),
+        ({"--plugin": "nowhere.py"}, "nowhere.py"),
+        ({"--budget": "fast"}, "'paper', 'quick'"),
+        ({"--metod": "x"}, "--method"),
+    ],
+    ids=lambda value: " ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, str], said: str) -> None:
+    bench = Bench(tmp_path)
+    options = [word for pair in {**USUAL, **changed}.items() for word in pair]
+    ended = bench.spoken([sys.executable, "-m", "bench", "run", *options])
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert said in lines[0]
+    assert not bench.runs.exists()
+
+
+def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from bench.hookspecs import Offer, hookimpl\n"
+        "@hookimpl\n"
+        "def bench_methods():\n"
+        "    return [Offer('random', 'nowhere:Nothing', 'another random')]\n"
+    )
+    ended = Bench(tmp_path).typed("-m", "random", "--plugin", str(plugin))
+    assert ended.returncode == 2
+    assert "'coresets'" in ended.stderr
+    assert "'mine'" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ("name = 'mine'\n", "field"),
+        ("name = [", "mine.toml"),
+    ],
+)
+def test_a_bad_card_names_the_file_and_the_field(tmp_path: Path, card: str, said: str) -> None:
+    (tmp_path / "mine.toml").write_text(card)
+    ended = Bench(tmp_path).spoken([sys.executable, "-m", "bench", "run", "-m", "random", "-d", "mine.toml"])
+    assert ended.returncode == 2
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert said in ended.stderr
+    assert "mine.toml" in ended.stderr

@@ -1,0 +1,136 @@
+"""Runs on the bundled digits, three classes, seconds each: in this process, or as the user types them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.planning import Planner, Request
+from bench.plugins import Registry
+from bench.progress import Silent
+from bench.records import Record
+from bench.runner import Run
+from bench.spec import Job
+from bench.workplace import Place
+
+QUICK = ("squeeze.epochs=2", "recover.iterations=30")
+
+
+class Ear(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.heard.append(message)
+
+
+@dataclass
+class Bench:
+    """A place to run in, and short ways to do so."""
+
+    folder: Path
+    plugins: tuple[str, ...] = ()
+    ear: Ear = field(default_factory=Ear)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    def jobs(self, method: str = "sre2l", **changes: Any) -> list[Job]:  # noqa: ANN401 - the fields of Request
+        """The jobs of a small request; without the control unless asked for."""
+        usual: dict[str, Any] = {
+            "methods": (method,),
+            "datasets": ("digits",),
+            "ipcs": (2,),
+            "backbones": ("convnet3-bn",),
+            "eval_backbones": (),
+            "protocols": ("paper",),
+            "seeds": (0,),
+            "eval_seeds": 1,
+            "classes": "3",
+            "changes": QUICK if method == "sre2l" else (),
+            "budget": "quick",
+            "device": "cpu",
+            "precision": "fp32",
+            "control": False,
+            "data_root": self.folder / "data",
+            "cache": self.cache,
+        }
+        return Planner(Registry(self.plugins), Request(**{**usual, **changes}), self.ear).jobs()
+
+    def place(self, **changes: Any) -> Place:  # noqa: ANN401 - the fields of Place
+        """Here, on the CPU."""
+        here = Place(self.runs, self.cache, self.folder / "data", torch.device("cpu"), self.ear)
+        return replace(here, **changes)
+
+    def run(self, job: Job, *, retry: bool = False, **changes: Any) -> Record:  # noqa: ANN401 - the fields of Place
+        """One run in this process."""
+        return Run(job, Registry(self.plugins), self.place(**changes), retry).complete()
+
+    def command(self, *arguments: str) -> list[str]:
+        """`bench run` of the same small request, as typed."""
+        fixed = "-d digits --ipc 2 --backbone convnet3-bn --eval-seeds 1 --classes 3 --budget quick"
+        arithmetic = "--precision fp32 --device cpu"
+        return [
+            sys.executable,
+            "-m",
+            "bench",
+            "run",
+            *fixed.split(),
+            *arithmetic.split(),
+            "--runs",
+            str(self.runs),
+            *arguments,
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "BENCH_CACHE": str(self.cache), "BENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+
+    def typed(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`bench run ...` to its end."""
+        return self.spoken(self.command(*arguments))
+
+    def spoken(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Any command to its end, here, with its output kept."""
+        environment, folder = self.environment(), self.folder
+        return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+
+    def started(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """`bench run ...` under way, in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment(),
+            cwd=self.folder,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def until(there: Callable[[], Sequence[Path]], seconds: float = 120) -> Path:
+    """The first path that `there` finds, waiting for it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := there():
+            return found[0]
+        time.sleep(0.01)
+    raise AssertionError("what was waited for did not come")
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL to the command and all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
