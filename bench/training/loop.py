@@ -125,7 +125,7 @@ class _Training:
     def _update(self, view: View) -> None:
         loss = self._loss(view)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.losses += loss.detach()
         if self.ema:

@@ -34,8 +34,8 @@ class ConvNet(nn.Module):
 
     def __init__(self, classes: int, resolution: int, channels: int, *, depth: int, norm: Norm) -> None:
         super().__init__()
-        padding = 3 if channels == 1 and resolution == MNIST_SIDE else 1
-        side = (resolution + 2 * (padding - 1)) >> depth
+        padded = _side(resolution, channels)
+        padding, side = 1 + (padded - resolution) // 2, padded >> depth
         first = _block(channels, norm, padding)
         self.blocks = nn.Sequential(first, *(_block(WIDTH, norm, 1) for _ in range(depth - 1)))
         self.classifier = nn.Linear(WIDTH * side * side, classes)
@@ -55,13 +55,17 @@ def _block(channels: int, norm: Norm, padding: int) -> nn.Sequential:
     )
 
 
+def _side(resolution: int, channels: int) -> int:
+    return 32 if channels == 1 and resolution == MNIST_SIDE else resolution
+
+
 def build(classes: int, resolution: int, channels: int, *, depth: int, variant: str) -> ConvNet:
     """The ConvNet called "convnet<depth><variant>".
 
     Raises:
         UsageError: the resolution cannot be halved that often; the message names the deepest that fits.
     """
-    deepest = resolution.bit_length() - 1
+    deepest = _side(resolution, channels).bit_length() - 1
     if deepest < depth:
         need = f"convnet{depth}{variant} needs images of at least {2**depth} pixels a side, not {resolution}"
         fits = f"the deepest that fits is convnet{deepest}{variant}" if deepest >= SHALLOWEST else "no ConvNet fits"

@@ -112,7 +112,7 @@ def test_average_pool_and_flatten_keep_the_field_s_order() -> None:
     """The classifier reads channel-major features, so released weights would fit."""
     network: nn.Module = REGISTRY.load("backbone", "convnet3-none")(2, 8, 3)
     seen: list[Tensor] = []
-    network.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))  # type: ignore[union-attr, operator]
+    network.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))  # type: ignore[union-attr]
     images = torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
     network(images)
     features = network.blocks(images)  # type: ignore[operator]

@@ -36,7 +36,7 @@ def test_frozen_weights_are_left_out() -> None:
 
 
 def test_restored_moments_take_the_layout_of_their_weights() -> None:
-    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     optimizer = optimizers.build(recipe(), net)
     moment = torch.randn(4, 3, 3, 3)
     optimizer.state[net.weight]["momentum_buffer"] = moment
