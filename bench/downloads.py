@@ -47,7 +47,7 @@ def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float]
     path = root / wanted.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with owned(path.with_name(f"{path.name}.lock"), progress, wait=False):
+        with owned(path.with_name(f".{path.name}.lock"), progress, wait=False):
             return _fetch(wanted, path, progress, pause)
     except Owned as error:
         raise RunFailure(f"{path} is being fetched already: {error}") from error

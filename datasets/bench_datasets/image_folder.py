@@ -87,7 +87,8 @@ def _existing(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 def _folders(split: Path) -> list[str]:
-    return sorted(path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders that hold images; moving images about leaves empty ones behind."""
+    return sorted(path.name for path in split.iterdir() if path.is_dir() and next(images_below(path), None))
 
 
 def _images_of(split: Path, classes: Sequence[str]) -> tuple[Path, ...]:

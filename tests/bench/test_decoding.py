@@ -1,0 +1,108 @@
+"""Decoding: exact where sizes agree, torchvision's test view where they do not, and damaged images named."""
+
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import v2
+
+from bench.decoding import View, decoded, in_threads
+from bench.errors import RunFailure
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _picture(width: int, height: int, channels: int = 3) -> Image.Image:
+    pixels = np.random.default_rng(width * height).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
+    image = _picture(8, 8)
+    found = decoded("x", _png(image), View(3, 8, 8))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.asarray(image).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("size", [(40, 31), (31, 40), (9, 64), (12, 12)])
+def test_other_sizes_get_the_test_view_of_torchvision(size: tuple[int, int]) -> None:
+    image = _picture(*size)
+    reference = v2.Compose([v2.Resize(20), v2.CenterCrop(16)])(image)
+    found = decoded("x", _png(image), View(3, 16, 20))
+    np.testing.assert_array_equal(found, np.asarray(reference).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1", "CMYK"])
+def test_every_8_bit_mode_becomes_the_channels_asked_for(mode: str) -> None:
+    image = _picture(8, 8).convert(mode)
+    stream = io.BytesIO()
+    image.save(stream, "TIFF")
+    for channels, rgb in ((3, "RGB"), (1, "L")):
+        found = decoded("x", stream.getvalue(), View(channels, 8, 8))
+        reference = np.asarray(image.convert(rgb)).reshape(8, 8, channels).transpose(2, 0, 1)
+        np.testing.assert_array_equal(found, reference)
+
+
+def test_arrays_are_fitted_like_images() -> None:
+    gray = np.asarray(_picture(8, 8, 1))[None]
+    np.testing.assert_array_equal(decoded("x", gray, View(1, 8, 8)), gray)
+    np.testing.assert_array_equal(decoded("x", gray, View(3, 8, 8)), gray.repeat(3, 0))
+    assert decoded("x", gray, View(1, 4, 4)).shape == (1, 4, 4)
+
+
+def test_damaged_and_unfit_images_are_named() -> None:
+    noise = io.BytesIO()
+    _picture(64, 64).save(noise, "JPEG")
+    sixteen = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(sixteen, "PNG")
+    for data, reason in (
+        (b"no image", "is in no known image format"),
+        (b"", "is in no known image format"),
+        (noise.getvalue()[:-400], "cannot be decoded"),
+        (sixteen.getvalue(), "mode I;16"),
+    ):
+        with pytest.raises(RunFailure, match=f"corrupt image: shard row 7.*{reason}"):
+            decoded("shard row 7", data, View(3, 64, 64))
+
+
+def test_threads_stop_at_the_first_failure() -> None:
+    begun = []
+
+    def work(start: int) -> int:
+        begun.append(start)
+        if start == 3:
+            raise RunFailure("three")
+        return start
+
+    with pytest.raises(RunFailure, match="three"):
+        list(in_threads(work, range(10_000)))
+    assert len(begun) < 10_000
+
+
+def test_threads_hold_only_a_few_results() -> None:
+    lock, unread, most = threading.Lock(), 0, 0
+
+    def work(start: int) -> int:
+        nonlocal unread, most
+        with lock:
+            unread += 1
+            most = max(most, unread)
+        return start
+
+    found = []
+    for start, _ in in_threads(work, range(200)):
+        with lock:
+            unread -= 1
+        found.append(start)
+        time.sleep(0.001)
+    from bench.decoding import workers
+
+    assert sorted(found) == list(range(200))
+    assert most <= 4 * workers() + 1

@@ -1,0 +1,244 @@
+"""Downloads from a server on this machine that cuts, refuses ranges, lies or is slow to come back."""
+
+import errno
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import downloads
+from bench.cards import Fetch
+from bench.downloads import ATTEMPTS, fetch
+from bench.errors import RunFailure
+from bench.progress import Silent
+from bench.stages import owned
+
+BODY = hashlib.shake_128(b"body").digest(700_000)
+
+
+@dataclass
+class Site:
+    """What the server gives, how it misbehaves, and what it was asked."""
+
+    body: bytes = BODY
+    ranges: bool = True
+    cut_after: list[int] = field(default_factory=list)  # bytes of body in each of the first answers
+    statuses: list[int] = field(default_factory=list)  # of the first answers
+    asked: list[str | None] = field(default_factory=list)  # the Range header of every request
+    url: str = ""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    site: Site
+
+    def do_GET(self) -> None:
+        site, asked = self.site, self.headers.get("Range")
+        site.asked.append(asked)
+        if site.statuses:
+            self.send_error(site.statuses.pop(0))
+            return
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and site.ranges else 0
+        if start >= len(site.body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(site.body)}")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(site.body) - start))
+        self.end_headers()
+        end = start + site.cut_after.pop(0) if site.cut_after else len(site.body)
+        with suppress(ConnectionError):  # a client that has had enough hangs up
+            self.wfile.write(site.body[start:end])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    handler = type("Handler", (_Handler,), {"site": site})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        site.url = f"http://127.0.0.1:{server.server_port}/file.bin"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield site
+        server.shutdown()
+
+
+def _wanted(site: Site, **changes: object) -> Fetch:
+    checksum = f"md5:{hashlib.md5(BODY).hexdigest()}"
+    return Fetch.model_validate(
+        {"url": site.url, "file": "file.bin", "bytes": len(BODY), "checksum": checksum, **changes}
+    )
+
+
+def _fetch(wanted: Fetch, root: Path, watcher: Silent | None = None) -> Path:
+    return fetch(wanted, root, watcher or Silent(), pause=lambda seconds: None)
+
+
+class _Watcher(Silent):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, int]] = []
+        self.warnings: list[str] = []
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.seen.append((what, done, total))
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def test_a_download_is_shown_and_made_once(tmp_path: Path, site: Site) -> None:
+    watcher = _Watcher()
+    path = _fetch(_wanted(site), tmp_path / "new", watcher)
+    assert path.read_bytes() == BODY
+    assert watcher.seen[-1] == ("fetch file.bin", len(BODY), len(BODY))
+    assert _fetch(_wanted(site), tmp_path / "new") == path
+    assert site.asked == [None]
+
+
+def test_a_cut_connection_goes_on_where_it_stopped(tmp_path: Path, site: Site) -> None:
+    site.cut_after = [300_000, 100_000]
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == [None, "bytes=300000-", "bytes=400000-"]
+
+
+def test_what_an_earlier_call_left_is_not_fetched_again(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "file.bin.part").write_bytes(BODY[:500_000])
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == ["bytes=500000-"]
+    assert not (tmp_path / "file.bin.part").exists()
+
+
+def test_a_complete_part_is_only_verified(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "file.bin.part").write_bytes(BODY)
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+
+
+def test_a_part_longer_than_the_file_starts_again(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "file.bin.part").write_bytes(BODY + b"more")
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == [f"bytes={len(BODY) + 4}-", None]
+
+
+def test_a_server_without_ranges_starts_again(tmp_path: Path, site: Site) -> None:
+    site.ranges, site.cut_after = False, [300_000]
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == [None, "bytes=300000-"]
+
+
+def test_a_server_that_recovers_is_asked_again(tmp_path: Path, site: Site) -> None:
+    site.statuses = [503, 503]
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+
+
+def test_a_server_that_never_gives_a_byte_is_given_up_and_the_part_kept(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "file.bin.part").write_bytes(BODY[:1000])
+    site.cut_after = [0] * ATTEMPTS
+    with pytest.raises(RunFailure, match=f"{site.url} cannot be fetched: .*1,000 bytes are kept"):
+        _fetch(_wanted(site), tmp_path)
+    assert (tmp_path / "file.bin.part").read_bytes() == BODY[:1000]
+    assert len(site.asked) == ATTEMPTS
+
+
+def test_a_file_that_is_gone_is_said_at_once(tmp_path: Path, site: Site) -> None:
+    site.statuses = [404]
+    with pytest.raises(RunFailure, match=f"{site.url} cannot be fetched: 404"):
+        _fetch(_wanted(site), tmp_path)
+    assert len(site.asked) == 1
+
+
+def test_nobody_there(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(RunFailure, match="cannot be fetched"):
+        _fetch(_wanted(site, url="http://127.0.0.1:1/file.bin"), tmp_path)
+
+
+def test_a_wrong_checksum_leaves_no_file(tmp_path: Path, site: Site) -> None:
+    site.body = BODY[:-1] + b"!"
+    with pytest.raises(RunFailure, match="without the checksum md5:"):
+        _fetch(_wanted(site), tmp_path)
+    assert list(tmp_path.glob("file.bin*")) == []
+
+
+def test_a_server_that_gives_too_much_is_cut_off(tmp_path: Path, site: Site) -> None:
+    site.body = BODY * 20
+    with pytest.raises(RunFailure, match="gave more than the 700,000 bytes"):
+        _fetch(_wanted(site), tmp_path)
+    assert list(tmp_path.glob("file.bin*")) == []
+
+
+def test_a_damaged_file_that_was_there_is_set_aside(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "file.bin").write_bytes(b"damaged")
+    watcher = _Watcher()
+    assert _fetch(_wanted(site), tmp_path, watcher).read_bytes() == BODY
+    assert "file.bin.corrupt-1" in watcher.warnings[0]
+    assert (tmp_path / "file.bin.corrupt-1").read_bytes() == b"damaged"
+
+
+def test_too_small_a_disk_is_said_beforehand(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(RunFailure, match=r"bytes free; file\.bin needs"):
+        _fetch(_wanted(site, bytes=1 << 60), tmp_path)
+    assert site.asked == []
+
+
+def test_a_disk_that_fills_up_keeps_the_part(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+            if self.tell() + len(data) > 400_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def open_full(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:  # noqa: ANN401
+        return Full(path, mode) if path.suffix == ".part" and "a" in mode else opened(path, mode, *rest, **named)
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(RunFailure, match=r"file\.bin cannot be written: No space left"),
+    ):
+        patched.setattr(Path, "open", open_full)
+        _fetch(_wanted(site), tmp_path)
+    kept = (tmp_path / "file.bin.part").read_bytes()
+    assert 0 < len(kept) <= 400_000
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked[-1] == f"bytes={len(kept)}-"
+
+
+def test_two_do_not_fetch_one_file(tmp_path: Path, site: Site) -> None:
+    with (
+        owned(tmp_path / ".file.bin.lock", Silent(), wait=False),
+        pytest.raises(RunFailure, match="being fetched already"),
+    ):
+        _fetch(_wanted(site), tmp_path)
+
+
+def test_an_archive_is_extracted_after_its_checksum(tmp_path: Path, site: Site) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        member = tarfile.TarInfo("batches/one")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"one"))
+    site.body = stream.getvalue()
+    checksum = f"md5:{hashlib.md5(site.body).hexdigest()}"
+    wanted = _wanted(site, file="a.tar.gz", bytes=None, checksum=checksum, extract="batches")
+    assert _fetch(wanted, tmp_path) == tmp_path / "batches"
+    assert (tmp_path / "batches" / "one").read_bytes() == b"one"
+    assert _fetch(wanted, tmp_path) == tmp_path / "batches"
+    assert len(site.asked) == 1
+
+
+def test_an_archive_with_another_checksum_is_never_opened(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "extract", lambda *given: pytest.fail("opened before its checksum was known"))
+    with pytest.raises(RunFailure, match="without the checksum"):
+        _fetch(_wanted(site, checksum="md5:0", extract="batches"), tmp_path)

@@ -1,0 +1,97 @@
+"""Parquet: where class ids come from, rows that are damaged, files that are."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_layouts import jpeg, write_parquet
+
+from bench.errors import RunFailure, UsageError
+from bench.files import file_digest
+from bench.imagery import Dataset
+from bench.opening import open_dataset
+from bench.plugins import Registry
+from bench.progress import Silent
+
+CARD = """
+name = "rows"
+resolution = 16
+normalisation = "half"
+{fields}
+[[sources]]
+layout = "parquet"
+"""
+
+
+def _open(registry: Registry, folder: Path, fields: str = "") -> Dataset:
+    card = folder / "rows.toml"
+    card.write_text(CARD.format(fields=fields))
+    return open_dataset(registry, str(card), folder / "none", folder / "cache", Silent())
+
+
+def test_labels_count_the_names_of_each_file(registry: Registry, tmp_path: Path) -> None:
+    rows = [(jpeg(index), index % 2) for index in range(4)]
+    write_parquet(tmp_path / "train-0.parquet", [*rows], ["b", "a"])
+    write_parquet(tmp_path / "train-1.parquet", [*rows], ["a", "b"])
+    dataset = _open(registry, tmp_path)
+    assert dataset.classes == ("a", "b")
+    assert dataset.train.labels.tolist() == [1, 0, 1, 0, 0, 1, 0, 1]
+
+
+def test_without_names_labels_count_the_ids_as_the_card_has_them(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)])
+    dataset = _open(registry, tmp_path, 'class_ids = ["z", "y"]')
+    assert (dataset.classes, dataset.train.labels.tolist()) == (("y", "z"), [1, 0])
+
+
+def test_without_any_ids_numbers_keep_their_order(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), label) for label in (10, 2, 9)])
+    dataset = _open(registry, tmp_path)
+    assert (dataset.classes, dataset.train.labels.tolist()) == (("02", "09", "10"), [2, 0, 1])
+
+
+def test_strings_are_their_own_ids(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), "rose"), (jpeg(1), "daisy")])
+    assert _open(registry, tmp_path).classes == ("daisy", "rose")
+
+
+@pytest.mark.parametrize("label", [-1, 2, None])
+def test_a_label_that_is_no_class_is_named(registry: Registry, tmp_path: Path, label: int | None) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1), (jpeg(2), label)], ["a", "b"])
+    with pytest.raises(RunFailure, match=rf"train\.parquet row 2 has the label {label}, which is no class"):
+        _open(registry, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_a_damaged_row_is_named(registry: Registry, tmp_path: Path, content: bytes | None) -> None:
+    rows = [(jpeg(index), index % 2) for index in range(5)]
+    write_parquet(tmp_path / "train-0.parquet", [*rows])
+    write_parquet(tmp_path / "train-1.parquet", [*rows, (jpeg(8), 0), (content, 1)])
+    with pytest.raises(RunFailure, match=r"corrupt image: .*train-1\.parquet row 6"):
+        _open(registry, tmp_path).train.take(torch.tensor([0]))
+
+
+def test_a_truncated_file_is_named(registry: Registry, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "train.parquet", [(jpeg(index), index % 2) for index in range(9)])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(RunFailure, match=f"corrupt file: {path} is not readable as Parquet"):
+        _open(registry, tmp_path)
+
+
+def test_a_file_that_differs_from_its_checksum_is_named(registry: Registry, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "train.parquet", [(jpeg(index), index % 2) for index in range(9)])
+    (tmp_path / "SHA256SUMS").write_text(f"{file_digest(path)}  train.parquet\n{'0' * 64}  other.parquet\n")
+    assert len(_open(registry, tmp_path).train) == 9
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RunFailure, match=f"corrupt file: {path} has sha256"):
+        _open(registry, tmp_path)
+
+
+def test_a_missing_column_is_named(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)])
+    card = 'name = "rows"\nresolution = 16\nnormalisation = "half"\n[[sources]]\nlayout = "parquet"\n'
+    (tmp_path / "rows.toml").write_text(card + 'options = { label = "fine_label" }\n')
+    with pytest.raises(UsageError, match=r"train\.parquet has no column 'fine_label'; it has image, label"):
+        open_dataset(registry, str(tmp_path / "rows.toml"), tmp_path, tmp_path / "cache", Silent())
