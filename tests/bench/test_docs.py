@@ -1,0 +1,136 @@
+"""The documentation is held to the code: every hook with its exact signature, every example run, every link there."""
+
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import hookspecs, testing
+from bench.cli import COMMANDS
+from bench.condensation import Condenser
+from bench.plugins import KINDS, Registry
+from bench.testing import Conformance, MethodConformance
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+CONCEPTS = (DOCS / "concepts.md").read_text(encoding="utf-8")
+ADDING = (DOCS / "adding-a-method.md").read_text(encoding="utf-8")
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("bench_"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def block_called(name: str) -> str:
+    """The example that begins with the name of its file."""
+    return next(block for block in blocks(ADDING, "python") if block.startswith(f"# {name}\n"))
+
+
+def signature(name: str) -> str:
+    """As it stands in the docs: `name(parameter: type) -> type`, types by their last name."""
+    text = f"{name}{inspect.signature(getattr(hookspecs, name))}"
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_documented_with_its_exact_signature(name: str) -> None:
+    assert f"\n`{signature(name)}`\n: " in CONCEPTS
+
+
+def test_no_hook_is_documented_that_does_not_exist() -> None:
+    assert set(re.findall(r"^`(bench_\w+)\(", CONCEPTS, re.MULTILINE)) == set(HOOKS)
+    assert set(KINDS.values()) <= set(HOOKS)
+
+
+def test_the_offer_is_documented_with_its_fields() -> None:
+    documented = next(block for block in blocks(CONCEPTS, "python") if block.startswith("Offer("))
+    assert re.findall(r"(\w+): ", documented) == list(inspect.signature(hookspecs.Offer).parameters)
+
+
+def test_every_conformance_class_is_documented() -> None:
+    classes = {name for name in testing.__all__ if name.endswith("Conformance")} - {Conformance.__name__}
+    assert set(re.findall(r"^\| `(\w+Conformance)`", CONCEPTS, re.MULTILINE)) == classes
+
+
+def test_what_a_method_may_write_is_what_it_may_write() -> None:
+    table = set(re.findall(r"^\| `(\w+)", ADDING, re.MULTILINE))
+    public = {name for name in vars(Condenser) if not name.startswith("_")}
+    assert table == public - {"synthesize", "Config"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the examples in it, where the reader stands."""
+    for name in ("nearest_mean.py", "drift.py"):
+        (tmp_path / name).write_text(block_called(name))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class FromTheDocs(MethodConformance):
+    """The conformance of an example on the page."""
+
+    file: str
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+        path = tmp_path_factory.mktemp("docs") / cls.file
+        path.write_text(block_called(cls.file))
+        return Registry([str(path)])
+
+
+class TestNearestMean(FromTheDocs):
+    name = "nearest-mean"
+    file = "nearest_mean.py"
+    seeded = False
+
+
+class TestDrift(FromTheDocs):
+    name = "drift"
+    file = "drift.py"
+
+
+def test_the_test_on_the_page_is_the_test(here: Path) -> None:
+    """Its class is MethodConformance with the attributes that the plugin beside it needs."""
+    names: dict[str, Any] = {}
+    exec(compile(block_called("test_nearest_mean.py"), "test_nearest_mean.py", "exec"), names)
+    example = names["TestNearestMean"]
+    assert issubclass(example, MethodConformance)
+    assert Registry(example.plugins).find("method", example.name).plugin == "bench_file_nearest_mean"
+    assert example.seeded is TestNearestMean.seeded
+
+
+def test_the_first_command_runs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With fewer classes and seeds than on the page, to be quick."""
+    from bench.cli import main
+
+    command = next(
+        line for block in blocks(ADDING, "sh") for line in block.splitlines() if line.startswith("bench run")
+    )
+    quick = ("--classes", "2", "--ipc", "1", "--eval-seeds", "1", "--device", "cpu", "--no-control", "--format", "json")
+    monkeypatch.setattr(sys, "argv", [*command.split(), *quick])
+    monkeypatch.setenv("BENCH_CACHE", str(here / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    assert ended.value.code == 0, captured.err
+    assert [row["status"] for row in json.loads(captured.out)] == ["done"]
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere_and_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for command in re.findall(r"(?:^|`)bench ([a-z][a-z-]+)\b", text, re.MULTILINE):
+        assert command in COMMANDS, f"{page.name} names `bench {command}`"
