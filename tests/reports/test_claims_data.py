@@ -18,7 +18,7 @@ OURS = {
     *("resnet18", "resnet50", "resnet101", "deit-tiny", "bn-vit-tiny"),
 }
 PROTOCOLS = {
-    *("sre2l-tiny", "sre2l-in1k", "sre2l-c100", "sre2l-cl", "cda-in1k", "sc-dd", "g-vbsm", "rded", "edc", "cv-dd"),
+    *("sre2l-tiny", "sre2l-in1k", "sre2l-c100-sgd", "sre2l-cl", "cda-in1k", "sc-dd", "g-vbsm", "rded", "edc", "cv-dd"),
     *("lpld", "rd3", "hard", "dc", "mtt", "tesla", "frepo", "idc", "datm"),
 }
 SCORE = re.compile(r"top1(_last|_best|_after_slimming|_class_incremental_step\dof5|@[\w.+-]+)?")
@@ -110,7 +110,7 @@ CELLS: list[Cell] = [
     ("sre2l", "tiny-imagenet", 50, "resnet18", "resnet18", "sre2l-tiny", 1000, 37.88, None),
     ("sre2l", "tiny-imagenet", 100, "resnet18", "resnet101", "sre2l-tiny", 4000, 51.5, 0.3),
     ("sre2l", "imagenet-1k", 50, "resnet18", "resnet18", "sre2l-in1k", 4000, 46.8, 0.2),
-    ("sre2l", "cifar100", 50, "resnet18", "resnet18", "sre2l-c100", 1000, 51.35, 0.79),
+    ("sre2l", "cifar100", 50, "resnet18", "resnet18", "sre2l-c100-sgd", 1000, 51.35, 0.79),
     ("sre2l", "tiny-imagenet", 10, "resnet18", "resnet18", "rded", None, 16.1, 0.2),
     ("rded", "cifar10", 10, "convnet3-bn", "convnet3-bn", "rded", None, 50.2, 0.3),
     ("cda", "tiny-imagenet", 50, "resnet18", "resnet18", "sre2l-tiny", 4000, 48.7, None),
