@@ -1,7 +1,8 @@
 """The shared protocols: exactly the recipes that their names promise, at both budgets."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from bench.training.protocol import Plan, TrainingProtocol
 from bench.training.recipes import TrainingRecipe
 
 REGISTRY = Registry()
+DOCS = Path(__file__).parents[2] / "docs" / "protocols.md"
 SETTING = Setting("tiny-imagenet", 64, 3, 10, 10, "convnet4-bn")
 SETTINGS = [
     SETTING,
@@ -36,14 +38,9 @@ def test_offers_say_what_they_are() -> None:
         assert isinstance(protocol, Protocol) and protocol.name == name and protocol.version == 1
 
 
-def test_paper_is_a_word_and_says_so(make_nothing: Any) -> None:  # noqa: ANN401 - never looked at
+def test_paper_is_a_word_and_says_so() -> None:
     with pytest.raises(UsageError, match="stands for the method's own protocol"):
-        REGISTRY.load("protocol", PAPER).evaluate(make_nothing, make_nothing, "convnet3", 0)
-
-
-@pytest.fixture
-def make_nothing() -> None:
-    return None
+        REGISTRY.load("protocol", PAPER).evaluate(None, None, "convnet3", 0)
 
 
 def test_hard_is_eval_dsa() -> None:
@@ -123,3 +120,60 @@ def test_every_recipe_is_valid_at_every_budget(name: str, setting: Setting, budg
         TrainingRecipe(**plan.teacher)
     if budget == "quick":
         assert plan.training.epochs < protocol.plan(setting).training.epochs
+
+
+def documented(plan: Plan, field: str, *, soft: bool) -> str:
+    """A hyper-parameter as the table in docs/protocols.md shows it: a dash where it decides nothing."""
+    recipe = plan.training
+    idle = {
+        "momentum": recipe.optimizer != "sgd",
+        "betas": recipe.optimizer != "adamw",
+        "warmup_factor": not recipe.warmup_epochs,
+        "crop_scale": recipe.crop != "resized",
+        "crop_ratio": recipe.crop != "resized",
+        "pad": recipe.crop != "padded",
+        "dsa": not recipe.dsa,
+        "mix_alpha": recipe.mix == "none",
+        "mix_probability": recipe.mix == "none",
+        "label_smoothing": soft,
+        "t_squared": not soft,
+        "temperature": plan.temperature is None,
+    }
+    if idle.get(field, False):
+        return "–"
+    return str(plan.temperature if field == "temperature" else getattr(recipe, field))
+
+
+def test_the_documented_table_is_the_recipes() -> None:
+    hard, soft = load("hard").plan(SETTING), load("soft").plan(SETTING)
+    assert soft.teacher is not None
+    teacher = Plan.of(soft.teacher)
+    lines = DOCS.read_text(encoding="utf-8").splitlines()
+    for field in (*TrainingRecipe.model_fields, "temperature"):
+        cells = [
+            documented(hard, field, soft=False),
+            documented(soft, field, soft=True),
+            documented(teacher, field, soft=False),
+        ]
+        assert f"| `{field}` | {' | '.join(cells)} |" in lines
+
+
+def test_the_documented_quick_budget_is_the_recipes() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for words, setting in (("up to 64 pixels", SETTING), ("up to 64 pixels", SETTINGS[1]), ("above", SETTINGS[3])):
+        cells = []
+        for name in ("hard", "soft"):
+            full, quick = (load(name).plan(replace(setting, budget=budget)) for budget in get_args(Budget))
+            cells.append(f"{quick.training.epochs} of {full.training.epochs}")
+            if full.teacher and quick.teacher:
+                cells.append(f"{quick.teacher['epochs']} of {full.teacher['epochs']}")
+        assert f"| {words} | {' | '.join(cells)} |" in text
+
+
+def test_the_documented_example_is_a_working_plugin(tmp_path: Path) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    code = text.split("<!-- example: longer.py -->\n```python\n")[1].split("```")[0]
+    (tmp_path / "longer.py").write_text(code, encoding="utf-8")
+    protocol = Registry([str(tmp_path / "longer.py")]).load("protocol", "idc-constant")
+    quick = replace(SETTING, budget="quick")
+    assert protocol.plan(SETTING).training.batch_size == 64 and protocol.plan(quick).training.epochs == 100
