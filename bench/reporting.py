@@ -67,12 +67,12 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
 
     Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
     backbone and epochs, kind of labels (hard or soft) and the teacher's backbone of soft ones, budget, device and
-    precision. The order is that of the headings, and within a ranking that of top-1.
+    precision. One measurement asked for under two names ("paper" and the protocol's own) is one row. The order is that
+    of the headings, and within a ranking that of top-1.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        if row["status"] == "done":
-            groups.setdefault(_terms(row), []).append(row)
+    for row in _measurements(rows):
+        groups.setdefault(_terms(row), []).append(row)
     plain = Counter(_heading(group) for group in groups.values())
     made = []
     for group in groups.values():
@@ -92,6 +92,14 @@ def machine(row: Row) -> str:
     """Where a row was measured: the device's own name, where it is known, and its kind."""
     name, kind = row.get("device_name"), row.get("device") or "unknown device"
     return f"{name} ({kind})" if name else str(kind)
+
+
+def _measurements(rows: Iterable[Row]) -> list[Row]:
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        if row["status"] == "done":
+            found.setdefault((row["run"], row.get("protocol_id") or row["protocol"], row["eval_backbone"]), row)
+    return list(found.values())
 
 
 def _terms(row: Row) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from bench.reporting import Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
 Cell = Callable[[Row], str | None]
-NEWLINE = re.compile(r"\s+")
+SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def complaints(rows: Iterable[Row]) -> list[str]:
 def one_line(text: object) -> str:
     """The text without line breaks and control characters: reasons hold whatever an exception said."""
     printable = "".join(character if character.isprintable() else " " for character in str(text))
-    return NEWLINE.sub(" ", printable).strip()
+    return SPACE.sub(" ", printable).strip()
 
 
 def _view(ranking: Ranking, claims: bool) -> View:

@@ -26,7 +26,8 @@ def row(**changes: Any) -> Row:  # noqa: ANN401 - any field
         **{"seed": 0, "top1_mean": 50.0, "epochs": 100, "device": "cpu", "device_name": "A processor"},
         **{"precision": "fp32", "claim": None},
     }
-    return {**made, **changes}
+    made |= {"run": f"run-{sorted(changes.items(), key=str)}", **changes}
+    return made
 
 
 @pytest.mark.parametrize(
@@ -64,12 +65,17 @@ def test_never_in_one_ranking(change: dict[str, Any]) -> None:
         {"backbone": "convnet4-bn"},
         {"label_kind": "stored"},
         {"teacher_top1": 90.0},
-        {"protocol": "sre2l"},
     ],
     ids=lambda change: "-".join(change),
 )
 def test_in_one_ranking(change: dict[str, Any]) -> None:
     assert [len(ranking.rows) for ranking in rankings([row(), row(**change)])] == [2]
+
+
+def test_one_measurement_under_two_names_is_one_row() -> None:
+    asked_twice = [row(run="one", protocol=name) for name in ("paper", "sre2l")]
+    assert [len(ranking.rows) for ranking in rankings(asked_twice)] == [1]
+    assert [len(each.rows) for each in rankings([*asked_twice, row(run="one", protocol_id="hard@1")])] == [1, 1]
 
 
 def test_what_hard_labels_were_condensed_with_does_not_part_them() -> None:

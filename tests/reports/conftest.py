@@ -67,7 +67,10 @@ def make_row(**changes: object) -> Row:
         "claim": None,
     }
     assert set(changes) <= set(row), "a field that rows do not have"
-    return {**row, **changes}
+    row |= changes
+    if "run" not in changes:
+        row["run"] = f"{row['method']}-tiny-imagenet-ipc10-convnet4-bn-s{row['seed']}-3f9c2a"
+    return row
 
 
 def make_control(**changes: object) -> Row:
