@@ -1,5 +1,6 @@
 """Soft labels made once for every view of every epoch (FKD: Shen and Xing, ECCV 2022; SRe2L's relabel)."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -72,9 +73,9 @@ class _Relabelling:
         made_of = [teacher.ref.stage, recipe.model_dump(mode="json"), view_seed, pixels_digest(images), task.precision]
         self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
         self.position = self.path.with_suffix(".json")
-        done = self._done()
-        self.logits = _reserved(self.path, (recipe.epochs, self.views.presented, task.classes))
-        self.first = done
+        shape = (recipe.epochs, self.views.presented, task.classes)
+        self.first = self._done(2 * math.prod(shape))
+        self.logits = _reserved(self.path, shape)
 
     def run(self) -> np.ndarray:
         progress, saved = Throttled(self.task.progress), time.monotonic()
@@ -102,10 +103,12 @@ class _Relabelling:
         self.logits.flush()
         write_json(self.position, {"done": done})
 
-    def _done(self) -> int:
-        """How far an earlier attempt came; nothing is trusted unless both of its files are there."""
+    def _done(self, size: int) -> int:
+        """How far an earlier attempt came. A position without its logits is removed, lest it vouch for the next ones."""
+        if not self.path.is_file() or self.path.stat().st_size != size:
+            self.position.unlink(missing_ok=True)
         try:
-            return int(read_json(self.position)["done"]) if self.path.is_file() else 0
+            return int(read_json(self.position)["done"])
         except (FileNotFoundError, CorruptArtefact, KeyError):
             return 0
 
@@ -113,9 +116,13 @@ class _Relabelling:
 def _reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":
     """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = 2 * int(np.prod(shape))
-    with path.open("ab") as handle:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(handle.fileno(), 0, size)
-        handle.truncate(size)
+    size = 2 * math.prod(shape)
+    try:
+        with path.open("ab") as handle:
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(handle.fileno(), 0, size)
+            handle.truncate(size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     return np.memmap(path, np.float16, "r+", shape=tuple(shape))

@@ -1,5 +1,6 @@
 """Stored labels: the logits of the very views that a training with them sees."""
 
+import resource
 from collections.abc import Callable
 
 import pytest
@@ -122,3 +123,23 @@ def test_other_images_have_other_files(make_task: MakeTask) -> None:
     altered.pixels[0, 0, 0, 0] ^= 1
     store_labels(task, teacher(task), altered, RECIPE, temperature=20.0, view_seed=9)
     assert len(list(task.workspace.glob("relabel-*.fp16"))) == 2
+
+
+def test_no_room_is_an_error_at_once_and_leaves_nothing(make_task: MakeTask) -> None:
+    """The file is reserved in full: a memory-mapped write to a full disk would be a signal, not an error."""
+    task, largest = make_task(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, largest[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            stored(task)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+    assert not list(task.workspace.iterdir())
+
+
+def test_a_position_does_not_vouch_for_labels_that_are_gone(make_task: MakeTask) -> None:
+    whole = stored(make_task()).logits.clone()
+    task = make_task()
+    (labels,) = task.workspace.glob("relabel-*.fp16")
+    labels.unlink()
+    assert torch.equal(stored(task).logits, whole)
