@@ -1,0 +1,208 @@
+"""The conformance suite is itself tested: each of these plugins breaks one promise, and the suite says which."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+PLUGIN = '''
+import numpy as np
+import torch
+from pydantic import ConfigDict
+from torch import nn
+
+from bench import seeds
+from bench.condensation import Condenser, Images, MethodConfig, Unit
+from bench.hookspecs import Offer, hookimpl
+
+
+class Honest(Condenser):
+    """Noise around gray, moved a little at each of three iterations."""
+
+    def draws(self, task, unit):
+        return seeds.generator("honest", task.seed_for(unit.name))
+
+    def start(self, task, unit):
+        dataset, count = task.dataset, task.ipc * len(unit.classes)
+        size = dataset.channels, dataset.resolution, dataset.resolution
+        return torch.rand(count, *size, generator=self.draws(task, unit)) - 0.5
+
+    def state(self, images):
+        return {"images": images}
+
+    def synthesize(self, task, unit):
+        images = self.start(task, unit)
+        for _ in task.iterations(3, images=len(images), state=self.state(images)):
+            images += 0.01
+        return Images(images, torch.tensor(unit.classes).repeat_interleave(task.ipc))
+
+
+class GlobalDraws(Honest):
+    def draws(self, task, unit):
+        return None
+
+
+class OneSeed(Honest):
+    def draws(self, task, unit):
+        return seeds.generator("always the same")
+
+
+class TooFew(Honest):
+    def synthesize(self, task, unit):
+        images = super().synthesize(task, unit)
+        return Images(images.pixels[1:], images.classes[1:])
+
+
+class OutsideTheBox(Honest):
+    def start(self, task, unit):
+        return super().start(task, unit) * 20
+
+
+class NotANumber(Honest):
+    pixel_format = "float32"
+
+    def synthesize(self, task, unit):
+        images = super().synthesize(task, unit)
+        return Images(images.pixels / 0 * 0, images.classes)
+
+
+class Forgetful(Honest):
+    """It checkpoints something else than what the loop changes."""
+
+    def state(self, images):
+        return {"images": images.clone()}
+
+
+class AnyKey(Honest):
+    class Config(MethodConfig):
+        model_config = ConfigDict(extra="allow")
+
+
+class Shared(Honest):
+    """All images come from one generator, so they depend on the order of the units."""
+
+    def prepare(self, task):
+        self.common = seeds.generator("shared", task.seed_for("shared"))
+
+    def draws(self, task, unit):
+        return self.common
+
+    def units(self, task):
+        return [Unit(f"class{label}", (label,)) for label in range(task.classes)]
+
+
+class Unlearning(Honest):
+    """It trains its teacher on."""
+
+    def prepare(self, task):
+        self.teacher = task.network(task.seed_for("teacher"))
+
+    def synthesize(self, task, unit):
+        with torch.no_grad():
+            next(self.teacher.parameters()).add_(1)
+        return super().synthesize(task, unit)
+
+
+METHODS = [Honest, GlobalDraws, OneSeed, TooFew, OutsideTheBox, NotANumber, Forgetful, AnyKey, Shared, Unlearning]
+
+
+@hookimpl
+def bench_methods():
+    return [Offer(each.__name__.lower(), each, "for a test") for each in METHODS]
+
+
+def honest(classes, resolution, channels):
+    layers = [nn.Conv2d(channels, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(32, classes))
+
+
+def colour_only(classes, resolution, channels):
+    return honest(classes, resolution, 3)
+
+
+def numpy_draws(classes, resolution, channels):
+    network = honest(classes, resolution, channels)
+    network[-1].bias.data += float(np.random.rand())
+    return network
+
+
+def never_evaluates(classes, resolution, channels):
+    network = honest(classes, resolution, channels)
+    network[1] = nn.BatchNorm2d(8, track_running_stats=False)
+    return network
+
+
+def unused_layer(classes, resolution, channels):
+    network = honest(classes, resolution, channels)
+    network.idle = nn.Parameter(torch.zeros(3))
+    return network
+
+
+@hookimpl
+def bench_backbones():
+    norm = frozenset({"batchnorm"})
+    made = [colour_only, numpy_draws, never_evaluates, unused_layer]
+    offers = [Offer(each.__name__.replace("_", "-"), each, "for a test", traits=norm) for each in made]
+    return [*offers, Offer("without-norm", honest, "it lies about its norm")]
+'''
+
+METHODS = {
+    "honest": set(),
+    "globaldraws": {"same_seed_same_images", "continues_where_it_was_stopped", "leaves_the_rest_of_the_world_alone"},
+    "oneseed": {"other_seed_other_images"},
+    "toofew": {"units_partition_the_work", "makes_gray_images_one_a_class"},
+    "outsidethebox": {"images_are_valid"},
+    "notanumber": {"images_are_valid"},
+    "forgetful": {"continues_where_it_was_stopped"},
+    "anykey": {"config_refuses_unknown_keys"},
+    "shared": {"same_seed_same_images"},
+    "unlearning": {"leaves_the_rest_of_the_world_alone"},
+}
+BACKBONES = {
+    "colour-only": {"gives_one_logit_a_class"},
+    "numpy-draws": {"starts_from_its_seed"},
+    "never-evaluates": {"evaluates_every_image_for_itself"},
+    "unused-layer": {"trains"},
+    "without-norm": {"says_truly_whether_it_has_batch_norm"},
+}
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """What the suite finds fault with, by plugin."""
+    folder = tmp_path_factory.mktemp("dishonest")
+    (folder / "dishonest.py").write_text(PLUGIN)
+    suites = [(name, "Method") for name in METHODS] + [(name, "Backbone") for name in BACKBONES]
+    classes = [
+        f"class Test{number}({kind}Conformance):\n    name, plugins = {name!r}, ['dishonest.py']\n"
+        for number, (name, kind) in enumerate(suites)
+    ]
+    imports = "from bench.testing import BackboneConformance, MethodConformance\n"
+    (folder / "test_dishonest.py").write_text(imports + "\n".join(classes))
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=no")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    found: dict[str, set[str]] = {name: set() for name, _ in suites}
+    for number, test in re.findall(r"^(?:FAILED|ERROR) \S+::Test(\d+)::test_(\w+)", ended.stdout, re.MULTILINE):
+        found[suites[int(number)][0]].add(test)
+    assert " passed" in ended.stdout, ended.stdout + ended.stderr
+    return found
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_that_breaks_a_promise(failures: dict[str, set[str]], name: str) -> None:
+    assert failures[name] >= METHODS[name]
+    assert METHODS[name] or not failures[name], "the honest method passes"
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbone_that_breaks_a_promise(failures: dict[str, set[str]], name: str) -> None:
+    assert failures[name] >= BACKBONES[name]
+
+
+def test_a_fault_is_found_where_it_is(failures: dict[str, set[str]]) -> None:
+    assert failures["forgetful"] == METHODS["forgetful"]
+    assert failures["unlearning"] == METHODS["unlearning"]
+    assert failures["without-norm"] == BACKBONES["without-norm"]
