@@ -6,6 +6,7 @@ from typing import Any
 
 import xxhash
 
+from bench.cards import SplitName
 from bench.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import digest, file_digest, read_json, write_json
@@ -21,14 +22,18 @@ class Fingerprints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def verify(self, source: Source, remedy: str) -> None:
-        """Holds the files of a source against the checksums that are known of them.
+    def verify(self, source: Source, split: SplitName, remedy: str) -> None:
+        """Holds the files of a split against the checksums that are known of them.
 
         Raises:
-            RunFailure: one differs; the message names it and ends with `remedy`.
+            RunFailure: one differs or is missing; the message names it and ends with `remedy`.
         """
-        for path, checksum in source.checksums.items():
-            algorithm, _, expected = checksum.partition(":")
+        for path in source.files[split]:
+            if path not in source.checksums:
+                continue
+            if not path.is_file():
+                raise RunFailure(f"missing file: {path}{remedy}")
+            algorithm, _, expected = source.checksums[path].partition(":")
             found = self.of_file(path, algorithm)
             if found != expected:
                 raise RunFailure(f"corrupt file: {path} has {algorithm} {found}, not {expected}{remedy}")
@@ -40,11 +45,11 @@ class Fingerprints:
     def of_source(self, source: Source) -> str:
         """The content of all files of a source: their names below its root and their bytes."""
         paths = sorted({path for files in source.files.values() for path in files})
+        if paths and all(path in source.checksums for path in paths):
+            return digest([[_name(source, path), source.checksums[path]] for path in paths])
         states = [_state(path) for path in paths]
         if sum(state[1] for state in states) > READ_LIMIT:
             return digest(states)
-        if paths and all(path in source.checksums for path in paths):
-            return digest([[_name(source, path), source.checksums[path]] for path in paths])
         return self._remembered(["content", str(source.root), states], lambda: _content(source, paths))
 
     def _remembered(self, key: Sequence[Any], compute: Callable[[], str]) -> str:

@@ -21,7 +21,7 @@ from bench.files import clean_leftovers, read_tensors, set_aside, whole, write_t
 from bench.progress import Progress, Throttled
 from bench.stages import owned
 
-PIECE = 32 << 20  # bytes of pixels that are decoded, written and checked at a time
+PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.cards import DatasetCard, SourceCard, SplitName, read_card, validated
 from bench.decoding import Decoder, View
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.files import digest
 from bench.fingerprints import Fingerprints
 from bench.image_cache import ImageCache
@@ -14,7 +14,7 @@ from bench.imagery import Dataset, Fetch, Normalisation, Reader, Source, Split
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.splits import CachedSplit, MissingSplit, StreamedSplit
+from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 STREAM_ABOVE = (
     4 << 30
@@ -59,7 +59,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
     for number, source_card in enumerate(card.sources):
         reader = _reader(registry, card, number)
         for folder in roots:
-            if (source := reader.locate(card, source_card, folder.absolute())) is not None:
+            if (source := _located(reader, card, source_card, folder.absolute())) is not None:
                 return Found(reader, source_card, _checked(card, source))
         looked_for.append(f"{reader.looked_for(card, source_card)} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
@@ -76,20 +76,28 @@ def fetchable(registry: Registry, card: DatasetCard) -> Fetch | None:
 def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress) -> Dataset:
     """The dataset with its labels read and no image decoded; images are decoded into the cache when first taken.
 
+    Damaged files fail whoever takes images of their split, with a reason that names the file; here they are a warning.
+
     Args:
         root: the data root.
         cache: where decoded images and digests of files are kept.
 
     Raises:
         UsageError: a wrong card, nothing below the data root, or fewer images than the card says.
-        RunFailure: a damaged file; the message names it.
     """
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
     fingerprints = Fingerprints(cache / "images" / "digests")
-    fingerprints.verify(found.source, _again(found, card))
     content = fingerprints.of_source(found.source)
     images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
+
+    def split(name: SplitName) -> Split:
+        try:
+            return _open_split(card, found, name, images, fingerprints)
+        except RunFailure as failure:
+            progress.warn(f"{card.name}: {failure}")
+            return UnavailableSplit(str(failure))
+
     # A user's card describes files that may change under it; a registered dataset is what its name says.
     card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
     return Dataset(
@@ -100,17 +108,24 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
         classes=found.source.classes,
         class_names=tuple(card.class_names.get(each, each) for each in found.source.classes),
         normalisation=Normalisation(card.mean, card.std),
-        train=open_split(card, found, "train", images),
-        test=open_split(card, found, "test", images),
+        train=split("train"),
+        test=split("test"),
     )
 
 
-def open_split(card: DatasetCard, found: Found, name: SplitName, images: ImageCache) -> Split:
-    """One split of a located dataset: kept decoded, streamed if it is large, or missing."""
-    source = found.source
+def _open_split(
+    card: DatasetCard, found: Found, name: SplitName, images: ImageCache, fingerprints: Fingerprints
+) -> Split:
+    """One split of a located dataset: kept decoded, streamed if it is large, or missing.
+
+    Raises:
+        RunFailure: a damaged file.
+    """
+    source, view = found.source, View.of(card)
     if name not in source.files:
-        return MissingSplit(f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout})")
-    view = View.of(card)
+        reason = f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout})"
+        return UnavailableSplit(reason)
+    fingerprints.verify(source, name, _again(found, card))
     decoder = Decoder(found.reader, source, name, view)
     labels = images.labels(name)
     if labels is None:
@@ -154,12 +169,21 @@ def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:
     return reader
 
 
+def _located(reader: Reader, card: DatasetCard, source_card: SourceCard, folder: Path) -> Source | None:
+    try:
+        return reader.locate(card, source_card, folder)
+    except RunFailure as failure:
+        raise UsageError(f"the classes of {card.name} cannot be known: {failure}") from failure
+
+
 def _checked(card: DatasetCard, source: Source) -> Source:
     """The source, if its classes are the card's."""
     if card.classes is not None and len(source.classes) != card.classes:
         raise UsageError(
             f"{source.root} has {len(source.classes)} classes; the card of {card.name} says {card.classes}"
         )
+    if len(source.classes) < 2:
+        raise UsageError(f"{source.root} has only the class {', '.join(source.classes)}; a dataset needs two or more")
     if card.order is not None and source.classes != card.order:
         stray = sorted(set(source.classes) ^ set(card.order))
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Splits over a source: decoded once and mapped from the cache, decoded as asked, or not there."""
+"""Splits over a source: decoded once and mapped from the cache, decoded as asked, or not to be had."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,15 +55,23 @@ class StreamedSplit(Split):
         return taken
 
 
-@dataclass
-class MissingSplit(Split):
-    """A split that is not on disk, which is an error only for those who take images of it. It has no labels.
+class UnavailableSplit(Split):
+    """A split that is not on disk, or damaged: an error only for those who want its images or labels.
 
-    Recovery from published weights (ImageNet-1K) needs the classes and the test split alone.
+    Recovery from published weights (ImageNet-1K) needs the classes and the test split alone; and one dataset's damaged
+    file fails that dataset's runs with its reason, while the others are planned and done. Its length is 0.
     """
 
-    reason: str
-    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __len__(self) -> int:
+        return 0
+
+    @property
+    def labels(self) -> Tensor:  # type: ignore[override]  # nobody sets the labels of what is not there
+        """Always raises RunFailure with the reason."""
+        raise RunFailure(self.reason)
 
     def take(self, indices: Tensor) -> Tensor:
         """Always raises RunFailure with the reason."""

@@ -60,7 +60,8 @@ def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
     with TemporaryDirectory() as nothing_remembered:
-        Fingerprints(Path(nothing_remembered)).verify(found.source, "")
+        for name in found.source.files:
+            Fingerprints(Path(nothing_remembered)).verify(found.source, name, "")
     return DatasetReport(
         name=card.name,
         source=found.source,

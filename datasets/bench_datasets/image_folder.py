@@ -49,9 +49,10 @@ class ImageFolderReader(Reader):
             split: folder for split, names in wanted.items() if (folder := _existing(root / options.path, names))
         }
         classes = card.order or tuple(sorted({name for folder in folders.values() for name in _folders(folder)}))
-        if not folders or not classes:
+        listed = {split: _images_of(folder, classes) for split, folder in folders.items()}
+        files = {split: images for split, images in listed.items() if images}
+        if not files:
             return None
-        files = {split: _images_of(folder, classes) for split, folder in folders.items()}
         about = {"folders": {split: folder.name for split, folder in folders.items()}}
         return Source(source.layout, root / options.path, files, classes, about)
 

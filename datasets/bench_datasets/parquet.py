@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -158,16 +158,29 @@ def _names(path: Path, column: str) -> list[str] | None:
         schema = pq.read_schema(path)
     if column not in schema.names:
         raise UsageError(f"{path} has no column {column!r}; it has {', '.join(schema.names)}")
-    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    try:
+        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError as error:
+        raise RunFailure(f"corrupt file: the huggingface metadata of {path} is not JSON: {error}") from error
     feature = about.get("info", {}).get("features", {}).get(column, {})
     names: list[str] | None = feature.get("names") if isinstance(feature, dict) else None
     return names
 
 
+def _first_names(paths: Sequence[Path], column: str) -> list[str] | None:
+    """The names in the first file that can be read; a damaged one is named when its own labels are wanted."""
+    for path in paths:
+        with suppress(RunFailure):
+            return _names(path, column)
+    return None
+
+
 def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:
-    if (names := _names(paths[0], column) or written) is not None:
+    if (names := _first_names(paths, column) or written) is not None:
         return tuple(sorted(names))
     labels = {label for path in paths for label in _labels(path, column) if label is not None}
+    if not labels:
+        raise UsageError(f"{paths[0].parent} holds no labelled row")
     width = max(len(str(label)) for label in labels)
     return tuple(sorted(_class_id(label, None, width) or "" for label in labels))
 

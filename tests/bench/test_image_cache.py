@@ -21,7 +21,7 @@ from bench.errors import RunFailure
 from bench.image_cache import ImageCache
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.progress import Silent
-from bench.splits import CachedSplit, MissingSplit, StreamedSplit
+from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 COUNT = 50
 
@@ -208,9 +208,11 @@ def test_a_streamed_split_gives_the_same_images_in_any_order() -> None:
 
 
 def test_a_missing_split_says_so_only_when_images_are_taken() -> None:
-    split = MissingSplit("no train images below here")
+    split = UnavailableSplit("no train images below here")
     assert len(split.of_classes([0, 3])) == 0
     with pytest.raises(RunFailure, match="no train images below here"):
         split.of_classes([0]).take(torch.tensor([0]))
     with pytest.raises(RunFailure, match="no train images below here"):
         next(iter(split.chunks(10)))
+    with pytest.raises(RunFailure, match="no train images below here"):
+        _ = split.labels

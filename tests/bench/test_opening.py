@@ -14,7 +14,7 @@ from bench.imagery import Dataset
 from bench.opening import find_source, load_card, open_dataset, select_classes
 from bench.plugins import Registry
 from bench.progress import Silent
-from bench.splits import CachedSplit, MissingSplit, StreamedSplit
+from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 CARD = """
 name = "flowers"
@@ -133,7 +133,7 @@ def test_a_card_that_does_not_fit_is_one_line(
 def test_without_training_images_the_rest_still_works(registry: Registry, flowers: Path) -> None:
     (flowers.parent / "train").rename(flowers.parent / "moved")
     dataset = select_classes(_open(registry, flowers), "2")
-    assert isinstance(dataset.train, MissingSplit)
+    assert isinstance(dataset.train, UnavailableSplit)
     assert (dataset.classes, len(dataset.test)) == (CLASSES[:2], 4)
     with pytest.raises(RunFailure, match="'flowers' has no train images below"):
         dataset.train.take(torch.tensor([0]))

@@ -82,7 +82,7 @@ def test_no_pickle_is_read_from_an_archive_with_another_checksum(
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", "0" * 32)
     monkeypatch.setattr(pickle, "load", lambda *given, **named: pytest.fail("a pickle was read"))
     with pytest.raises(RunFailure, match=r"corrupt file: .*cifar-10-python\.tar\.gz has md5"):
-        _open(registry, archive.parent)
+        _open(registry, archive.parent).train.take(torch.tensor([0]))
 
 
 def test_no_pickle_is_read_from_a_batch_with_another_checksum(
@@ -93,12 +93,20 @@ def test_no_pickle_is_read_from_a_batch_with_another_checksum(
     write_files(folder, {"data_batch_2": (folder / "data_batch_2").read_bytes() + b"."})
     monkeypatch.setattr(pickle, "load", lambda *given, **named: pytest.fail("a pickle was read"))
     with pytest.raises(RunFailure, match=r"corrupt file: .*data_batch_2 has md5"):
-        _open(registry, archive.parent)
+        _open(registry, archive.parent).train.take(torch.tensor([0]))
+
+
+def test_a_missing_batch_is_named(registry: Registry, archive: Path) -> None:
+    folder = archive.parent / datasets.CIFAR10.base_folder
+    extract(archive, folder)
+    (folder / "data_batch_2").unlink()
+    with pytest.raises(RunFailure, match=r"missing file: .*data_batch_2; bench data fetch"):
+        _open(registry, archive.parent).train.take(torch.tensor([0]))
 
 
 def test_a_class_order_that_is_not_the_archives_is_refused(registry: Registry, archive: Path) -> None:
     with pytest.raises(RunFailure, match=r"class order of .* is not that of the card"):
-        _open(registry, archive.parent, [*CLASSES[:9], "zeppelin"])
+        _open(registry, archive.parent, [*CLASSES[:9], "zeppelin"]).train.take(torch.tensor([0]))
 
 
 @pytest.mark.parametrize(("name", "loader"), [("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_layouts import jpeg, write_parquet
+from small_layouts import Row, jpeg, write_parquet
 
 from bench.errors import RunFailure, UsageError
 from bench.files import file_digest
@@ -59,7 +59,7 @@ def test_strings_are_their_own_ids(registry: Registry, tmp_path: Path) -> None:
 def test_a_label_that_is_no_class_is_named(registry: Registry, tmp_path: Path, label: int | None) -> None:
     write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1), (jpeg(2), label)], ["a", "b"])
     with pytest.raises(RunFailure, match=rf"train\.parquet row 2 has the label {label}, which is no class"):
-        _open(registry, tmp_path)
+        _open(registry, tmp_path).train.take(torch.tensor([0]))
 
 
 @pytest.mark.parametrize("content", [b"damaged", None])
@@ -71,10 +71,21 @@ def test_a_damaged_row_is_named(registry: Registry, tmp_path: Path, content: byt
         _open(registry, tmp_path).train.take(torch.tensor([0]))
 
 
-def test_a_truncated_file_is_named(registry: Registry, tmp_path: Path) -> None:
-    path = write_parquet(tmp_path / "train.parquet", [(jpeg(index), index % 2) for index in range(9)])
+def test_a_truncated_file_fails_its_own_split_alone(registry: Registry, tmp_path: Path) -> None:
+    rows: list[Row] = [(jpeg(index), index % 2) for index in range(9)]
+    path = write_parquet(tmp_path / "train.parquet", rows, ["a", "b"])
+    write_parquet(tmp_path / "test.parquet", rows, ["a", "b"])
     path.write_bytes(path.read_bytes()[:-100])
+    dataset = _open(registry, tmp_path)
+    assert len(dataset.test.take(torch.arange(9))) == 9
     with pytest.raises(RunFailure, match=f"corrupt file: {path} is not readable as Parquet"):
+        dataset.train.take(torch.tensor([0]))
+
+
+def test_without_any_readable_file_the_classes_cannot_be_known(registry: Registry, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)])
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UsageError, match=f"the classes of rows cannot be known: corrupt file: {path}"):
         _open(registry, tmp_path)
 
 
@@ -86,7 +97,7 @@ def test_a_file_that_differs_from_its_checksum_is_named(registry: Registry, tmp_
     data[200] ^= 1
     path.write_bytes(data)
     with pytest.raises(RunFailure, match=f"corrupt file: {path} has sha256"):
-        _open(registry, tmp_path)
+        _open(registry, tmp_path).train.take(torch.tensor([0]))
 
 
 def test_a_missing_column_is_named(registry: Registry, tmp_path: Path) -> None:
@@ -95,3 +106,9 @@ def test_a_missing_column_is_named(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "rows.toml").write_text(card + 'options = { label = "fine_label" }\n')
     with pytest.raises(UsageError, match=r"train\.parquet has no column 'fine_label'; it has image, label"):
         open_dataset(registry, str(tmp_path / "rows.toml"), tmp_path, tmp_path / "cache", Silent())
+
+
+def test_files_without_rows_are_no_dataset(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [])
+    with pytest.raises(UsageError, match="holds no labelled row"):
+        _open(registry, tmp_path)

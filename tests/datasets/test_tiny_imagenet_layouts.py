@@ -96,7 +96,7 @@ def test_an_archive_with_another_checksum_is_not_read(registry: Registry, tmp_pa
     made = _zip(tmp_path, official, {})
     write_zip(tmp_path / "tiny-imagenet-200.zip", {**official, "words.txt": b"changed"})
     with pytest.raises(RunFailure, match=r"corrupt file: .*tiny-imagenet-200\.zip has md5 .* bench data fetch tiny"):
-        _open(registry, tmp_path, made)
+        _open(registry, tmp_path, made).train.take(torch.tensor([0]))
 
 
 def test_a_damaged_member_of_the_archive_is_named(registry: Registry, tmp_path: Path, official: Files) -> None:
@@ -120,7 +120,9 @@ def test_an_annotated_image_that_is_missing_is_named(
 def test_an_annotation_of_no_class_is_named(registry: Registry, tmp_path: Path, official: Files) -> None:
     text = official["val/val_annotations.txt"].replace(WNIDS[1].encode(), b"n09999999")
     with pytest.raises(RunFailure, match=r"val_1\.JPEG has the class 'n09999999'"):
-        _open(registry, tmp_path, _folder(tmp_path, {**official, "val/val_annotations.txt": text}, {}))
+        _open(registry, tmp_path, _folder(tmp_path, {**official, "val/val_annotations.txt": text}, {})).test.take(
+            torch.tensor([0])
+        )
 
 
 def test_a_folder_that_is_no_class_is_named(registry: Registry, tmp_path: Path, official: Files) -> None:
