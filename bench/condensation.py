@@ -196,10 +196,12 @@ class Condenser(ABC, Generic[C]):
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
 
     Attributes:
+        made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
         version: raise it when the same config would give other images; cached results of older versions are not reused.
         config: the resolved hyper-parameters.
     """
 
+    made_here: ClassVar[bool] = True
     version: ClassVar[int] = 1
     Config: ClassVar[type[MethodConfig]] = MethodConfig
 

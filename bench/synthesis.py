@@ -83,7 +83,7 @@ class Synthesis:
         self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
-            **unit_costs([cost for _, cost in made], len(images)),
+            **(unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}),
             **self.task.facts,
             "prepare_s": prepare_s,
             "label_s": None if isinstance(labels, HardLabels) else label_s,

@@ -1,0 +1,60 @@
+"""`bench evaluate`: score a condensed set that came from anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option
+
+_many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+
+
+@click.command("evaluate")
+@click.argument("folder", metavar="SET", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("-d", "--dataset", required=True, metavar="NAME", help="Dataset, or a card's path, to test on.")
+@click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **_many)
+@click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **_many)
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Of the control's draw.")
+@click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
+@click.option("--classes", metavar="N|ID,ID,...", help="The classes that the set is of [default: all].")
+@click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@data_root_option
+@runs_option
+@click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside it.")
+@click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
+@click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
+@plugin_option
+def command(
+    folder: Path,
+    dataset: str,
+    protocols: tuple[str, ...],
+    runs: Path,
+    plugins: tuple[str, ...],
+    form: str,
+    retry_failed: bool,
+    **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
+) -> None:
+    """Score a condensed set that came from anywhere, beside random real images under the same protocol.
+
+    SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
+    or a tensor file (see docs/concepts.md).
+    """
+    from bench.cli.comparing import compare
+    from bench.cli.importing import described
+    from bench.planning import Request
+
+    found = described(folder.absolute(), dataset, asked["classes"], asked["data_root"], cache_folder(), plugins)
+    request = Request(
+        **asked,
+        methods=("imported",),
+        datasets=(dataset,),
+        ipcs=(found.ipc,),
+        backbones=asked["eval_backbones"][:1],
+        protocols=protocols or (found.protocol,),
+        changes=found.changes,
+        cache=cache_folder(),
+    )
+    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed))
