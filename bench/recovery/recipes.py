@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 EngineName = Literal["reference"]
 Positive = Annotated[float, Field(gt=0)]
@@ -42,10 +42,9 @@ class RecoveryRecipe(BaseModel):
     roll: tuple[int, int] = (0, 0)
     engine: EngineName = "reference"
 
-    @model_validator(mode="after")
-    def _ranges_rise(self) -> "RecoveryRecipe":
-        for name in ("crop_scale", "crop_ratio", "roll"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} must rise from its first value to its second, not fall from {low} to {high}")
-        return self
+    @field_validator("crop_scale", "crop_ratio", "roll")
+    @classmethod
+    def _rises(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if ends[0] > ends[1]:
+            raise ValueError("a range must rise from its first value to its second")
+        return ends
