@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -46,15 +47,10 @@ def command(form: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
 
     Exit status 0, or 1 where something needed is missing.
     """
-    registry = Registry(plugins)
-    findings = [
-        *_software(),
-        *_hardware(),
-        *_places(runs),
-        *_settings(),
-        *_plugins(registry),
-        *_datasets(registry, data_root),
-    ]
+    registry, software = Registry(plugins), list(_software())
+    findings = [*software, *_places(runs), *_settings(), *_plugins(registry)]
+    if all(each.state != "missing" for each in software):
+        findings += [*_hardware(), *_datasets(registry, data_root)]
     click.echo(json.dumps([asdict(each) for each in findings], indent=2) if form == "json" else _table(findings))
     raise SystemExit(1 if any(each.state == "missing" for each in findings) else 0)
 
@@ -68,21 +64,21 @@ def _table(findings: list[Finding]) -> str:
 def _software() -> Iterator[Finding]:
     recent = sys.version_info >= (3, 11)
     yield Finding("python", platform.python_version(), *(() if recent else ("missing", "use Python 3.11 or newer")))
-    for package in ("condensation-bench", "torch", "torchvision"):
+    for package, module in (("condensation-bench", "bench"), ("torch", "torch"), ("torchvision", "torchvision")):
         try:
+            import_module(module)
             yield Finding(package, version(package))
-        except PackageNotFoundError:
-            yield Finding(package, "not installed", "missing", f"pip install {package}")
+        except (ImportError, PackageNotFoundError) as error:
+            yield Finding(package, f"cannot be used: {error}", "missing", f"pip install --force-reinstall {package}")
 
 
 def _hardware() -> Iterator[Finding]:
-    yield Finding("processor", f"{_processor()}, {os.cpu_count()} cores")
+    import torch
+
+    from bench.environment import processor
+
+    yield Finding("processor", f"{processor()}, {os.cpu_count()} cores")
     yield Finding("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.1f} GiB")
-    try:
-        import torch
-    except ImportError as error:
-        yield Finding("devices", str(error), "missing", "torch is installed but does not import; install it anew")
-        return
     if not torch.cuda.is_available():
         yield Finding("cuda", "no device", "note", "runs take the CPU (--device cpu)")
     for index in range(torch.cuda.device_count()):
@@ -90,12 +86,6 @@ def _hardware() -> Iterator[Finding]:
         yield Finding(f"cuda:{index}", f"{about.name}, {about.total_memory / GIB:.0f} GiB")
     yield _bf16()
     yield _compiler()
-
-
-def _processor() -> str:
-    from bench.environment import processor
-
-    return processor()
 
 
 def _bf16() -> Finding:

@@ -209,3 +209,12 @@ def test_doctor_says_what_to_do_without_a_compiler(
     monkeypatch.setenv("CXX", "no-such-compiler")
     _, text, _ = in_process(capsys, "doctor")
     assert "c++ compiler: install no-such-compiler or name another in CXX" in text
+
+
+def test_doctor_works_where_torch_does_not(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so: cannot open shared object file')")
+    ended = bench("doctor", cwd=tmp_path)  # -m puts the working folder on the path
+    assert ended.returncode == 1
+    assert "libcudart.so" in ended.stdout
+    assert "torch: pip install --force-reinstall torch" in ended.stdout
+    assert ended.stderr == ""
