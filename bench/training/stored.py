@@ -104,7 +104,7 @@ class _Relabelling:
         write_json(self.position, {"done": done})
 
     def _done(self, size: int) -> int:
-        """How far an earlier attempt came. A position without its logits is removed, lest it vouch for the next ones."""
+        """How far an earlier attempt came. A position without its logits is removed: it must not vouch for new ones."""
         if not self.path.is_file() or self.path.stat().st_size != size:
             self.position.unlink(missing_ok=True)
         try:
