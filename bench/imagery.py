@@ -1,7 +1,7 @@
 """Datasets as the harness sees them: a card, splits of uint8 images, classes in one order, normalisation.
 
 A dataset is a card (`DatasetCard`: what it is, from TOML) plus a reader (`Reader`: where its images lie in one
-layout on disk). Opening goes card -> `Reader.locate` -> `Source` -> `Dataset`; see `bench.opening`.
+layout on disk). Opening goes card -> `Reader.locate` -> `Source` -> `Dataset`; see `bench.data.opening`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,10 +14,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from bench.cards import DatasetCard as DatasetCard
-from bench.cards import Fetch as Fetch
-from bench.cards import SourceCard as SourceCard
-from bench.cards import SplitName as SplitName
+from bench.data.cards import DatasetCard as DatasetCard
+from bench.data.cards import Fetch as Fetch
+from bench.data.cards import SourceCard as SourceCard
+from bench.data.cards import SplitName as SplitName
 from bench.files import digest
 
 

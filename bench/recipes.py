@@ -54,6 +54,11 @@ class Recipe:
                 put(values, key, _scaled(look(values, key), fraction))
         return values
 
+    def taken(self) -> tuple[str, ...]:
+        """What the quick budget takes: "recover.iterations 4000 -> 400"."""
+        scaled = self.at("quick")
+        return tuple(f"{key} {look(self.values, key):g} -> {look(scaled, key):g}" for key in self.quick)
+
 
 class RecipeBook:
     """The recipes of one method or protocol, by dataset."""

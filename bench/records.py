@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import CorruptArtefact
 from bench.files import read_json, write_json
 from bench.progress import Progress
-from bench.spec import EvaluationSpec, RunSpec
+from bench.running.spec import EvaluationSpec, RunSpec
 
 SCHEMA = 1
 Row = dict[str, Any]
@@ -27,7 +27,7 @@ class Record:
         spec: what it is.
         status: of the synthesis: "done", "failed".
         reason: why it failed, or None.
-        costs: what the synthesis took (see `bench.runner`), empty where it failed.
+        costs: what the synthesis took (see `bench.running.runner`), empty where it failed.
         evaluations: by key, what was asked, what each seed gave, and status and reason of each.
         controls: the control's run by evaluation key.
         environment: machine, device, versions.

@@ -11,14 +11,14 @@ from tabulate import tabulate
 from bench import records
 from bench.console import Console
 from bench.errors import Interrupted, RunFailure
-from bench.executors import LocalExecutor, Skipped
-from bench.planning import Planner, Request
 from bench.plugins import Registry
 from bench.records import Record, Row
 from bench.reporting import report
-from bench.spec import Job
+from bench.running.executors import LocalExecutor, Skipped
+from bench.running.planning import Planner, Request
+from bench.running.spec import Job
+from bench.running.workplace import Place
 from bench.units import duration, size
-from bench.workplace import Place
 
 
 def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool) -> int:

@@ -12,7 +12,7 @@ from bench.errors import RunFailure, UsageError
 from bench.plugins import Registry
 
 if TYPE_CHECKING:
-    from bench.verifying import DatasetReport
+    from bench.data.verifying import DatasetReport
 
 
 @click.group("data")
@@ -46,7 +46,7 @@ def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
 
     Exit status 1 if something is wrong.
     """
-    from bench.verifying import verify as read_all
+    from bench.data.verifying import verify as read_all
 
     try:
         with Console() as console:
@@ -73,8 +73,8 @@ def _lines(report: "DatasetReport") -> Iterator[str]:
 
 def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
     """Fetches it if it is not there; what to tell the user."""
-    from bench.downloads import fetch as download
-    from bench.opening import fetchable, load_card
+    from bench.data.downloads import fetch as download
+    from bench.data.opening import fetchable, load_card
 
     card = load_card(registry, dataset)
     wanted = fetchable(registry, card)
@@ -88,7 +88,7 @@ def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
 
 
 def _lying_there(registry: Registry, dataset: str, data_root: Path) -> Path | None:
-    from bench.opening import find_source, load_card
+    from bench.data.opening import find_source, load_card
 
     try:
         return find_source(registry, dataset, load_card(registry, dataset), data_root).source.root

@@ -12,15 +12,15 @@ from pydantic import BaseModel
 from tabulate import tabulate
 
 from bench import records
-from bench.cards import DatasetCard
 from bench.condensation import Condenser
-from bench.configuring import keys_of, quick_notes
+from bench.data.cards import DatasetCard, SourceCard
+from bench.data.opening import find_source, load_card
 from bench.errors import CorruptArtefact, UsageError
 from bench.evaluation import Protocol
 from bench.files import read_json
-from bench.opening import find_source, load_card
 from bench.plugins import Registered, Registry
 from bench.recipes import Recipe, Setting, Values
+from bench.running.configuring import keys_of
 from bench.training.protocol import TrainingProtocol
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
@@ -69,11 +69,15 @@ def dataset(registry: Registry, name: str, data_root: Path) -> str:
         ("homepage", card.homepage or "none"),
         ("card", registered.offer.target),
     ]
-    sources = [
-        (source.layout, source.fetch.url if source.fetch else "not fetched from here") for source in card.sources
-    ]
+    sources = [(source.layout, _download(registry, card, source)) for source in card.sources]
     where = _whereabouts(registry, name, card, data_root)
     return _page(f"dataset {name}", registered, facts, card.title, _section("layouts it is read from", sources), where)
+
+
+def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
+    """The official address: the card's, or the reader's own."""
+    fetch = registry.load("reader", source.layout)().fetch(card, source)
+    return fetch.url if fetch else "not fetched from here"
 
 
 def protocol(registry: Registry, name: str, data_root: Path) -> str:
@@ -211,7 +215,7 @@ def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, obje
     rows = [(title, *(values[dataset] for dataset in columns)) for title, values in more.items()]
     rows += [(key, *(values.get(key, "") for values in columns.values())) for key in keys]
     sources = _section("sources", [(dataset, recipe.source) for dataset, recipe in recipes.items()])
-    notes = [(dataset, "; ".join(quick_notes(recipe))) for dataset, recipe in recipes.items() if recipe.quick]
+    notes = [(dataset, "; ".join(recipe.taken())) for dataset, recipe in recipes.items() if recipe.quick]
     table = tabulate(rows, (f"recipe for {BACKBONE}, ipc {IPC}", *columns), disable_numparse=True) if rows else ""
     return _joined([table, sources, _section("what the quick budget takes", notes)])
 

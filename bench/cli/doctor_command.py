@@ -75,7 +75,7 @@ def _software() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import torch
 
-    from bench.environment import processor
+    from bench.running.environment import processor
 
     yield Finding("processor", f"{processor()}, {os.cpu_count()} cores")
     yield Finding("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.1f} GiB")
@@ -89,15 +89,12 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _bf16() -> Finding:
-    """Where --precision auto takes bf16: as `bench.planning.choose_precision` decides it."""
-    import torch
-
-    from bench.planning import choose_device, choose_precision
+    """Where --precision auto takes bf16: as `bench.running.planning.choose_precision` decides it."""
+    from bench.running.planning import choose_device, choose_precision
 
     device = choose_device("auto")
-    amx = " (AMX)" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else ""
     if choose_precision("auto", device) == "bf16":
-        return Finding("bf16", f"multiplied by the {device.type}'s own units{amx}")
+        return Finding("bf16", f"multiplied by the {device.type}'s own units")
     return Finding("bf16", f"no units for it on this {device.type}", "note", "--precision auto takes fp32 here")
 
 
@@ -141,7 +138,7 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
 
 
 def _datasets(registry: Registry, data_root: Path) -> Iterator[Finding]:
-    from bench.opening import find_source, load_card
+    from bench.data.opening import find_source, load_card
 
     for name in registry.names("dataset"):
         try:

@@ -44,7 +44,7 @@ def command(
     """
     from bench.cli.comparing import compare
     from bench.cli.importing import described
-    from bench.planning import Request
+    from bench.running.planning import Request
 
     found = described(folder.absolute(), dataset, asked["classes"], asked["data_root"], cache_folder(), plugins)
     request = Request(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import importing
 from bench.console import Console
-from bench.opening import open_dataset, select_classes
+from bench.data.opening import open_dataset, select_classes
 from bench.plugins import Registry
 
 

@@ -44,7 +44,7 @@ def command(
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
     from bench.cli.comparing import compare, foresee
-    from bench.planning import Request
+    from bench.running.planning import Request
 
     request = Request(**asked, cache=cache_folder())
     if dry_run:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.condensed import to_stored
-from bench.configuring import build, configure, keys_of
 from bench.conformance.common import Conformance
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.errors import Interrupted, UsageError
@@ -24,6 +23,7 @@ from bench.imagery import Dataset
 from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look
+from bench.running.configuring import build, configure, keys_of
 
 ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")

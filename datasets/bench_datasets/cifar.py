@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision import datasets
 
-from bench.archives import extract
+from bench.data.archives import extract
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 

@@ -13,10 +13,10 @@ import torch
 from small_layouts import write_files
 from torchvision import datasets
 
-from bench.archives import extract
+from bench.data.archives import extract
+from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure
 from bench.imagery import Dataset
-from bench.opening import fetchable, load_card, open_dataset
 from bench.plugins import Registry
 from bench.progress import Silent
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from bench.data.opening import open_dataset
 from bench.files import digest
 from bench.imagery import Dataset
-from bench.opening import open_dataset
 from bench.plugins import Registry
 from bench.progress import Silent
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from small_layouts import jpeg, write_files
 
+from bench.data.opening import open_dataset
+from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.imagery import Dataset
-from bench.opening import open_dataset
 from bench.plugins import Registry
 from bench.progress import Silent
-from bench.splits import UnavailableSplit
 
 CARD = 'name = "pictures"\nresolution = 16\nnormalisation = "half"\n[[sources]]\nlayout = "image-folder"\n'
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from small_layouts import Row, jpeg, write_parquet
 
+from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.files import file_digest
 from bench.imagery import Dataset
-from bench.opening import open_dataset
 from bench.plugins import Registry
 from bench.progress import Silent
 

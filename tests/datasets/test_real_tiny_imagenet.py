@@ -10,9 +10,9 @@ import pytest
 import torch
 from small_layouts import arrange_by_class, write_files
 
-from bench.decoding import View, decoded
+from bench.data.decoding import View, decoded
+from bench.data.opening import load_card, open_dataset, select_classes
 from bench.imagery import Dataset
-from bench.opening import load_card, open_dataset, select_classes
 from bench.plugins import Registry
 from bench.progress import Silent
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.opening import load_card
+from bench.data.opening import load_card
 from bench.plugins import Registry
 
 NAMES = ["cifar10", "cifar100", "digits", "imagenet-1k", "tiny-imagenet"]

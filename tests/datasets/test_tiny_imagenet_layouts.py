@@ -9,10 +9,10 @@ import pytest
 import torch
 from small_layouts import WNIDS, Files, Rows, arrange_by_class, write_files, write_parquet, write_zip
 
+from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.files import file_digest
 from bench.imagery import Dataset, Split
-from bench.opening import open_dataset
 from bench.plugins import Registry
 from bench.progress import Silent
 

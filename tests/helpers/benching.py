@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from bench.planning import Planner, Request
 from bench.plugins import Registry
 from bench.progress import Silent
 from bench.records import Record
-from bench.runner import Run
-from bench.spec import Job
-from bench.workplace import Place
+from bench.running.planning import Planner, Request
+from bench.running.runner import Run
+from bench.running.spec import Job
+from bench.running.workplace import Place
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import cli, downloads
-from bench.cards import Fetch
+from bench import cli
+from bench.data import downloads
+from bench.data.cards import Fetch
 from bench.errors import RunFailure
 
 CARD = """

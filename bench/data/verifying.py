@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from bench.cards import DatasetCard, SplitName
-from bench.decoding import Decoder, View, in_threads
+from bench.data.cards import DatasetCard, SplitName
+from bench.data.decoding import Decoder, View, in_threads
+from bench.data.fingerprints import Fingerprints
+from bench.data.opening import Found, check_count, find_source, load_card
 from bench.errors import RunFailure
 from bench.files import digest
-from bench.fingerprints import Fingerprints
 from bench.imagery import Source
-from bench.opening import Found, check_count, find_source, load_card
 from bench.plugins import Registry
 from bench.progress import Progress, Throttled
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from bench.condensation import Task
+from bench.data.opening import open_dataset
 from bench.errors import RunFailure
 from bench.imagery import Dataset
-from bench.opening import open_dataset
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.spec import RunSpec
+from bench.running.spec import RunSpec
 from bench.stages import StageStore
 
 

@@ -15,13 +15,13 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from bench import image_cache
-from bench.decoding import Decoder, View
+from bench.data import image_cache
+from bench.data.decoding import Decoder, View
+from bench.data.image_cache import ImageCache
+from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
-from bench.image_cache import ImageCache
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.progress import Silent
-from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 COUNT = 50
 

@@ -17,16 +17,16 @@ import torch
 from bench import condensed as sets
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
-from bench.configuring import build
 from bench.evaluation import Protocol
 from bench.labels import Labels, OnlineLabels, StoredLabels
 from bench.metering import peak_memory, reset_peak_memory
 from bench.pacing import Sample, Trial
 from bench.plugins import Registry
-from bench.spec import EvaluationSpec, Job
+from bench.running.configuring import build
+from bench.running.spec import EvaluationSpec, Job
+from bench.running.synthesis import release_memory
+from bench.running.workplace import Place, make_task, open_for
 from bench.stages import StageResult, StageStore
-from bench.synthesis import release_memory
-from bench.workplace import Place, make_task, open_for
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from bench.decoding import View, decoded, in_threads
+from bench.data.decoding import View, decoded, in_threads
 from bench.errors import RunFailure
 
 
@@ -102,7 +102,7 @@ def test_threads_hold_only_a_few_results() -> None:
             unread -= 1
         found.append(start)
         time.sleep(0.001)
-    from bench.decoding import workers
+    from bench.data.decoding import workers
 
     assert sorted(found) == list(range(200))
     assert most <= 4 * workers() + 1

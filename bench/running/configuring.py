@@ -9,8 +9,8 @@ from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registry
-from bench.recipes import Recipe, Setting, look, put
-from bench.spec import MethodChoice
+from bench.recipes import Setting, put
+from bench.running.spec import MethodChoice
 
 
 def configure(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
@@ -35,7 +35,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         config=config.model_dump(mode="json"),
         recipe=recipe.name,
         source=recipe.source,
-        quick=quick_notes(recipe) if setting.budget == "quick" else (),
+        quick=recipe.taken() if setting.budget == "quick" else (),
         changed=tuple(key for key, _ in _pairs(changes)),
         plugin=registered.plugin,
         plugin_version=registered.version,
@@ -60,12 +60,6 @@ def build(registry: Registry, choice: MethodChoice) -> Condenser[Any]:
     """The method, ready to work."""
     method: type[Condenser[Any]] = registry.load("method", choice.name)
     return method(method.Config.model_validate(choice.config))
-
-
-def quick_notes(recipe: Recipe) -> tuple[str, ...]:
-    """What the quick budget takes: "recover.iterations 4000 -> 400"."""
-    scaled = recipe.at("quick")
-    return tuple(f"{key} {look(recipe.values, key):g} -> {look(scaled, key):g}" for key in recipe.quick)
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bench import downloads
-from bench.cards import Fetch
-from bench.downloads import ATTEMPTS, fetch
+from bench.data import downloads
+from bench.data.cards import Fetch
+from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
 from bench.progress import Silent
 from bench.stages import owned

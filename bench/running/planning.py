@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from bench.condensation import Condenser, Precision
-from bench.configuring import configure, share_changes
+from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.imagery import Dataset
-from bench.opening import open_dataset, select_classes
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import Budget, Setting
-from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
+from bench.running.configuring import configure, share_changes
+from bench.running.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 CONTROL = "random"  # real images drawn at random: the control of every table (METHODS trap 2)
 
@@ -61,9 +61,14 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     """The arithmetic for --precision auto: bf16 where the hardware multiplies it faster than fp32."""
     if name in ("fp32", "bf16"):
         return "bf16" if name == "bf16" else "fp32"
+    return "bf16" if multiplies_bf16(device) else "fp32"
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has units for bf16: CUDA from Ampere on, processors with AMX or AVX-512 BF16."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 class Planner:

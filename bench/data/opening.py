@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cards import DatasetCard, SourceCard, SplitName, read_card, validated
-from bench.decoding import Decoder, View
+from bench.data.cards import DatasetCard, SourceCard, SplitName, read_card, validated
+from bench.data.decoding import Decoder, View
+from bench.data.fingerprints import Fingerprints
+from bench.data.image_cache import ImageCache
+from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.files import digest
-from bench.fingerprints import Fingerprints
-from bench.image_cache import ImageCache
 from bench.imagery import Dataset, Fetch, Normalisation, Reader, Source, Split
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 STREAM_ABOVE = (
     4 << 30

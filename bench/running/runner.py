@@ -1,21 +1,21 @@
-"""One run, from spec to record. It happens in a child process of its own (`bench.child`)."""
+"""One run, from spec to record. It happens in a child process of its own (`bench.running.child`)."""
 
 import logging
 from dataclasses import dataclass
 
 from bench import records
-from bench.configuring import build
-from bench.environment import describe
 from bench.errors import CorruptArtefact
-from bench.failures import is_recordable, reason_of
 from bench.files import clean_leftovers, set_aside, write_json
 from bench.plugins import Registry
 from bench.records import Record
-from bench.scoring import Outcome, Scoring
-from bench.spec import EvaluationSpec, Job
+from bench.running.configuring import build
+from bench.running.environment import describe
+from bench.running.failures import is_recordable, reason_of
+from bench.running.scoring import Outcome, Scoring
+from bench.running.spec import EvaluationSpec, Job
+from bench.running.synthesis import Costs, Synthesis
+from bench.running.workplace import Place, make_task, open_for
 from bench.stages import owned
-from bench.synthesis import Costs, Synthesis
-from bench.workplace import Place, make_task, open_for
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import xxhash
 
-from bench.cards import SplitName
-from bench.decoding import in_threads
+from bench.data.cards import SplitName
+from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import digest, file_digest, read_json, write_json
 from bench.imagery import Source

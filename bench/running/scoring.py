@@ -12,12 +12,12 @@ from bench.condensation import Task
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
-from bench.failures import is_recordable, reason_of
 from bench.files import read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels
 from bench.plugins import Registry
-from bench.spec import EvaluationSpec
-from bench.synthesis import Synthesis
+from bench.running.failures import is_recordable, reason_of
+from bench.running.spec import EvaluationSpec
+from bench.running.synthesis import Synthesis
 
 Outcome = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Scoring:
             "asked": asked,
             "label_kind": label_kind(protocol, condensed),
             "teacher_backbone": self._teacher_backbone(protocol, condensed),
-            "note": protocol.note(self.task.setting),
+            "note": protocol.note(replace(self.task.setting, backbone=each.backbone)),
         }
         scores: list[Outcome] = []
         try:

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import opening
+from bench.data import opening
+from bench.data.opening import find_source, load_card, open_dataset, select_classes
+from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.imagery import Dataset
-from bench.opening import find_source, load_card, open_dataset, select_classes
 from bench.plugins import Registry
 from bench.progress import Silent
-from bench.splits import CachedSplit, StreamedSplit, UnavailableSplit
 
 CARD = """
 name = "flowers"

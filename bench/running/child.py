@@ -1,4 +1,4 @@
-"""The process in which one run happens: `python -m bench.child`, started by `bench.executors`.
+"""The process in which one run happens: `python -m bench.running.child`, started by `bench.running.executors`.
 
 Its peak memory is its own, and its crash is one failed row. It reads its order as one line from standard input, sends
 events as lines of JSON to standard output, and logs to the run's log.txt. Standard input stays open as long as the
@@ -17,13 +17,13 @@ from typing import Any, TextIO
 import torch
 
 from bench.errors import Interrupted
-from bench.failures import reason_of
-from bench.forecasting import foresee
 from bench.plugins import Registry
-from bench.runner import Run
-from bench.spec import Job
+from bench.running.failures import reason_of
+from bench.running.forecasting import foresee
+from bench.running.runner import Run
+from bench.running.spec import Job
+from bench.running.workplace import Place
 from bench.stages import Owned
-from bench.workplace import Place
 
 
 class Channel:

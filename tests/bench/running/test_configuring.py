@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.configuring import configure, keys_of, share_changes
 from bench.errors import UsageError
 from bench.plugins import Registry
 from bench.recipes import RecipeBook, Setting, merge, put
+from bench.running.configuring import configure, keys_of, share_changes
 
 BOOK = RecipeBook(
     {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.archives import Limits, Refused, extract, target_of
+from bench.data.archives import Limits, Refused, extract, target_of
 from bench.errors import RunFailure
 
 FILES = {"data/a.txt": b"alpha", "data/deep/b.bin": bytes(range(256)) * 8, "data/empty": b""}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cards import NORMALISATIONS, read_card
+from bench.data.cards import NORMALISATIONS, read_card
 from bench.errors import UsageError
 
 GOOD = """
@@ -80,5 +80,6 @@ def test_every_field_changes_the_hash(tmp_path: Path) -> None:
 
 
 def test_reading_cards_needs_no_torch() -> None:
-    code = "import bench.cards, bench_datasets, sys; bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
+    use = "bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
+    code = f"import bench.data.cards, bench_datasets, sys; {use}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
