@@ -67,7 +67,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether the device has units for bf16: CUDA from Ampere on, processors with AMX or AVX-512 BF16."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
