@@ -14,10 +14,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from bench.data.cards import DatasetCard as DatasetCard
-from bench.data.cards import Fetch as Fetch
-from bench.data.cards import SourceCard as SourceCard
-from bench.data.cards import SplitName as SplitName
+from bench.cards import DatasetCard as DatasetCard
+from bench.cards import Fetch as Fetch
+from bench.cards import SourceCard as SourceCard
+from bench.cards import SplitName as SplitName
 from bench.files import digest
 
 

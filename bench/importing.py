@@ -23,9 +23,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench import condensed as sets
+from bench.cards import DatasetCard, SourceCard, validated
 from bench.condensation import Images
 from bench.condensed import CondensedSet
-from bench.data.cards import DatasetCard, SourceCard, validated
 from bench.data.decoding import Decoder, View
 from bench.errors import CorruptArtefact, UsageError
 from bench.files import digest, file_digest, read_json

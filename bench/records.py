@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import CorruptArtefact
 from bench.files import read_json, write_json
 from bench.progress import Progress
-from bench.running.spec import EvaluationSpec, RunSpec
+from bench.spec import EvaluationSpec, RunSpec
 
 SCHEMA = 1
 Row = dict[str, Any]

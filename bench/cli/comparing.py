@@ -16,8 +16,8 @@ from bench.records import Record, Row
 from bench.reporting import report
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
-from bench.running.spec import Job
 from bench.running.workplace import Place
+from bench.spec import Job
 from bench.units import duration, size
 
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from tabulate import tabulate
 
 from bench import records
+from bench.cards import DatasetCard, SourceCard
 from bench.condensation import Condenser
-from bench.data.cards import DatasetCard, SourceCard
 from bench.data.opening import find_source, load_card
 from bench.errors import CorruptArtefact, UsageError
 from bench.evaluation import Protocol

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.cards import DatasetCard
 from bench.conformance.common import Conformance
-from bench.data.cards import DatasetCard
 from bench.data.decoding import Decoder, View
 from bench.data.opening import Found, find_source, load_card
 from bench.errors import UsageError

@@ -10,7 +10,7 @@ from bench.conformance.common import Conformance
 from bench.plugins import Registry
 from bench.records import Record, Row
 from bench.reporting import ReportFormat
-from bench.running.spec import EvaluationSpec, MethodChoice, RunSpec
+from bench.spec import EvaluationSpec, MethodChoice, RunSpec
 
 EVALUATION = EvaluationSpec("paper", "hard", 1, "convnet3", 2)
 REASON = "RuntimeError: out of <memory> & luck, 50% | done_twice"  # with signs that HTML, LaTeX and Markdown read

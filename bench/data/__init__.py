@@ -1,1 +1,1 @@
-"""Getting at datasets: cards, layouts on disk, decoding, the cache of decoded images, downloads, archives."""
+"""Getting at datasets: layouts on disk, decoding, the cache of decoded images, downloads, archives."""

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from bench.data.cards import DatasetCard, SplitName
+from bench.cards import DatasetCard, SplitName
 from bench.errors import RunFailure
 from bench.imagery import Reader, Source
 

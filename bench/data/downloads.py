@@ -10,8 +10,8 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 
+from bench.cards import Fetch
 from bench.data.archives import extract
-from bench.data.cards import Fetch
 from bench.errors import RunFailure
 from bench.files import file_digest, set_aside
 from bench.progress import Progress, Throttled

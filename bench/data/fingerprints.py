@@ -6,7 +6,7 @@ from typing import Any
 
 import xxhash
 
-from bench.data.cards import SplitName
+from bench.cards import SplitName
 from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import digest, file_digest, read_json, write_json

@@ -14,7 +14,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from bench.data.cards import SplitName
+from bench.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors

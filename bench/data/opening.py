@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.cards import DatasetCard, SourceCard, SplitName, read_card, validated
+from bench.cards import DatasetCard, SourceCard, SplitName, read_card, validated
 from bench.data.decoding import Decoder, View
 from bench.data.fingerprints import Fingerprints
 from bench.data.image_cache import ImageCache

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from bench.data.cards import DatasetCard, SplitName
+from bench.cards import DatasetCard, SplitName
 from bench.data.decoding import Decoder, View, in_threads
 from bench.data.fingerprints import Fingerprints
 from bench.data.opening import Found, check_count, find_source, load_card

@@ -1,1 +1,1 @@
-"""Runs: what one is (`spec`), planning a grid of them, doing each in a process of its own, foretelling their cost."""
+"""Runs: planning a grid of them, doing each in a process of its own, foretelling their cost."""

@@ -21,8 +21,8 @@ from bench.plugins import Registry
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
 from bench.running.runner import Run
-from bench.running.spec import Job
 from bench.running.workplace import Place
+from bench.spec import Job
 from bench.stages import Owned
 
 

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import Setting, put
-from bench.running.spec import MethodChoice
+from bench.spec import MethodChoice
 
 
 def configure(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:

@@ -9,7 +9,7 @@ import torch
 
 from bench import __version__
 from bench.condensation import Precision, device_name
-from bench.running.spec import RunSpec
+from bench.spec import RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from bench.errors import Interrupted, RunFailure
 from bench.plugins import Registry
 from bench.records import Record
 from bench.running.runner import crashed
-from bench.running.spec import Job
 from bench.running.workplace import Place
+from bench.spec import Job
 
 CHECKPOINT_VARIABLE = "BENCH_CHECKPOINT_SECONDS"
 

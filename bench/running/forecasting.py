@@ -23,9 +23,9 @@ from bench.metering import peak_memory, reset_peak_memory
 from bench.pacing import Sample, Trial
 from bench.plugins import Registry
 from bench.running.configuring import build
-from bench.running.spec import EvaluationSpec, Job
 from bench.running.synthesis import release_memory
 from bench.running.workplace import Place, make_task, open_for
+from bench.spec import EvaluationSpec, Job
 from bench.stages import StageResult, StageStore
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import Budget, Setting
 from bench.running.configuring import configure, share_changes
-from bench.running.spec import EvaluationSpec, Job, MethodChoice, RunSpec
+from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 CONTROL = "random"  # real images drawn at random: the control of every table (METHODS trap 2)
 

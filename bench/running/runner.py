@@ -12,9 +12,9 @@ from bench.running.configuring import build
 from bench.running.environment import describe
 from bench.running.failures import is_recordable, reason_of
 from bench.running.scoring import Outcome, Scoring
-from bench.running.spec import EvaluationSpec, Job
 from bench.running.synthesis import Costs, Synthesis
 from bench.running.workplace import Place, make_task, open_for
+from bench.spec import EvaluationSpec, Job
 from bench.stages import owned
 
 log = logging.getLogger(__name__)

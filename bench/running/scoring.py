@@ -16,8 +16,8 @@ from bench.files import read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels
 from bench.plugins import Registry
 from bench.running.failures import is_recordable, reason_of
-from bench.running.spec import EvaluationSpec
 from bench.running.synthesis import Synthesis
+from bench.spec import EvaluationSpec
 
 Outcome = dict[str, Any]
 

@@ -21,7 +21,7 @@ from bench.files import read_json, read_tensors, set_aside, write_json, write_te
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.preview import write_preview
-from bench.running.spec import RunSpec
+from bench.spec import RunSpec
 
 Costs = dict[str, Any]
 

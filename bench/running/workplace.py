@@ -12,7 +12,7 @@ from bench.errors import RunFailure
 from bench.imagery import Dataset
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.running.spec import RunSpec
+from bench.spec import RunSpec
 from bench.stages import StageStore
 
 

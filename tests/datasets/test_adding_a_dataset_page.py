@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_layouts import jpeg, write_files, write_parquet
 
-from bench.data.cards import DatasetCard
+from bench.cards import DatasetCard
 from bench.data.opening import open_dataset
 from bench.hookspecs import Offer
 from bench.plugins import Registry

@@ -17,8 +17,8 @@ from bench.progress import Silent
 from bench.records import Record
 from bench.running.planning import Planner, Request
 from bench.running.runner import Run
-from bench.running.spec import Job
 from bench.running.workplace import Place
+from bench.spec import Job
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")
 

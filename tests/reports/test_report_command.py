@@ -14,7 +14,7 @@ from bench import records
 from bench.cli import main
 from bench.files import write_json
 from bench.records import Record
-from bench.running.spec import MethodChoice, RunSpec
+from bench.spec import MethodChoice, RunSpec
 
 
 @dataclass(frozen=True)

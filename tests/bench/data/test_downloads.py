@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from bench.cards import Fetch
 from bench.data import downloads
-from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
 from bench.progress import Silent

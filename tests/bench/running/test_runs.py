@@ -13,7 +13,7 @@ from bench import condensed as sets
 from bench import records
 from bench.errors import Interrupted
 from bench.files import read_json, write_json
-from bench.running.spec import Job
+from bench.spec import Job
 
 CONTRACT = [
     "run",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cards import NORMALISATIONS, read_card
+from bench.cards import NORMALISATIONS, read_card
 from bench.errors import UsageError
 
 GOOD = """
@@ -81,5 +81,5 @@ def test_every_field_changes_the_hash(tmp_path: Path) -> None:
 
 def test_reading_cards_needs_no_torch() -> None:
     use = "bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
-    code = f"import bench.data.cards, bench_datasets, sys; {use}"
+    code = f"import bench.cards, bench_datasets, sys; {use}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
