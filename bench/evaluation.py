@@ -1,8 +1,9 @@
 """From a condensed set to scores: the contract of a protocol."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from bench.condensation import Task
@@ -31,7 +32,7 @@ class Protocol(ABC):
     """A named, versioned way of turning a condensed set into scores. A new version is a new name.
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
-    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`.
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note` and `conditions`.
     """
 
     name: str
@@ -41,6 +42,10 @@ class Protocol(ABC):
     @abstractmethod
     def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:
         """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`."""
+
+    def conditions(self, setting: "Setting") -> Mapping[str, Any]:
+        """All beside the set that decides the scores, as JSON. Scores made under other conditions are made again."""
+        return {}
 
     def note(self, setting: "Setting") -> str:
         """What a table must say beside the scores, such as what the quick budget took of the recipe; "" for nothing."""

@@ -55,6 +55,12 @@ class Record:
             "environment": dict(self.environment),
         }
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Record":
+        """The inverse of `to_json`. Raises KeyError or TypeError where something is missing."""
+        kept = ("status", "reason", "costs", "evaluations", "controls", "environment")
+        return cls(RunSpec.from_json(content["spec"]), **{name: content[name] for name in kept})
+
 
 def write(folder: Path, record: Record) -> None:
     """Writes the record of the run folder."""
@@ -72,15 +78,7 @@ def read(folder: Path) -> Record:
     if content.get("schema") != SCHEMA:
         raise CorruptArtefact(f"{folder / 'record.json'} has schema {content.get('schema')}, not {SCHEMA}")
     try:
-        return Record(
-            spec=RunSpec.from_json(content["spec"]),
-            status=content["status"],
-            reason=content["reason"],
-            costs=content["costs"],
-            evaluations=content["evaluations"],
-            controls=content["controls"],
-            environment=content["environment"],
-        )
+        return Record.from_json(content)
     except (KeyError, TypeError) as error:
         raise CorruptArtefact(f"{folder / 'record.json'} lacks what a record holds: {error}") from error
 

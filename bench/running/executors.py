@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import records
 from bench.errors import Interrupted, RunFailure
 from bench.plugins import Registry
 from bench.records import Record
@@ -70,7 +69,7 @@ class LocalExecutor:
         last, status = self._listen_to_child(job, trial=False)
         match last.get("event"):
             case "record":
-                return records.read(self.place.runs / job.spec.name)
+                return Record.from_json(last["record"])
             case "owned":
                 return Skipped(job, last["reason"])
             case "interrupted":

@@ -42,7 +42,7 @@ class Run:
             if earlier and earlier.status == "failed" and not self.retry:
                 return self._asked_again(earlier)
             record = self._attempt(earlier)
-            records.write(folder, record)
+            keep(record, self.place)
             return record
 
     def _attempt(self, earlier: Record | None) -> Record:
@@ -123,5 +123,13 @@ def crashed(job: Job, place: Place, reason: str) -> Record:
     except (FileNotFoundError, CorruptArtefact):
         environment = describe(place.device, job.spec.precision, job.spec)
         record = Record(job.spec, "failed", reason, {}, outcomes, dict(job.controls), environment)
-    records.write(folder, record)
+    keep(record, place)
     return record
+
+
+def keep(record: Record, place: Place) -> None:
+    """Writes the record; where there is no room for even that, the row is still reported."""
+    try:
+        records.write(place.runs / record.spec.name, record)
+    except OSError as error:
+        place.progress.warn(f"the record of {record.spec.name} could not be written: {reason_of(error)}")

@@ -1,5 +1,6 @@
 """Scores of a condensed set: each protocol on each evaluation backbone, one file a seed."""
 
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +13,7 @@ from bench.condensation import Task
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
-from bench.files import read_json, set_aside, write_json
+from bench.files import digest, read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels
 from bench.plugins import Registry
 from bench.running.failures import is_recordable, reason_of
@@ -20,6 +21,7 @@ from bench.running.synthesis import Synthesis
 from bench.spec import EvaluationSpec
 
 Outcome = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -56,26 +58,36 @@ class Scoring:
         except Exception as error:
             if not is_recordable(error):
                 raise
-            self.task.progress.warn(f"{each.key} failed: {reason_of(error)}")
+            log.exception("%s failed", each.key)
             return {**about, "status": "failed", "reason": reason_of(error), "scores": scores}
         return {**about, "status": "done", "reason": None, "scores": scores}
 
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
         path = self.folder / "evaluations" / f"{each.key}-{number}.json"
-        try:
-            return read_json(path)
-        except FileNotFoundError:
-            pass
-        except CorruptArtefact as error:
-            self.task.progress.warn(f"score set aside as {set_aside(path).name} and made again: {error}")
+        setting = replace(self.task.setting, backbone=each.backbone)
+        made_under = digest([each.protocol_id, dict(protocol.conditions(setting))])
+        if (found := self._kept(path, made_under)) is not None:
+            return found
         workspace = path.with_suffix(".work")
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace)
-        scores = {**asdict(protocol.evaluate(condensed, task, each.backbone, seed)), "seed": number}
+        measured = protocol.evaluate(condensed, task, each.backbone, seed)
+        scores = {**asdict(measured), "seed": number, "made_under": made_under}
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores
+
+    def _kept(self, path: Path, made_under: str) -> Outcome | None:
+        """A score that is whole and was made under these conditions."""
+        try:
+            found = read_json(path)
+        except FileNotFoundError:
+            return None
+        except CorruptArtefact as error:
+            self.task.progress.warn(f"score set aside as {set_aside(path).name} and made again: {error}")
+            return None
+        return found if found.get("made_under") == made_under else None
 
     def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
         if protocol.labels == "teacher":

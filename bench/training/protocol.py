@@ -72,6 +72,10 @@ class TrainingProtocol(Protocol):
         """The recipe at the setting's budget, validated."""
         return Plan.of(self.recipe(setting).at(setting.budget))
 
+    def conditions(self, setting: Setting) -> Mapping[str, Any]:
+        """The recipe at its budget: changed, it gives other scores."""
+        return self.recipe(setting).at(setting.budget)
+
     def note(self, setting: Setting) -> str:
         """What the quick budget takes of the recipe: "epochs 100 -> 50"."""
         return "; ".join(self.recipe(setting).taken()) if setting.budget == "quick" else ""
