@@ -172,7 +172,8 @@ def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[
     """The fields of the table at a location of the card, e.g. ("sources", 0)."""
     for part in location:
         if isinstance(part, str):
-            model = _table_in(model.model_fields[part].annotation) or model
+            field = model.model_fields.get(part)
+            model = (_table_in(field.annotation) if field else None) or model
     extra = ["normalisation"] if model is DatasetCard else []
     return [*model.model_fields, *extra]
 

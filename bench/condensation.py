@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.checkpoints import State
-from bench.imagery import Dataset
+from bench.errors import RunFailure
+from bench.imagery import Dataset, Reader
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes
@@ -30,7 +31,7 @@ Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 class MethodConfig(BaseModel):
     """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=MethodConfig)
@@ -65,6 +66,11 @@ class Images:
         return len(self.classes)
 
 
+def unreadable(name: str) -> type[Reader]:
+    """The finder of a task that was given none."""
+    raise RunFailure(f"this task cannot read the layout {name!r}")
+
+
 @dataclass
 class Task:
     """What a method is given, and all that it may use.
@@ -77,6 +83,7 @@ class Task:
         seed: the run's seed; draw from `seed_for(...)`, never from torch's global generator.
         budget: "paper" or "quick" (recipes are already scaled; for information).
         networks: finds a backbone's builder by name.
+        readers: finds a dataset reader's class by name.
         stages: costly results, kept by content hash; use `stage`.
         workspace: a folder for checkpoints of the piece of work under way.
         facts: what the run should record (e.g. teacher_top1), filled by whoever finds it out.
@@ -94,6 +101,7 @@ class Task:
     networks: Callable[[str], Builder]
     stages: StageStore
     workspace: Path
+    readers: Callable[[str], type[Reader]] = unreadable
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
@@ -192,6 +200,7 @@ class Condenser(ABC, Generic[C]):
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
         units(task): independent pieces (default: one unit with all classes).
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
+        learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
 
@@ -237,6 +246,10 @@ class Condenser(ABC, Generic[C]):
     def label(self, task: Task, images: Images) -> Labels:
         """The labels of the whole set."""
         return HardLabels()
+
+    def learned_lr(self, task: Task) -> float | None:
+        """The step size learned with the images; asked for once they are all there."""
+        return None
 
 
 def device_name(device: torch.device) -> str:

@@ -12,7 +12,7 @@ Tensors come from one safetensors, NumPy (.npz) or PyTorch file (read without pi
 indices in the order of `classes`, which defaults to the dataset's class order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,6 @@ from bench.errors import CorruptArtefact, UsageError
 from bench.files import digest, file_digest, read_json
 from bench.imagery import Dataset, Normalisation, Reader
 from bench.labels import HardLabels
-from bench.plugins import Registry
 
 
 class TensorSource(BaseModel):
@@ -72,6 +71,9 @@ def about(folder: Path) -> dict[str, Any]:
         raise UsageError(str(error)) from error
     if "source" not in manifest and "files" in manifest:
         return manifest
+    source = manifest.get("source")
+    if isinstance(source, dict):  # first, because the message for a choice of two says nothing
+        validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
     return validated(HandWritten, manifest, str(path)).model_dump()
 
 
@@ -81,8 +83,8 @@ def fingerprint(folder: Path) -> str:
     return digest({str(path.relative_to(folder)): file_digest(path) for path in files})
 
 
-def read(folder: Path, dataset: Dataset, registry: Registry) -> CondensedSet:
-    """The set at a folder, its labels in the dataset's class order.
+def read(folder: Path, dataset: Dataset, readers: Callable[[str], type[Reader]]) -> CondensedSet:
+    """The set at a folder, its labels in the dataset's class order and its floats in the dataset's normalisation.
 
     Raises:
         UsageError: no set there, or one that does not fit the dataset.
@@ -92,27 +94,28 @@ def read(folder: Path, dataset: Dataset, registry: Registry) -> CondensedSet:
     if "source" not in manifest:
         return sets.load(folder)
     hand = HandWritten.model_validate(manifest)
-    mean, std = hand.mean or dataset.normalisation.mean, hand.std or dataset.normalisation.std
     classes = hand.classes or dataset.classes
     if sorted(classes) != sorted(dataset.classes):
         stray = sorted(set(classes) ^ set(dataset.classes))
         raise UsageError(f"the classes of {folder} are not those of {dataset.name} here: {', '.join(stray[:3])}")
     if isinstance(hand.source, TensorSource):
-        images = _from_tensors(folder, hand.source, Normalisation(tuple(mean), tuple(std)))
+        images = _from_tensors(folder, hand, hand.source, dataset.normalisation)
     else:
-        images = _from_layout(folder, hand.source, dataset, registry)
+        images = _from_layout(folder, hand.source, dataset, readers)
     _check(images, dataset, len(classes), folder)
     order = torch.tensor([dataset.classes.index(name) for name in classes])
     ordered = Images(images.pixels, order[images.classes])
-    return CondensedSet(ordered, HardLabels(), dataset.classes, Normalisation(tuple(mean), tuple(std)), hand.learned_lr)
+    return CondensedSet(ordered, HardLabels(), dataset.classes, dataset.normalisation, hand.learned_lr)
 
 
-def _from_layout(folder: Path, source_card: SourceCard, dataset: Dataset, registry: Registry) -> Images:
+def _from_layout(
+    folder: Path, source_card: SourceCard, dataset: Dataset, readers: Callable[[str], type[Reader]]
+) -> Images:
     """Images that a dataset's reader can read; what the reader calls the training split is the set."""
     shape = {"resolution": dataset.resolution, "channels": dataset.channels, "mean": dataset.normalisation.mean}
     fields = {**shape, "std": dataset.normalisation.std, "class_ids": dataset.classes, "sources": (source_card,)}
     card = DatasetCard.model_validate({"name": "condensed", **fields})
-    reader: Reader = registry.load("reader", source_card.layout)()
+    reader = readers(source_card.layout)()
     validated(reader.Options, source_card.options, str(folder / "manifest.json"))
     source = reader.locate(card, source_card, folder.absolute())
     if source is None or "train" not in source.files:
@@ -121,18 +124,23 @@ def _from_layout(folder: Path, source_card: SourceCard, dataset: Dataset, regist
     return Images(Decoder(reader, source, "train", View.of(card)).decode(range(len(labels))), labels)
 
 
-def _from_tensors(folder: Path, source: TensorSource, normalisation: Normalisation) -> Images:
+def _from_tensors(folder: Path, hand: HandWritten, source: TensorSource, normalisation: Normalisation) -> Images:
     path = folder / source.file
     tensors = _loaded(path)
     for name in (source.images, source.labels):
         if name not in tensors:
             raise UsageError(f"{path} holds no {name!r}; it has {', '.join(sorted(tensors)) or 'nothing'}")
-    pixels, classes = tensors[source.images], tensors[source.labels].long()
+    pixels, classes = tensors[source.images], tensors[source.labels]
+    if not (isinstance(pixels, Tensor) and isinstance(classes, Tensor)) or pixels.ndim != 4 or classes.ndim != 1:
+        raise UsageError(f"{path}: images must be one tensor (N, C, H, W) and labels one of N class indices")
+    classes = classes.long()
     if source.range == "0..255":
         return Images(pixels.round().clamp(0, 255).to(torch.uint8), classes)
     if source.range == "0..1":
         return Images(normalisation.apply(pixels.float() * 255), classes)
-    return Images(pixels.float(), classes)
+    theirs = Normalisation(hand.mean or normalisation.mean, hand.std or normalisation.std)
+    shown = pixels.float() if theirs == normalisation else normalisation.apply(255 * theirs.invert(pixels.float()))
+    return Images(shown, classes)
 
 
 def _loaded(path: Path) -> Mapping[str, Tensor]:

@@ -39,7 +39,8 @@ class RunSpec:
     Attributes:
         dataset: name of the card; `card` is what finds it (the name, or the path of a user's own card).
         classes: the class ids in use, in order; `all_classes` is how many the dataset has.
-        device: "cpu" or "cuda"; timings are kept apart by its name in the record.
+        device: "cpu" or "cuda".
+        machine: the GPU's own name, or "cpu": what one machine began another does not go on with.
         labeller: for a control, the method whose labels the images get; None means the method's own.
     """
 
@@ -54,6 +55,7 @@ class RunSpec:
     seed: int
     budget: Budget
     device: str
+    machine: str
     precision: Precision
     labeller: MethodChoice | None = None
 
@@ -68,7 +70,7 @@ class RunSpec:
                 "backbone": self.backbone,
                 "seed": self.seed,
                 "budget": self.budget,
-                "made_on": [self.device, self.precision],
+                "made_on": [self.machine, self.precision],
                 "labeller": self.labeller.identity() if self.labeller else None,
             }
         )

@@ -7,9 +7,8 @@ run starts from.
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from bench.errors import CorruptArtefact
 from bench.files import clean_leftovers, digest, read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.lasting import lasting
 from bench.metering import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
 
@@ -85,16 +85,27 @@ class StageStore:
 
     def read(self, kind: str, stage_hash: str) -> StageResult | None:
         """A finished stage, or None where it is absent; a corrupt one is set aside with a warning and is absent."""
-        folder = self.folder(kind, stage_hash)
         try:
-            about = read_json(folder / "stage.json")
-            tensors, facts = read_tensors(folder / "result.safetensors")
-            cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
+            return self._load(kind, stage_hash)
         except FileNotFoundError:
             return None
         except (CorruptArtefact, KeyError, TypeError) as error:
+            folder = self.folder(kind, stage_hash)
             self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
             return None
+
+    def _found(self, kind: str, stage_hash: str) -> StageResult | None:
+        """A finished stage; a corrupt one is left as it lies, for whoever holds the lock to set aside."""
+        try:
+            return self._load(kind, stage_hash)
+        except (FileNotFoundError, CorruptArtefact, KeyError, TypeError):
+            return None
+
+    def _load(self, kind: str, stage_hash: str) -> StageResult:
+        folder = self.folder(kind, stage_hash)
+        about = read_json(folder / "stage.json")
+        tensors, facts = read_tensors(folder / "result.safetensors")
+        cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
 
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device) -> StageResult:
@@ -103,7 +114,7 @@ class StageStore:
         `make` is given a folder in which to keep checkpoints. What they saved of the making survives a kill; the cost
         adds up over continued attempts.
         """
-        if (found := self.read(key.kind, key.hash)) is not None:
+        if (found := self._found(key.kind, key.hash)) is not None:
             return found
         folder = self.folder(key.kind, key.hash)
         with self._owned(folder):
@@ -116,9 +127,9 @@ class StageStore:
         work = folder / "work"
         work.mkdir(parents=True, exist_ok=True)
         reset_peak_memory(device)
-        with _elapsed(work / "elapsed.json") as elapsed:
+        with lasting(work / "elapsed.json") as watch:
             made = make(work)
-            cost = StageCost(elapsed(), peak_memory(device))
+            cost = StageCost(watch.total(), peak_memory(device))
         write_tensors(folder / "result.safetensors", made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         write_json(folder / "stage.json", about)
@@ -127,25 +138,6 @@ class StageStore:
 
     def _owned(self, folder: Path) -> AbstractContextManager[None]:
         return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=True)
-
-
-@contextmanager
-def _elapsed(path: Path) -> Iterator[Callable[[], float]]:
-    """Wall time that adds up over attempts: what a failed or stopped attempt spent is written down on the way out."""
-    try:
-        before = float(read_json(path)["seconds"])
-    except (FileNotFoundError, CorruptArtefact, KeyError):
-        before = 0.0
-    start = time.perf_counter()
-
-    def total() -> float:
-        return before + time.perf_counter() - start
-
-    try:
-        yield total
-    except BaseException:
-        write_json(path, {"seconds": total()})
-        raise
 
 
 class Owned(Exception):
@@ -170,7 +162,8 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
         progress.warn(f"waiting for {who}, which is making {path.stem}")
         lock.acquire()
     try:
-        owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+        with suppress(OSError):  # a full disk holds the lock, though it cannot say whose it is
+            owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
         yield
     finally:
         owner.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """`bench run` from request to table: the grid done, or only foreseen."""
 
 import json
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from tabulate import tabulate
 
 from bench import records
 from bench.console import Console
-from bench.errors import Interrupted, RunFailure
+from bench.errors import Interrupted, RunFailure, UsageError
 from bench.plugins import Registry
 from bench.records import Record, Row
 from bench.reporting import report
@@ -77,22 +79,53 @@ def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]
     every = records.rows(record for record in ended if isinstance(record, Record))
     wanted = {(job.spec.name, each.asked, each.backbone, each.protocol_id) for job in jobs for each in job.evaluations}
     kept = [row for row in every if (row["run"], row["protocol"], row["eval_backbone"], row["protocol_id"]) in wanted]
+    shown = {(row["run"], row["eval_backbone"], row["protocol"]) for row in kept}
+    lost = [
+        records.blank_row(record.spec, each, "failed", "its record does not answer for this evaluation")
+        for record, job in zip(ended, jobs, strict=False)
+        if isinstance(record, Record)
+        for each in job.evaluations
+        if (job.spec.name, each.backbone, each.asked) not in shown
+    ]
     blank = [
         records.blank_row(outcome.job.spec, each, "skipped", outcome.reason)
         for outcome in ended
         if isinstance(outcome, Skipped)
         for each in outcome.job.evaluations
     ]
-    return [*kept, *blank]
+    return [*kept, *lost, *blank]
 
 
 def _planned(
     request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool
 ) -> tuple[list[Job], LocalExecutor]:
+    for folder in (runs, request.cache):
+        check_writable(folder.absolute())
+    seconds = checkpoint_seconds()
     planner = Planner(registry, request, console)
     jobs = planner.jobs()
-    place = Place(runs.absolute(), request.cache.absolute(), request.data_root.absolute(), planner.device, console)
+    roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
+    place = Place(*roots, planner.device, console, checkpoint_seconds=seconds)
     return jobs, LocalExecutor(registry, place, retry)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be made or written to."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {folder}")
+
+
+def checkpoint_seconds() -> float:
+    """BENCH_CHECKPOINT_SECONDS, or 30: how far checkpoints lie apart at least."""
+    text = os.environ.get("BENCH_CHECKPOINT_SECONDS", "30")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"BENCH_CHECKPOINT_SECONDS takes seconds, not {text!r}")
+    return seconds
 
 
 def _news(outcome: Record | Skipped) -> str:

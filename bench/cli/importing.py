@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import importing
+from bench.condensed import check_fits
 from bench.console import Console
 from bench.data.opening import open_dataset, select_classes
+from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.plugins import Registry
 
 
@@ -32,7 +34,11 @@ def described(
     manifest = importing.about(folder)
     with Console() as console:
         source = select_classes(open_dataset(registry, dataset, data_root, cache, console), classes)
-    found = importing.read(folder, source, registry)
+    try:
+        found = importing.read(folder, source, lambda name: registry.load("reader", name))
+        check_fits(found, source)
+    except (CorruptArtefact, RunFailure) as error:
+        raise UsageError(str(error)) from error
     values = {
         "path": str(folder),
         "content": importing.fingerprint(folder),

@@ -85,6 +85,7 @@ def sample_spec(seed: int) -> RunSpec:
         seed=seed,
         budget="quick",
         device="cpu",
+        machine="cpu",
         precision="fp32",
     )
 

@@ -96,7 +96,7 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
             return _open_split(card, found, name, images, fingerprints)
         except RunFailure as failure:
             progress.warn(f"{card.name}: {failure}")
-            return UnavailableSplit(str(failure))
+            return UnavailableSplit(str(failure), damaged=True)
 
     # A user's card describes files that may change under it; a registered dataset is what its name says.
     card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
@@ -124,7 +124,7 @@ def _open_split(
     source, view = found.source, View.of(card)
     if name not in source.files:
         reason = f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout})"
-        return UnavailableSplit(reason)
+        return UnavailableSplit(reason, damaged=False)
     fingerprints.verify(source, name, _again(found, card))
     decoder = Decoder(found.reader, source, name, view)
     labels = images.labels(name)

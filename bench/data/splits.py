@@ -62,8 +62,8 @@ class UnavailableSplit(Split):
     file fails that dataset's runs with its reason, while the others are planned and done. Its length is 0.
     """
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: str, *, damaged: bool) -> None:
+        self.reason, self.damaged = reason, damaged
 
     def __len__(self) -> int:
         return 0

@@ -28,7 +28,7 @@ class RecoveryRecipe(BaseModel):
         engine: who does the arithmetic; see `bench.recovery.engines`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     iterations: int = Field(ge=1)
     batch_size: int = Field(default=100, ge=1)

@@ -52,6 +52,14 @@ def main() -> None:
     channel = Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _work(order, channel)
+    except Exception as error:  # what has no record: no room for a log, a folder that cannot be written
+        logging.getLogger("bench").exception("the run could not be attempted")
+        channel.send("failed", reason=reason_of(error))
+
+
+def _work(order: dict[str, Any], channel: Channel) -> None:
     job = Job.from_json(order["job"])
     place = _place(order, channel)
     _log_to(Path(os.devnull) if order["trial"] else place.runs / job.spec.name / "log.txt")
@@ -60,7 +68,7 @@ def main() -> None:
     try:
         registry = Registry(order["plugins"])
         if order["trial"]:
-            _try(job, registry, place, channel)
+            channel.send("forecast", forecast=foresee(job, registry, place).to_json())
             return
         record = Run(job, registry, place, order["retry"]).complete()
     except Owned as error:
@@ -69,14 +77,6 @@ def main() -> None:
         channel.send("interrupted", reason=str(error))
     else:
         channel.send("record", record=record.to_json())
-
-
-def _try(job: Job, registry: Registry, place: Place, channel: Channel) -> None:
-    try:
-        channel.send("forecast", forecast=foresee(job, registry, place).to_json())
-    except Exception as error:
-        logging.getLogger("bench").exception("trial failed")
-        channel.send("failed", reason=reason_of(error))
 
 
 def _place(order: dict[str, Any], channel: Channel) -> Place:

@@ -27,7 +27,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     recipe = method.recipe(setting)
     values = recipe.at(setting.budget)
     for key, text in _pairs(changes):
-        put(values, key, _value(text))
+        put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
     return MethodChoice(
         name=name,
@@ -82,6 +82,18 @@ def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
             raise UsageError(f"--set takes KEY=VALUE, not {change!r}")
         pairs.append((key.strip(), text.strip()))
     return pairs
+
+
+def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401 - any value
+    """The value, unless it is a truth value for a number: pydantic would take True for 1."""
+    *tables, last = key.split(".")
+    for table in tables:
+        inner = model.model_fields[table].annotation
+        assert isinstance(inner, type) and issubclass(inner, BaseModel)
+        model = inner
+    if isinstance(value, bool) and model.model_fields[last].annotation in (int, float):
+        raise UsageError(f"--set {key} takes a number, not {str(value).lower()}")
+    return value
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type

@@ -7,17 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import Interrupted, RunFailure
 from bench.plugins import Registry
 from bench.records import Record
-from bench.running.runner import crashed
+from bench.running.recording import crashed
 from bench.running.workplace import Place
 from bench.spec import Job
-
-CHECKPOINT_VARIABLE = "BENCH_CHECKPOINT_SECONDS"
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class LocalExecutor:
     registry: Registry
     place: Place
     retry: bool = False
+    _stop: list[bool] = field(default_factory=list, init=False)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record | Skipped]:
         """Does the jobs in order, yielding how each ended.
@@ -49,6 +48,8 @@ class LocalExecutor:
             if isinstance(ended, Record):
                 self._tell("bench_run_finished", run=name, record=ended.to_json())
             yield ended
+            if self._stop:  # pressed when nothing was left to stop
+                raise Interrupted("stopped")
 
     def foresee(self, job: Job) -> dict[str, Any]:
         """A trial of one job: what it would take (see `bench.running.forecasting.Forecast`).
@@ -74,7 +75,7 @@ class LocalExecutor:
                 return Skipped(job, last["reason"])
             case "interrupted":
                 raise Interrupted(last["reason"])
-        return crashed(job, self.place, _death(status))
+        return crashed(job, self.place, last.get("reason") or _death(status))
 
     def _listen_to_child(self, job: Job, *, trial: bool) -> tuple[dict[str, Any], int]:
         """Runs a child to its end; its last word and its exit status.
@@ -91,7 +92,9 @@ class LocalExecutor:
                 child.stdin.flush()
                 last = self._listen(job, child)
                 status = child.wait()
-        if asked_to_stop() and last.get("event") not in ("record", "forecast"):
+        if asked_to_stop():
+            self._stop.append(True)
+        if self._stop and last.get("event") not in ("record", "forecast"):
             raise Interrupted(last.get("reason") or f"stopped {job.spec.name}")
         return last, status
 
@@ -105,7 +108,7 @@ class LocalExecutor:
             "data_root": str(place.data_root),
             "device": str(place.device),
             "retry": self.retry,
-            "checkpoint_seconds": float(os.environ.get(CHECKPOINT_VARIABLE, place.checkpoint_seconds)),
+            "checkpoint_seconds": place.checkpoint_seconds,
         }
 
     def _listen(self, job: Job, child: "subprocess.Popen[str]") -> dict[str, Any]:
@@ -113,7 +116,10 @@ class LocalExecutor:
         assert child.stdout
         last: dict[str, Any] = {}
         for line in child.stdout:
-            event: dict[str, Any] = json.loads(line)
+            try:
+                event: dict[str, Any] = json.loads(line)
+            except json.JSONDecodeError:  # cut short by a kill
+                continue
             match event.pop("event"):
                 case "progress":
                     self.place.progress.advance(**event)

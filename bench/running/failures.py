@@ -5,7 +5,7 @@ import traceback
 
 import torch
 
-from bench.errors import BenchError, Interrupted
+from bench.errors import BenchError, Interrupted, UsageError
 from bench.stages import Owned
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -14,6 +14,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True) or the work as a whole: a stop asked for, a run that another process has."""
     return isinstance(error, Exception) and not isinstance(error, Interrupted | Owned)
+
+
+def status_of(error: BaseException) -> str:
+    """ "refused" for what cannot be asked of a method or a protocol, "failed" for all else."""
+    return "refused" if isinstance(error, UsageError) else "failed"
 
 
 def reason_of(error: BaseException) -> str:

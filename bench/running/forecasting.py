@@ -67,7 +67,8 @@ def foresee(job: Job, registry: Registry, place: Place) -> Forecast:
     Raises:
         Exception: whatever the run itself would raise.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-trial-") as scratch:
+    place.cache.mkdir(parents=True, exist_ok=True)  # not /tmp, which may be memory: stored labels are large
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=place.cache) as scratch:
         return _Rehearsal(job, registry, place, Path(scratch)).forecast()
 
 

@@ -1,13 +1,15 @@
 """From what the user named to the jobs to do: the grid, checked before anything is written."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.condensation import Condenser, Precision
+from bench.condensation import Condenser, Precision, device_name
 from bench.data.opening import open_dataset, select_classes
+from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.imagery import Dataset
@@ -46,7 +48,7 @@ def choose_device(name: str) -> torch.device:
     """The device for --device. Raises UsageError where it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name != "cpu" and not name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UsageError(f"unknown device {name!r}; choose from auto, cpu, cuda, cuda:N")
     if name.startswith("cuda"):
         number = int(name[5:]) if name[5:].isdigit() else 0
@@ -111,9 +113,13 @@ class Planner:
         request = self.request
         whole = open_dataset(self.registry, name, request.data_root, request.cache, self.progress)
         self._all_classes = len(whole.classes)
+        if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
+            raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
         dataset = select_classes(whole, request.classes)
         for ipc in request.ipcs:
             check_ipc(dataset, ipc)
+        for backbone in {*request.backbones, *request.eval_backbones}:
+            check_shape(self.registry, backbone, dataset)
         return dataset
 
     def _specs(self, card: str, dataset: Dataset) -> list[RunSpec]:
@@ -145,6 +151,7 @@ class Planner:
             seed=seed,
             budget=self.request.budget,
             device=self.device.type,
+            machine=device_name(self.device),
             precision=self.precision,
         )
 
@@ -190,6 +197,13 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
         fitting = ", ".join(each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits)
         lacks = ", ".join(missing)
         raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {fitting}")
+
+
+def check_shape(registry: Registry, backbone: str, dataset: Dataset) -> None:
+    """Refuses a backbone that cannot be built for the dataset (too deep for its resolution, say); allocates nothing."""
+    build = registry.load("backbone", backbone)
+    with torch.device("meta"):
+        build(len(dataset.classes), dataset.resolution, dataset.channels)
 
 
 def check_ipc(dataset: Dataset, ipc: int) -> None:

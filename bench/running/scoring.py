@@ -15,12 +15,13 @@ from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
 from bench.files import digest, read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels
+from bench.lasting import lasting
 from bench.plugins import Registry
-from bench.running.failures import is_recordable, reason_of
+from bench.running.failures import is_recordable, reason_of, status_of
+from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
 from bench.spec import EvaluationSpec
 
-Outcome = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
@@ -36,11 +37,12 @@ class Scoring:
     def outcome(self, each: EvaluationSpec, earlier: Mapping[str, Any] | None, *, retry: bool) -> Outcome:
         """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`."""
         asked = sorted({each.asked, *(earlier["asked"] if earlier else ())})
-        if earlier and earlier["status"] == "failed" and not retry:
+        same = earlier is not None and earlier["protocol_id"] == each.protocol_id
+        if earlier and same and earlier["status"] != "done" and not retry:
             return {**earlier, "asked": asked}
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         condensed = sets.load(self.folder / "condensed")
-        seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier else 0)
+        seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier and same else 0)
         about: Outcome = {
             "protocol": each.protocol,
             "protocol_id": each.protocol_id,
@@ -59,7 +61,7 @@ class Scoring:
             if not is_recordable(error):
                 raise
             log.exception("%s failed", each.key)
-            return {**about, "status": "failed", "reason": reason_of(error), "scores": scores}
+            return {**about, "status": status_of(error), "reason": reason_of(error), "scores": scores}
         return {**about, "status": "done", "reason": None, "scores": scores}
 
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
@@ -72,8 +74,10 @@ class Scoring:
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace)
-        measured = protocol.evaluate(condensed, task, each.backbone, seed)
-        scores = {**asdict(measured), "seed": number, "made_under": made_under}
+        with lasting(workspace / "elapsed.json") as watch:
+            measured = protocol.evaluate(condensed, task, each.backbone, seed)
+        seconds = watch.before + measured.seconds
+        scores = {**asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under}
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores

@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import gc
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
 from bench.labels import HardLabels, Labels
+from bench.lasting import lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.preview import write_preview
+from bench.running.environment import describe
 from bench.spec import RunSpec
 
 Costs = dict[str, Any]
@@ -71,16 +73,16 @@ class Synthesis:
         return costs
 
     def _make(self) -> Costs:
-        started = time.perf_counter()
-        self.prepare()
-        prepare_s = self._prepare_seconds(time.perf_counter() - started)
+        prepare_s = seconds_of(lambda: self.method.prepare(self.task))
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])
-        started = time.perf_counter()
-        labels = self._labels(images)
-        label_s = time.perf_counter() - started
+        if self.labeller is not self.method:  # not before: nothing else is alive while measuring
+            prepare_s += seconds_of(lambda: self.labeller.prepare(self.task))
+        prepare_s = self._prepare_seconds(prepare_s)
+        labels, label_s = self._labels(images)
         dataset = self.task.dataset
-        self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation))
+        learned_lr = self.method.learned_lr(self.task)
+        self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation, learned_lr))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
             **(unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}),
@@ -91,6 +93,7 @@ class Synthesis:
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
             "class_order_hash": dataset.class_order_hash,
+            "environment": describe(self.task.device, self.spec.precision, self.spec),
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
         }
         write_json(self.folder / "costs.json", costs)
@@ -101,9 +104,13 @@ class Synthesis:
     def _label_workspace(self) -> Path:
         return self.folder / "labels.work"
 
-    def _labels(self, images: Images) -> Labels:
-        self._label_workspace.mkdir(exist_ok=True)
-        return self.labeller.label(replace(self.task, workspace=self._label_workspace), images)
+    def _labels(self, images: Images) -> tuple[Labels, float]:
+        """The labels, and the seconds that all attempts at them took."""
+        workspace = self._label_workspace
+        workspace.mkdir(exist_ok=True)
+        with lasting(workspace / "elapsed.json") as watch:
+            labels = self.labeller.label(replace(self.task, workspace=workspace), images)
+            return labels, watch.total()
 
     def _prepare_seconds(self, elapsed: float) -> float:
         """The time prepare took here, with each stage from the cache counted at what it cost when it was made."""
@@ -169,6 +176,13 @@ class Synthesis:
         pixels = condensed.images.pixels
         shown = pixels if pixels.dtype == torch.uint8 else dataset.normalisation.invert(pixels)
         write_preview(self.folder / "preview.png", shown, condensed.images.classes, dataset.class_names)
+
+
+def seconds_of(work: Callable[[], None]) -> float:
+    """How long the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def check_images(images: Images, unit: str) -> None:

@@ -73,8 +73,8 @@ class TrainingProtocol(Protocol):
         return Plan.of(self.recipe(setting).at(setting.budget))
 
     def conditions(self, setting: Setting) -> Mapping[str, Any]:
-        """The recipe at its budget: changed, it gives other scores."""
-        return self.recipe(setting).at(setting.budget)
+        """The recipe at its budget and the version of the loop: changed, they give other scores."""
+        return {**self.recipe(setting).at(setting.budget), "loop": loop.VERSION}
 
     def note(self, setting: Setting) -> str:
         """What the quick budget takes of the recipe: "epochs 100 -> 50"."""

@@ -28,7 +28,7 @@ class TrainingRecipe(BaseModel):
         ema: decay of an exponential average of the weights, which is then what is tested.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)

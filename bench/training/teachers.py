@@ -106,6 +106,10 @@ def _squeezed(task: Task, network: nn.Module, recipe: TrainingRecipe, seed: int,
 def _made(task: Task, network: nn.Module, backbone: str) -> Made:
     test = task.dataset.test
     top1 = accuracy(network, test, task.dataset.normalisation, task)[0] if len(test) else None
+    if top1 is not None and top1 < 200 / task.classes:
+        task.progress.warn(
+            f"the teacher's own accuracy is {top1:.1f} %, hardly above chance: its labels will say little"
+        )
     tensors = network.state_dict()
     size = sum(tensor.nbytes for tensor in tensors.values())
     return Made(tensors, {"backbone": backbone, "top1": top1, "bytes": size})

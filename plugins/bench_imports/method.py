@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
+
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.condensed import CondensedSet, check_fits
 from bench.importing import read
-from bench.labels import Labels
-from bench.plugins import Registry
+from bench.labels import Labels, StoredLabels
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import store_labels
+from bench.training.teachers import Teacher, load_teacher
 
 
 class ImportedConfig(MethodConfig):
@@ -42,10 +46,29 @@ class Imported(Condenser[ImportedConfig]):
         return self._set(task).images
 
     def label(self, task: Task, images: Images) -> Labels:
-        """The set's labels."""
-        return self._set(task).labels
+        """The set's labels; stored ones belong to its own images, so others (a control's) get theirs from its teacher.
+
+        Raises:
+            RunFailure: that teacher is not in the cache.
+        """
+        labels, own = self._set(task).labels, self._set(task).images
+        if not isinstance(labels, StoredLabels) or _same_images(images, own):
+            return labels
+        teacher = Teacher(load_teacher(task, labels.teacher), labels.teacher)
+        recipe = TrainingRecipe.model_validate(labels.recipe)
+        temperature, seed = labels.temperature, labels.view_seed
+        return store_labels(task, teacher, images, recipe, temperature=temperature, view_seed=seed)
+
+    def learned_lr(self, task: Task) -> float | None:
+        """What the set's manifest says."""
+        return self._set(task).learned_lr
 
     def _set(self, task: Task) -> CondensedSet:
-        found = read(Path(self.config.path), task.dataset, Registry())
+        found = read(Path(self.config.path), task.dataset, task.readers)
         check_fits(found, task.dataset)
         return found
+
+
+def _same_images(images: Images, own: Images) -> bool:
+    order = own.classes.argsort(stable=True)  # a set is stored class by class
+    return images.pixels.shape == own.pixels.shape and torch.equal(images.pixels, own.pixels[order])

@@ -41,6 +41,7 @@ SPEC = RunSpec(
     seed=0,
     budget="paper",
     device="cpu",
+    machine="cpu",
     precision="fp32",
 )
 

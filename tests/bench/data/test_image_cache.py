@@ -208,7 +208,7 @@ def test_a_streamed_split_gives_the_same_images_in_any_order() -> None:
 
 
 def test_a_missing_split_says_so_only_when_images_are_taken() -> None:
-    split = UnavailableSplit("no train images below here")
+    split = UnavailableSplit("no train images below here", damaged=False)
     assert len(split.of_classes([0, 3])) == 0
     with pytest.raises(RunFailure, match="no train images below here"):
         split.of_classes([0]).take(torch.tensor([0]))

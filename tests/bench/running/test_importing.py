@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from bench import importing
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, UsageError
-from bench.imagery import Dataset
+from bench.imagery import Dataset, Reader
 from bench.plugins import Registry
 from bench.progress import Silent
 
@@ -29,6 +29,11 @@ def digits(tmp_path: Path) -> Dataset:
 def pixels() -> torch.Tensor:
     draws = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (6, 1, 8, 8), generator=draws, dtype=torch.uint8)
+
+
+def readers(name: str) -> type[Reader]:
+    found: type[Reader] = Registry().load("reader", name)
+    return found
 
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -55,7 +60,7 @@ def tensors(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name", ["set.safetensors", "set.npz", "set.pt"])
 def test_tensors_are_read_from_every_kind_of_file(tmp_path: Path, digits: Dataset, name: str) -> None:
-    found = importing.read(tensors(tmp_path / "set", name), digits, Registry())
+    found = importing.read(tensors(tmp_path / "set", name), digits, readers)
     assert torch.equal(found.images.pixels, pixels())
     assert torch.equal(found.images.classes, LABELS)
     assert found.normalisation == digits.normalisation
@@ -66,7 +71,7 @@ def test_floats_are_what_their_range_says(tmp_path: Path, digits: Dataset, given
     folder = manifest(tmp_path / "set", source={"file": "set.pt", "range": given})
     values = pixels().float() / 255 if scale else digits.normalisation.apply(pixels())
     torch.save({"images": values, "labels": LABELS}, folder / "set.pt")
-    found = importing.read(folder, digits, Registry())
+    found = importing.read(folder, digits, readers)
     assert torch.allclose(found.normalised(), digits.normalisation.apply(pixels()), atol=1e-5)
 
 
@@ -76,7 +81,7 @@ def test_images_in_folders_are_read_by_a_datasets_reader(tmp_path: Path, digits:
         place = folder / "images" / digits.classes[label]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0].numpy()).save(place / f"{number}.png")
-    found = importing.read(folder, digits, Registry())
+    found = importing.read(folder, digits, readers)
     assert found.images.classes.tolist() == [0, 0, 1, 1, 2, 2]
     assert torch.equal(found.images.pixels, pixels()[LABELS.argsort(stable=True)])
 
@@ -84,7 +89,7 @@ def test_images_in_folders_are_read_by_a_datasets_reader(tmp_path: Path, digits:
 def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path, digits: Dataset) -> None:
     folder = tensors(tmp_path / "set", "set.pt")
     manifest(folder, source={"file": "set.pt", "range": "0..255"}, classes=list(reversed(digits.classes)))
-    assert importing.read(folder, digits, Registry()).images.classes.tolist() == [2, 1, 0, 2, 1, 0]
+    assert importing.read(folder, digits, readers).images.classes.tolist() == [2, 1, 0, 2, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,8 @@ def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path,
         ({"source": {"file": "set.pt", "range": "0..255", "images": "x"}}, "holds no 'x'; it has images, labels"),
         ({"source": {"file": "set.pt", "range": "0..255"}, "classes": ["0", "1", "9"]}, "are not those of digits"),
         ({"source": {"file": "set.pt", "range": "0..255"}, "protokol": "hard"}, "protokol"),
+        ({"source": {"file": "set.pt"}}, "'range' is missing"),
+        ({"source": {"layout": "image-folder", "option": {}}}, "did you mean 'options'"),
         ({"method": "dm"}, "source"),
     ],
 )
@@ -103,7 +110,7 @@ def test_a_manifest_that_cannot_be_right_is_one_line(
     folder = tensors(tmp_path / "set", "set.pt")
     manifest(folder, **content)
     with pytest.raises(UsageError, match=said) as caught:
-        importing.read(folder, digits, Registry())
+        importing.read(folder, digits, readers)
     assert "\n" not in str(caught.value)
 
 
@@ -111,7 +118,7 @@ def test_pickled_code_is_not_run(tmp_path: Path, digits: Dataset) -> None:
     folder = manifest(tmp_path / "set", source={"file": "set.pt", "range": "0..255"})
     torch.save({"images": Path("anything but a tensor")}, folder / "set.pt")
     with pytest.raises(UsageError, match="not a readable tensor file"):
-        importing.read(folder, digits, Registry())
+        importing.read(folder, digits, readers)
 
 
 def test_a_set_of_ours_is_scored_as_by_its_own_run_and_a_damaged_one_is_not(bench: Bench, digits: Dataset) -> None:
@@ -128,4 +135,4 @@ def test_a_set_of_ours_is_scored_as_by_its_own_run_and_a_damaged_one_is_not(benc
     assert (row["method"], row["synthesis_s"], row["seconds_per_image"]) == ("imported", None, None)
     (folder / "images.safetensors").write_bytes(b"damaged")
     with pytest.raises(CorruptArtefact):
-        importing.read(folder, digits, Registry())
+        importing.read(folder, digits, readers)
