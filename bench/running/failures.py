@@ -23,8 +23,8 @@ def status_of(error: BaseException) -> str:
 
 def reason_of(error: BaseException) -> str:
     """One line for the table; the traceback is in the run's log."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return f"disk full: {error.strerror}: {error.filename}"
+    if (full := _no_room(error)) is not None:
+        return f"disk full: {_first_line(error) if isinstance(error, BenchError) else full}"
     if _is_out_of_memory(error):
         return f"out of memory: {_first_line(error)}"
     if isinstance(error, BenchError):
@@ -32,6 +32,14 @@ def reason_of(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)
     place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
     return f"{type(error).__name__}: {_first_line(error)}{place}"
+
+
+def _no_room(error: BaseException) -> str | None:
+    """What the system said of a full disk, if that is what the error, or the one behind it, is about."""
+    for each in (error, error.__cause__):
+        if isinstance(each, OSError) and each.errno in NO_ROOM:
+            return f"{each.strerror}: {each.filename}"
+    return None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

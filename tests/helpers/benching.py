@@ -97,7 +97,7 @@ class Bench:
         ]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "BENCH_CACHE": str(self.cache), "BENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+        return {**os.environ, "BENCH_CACHE": str(self.cache), "BENCH_CHECKPOINT_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
 
     def typed(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """`bench run ...` to its end."""

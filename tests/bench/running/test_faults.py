@@ -13,7 +13,7 @@ from benching import Bench, kill, until
 
 from bench import condensed as sets
 
-SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=4000")
+SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=1500")
 FAST = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=30")
 BROKEN = Path(__file__).with_name("broken_methods.py")
 
