@@ -156,7 +156,7 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        who = owner.read_text().strip() if owner.exists() else "another process"
+        who = _named(owner)
         if not wait:
             raise Owned(f"in use by {who}") from None
         progress.warn(f"waiting for {who}, which is making {path.stem}")
@@ -168,3 +168,11 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _named(owner: Path) -> str:
+    """Who holds a lock; they may release it, and take their name away, at this very moment."""
+    try:
+        return owner.read_text().strip() or "another process"
+    except OSError:
+        return "another process"

@@ -108,3 +108,20 @@ def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) 
         holder.wait()
     with owned(path, Silent(), wait=False):
         assert str(os.getpid()) in path.with_suffix(".owner").read_text()
+
+
+def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:
+    """Its name goes away just before its lock does."""
+    path = tmp_path / "a.lock"
+    with owned(path, Silent(), wait=False):
+        path.with_suffix(".owner").unlink()
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from bench.progress import Silent; from bench.stages import Owned, owned\n"
+            "try:\n"
+            "    owned(Path(sys.argv[1]), Silent(), wait=False).__enter__()\n"
+            "except Owned as error:\n"
+            "    print(error)\n"
+        )
+        told = subprocess.check_output([sys.executable, "-c", script, str(path)], text=True)
+    assert told.strip() == "in use by another process"
