@@ -26,14 +26,14 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalExecutor:
     """Runs jobs on this machine."""
 
     registry: Registry
     place: Place
     retry: bool = False
-    _stop: list[bool] = field(default_factory=list, init=False)
+    _stopped: bool = field(default=False, init=False)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record | Skipped]:
         """Does the jobs in order, yielding how each ended.
@@ -48,7 +48,7 @@ class LocalExecutor:
             if isinstance(ended, Record):
                 self._tell("bench_run_finished", run=name, record=ended.to_json())
             yield ended
-            if self._stop:  # pressed when nothing was left to stop
+            if self._stopped:  # pressed when nothing was left to stop
                 raise Interrupted("stopped")
 
     def foresee(self, job: Job) -> dict[str, Any]:
@@ -92,9 +92,8 @@ class LocalExecutor:
                 child.stdin.flush()
                 last = self._listen(job, child)
                 status = child.wait()
-        if asked_to_stop():
-            self._stop.append(True)
-        if self._stop and last.get("event") not in ("record", "forecast"):
+        self._stopped = self._stopped or asked_to_stop()
+        if self._stopped and last.get("event") not in ("record", "forecast"):
             raise Interrupted(last.get("reason") or f"stopped {job.spec.name}")
         return last, status
 
