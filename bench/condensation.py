@@ -24,6 +24,7 @@ from bench.recipes import Budget, Recipe, Setting
 from bench.stages import Maker, StageKey, StageResult, StageStore
 
 Precision = Literal["fp32", "bf16"]
+Compile = Literal["auto", "always", "never"]
 PixelFormat = Literal["uint8", "jpeg", "float32"]
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 
@@ -41,13 +42,15 @@ C = TypeVar("C", bound=MethodConfig)
 class Unit:
     """An independent piece of synthesis: what resumes and what spreads over machines.
 
-    `name` is unique in its set and names the unit's file. `classes` are the class indices it makes images of, `index`
-    which image of each class it is (0-based) for methods that make one image a class at a time.
+    `name` is unique in its set and names the unit's file. `classes` are the class indices it makes images of. For
+    methods that make their images one of each class at a time, `index` is which image of the class it is (0-based), and
+    `count` how many of each it makes, from `index` on.
     """
 
     name: str
     classes: tuple[int, ...]
     index: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Task:
         ipc: images per class to make.
         backbone: name of the network to condense with.
         device, precision: where and in which arithmetic (statistics and losses stay fp32).
+        compile: whether loops compile their steps: "auto" where it pays (see `bench.compiling`).
         seed: the run's seed; draw from `seed_for(...)`, never from torch's global generator.
         budget: "paper" or "quick" (recipes are already scaled; for information).
         networks: finds a backbone's builder by name.
@@ -102,6 +106,7 @@ class Task:
     stages: StageStore
     workspace: Path
     readers: Callable[[str], type[Reader]] = unreadable
+    compile: Compile = "auto"
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
@@ -198,6 +203,7 @@ class Condenser(ABC, Generic[C]):
         Config: a `MethodConfig` with the hyper-parameters; users set them with --set KEY=VALUE.
         recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
+        warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
         learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
@@ -238,6 +244,12 @@ class Condenser(ABC, Generic[C]):
     def units(self, task: Task) -> Sequence[Unit]:
         """The independent pieces of the synthesis."""
         return [Unit("all", tuple(range(task.classes)))]
+
+    def warm_up(self, task: Task) -> None:
+        """Called once in a process, before the first unit that is not there yet: compiles what `synthesize` will run.
+
+        Its time is reported as `warm_up_s`; what it allocates and gives back is in no peak.
+        """
 
     @abstractmethod
     def synthesize(self, task: Task, unit: Unit) -> Images:

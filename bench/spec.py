@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.condensation import Precision
+from bench.condensation import Compile, Precision
 from bench.files import digest
 from bench.recipes import Budget
 
@@ -41,6 +41,7 @@ class RunSpec:
         classes: the class ids in use, in order; `all_classes` is how many the dataset has.
         device: "cpu" or "cuda".
         machine: the GPU's own name, or "cpu": what one machine began another does not go on with.
+        compile: whether loops compile their steps ("auto": where it pays).
         labeller: for a control, the method whose labels the images get; None means the method's own.
     """
 
@@ -58,6 +59,7 @@ class RunSpec:
     machine: str
     precision: Precision
     labeller: MethodChoice | None = None
+    compile: Compile = "auto"
 
     @property
     def hash(self) -> str:
@@ -70,7 +72,7 @@ class RunSpec:
                 "backbone": self.backbone,
                 "seed": self.seed,
                 "budget": self.budget,
-                "made_on": [self.machine, self.precision],
+                "made_on": [self.machine, self.precision, *([] if self.compile == "auto" else [self.compile])],
                 "labeller": self.labeller.identity() if self.labeller else None,
             }
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option
+from bench.cli.options import cache_folder, compile_option, data_root_option, plugin_option, runs_option
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
@@ -21,6 +21,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@compile_option
 @data_root_option
 @runs_option
 @click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside it.")

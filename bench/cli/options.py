@@ -33,6 +33,18 @@ def data_root_option(function: F) -> F:
     return option(function)
 
 
+def compile_option(function: F) -> F:
+    """--compile."""
+    option = click.option(
+        "--compile",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Compile the steps of loops; auto: where that saves more time than it takes.",
+    )
+    return option(function)
+
+
 def runs_option(function: F) -> F:
     """--runs, or BENCH_RUNS, or ./runs."""
     option = click.option(

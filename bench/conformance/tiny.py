@@ -88,6 +88,7 @@ def tiny_task(
         backbone=backbone,
         device=torch.device("cpu"),
         precision=precision,
+        compile="never",
         seed=seed,
         budget=budget,
         networks=lambda name: registry.load("backbone", name),

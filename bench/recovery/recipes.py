@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-EngineName = Literal["reference"]
+EngineName = Literal["fast", "reference"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -25,6 +25,7 @@ class RecoveryRecipe(BaseModel):
         crop_ratio: range of its width over its height.
         flip: horizontally with p = 0.5, the whole batch or none of it.
         roll: range, both ends included, of the cyclic shift in pixels, drawn for each axis ((0, 0): none).
+        groups: so many batches are recovered at once, each as if it were alone. Changes costs and nothing else.
         engine: who does the arithmetic; see `bench.recovery.engines`.
     """
 
@@ -40,7 +41,8 @@ class RecoveryRecipe(BaseModel):
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
     flip: bool = True
     roll: tuple[int, int] = (0, 0)
-    engine: EngineName = "reference"
+    groups: int = Field(default=1, ge=1)
+    engine: EngineName = "fast"
 
     @field_validator("crop_scale", "crop_ratio", "roll")
     @classmethod

@@ -12,11 +12,13 @@ resized to the resolution it was taken from: antialiasing acts where an image sh
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bench import seeds
 from bench.recovery.recipes import RecoveryRecipe
+from bench.training.resampling import weights
 from bench.training.views import resized_boxes
 
 
@@ -45,6 +47,11 @@ class View:
             seen = seen.flip(-1)
         return seen.roll(self.roll, dims=(-2, -1)) if any(self.roll) else seen
 
+    def row(self, resolution: int) -> list[int]:
+        """The view as seven integers: top, left, height, width, flipped, down, right. See `seen_through`."""
+        box = self.box or Box(0, 0, resolution, resolution)
+        return [box.top, box.left, box.height, box.width, int(self.flipped), *self.roll]
+
 
 def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int) -> View:
     """The view of one iteration: the same for the same seed and iteration."""
@@ -54,6 +61,27 @@ def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int
     low, high = recipe.roll
     down, right = draws.integers(low, high, size=2, endpoint=True)
     return View(box, flipped, (int(down), int(right)))
+
+
+def seen_through(images: Tensor, rows: Tensor) -> Tensor:
+    """Each group of images through its own view, as two matrix products a group: one graph for every view.
+
+    Cropping, resizing, flipping and rolling all act on rows and columns apart, and all are linear, so a view is
+    R X C^T with matrices of the image's size. Equals `View.of` up to rounding; differentiable in the images.
+
+    Args:
+        images: float (G, B, C, S, S).
+        rows: int64 (G, 7), one `View.row` a group.
+    """
+    size = images.shape[-1]
+    top, left, height, width, flipped, down, right = rows.unbind(1)
+    pixels = torch.arange(size, device=rows.device)
+    source_rows = (pixels - down[:, None]) % size
+    source_columns = (pixels - right[:, None]) % size
+    source_columns = torch.where(flipped[:, None] > 0, size - 1 - source_columns, source_columns)
+    down_weights = weights(top, height, size, source_rows)
+    right_weights = weights(left, width, size, source_columns)
+    return down_weights[:, None, None] @ images @ right_weights.mT[:, None, None]
 
 
 def _draw_box(draws: np.random.Generator, resolution: int, recipe: RecoveryRecipe) -> Box:

@@ -88,6 +88,7 @@ class _Rehearsal:
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
+        _, warm_up_s = self._whole(lambda: method.warm_up(task))
         (images, peak), unit_s = self._whole(lambda: self._unit(method))
         whole = self._padded(images)
         stored = sets.to_stored(whole, method.pixel_format, task.dataset.normalisation)
@@ -96,7 +97,7 @@ class _Rehearsal:
         return Forecast(
             run=spec.name,
             prepare_s=prepare_s,
-            synthesis_s=unit_s * len(whole) / len(images),
+            synthesis_s=warm_up_s + unit_s * len(whole) / len(images),
             label_s=label_s,
             evaluation_s=sum(self._evaluation(each, condensed) for each in self.job.evaluations),
             peak_memory_bytes=peak,

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.condensation import Condenser, Precision, device_name
+from bench.condensation import Compile, Condenser, Precision, device_name
 from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
@@ -39,6 +39,7 @@ class Request:
     budget: Budget
     device: str
     precision: str
+    compile: Compile
     control: bool
     data_root: Path
     cache: Path
@@ -153,6 +154,7 @@ class Planner:
             device=self.device.type,
             machine=device_name(self.device),
             precision=self.precision,
+            compile=self.request.compile,
         )
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:

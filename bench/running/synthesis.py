@@ -7,7 +7,7 @@ import gc
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Synthesis:
     task: Task
     method: Condenser[Any]
     labeller: Condenser[Any]
+    _warm: bool = field(default=False, init=False)
 
     def costs(self) -> Costs:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt."""
@@ -126,17 +127,27 @@ class Synthesis:
             return found
         workspace = self.folder / "units" / f"{unit.name}.work"
         workspace.mkdir(parents=True, exist_ok=True)
-        task = replace(self.task, workspace=workspace, times=IterationTimes())
+        warm_up_s = self._warm_up()
+        task = replace(self.task, workspace=workspace, times=IterationTimes(warm_up_s=warm_up_s))
         release_memory()
         reset_peak_memory(task.device)
         started = time.perf_counter()
         images = self.method.synthesize(task, unit)
-        seconds = time.perf_counter() - started + task.times.carried_s
+        seconds = warm_up_s + time.perf_counter() - started + task.times.carried_s
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
         check_images(images, unit.name)
-        write_tensors(path, {"pixels": images.pixels, "classes": images.classes}, asdict(cost))
+        write_tensors(
+            path, {"pixels": images.pixels, "classes": images.classes}, {**asdict(cost), "facts": self.task.facts}
+        )
         shutil.rmtree(workspace)
         return Images(images.pixels.detach().cpu(), images.classes.cpu()), cost
+
+    def _warm_up(self) -> float:
+        """Seconds of compiling, before the first unit that this process makes; 0 afterwards."""
+        if self._warm:
+            return 0.0
+        self._warm = True
+        return seconds_of(lambda: self.method.warm_up(self.task))
 
     def _read_unit(self, path: Path) -> tuple[Images, UnitCost] | None:
         try:
@@ -146,6 +157,7 @@ class Synthesis:
         except CorruptArtefact as error:
             self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
             return None
+        self.task.facts |= about["facts"]
         cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
         return Images(tensors["pixels"], tensors["classes"]), cost
 

@@ -18,15 +18,23 @@ def resample(images: Tensor, boxes: Tensor) -> Tensor:
         images: float (B, C, S, S).
         boxes: (B, 4), in pixels: top, left, height, width; heights and widths in 1..S.
     """
-    top, left, height, width = boxes.to(images.device, torch.float32, non_blocking=True).unbind(1)
-    rows = _weights(top, height, images.shape[2]).to(images.dtype)
-    columns = _weights(left, width, images.shape[3]).to(images.dtype)
+    top, left, height, width = boxes.to(images.device, non_blocking=True).unbind(1)
+    rows = weights(top, height, images.shape[2]).to(images.dtype)
+    columns = weights(left, width, images.shape[3]).to(images.dtype)
     return torch.einsum("boi,bcij,bpj->bcop", rows, images, columns)
 
 
-def _weights(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """(B, size, size): the share of input pixel j in output pixel o, in the half-pixel convention."""
-    pixels = torch.arange(size, device=start.device, dtype=torch.float32)
-    centres = (pixels + 0.5) * (length / size)[:, None] - 0.5
-    centres = torch.minimum(centres.clamp(min=0), length[:, None] - 1) + start[:, None]
+def weights(start: Tensor, length: Tensor, size: int, sources: Tensor | None = None) -> Tensor:
+    """float32 (B, size, size): the share of input pixel j in output pixel o of an axis, in the half-pixel convention.
+
+    Args:
+        start, length: (B,), the piece of the axis that is enlarged to `size` pixels.
+        size: pixels of input and output.
+        sources: int64 (B, size) or (size,), which pixel of the enlarged axis output pixel o shows (default: o).
+    """
+    pixels = torch.arange(size, device=start.device)
+    shown = (pixels if sources is None else sources).float()
+    start, length = start.float()[:, None], length.float()[:, None]
+    centres = (shown + 0.5) * (length / size) - 0.5
+    centres = torch.minimum(centres.clamp(min=0), length - 1) + start
     return (1 - (centres[:, :, None] - pixels).abs()).clamp(min=0)

@@ -10,7 +10,8 @@ from pydantic import Field
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.labels import Labels, OnlineLabels
 from bench.recipes import Recipe, RecipeBook, Setting
-from bench.recovery.engines import Engine, engine_for
+from bench.recovery.engine import Batch, Engine
+from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
 from bench.recovery.recipes import RecoveryRecipe
 from bench.training.recipes import TrainingRecipe
@@ -69,8 +70,9 @@ class SRe2LConfig(MethodConfig):
 class SRe2L(Condenser[SRe2LConfig]):
     """Squeeze the dataset into a network, recover images from its BatchNorm statistics, relabel them with it.
 
-    A unit is a chunk of at most `recover.batch_size` consecutive classes at one image index: one image of each,
-    recovered together from a fresh start (code: image index outside, class blocks inside, a new Adam a block).
+    A batch is a chunk of at most `recover.batch_size` consecutive classes at one image index: one image of each,
+    recovered together from a fresh start (code: image index outside, class blocks inside, a new Adam a block). A unit
+    is one batch, or those of `recover.groups` image indices.
     """
 
     Config: ClassVar[type[MethodConfig]] = SRe2LConfig
@@ -101,20 +103,27 @@ class SRe2L(Condenser[SRe2LConfig]):
             self._teacher = pretrained(task, recipe.weights)
         else:
             self._teacher = squeeze(task, recipe.training(), seed=task.seed_for("squeeze"))
-        self._engine = engine_for(self._teacher.network, self.config.recover)
         record_health(task, self._teacher.network, self._teacher.ref.stage)
+        self._engine = engine_for(self._teacher.network, self.config.recover)
 
     def units(self, task: Task) -> Sequence[Unit]:
-        """Chunks of classes at each image index."""
-        size = self.config.recover.batch_size
-        chunks = [tuple(chunk.tolist()) for chunk in torch.arange(task.classes).split(size)]
-        return [Unit(_name(chunk, index), chunk, index) for index in range(task.ipc) for chunk in chunks]
+        """Chunks of classes at each image index, or at several."""
+        recover = self.config.recover
+        chunks = [tuple(chunk.tolist()) for chunk in torch.arange(task.classes).split(recover.batch_size)]
+        starts = [(start, min(recover.groups, task.ipc - start)) for start in range(0, task.ipc, recover.groups)]
+        return [Unit(_name(chunk, start, count), chunk, start, count) for start, count in starts for chunk in chunks]
+
+    def warm_up(self, task: Task) -> None:
+        """Compiles the recovery step."""
+        self._engine.ready(task, [(unit.count, len(unit.classes)) for unit in self.units(task)])
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        """One image of each of the unit's classes."""
+        """One image of each of the unit's classes, or `unit.count` of each. A batch's seed does not depend on units."""
         targets = torch.tensor(unit.classes)
-        pixels = self._engine.recover(task, targets, task.seed_for("recover", unit.name))
-        return Images(pixels.cpu(), targets)
+        indices = range(unit.index, unit.index + unit.count)
+        batches = [Batch(targets, task.seed_for("recover", _name(unit.classes, index))) for index in indices]
+        pixels = self._engine.recover(task, batches)
+        return Images(pixels.flatten(0, 1).cpu(), targets.repeat(unit.count))
 
     def label(self, task: Task, images: Images) -> Labels:
         """Soft labels by the squeezed network, made while training or stored for every view of the paper's protocol."""
@@ -126,5 +135,6 @@ class SRe2L(Condenser[SRe2LConfig]):
         return store_labels(task, self._teacher, images, recipe, temperature=relabel.temperature, view_seed=seed)
 
 
-def _name(classes: tuple[int, ...], index: int) -> str:
-    return f"image{index:03d}-classes{classes[0]:03d}-{classes[-1]:03d}"
+def _name(classes: tuple[int, ...], index: int, count: int = 1) -> str:
+    images = f"image{index:03d}" if count == 1 else f"image{index:03d}-{index + count - 1:03d}"
+    return f"{images}-classes{classes[0]:03d}-{classes[-1]:03d}"

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.iterating import GUARD_EVERY
+from bench.recovery.engine import Batch, Engine, initial_images, rate
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.reference import ReferenceEngine, initial_images, rate
+from bench.recovery.reference import ReferenceEngine
 from bench.recovery.views import Box, View
 from bench.testing import tiny_dataset, tiny_task
 
@@ -27,6 +28,14 @@ shared_network = settings(suppress_health_check=[HealthCheck.function_scoped_fix
 
 def recipe(**changes: object) -> RecoveryRecipe:
     return RecoveryRecipe.model_validate({"iterations": 12, "lr": 0.1, "bn_weight": 1.0, "roll": (-2, 2)} | changes)
+
+
+def recovered_by(engine: Engine, task: Task, seed: int = 0) -> Tensor:
+    return engine.recover(task, [Batch(TARGETS, seed)])[0]
+
+
+def start(task: Task, seed: int) -> Tensor:
+    return initial_images(task, [Batch(TARGETS, seed)])[0]
 
 
 @pytest.fixture
@@ -114,9 +123,9 @@ def test_training_mode_does_not_matter_because_the_engine_ends_it(network: nn.Mo
 def test_images_follow_adam_on_the_papers_loss(network: nn.Module, task: Task) -> None:
     """A whole recovery, against Adam (betas 0.5, 0.9) and the cosine written out, over the loss by hand."""
     plain = recipe(crop="none", flip=False, roll=(0, 0), first_bn_multiplier=10.0, iterations=6)
-    recovered = ReferenceEngine(network, plain).recover(task, TARGETS, seed=4)
+    recovered = recovered_by(ReferenceEngine(network, plain), task, seed=4)
     weights = {name: tensor.double() for name, tensor in network.state_dict().items()}
-    images = initial_images(task, 3, 4).double()
+    images = start(task, 4).double()
     lower, upper = (bound.double() for bound in task.dataset.normalisation.box(images))
     momentum, squares = torch.zeros_like(images), torch.zeros_like(images)
     for step in range(6):
@@ -140,7 +149,7 @@ def test_the_rate_falls_along_a_cosine_without_warm_up() -> None:
 
 
 def test_pixels_stay_valid(network: nn.Module, task: Task) -> None:
-    images = ReferenceEngine(network, recipe(lr=5.0)).recover(task, TARGETS, seed=0)
+    images = recovered_by(ReferenceEngine(network, recipe(lr=5.0)), task)
     pixels = task.dataset.normalisation.invert(images)
     assert pixels.min() >= -1e-6 and pixels.max() <= 1 + 1e-6
     assert (pixels < 1e-6).any() and (pixels > 1 - 1e-6).any(), "a rate of 5 must reach both ends of the box"
@@ -149,14 +158,14 @@ def test_pixels_stay_valid(network: nn.Module, task: Task) -> None:
 def test_recovery_lowers_the_loss(network: nn.Module, task: Task) -> None:
     still = recipe(crop="none", flip=False, roll=(0, 0), iterations=100)
     engine = ReferenceEngine(network, still)
-    before = engine.loss(initial_images(task, 3, 1), TARGETS, WHOLE)
-    after = engine.loss(engine.recover(task, TARGETS, seed=1), TARGETS, WHOLE)
+    before = engine.loss(start(task, 1), TARGETS, WHOLE)
+    after = engine.loss(recovered_by(engine, task, seed=1), TARGETS, WHOLE)
     assert after < 0.5 * before
 
 
 def test_the_network_is_as_it_was(network: nn.Module, task: Task) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    engine_for(network, recipe()).recover(task, TARGETS, seed=0)
+    recovered_by(engine_for(network, recipe()), task)
     after = network.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
@@ -172,19 +181,19 @@ def stopping_after(looks: int) -> Iterator[bool]:
 
 def test_continued_in_the_middle_it_makes_the_same_images(network: nn.Module, task: Task) -> None:
     engine = ReferenceEngine(network, recipe())
-    whole = engine.recover(task, TARGETS, seed=2)
+    whole = recovered_by(engine, task, seed=2)
     answers = stopping_after(9)
     interrupted = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
     with pytest.raises(Interrupted, match="of 12 iterations of recover"):
-        engine.recover(interrupted, TARGETS, seed=2)
-    continued = engine.recover(replace(interrupted, should_stop=lambda: False), TARGETS, seed=2)
+        recovered_by(engine, interrupted, seed=2)
+    continued = recovered_by(engine, replace(interrupted, should_stop=lambda: False), seed=2)
     assert torch.equal(continued, whole)
 
 
 def test_seeds_decide_the_images(network: nn.Module, task: Task, tmp_path: Path) -> None:
     engine = ReferenceEngine(network, recipe(iterations=3))
     tasks = [replace(task, workspace=tmp_path / str(number)) for number in range(3)]
-    first, same, other = (engine.recover(each, TARGETS, seed) for each, seed in zip(tasks, (5, 5, 6), strict=True))
+    first, same, other = (recovered_by(engine, each, seed) for each, seed in zip(tasks, (5, 5, 6), strict=True))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
@@ -194,19 +203,19 @@ def test_nan_in_the_network_fails_the_run(network: nn.Module, task: Task) -> Non
     with torch.no_grad():
         next(network.parameters()).fill_(math.nan)
     with pytest.raises(RunFailure, match="images held NaN"):
-        engine.recover(task, TARGETS, seed=0)
+        recovered_by(engine, task)
 
 
 def test_in_bf16_statistics_and_loss_stay_fp32(network: nn.Module, task: Task) -> None:
     halved = replace(task, precision="bf16")
     engine = ReferenceEngine(network, recipe())
-    images = initial_images(halved, 3, 0)
+    images = start(halved, 0)
     with halved.autocast():
         assert network(images).dtype == torch.bfloat16
         loss = engine.loss(images, TARGETS, WHOLE)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, engine.loss(images, TARGETS, WHOLE), rtol=2e-2, atol=0)
-    assert engine.recover(halved, TARGETS, seed=0).dtype == torch.float32
+    assert recovered_by(engine, halved).dtype == torch.float32
 
 
 def test_a_network_without_batchnorm_is_refused() -> None:
