@@ -1,31 +1,34 @@
-"""torch.compile, where it pays: the choice and its reason, and the compiling itself, timed apart.
+"""torch.compile, where it pays: the choice, and why it was made.
 
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
 that it would save is held against the time that it would take. The choice is kept as a stage, so that a continued run
-goes on with the same arithmetic, bit for bit; and it stands in the record.
+goes on with the same arithmetic, bit for bit; and it stands in the record. What was compiled is kept in the cache
+folder (`bench.running.executors`), so that later runs of the same shapes take a fraction of the time.
 """
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+from torch import nn
 
 from bench.condensation import Task
 from bench.errors import RunFailure
+from bench.files import digest
 from bench.stages import Made
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 VERSION = 1
 WARM_UP, TIMED = 2, 5  # steps
-SAVED = 0.4  # of a step's time, at least, that compiling takes away (see tests/benchmarks)
-FIXED_S, LAYER_S = 8.0, 0.4  # what compiling takes on two cores: once, and for each layer of the network
+SAVED = 0.35  # of a step's time, at least, that compiling takes away (see tests/benchmarks)
+FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,15 @@ class Workload:
 
     Attributes:
         what: the loop's name.
+        network: all that a step goes through; compiling takes longer with each layer.
+        shape: of a batch.
         steps: how many there will be in all.
-        layers: of all networks that a step goes through; compiling takes longer with each.
-        identity: what tells this work from other work of the same name (JSON values).
     """
 
     what: str
+    network: nn.Module
+    shape: tuple[int, ...]
     steps: int
-    layers: int
-    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,31 +56,25 @@ class Choice:
     why: str
 
 
-def compiled_where_it_pays(task: Task, function: F, work: Workload, step: Callable[[F], object]) -> F:
-    """The function, compiled for fixed shapes or as it is.
-
-    A compiled function has been compiled when this returns: it was called through `step`. The choice is noted in
-    `task.facts["compiled"]`.
+def choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
+    """Whether to compile the steps of a loop; noted in `task.facts["compiled"]` under the loop's name.
 
     Args:
         task: keeps the choice; its `compile` "always" and "never" are obeyed, "auto" is measured.
-        function: of tensors; what it does must depend on their shapes alone.
         work: how much there is to do.
-        step: makes one step with a function, on example inputs; has no effect otherwise.
+        step: makes a step that is not compiled and changes nothing that matters.
 
     Raises:
         RunFailure: "always" where nothing can be compiled.
     """
-    choice = _choose(task, work, lambda: step(function))
+    choice = _choice(task, work, step)
     task.facts.setdefault("compiled", {})[work.what] = asdict(choice)
-    if not choice.compiled:
-        return function
-    mode = "reduce-overhead" if task.device.type == "cuda" else None
-    fast = cast(F, torch.compile(function, dynamic=False, mode=mode))
-    task.progress.advance(f"compiling {work.what}", 0, 1)
-    for _ in range(WARM_UP):
-        step(fast)
-    return fast
+    return choice
+
+
+def compiled(function: F, device: torch.device) -> F:
+    """The function compiled for fixed shapes, when it is first called; on CUDA its launches are recorded as graphs."""
+    return cast(F, torch.compile(function, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None))
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -88,7 +85,7 @@ def missing_compiler(device: torch.device) -> str | None:
     return None if any(name and shutil.which(name) for name in names) else "no C++ compiler (g++, clang++) is installed"
 
 
-def _choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
+def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
     lacking = missing_compiler(task.device)
     if task.compile == "always" and lacking:
         raise RunFailure(f"nothing can be compiled here: {lacking}")
@@ -96,12 +93,12 @@ def _choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
         return Choice(task.compile == "always", "as asked for")
     if lacking:
         return Choice(False, lacking)
-    compile_s = FIXED_S + LAYER_S * work.layers
+    compile_s = FIXED_S + LAYER_S * len(list(work.network.modules()))
 
     def make(_: Path) -> Made:
         return Made({}, asdict(_weighed(_seconds_of(step, task.device), work.steps, compile_s)))
 
-    key = {"what": work.what, "steps": work.steps, "compile_s": compile_s, **work.identity}
+    key = {"what": work.what, "network": digest(str(work.network)), "shape": work.shape, "steps": work.steps}
     apart = replace(task, used_stages={})  # these seconds belong to the warm-up, not to what the method prepares
     return Choice(**apart.stage("compile-choice", VERSION, key, make).facts)
 

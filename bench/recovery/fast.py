@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, choose, compiled
 from bench.condensation import Task
 from bench.recovery.engine import Batch, Engine, Gradient, Shape
 from bench.recovery.objective import Objective
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.views import View, draw_view
 
+COMPILING_CALLS = 3  # the first compiles; on CUDA the next two record
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -43,16 +44,6 @@ class FastEngine(Engine):
         loss, views = self._losses[shape], self._views(task, batches)
         return lambda images, iteration: _gradient(loss, images, targets, views[iteration])
 
-    def _chosen(self, task: Task, objective: Objective, shape: Shape, calls: int) -> Loss:
-        example = _example(task, shape)
-        work = Workload(
-            what="recover",
-            steps=calls * self.recipe.iterations,
-            layers=len(list(self.network.modules())),
-            identity={"backbone": task.backbone, "shape": shape, "iterations": self.recipe.iterations},
-        )
-        return compiled_where_it_pays(task, objective, work, lambda loss: _gradient(loss, *example))
-
     def _views(self, task: Task, batches: Sequence[Batch]) -> Tensor:
         """int64 (iterations, G, 7), on the device."""
         resolution = task.dataset.resolution
@@ -61,6 +52,17 @@ class FastEngine(Engine):
             for iteration in range(self.recipe.iterations)
         ]
         return torch.tensor(rows).to(task.device)
+
+    def _chosen(self, task: Task, objective: Objective, shape: Shape, calls: int) -> Loss:
+        example = _example(task, shape)
+        work = Workload("recover", self.network, tuple(example[0].shape), calls * self.recipe.iterations)
+        if not choose(task, work, lambda: _gradient(objective, *example)).compiled:
+            return objective
+        loss = compiled(objective, task.device)
+        task.progress.advance("compile", 0, 1)
+        for _ in range(COMPILING_CALLS):
+            _gradient(loss, *example)
+        return loss
 
 
 def _gradient(loss: Loss, images: Tensor, targets: Tensor, views: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """The one training loop: squeezing a teacher and every evaluation go through it."""
 
+import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +13,21 @@ from torch.optim import Optimizer
 
 from bench import checkpoints
 from bench.checkpoints import State
+from bench.compiling import Choice, Workload, choose, compiled
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.progress import Throttled
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
+from bench.training.classroom import Classroom
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import Supervision
 from bench.training.views import View, Views, apply
 
-VERSION = 1  # raise it when the same recipe, seed and data would give other weights
+VERSION = 2  # raise it when the same recipe, seed and data would give other weights
+
+Forward = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ def place(network: nn.Module, task: Task) -> nn.Module:
 def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
     """Trains the network and returns what is to be tested: itself after the last epoch, or its moving average.
 
-    Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. The training is
-    checkpointed every `task.checkpoint_seconds`; on a CPU a continued one ends with the same weights, bit for bit.
+    Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. Steps are compiled
+    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds`; on a CPU a
+    continued one ends with the same weights, bit for bit.
 
     Raises:
         Interrupted: the user asked to stop; the checkpoint is written first.
@@ -75,6 +82,8 @@ class _Training:
     def __init__(self, task: Task, network: nn.Module, lesson: Lesson) -> None:
         self.task, self.network, self.lesson = task, network.train(), lesson
         self.recipe, self.feed = lesson.recipe, lesson.feed
+        self.classroom = Classroom(self.network, lesson.supervision.teacher)
+        self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
         self.views = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
@@ -90,6 +99,8 @@ class _Training:
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
+        if self._choice(steps).compiled:
+            self.whole_batches = compiled(self.classroom, self.task.device)
         progress, saved = Throttled(self.task.progress), time.monotonic()
         for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
@@ -134,9 +145,24 @@ class _Training:
     def _loss(self, view: View) -> Tensor:
         classes = self.feed.labels(view.indices)
         images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.black))
+        forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
-            logits = self.network(images)
-        return self.lesson.supervision.loss(logits.float(), view, images, classes)
+            logits, answers = forward(images)
+        return self.lesson.supervision.loss(logits, answers, view, classes)
+
+    def _choice(self, steps: int) -> Choice:
+        """Whether to compile: tried on a copy, because a step in training mode moves BatchNorm's statistics."""
+        dataset = self.task.dataset
+        shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
+        images = self.feed.formatted(torch.randn(shape).to(self.task.device))
+        apart = Classroom(copy.deepcopy(self.network), self.classroom.teacher)
+
+        def step() -> None:
+            with self.task.autocast():
+                logits, _ = apart(images)
+            torch.autograd.backward(logits.square().mean())
+
+        return choose(self.task, Workload(self.lesson.what, self.classroom, shape, steps), step)
 
     def _check(self, epoch: int) -> None:
         """Once an epoch, because reading the loss waits for the device."""

@@ -11,8 +11,8 @@ def build(recipe: TrainingRecipe, network: nn.Module) -> Optimizer:
     """The recipe's optimiser over the network's trainable weights."""
     groups = parameter_groups(network, recipe.weight_decay, decay_all=recipe.decay_all)
     if recipe.optimizer == "adamw":
-        return AdamW(groups, lr=recipe.lr, betas=recipe.betas)
-    return SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
+        return AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+    return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
 
 
 def parameter_groups(network: nn.Module, weight_decay: float, *, decay_all: bool) -> list[dict[str, object]]:

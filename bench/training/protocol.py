@@ -129,12 +129,12 @@ class TrainingProtocol(Protocol):
         if self.labels == "teacher":
             network, temperature = self._teacher(task, plan).network, plan.temperature
             assert temperature is not None
-            return TeacherSupervision(network, task.autocast, temperature, t_squared=recipe.t_squared)
+            return TeacherSupervision(network, temperature, t_squared=recipe.t_squared)
         if self.labels == "hard" or isinstance(labels, HardLabels):
             return HardSupervision(recipe.label_smoothing)
         if isinstance(labels, OnlineLabels):
             network = load_teacher(task, labels.teacher)
-            return TeacherSupervision(network, task.autocast, labels.temperature, t_squared=recipe.t_squared)
+            return TeacherSupervision(network, labels.temperature, t_squared=recipe.t_squared)
         check_views(labels, recipe, images=len(condensed.images), classes=task.classes)
         return StoredSupervision(labels.logits, labels.temperature, t_squared=recipe.t_squared)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import xxhash
+from torch import Tensor, nn
 
+from bench.compiling import Choice, Workload, choose, compiled
 from bench.condensation import Images, Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.files import digest, read_json, write_json
@@ -19,7 +21,6 @@ from bench.progress import Throttled
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
-from bench.training.supervision import teacher_logits
 from bench.training.teachers import Teacher
 from bench.training.views import Views, apply
 
@@ -64,6 +65,7 @@ class _Relabelling:
 
     def __init__(self, task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, view_seed: int) -> None:
         self.task, self.network = task, teacher.network
+        self.whole_batches: nn.Module = teacher.network
         normalisation = task.dataset.normalisation
         split = TensorSplit(images.pixels, images.classes)
         self.feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
@@ -78,6 +80,8 @@ class _Relabelling:
         self.logits = _reserved(self.path, shape)
 
     def run(self) -> np.ndarray:
+        if self._choice().compiled:
+            self.whole_batches = compiled(self.network, self.task.device)
         progress, saved = Throttled(self.task.progress), time.monotonic()
         for step in self.task.pace.walk(WHAT, self.first, self.steps):
             self._label(*divmod(step, self.views.batches))
@@ -91,10 +95,25 @@ class _Relabelling:
                 raise Interrupted(f"stopped after {done} of {self.steps} batches of {WHAT}")
         return self.logits
 
+    @torch.no_grad()
+    def _choice(self) -> Choice:
+        dataset = self.task.dataset
+        shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
+        images = self.feed.formatted(torch.randn(shape).to(self.task.device))
+
+        def step() -> None:
+            with self.task.autocast():
+                self.network(images)
+
+        return choose(self.task, Workload(WHAT, self.network, shape, self.steps), step)
+
     def _label(self, epoch: int, batch: int) -> None:
         view = self.views.at(epoch, batch)
         images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.black))
-        logits = teacher_logits(self.network, images, self.task.autocast).half().cpu().numpy()
+        network = self.whole_batches if len(view) == self.views.batch_size else self.network
+        with torch.no_grad(), self.task.autocast():
+            answers: Tensor = network(images)
+        logits = answers.half().cpu().numpy()
         if not np.isfinite(logits).all():
             raise RunFailure(f"the teacher's logits of epoch {epoch + 1} are not finite in fp16")
         self.logits[epoch, view.start : view.start + len(view)] = logits

@@ -73,6 +73,7 @@ def make_task(tmp_path: Path) -> Iterator[MakeTask]:
             "precision": "fp32",
             "seed": 0,
             "budget": "paper",
+            "compile": "never",
             "networks": {"small": build_small}.__getitem__,
             "stages": StageStore(tmp_path / "cache"),
             "workspace": workspace,

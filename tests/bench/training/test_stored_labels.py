@@ -71,7 +71,7 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     task = make_task(precision=precision)
     labels = stored(task)
     assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
-    online = TeacherSupervision(Rounded(teacher(task).network), task.autocast, 20.0, t_squared=True)
+    online = TeacherSupervision(Rounded(teacher(task).network), 20.0, t_squared=True)
     from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name

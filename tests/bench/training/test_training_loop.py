@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.training import loop
@@ -71,11 +72,11 @@ def test_a_killed_training_continues_from_its_last_checkpoint(make_task: MakeTas
         pass
 
     class Dying(HardSupervision):
-        def loss(self, logits: Tensor, view: View, images: Tensor, classes: Tensor) -> Tensor:
+        def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
             epochs.append(view.epoch)
             if view.epoch == 2:
                 raise Killed
-            return super().loss(logits, view, images, classes)
+            return super().loss(logits, answers, view, classes)
 
     unbroken = trained(make_task(), recipe(**EVERYTHING))
     for expected in ([0, 0, 0, 1, 1, 1, 2], [2]):
@@ -133,16 +134,32 @@ def test_a_loss_that_is_not_finite_fails_the_run(make_task: MakeTask) -> None:
 
 
 def test_weights_stay_fp32_and_losses_get_fp32_in_bf16(make_task: MakeTask) -> None:
-    seen: list[tuple[torch.dtype, torch.dtype]] = []
+    seen: list[torch.dtype] = []
 
     class Watching(HardSupervision):
-        def loss(self, logits: Tensor, view: View, images: Tensor, classes: Tensor) -> Tensor:
-            seen.append((logits.dtype, images.dtype))
-            return super().loss(logits, view, images, classes)
+        def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+            seen.append(logits.dtype)
+            return super().loss(logits, answers, view, classes)
 
     weights = trained(make_task(precision="bf16"), recipe(), Watching())
-    assert set(seen) == {(torch.float32, torch.float32)}
+    assert set(seen) == {torch.float32}
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="there is no C++ compiler here")
+def test_compiled_it_ends_where_it_ends_otherwise(make_task: MakeTask) -> None:
+    """46 images in batches of 16: the last batch of each epoch is smaller, and not compiled."""
+    plain, task = trained(make_task(), recipe()), make_task(compile="always")
+    for name, tensor in trained(task, recipe()).items():
+        torch.testing.assert_close(tensor, plain[name], atol=1e-4, rtol=1e-3)
+    assert task.facts["compiled"]["test"]["compiled"]
+
+
+def test_choosing_whether_to_compile_leaves_the_training_as_it_was(make_task: MakeTask) -> None:
+    """Its trial steps must not move BatchNorm's statistics."""
+    task = make_task(compile="auto")
+    assert_same(trained(task, recipe()), trained(make_task(), recipe()))
+    assert "compiling saves about 0 s" in task.facts["compiled"]["test"]["why"]
 
 
 def test_a_trained_network_knows_the_colours(make_task: MakeTask) -> None:
