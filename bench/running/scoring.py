@@ -73,11 +73,11 @@ class Scoring:
         workspace = path.with_suffix(".work")
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
-        task = replace(self.task, workspace=workspace)
+        task = replace(self.task, workspace=workspace, facts={})
         with lasting(workspace / "elapsed.json") as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
         seconds = watch.before + measured.seconds
-        scores = {**asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under}
+        scores = {**asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under, **task.facts}
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from bench import checkpoints
 from bench.checkpoints import State
-from bench.compiling import Choice, Workload, choose, compiled
+from bench.compiling import Workload, choose, compiled
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.progress import Throttled
@@ -99,8 +99,7 @@ class _Training:
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
-        if self._choice(steps).compiled:
-            self.whole_batches = compiled(self.classroom, self.task.device)
+        self.choose(steps)
         progress, saved = Throttled(self.task.progress), time.monotonic()
         for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
@@ -150,8 +149,8 @@ class _Training:
             logits, answers = forward(images)
         return self.lesson.supervision.loss(logits, answers, view, classes)
 
-    def _choice(self, steps: int) -> Choice:
-        """Whether to compile: tried on a copy, because a step in training mode moves BatchNorm's statistics."""
+    def choose(self, steps: int) -> None:
+        """Compiles where that pays; tried on a copy, because a step in training mode moves BatchNorm's statistics."""
         dataset = self.task.dataset
         shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
         images = self.feed.formatted(torch.randn(shape).to(self.task.device))
@@ -162,7 +161,8 @@ class _Training:
                 logits, _ = apart(images)
             torch.autograd.backward(logits.square().mean())
 
-        return choose(self.task, Workload(self.lesson.what, self.classroom, shape, steps), step)
+        if choose(self.task, Workload(self.lesson.what, self.classroom, shape, steps), step).compiled:
+            self.whole_batches = compiled(self.classroom, self.task.device)
 
     def _check(self, epoch: int) -> None:
         """Once an epoch, because reading the loss waits for the device."""

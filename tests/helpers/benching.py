@@ -65,6 +65,7 @@ class Bench:
             "budget": "quick",
             "device": "cpu",
             "precision": "fp32",
+            "compile": "auto",
             "control": False,
             "data_root": self.folder / "data",
             "cache": self.cache,

@@ -181,11 +181,21 @@ def test_units_are_named_by_what_they_make() -> None:
     assert [unit.name for unit in units][-2:] == ["image003-classes000-099", "image003-classes100-199"]
 
 
+def test_groups_make_units_of_several_image_indices() -> None:
+    units = SRe2L(small(recover={"batch_size": 2, "groups": 3})).units(_Sized(4, 5))  # type: ignore[arg-type]
+    assert [(unit.name, unit.index, unit.count) for unit in units] == [
+        ("image000-002-classes000-001", 0, 3),
+        ("image000-002-classes002-003", 0, 3),
+        ("image003-004-classes000-001", 3, 2),
+        ("image003-004-classes002-003", 3, 2),
+    ]
+
+
 # --- a run -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_batch_has_one_image_of_each_of_its_classes(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = prepared(task, small())
+    made = prepared(task, small(recover={"engine": "reference"}))
     batches: list[list[int]] = []
 
     def watched(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -198,6 +208,20 @@ def test_a_batch_has_one_image_of_each_of_its_classes(task: Task, monkeypatch: p
     assert batches == [[2, 3]] * 3
     assert images.classes.tolist() == [2, 3]
     assert images.pixels.shape == (2, 3, 8, 8)
+
+
+def test_a_group_makes_the_images_of_its_units_alone(task: Task, tmp_path: Path) -> None:
+    alone, grouped = prepared(task, small()), prepared(task, small(recover={"groups": 2}))
+    expected = {
+        (unit.classes, unit.index): alone.synthesize(replace(task, workspace=tmp_path / unit.name), unit).pixels
+        for unit in alone.units(task)
+    }
+    assert [unit.count for unit in grouped.units(task)] == [2] * (len(expected) // 2)
+    for unit in grouped.units(task):
+        made = grouped.synthesize(replace(task, workspace=tmp_path / unit.name), unit)
+        assert made.classes.tolist() == list(unit.classes) * 2
+        for offset, pixels in enumerate(made.pixels.split(len(unit.classes))):
+            torch.testing.assert_close(pixels, expected[unit.classes, unit.index + offset], atol=1e-4, rtol=0)
 
 
 def test_images_depend_on_the_units_name_and_the_seed_alone(task: Task, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Speeds as ratios to a plain reference in the same run, because times of different machines do not compare.
+
+    pytest tests/benchmarks --benchmark-enable                    # each ratio beside the one of baseline.json
+    pytest tests/benchmarks --benchmark-enable --keep-baseline    # baseline.json := the ratios of this run
+
+Without --benchmark-enable each runs once on little work, to see that it still does. No test asserts a time.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from racing import REFERENCE, Race, Times
+
+from bench.running.environment import processor
+
+BASELINE = Path(__file__).with_name("baseline.json")
+SLOWER = 0.85  # of the baseline's ratio; less is worth a look, and machines vary by about a tenth
+TIMES = pytest.StashKey[Times]()
+
+
+@pytest.fixture
+def race(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Race:
+    """One competitor's place in a race."""
+    return Race(benchmark, request.config.stash.setdefault(TIMES, {}))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--keep-baseline."""
+    parser.addoption("--keep-baseline", action="store_true", help="Keep this run's ratios in tests/benchmarks.")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The ratios of this run beside the baseline's."""
+    nothing: Times = {}
+    taken = config.stash.get(TIMES, nothing)
+    ratios = {
+        f"{race}: {name}": times[REFERENCE] / seconds
+        for race, times in taken.items()
+        for name, seconds in times.items()
+        if name != REFERENCE and REFERENCE in times
+    }
+    if not ratios:
+        return
+    kept = _baseline()
+    terminalreporter.section(f"times as fast as the reference (baseline: {kept['machine']})")
+    for name, ratio in ratios.items():
+        before = kept["ratios"].get(name)
+        slower = "  SLOWER" if before and ratio < SLOWER * before else ""
+        terminalreporter.line(f"{ratio:8.2f}  {f'({before:.2f})' if before else '(new)':>9}  {name}{slower}")
+    if config.getoption("--keep-baseline"):
+        machine = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__.partition('+')[0]}"
+        every = {**kept["ratios"], **{name: round(ratio, 3) for name, ratio in ratios.items()}}
+        BASELINE.write_text(json.dumps({"machine": machine, "ratios": every}, indent=2) + "\n")
+
+
+def _baseline() -> dict[str, Any]:
+    empty: dict[str, Any] = {"machine": "none", "ratios": {}}
+    return dict(json.loads(BASELINE.read_text())) if BASELINE.exists() else empty

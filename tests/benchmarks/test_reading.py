@@ -1,0 +1,104 @@
+"""Decoding against PIL, one image after the other; the cache against decoding; records against plain JSON."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from racing import REFERENCE, Race
+from torch import Tensor
+
+from bench import records
+from bench.cards import DatasetCard, SourceCard, SplitName
+from bench.data.decoding import Decoder, View
+from bench.data.image_cache import ImageCache
+from bench.imagery import Reader, Source
+from bench.progress import Silent
+from bench.records import Record
+from bench.spec import MethodChoice, RunSpec
+
+VIEW = View(channels=3, resolution=64, resize=64)
+
+
+class InMemory(Reader):
+    """JPEG files that lie in memory."""
+
+    def __init__(self, files: Sequence[bytes]) -> None:
+        self.files = files
+
+    def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
+        return "nothing"
+
+    def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
+        return None
+
+    def labels(self, source: Source, split: SplitName) -> Tensor:
+        return torch.zeros(len(self.files), dtype=torch.int64)
+
+    def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
+        for index in indices:
+            yield str(index), self.files[index]
+
+
+def jpegs(count: int) -> list[bytes]:
+    draws, files = np.random.default_rng(0), []
+    for _ in range(min(count, 50)):
+        stream = io.BytesIO()
+        coarse = Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        coarse.resize((64, 64)).save(stream, "JPEG", quality=90)
+        files.append(stream.getvalue())
+    return [files[index % len(files)] for index in range(count)]
+
+
+def by_pil(files: Sequence[bytes]) -> Tensor:
+    return torch.stack([torch.from_numpy(np.array(Image.open(io.BytesIO(file)).convert("RGB"))) for file in files])
+
+
+@pytest.mark.parametrize("competitor", [REFERENCE, "decoded into the cache", "opened from the cache"])
+def test_images(race: Race, competitor: str, tmp_path: Path) -> None:
+    files = jpegs(20_000 if race.in_earnest else 20)
+    reader = InMemory(files)
+    decoder = Decoder(reader, cast(Source, None), "train", VIEW)
+    labels = reader.labels(cast(Source, None), "train")
+    fresh = iter(range(99))
+
+    def decode() -> object:
+        return ImageCache(tmp_path / str(next(fresh)), Silent()).open(decoder, labels)
+
+    kept = ImageCache(tmp_path / "kept", Silent())
+    steps = {REFERENCE: lambda: by_pil(files), "decoded into the cache": decode}
+    if competitor not in steps:
+        kept.open(decoder, labels)
+    race.run(
+        "20,000 JPEG images, 64 px", competitor, steps.get(competitor, lambda: kept.open(decoder, labels)), rounds=2
+    )
+
+
+def some_record() -> Record:
+    choice = MethodChoice("random", 1, {}, "defaults", "its own", (), (), "coresets", "1.0")
+    classes = tuple(f"n{index:08}" for index in range(200))
+    spec = RunSpec(choice, "d", "d", "0" * 32, classes, 200, 10, "convnet3", 0, "paper", "cpu", "cpu", "fp32")
+    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}
+    outcome = {"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""}
+    labels = {"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None, "scores": [score] * 3}
+    return Record(spec, "done", None, {"set_bytes": 640}, {"hard-convnet3": outcome | labels}, {}, {"device": "cpu"})
+
+
+@pytest.mark.parametrize("competitor", [REFERENCE, "read and verified", "as table rows"])
+def test_records(race: Race, competitor: str, tmp_path: Path) -> None:
+    records.write(tmp_path / "first", some_record())
+    text = (tmp_path / "first" / "record.json").read_text()
+    for number in range(10_000 if race.in_earnest else 10):
+        (tmp_path / "runs" / f"{number:05}").mkdir(parents=True)
+        (tmp_path / "runs" / f"{number:05}" / "record.json").write_text(text)
+    steps = {
+        REFERENCE: lambda: [json.loads(path.read_text()) for path in sorted((tmp_path / "runs").glob("*/record.json"))],
+        "read and verified": lambda: records.load_all(tmp_path / "runs", Silent()),
+        "as table rows": lambda: records.rows(records.load_all(tmp_path / "runs", Silent())),
+    }
+    race.run("10,000 records", competitor, steps[competitor], rounds=2)

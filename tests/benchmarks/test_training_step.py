@@ -1,0 +1,73 @@
+"""A training step with its views, against the eager loop in fp32; and the views against torchvision, image by image."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from racing import REFERENCE, Race
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from bench.compiling import missing_compiler
+from bench.condensation import Compile, Precision, Task
+from bench.testing import tiny_dataset, tiny_task
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import HardSupervision
+from bench.training.views import View, Views, apply
+
+COMPETITORS: dict[str, tuple[Precision, Compile]] = {
+    REFERENCE: ("fp32", "never"),
+    "bf16": ("bf16", "never"),
+    "bf16, compiled": ("bf16", "always"),
+}
+
+
+def training_of(task: Task, batch: int) -> loop._Training:
+    dataset = task.dataset
+    lesson = Lesson(
+        recipe=TrainingRecipe(epochs=9, batch_size=batch, lr=0.1, weight_decay=1e-4, crop="resized", flip=True),
+        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        supervision=HardSupervision(),
+        view_seed=0,
+        checkpoint=task.workspace / "unused",
+        what="train",
+    )
+    return loop._Training(task, loop.place(task.network(0), task), lesson)
+
+
+@pytest.mark.parametrize("competitor", COMPETITORS)
+@pytest.mark.parametrize(("backbone", "batch"), [("convnet4-bn", 128), ("resnet18", 64)])
+def test_training_step(race: Race, backbone: str, batch: int, competitor: str, tmp_path: Path) -> None:
+    precision, compile_ = COMPETITORS[competitor]
+    size = batch if race.in_earnest else 4
+    dataset = tiny_dataset(resolution=64, per_class=size)
+    task = tiny_task(tmp_path, dataset=dataset, backbone=backbone, precision=precision)
+    if race.in_earnest and missing_compiler(task.device) is None:
+        task = replace(task, compile=compile_)
+    training = training_of(task, size)
+    training.choose(steps=1)
+    race.run(f"training step, {backbone}, 64 px, batch {batch}", competitor, lambda: training._step(0, 0), rounds=5)
+
+
+def one_by_one(view: View, images: Tensor) -> Tensor:
+    """The same views by torchvision."""
+    assert view.boxes is not None and view.flips is not None
+    seen = []
+    for image, box, flipped in zip(images, view.boxes.tolist(), view.flips.tolist(), strict=True):
+        crop = F.resized_crop(image, *box, size=[images.shape[-1]] * 2)
+        seen.append(F.horizontal_flip(crop) if flipped else crop)
+    return torch.stack(seen)
+
+
+@pytest.mark.parametrize("competitor", [REFERENCE, "batched"])
+def test_augmentation(race: Race, competitor: str) -> None:
+    batch = 256 if race.in_earnest else 4
+    recipe = TrainingRecipe(epochs=1, batch_size=batch, lr=0.1, weight_decay=0, crop="resized", flip=True)
+    images = torch.randn(batch, 3, 64, 64)
+    views = Views(recipe, 0, batch, 64)
+    augment = one_by_one if competitor == REFERENCE else apply
+    race.run("augmentation, 256 images, 64 px", competitor, lambda: augment(views.at(0, 0), images), rounds=20)
