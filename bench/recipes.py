@@ -15,7 +15,7 @@ A dataset without a table of its own takes `small` (up to 64 pixels) or `large`;
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,10 +54,11 @@ class Recipe:
                 put(values, key, _scaled(look(values, key), fraction))
         return values
 
-    def taken(self) -> tuple[str, ...]:
-        """What the quick budget takes: "recover.iterations 4000 -> 400"."""
+    def taken(self, besides: Sequence[str] = ()) -> tuple[str, ...]:
+        """What the quick budget takes: "recover.iterations 4000 -> 400"; not of the keys that a user set himself."""
         scaled = self.at("quick")
-        return tuple(f"{key} {look(self.values, key):g} -> {look(scaled, key):g}" for key in self.quick)
+        keys = [key for key in self.quick if key not in besides]
+        return tuple(f"{key} {look(self.values, key):g} -> {look(scaled, key):g}" for key in keys)
 
 
 class RecipeBook:

@@ -29,14 +29,15 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     for key, text in _pairs(changes):
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
+    changed = tuple(key for key, _ in _pairs(changes))
     return MethodChoice(
         name=name,
         version=method.version,
         config=config.model_dump(mode="json"),
         recipe=recipe.name,
         source=recipe.source,
-        quick=recipe.taken() if setting.budget == "quick" else (),
-        changed=tuple(key for key, _ in _pairs(changes)),
+        quick=recipe.taken(besides=changed) if setting.budget == "quick" else (),
+        changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,
     )
