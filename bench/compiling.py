@@ -27,7 +27,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 VERSION = 1
 WARM_UP, TIMED = 2, 5  # steps
-SAVED = 0.35  # of a step's time, at least, that compiling takes away (see tests/benchmarks)
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
 
 
@@ -40,12 +39,14 @@ class Workload:
         network: all that a step goes through; compiling takes longer with each layer.
         shape: of a batch.
         steps: how many there will be in all.
+        saved: the share of a step's time that compiling takes away at least (see tests/benchmarks).
     """
 
     what: str
     network: nn.Module
     shape: tuple[int, ...]
     steps: int
+    saved: float
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,17 @@ def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
     compile_s = FIXED_S + LAYER_S * len(list(work.network.modules()))
 
     def make(_: Path) -> Made:
-        return Made({}, asdict(_weighed(_seconds_of(step, task.device), work.steps, compile_s)))
+        return Made({}, asdict(_weighed(_seconds_of(step, task.device), work, compile_s)))
 
     key = {"what": work.what, "network": digest(str(work.network)), "shape": work.shape, "steps": work.steps}
     apart = replace(task, used_stages={})  # these seconds belong to the warm-up, not to what the method prepares
     return Choice(**apart.stage("compile-choice", VERSION, key, make).facts)
 
 
-def _weighed(step_s: float, steps: int, compile_s: float) -> Choice:
-    saved_s = SAVED * step_s * steps
+def _weighed(step_s: float, work: Workload, compile_s: float) -> Choice:
+    saved_s = work.saved * step_s * work.steps
     amounts = f"compiling saves about {saved_s:.0f} s and takes about {compile_s:.0f} s"
-    return Choice(saved_s > compile_s, f"{steps} steps of {1000 * step_s:.3g} ms: {amounts}")
+    return Choice(saved_s > compile_s, f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 
 
 def _seconds_of(step: Callable[[], object], device: torch.device) -> float:

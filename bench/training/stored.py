@@ -25,6 +25,7 @@ from bench.training.teachers import Teacher
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
+SAVED = 0.2  # of a step, by compiling
 
 
 def store_labels(
@@ -105,7 +106,7 @@ class _Relabelling:
             with self.task.autocast():
                 self.network(images)
 
-        return choose(self.task, Workload(WHAT, self.network, shape, self.steps), step)
+        return choose(self.task, Workload(WHAT, self.network, shape, self.steps, SAVED), step)
 
     def _label(self, epoch: int, batch: int) -> None:
         view = self.views.at(epoch, batch)
