@@ -99,7 +99,8 @@ def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
     def make(_: Path) -> Made:
         return Made({}, asdict(_weighed(_seconds_of(step, task.device), work, compile_s)))
 
-    key = {"what": work.what, "network": digest(str(work.network)), "shape": work.shape, "steps": work.steps}
+    amount = {"steps": work.steps, "saved": work.saved, "compile_s": compile_s}
+    key = {"what": work.what, "network": digest(str(work.network)), "shape": work.shape, **amount}
     apart = replace(task, used_stages={})  # these seconds belong to the warm-up, not to what the method prepares
     return Choice(**apart.stage("compile-choice", VERSION, key, make).facts)
 

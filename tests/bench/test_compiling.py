@@ -1,0 +1,92 @@
+"""Whether to compile: what was asked for, what is lacking, what pays; and that the choice stays made."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bench import compiling
+from bench.compiling import FIXED_S, TIMED, WARM_UP, Workload, choose, missing_compiler
+from bench.condensation import Task
+from bench.errors import RunFailure
+from bench.testing import tiny_task
+
+CPU = torch.device("cpu")
+SHORT = Workload("loop", nn.ReLU(), (1, 2), steps=10, saved=0.5)
+LONG = replace(SHORT, steps=10**7)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return replace(tiny_task(tmp_path), compile="auto")
+
+
+@pytest.fixture(autouse=True)
+def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
+
+
+def a_millisecond() -> None:
+    time.sleep(0.001)
+
+
+def test_a_short_loop_is_not_compiled_and_a_long_one_is(task: Task) -> None:
+    short, long = choose(task, SHORT, a_millisecond), choose(task, LONG, a_millisecond)
+    assert not short.compiled and short.why.startswith("10 steps of ")
+    assert long.compiled and "compiling saves about" in long.why and f"takes about {FIXED_S:.0f} s" in long.why
+
+
+def test_what_a_step_would_save_counts(task: Task) -> None:
+    steps = int(2 * FIXED_S / 0.001)  # twice what compiling takes, were it to save everything
+    assert choose(task, replace(SHORT, steps=steps, saved=0.95), a_millisecond).compiled
+    assert not choose(task, replace(SHORT, steps=steps, saved=0.05), a_millisecond).compiled
+
+
+def test_the_choice_is_recorded_and_costs_the_method_nothing(task: Task) -> None:
+    choice = choose(task, SHORT, a_millisecond)
+    assert task.facts["compiled"] == {"loop": {"compiled": False, "why": choice.why}}
+    assert task.used_stages == {}
+
+
+def test_a_choice_stays_made(task: Task) -> None:
+    calls: list[int] = []
+    first = choose(task, SHORT, lambda: calls.append(1))
+    assert len(calls) == WARM_UP + TIMED
+    assert choose(replace(task, facts={}), SHORT, a_millisecond) == first
+    assert len(calls) == WARM_UP + TIMED
+
+
+@pytest.mark.parametrize("other", [LONG, replace(SHORT, shape=(3, 2)), replace(SHORT, network=nn.Linear(2, 2))])
+def test_other_work_is_measured_anew(task: Task, other: Workload) -> None:
+    choose(task, SHORT, a_millisecond)
+    calls: list[int] = []
+    choose(task, other, lambda: calls.append(1))
+    assert calls
+
+
+@pytest.mark.parametrize(("asked", "compiled"), [("always", True), ("never", False)])
+def test_what_was_asked_for_is_done_without_measuring(task: Task, asked: str, compiled: bool) -> None:
+    told = replace(task, compile=asked)  # type: ignore[arg-type]
+    assert choose(told, SHORT, lambda: pytest.fail("measured")).compiled is compiled
+
+
+def test_without_a_compiler_nothing_is_compiled_and_the_record_says_so(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "missing_compiler", missing_compiler)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert not choose(task, LONG, lambda: pytest.fail("measured")).compiled
+    assert "no C++ compiler" in task.facts["compiled"]["loop"]["why"]
+    with pytest.raises(RunFailure, match="nothing can be compiled here: no C"):
+        choose(replace(task, compile="always"), LONG, a_millisecond)
+
+
+def test_a_compiler_named_by_the_environment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "my-compiler" else None)
+    assert missing_compiler(CPU) is not None
+    monkeypatch.setenv("CXX", "my-compiler")
+    assert missing_compiler(CPU) is None
