@@ -2,9 +2,12 @@
 
     recipes.py     how images are recovered, as data
     statistics.py  statistics of BatchNorm inputs and R_BN, the loss over them
-    views.py       the crop, flip and roll under which an iteration sees the whole batch
-    engines.py     what an engine is, and finding one by name
+    views.py       the crop, flip and roll under which an iteration sees a whole batch
+    engine.py      what an engine is, and the loop that all engines share
     reference.py   the plain engine, written to be read and to check others against
+    objective.py   the same loss for several batches at once, in fixed shapes
+    fast.py        the engine that compiles it
+    engines.py     finding an engine by name
     health.py      what R_BN says about a network on real images and on noise
 
 SRe2L (Yin et al., NeurIPS 2023) and its descendants (CDA, G-VBSM, EDC) share this.
