@@ -16,8 +16,13 @@ from bench.pacing import Pace
 from bench.progress import Progress, Throttled
 
 WARM_UP_STEPS = 3
-CUDA_WINDOW = 10  # steps between two synchronisations
+CUDA_WINDOW = 10  # steps between two synchronisations of the device
 GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation
+
+
+def window(device: torch.device) -> int:
+    """How many steps are timed together."""
+    return CUDA_WINDOW if device.type == "cuda" else 1
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Iterations:
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
         watcher = Throttled(self.progress)
-        clock = Clock(self.device, CUDA_WINDOW if self.device.type == "cuda" else 1)
+        clock = Clock(self.device, window(self.device))
         began = saved = self._began = time.monotonic()
         for iteration in self.pace.walk(self.what, start, self.count):
             yield iteration

@@ -41,13 +41,26 @@ def peak_memory(device: torch.device) -> PeakMemory:
     )
 
 
-def _peak_rss() -> int:
+def memory_in_use(device: torch.device) -> int:
+    """Bytes held now: allocated on CUDA; resident in this process otherwise (its peak where the system keeps that)."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    resident = _status("VmRSS:")
+    return _peak_rss() if resident is None else resident
+
+
+def _status(field: str) -> int | None:
+    """Bytes in a line of the kernel's own account of this process; None where there is none."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
-        pass
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+
+
+def _peak_rss() -> int:
+    if (known := _status("VmHWM:")) is not None:
+        return known
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -1,5 +1,6 @@
-"""How far a loop goes: to its end, or in a trial only a few steps, whose time foretells the rest."""
+"""How far a loop goes: to its end, or only a few steps, whose time is to be known."""
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -19,6 +20,28 @@ class Pace:
     def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
         """The steps from `start` to `stop` of the loop called `what`."""
         yield from range(start, stop)
+
+
+@dataclass(frozen=True)
+class Few(Pace):
+    """The first steps of every loop.
+
+    Attributes:
+        most: so many steps; 0 leaves every loop out, as where what is prepared need not be good.
+        seconds: a loop that takes longer ends earlier, but not before it has made `least` steps.
+    """
+
+    most: int
+    least: int = 0
+    seconds: float = math.inf
+
+    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+        """The first steps of the loop."""
+        began = time.perf_counter()
+        for step in range(start, min(stop, start + self.most)):
+            if step - start >= self.least and time.perf_counter() - began > self.seconds:
+                return
+            yield step
 
 
 @dataclass(frozen=True)

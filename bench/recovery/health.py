@@ -14,22 +14,24 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.imagery import Dataset
+from bench.pacing import Pace
 from bench.recovery.statistics import Moments, batchnorms, bn_loss, measured
 from bench.stages import Made
 
 VERSION = 1
 IMAGES = 1000  # a sample of this size has statistics close to the whole set's
-CHUNK = 100
+CHUNK = 100  # divides it
 
 
 def record_health(task: Task, network: nn.Module, teacher: str) -> None:
     """Puts `teacher_bn_loss_real` and `teacher_bn_loss_noise` into the task's facts.
 
     They are R_BN (all weights 1) of a class-balanced sample of training images and of N(0, 1) noise; measured once
-    a teacher and kept as a stage. Nothing is done where there are no training images.
+    a teacher and kept as a stage. Nothing is done where there are no training images; both are None where the task's
+    pace leaves all images out.
 
     Args:
-        task: whose dataset, device and stages to use.
+        task: whose dataset, device, pace and stages to use.
         network: in evaluation mode.
         teacher: the content hash of the stage that holds its weights.
     """
@@ -37,13 +39,13 @@ def record_health(task: Task, network: nn.Module, teacher: str) -> None:
         return
 
     def make(_: Path) -> Made:
-        real, noise = _sample(task.dataset), _noise(task.dataset)
+        real, noise = _sample(task.dataset, task.pace), _noise(task.dataset, task.pace)
         facts = {"real": population_bn_loss(network, real), "noise": population_bn_loss(network, noise)}
         return Made({}, facts)
 
     facts = task.stage("bn-health", VERSION, {"teacher": teacher}, make).facts
     task.facts |= {f"teacher_bn_loss_{name}": value for name, value in facts.items()}
-    if facts["real"] >= facts["noise"]:
+    if None not in facts.values() and facts["real"] >= facts["noise"]:
         task.progress.warn(
             f"the teacher's BatchNorm statistics fit noise (R_BN {facts['noise']:.3g}) no worse than training images "
             f"({facts['real']:.3g}); images recovered from it will not look like the data"
@@ -51,8 +53,11 @@ def record_health(task: Task, network: nn.Module, teacher: str) -> None:
 
 
 @torch.no_grad()
-def population_bn_loss(network: nn.Module, chunks: Iterable[Tensor]) -> float:
-    """R_BN, all weights 1, of all images together, given a chunk (B, C, H, W) in normalised space at a time."""
+def population_bn_loss(network: nn.Module, chunks: Iterable[Tensor]) -> float | None:
+    """R_BN, all weights 1, of all images together, given a chunk (B, C, H, W) in normalised space at a time.
+
+    None of no images at all.
+    """
     layers = batchnorms(network)
     sums: dict[nn.Module, Tensor] = {}
     images = 0
@@ -63,6 +68,8 @@ def population_bn_loss(network: nn.Module, chunks: Iterable[Tensor]) -> float:
         for layer, (mean, variance) in found.items():
             raw = len(chunk) * torch.stack([mean, variance + mean.square()]).double()
             sums[layer] = sums[layer] + raw if layer in sums else raw
+    if not images:
+        return None
     return float(bn_loss({layer: _moments(sums[layer] / images) for layer in layers if layer in sums}, layers[0]))
 
 
@@ -71,19 +78,20 @@ def _moments(raw: Tensor) -> Moments:
     return mean, second - mean.square()
 
 
-def _sample(dataset: Dataset) -> Iterator[Tensor]:
+def _sample(dataset: Dataset, pace: Pace) -> Iterator[Tensor]:
     """As many training images of each class, `IMAGES` or a few more where the classes have them."""
     each = math.ceil(IMAGES / len(dataset.classes))
     draws = seeds.generator("bn health", "real")
     order = torch.randperm(len(dataset.train), generator=draws)
     labels = dataset.train.labels[order]
     chosen = torch.cat([order[labels == index][:each] for index in range(len(dataset.classes))])
-    for indices in torch.split(chosen, CHUNK):
-        yield dataset.normalisation.apply(dataset.train.take(indices))
+    chunks = torch.split(chosen, CHUNK)
+    for number in pace.walk("bn health", 0, len(chunks)):
+        yield dataset.normalisation.apply(dataset.train.take(chunks[number]))
 
 
-def _noise(dataset: Dataset) -> Iterator[Tensor]:
+def _noise(dataset: Dataset, pace: Pace) -> Iterator[Tensor]:
     draws = seeds.generator("bn health", "noise")
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
-    for start in range(0, IMAGES, CHUNK):
-        yield torch.randn(min(CHUNK, IMAGES - start), *shape, generator=draws)
+    for _ in pace.walk("bn health", 0, IMAGES // CHUNK):
+        yield torch.randn(CHUNK, *shape, generator=draws)

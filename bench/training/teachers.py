@@ -67,8 +67,9 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
 
     def make(folder: Path) -> Made:
         network = task.network(0, name)
-        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        network.load_state_dict(state)
+        for _ in task.pace.walk("published weights", 0, 1):
+            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+            network.load_state_dict(state)
         return _made(task, network, name)
 
     parameters = {"torchvision": str(published), "backbone": name}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metering import IterationTimes, peak_memory, quantile, reset_peak_memory
+from bench.metering import IterationTimes, memory_in_use, peak_memory, quantile, reset_peak_memory
 
 CPU = torch.device("cpu")
 
@@ -23,6 +23,14 @@ def test_the_peak_begins_anew_and_sees_what_was_held_only_for_a_moment() -> None
     held = torch.ones(40_000_000)
     del held
     assert peak_memory(CPU).rss - before > 120e6
+
+
+def test_what_is_in_use_grows_with_what_is_held() -> None:
+    before = memory_in_use(CPU)
+    held = torch.ones(40_000_000)
+    assert memory_in_use(CPU) - before > 120e6
+    del held
+    assert memory_in_use(CPU) - before < 80e6
 
 
 def test_a_cpu_has_no_allocator_to_ask() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.imagery import TensorSplit
+from bench.pacing import Few, Trial
 from bench.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.statistics import batchnorms, bn_loss, measured
@@ -71,6 +72,22 @@ def test_a_teacher_is_measured_once(network: nn.Module, task: Task) -> None:
     record_health(task, fitted(network, torch.randn(8, 2, 8, 8)), "two")
     assert task.facts != first
     assert len(task.used_stages) == 2
+
+
+def test_where_the_pace_leaves_every_image_out_nothing_is_computed(task: Task) -> None:
+    class Untouched(nn.BatchNorm2d):
+        def forward(self, images: Tensor) -> Tensor:
+            raise AssertionError("an image went through the network")
+
+    listener = Listener()
+    record_health(replace(task, progress=listener, pace=Few(0)), Untouched(2).eval(), "one")
+    assert task.facts == {"teacher_bn_loss_real": None, "teacher_bn_loss_noise": None}
+    assert not listener.warnings
+
+
+def test_the_pace_says_how_many_images_are_looked_at(network: nn.Module, task: Task) -> None:
+    record_health(replace(task, pace=(trial := Trial(task.device))), network, "one")
+    assert [(sample.what, sample.steps) for sample in trial.samples] == [("bn health", 2), ("bn health", 10)]
 
 
 def test_without_training_images_nothing_is_recorded(network: nn.Module, task: Task) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.imagery import Dataset, TensorSplit
 from bench.labels import TeacherRef
+from bench.pacing import Few
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import load_teacher, pretrained, squeeze
 from bench.training.testing import accuracy
@@ -126,6 +128,16 @@ def test_torchvisions_weights_are_taken_and_kept(
     assert task.facts["teacher_top1"] == teacher.ref.top1
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing here"))
     assert pretrained(task, "IMAGENET1K_V1").ref == teacher.ref
+
+
+def test_a_pace_without_steps_fetches_no_weights(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = plant(tmp_path / "home", monkeypatch)
+    networks = {"resnet18": published_network}.__getitem__
+    task = replace(make_task(dataset=imagenet(), networks=networks, backbone="resnet18"), pace=Few(0))
+    found = pretrained(task, "IMAGENET1K_V1").network.state_dict()
+    assert not torch.equal(found["conv1.weight"], state["conv1.weight"])
 
 
 @pytest.mark.parametrize(
