@@ -212,11 +212,14 @@ class Condenser(ABC, Generic[C]):
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
+        knobs: the keys of Config that `bench speed` sets, by option: "batch_size" (images that a step updates) and
+            "engine" (a Literal of the ways to compute the same step; the one written to be read is "reference").
         version: raise it when the same config would give other images; cached results of older versions are not reused.
         config: the resolved hyper-parameters.
     """
 
     made_here: ClassVar[bool] = True
+    knobs: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1
     Config: ClassVar[type[MethodConfig]] = MethodConfig
 

@@ -80,6 +80,11 @@ def bench_claims() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def bench_speed_tables() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Named tables for `bench speed --table`. Targets are paths of TOML files (see `bench.speed.tables`)."""
+
+
+@hookspec
 def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
 

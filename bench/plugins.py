@@ -27,6 +27,7 @@ KINDS = {
     "protocol": "bench_protocols",
     "format": "bench_report_formats",
     "claims": "bench_claims",
+    "speed table": "bench_speed_tables",
 }
 
 

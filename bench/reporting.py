@@ -1,4 +1,4 @@
-"""Forms of a comparison table, and which rows may stand in one ranking.
+"""Forms of a comparison table and of a table of speeds, and which rows may stand in one ranking.
 
 A row is the object that `--format json` prints (see docs/measuring.md). Rows go in; text comes out.
 """
@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.plugins import Registry
@@ -19,6 +21,7 @@ class ReportFormat(ABC):
     """A form of a comparison table.
 
     You must write `render`. You must set `name` (what users type) and `suffix` (of files that hold it, as ".csv").
+    You may write `render_speed`; without it `bench speed` refuses the format.
     """
 
     name: str
@@ -31,6 +34,17 @@ class ReportFormat(ABC):
         Rows of all states come in: "done", and "failed", "skipped" or "refused" with a reason and null numbers.
         Never rank together what `rankings` keeps apart.
         """
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        """A table of speeds (see docs/measuring.md, "Speed of a step") as text ending in a newline.
+
+        All rows were measured on one device in one precision. They come in the order asked for, and stay in it: "done",
+        and "failed" or "skipped" with a reason and null numbers; those may still have published ones.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for a table of speeds; take json or table")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ class MethodChoice:
     plugin: str
     plugin_version: str | None
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
+        """The inverse of `dataclasses.asdict`."""
+        return cls(**{**content, "quick": tuple(content["quick"]), "changed": tuple(content["changed"])})
+
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""
         return {"name": self.name, "version": self.version, "config": self.config}
@@ -91,8 +96,8 @@ class RunSpec:
     def from_json(cls, content: Mapping[str, Any]) -> "RunSpec":
         """The inverse of `to_json`."""
         fields = {key: value for key, value in content.items() if key not in ("hash", "name")}
-        fields["method"] = _choice(fields["method"])
-        fields["labeller"] = _choice(fields["labeller"]) if fields["labeller"] else None
+        fields["method"] = MethodChoice.from_json(fields["method"])
+        fields["labeller"] = MethodChoice.from_json(fields["labeller"]) if fields["labeller"] else None
         fields["classes"] = tuple(fields["classes"])
         return cls(**fields)
 
@@ -139,7 +144,3 @@ class Job:
         """The inverse of `to_json`."""
         evaluations = tuple(EvaluationSpec(**evaluation) for evaluation in content["evaluations"])
         return cls(RunSpec.from_json(content["spec"]), evaluations, dict(content["controls"]))
-
-
-def _choice(content: Mapping[str, Any]) -> MethodChoice:
-    return MethodChoice(**{**content, "quick": tuple(content["quick"]), "changed": tuple(content["changed"])})

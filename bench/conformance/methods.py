@@ -24,6 +24,7 @@ from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look
 from bench.running.configuring import build, configure, keys_of
+from bench.speed.knobs import OPTIONS, engines_of
 
 ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
@@ -85,6 +86,14 @@ class MethodConformance(Conformance):
             method.Config.model_validate({"no_such_key": 1})
         with pytest.raises(UsageError, match="no_such_key"):
             configure(registry, subject, _setting(64, 3, "convnet3", "paper"), ["no_such_key=1"])
+
+    def test_knobs_are_keys_of_config(self, registry: Registry, subject: str) -> None:
+        """Each option of `bench speed` that the method takes sets a key that there is; engines are named."""
+        method: type[Condenser[Any]] = registry.load("method", subject)
+        assert set(method.knobs) <= set(OPTIONS), f"knobs are {', '.join(OPTIONS)}"
+        assert set(method.knobs.values()) <= set(keys_of(method.Config))
+        if "engine" in method.knobs:
+            assert engines_of(method), "the key of the engine is a Literal of names"
 
     @pytest.mark.parametrize("budget", BUDGETS)
     @pytest.mark.parametrize(("resolution", "channels"), [(8, 1), (32, 3), (64, 3), (224, 3)])

@@ -1,8 +1,10 @@
-"""The process in which one run happens: `python -m bench.running.child`, started by `bench.running.executors`.
+"""The process in which one piece of work happens: `python -m bench.running.child`, started by `bench.running.children`.
 
 Its peak memory is its own, and its crash is one failed row. It reads its order as one line from standard input, sends
-events as lines of JSON to standard output, and logs to the run's log.txt. Standard input stays open as long as the
-parent lives; when it closes, the child ends too, so that no orphan holds the run.
+events as lines of JSON to standard output, and logs to the file that the order names. Standard input stays open as long
+as the parent lives; when it closes, the child ends too, so that no orphan holds the run.
+
+Every order names its "work" (a key of `WORK`), "log", "plugins" and "device"; the rest is the work's own.
 """
 
 import json
@@ -11,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +26,11 @@ from bench.running.forecasting import foresee
 from bench.running.runner import Run
 from bench.running.workplace import Place
 from bench.spec import Job
+from bench.speed.floor import FloorSpec, measure_floor
+from bench.speed.measuring import StepSpec, measure_step
 from bench.stages import Owned
+
+Order = Mapping[str, Any]
 
 
 class Channel:
@@ -48,50 +55,77 @@ class Channel:
 
 
 def main() -> None:
-    """Does the run that standard input orders and reports how it ended."""
+    """Does the work that standard input orders and reports how it ended."""
     channel = Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _work(order, channel)
     except Exception as error:  # what has no record: no room for a log, a folder that cannot be written
-        logging.getLogger("bench").exception("the run could not be attempted")
+        logging.getLogger("bench").exception("the work could not be done")
         channel.send("failed", reason=reason_of(error))
 
 
-def _work(order: dict[str, Any], channel: Channel) -> None:
-    job = Job.from_json(order["job"])
-    place = _place(order, channel)
-    _log_to(Path(os.devnull) if order["trial"] else place.runs / job.spec.name / "log.txt")
-    if place.device.type == "cuda":
-        torch.cuda.set_device(place.device)
+def _work(order: Order, channel: Channel) -> None:
+    _log_to(Path(order["log"]))
+    device = torch.device(order["device"])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
-        registry = Registry(order["plugins"])
-        if order["trial"]:
-            channel.send("forecast", forecast=foresee(job, registry, place).to_json())
-            return
-        record = Run(job, registry, place, order["retry"]).complete()
+        WORK[order["work"]](order, Registry(order["plugins"]), channel)
     except Owned as error:
         channel.send("owned", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
-    else:
-        channel.send("record", record=record.to_json())
 
 
-def _place(order: dict[str, Any], channel: Channel) -> Place:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def _run(order: Order, registry: Registry, channel: Channel) -> None:
+    record = Run(Job.from_json(order["job"]), registry, _place(order, channel), order["retry"]).complete()
+    channel.send("record", record=record.to_json())
+
+
+def _trial(order: Order, registry: Registry, channel: Channel) -> None:
+    forecast = foresee(Job.from_json(order["job"]), registry, _place(order, channel))
+    channel.send("forecast", forecast=forecast.to_json())
+
+
+def _step(order: Order, registry: Registry, channel: Channel) -> None:
+    spec, folder = StepSpec.from_json(order["step"]), Path(order["folder"])
+    measured = measure_step(spec, registry, folder, torch.device(order["device"]), channel, _stop())
+    channel.send("measured", measured=measured)
+
+
+def _floor(order: Order, registry: Registry, channel: Channel) -> None:
+    floor = measure_floor(FloorSpec(**order["floor"]), registry, torch.device(order["device"]), channel)
+    channel.send("measured", measured=floor)
+
+
+WORK: dict[str, Callable[[Order, Registry, Channel], None]] = {
+    "run": _run,
+    "trial": _trial,
+    "step": _step,
+    "floor": _floor,
+}
+
+
+def _place(order: Order, channel: Channel) -> Place:
     return Place(
         runs=Path(order["runs"]),
         cache=Path(order["cache"]),
         data_root=Path(order["data_root"]),
         device=torch.device(order["device"]),
         progress=channel,
-        should_stop=stop.is_set,
+        should_stop=_stop(),
         checkpoint_seconds=order["checkpoint_seconds"],
     )
+
+
+def _stop() -> Callable[[], bool]:
+    """Whether the user asked to stop, from now on."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop.is_set
 
 
 def _end_with_parent() -> None:
@@ -100,7 +134,7 @@ def _end_with_parent() -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Everything printed from here on, by us or by a plugin, goes to the run's log."""
+    """Everything printed from here on, by us or by a plugin, goes to the log."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)

@@ -75,6 +75,16 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     return found
 
 
+def annotation_of(model: type[BaseModel], key: str) -> Any:  # noqa: ANN401 - any annotation
+    """The annotation of a dotted key that the config has."""
+    *tables, last = key.split(".")
+    for table in tables:
+        inner = model.model_fields[table].annotation
+        assert isinstance(inner, type) and issubclass(inner, BaseModel)
+        model = inner
+    return model.model_fields[last].annotation
+
+
 def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
     pairs = []
     for change in changes:
@@ -87,12 +97,7 @@ def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
 
 def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401 - any value
     """The value, unless it is a truth value for a number: pydantic would take True for 1."""
-    *tables, last = key.split(".")
-    for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        model = inner
-    if isinstance(value, bool) and model.model_fields[last].annotation in (int, float):
+    if isinstance(value, bool) and annotation_of(model, key) in (int, float):
         raise UsageError(f"--set {key} takes a number, not {str(value).lower()}")
     return value
 

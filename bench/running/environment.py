@@ -9,7 +9,7 @@ import torch
 
 from bench import __version__
 from bench.condensation import Precision, device_name
-from bench.spec import RunSpec
+from bench.spec import MethodChoice, RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[str, Any]:
@@ -18,16 +18,28 @@ def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[
     if spec.labeller:
         plugins[spec.labeller.plugin] = spec.labeller.plugin_version
     return {
+        **arithmetic(device, precision),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions(spec.method),
+        "plugins": plugins,
+    }
+
+
+def arithmetic(device: torch.device, precision: Precision) -> dict[str, Any]:
+    """Who does it and how: device and its name, precision, threads."""
+    return {
         "device": device.type,
         "device_name": device_name(device) if device.type == "cuda" else processor(),
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {"bench": __version__, "torch": torch.__version__, "plugin": plugins[spec.method.plugin]},
-        "plugins": plugins,
     }
+
+
+def versions(method: MethodChoice) -> dict[str, str | None]:
+    """Of this package, of torch and of the method's plugin."""
+    return {"bench": __version__, "torch": torch.__version__, "plugin": method.plugin_version}
 
 
 def processor() -> str:

@@ -1,6 +1,6 @@
 """SRe2L as a condenser. What is followed where paper and code differ: see the package's docstring."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -76,6 +76,7 @@ class SRe2L(Condenser[SRe2LConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = SRe2LConfig
+    knobs: ClassVar[Mapping[str, str]] = {"batch_size": "recover.batch_size", "engine": "recover.engine"}
     _teacher: Teacher
     _engine: Engine
 

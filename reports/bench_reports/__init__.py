@@ -21,6 +21,13 @@ def bench_report_formats() -> list[Offer]:
 
 
 @hookimpl
+def bench_speed_tables() -> list[Offer]:
+    """Tables of papers that compare costs."""
+    summary = "SRe2L paper, Table 1: time and memory of a step on ConvNet-4, ResNet-18 and ResNet-50"
+    return [Offer("sre2l-table-1", Path(__file__).with_name("sre2l-table-1.toml"), summary)]
+
+
+@hookimpl
 def bench_claims() -> list[Offer]:
     """Numbers from papers, repositories and issues."""
     return [Offer("published", Path(__file__).with_name("claims.csv"), "775 published numbers with their sources.")]

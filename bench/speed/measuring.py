@@ -1,0 +1,159 @@
+"""One row: a method's step on random data, timed by the loop's own meter, in a process of its own.
+
+All parts are the real ones: `prepare` (with every loop left out, so that nothing is trained), `warm_up`, and the first
+unit's `synthesize`, cut off when enough steps are timed.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.compiling import missing_compiler
+from bench.condensation import Compile, Images, Precision, Task
+from bench.data.opening import load_card
+from bench.errors import RunFailure
+from bench.iterating import WARM_UP_STEPS, window
+from bench.metering import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
+from bench.pacing import Few
+from bench.plugins import Registry
+from bench.progress import Progress, Silent
+from bench.running.configuring import build
+from bench.running.synthesis import check_images, release_memory, seconds_of
+from bench.spec import MethodChoice
+from bench.speed.random_data import random_dataset
+from bench.stages import StageStore
+
+ENOUGH = {"cpu": 20, "cuda": 100}  # timed steps
+LEAST = {"cpu": 5, "cuda": 30}  # of them, where steps are slow
+SECONDS = 60.0  # after which the least is enough
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """What to measure.
+
+    Attributes:
+        method: with every hyper-parameter resolved, its batch size and engine among them.
+        card: what finds the card of the dataset whose shape the images have.
+        classes: how many the random dataset has.
+        ipc: images per class.
+        compile: None compiles where something can be compiled.
+        iterations: timed steps; None: `ENOUGH`, or fewer where they take longer than `SECONDS`, but `LEAST` of them.
+    """
+
+    method: MethodChoice
+    card: str
+    classes: int
+    ipc: int
+    backbone: str
+    precision: Precision
+    compile: Compile | None
+    iterations: int | None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "StepSpec":
+        """The inverse of `dataclasses.asdict`."""
+        return cls(**{**content, "method": MethodChoice.from_json(content["method"])})
+
+
+def measure_step(
+    spec: StepSpec,
+    registry: Registry,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """What was measured, as JSON values.
+
+    Args:
+        folder: for stages and checkpoints; is thrown away by whoever gave it.
+
+    Raises:
+        RunFailure: no step was timed, or what the method raises.
+        Interrupted: the user asked to stop.
+    """
+    task = _task(spec, registry, folder, device, progress, should_stop)
+    method = build(registry, spec.method)
+    method.prepare(replace(task, pace=Few(0), progress=Silent()))  # what it would warn of is true of noise
+    task.times.warm_up_s = seconds_of(lambda: method.warm_up(task))
+    unit = method.units(task)[0]
+    release_memory()
+    held = memory_in_use(device)
+    reset_peak_memory(device)
+    images = method.synthesize(task, unit)
+    memory = peak_memory(device)
+    check_images(images, unit.name)
+    return _measured(task, images, memory, held)
+
+
+def _task(
+    spec: StepSpec,
+    registry: Registry,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> Task:
+    workspace, pace = folder / "work", _pace(spec.iterations, device)
+    workspace.mkdir(parents=True)
+    return Task(
+        dataset=random_dataset(load_card(registry, spec.card), spec.classes, spec.ipc),
+        ipc=spec.ipc,
+        backbone=spec.backbone,
+        device=device,
+        precision=spec.precision,
+        seed=0,
+        budget="paper",
+        networks=lambda name: registry.load("backbone", name),
+        readers=lambda name: registry.load("reader", name),
+        stages=StageStore(folder / "cache", progress),
+        workspace=workspace,
+        compile=spec.compile or ("auto" if missing_compiler(device) else "always"),  # "auto" then says what is missing
+        progress=_CutOff(progress, pace.most),
+        should_stop=should_stop,
+        checkpoint_seconds=math.inf,
+        pace=pace,
+    )
+
+
+@dataclass(frozen=True)
+class _CutOff:
+    """Progress of loops of which at most so many steps are made."""
+
+    watcher: Progress
+    most: int
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.watcher.advance(what, done, min(total, self.most))
+
+    def warn(self, message: str) -> None:
+        self.watcher.warn(message)
+
+
+def _pace(iterations: int | None, device: torch.device) -> Few:
+    if iterations is not None:
+        return Few(WARM_UP_STEPS + iterations)
+    return Few(WARM_UP_STEPS + ENOUGH[device.type], WARM_UP_STEPS + LEAST[device.type], SECONDS)
+
+
+def _measured(task: Task, images: Images, memory: PeakMemory, held: int) -> dict[str, Any]:
+    times: IterationTimes = task.times
+    timed = len(times.windows) * window(task.device)
+    if times.iterations and not timed:
+        ends = f"its loop ends after {times.iterations} iterations"
+        raise RunFailure(f"no step was timed: {ends}, and the first {WARM_UP_STEPS} are warm-up")
+    peak = memory.rss if memory.allocated is None else memory.allocated
+    return {
+        "images": len(images),
+        "iterations": timed or None,
+        "ms_per_image_iteration": times.milliseconds(),
+        "peak_memory_bytes": asdict(memory),
+        "above_model_bytes": max(0, peak - held),
+        "warm_up_s": times.warm_up_s if times.iterations else None,
+        "compiled": task.facts.get("compiled"),
+    }

@@ -1,0 +1,81 @@
+"""Rows and floors one after the other, each in a process of its own, so that none disturbs another's measurement."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import Interrupted
+from bench.plugins import Registry
+from bench.progress import Progress
+from bench.running.children import Ended, run_child
+from bench.speed.floor import FloorSpec
+from bench.speed.planning import Planned
+from bench.speed.rows import Outcome
+
+LOG = "speed.log"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where the work is done and who watches. Whatever the children print goes to `log`."""
+
+    registry: Registry
+    device: torch.device
+    cache: Path
+    progress: Progress
+
+    @property
+    def log(self) -> Path:
+        """What the children of the latest session printed."""
+        return self.cache / LOG
+
+    def run(self, rows: Sequence[Planned]) -> Iterator[Outcome]:
+        """Measures the rows in order, yielding how each ended.
+
+        Machines drift, so a floor is measured at both ends of the rows that are held against it. An outcome is complete
+        when all rows have been yielded.
+
+        Raises:
+            Interrupted: the user asked to stop.
+        """
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
+        floors: dict[FloorSpec, list[float]] = {}
+        last = {row.floor: number for number, row in enumerate(rows)}
+        for number, row in enumerate(rows):
+            if row.floor and row.floor not in floors:
+                floors[row.floor] = self._floor(row.floor)
+            outcome = self._outcome(row)
+            if row.floor and last[row.floor] == number:
+                floors[row.floor] += self._floor(row.floor)
+            if row.floor:
+                outcome.floors = floors[row.floor]
+            yield outcome
+
+    def _outcome(self, row: Planned) -> Outcome:
+        if row.step is None:
+            return Outcome(row, "skipped", row.skipped)
+        with tempfile.TemporaryDirectory(prefix="speed-", dir=self.cache) as scratch:
+            child = self._child("step", step=asdict(row.step), folder=scratch)
+        if child.event != "measured":
+            return Outcome(row, "failed", child.reason)
+        return Outcome(row, "done", None, child.facts["measured"])
+
+    def _floor(self, spec: FloorSpec) -> list[float]:
+        """One value, or none with a warning: a row is worth having without it."""
+        child = self._child("floor", floor=asdict(spec))
+        if child.event == "measured":
+            return [float(child.facts["measured"])]
+        self.progress.warn(f"no floor for {spec.backbone}: {child.reason}")
+        return []
+
+    def _child(self, work: str, **more: Any) -> Ended:  # noqa: ANN401 - JSON values
+        order = {"work": work, "log": str(self.log), "plugins": list(self.registry.extra), "device": str(self.device)}
+        child = run_child({**order, **more}, self.cache, self.progress)
+        if child.stopped:  # pressed when nothing was left to stop
+            raise Interrupted("stopped")
+        return child

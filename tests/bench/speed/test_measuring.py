@@ -1,0 +1,139 @@
+"""One row: the real parts on random data, nothing trained, as many steps timed as asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.cards import DatasetCard
+from bench.data.opening import load_card
+from bench.errors import Interrupted, RunFailure
+from bench.plugins import Registry
+from bench.progress import Silent
+from bench.recipes import Setting
+from bench.running.configuring import configure
+from bench.speed.measuring import StepSpec, measure_step
+from bench.speed.random_data import random_dataset
+
+CPU = torch.device("cpu")
+
+
+def spec(registry: Registry, method: str, *changes: str, iterations: int | None = 2) -> StepSpec:
+    setting = Setting("digits", 8, 1, 6, 1, "convnet3-bn")
+    choice = configure(registry, method, setting, changes)
+    return StepSpec(choice, "digits", 6, 1, "convnet3-bn", "fp32", "never", iterations)
+
+
+class Ear(Silent):
+    """Remembers all that was said."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.shown: dict[str, tuple[int, int]] = {}
+
+    def warn(self, message: str) -> None:
+        self.heard.append(message)
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.shown[what] = (done, total)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_a_step_of_sre2l_is_measured_without_a_teacher_or_a_dataset(
+    registry: Registry, tmp_path: Path, engine: str
+) -> None:
+    ear = Ear()
+    measured = measure_step(spec(registry, "sre2l", f"recover.engine={engine}"), registry, tmp_path / "x", CPU, ear)
+    assert measured["images"] == 6
+    assert measured["iterations"] == 2
+    assert measured["ms_per_image_iteration"]["median"] > 0
+    assert measured["peak_memory_bytes"]["rss"] > measured["above_model_bytes"] >= 0
+    assert measured["warm_up_s"] > 0
+    never = {"recover": {"compiled": False, "why": "as asked for"}}
+    assert measured["compiled"] == (never if engine == "fast" else None)
+    assert ear.shown.keys() == {"recover"}, "no other loop made a step"
+    assert ear.shown["recover"][1] == 5, "three steps of warm-up, and two"
+    assert ear.heard == [], "of an untrained network nothing can be said"
+
+
+def test_a_loop_in_prepare_makes_no_step_and_that_of_the_synthesis_all_that_are_asked_for(
+    registry: Registry, tmp_path: Path
+) -> None:
+    measured = measure_step(spec(registry, "looping", iterations=30), registry, tmp_path / "x", CPU, Silent())
+    assert measured["iterations"] == 30
+    assert measured["compiled"] is None
+
+
+def test_steps_that_take_long_are_fewer(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.speed.measuring.SECONDS", 0.0)
+    measured = measure_step(spec(registry, "looping", iterations=None), registry, tmp_path / "x", CPU, Silent())
+    assert measured["iterations"] == 5
+    monkeypatch.setattr("bench.speed.measuring.SECONDS", 60.0)
+    measured = measure_step(spec(registry, "looping", iterations=None), registry, tmp_path / "y", CPU, Silent())
+    assert measured["iterations"] == 20
+
+
+def test_a_method_without_iterations_has_no_time_and_says_nothing_else_wrong(
+    registry: Registry, tmp_path: Path
+) -> None:
+    measured = measure_step(spec(registry, "random"), registry, tmp_path / "x", CPU, Silent())
+    assert (measured["ms_per_image_iteration"], measured["iterations"], measured["warm_up_s"]) == (None, None, None)
+    assert measured["peak_memory_bytes"]["rss"] > 0
+
+
+def test_a_loop_that_ends_in_its_warm_up_is_a_failure(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(RunFailure, match="its loop ends after 3 iterations, and the first 3 are warm-up"):
+        measure_step(spec(registry, "looping", "steps=3"), registry, tmp_path / "x", CPU, Silent())
+
+
+def test_arithmetic_that_failed_is_no_speed(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(RunFailure, match="NaN or infinity"):
+        measure_step(spec(registry, "infinite"), registry, tmp_path / "x", CPU, Silent())
+
+
+def test_it_can_be_stopped(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        measure_step(spec(registry, "looping"), registry, tmp_path / "x", CPU, Silent(), lambda: True)
+
+
+def test_where_nothing_can_be_compiled_the_row_says_so(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("bench.compiling", "bench.speed.measuring"):
+        monkeypatch.setattr(f"{module}.missing_compiler", lambda device: "no compiler in this test")
+    asked = spec(registry, "sre2l", "recover.engine=fast")
+    measured = measure_step(replace(asked, compile=None), registry, tmp_path / "x", CPU, Silent())
+    assert measured["compiled"] == {"recover": {"compiled": False, "why": "no compiler in this test"}}
+    with pytest.raises(RunFailure, match="nothing can be compiled here: no compiler in this test"):
+        measure_step(replace(asked, compile="always"), registry, tmp_path / "y", CPU, Silent())
+
+
+def test_specs_survive_json(registry: Registry) -> None:
+    import json
+    from dataclasses import asdict
+
+    made = spec(registry, "sre2l")
+    assert StepSpec.from_json(json.loads(json.dumps(asdict(made)))) == made
+
+
+def card(**changes: Any) -> DatasetCard:  # noqa: ANN401 - the fields of a card
+    known = load_card(Registry(), "digits")
+    return known.model_copy(update=changes)
+
+
+def test_random_data_have_the_shape_and_the_size_of_the_card() -> None:
+    dataset = random_dataset(card(images={"train": 100_000}), classes=12, ipc=1)
+    assert len(dataset.classes) == 12 == int(dataset.train.labels.max()) + 1
+    assert len(dataset.train) == 12 * 10_000
+    images = dataset.train.take(torch.tensor([0, 5, 64]))
+    assert images.shape == (3, 1, 8, 8)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images[0], images[2]) and not torch.equal(images[0], images[1])
+
+
+def test_random_data_have_as_many_images_of_a_class_as_are_asked_for() -> None:
+    labels = random_dataset(card(images={}), classes=3, ipc=700).train.labels
+    assert torch.bincount(labels).tolist() == [700, 700, 700]
+    assert torch.bincount(random_dataset(card(images={}), 3, 1).train.labels).tolist() == [500] * 3

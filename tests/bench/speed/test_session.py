@@ -1,0 +1,119 @@
+"""Rows and floors in their order, each in a child; what becomes of children that fail."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.errors import Interrupted
+from bench.plugins import Registry
+from bench.progress import Progress, Silent
+from bench.running.children import Ended
+from bench.speed import session as module
+from bench.speed.planning import Planned, Planner, Request
+from bench.speed.session import Session
+
+
+class Children:
+    """Stands in for `run_child`: remembers the orders, and ends each as told."""
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+        self.ends: dict[str, Ended] = {}
+        self.floor = 0.0
+
+    def __call__(self, order: Mapping[str, Any], cache: Path, progress: Progress) -> Ended:
+        about = order["floor" if order["work"] == "floor" else "step"]
+        name = " ".join(filter(None, [order["work"], about["backbone"], _engine(about)]))
+        self.orders.append(name)
+        if order["work"] == "floor":
+            self.floor += 1.0
+            return self.ends.get(name, Ended("measured", {"measured": self.floor}, 0, stopped=False))
+        assert Path(order["folder"]).is_dir()
+        return self.ends.get(name, Ended("measured", {"measured": {"images": 6}}, 0, stopped=False))
+
+
+def _engine(about: Mapping[str, Any]) -> str | None:
+    return about["method"]["config"]["way"] if "method" in about else None
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> Children:
+    standing = Children()
+    monkeypatch.setattr(module, "run_child", standing)
+    return standing
+
+
+@pytest.fixture
+def rows(registry: Registry) -> list[Planned]:
+    nothing: dict[str, Any] = dict.fromkeys(("table", "batch_size", "iterations", "engine", "compile"))
+    request = Request(
+        methods=("looping",),
+        backbones=("convnet3", "convnet3-bn"),
+        dataset="digits",
+        ipc=1,
+        changes=(),
+        device="cpu",
+        precision="fp32",
+        **nothing,
+    )
+    return Planner(registry, request).rows()
+
+
+class Ear(Silent):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.heard.append(message)
+
+
+@pytest.fixture
+def session(registry: Registry, tmp_path: Path) -> Session:
+    return Session(registry, torch.device("cpu"), tmp_path / "cache", Ear())
+
+
+def test_a_floor_is_measured_at_both_ends_of_its_rows(
+    children: Children, session: Session, rows: list[Planned]
+) -> None:
+    ended = list(session.run(rows))
+    assert children.orders == [
+        *("floor convnet3", "step convnet3 reference", "step convnet3 quick", "floor convnet3"),
+        *("floor convnet3-bn", "step convnet3-bn reference", "step convnet3-bn quick", "floor convnet3-bn"),
+    ]
+    assert [outcome.floors for outcome in ended] == [[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [3.0, 4.0]]
+    assert [outcome.status for outcome in ended] == ["done"] * 4
+    assert list(session.cache.iterdir()) == [], "scratch folders are gone"
+
+
+def test_a_child_that_fails_is_a_row_with_its_reason(children: Children, session: Session, rows: list[Planned]) -> None:
+    children.ends["step convnet3 quick"] = Ended(None, {}, -9, stopped=False)
+    children.ends["step convnet3-bn quick"] = Ended("failed", {"reason": "no room"}, 0, stopped=False)
+    ended = list(session.run(rows))
+    assert [outcome.status for outcome in ended] == ["done", "failed", "done", "failed"]
+    assert "SIGKILL" in str(ended[1].reason)
+    assert ended[3].reason == "no room"
+
+
+def test_without_a_floor_the_rows_are_measured_all_the_same(
+    children: Children, session: Session, rows: list[Planned]
+) -> None:
+    children.ends["floor convnet3"] = Ended("failed", {"reason": "no such layer"}, 0, stopped=False)
+    ended = list(session.run(rows))
+    assert [outcome.floors for outcome in ended] == [[], [], [3.0, 4.0], [3.0, 4.0]]
+    assert {outcome.status for outcome in ended} == {"done"}
+    assert isinstance(session.progress, Ear)
+    assert session.progress.heard == ["no floor for convnet3: no such layer"] * 2
+
+
+def test_a_stop_ends_the_session_even_where_the_child_was_done(
+    children: Children, session: Session, rows: list[Planned]
+) -> None:
+    children.ends["step convnet3 quick"] = Ended("measured", {"measured": {}}, 0, stopped=True)
+    ended = []
+    with pytest.raises(Interrupted):
+        for outcome in session.run(rows):
+            ended.append(outcome)  # noqa: PERF402 - those before the stop
+    assert len(ended) == 1
