@@ -10,6 +10,7 @@ from bench.errors import UsageError
 COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
     "report": "Tables from the records of runs.",
+    "speed": "How fast a method's step is, beside its reference, the convolutions alone, and what was published.",
     "evaluate": "Score a condensed set that came from anywhere.",
     "list": "What there is: methods, backbones, datasets, protocols, formats, runs.",
     "show": "All about one name or one run.",

@@ -7,6 +7,7 @@ import pytest
 
 from bench import records
 from bench.conformance.common import Conformance
+from bench.errors import UsageError
 from bench.plugins import Registry
 from bench.records import Record, Row
 from bench.reporting import ReportFormat
@@ -61,6 +62,17 @@ class ReportFormatConformance(Conformance):
             text = form.render(rows, claims=True)
             assert "random" in text
             assert "luck" in text, "the reason must be shown"
+
+    def test_a_table_of_speeds_is_shown_or_refused(self, form: ReportFormat) -> None:
+        """`bench speed` asks with no rows before any work, and must not be refused after it."""
+        try:
+            empty = form.render_speed([], title="Speed of a step")
+        except UsageError:
+            return
+        text = form.render_speed([speed_row("done"), speed_row("failed")], title="Speed of a step")
+        assert empty.endswith("\n") and text.endswith("\n")
+        assert "convnet3" in text
+        assert "luck" in text, "the reason must be shown"
 
     def test_renders_the_same_twice(self, form: ReportFormat) -> None:
         """And leaves the rows as they are."""
@@ -123,6 +135,28 @@ def done_row(seed: int) -> Row:
     environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": versions}
     record = Record(sample_spec(seed), "done", None, costs, {EVALUATION.key: outcome}, {}, environment)
     return records.rows([record])[0]
+
+
+def speed_row(status: str) -> Row:
+    """A row of `bench speed`: measured, or without a result."""
+    done = status == "done"
+    return {
+        **{"table": None, "status": status, "reason": None if done else REASON, "method": "random"},
+        **{"backbone": "convnet3", "published_as": None, "dataset": "digits", "resolution": 8, "batch_size": 6},
+        **{"engine": None, "config": {}, "versions": {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}},
+        **{"device": "cpu", "device_name": "A processor", "precision": "fp32", "threads": 2},
+        "iterations": 20 if done else None,
+        "ms_per_image_iteration": MEASURED if done else None,
+        "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 2**28 if done else None},
+        "above_model_bytes": 2**20 if done else None,
+        "warm_up_s": 0.5 if done else None,
+        "compiled": None,
+        "floor_ms": 0.5 if done else None,
+        "floor_ms_values": [0.5, 0.5] if done else [],
+        "times_floor": 3.0 if done else None,
+        "published": None,
+        "ratio_to_reference": None,
+    }
 
 
 def failed_row(status: str) -> Row:

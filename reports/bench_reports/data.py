@@ -15,11 +15,17 @@ FIRST = (
     *("seconds_per_image", "peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1", "device", "precision"),
     *("versions", "control", "claim"),
 )
+FIRST_OF_SPEED = (
+    *("status", "reason", "method", "backbone", "resolution", "batch_size", "engine", "device", "precision"),
+    *("ms_per_image_iteration", "peak_memory_bytes", "warm_up_s", "ratio_to_reference", "floor_ms", "times_floor"),
+    *("above_model_bytes", "iterations", "device_name", "threads", "dataset", "compiled", "versions", "published"),
+)
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
     "versions": ("bench", "torch", "plugin"),
     "claim": ("value", "std", "source"),
+    "published": ("ms_per_image_iteration", "peak_gpu_mem_gb", "source"),
 }
 
 
@@ -31,7 +37,10 @@ class Json(ReportFormat):
 
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
         chosen = [row if claims else {**row, "claim": None} for row in rows]
-        return json.dumps([_ordered(row) for row in chosen], indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return _objects([_ordered(row, FIRST) for row in chosen])
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        return _objects([_ordered(row, FIRST_OF_SPEED) for row in rows])
 
 
 class Csv(ReportFormat):
@@ -45,13 +54,24 @@ class Csv(ReportFormat):
 
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
         chosen = [row if claims else {name: value for name, value in row.items() if name != "claim"} for row in rows]
-        frame = pd.DataFrame([dict(_flat(_ordered(row))) for row in chosen], dtype=object)
-        return frame.to_csv(index=False, lineterminator="\n")
+        return _lines([_ordered(row, FIRST) for row in chosen])
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        return _lines([_ordered(row, FIRST_OF_SPEED) for row in rows])
 
 
-def _ordered(row: Row) -> Row:
+def _objects(rows: Sequence[Row]) -> str:
+    return json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _lines(rows: Sequence[Row]) -> str:
+    frame = pd.DataFrame([dict(_flat(row)) for row in rows], dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _ordered(row: Row, first: Sequence[str]) -> Row:
     """The row with the fields that every row has before those that are extra."""
-    return {name: row[name] for name in (*(name for name in FIRST if name in row), *row)}
+    return {name: row[name] for name in (*(name for name in first if name in row), *row)}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from bench.reporting import ReportFormat, Row
 from bench_reports.layout import alignment, flat, parts, titles
+from bench_reports.speed import speed_views
 from bench_reports.view import View, complaints, one_line, views
 
 WIDTH = 100  # characters of a small table across a page with one column of text
@@ -42,6 +43,9 @@ class Latex(ReportFormat):
         tables = [_environment(view) for view in views(rows, claims=claims)]
         left_out = [f"% without a result: {one_line(line)}" for line in complaints(rows)]
         return "\n\n".join(["% needs \\usepackage{booktabs}", *tables, *left_out]) + "\n"
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        return "\n\n".join(["% needs \\usepackage{booktabs}", *map(_environment, speed_views(rows, title))]) + "\n"
 
 
 def escaped(text: str) -> str:

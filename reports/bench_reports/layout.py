@@ -4,7 +4,7 @@ import pandas as pd
 
 from bench_reports.view import View
 
-LEFT = ("method", "backbone", "labels", "run")
+LEFT = ("method", "backbone", "engine", "labels", "run")
 GAP = 2
 
 

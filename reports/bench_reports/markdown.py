@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from bench.reporting import ReportFormat, Row
 from bench_reports.layout import alignment, flat, titles
+from bench_reports.speed import speed_views
 from bench_reports.view import View, complaints, views
 
 SPECIAL = re.compile(r"([\\`*_{}<>\[\]|#~&])")
@@ -24,6 +25,9 @@ class Markdown(ReportFormat):
         if left_out := complaints(rows):
             sections.append("\n".join(["**Without a result**", "", *(f"- {escaped(line)}" for line in left_out)]))
         return "\n\n".join(sections or ["No rows."]) + "\n"
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        return "\n\n".join([_section(view) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
 
 
 def escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from tabulate import SEPARATING_LINE, tabulate
 
 from bench.reporting import ReportFormat, Row
 from bench_reports.layout import alignment, parts, titles
+from bench_reports.speed import speed_views
 from bench_reports.view import View, complaints, views
 
 WIDTH = 120  # where the output is no terminal and COLUMNS is not set
@@ -26,6 +27,10 @@ class Table(ReportFormat):
         if left_out := complaints(rows):
             sections.append("\n".join(["Without a result", *(_wrapped(line, width) for line in left_out)]))
         return "\n\n".join(sections or ["No rows."]) + "\n"
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
+        return "\n\n".join([_section(view, width) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
 
 
 def _section(view: View, width: int) -> str:

@@ -66,7 +66,7 @@ def one_line(text: object) -> str:
 def _view(ranking: Ranking, claims: bool) -> View:
     rows, footnotes = ranking.rows, Footnotes()
     scores = {**SCORES, "published": lambda row: _published(row, footnotes)} if claims else SCORES
-    groups = [_frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
+    groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
     return View(
         heading=one_line(ranking.heading),
         identity=_identity(rows),
@@ -75,10 +75,10 @@ def _view(ranking: Ranking, claims: bool) -> View:
     )
 
 
-def _frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
+def frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
+    """The columns as text; what is not known is a dash, and a column of nothing else is left out."""
     made = {title: [_cleaned(cell(row)) for row in rows] for title, cell in columns.items()}
-    frame = pd.DataFrame(made, dtype=object)
-    return frame.dropna(axis="columns", how="all").fillna(UNKNOWN)
+    return pd.DataFrame(made, dtype=object).dropna(axis="columns", how="all").fillna(UNKNOWN)
 
 
 def _cleaned(text: str | None) -> str | None:
@@ -91,10 +91,10 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
             columns[name] = partial(_text, name=name)
-    frame = _frame(rows, columns)
-    if frame.duplicated().any():
-        frame["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
-    return frame
+    found = frame(rows, columns)
+    if found.duplicated().any():
+        found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
+    return found
 
 
 def _method(row: Row) -> str:
@@ -137,7 +137,8 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
     return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
 
 
-def _inside(name: str, key: str) -> Callable[[Row], float | None]:
+def inside(name: str, key: str) -> Callable[[Row], float | None]:
+    """Reads a number inside an object of a row; None where there is no such object."""
     return lambda row: (row.get(name) or {}).get(key)
 
 
@@ -152,8 +153,8 @@ SCORES: dict[str, Cell] = {
     "top-5 %": lambda row: percent(row.get("top5_mean")),
 }
 COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": lambda row: digits(_inside("ms_per_image_iteration", "median")(row)),
-    "peak\nmemory": lambda row: size(_inside("peak_memory_bytes", "allocated")(row)),
+    "ms/image-\niteration": lambda row: digits(inside("ms_per_image_iteration", "median")(row)),
+    "peak\nmemory": lambda row: size(inside("peak_memory_bytes", "allocated")(row)),
     "peak\nRSS": lambda row: size(_resident(row)),
     "image\nbytes": lambda row: size(row.get("set_bytes")),
     "label\nbytes": lambda row: size(row.get("label_bytes")),

@@ -1,0 +1,37 @@
+"""`bench speed`: how fast a method's step is."""
+
+from typing import Any
+
+import click
+
+from bench.cli.options import cache_folder, plugin_option
+
+_many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+
+
+@click.command("speed")
+@click.option("-m", "--method", "methods", help="Condensation method (repeatable).", **_many)
+@click.option("--backbone", "backbones", help="Condense with (repeatable).", **_many)
+@click.option("-d", "--dataset", metavar="NAME", help="Whose shape images have, or a card's path [tiny-imagenet].")
+@click.option("--table", metavar="NAME", help="A named table in place of these, as sre2l-table-1.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images that a step updates [the recipe's].")
+@click.option("--ipc", type=click.IntRange(min=1), default=1, show_default=True, help="Images per class.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Timed steps [20 on a CPU, 5 if slow; 100 on CUDA].")
+@click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
+@click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
+@plugin_option
+def command(plugins: tuple[str, ...], form: str, **asked: Any) -> None:  # noqa: ANN401 - the fields of Request
+    """Measure a method's step on random data: no dataset and no trained network is needed.
+
+    Each row has a process of its own. Beside it stand the reference engine, the floor (the network's convolutions and
+    linear layers alone, on the same device) and what was published. Exit status: 0 all rows done, or not installed; 1
+    some row failed; 2 wrong usage.
+    """
+    from bench.cli.speeding import measure
+    from bench.speed.planning import Request
+
+    raise SystemExit(measure(Request(**asked), plugins, cache_folder(), form))

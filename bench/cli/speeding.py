@@ -1,0 +1,70 @@
+"""`bench speed` from request to table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench import claims
+from bench.cli.comparing import check_writable
+from bench.console import Console
+from bench.errors import Interrupted
+from bench.plugins import Registry
+from bench.reporting import ReportFormat
+from bench.running.environment import arithmetic
+from bench.speed.planning import Planned, Planner, Request
+from bench.speed.rows import Outcome, rows
+from bench.speed.session import Session
+from bench.speed.tables import SpeedTable
+
+TITLE = "Speed of a step"
+
+
+def measure(request: Request, plugins: Sequence[str], cache: Path, form: str) -> int:
+    """Measures what is asked for and prints the table; returns the exit status.
+
+    Raises:
+        UsageError: a request that cannot be right; nothing was measured.
+    """
+    registry = Registry(plugins)
+    format_: ReportFormat = registry.load("format", form)
+    format_.render_speed([], title=TITLE)  # refuses before any work
+    planner, published = Planner(registry, request), claims.load(registry)
+    planned = planner.rows()
+    check_writable(cache.absolute())
+    with Console() as console:
+        session = Session(registry, planner.device, cache.absolute(), console)
+        ended, stopped = _ended(session, planned, console)
+    if ended:
+        table = planner.table
+        where = arithmetic(planner.device, planner.precision)
+        found = rows(ended, where, published, table.name if table else None, table.source if table else None)
+        click.echo(format_.render_speed(found, title=_title(table)), nl=False)
+    if stopped:
+        return 130
+    return 1 if any(each.status == "failed" for each in ended) else 0
+
+
+def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tuple[list[Outcome], bool]:
+    """How each row ended, and whether the user stopped before the last."""
+    ended: list[Outcome] = []
+    try:
+        for outcome in session.run(planned):
+            ended.append(outcome)
+            console.say(f"[{len(ended)}/{len(planned)}] {_news(outcome)}")
+    except Interrupted:
+        console.say("stopped; what is measured is below")
+        return ended, True
+    if any(outcome.status == "failed" for outcome in ended):
+        console.warn(f"what failed rows said is in {session.log}")
+    return ended, False
+
+
+def _news(outcome: Outcome) -> str:
+    planned = outcome.planned
+    what = " ".join(filter(None, [planned.method, planned.backbone, planned.engine]))
+    return f"{what}: {outcome.reason or outcome.status}"
+
+
+def _title(table: SpeedTable | None) -> str:
+    return f"{TITLE}: {table.title}" if table else TITLE

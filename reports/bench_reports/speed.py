@@ -1,0 +1,110 @@
+"""A table of speeds as a reader sees it: one view, in the order asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.reporting import Row, common, machine
+from bench_reports.units import digits, duration, size
+from bench_reports.view import Cell, Footnotes, View, frame, inside, one_line
+
+LEGEND = (
+    "ms/image-iteration: one step over the images it updates, median (20th to 80th percentile), after the warm-up",
+    "floor: the network's convolutions and linear layers alone, forward and input gradient, on the same device",
+    "peak memory: while images are made, above what the process held before (the model, libraries)",
+)
+
+
+def speed_views(rows: Sequence[Row], title: str) -> list[View]:
+    """One view, or none without rows."""
+    if not rows:
+        return []
+    footnotes = Footnotes()
+    return [
+        View(
+            heading=one_line(_heading(rows, title)),
+            identity=frame(rows, _identity(rows)),
+            groups=tuple(group for group in (frame(rows, TIMES), frame(rows, _costs(footnotes))) if not group.empty),
+            notes=(*LEGEND, *map(one_line, [*_names(rows), *_remarks(rows)]), *footnotes.lines()),
+        )
+    ]
+
+
+def _heading(rows: Sequence[Row], title: str) -> str:
+    row = rows[0]
+    batch = _batch(rows)
+    shape = f"{row['resolution']}×{row['resolution']} pixels" + (f", batch {batch}" if batch else "")
+    threads = "" if row["device"] == "cuda" else f", {row['threads']} threads"
+    return " · ".join([title, f"{machine(row)}{threads}", str(row["precision"]), shape])
+
+
+def _batch(rows: Sequence[Row]) -> Any:  # noqa: ANN401 - a number or None
+    """The batch of all rows that have one."""
+    known = [row for row in rows if row["batch_size"] is not None]
+    return common(known, "batch_size") if known else None
+
+
+def _identity(rows: Sequence[Row]) -> dict[str, Cell]:
+    columns: dict[str, Cell] = {
+        "method": lambda row: str(row["method"]),
+        "backbone": lambda row: str(row["backbone"]),
+        "engine": lambda row: row["engine"],
+    }
+    if _batch(rows) is None:
+        columns["batch"] = lambda row: None if row["batch_size"] is None else str(row["batch_size"])
+    return columns
+
+
+def _time(row: Row) -> str | None:
+    """As "9.31 (9.10–10.2)"."""
+    times = row["ms_per_image_iteration"]
+    return times and f"{digits(times['median'])} ({digits(times['p20'])}–{digits(times['p80'])})"
+
+
+TIMES: dict[str, Cell] = {
+    "ms/image-\niteration": _time,
+    "× faster than\nreference": lambda row: None if row["engine"] == "reference" else digits(row["ratio_to_reference"]),
+    "floor,\nms": lambda row: digits(row["floor_ms"]),
+    "× floor": lambda row: digits(row["times_floor"]),
+}
+
+
+def _costs(footnotes: Footnotes) -> dict[str, Cell]:
+    def published(name: str, unit: str) -> Cell:
+        def cell(row: Row) -> str | None:
+            value = inside("published", name)(row)
+            return None if value is None else f"{value:g}{unit} {footnotes.mark(_source(row))}"
+
+        return cell
+
+    return {
+        "peak\nmemory": lambda row: size(row["above_model_bytes"]),
+        "warm-up": lambda row: duration(row["warm_up_s"]),
+        "published\nms": published("ms_per_image_iteration", ""),
+        "published\nmemory": published("peak_gpu_mem_gb", " GB"),
+    }
+
+
+def _source(row: Row) -> str:
+    claim = row["published"]
+    return one_line("; ".join(filter(None, [claim["source"], claim["note"]])))
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """What the source calls a backbone."""
+    names = {row["backbone"]: row["published_as"] for row in rows if row["published_as"]}
+    return ["published as: " + ", ".join(f"{ours} {theirs}" for ours, theirs in names.items())] if names else []
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """Why a row has no numbers, and why a step that could be compiled is not."""
+    remarks = []
+    for row in rows:
+        what = " ".join(filter(None, [row["method"], "on", row["backbone"], row["engine"]]))
+        if row["status"] != "done":
+            remarks.append(f"{row['status']}: {what}: {row['reason'] or 'no reason was given'}")
+        remarks += [
+            f"{what}: {loop} is not compiled: {choice['why']}"
+            for loop, choice in (row["compiled"] or {}).items()
+            if not choice["compiled"]
+        ]
+    return remarks

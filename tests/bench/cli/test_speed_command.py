@@ -1,0 +1,155 @@
+"""`bench speed` as its user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.plugins import Registry
+
+LOOPING = str(Path(__file__).parents[1] / "speed" / "looping.py")
+TINY = ("-d", "digits", "--batch-size", "6", "--iterations", "2", "--device", "cpu", "--precision", "fp32")
+CONTRACT = (
+    *("method", "backbone", "resolution", "batch_size", "engine", "device", "precision", "ms_per_image_iteration"),
+    *("peak_memory_bytes", "warm_up_s", "device_name", "iterations", "above_model_bytes", "ratio_to_reference"),
+    *("floor_ms", "times_floor", "compiled", "versions", "status", "reason", "published"),
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with nothing set by the user."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+def speed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Status, output and errors of the command; its children are real."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bench", "speed", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_both_engines_are_measured_without_a_dataset(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    asked = ("-m", "sre2l", "--backbone", "convnet3-bn", "--compile", "never", "--format", "json")
+    status, out, err = speed(capsys, *asked, *TINY)
+    assert status == 0, err
+    reference, fast = json.loads(out)
+    for row in (reference, fast):
+        assert set(CONTRACT) <= set(row)
+        assert (row["status"], row["reason"]) == ("done", None)
+        assert (row["method"], row["backbone"], row["resolution"], row["batch_size"]) == ("sre2l", "convnet3-bn", 8, 6)
+        assert (row["device"], row["precision"], row["iterations"]) == ("cpu", "fp32", 2)
+        assert 0 < row["ms_per_image_iteration"]["p20"] <= row["ms_per_image_iteration"]["median"]
+        assert row["peak_memory_bytes"]["rss"] > row["above_model_bytes"] >= 0
+        assert row["floor_ms"] > 0 and len(row["floor_ms_values"]) == 2
+        assert set(row["versions"]) == {"bench", "torch", "plugin"}
+    assert (reference["engine"], fast["engine"]) == ("reference", "fast")
+    assert reference["ratio_to_reference"] == 1
+    medians = [row["ms_per_image_iteration"]["median"] for row in (reference, fast)]
+    assert fast["ratio_to_reference"] == pytest.approx(medians[0] / medians[1])
+    assert fast["times_floor"] == pytest.approx(medians[1] / fast["floor_ms"])
+    assert fast["compiled"]["recover"]["compiled"] is False
+    assert "[2/2] sre2l convnet3-bn fast: done" in err
+    assert [path.name for path in here.iterdir()] == ["cache"]
+    assert {path.name for path in (here / "cache").iterdir()} <= {"speed.log", "compiled"}, "no stage is kept"
+
+
+def test_rows_that_fail_have_reasons_and_the_status_says_so(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    named = ("-m", "dying", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
+    status, out, err = speed(capsys, *named, "--format", "json")
+    assert status == 1
+    (row,) = json.loads(out)
+    assert (row["status"], row["reason"]) == ("failed", "its process ended with status 7; see its log")
+    assert row["ms_per_image_iteration"] is None
+    assert "speed.log" in err
+
+
+def test_what_is_not_installed_is_listed_and_is_no_failure(
+    capsys: pytest.CaptureFixture[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = here / "missing.toml"
+    row = 'method = "mtt"\nbackbone = "convnet4"\npublished_as = "ConvNet-4"\n'
+    source = "SRe2L paper Table 1 (RTX 4090, batch 200)"
+    named = f'name = "missing"\ntitle = "Of nobody"\nsource = "{source}"\ndataset = "tiny-imagenet"\n'
+    table.write_text(f"{named}[[rows]]\n{row.replace('mtt', 'no-such-method')}[[rows]]\n{row}")
+    plugin = here / "tables.py"
+    plugin.write_text(
+        "from pathlib import Path\n"
+        "from bench.hookspecs import Offer, hookimpl\n\n\n"
+        "@hookimpl\ndef bench_speed_tables():\n"
+        f"    return [Offer('missing', Path({str(table)!r}), 'Missing.')]\n"
+    )
+    names = Registry.names
+    monkeypatch.setattr(Registry, "names", lambda self, kind: [] if kind == "method" else names(self, kind))
+    status, out, _ = speed(capsys, "--table", "missing", "--plugin", str(plugin), "--device", "cpu")
+    assert status == 0
+    assert "Of nobody" in out
+    assert "skipped: mtt on convnet4: not measured: no such method here" in out
+    assert "12.64 [1]" in out and "48.9 GB [1]" in out and f"[1] {source}" in out
+    assert "convnet4 ConvNet-4" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-m", "sre2", "--backbone", "resnet18"), "unknown method 'sre2'; did you mean 'sre2l'?"),
+        (("-m", "sre2l", "--backbone", "resnet81"), "did you mean 'resnet18'?"),
+        (("-m", "sre2l", "--backbone", "resnet18", "--engine", "slow"), "unknown engine of sre2l 'slow'"),
+        (("-m", "sre2l", "--backbone", "resnet18", "--format", "tabel"), "did you mean 'table'?"),
+        (("-m", "sre2l", "--backbone", "resnet18", "--compile", "maybe"), "'always'"),
+        (("-m", "sre2l", "--backbone", "resnet18", "--iterations", "0"), "--iterations"),
+        (
+            (
+                "-m",
+                "sre2l",
+            ),
+            "name methods (-m) and backbones (--backbone), or a table (--table)",
+        ),
+        (("--table", "sre2l-table-2"), "unknown speed table 'sre2l-table-2'; did you mean 'sre2l-table-1'?"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    capsys: pytest.CaptureFixture[str], here: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    status, out, err = speed(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert not (here / "cache").exists()
+
+
+def test_a_format_without_a_form_for_speeds_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    (here / "plain.py").write_text(
+        "from bench.hookspecs import Offer, hookimpl\n"
+        "from bench.reporting import ReportFormat\n\n\n"
+        "class Plain(ReportFormat):\n    name = 'plain'\n    suffix = '.plain'\n\n"
+        "    def render(self, rows, *, claims):\n        return 'plain\\n'\n\n\n"
+        "@hookimpl\ndef bench_report_formats():\n    return [Offer('plain', Plain(), 'plain')]\n"
+    )
+    asked = ("-m", "sre2l", "--backbone", "resnet18", "--format", "plain", "--plugin", "plain.py")
+    status, out, err = speed(capsys, *asked)
+    assert (status, out) == (2, "")
+    assert err == "bench: the format 'plain' has no form for a table of speeds; take json or table\n"
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['bench', 'speed', '--help']\n"
+        "from bench.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    sys.exit(ended.code or 10 * ('torch' in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, "torch was imported" if ended.returncode == 10 else ended.stderr
+    assert "--table" in ended.stdout
