@@ -79,7 +79,7 @@ def measure_step(
     """
     task = _task(spec, registry, folder, device, progress, should_stop)
     method = build(registry, spec.method)
-    method.prepare(replace(task, pace=Few(0), progress=Silent()))  # what it would warn of is true of noise
+    method.prepare(_untrained(task))
     task.times.warm_up_s = seconds_of(lambda: method.warm_up(task))
     unit = method.units(task)[0]
     release_memory()
@@ -119,6 +119,11 @@ def _task(
         checkpoint_seconds=math.inf,
         pace=pace,
     )
+
+
+def _untrained(task: Task) -> Task:
+    """The task with every loop left out; what there is to say of what comes of that, nobody hears or records."""
+    return replace(task, pace=Few(0), compile="never", progress=Silent(), facts={})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One row: the real parts on random data, nothing trained, as many steps timed as asked for."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,21 @@ def test_where_nothing_can_be_compiled_the_row_says_so(
         measure_step(replace(asked, compile="always"), registry, tmp_path / "y", CPU, Silent())
 
 
-def test_specs_survive_json(registry: Registry) -> None:
-    import json
-    from dataclasses import asdict
+def test_nothing_is_compiled_that_is_not_measured(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the training of a teacher that is not trained was compiled")
 
+    monkeypatch.setattr("bench.compiling.missing_compiler", lambda device: None)
+    monkeypatch.setattr("bench.training.loop.compiled", never)
+    monkeypatch.setattr("bench.recovery.fast.compiled", lambda function, device: function)
+    asked = replace(spec(registry, "sre2l", "recover.engine=fast"), compile="always")
+    measured = measure_step(asked, registry, tmp_path / "x", CPU, Silent())
+    assert measured["compiled"] == {"recover": {"compiled": True, "why": "as asked for"}}
+
+
+def test_specs_survive_json(registry: Registry) -> None:
     made = spec(registry, "sre2l")
     assert StepSpec.from_json(json.loads(json.dumps(asdict(made)))) == made
 
