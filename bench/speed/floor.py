@@ -19,10 +19,12 @@ from torch.nn.modules.conv import _ConvNd
 from bench.condensation import Builder, Precision
 from bench.iterating import window
 from bench.metering import Clock
+from bench.pacing import Few
 from bench.plugins import Registry
 from bench.progress import Progress
 
-WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer
+WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer,
+LEAST, SECONDS = 3, 1.0  # of them at least, where they take longer than that
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def _seconds(step: Callable[[], object], device: torch.device) -> float:
     """The median over windows of steps, after some that are not counted."""
     steps, clock = window(device), Clock(device, window(device))
     windows = []
-    for _ in range((WARM_UP + WINDOWS) * steps):
+    pace = Few((WARM_UP + WINDOWS) * steps, (WARM_UP + LEAST) * steps, SECONDS)
+    for _ in pace.walk("floor", 0, pace.most):
         step()
         if (seconds := clock.step()) is not None:
             windows.append(seconds)

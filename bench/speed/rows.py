@@ -17,7 +17,7 @@ MEMORY = {"allocated": None, "reserved": None, "rss": None}
 
 @dataclass
 class Outcome:
-    """How a planned row ended: what was measured, or why nothing was. `floors` are ms an image, from both ends."""
+    """How a planned row ended: what was measured, or why nothing was. `floors` are ms an image, measured around it."""
 
     planned: Planned
     status: str

@@ -36,8 +36,8 @@ class Session:
     def run(self, rows: Sequence[Planned]) -> Iterator[Outcome]:
         """Measures the rows in order, yielding how each ended.
 
-        Machines drift, so a floor is measured at both ends of the rows that are held against it. An outcome is complete
-        when all rows have been yielded.
+        Machines drift, so a floor is measured before the first row that is held against it and after each. An outcome
+        is complete when all rows have been yielded.
 
         Raises:
             Interrupted: the user asked to stop.
@@ -45,14 +45,12 @@ class Session:
         self.cache.mkdir(parents=True, exist_ok=True)
         self.log.unlink(missing_ok=True)
         floors: dict[FloorSpec, list[float]] = {}
-        last = {row.floor: number for number, row in enumerate(rows)}
-        for number, row in enumerate(rows):
+        for row in rows:
             if row.floor and row.floor not in floors:
                 floors[row.floor] = self._floor(row.floor)
             outcome = self._outcome(row)
-            if row.floor and last[row.floor] == number:
-                floors[row.floor] += self._floor(row.floor)
             if row.floor:
+                floors[row.floor] += self._floor(row.floor)
                 outcome.floors = floors[row.floor]
             yield outcome
 

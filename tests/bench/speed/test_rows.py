@@ -36,9 +36,9 @@ def test_the_ratio_is_that_of_the_reference_on_the_same_backbone(claims: Claims)
     assert ratios == [1.0, 5.0, 1.0, 2.0, None, None]
 
 
-def test_the_floor_is_the_median_of_both_ends(claims: Claims) -> None:
-    (row,) = rows([outcome("fast", 12.0, floors=[3.0, 5.0])], WHERE, claims, None, None)
-    assert (row["floor_ms"], row["times_floor"], row["floor_ms_values"]) == (4.0, 3.0, [3.0, 5.0])
+def test_the_floor_is_the_median_of_its_values(claims: Claims) -> None:
+    (row,) = rows([outcome("fast", 12.0, floors=[3.0, 4.0, 50.0])], WHERE, claims, None, None)
+    assert (row["floor_ms"], row["times_floor"], row["floor_ms_values"]) == (4.0, 3.0, [3.0, 4.0, 50.0])
     for ended in (outcome("fast", 12.0), outcome("fast", None, floors=[3.0, 5.0])):
         (row,) = rows([ended], WHERE, claims, None, None)
         assert (row["floor_ms"], row["times_floor"], row["floor_ms_values"]) == (None, None, [])
