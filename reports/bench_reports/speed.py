@@ -96,15 +96,18 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 
 def _remarks(rows: Sequence[Row]) -> list[str]:
-    """Why a row has no numbers, and why a step that could be compiled is not."""
-    remarks = []
+    """Why rows have no numbers, and why steps that could be compiled are not."""
+    without = [row for row in rows if row["status"] != "done"]
+    plain: dict[str, list[str]] = {}
     for row in rows:
-        what = " ".join(filter(None, [row["method"], "on", row["backbone"], row["engine"]]))
-        if row["status"] != "done":
-            remarks.append(f"{row['status']}: {what}: {row['reason'] or 'no reason was given'}")
-        remarks += [
-            f"{what}: {loop} is not compiled: {choice['why']}"
-            for loop, choice in (row["compiled"] or {}).items()
-            if not choice["compiled"]
-        ]
-    return remarks
+        for loop, choice in (row["compiled"] or {}).items():
+            if not choice["compiled"]:
+                plain.setdefault(f"{loop} is not compiled ({choice['why']})", []).append(_named(row))
+    return [
+        *(f"{row['status']}: {_named(row)}: {row['reason'] or 'no reason was given'}" for row in without),
+        *(f"{what}: {', '.join(which)}" for what, which in plain.items()),
+    ]
+
+
+def _named(row: Row) -> str:
+    return " ".join(filter(None, [row["method"], "on", row["backbone"], row["engine"]]))

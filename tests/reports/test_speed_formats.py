@@ -112,7 +112,7 @@ def test_what_a_reader_needs_is_there(speeds: list[Row], form: ReportFormat) -> 
         assert shown in text
     assert "skipped: dm on convnet4: not measured: no such method here" in text
     assert "failed: sre2l on resnet50 fast: out of memory" in text
-    assert "sre2l on resnet34 fast: recover is not compiled: no C++ compiler" in text
+    assert "recover is not compiled (no C++ compiler (g++, clang++) is installed): sre2l on resnet34 fast" in text
     assert not {"None", "nan", "null"} & set(text.split())
 
 
