@@ -53,7 +53,7 @@ def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tu
             ended.append(outcome)
             console.say(f"[{len(ended)}/{len(planned)}] {_news(outcome)}")
     except Interrupted:
-        console.say("stopped; what is measured is below")
+        console.say(f"stopped after {len(ended)} of {len(planned)} rows")
         return ended, True
     if any(outcome.status == "failed" for outcome in ended):
         console.warn(f"what failed rows said is in {session.log}")
