@@ -27,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 VERSION = 1
 WARM_UP, TIMED = 2, 5  # steps
+COMPILING_CALLS = 2  # the first compiles
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
 
 
@@ -57,25 +58,25 @@ class Choice:
     why: str
 
 
-def choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
-    """Whether to compile the steps of a loop; noted in `task.facts["compiled"]` under the loop's name.
+def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callable[[F], object]) -> F:
+    """The function compiled for fixed shapes, or as it is; noted in `task.facts["compiled"]` under the loop's name.
+
+    A compiled function has been compiled when this returns. What cannot be compiled runs as it is, with a warning.
 
     Args:
         task: keeps the choice; its `compile` "always" and "never" are obeyed, "auto" is measured.
         work: how much there is to do.
-        step: makes a step that is not compiled and changes nothing that matters.
+        function: of tensors; what it does may depend on their shapes alone.
+        step: makes a step with a function and changes nothing that matters.
 
     Raises:
-        RunFailure: "always" where nothing can be compiled.
+        RunFailure: "always" where nothing can be compiled. What torch.compile raises, where that was asked for.
     """
-    choice = _choice(task, work, step)
+    choice = _choice(task, work, lambda: step(function))
+    if choice.compiled:
+        function, choice = _compiled(task, work, function, step, choice)
     task.facts.setdefault("compiled", {})[work.what] = asdict(choice)
-    return choice
-
-
-def compiled(function: F, device: torch.device) -> F:
-    """The function compiled for fixed shapes, when it is first called; on CUDA its launches are recorded as graphs."""
-    return cast(F, torch.compile(function, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None))
+    return function
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -84,6 +85,23 @@ def missing_compiler(device: torch.device) -> str | None:
         return None if find_spec("triton") else "Triton is not installed"
     names = (os.environ.get("CXX"), "g++", "clang++")
     return None if any(name and shutil.which(name) for name in names) else "no C++ compiler (g++, clang++) is installed"
+
+
+def _compiled(task: Task, work: Workload, function: F, step: Callable[[F], object], choice: Choice) -> tuple[F, Choice]:
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
+
+    fast = cast(F, torch.compile(function, dynamic=False))  # no CUDA graphs: their memory hides from the peak
+    task.progress.advance(f"compile {work.what}", 0, 1)
+    try:
+        for _ in range(COMPILING_CALLS):
+            step(fast)
+    except TorchDynamoException as error:
+        if task.compile == "always":
+            raise
+        why = f"could not be compiled: {str(error).strip().splitlines()[0]}"
+        task.progress.warn(f"{work.what} {why}")
+        return function, Choice(False, why)
+    return fast, choice
 
 
 def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:

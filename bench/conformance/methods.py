@@ -157,8 +157,9 @@ class MethodConformance(Conformance):
         maker.complete(task, method)
         assert all(map(_same, before, _random_states())), "draw from task.seed_for(...), not from a global generator"
         assert torch.equal(images, task.dataset.train.take(torch.arange(len(images)))), "the dataset was changed"
-        for name, tensor in _weights_of(method).items():
-            assert torch.equal(tensor, weights[name]), f"{name} changed: a teacher stays as it was squeezed"
+        after = _weights_of(method)
+        for name, tensor in weights.items():
+            assert torch.equal(tensor, after[name]), f"{name} changed: a teacher stays as it was squeezed"
 
     def test_labels_are_valid(self, outcome: Outcome) -> None:
         """Hard, online or stored, with a teacher that is kept as one of the task's stages."""

@@ -1,8 +1,8 @@
 """The fast engine: the loss of the reference, arranged for the hardware.
 
 The arithmetic is that of `bench.recovery.objective`. All batches of a group go through the network together; the step
-is compiled where that pays (`bench.compiling`), on CUDA with its launches recorded as graphs. Every view of a recovery
-is drawn beforehand and lies on the device, so nothing is copied or waited for in the loop.
+is compiled where that pays (`bench.compiling`). Every view of a recovery is drawn beforehand and lies on the device, so
+nothing is copied or waited for in the loop.
 """
 
 from collections import Counter
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from bench.compiling import Workload, choose, compiled
+from bench import seeds
+from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.recovery.engine import Batch, Engine, Gradient, Shape
 from bench.recovery.objective import Objective
@@ -19,7 +20,6 @@ from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.views import View, draw_view
 
 SAVED = 0.4  # of a step, by compiling: most of what is not convolution
-COMPILING_CALLS = 3  # the first compiles; on CUDA the next two record
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -57,13 +57,7 @@ class FastEngine(Engine):
     def _chosen(self, task: Task, objective: Objective, shape: Shape, calls: int) -> Loss:
         example = _example(task, shape)
         work = Workload("recover", self.network, tuple(example[0].shape), calls * self.recipe.iterations, SAVED)
-        if not choose(task, work, lambda: _gradient(objective, *example)).compiled:
-            return objective
-        loss = compiled(objective, task.device)
-        task.progress.advance("compile", 0, 1)
-        for _ in range(COMPILING_CALLS):
-            _gradient(loss, *example)
-        return loss
+        return compiled_where_it_pays(task, work, objective, lambda loss: _gradient(loss, *example))
 
 
 def _gradient(loss: Loss, images: Tensor, targets: Tensor, views: Tensor) -> Tensor:
@@ -74,6 +68,7 @@ def _gradient(loss: Loss, images: Tensor, targets: Tensor, views: Tensor) -> Ten
 def _example(task: Task, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs of the shape, to time and to compile with."""
     dataset, (groups, size) = task.dataset, shape
-    images = torch.randn(groups, size, dataset.channels, dataset.resolution, dataset.resolution)
+    pixels = (dataset.channels, dataset.resolution, dataset.resolution)
+    images = torch.randn((groups, size, *pixels), generator=seeds.generator("trial"))
     views = torch.tensor([View(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
     return images.to(task.device), torch.zeros(shape, dtype=torch.int64, device=task.device), views.to(task.device)

@@ -1,9 +1,9 @@
 """The one training loop: squeezing a teacher and every evaluation go through it."""
 
-import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bench import checkpoints
+from bench import checkpoints, seeds
 from bench.checkpoints import State
-from bench.compiling import Workload, choose, compiled
+from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.progress import Throttled
@@ -100,7 +100,7 @@ class _Training:
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
-        self.choose(steps)
+        self.compile(steps)
         progress, saved = Throttled(self.task.progress), time.monotonic()
         for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
@@ -150,22 +150,33 @@ class _Training:
             logits, answers = forward(images)
         return self.lesson.supervision.loss(logits, answers, view, classes)
 
-    def choose(self, steps: int) -> None:
-        """Compiles where that pays; tried on a copy, because a step in training mode moves BatchNorm's statistics."""
+    def compile(self, steps: int) -> None:
+        """Compiles the networks for whole batches, where so many steps pay for that."""
         dataset = self.task.dataset
         shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
-        images = self.feed.formatted(torch.randn(shape).to(self.task.device))
-        apart = Classroom(copy.deepcopy(self.network), self.classroom.teacher)
+        images = self.feed.formatted(torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device))
 
-        def step() -> None:
+        def step(forward: Forward) -> None:
             with self.task.autocast():
-                logits, _ = apart(images)
+                logits, _ = forward(images)
             torch.autograd.backward(logits.square().mean())
 
-        if choose(self.task, Workload(self.lesson.what, self.classroom, shape, steps, SAVED), step).compiled:
-            self.whole_batches = compiled(self.classroom, self.task.device)
+        work = Workload(self.lesson.what, self.classroom, shape, steps, SAVED)
+        with _untouched(self.network):
+            self.whole_batches = compiled_where_it_pays(self.task, work, self.whole_batches, step)
 
     def _check(self, epoch: int) -> None:
         """Once an epoch, because reading the loss waits for the device."""
         if not math.isfinite(float(self.losses)):
             raise RunFailure(f"the loss of {self.lesson.what} is not finite in epoch {epoch + 1}")
+
+
+@contextmanager
+def _untouched(network: nn.Module) -> Iterator[None]:
+    """Within the context steps may be tried: what they do to BatchNorm's statistics and gradients is undone."""
+    before = [buffer.clone() for buffer in network.buffers()]
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # a dropout draws
+        yield
+    for buffer, value in zip(network.buffers(), before, strict=True):
+        buffer.copy_(value)
+    network.zero_grad(set_to_none=True)

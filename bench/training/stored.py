@@ -11,7 +11,8 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
-from bench.compiling import Choice, Workload, choose, compiled
+from bench import seeds
+from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.files import digest, read_json, write_json
@@ -81,8 +82,7 @@ class _Relabelling:
         self.logits = _reserved(self.path, shape)
 
     def run(self) -> np.ndarray:
-        if self._choice().compiled:
-            self.whole_batches = compiled(self.network, self.task.device)
+        self._compile()
         progress, saved = Throttled(self.task.progress), time.monotonic()
         for step in self.task.pace.walk(WHAT, self.first, self.steps):
             self._label(*divmod(step, self.views.batches))
@@ -97,16 +97,17 @@ class _Relabelling:
         return self.logits
 
     @torch.no_grad()
-    def _choice(self) -> Choice:
+    def _compile(self) -> None:
         dataset = self.task.dataset
         shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
-        images = self.feed.formatted(torch.randn(shape).to(self.task.device))
+        images = self.feed.formatted(torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device))
 
-        def step() -> None:
+        def step(network: nn.Module) -> None:
             with self.task.autocast():
-                self.network(images)
+                network(images)
 
-        return choose(self.task, Workload(WHAT, self.network, shape, self.steps, SAVED), step)
+        work = Workload(WHAT, self.network, shape, self.steps, SAVED)
+        self.whole_batches = compiled_where_it_pays(self.task, work, self.network, step)
 
     def _label(self, epoch: int, batch: int) -> None:
         view = self.views.at(epoch, batch)

@@ -2,15 +2,18 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from benching import Ear
 from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
 from bench import compiling
-from bench.compiling import FIXED_S, TIMED, WARM_UP, Workload, choose, missing_compiler
+from bench.compiling import FIXED_S, TIMED, WARM_UP, Choice, Workload, compiled_where_it_pays, missing_compiler
 from bench.condensation import Task
 from bench.errors import RunFailure
 from bench.testing import tiny_task
@@ -28,6 +31,25 @@ def task(tmp_path: Path) -> Task:
 @pytest.fixture(autouse=True)
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """torch.compile hands out a function that says so; which functions were called."""
+    made: list[str] = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda: made.append("compiled"))
+    return made
+
+
+def choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
+    """The choice over a function that makes such a step."""
+    before = step
+
+    def run(function: Callable[[], object]) -> object:
+        return function()
+
+    compiled_where_it_pays(task, work, before, run)
+    return Choice(**task.facts["compiled"][work.what])
 
 
 def a_millisecond() -> None:
@@ -52,20 +74,18 @@ def test_the_choice_is_recorded_and_costs_the_method_nothing(task: Task) -> None
     assert task.used_stages == {}
 
 
-def test_a_choice_stays_made(task: Task) -> None:
-    calls: list[int] = []
-    first = choose(task, SHORT, lambda: calls.append(1))
+def test_a_choice_stays_made(task: Task, calls: list[str]) -> None:
+    first = choose(task, SHORT, lambda: calls.append("plain"))
     assert len(calls) == WARM_UP + TIMED
     assert choose(replace(task, facts={}), SHORT, a_millisecond) == first
     assert len(calls) == WARM_UP + TIMED
 
 
 @pytest.mark.parametrize("other", [LONG, replace(SHORT, shape=(3, 2)), replace(SHORT, network=nn.Linear(2, 2))])
-def test_other_work_is_measured_anew(task: Task, other: Workload) -> None:
+def test_other_work_is_measured_anew(task: Task, other: Workload, calls: list[str]) -> None:
     choose(task, SHORT, a_millisecond)
-    calls: list[int] = []
-    choose(task, other, lambda: calls.append(1))
-    assert calls
+    choose(task, other, lambda: calls.append("plain"))
+    assert "plain" in calls
 
 
 @pytest.mark.parametrize(("asked", "compiled"), [("always", True), ("never", False)])
@@ -90,3 +110,24 @@ def test_a_compiler_named_by_the_environment_is_found(monkeypatch: pytest.Monkey
     assert missing_compiler(CPU) is not None
     monkeypatch.setenv("CXX", "my-compiler")
     assert missing_compiler(CPU) is None
+
+
+def test_what_is_compiled_was_called_before_the_loop(task: Task, calls: list[str]) -> None:
+    function = compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function())
+    assert calls == ["compiled"] * compiling.COMPILING_CALLS
+    function()
+    assert len(calls) == compiling.COMPILING_CALLS + 1
+
+
+def test_what_cannot_be_compiled_runs_as_it_is_and_says_so(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise TorchDynamoException("no such operator\nand more")
+
+    ear = Ear()
+    monkeypatch.setattr(torch, "compile", lambda function, **_: fails)
+    heard = replace(task, progress=ear)
+    assert compiled_where_it_pays(heard, LONG, a_millisecond, lambda function: function()) is a_millisecond
+    assert ear.heard == ["loop could not be compiled: no such operator"]
+    assert not task.facts["compiled"]["loop"]["compiled"]
+    with pytest.raises(TorchDynamoException):
+        compiled_where_it_pays(replace(heard, compile="always"), LONG, a_millisecond, lambda function: function())

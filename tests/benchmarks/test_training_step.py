@@ -49,7 +49,7 @@ def test_training_step(race: Race, backbone: str, batch: int, competitor: str, t
     if race.in_earnest and missing_compiler(task.device) is None:
         task = replace(task, compile=compile_)
     training = training_of(task, size)
-    training.choose(steps=1)
+    training.compile(steps=1)
     race.run(f"training step, {backbone}, 64 px, batch {batch}", competitor, lambda: training._step(0, 0), rounds=5)
 
 
