@@ -157,7 +157,7 @@ class Synthesis:
         except CorruptArtefact as error:
             self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
             return None
-        self.task.facts |= about["facts"]
+        self.task.facts |= about.get("facts", {})
         cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
         return Images(tensors["pixels"], tensors["classes"]), cost
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cards import DatasetCard
-from bench.condensation import Compile, Condenser
+from bench.condensation import Compile, Condenser, Precision
 from bench.data.opening import load_card
 from bench.errors import UsageError
 from bench.iterating import window
@@ -18,7 +18,7 @@ from bench.running.configuring import configure, share_changes
 from bench.running.planning import check_backbone, check_shape, choose_device, choose_precision
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
-from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
+from bench.speed.knobs import OPTIONS, REFERENCE, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec
 from bench.speed.random_data import random_dataset
 from bench.speed.tables import SpeedTable, TableRow, read_table
@@ -144,19 +144,19 @@ class Planner:
     def _measured(self, cell: TableRow, method: Method, engine: str | None) -> Planned:
         choice = self._choice(cell, method, engine)
         batch = look(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
-        classes = _classes(self._card, batch)
+        classes, precision = _classes(self._card, batch), self._precision(engine)
         step = StepSpec(
             method=choice,
             card=self._card_name,
             classes=classes,
             ipc=self.request.ipc,
             backbone=cell.backbone,
-            precision=self.precision,
+            precision=precision,
             compile=self.request.compile,
             iterations=self.request.iterations,
         )
         check_shape(self.registry, cell.backbone, random_dataset(self._card, classes, 1))
-        floor = self._floor(cell, classes, batch or classes * self.request.ipc)
+        floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
         return self._planned(cell, batch_size=batch, engine=engine, step=step, floor=floor)
 
     def _choice(self, cell: TableRow, method: Method, engine: str | None) -> MethodChoice:
@@ -173,9 +173,13 @@ class Planner:
         )
         return configure(self.registry, cell.method, setting, changes)
 
-    def _floor(self, cell: TableRow, classes: int, images: int) -> FloorSpec:
+    def _precision(self, engine: str | None) -> Precision:
+        """Where none is asked for: the reference computes as papers' code does, all else as well as the device can."""
+        return "fp32" if self.request.precision == "auto" and engine == REFERENCE else self.precision
+
+    def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
         card = self._card
-        return FloorSpec(cell.backbone, classes, card.resolution, card.channels, images, self.precision)
+        return FloorSpec(cell.backbone, classes, card.resolution, card.channels, images, precision)
 
     def _planned(self, cell: TableRow, **known: Any) -> Planned:  # noqa: ANN401 - the fields of Planned
         return Planned(cell.method, cell.backbone, self._card, published_as=cell.published_as, **known)

@@ -41,6 +41,7 @@ def rows(
             "table": table,
             **_identity(each),
             **arithmetic,
+            **({"precision": each.planned.step.precision} if each.planned.step else {}),
             **_numbers(each),
             "published": _published(each, claims, source),
         }

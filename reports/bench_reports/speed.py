@@ -34,7 +34,14 @@ def _heading(rows: Sequence[Row], title: str) -> str:
     batch = _batch(rows)
     shape = f"{row['resolution']}×{row['resolution']} pixels" + (f", batch {batch}" if batch else "")
     threads = "" if row["device"] == "cuda" else f", {row['threads']} threads"
-    return " · ".join([title, f"{machine(row)}{threads}", str(row["precision"]), shape])
+    return " · ".join(filter(None, [title, f"{machine(row)}{threads}", _precision(rows), shape]))
+
+
+def _precision(rows: Sequence[Row]) -> str | None:
+    """That of all rows that were to be measured, where it is one."""
+    measured = [row for row in rows if row["status"] != "skipped"] or rows
+    precision: str | None = common(measured, "precision")
+    return precision
 
 
 def _batch(rows: Sequence[Row]) -> Any:  # noqa: ANN401 - a number or None
@@ -49,6 +56,8 @@ def _identity(rows: Sequence[Row]) -> dict[str, Cell]:
         "backbone": lambda row: str(row["backbone"]),
         "engine": lambda row: row["engine"],
     }
+    if _precision(rows) is None:
+        columns["precision"] = lambda row: None if row["status"] == "skipped" else str(row["precision"])
     if _batch(rows) is None:
         columns["batch"] = lambda row: None if row["batch_size"] is None else str(row["batch_size"])
     return columns

@@ -132,6 +132,14 @@ def test_batches_that_differ_get_a_column(form: ReportFormat) -> None:
     assert "64×64 pixels, batch" not in text.replace(r"$\times$", "×")
 
 
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_precisions_that_differ_get_a_column(form: ReportFormat) -> None:
+    same = form.render_speed([speed_row(), speed_row(engine="reference")], title=TITLE)
+    text = form.render_speed([speed_row(), speed_row(engine="reference", precision="fp32")], title=TITLE)
+    assert "precision" not in same and same.count("bf16") == 1
+    assert "precision" in text and "fp32" in text and "bf16" in text
+
+
 @pytest.mark.parametrize("form", [*FORMS, JSON, CSV], ids=lambda form: form.name)
 def test_no_rows(form: ReportFormat) -> None:
     assert form.render_speed([], title=TITLE).endswith("\n")

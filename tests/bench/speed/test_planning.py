@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.plugins import Registry
+from bench.speed import planning
 from bench.speed.planning import Planned, Planner, Request
 from bench.speed.tables import read_table
 
@@ -36,6 +37,14 @@ def test_a_method_with_engines_has_a_row_for_each_the_reference_first(registry: 
     rows = planned(registry, methods=("sre2l", "random"))
     assert [(row.method, row.engine) for row in rows] == [("sre2l", "reference"), ("sre2l", "fast"), ("random", None)]
     assert [row.step.method.config["recover"]["engine"] for row in rows[:2] if row.step] == ["reference", "fast"]
+
+
+def test_without_a_precision_the_reference_is_plain_fp32(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "choose_precision", lambda name, device: "bf16" if name == "auto" else name)
+    for asked, expected in (("auto", ["fp32", "bf16"]), ("bf16", ["bf16", "bf16"]), ("fp32", ["fp32", "fp32"])):
+        found = planned(registry, precision=asked)
+        assert [row.step.precision for row in found if row.step] == expected
+        assert [row.floor.precision for row in found if row.floor] == expected
 
 
 def test_one_engine_alone(registry: Registry) -> None:
