@@ -1,16 +1,17 @@
 """torch.compile, where it pays: the choice, and why it was made.
 
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
-that it would save is held against the time that it would take. The choice is kept as a stage, so that a continued run
-goes on with the same arithmetic, bit for bit; and it stands in the record. What was compiled is kept in the cache
-folder (`bench.running.executors`), so that later runs of the same shapes take a fraction of the time.
+that it would save is held against the time that it would take. The choice is kept in the cache, so that a continued run
+goes on with the same arithmetic, bit for bit; and it stands in the record. What was compiled is kept there as well
+(`bench.running.children`), so that later runs of the same shapes take a fraction of the time.
 """
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -18,16 +19,16 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from bench.condensation import Task
-from bench.errors import RunFailure
-from bench.files import digest
-from bench.stages import Made
+from bench.condensation import Task, device_name
+from bench.errors import CorruptArtefact, RunFailure
+from bench.files import digest, read_json, write_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 VERSION = 1
 WARM_UP, TIMED = 2, 5  # steps
 COMPILING_CALLS = 2  # the first compiles
+RECOMPILATIONS = 256  # of one function for other networks and shapes; torch allows 8
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
 
 
@@ -59,12 +60,14 @@ class Choice:
 
 
 def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callable[[F], object]) -> F:
-    """The function compiled for fixed shapes, or as it is; noted in `task.facts["compiled"]` under the loop's name.
+    """The function compiled for fixed shapes, or as it is.
 
-    A compiled function has been compiled when this returns. What cannot be compiled runs as it is, with a warning.
+    A compiled function has been compiled when this returns. What cannot be compiled as a whole runs as it is, with a
+    warning. `task.facts["compiled"]` notes the choice under the loop's name, and the seconds it took to make it true.
 
     Args:
-        task: keeps the choice; its `compile` "always" and "never" are obeyed, "auto" is measured.
+        task: keeps the choice. Its `compile` "always" and "never" are obeyed, "auto" is measured, and "possible"
+            compiles what can be, without asking whether it pays.
         work: how much there is to do.
         function: of tensors; what it does may depend on their shapes alone.
         step: makes a step with a function and changes nothing that matters.
@@ -72,30 +75,50 @@ def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callab
     Raises:
         RunFailure: "always" where nothing can be compiled. What torch.compile raises, where that was asked for.
     """
+    began = time.perf_counter()
     choice = _choice(task, work, lambda: step(function))
     if choice.compiled:
         function, choice = _compiled(task, work, function, step, choice)
-    task.facts.setdefault("compiled", {})[work.what] = asdict(choice)
+    if task.compile == "auto":
+        _keep(task, work, choice)
+    seconds = time.perf_counter() - began
+    task.facts.setdefault("compiled", {})[work.what] = {**asdict(choice), "seconds": seconds}
     return function
 
 
 def missing_compiler(device: torch.device) -> str | None:
-    """What torch.compile lacks here, or None."""
-    if device.type == "cuda":
-        return None if find_spec("triton") else "Triton is not installed"
-    names = (os.environ.get("CXX"), "g++", "clang++")
-    return None if any(name and shutil.which(name) for name in names) else "no C++ compiler (g++, clang++) is installed"
+    """What torch.compile lacks here, or None. It looks for a compiler as torch does: CXX, or the system's usual one."""
+    if device.type == "cuda" and not find_spec("triton"):
+        return "Triton is not installed"
+    name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return None if shutil.which(name) else f"there is no C++ compiler ({name})"
+
+
+def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
+    lacking = missing_compiler(task.device)
+    if task.compile == "always" and lacking:
+        raise RunFailure(f"nothing can be compiled here: {lacking}")
+    if task.compile in ("always", "never"):
+        return Choice(task.compile == "always", "as asked for")
+    if lacking:
+        return Choice(False, lacking)
+    if task.compile == "possible":
+        return Choice(True, "it can be")
+    return _kept(task, work) or _weighed(_seconds_of(step, task.device), work)
 
 
 def _compiled(task: Task, work: Workload, function: F, step: Callable[[F], object], choice: Choice) -> tuple[F, Choice]:
-    from torch._dynamo.exc import TorchDynamoException  # slow to import
+    from torch._dynamo import config  # slow to import
+    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
-    fast = cast(F, torch.compile(function, dynamic=False))  # no CUDA graphs: their memory hides from the peak
+    config.recompile_limit = RECOMPILATIONS
+    # One graph or nothing: in pieces it would run, slowly, and count as compiled. No CUDA graphs: a peak misses them.
+    fast = cast(F, torch.compile(function, dynamic=False, fullgraph=True))
     task.progress.advance(f"compile {work.what}", 0, 1)
     try:
         for _ in range(COMPILING_CALLS):
             step(fast)
-    except TorchDynamoException as error:
+    except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         if task.compile == "always":
             raise
         why = f"could not be compiled: {str(error).strip().splitlines()[0]}"
@@ -104,27 +127,33 @@ def _compiled(task: Task, work: Workload, function: F, step: Callable[[F], objec
     return fast, choice
 
 
-def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
-    lacking = missing_compiler(task.device)
-    if task.compile == "always" and lacking:
-        raise RunFailure(f"nothing can be compiled here: {lacking}")
-    if task.compile != "auto":
-        return Choice(task.compile == "always", "as asked for")
-    if lacking:
-        return Choice(False, lacking)
-    compile_s = FIXED_S + LAYER_S * len(list(work.network.modules()))
-
-    def make(_: Path) -> Made:
-        return Made({}, asdict(_weighed(_seconds_of(step, task.device), work, compile_s)))
-
-    amount = {"steps": work.steps, "saved": work.saved, "compile_s": compile_s}
-    key = {"what": work.what, "network": digest(str(work.network)), "shape": work.shape, **amount}
-    apart = replace(task, used_stages={})  # these seconds belong to the warm-up, not to what the method prepares
-    return Choice(**apart.stage("compile-choice", VERSION, key, make).facts)
+def _file(task: Task, work: Workload) -> Path:
+    """Where a choice is kept: not as a stage, because it costs a method nothing and is made while stages are made."""
+    amount = {"steps": work.steps, "saved": work.saved, "compile_s": _compile_s(work), "version": VERSION}
+    made_on = {"device": device_name(task.device), "precision": task.precision, "threads": torch.get_num_threads()}
+    what = {"what": work.what, "network": digest(str(work.network)), "shape": list(work.shape)}
+    return task.stages.root.parent / "choices" / f"{digest({**what, **amount, **made_on})}.json"
 
 
-def _weighed(step_s: float, work: Workload, compile_s: float) -> Choice:
-    saved_s = work.saved * step_s * work.steps
+def _kept(task: Task, work: Workload) -> Choice | None:
+    try:
+        return Choice(**read_json(_file(task, work)))
+    except (FileNotFoundError, CorruptArtefact, TypeError):
+        return None
+
+
+def _keep(task: Task, work: Workload, choice: Choice) -> None:
+    path = _file(task, work)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(choice))
+
+
+def _compile_s(work: Workload) -> float:
+    return FIXED_S + LAYER_S * len(list(work.network.modules()))
+
+
+def _weighed(step_s: float, work: Workload) -> Choice:
+    saved_s, compile_s = work.saved * step_s * work.steps, _compile_s(work)
     amounts = f"compiling saves about {saved_s:.0f} s and takes about {compile_s:.0f} s"
     return Choice(saved_s > compile_s, f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 

@@ -24,7 +24,7 @@ from bench.recipes import Budget, Recipe, Setting
 from bench.stages import Maker, StageKey, StageResult, StageStore
 
 Precision = Literal["fp32", "bf16"]
-Compile = Literal["auto", "always", "never"]
+Compile = Literal["auto", "possible", "always", "never"]
 PixelFormat = Literal["uint8", "jpeg", "float32"]
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 
@@ -155,6 +155,8 @@ class Task:
         """
         dataset = {"card": self.dataset.card_hash, "classes": self.dataset.class_order_hash}
         made_on = {"device": device_name(self.device), "precision": self.precision}
+        if self.compile != "auto":
+            made_on["compile"] = self.compile
         key = StageKey(kind, version, {**parameters, "dataset": dataset, "made_on": made_on})
         result = self.stages.get_or_make(key, make, self.device)
         self.used_stages[result.hash] = result

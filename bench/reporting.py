@@ -38,8 +38,8 @@ class ReportFormat(ABC):
     def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
         """A table of speeds (see docs/measuring.md, "Speed of a step") as text ending in a newline.
 
-        All rows were measured on one device in one precision. They come in the order asked for, and stay in it: "done",
-        and "failed" or "skipped" with a reason and null numbers; those may still have published ones.
+        All rows were measured on one device, each in its own precision. They come in the order asked for, and stay in
+        it: "done", and "failed" or "skipped" with a reason and null numbers; those may still have published ones.
 
         Raises:
             UsageError: the format has no form for it.

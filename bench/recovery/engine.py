@@ -58,8 +58,14 @@ class Engine(ABC):
         self.recipe = recipe
         self.layers = batchnorms(network)
 
-    def ready(self, task: Task, shapes: Iterable[Shape]) -> None:  # noqa: B027 - few engines need it
-        """Told of all that will be recovered, once for each call of `recover`, before the first is measured."""
+    def ready(self, task: Task, shapes: Iterable[Shape]) -> None:
+        """Told of all that will be recovered, once for each call of `recover`, before the first is measured.
+
+        Makes one gradient of each shape, so that what first use costs (kernels, threads) is in no step and in no peak.
+        """
+        for groups, size in dict.fromkeys(shapes):
+            batches = [Batch(torch.zeros(size, dtype=torch.int64), seed=0)] * groups
+            self.gradient(task, batches)(initial_images(task, batches), 0)
 
     @abstractmethod
     def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
@@ -83,7 +89,7 @@ class Engine(ABC):
         gradient = self.gradient(task, batches)
         for iteration in task.iterations(self.recipe.iterations, images=count, state=state, what="recover"):
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
-            images.grad = gradient(images, iteration)
+            images.grad = gradient(images, iteration).contiguous()  # as the fused Adam reads it
             adam.step()
             with torch.no_grad():
                 images.clamp_(lower, upper)

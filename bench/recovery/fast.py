@@ -56,7 +56,8 @@ class FastEngine(Engine):
 
     def _chosen(self, task: Task, objective: Objective, shape: Shape, calls: int) -> Loss:
         example = _example(task, shape)
-        work = Workload("recover", self.network, tuple(example[0].shape), calls * self.recipe.iterations, SAVED)
+        what, steps = f"recover {shape[0]}x{shape[1]}", calls * self.recipe.iterations
+        work = Workload(what, self.network, tuple(example[0].shape), steps, SAVED)
         return compiled_where_it_pays(task, work, objective, lambda loss: _gradient(loss, *example))
 
 

@@ -1,7 +1,8 @@
 """What a run would take: a few real iterations of each of its loops, and the rest foretold from them.
 
 Stages that are in the cache cost nothing and are used; the others are tried in a temporary folder that is thrown away,
-so a trial leaves nothing behind. It happens in a child process of its own, whose peak memory is the forecast's.
+so a trial leaves nothing behind but what it compiled, which the run then need not. It happens in a child process of its
+own, whose peak memory is the forecast's.
 """
 
 import math
@@ -123,10 +124,13 @@ class _Rehearsal:
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         workspace = self.scratch / each.key
         workspace.mkdir(exist_ok=True)
-        task = replace(self.task, workspace=workspace)
+        task = replace(self.task, workspace=workspace, facts={})
         one_off = len(self.pace.samples)
         _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
-        shared = sum(sample.whole_s for sample in self.pace.samples[one_off:-1])  # a teacher made once for all seeds
+        shared: float = sum(
+            sample.whole_s for sample in self.pace.samples[one_off:-1]
+        )  # a teacher made once for all seeds
+        shared += sum(loop["seconds"] for loop in task.facts.get("compiled", {}).values())  # as is what was compiled
         return shared + (seconds - shared) * each.seeds
 
     def _whole(self, work: Callable[[], T]) -> tuple[T, float]:

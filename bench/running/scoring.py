@@ -77,7 +77,7 @@ class Scoring:
         with lasting(workspace / "elapsed.json") as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
         seconds = watch.before + measured.seconds
-        scores = {**asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under, **task.facts}
+        scores = {**task.facts, **asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under}
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores

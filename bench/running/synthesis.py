@@ -127,7 +127,7 @@ class Synthesis:
             return found
         workspace = self.folder / "units" / f"{unit.name}.work"
         workspace.mkdir(parents=True, exist_ok=True)
-        warm_up_s = self._warm_up()
+        warm_up_s = self._warm_up(workspace)
         task = replace(self.task, workspace=workspace, times=IterationTimes(warm_up_s=warm_up_s))
         release_memory()
         reset_peak_memory(task.device)
@@ -142,12 +142,13 @@ class Synthesis:
         shutil.rmtree(workspace)
         return Images(images.pixels.detach().cpu(), images.classes.cpu()), cost
 
-    def _warm_up(self) -> float:
-        """Seconds of compiling, before the first unit that this process makes; 0 afterwards."""
-        if self._warm:
-            return 0.0
-        self._warm = True
-        return seconds_of(lambda: self.method.warm_up(self.task))
+    def _warm_up(self, workspace: Path) -> float:
+        """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
+        with lasting(workspace / "warm-up.json") as watch:
+            if not self._warm:
+                self._warm = True
+                self.method.warm_up(self.task)
+            return watch.total()
 
     def _read_unit(self, path: Path) -> tuple[Images, UnitCost] | None:
         try:

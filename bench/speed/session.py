@@ -50,9 +50,10 @@ class Session:
                 floors[row.floor] = self._floor(row.floor)
             outcome = self._outcome(row)
             if row.floor:
-                floors[row.floor] += self._floor(row.floor)
                 outcome.floors = floors[row.floor]
             yield outcome
+            if row.floor:
+                floors[row.floor] += self._floor(row.floor)
 
     def _outcome(self, row: Planned) -> Outcome:
         if row.step is None:

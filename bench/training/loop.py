@@ -175,7 +175,8 @@ class _Training:
 def _untouched(network: nn.Module) -> Iterator[None]:
     """Within the context steps may be tried: what they do to BatchNorm's statistics and gradients is undone."""
     before = [buffer.clone() for buffer in network.buffers()]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # a dropout draws
+    devices = {buffer.device for buffer in network.buffers() if buffer.device.type == "cuda"}
+    with torch.random.fork_rng(devices=devices):  # a dropout draws
         yield
     for buffer, value in zip(network.buffers(), before, strict=True):
         buffer.copy_(value)

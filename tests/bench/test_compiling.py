@@ -49,7 +49,9 @@ def choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
         return function()
 
     compiled_where_it_pays(task, work, before, run)
-    return Choice(**task.facts["compiled"][work.what])
+    noted = dict(task.facts["compiled"][work.what])
+    assert noted.pop("seconds") >= 0
+    return Choice(**noted)
 
 
 def a_millisecond() -> None:
@@ -70,7 +72,7 @@ def test_what_a_step_would_save_counts(task: Task) -> None:
 
 def test_the_choice_is_recorded_and_costs_the_method_nothing(task: Task) -> None:
     choice = choose(task, SHORT, a_millisecond)
-    assert task.facts["compiled"] == {"loop": {"compiled": False, "why": choice.why}}
+    assert not choice.compiled and task.facts["compiled"]["loop"]["why"] == choice.why
     assert task.used_stages == {}
 
 
@@ -100,13 +102,41 @@ def test_without_a_compiler_nothing_is_compiled_and_the_record_says_so(
     monkeypatch.setattr(compiling, "missing_compiler", missing_compiler)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert not choose(task, LONG, lambda: pytest.fail("measured")).compiled
-    assert "no C++ compiler" in task.facts["compiled"]["loop"]["why"]
-    with pytest.raises(RunFailure, match="nothing can be compiled here: no C"):
+    assert "there is no C++ compiler" in task.facts["compiled"]["loop"]["why"]
+    with pytest.raises(RunFailure, match="nothing can be compiled here: there is no C"):
         choose(replace(task, compile="always"), LONG, a_millisecond)
+
+
+def test_what_is_possible_is_compiled_without_measuring(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    eager = replace(task, compile="possible")
+    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(True, "it can be")
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: "nothing here")
+    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(False, "nothing here")
+
+
+def test_a_damaged_choice_is_made_again(task: Task, calls: list[str]) -> None:
+    first = choose(task, SHORT, a_millisecond)
+    (kept,) = (task.stages.root.parent / "choices").glob("*.json")
+    kept.write_text(kept.read_text()[:-9])
+    assert choose(task, SHORT, lambda: calls.append("plain")).compiled is first.compiled
+    assert "plain" in calls
+
+
+def test_what_failed_to_compile_is_not_tried_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A continued run goes on as it began, even where compiling would succeed by now."""
+
+    def fails() -> None:
+        raise TorchDynamoException("out of luck")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: fails)
+    assert not choose(task, LONG, a_millisecond).compiled
+    monkeypatch.setattr(torch, "compile", lambda function, **_: pytest.fail("tried again"))
+    assert not choose(task, LONG, a_millisecond).compiled
 
 
 def test_a_compiler_named_by_the_environment_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "my-compiler" else None)
+    monkeypatch.delenv("CXX", raising=False)
     assert missing_compiler(CPU) is not None
     monkeypatch.setenv("CXX", "my-compiler")
     assert missing_compiler(CPU) is None

@@ -58,7 +58,7 @@ def test_both_engines_are_measured_without_a_dataset(capsys: pytest.CaptureFixtu
     medians = [row["ms_per_image_iteration"]["median"] for row in (reference, fast)]
     assert fast["ratio_to_reference"] == pytest.approx(medians[0] / medians[1])
     assert fast["times_floor"] == pytest.approx(medians[1] / fast["floor_ms"])
-    assert fast["compiled"]["recover"]["compiled"] is False
+    assert next(iter(fast["compiled"].values()))["compiled"] is False
     assert "[2/2] sre2l convnet3-bn fast: done" in err
     assert [path.name for path in here.iterdir()] == ["cache"]
     assert {path.name for path in (here / "cache").iterdir()} <= {"speed.log", "compiled"}, "no stage is kept"
