@@ -7,15 +7,18 @@ Without --benchmark-enable each runs once on little work, to see that it still d
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from racing import REFERENCE, Race, Times
 
-from bench.running.environment import processor
+from bench.running.children import child_environment
+
+_OF_RUNS = child_environment(Path())  # how a run's process is set up, which must stand before torch is loaded
+os.environ |= {name: _OF_RUNS[name] for name in ("GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE") if name in _OF_RUNS}
 
 BASELINE = Path(__file__).with_name("baseline.json")
 SLOWER = 0.85  # of the baseline's ratio; less is worth a look, and machines vary by about a tenth
@@ -51,7 +54,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         before = kept["ratios"].get(name)
         slower = "  SLOWER" if before and ratio < SLOWER * before else ""
         terminalreporter.line(f"{ratio:8.2f}  {f'({before:.2f})' if before else '(new)':>9}  {name}{slower}")
-    if config.getoption("--keep-baseline"):
+    if config.getoption("--keep-baseline", default=False):
+        import torch
+
+        from bench.running.environment import processor
+
         machine = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__.partition('+')[0]}"
         every = {**kept["ratios"], **{name: round(ratio, 3) for name, ratio in ratios.items()}}
         BASELINE.write_text(json.dumps({"machine": machine, "ratios": every}, indent=2) + "\n")
