@@ -204,6 +204,7 @@ class Condenser(ABC, Generic[C]):
     You may write:
         Config: a `MethodConfig` with the hyper-parameters; users set them with --set KEY=VALUE.
         recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
+        check(setting): refuse, before any work, what can never be made.
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
         warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
@@ -237,6 +238,13 @@ class Condenser(ABC, Generic[C]):
     def protocol(cls, setting: Setting) -> str:
         """The name of the protocol that the method's paper evaluates with."""
         return "hard"
+
+    def check(self, setting: Setting) -> None:
+        """Called while a run is planned, before any work.
+
+        Raises:
+            UsageError: with these hyper-parameters the method cannot work in this setting; one line that says why.
+        """
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -8,6 +8,8 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     iterations = 1000
     [recipes.tiny-imagenet.backbones.resnet50.recover]   # what differs for one backbone
     iterations = 2000
+    [recipes.tiny-imagenet.ipcs.50.recover]              # what differs from 50 images per class on, to the next number
+    lr = 0.05
     [recipes.tiny-imagenet.quick]                        # fractions that --budget quick takes
     "recover.iterations" = 0.1
 
@@ -77,13 +79,26 @@ class RecipeBook:
         return list(self._recipes)
 
     def pick(self, setting: Setting) -> Recipe:
-        """The recipe for a setting: the dataset's own, or that for its size."""
+        """The recipe for a setting: the dataset's own, or that for its size.
+
+        Of its tables for images per class, that of the largest number which the setting reaches is laid over it, or
+        the first where it reaches none; then that of the backbone.
+        """
         size = "small" if setting.resolution <= 64 else "large"
         name = setting.dataset if setting.dataset in self._recipes else size
         table = dict(self._recipes[name])
         source, quick = table.pop("source"), table.pop("quick", {})
-        differences = table.pop("backbones", {}).get(setting.backbone, {})
-        return Recipe(name, source, merge(table, differences), dict(quick))
+        for_backbone = table.pop("backbones", {}).get(setting.backbone, {})
+        for_ipc = dict(_for_ipc(table.pop("ipcs", {}), setting.ipc))
+        source = for_ipc.pop("source", source)
+        return Recipe(name, source, merge(merge(table, for_ipc), for_backbone), dict(quick))
+
+
+def _for_ipc(tables: Mapping[str, Values], ipc: int) -> Values:
+    """The table of the largest number that `ipc` reaches, or the first; nothing where there are none."""
+    numbers = sorted(map(int, tables))
+    reached = [number for number in numbers if number <= ipc] or numbers[:1]
+    return tables[str(reached[-1])] if reached else {}
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

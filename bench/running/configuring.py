@@ -20,7 +20,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         changes: what --set names, as KEY=VALUE with dotted keys.
 
     Raises:
-        UsageError: a wrong type or value.
+        UsageError: a wrong type or value, or one with which the method cannot work in this setting.
     """
     registered = registry.find("method", name)
     method: type[Condenser[Any]] = registry.load("method", name)
@@ -29,6 +29,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     for key, text in _pairs(changes):
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
+    method(config).check(setting)
     changed = tuple(key for key, _ in _pairs(changes))
     return MethodChoice(
         name=name,

@@ -16,7 +16,7 @@ from bench.testing import (
 )
 
 REGISTRY = Registry()
-OURS = ("backbones", "coresets", "datasets", "imports", "protocols", "reports", "sre2l")
+OURS = ("backbones", "bn-vit", "coresets", "datasets", "imports", "matching", "protocols", "rded", "reports", "sre2l")
 
 
 def ours(kind: str) -> list[str]:

@@ -1,0 +1,33 @@
+"""Real training images drawn at random: the control of every table, and where many methods start."""
+
+import torch
+from torch import Tensor
+
+from bench import seeds
+from bench.errors import UsageError
+from bench.imagery import Dataset
+
+
+def members(dataset: Dataset, label: int) -> Tensor:
+    """int64 (n,): where the training images of a class are, in order."""
+    return torch.nonzero(dataset.train.labels == label).flatten()
+
+
+def draw(dataset: Dataset, label: int, count: int, *names: str | int) -> Tensor:
+    """int64 (count,): training images of a class, drawn uniformly without replacement.
+
+    A class is drawn by its id, so a larger draw under the same names begins with a smaller one's images, and other
+    classes in use change nothing.
+
+    Args:
+        names: what the draw is seeded with, such as a seed and a word for its purpose.
+
+    Raises:
+        UsageError: the class has fewer images.
+    """
+    found = members(dataset, label)
+    if len(found) < count:
+        name = dataset.classes[label]
+        raise UsageError(f"class {name!r} has {len(found)} training images, fewer than the {count} asked for")
+    generator = seeds.generator(*names, dataset.classes[label])
+    return found[torch.randperm(len(found), generator=generator)[:count]]

@@ -1,0 +1,1 @@
+"""Vision transformers, and the one that BatchNorm makes invertible (SRe2L section 2)."""

@@ -1,0 +1,1 @@
+"""Methods that match what networks make of real and synthetic images: gradients, features, trajectories."""
