@@ -125,18 +125,23 @@ class DatasetCard(BaseModel):
 
 
 def read_card(path: Path) -> DatasetCard:
-    """The card in a TOML file.
+    """The card in a TOML file. Raises UsageError as `read_toml`."""
+    return read_toml(DatasetCard, path, "dataset card")
+
+
+def read_toml(model: type[M], path: Path, what: str) -> M:
+    """The model in a TOML file.
 
     Raises:
-        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names file and field.
+        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"dataset card {path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"dataset card {path} is not valid TOML: {error}") from error
-    return validated(DatasetCard, fields, f"dataset card {path}")
+        raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
+    return validated(model, fields, f"{what} {path}")
 
 
 def validated(model: type[M], fields: dict[str, Any], where: str) -> M:

@@ -12,19 +12,18 @@ batch_size = 200             # where the method has such a knob
 published_as = "ResNet-18"   # where the source calls the backbone otherwise
 """
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.cards import validated
-from bench.errors import UsageError
+from bench.cards import read_toml
 
 
 class TableRow(BaseModel):
     """One row; it becomes one for each engine of its method."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
     method: str
     backbone: str
     batch_size: int | None = Field(default=None, ge=1)
@@ -35,6 +34,7 @@ class SpeedTable(BaseModel):
     """See the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
     name: str
     title: str
     source: str
@@ -43,15 +43,5 @@ class SpeedTable(BaseModel):
 
 
 def read_table(path: Path) -> SpeedTable:
-    """The table in a TOML file.
-
-    Raises:
-        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names file and field.
-    """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"speed table {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"speed table {path} is not valid TOML: {error}") from error
-    return validated(SpeedTable, fields, f"speed table {path}")
+    """The table in a TOML file. Raises UsageError as `read_toml`."""
+    return read_toml(SpeedTable, path, "speed table")

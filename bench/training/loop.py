@@ -176,8 +176,10 @@ def _untouched(network: nn.Module) -> Iterator[None]:
     """Within the context steps may be tried: what they do to BatchNorm's statistics and gradients is undone."""
     before = [buffer.clone() for buffer in network.buffers()]
     devices = {buffer.device for buffer in network.buffers() if buffer.device.type == "cuda"}
-    with torch.random.fork_rng(devices=devices):  # a dropout draws
-        yield
-    for buffer, value in zip(network.buffers(), before, strict=True):
-        buffer.copy_(value)
-    network.zero_grad(set_to_none=True)
+    try:
+        with torch.random.fork_rng(devices=devices):  # a dropout draws
+            yield
+    finally:
+        for buffer, value in zip(network.buffers(), before, strict=True):
+            buffer.copy_(value)
+        network.zero_grad(set_to_none=True)
