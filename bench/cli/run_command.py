@@ -11,10 +11,17 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
 
 @click.command("run")
-@click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable).", **_many)
+@click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable), or all.", **_many)
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **_many)
 @click.option("--ipc", "ipcs", multiple=True, type=int, default=(10,), show_default="10", help="Images per class.")
-@click.option("--backbone", "backbones", default=("resnet18",), show_default="resnet18", help="Condense with.", **_many)
+@click.option(
+    "--backbone",
+    "backbones",
+    default=("resnet18",),
+    show_default="resnet18",
+    help="Condense with; METHOD=NAME for one method.",
+    **_many,
+)
 @click.option("--eval-backbone", "eval_backbones", help="Train on the set [default: the backbone].", **_many)
 @click.option("--protocol", "protocols", default=("paper",), show_default="paper", help="Evaluate by.", **_many)
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Seed of the synthesis.")

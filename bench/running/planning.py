@@ -1,6 +1,7 @@
 """From what the user named to the jobs to do: the grid, checked before anything is written."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,24 @@ from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.imagery import Dataset
+from bench.naming import unknown
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import Budget, Setting
 from bench.running.configuring import configure, share_changes
 from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
+ALL = "all"  # for --method: every method that makes images
 CONTROL = "random"  # real images drawn at random: the control of every table (METHODS trap 2)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, one value a field or a grid of them."""
+    """What the user asked for, one value a field or a grid of them.
+
+    `methods` may hold "all". A backbone may be "METHOD=NAME": then that method condenses with it, and the plain ones
+    are for all others.
+    """
 
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
@@ -78,10 +85,12 @@ class Planner:
     """Makes jobs from a request."""
 
     def __init__(self, registry: Registry, request: Request, progress: Progress) -> None:
-        self.registry, self.request, self.progress = registry, request, progress
+        methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
+        self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
-        self._changes = share_changes(registry, request.methods, request.changes)
+        self._backbones = backbones_of(methods, request.backbones)
+        self._changes = share_changes(registry, methods, request.changes)
 
     def jobs(self) -> list[Job]:
         """Every job in order, each control before the runs that are compared with it.
@@ -102,13 +111,24 @@ class Planner:
         request = self.request
         for method in request.methods:
             self.registry.find("method", method)
-        for backbone in (*request.backbones, *request.eval_backbones):
+        for backbone in self._every_backbone():
             self.registry.find("backbone", backbone)
         for protocol in request.protocols:
             self.registry.find("protocol", protocol)
-        for method in request.methods:
-            for backbone in request.backbones:
-                check_backbone(self.registry, method, backbone)
+        for method, backbones in self._backbones.items():
+            for backbone in backbones:
+                self._check_backbone(method, backbone)
+
+    def _check_backbone(self, method: str, backbone: str) -> None:
+        try:
+            check_backbone(self.registry, method, backbone)
+        except UsageError as error:
+            alone = f" (for it alone: --backbone {method}=NAME)" if len(self._backbones) > 1 else ""
+            raise UsageError(f"{error}{alone}") from error
+
+    def _every_backbone(self) -> list[str]:
+        named = [name for names in self._backbones.values() for name in names]
+        return list(dict.fromkeys([*named, *self.request.eval_backbones]))
 
     def _dataset(self, name: str) -> Dataset:
         request = self.request
@@ -119,7 +139,7 @@ class Planner:
         dataset = select_classes(whole, request.classes)
         for ipc in request.ipcs:
             check_ipc(dataset, ipc)
-        for backbone in {*request.backbones, *request.eval_backbones}:
+        for backbone in self._every_backbone():
             check_shape(self.registry, backbone, dataset)
         return dataset
 
@@ -129,7 +149,7 @@ class Planner:
             self._spec(card, dataset, method, ipc, backbone, seed)
             for ipc in request.ipcs
             for method in request.methods
-            for backbone in request.backbones
+            for backbone in self._backbones[method]
             for seed in request.seeds
         ]
 
@@ -190,6 +210,30 @@ class Planner:
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
+
+
+def backbones_of(methods: Sequence[str], asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What each method condenses with: those asked for as "METHOD=NAME", or else the plain ones.
+
+    Raises:
+        UsageError: a backbone for a method that is not run, or none for one that is.
+    """
+    shared = tuple(name for name in asked if "=" not in name)
+    own: dict[str, tuple[str, ...]] = {}
+    for method, _, name in (each.partition("=") for each in asked if "=" in each):
+        if method not in methods:
+            raise UsageError(f"--backbone {method}={name}: {unknown('method', method, methods)}")
+        own[method] = (*own.get(method, ()), name)
+    if without := [method for method in methods if method not in own and not shared]:
+        raise UsageError(f"--backbone names none for {', '.join(without)}; add one without a method's name")
+    return {method: own.get(method, shared) for method in methods}
+
+
+def _named(registry: Registry, asked: str) -> tuple[str, ...]:
+    """The methods behind a name: itself, or behind "all" every one that makes images."""
+    if asked != ALL:
+        return (asked,)
+    return tuple(name for name in registry.names("method") if registry.load("method", name).made_here)
 
 
 def check_backbone(registry: Registry, method: str, backbone: str) -> None:
