@@ -29,7 +29,7 @@ from bench.training.views import Views
 LabelSource = Literal["own", "hard", "teacher"]
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("flip", "dsa", "mix", "mix_alpha", "mix_probability"),
+    *("shuffle_patches", "flip", "dsa", "mix", "mix_alpha", "mix_probability"),
 )
 
 

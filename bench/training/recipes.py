@@ -20,6 +20,8 @@ class TrainingRecipe(BaseModel):
         warmup_epochs: linear rise from `warmup_factor` of the rate; the schedule covers the epochs after it.
         crop: per image: "resized" (RandomResizedCrop with `crop_scale`, `crop_ratio`), "padded" (random crop after
             padding `pad` pixels with black) or "none".
+        shuffle_patches: cut each image into so many columns of patches, and as many rows, and put them in random order,
+            before the crop (RDED; 1 leaves images whole).
         flip: horizontally with p = 0.5, per image.
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
             drawn per image; "" for none (METHODS 1.3).
@@ -46,6 +48,7 @@ class TrainingRecipe(BaseModel):
     crop_scale: tuple[Positive, Positive] = (0.08, 1.0)
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
     pad: int = Field(default=4, ge=0)
+    shuffle_patches: int = Field(default=1, ge=1)
     flip: bool = False
     dsa: str = ""
     mix: Literal["none", "cutmix", "mixup"] = "none"
@@ -66,3 +69,17 @@ class TrainingRecipe(BaseModel):
         if stray := set(self.dsa.split("_")) - {"", *DSA_FAMILIES}:
             raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(sorted(stray))}")
         return self
+
+
+class TeacherRecipe(TrainingRecipe):
+    """How to train the network that a method looks through, or where to take it from.
+
+    Attributes:
+        weights: "" trains it; "IMAGENET1K_V1" takes torchvision's trained weights, and the rest stands unused.
+    """
+
+    weights: Literal["", "IMAGENET1K_V1"] = ""
+
+    def training(self) -> TrainingRecipe:
+        """The recipe of the training alone."""
+        return TrainingRecipe(**self.model_dump(exclude={"weights"}))

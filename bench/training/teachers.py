@@ -16,7 +16,7 @@ from bench.stages import Made, StageResult
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson
-from bench.training.recipes import TrainingRecipe
+from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
 
@@ -31,6 +31,11 @@ class Teacher:
 
     network: nn.Module
     ref: TeacherRef
+
+
+def obtain(task: Task, recipe: TeacherRecipe, *, seed: int) -> Teacher:
+    """The run's backbone with the weights that the recipe names, or trained by it (see `pretrained` and `squeeze`)."""
+    return pretrained(task, recipe.weights) if recipe.weights else squeeze(task, recipe.training(), seed=seed)
 
 
 def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None) -> Teacher:

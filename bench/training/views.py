@@ -29,6 +29,7 @@ class _Stream(IntEnum):
     FLIP = 2
     DSA = 3
     MIX = 4
+    SHUFFLE = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class View:
     Attributes:
         epoch, start: its position: the epoch, and the place of its first image in the epoch's order.
         indices: int64 (B,), which images.
+        shuffles: int64 (B, 2, S): which row, and which column, of an image each of its rows and columns shows; or None.
         boxes: int64 (B, 4): top, left, height, width of each image's crop, or None.
         padded: the boxes may leave the image (a padded crop); outside it is black.
         flips: bool (B,), or None.
@@ -63,6 +65,7 @@ class View:
     epoch: int
     start: int
     indices: Tensor
+    shuffles: Tensor | None = None
     boxes: Tensor | None = None
     padded: bool = False
     flips: Tensor | None = None
@@ -97,6 +100,7 @@ class Views:
             epoch=epoch,
             start=start,
             indices=self.order(epoch)[start:end],
+            shuffles=self._shuffles(count, self._rng(_Stream.SHUFFLE, epoch, batch)),
             boxes=self._boxes(count, self._rng(_Stream.CROP, epoch, batch)),
             padded=recipe.crop == "padded",
             flips=_coins(count, self._rng(_Stream.FLIP, epoch, batch)) if recipe.flip else None,
@@ -113,6 +117,10 @@ class Views:
 
     def _rng(self, stream: _Stream, epoch: int, batch: int) -> np.random.Generator:
         return seeds.counter(self.seed, epoch, batch, stream)
+
+    def _shuffles(self, count: int, rng: np.random.Generator) -> Tensor | None:
+        patches = self.recipe.shuffle_patches
+        return shuffled_lines(rng, count, self.resolution, patches) if patches > 1 else None
 
     def _boxes(self, count: int, rng: np.random.Generator) -> Tensor | None:
         recipe = self.recipe
@@ -142,6 +150,20 @@ class Views:
 
 def _coins(count: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(rng.random(count) < 0.5)
+
+
+def shuffled_lines(rng: np.random.Generator, count: int, size: int, patches: int) -> Tensor:
+    """For rows and columns of each image, the order of their pixels when whole patches change places.
+
+    RDED's rule (Sun et al., CVPR 2024, released code): columns of patches are permuted, then rows of patches, for each
+    image apart; the last patch takes what a division leaves over.
+
+    Returns:
+        int64 (count, 2, size), a permutation of the pixels of an axis in every line.
+    """
+    patch_of = np.minimum(np.arange(size) // max(1, size // patches), patches - 1)
+    places = rng.random((count, 2, patches))
+    return torch.from_numpy(places[:, :, patch_of].argsort(axis=2, kind="stable"))
 
 
 def resized_boxes(
@@ -195,6 +217,8 @@ def apply(view: View, images: Tensor, black: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: a padded crop without `black`.
     """
+    if view.shuffles is not None:
+        images = _shuffled(images, view.shuffles)
     if view.boxes is not None:
         images = _cropped(view, images, black)
     if view.flips is not None:
@@ -203,6 +227,12 @@ def apply(view: View, images: Tensor, black: Tensor | None = None) -> Tensor:
     if view.augmentation is not None:
         images = view.augmentation.apply(images)
     return _mixed(view.mix, images) if view.mix is not None else images
+
+
+def _shuffled(images: Tensor, shuffles: Tensor) -> Tensor:
+    rows, columns = shuffles.to(images.device, non_blocking=True).unbind(1)
+    which = torch.arange(len(images), device=images.device)[:, None, None]
+    return images.movedim(1, 3)[which, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
 
 
 def _cropped(view: View, images: Tensor, black: Tensor | None) -> Tensor:

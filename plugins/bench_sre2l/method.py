@@ -14,26 +14,12 @@ from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
 from bench.recovery.recipes import RecoveryRecipe
-from bench.training.recipes import TrainingRecipe
+from bench.training.recipes import TeacherRecipe
 from bench.training.stored import store_labels
-from bench.training.teachers import Teacher, pretrained, squeeze
+from bench.training.teachers import Teacher, obtain
 from bench_sre2l.protocols import PROTOCOLS
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
-
-
-class Squeeze(TrainingRecipe):
-    """How to train the network that images are recovered from, or where to take it from.
-
-    Attributes:
-        weights: "" trains it; "IMAGENET1K_V1" takes torchvision's trained weights, and the rest stands unused.
-    """
-
-    weights: Literal["", "IMAGENET1K_V1"] = ""
-
-    def training(self) -> TrainingRecipe:
-        """The recipe of the training alone."""
-        return TrainingRecipe(**self.model_dump(exclude={"weights"}))
 
 
 class Recover(RecoveryRecipe):
@@ -62,7 +48,7 @@ class Relabel(MethodConfig):
 class SRe2LConfig(MethodConfig):
     """The three stages."""
 
-    squeeze: Squeeze
+    squeeze: TeacherRecipe
     recover: Recover
     relabel: Relabel = Relabel()
 
@@ -99,11 +85,7 @@ class SRe2L(Condenser[SRe2LConfig]):
 
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into the backbone, or finds it squeezed."""
-        recipe = self.config.squeeze
-        if recipe.weights:
-            self._teacher = pretrained(task, recipe.weights)
-        else:
-            self._teacher = squeeze(task, recipe.training(), seed=task.seed_for("squeeze"))
+        self._teacher = obtain(task, self.config.squeeze, seed=task.seed_for("squeeze"))
         record_health(task, self._teacher.network, self._teacher.ref.stage)
         self._engine = engine_for(self._teacher.network, self.config.recover)
 

@@ -17,10 +17,10 @@ from bench.plugins import Registry
 from bench.recipes import Budget, RecipeBook, Setting, look
 from bench.recovery import reference
 from bench.testing import tiny_dataset, tiny_task
-from bench.training.recipes import TrainingRecipe
+from bench.training import teachers
+from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.teachers import Teacher, load_teacher
-from bench_sre2l import method as module
-from bench_sre2l.method import RECIPES, Squeeze, SRe2L, SRe2LConfig
+from bench_sre2l.method import RECIPES, SRe2L, SRe2LConfig
 from bench_sre2l.protocols import BOOKS, PROTOCOLS
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
@@ -150,7 +150,7 @@ def test_the_temperature_is_squared_with_sgd_alone() -> None:
 
 def test_the_squeeze_trains_by_the_recipe_without_its_own_key() -> None:
     fields = {"epochs": 3, "batch_size": 8, "lr": 0.1, "weight_decay": 1e-4}
-    assert Squeeze.model_validate(fields | {"weights": ""}).training() == TrainingRecipe.model_validate(fields)
+    assert TeacherRecipe.model_validate(fields | {"weights": ""}).training() == TrainingRecipe.model_validate(fields)
 
 
 # --- units -----------------------------------------------------------------------------------------------------------
@@ -272,8 +272,8 @@ def test_published_weights_are_taken_where_the_recipe_names_them(task: Task, mon
         asked.append(weights)
         return teacher
 
-    monkeypatch.setattr(module, "pretrained", published)
-    monkeypatch.delattr(module, "squeeze")
+    monkeypatch.setattr(teachers, "pretrained", published)
+    monkeypatch.delattr(teachers, "squeeze")
     assert prepared(task, small(squeeze={"weights": "IMAGENET1K_V1"}))._teacher is teacher
     assert asked == ["IMAGENET1K_V1"]
 

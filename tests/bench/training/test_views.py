@@ -1,6 +1,8 @@
 """Views: a function of seed, epoch, batch and recipe alone, drawn by the field's rules."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def recipe(**changes: object) -> TrainingRecipe:
     return TrainingRecipe.model_validate(fields)
 
 
-EVERYTHING = {"crop": "resized", "flip": True, "dsa": "color_crop", "mix": "cutmix"}
+EVERYTHING = {"crop": "resized", "flip": True, "dsa": "color_crop", "mix": "cutmix", "shuffle_patches": 2}
 
 
 def images(count: int = 4, side: int = 16) -> torch.Tensor:
@@ -103,6 +105,48 @@ def test_cropped_and_flipped_equals_torchvision() -> None:
         expected = tv.resized_crop(batch[index], *boxes[index].tolist(), [16, 16], antialias=True)
         expected = tv.horizontal_flip(expected) if flips[index] else expected
         torch.testing.assert_close(got[index], expected, rtol=0, atol=2e-6)
+
+
+def moved_blocks(image: torch.Tensor, order: list[int], dim: int) -> torch.Tensor:
+    """The image with its blocks along a dimension in another order, by cutting and joining."""
+    size, count = image.shape[dim] // len(order), len(order)
+    cuts = [size] * (count - 1) + [image.shape[dim] - size * (count - 1)]
+    blocks = image.split(cuts, dim)
+    return torch.cat([blocks[index] for index in order], dim)
+
+
+@pytest.mark.parametrize(("patches", "side"), [(2, 16), (4, 16), (3, 16), (3, 10)])
+def test_patches_change_places_by_rows_and_columns(patches: int, side: int) -> None:
+    """Every image shows one of the arrangements that cutting and joining gives, and each image one of its own."""
+    orders = [list(order) for order in itertools.permutations(range(patches))]
+    batch, seen = images(8, side), set()
+    after = apply(Views(recipe(shuffle_patches=patches, batch_size=8), 1, 8, side).at(0, 0), batch)
+    for image, got in zip(batch, after, strict=True):
+        wide = [moved_blocks(image, columns, 2) for columns in orders]
+        found = [
+            (rows, columns)
+            for columns, moved in enumerate(wide)
+            for rows, order in enumerate(orders)
+            if torch.equal(moved_blocks(moved, order, 1), got)
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) > 1
+
+
+def test_every_arrangement_of_patches_is_as_likely() -> None:
+    views = Views(recipe(shuffle_patches=2, batch_size=400), 0, 400, 4)
+    shuffles = torch.cat([view.shuffles for epoch in range(4) if (view := views.at(epoch, 0)).shuffles is not None])
+    _, counts = shuffles.flatten(1).unique(dim=0, return_counts=True)
+    assert len(counts) == 4 and all(340 < count < 460 for count in counts.tolist()), "400 expected, deviation 17"
+
+
+def test_patches_are_shuffled_before_the_crop() -> None:
+    view = Views(recipe(shuffle_patches=2, crop="resized"), 3, 4, 16).at(0, 0)
+    batch = images()
+    shuffled = apply(replace(view, boxes=None), batch)
+    assert torch.equal(apply(view, batch), apply(replace(view, shuffles=None), shuffled))
+    assert torch.equal(batch, images())
 
 
 def test_padded_crops_pad_with_black() -> None:

@@ -1,0 +1,56 @@
+"""Penultimate features: what a network gives to its classifier."""
+
+import torch
+from torch import Tensor, nn
+
+from bench.condensation import Task
+from bench.errors import RunFailure
+from bench.progress import Throttled
+from bench.training.feeding import Feed
+
+BATCH = 256
+WHAT = "features"
+
+
+class Penultimate(nn.Module):
+    """A network whose answers are the inputs of its last linear layer, (B, d); differentiable.
+
+    Raises:
+        RunFailure: the network has no linear layer.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise RunFailure(f"{type(network).__name__} has no linear layer, so its penultimate features are unknown")
+        self.width = linear[-1].in_features
+        self._classifier = [linear[-1]]  # in a list, because the network holds it already
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The features of a batch."""
+        seen: list[Tensor] = []
+        hook = self._classifier[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self.network(images)
+        finally:
+            hook.remove()
+        return seen[0].flatten(1)
+
+
+@torch.no_grad()
+def features(task: Task, network: nn.Module, feed: Feed, indices: Tensor) -> Tensor:
+    """float32 (len(indices), d), on the task's device: the penultimate features of these images of the feed.
+
+    The network is used in the mode it is in. Forward passes run in the task's arithmetic, a chunk of images at a time.
+    """
+    penultimate = Penultimate(network)
+    found = torch.zeros(len(indices), penultimate.width, device=task.device)
+    chunks, progress = indices.split(BATCH), Throttled(task.progress)
+    for step in task.pace.walk(WHAT, 0, len(chunks)):
+        with task.autocast():
+            answers = penultimate(feed.formatted(feed.images(chunks[step])))
+        found[step * BATCH : step * BATCH + len(answers)] = answers.float()
+        progress.advance(WHAT, step + 1, len(chunks))
+    return found
