@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.options import plugin_option, runs_option
+from bench.cli.output import form_of, write
 from bench.errors import CorruptArtefact, UsageError
 from bench.naming import nearest
 
 if TYPE_CHECKING:
     from bench.console import Console
-    from bench.plugins import Registry
     from bench.records import Record
 
 
@@ -39,7 +39,7 @@ def command(
     from bench.reporting import report
 
     registry = Registry(plugins)
-    form = form or _form_of(registry, output)
+    form = form or (form_of(registry, output) if output else "table")
     registry.load("format", form)
     with Console() as console:
         found = _records(named, runs, console)
@@ -47,18 +47,7 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
-
-
-def _form_of(registry: "Registry", output: Path | None) -> str:
-    """The format whose files have the suffix of `output`."""
-    if output is None:
-        return "table"
-    suffixes = {registry.load("format", name).suffix: name for name in registry.names("format")}
-    if output.suffix not in suffixes:
-        known = ", ".join(sorted(suffixes))
-        raise UsageError(f"no format has files like {output.name!r} (known: {known}); say which with --format")
-    return str(suffixes[output.suffix])
+        write(output, text)
 
 
 def _records(named: Sequence[str], runs: Path, console: "Console") -> list["Record"]:
@@ -98,12 +87,3 @@ def _of(name: str, runs: Path, console: "Console") -> list["Record"]:
 def _hint(name: str, runs: Path) -> str:
     match = nearest(name, [path.name for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else [])
     return f"; did you mean {match!r}?" if match else f" (looked here and in {runs})"
-
-
-def _write(output: Path, text: str) -> None:
-    from bench.files import write_text
-
-    try:
-        write_text(output, text)
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error

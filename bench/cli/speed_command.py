@@ -1,5 +1,6 @@
 """`bench speed`: how fast a method's step is."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,11 +21,24 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
 @click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+@click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it to a file too, in the format of its suffix (as .svg: a figure).",
+)
 @plugin_option
-def command(plugins: tuple[str, ...], form: str, **asked: Any) -> None:  # noqa: ANN401 - the fields of Request
+def command(
+    plugins: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    **asked: Any,  # noqa: ANN401 - the fields of Request
+) -> None:
     """Measure a method's step on random data: no dataset and no trained network is needed.
 
     Each row has a process of its own. Beside it stand the reference engine, the floor (the network's convolutions and
@@ -34,4 +48,4 @@ def command(plugins: tuple[str, ...], form: str, **asked: Any) -> None:  # noqa:
     from bench.cli.speeding import measure
     from bench.speed.planning import Request
 
-    raise SystemExit(measure(Request(**asked), plugins, cache_folder(), form))
+    raise SystemExit(measure(Request(**asked), plugins, cache_folder(), form, output))

@@ -7,6 +7,7 @@ import click
 
 from bench import claims
 from bench.cli.comparing import check_writable
+from bench.cli.output import form_of, write
 from bench.console import Console
 from bench.errors import Interrupted
 from bench.plugins import Registry
@@ -20,15 +21,22 @@ from bench.speed.tables import SpeedTable
 TITLE = "Speed of a step"
 
 
-def measure(request: Request, plugins: Sequence[str], cache: Path, form: str) -> int:
+def measure(request: Request, plugins: Sequence[str], cache: Path, form: str, output: Path | None = None) -> int:
     """Measures what is asked for and prints the table; returns the exit status.
+
+    Args:
+        output: a file that the rows are written to as well, in the format of its suffix.
 
     Raises:
         UsageError: a request that cannot be right; nothing was measured.
     """
     registry = Registry(plugins)
-    format_: ReportFormat = registry.load("format", form)
-    format_.render_speed([], title=TITLE)  # refuses before any work
+    forms: list[ReportFormat] = [registry.load("format", form)]
+    if output:
+        forms.append(registry.load("format", form_of(registry, output)))
+        check_writable(output.absolute().parent)
+    for format_ in forms:
+        format_.render_speed([], title=TITLE)  # refuses before any work
     planner, published = Planner(registry, request), claims.load(registry)
     planned = planner.rows()
     check_writable(cache.absolute())
@@ -39,7 +47,10 @@ def measure(request: Request, plugins: Sequence[str], cache: Path, form: str) ->
         table = planner.table
         where = arithmetic(planner.device, planner.precision)
         found = rows(ended, where, published, table.name if table else None, table.source if table else None)
-        click.echo(format_.render_speed(found, title=_title(table)), nl=False)
+        texts = [format_.render_speed(found, title=_title(table)) for format_ in forms]
+        click.echo(texts[0], nl=False)
+        if output:
+            write(output, texts[1])
     if stopped:
         return 130
     return 1 if any(each.status == "failed" for each in ended) else 0

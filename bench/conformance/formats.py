@@ -143,7 +143,7 @@ def speed_row(status: str) -> Row:
     return {
         **{"table": None, "status": status, "reason": None if done else REASON, "method": "random"},
         **{"backbone": "convnet3", "published_as": None, "dataset": "digits", "resolution": 8, "batch_size": 6},
-        **{"engine": None, "config": {}, "versions": {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}},
+        **{"engine": None, "varied": None, "config": {}, "versions": {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}},
         **{"device": "cpu", "device_name": "A processor", "precision": "fp32", "threads": 2},
         "iterations": 20 if done else None,
         "ms_per_image_iteration": MEASURED if done else None,

@@ -1,7 +1,7 @@
 """From what the user named to the rows to measure, all of it checked before any work."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Request:
     iterations: int | None
     engine: str | None
     changes: tuple[str, ...]
+    vary: str | None
     compile: Compile | None
     device: str
     precision: str
@@ -53,6 +54,7 @@ class Planned:
         batch_size: images that a step updates, where the method says so.
         engine: None for a method that has no engines.
         published_as: what the source of the table calls the backbone, where it calls it otherwise.
+        varied: the hyper-parameter that differs between rows, with this row's value.
         skipped: why nothing can be measured; then `step` and `floor` are None.
     """
 
@@ -62,6 +64,7 @@ class Planned:
     batch_size: int | None
     engine: str | None
     published_as: str | None = None
+    varied: Mapping[str, Any] | None = None
     skipped: str | None = None
     step: StepSpec | None = None
     floor: FloorSpec | None = None
@@ -85,6 +88,7 @@ class Planner:
         self._card = load_card(registry, self._card_name)
         self._known = [name for name in dict.fromkeys(cell.method for cell in self._cells) if self._is_method(name)]
         self._changes = share_changes(registry, self._known, request.changes) if self._known else {}
+        self._variations = self._varied()
 
     def rows(self) -> list[Planned]:
         """Every row in order; those of one method and backbone with the reference engine first."""
@@ -94,6 +98,17 @@ class Planner:
         asked, least = self.request.iterations, window(self.device)
         if asked is not None and asked < least:
             raise UsageError(f"--iterations must be at least {least} on {self.device.type}, not {asked}")
+
+    def _varied(self) -> dict[str, tuple[str, ...]]:
+        """For each method the changes, of which every row has one; none for a method without such a key."""
+        if self.request.vary is None:
+            return {}
+        key, equals, texts = self.request.vary.partition("=")
+        values = [text.strip() for text in texts.split(",") if text.strip()]
+        if not equals or len(values) < 2:
+            raise UsageError(f"--vary takes KEY=VALUE,VALUE,..., not {self.request.vary!r}")
+        shared = share_changes(self.registry, self._known, [f"{key.strip()}={value}" for value in values])
+        return {method: tuple(changes) for method, changes in shared.items()}
 
     def _table(self) -> SpeedTable | None:
         request = self.request
@@ -130,7 +145,12 @@ class Planner:
         if not method.made_here:
             raise UsageError(f"{cell.method} makes no images, so it has no speed")
         check_backbone(self.registry, cell.method, cell.backbone)
-        return [self._measured(cell, method, engine) for engine in self._engines(cell, method)]
+        variations = self._variations.get(cell.method) or (None,)
+        return [
+            self._measured(cell, method, engine, variation)
+            for variation in variations
+            for engine in self._engines(cell, method)
+        ]
 
     def _engines(self, cell: TableRow, method: Method) -> Sequence[str | None]:
         asked, engines = self.request.engine, engines_of(method)
@@ -141,8 +161,8 @@ class Planner:
             raise unknown(f"engine of {cell.method}", asked, engines)
         return (asked,)
 
-    def _measured(self, cell: TableRow, method: Method, engine: str | None) -> Planned:
-        choice = self._choice(cell, method, engine)
+    def _measured(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> Planned:
+        choice = self._choice(cell, method, engine, variation)
         batch = look(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
         classes, precision = _classes(self._card, batch), self._precision(engine)
         step = StepSpec(
@@ -157,13 +177,14 @@ class Planner:
         )
         check_shape(self.registry, cell.backbone, random_dataset(self._card, classes, 1))
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
-        return self._planned(cell, batch_size=batch, engine=engine, step=step, floor=floor)
+        varied = None if variation is None else _value(choice, variation.partition("=")[0])
+        return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
 
-    def _choice(self, cell: TableRow, method: Method, engine: str | None) -> MethodChoice:
-        """The paper's recipe, the user's --set over it, and over that what the options turn."""
+    def _choice(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> MethodChoice:
+        """The paper's recipe, the user's --set and --vary over it, and over that what the options turn."""
         batch = cell.batch_size and (self.request.batch_size or cell.batch_size)
         turned = {"batch_size": batch, "engine": engine}
-        changes = list(self._changes[cell.method])
+        changes = [*self._changes[cell.method], *([variation] if variation else [])]
         for option, value in turned.items():
             if value is not None:
                 changes.append(f"{_free_key(cell.method, method, option, changes)}={value}")
@@ -183,6 +204,10 @@ class Planner:
 
     def _planned(self, cell: TableRow, **known: Any) -> Planned:  # noqa: ANN401 - the fields of Planned
         return Planned(cell.method, cell.backbone, self._card, published_as=cell.published_as, **known)
+
+
+def _value(choice: MethodChoice, key: str) -> dict[str, Any]:
+    return {key: look(choice.config, key)}
 
 
 def _classes(card: DatasetCard, batch: int | None) -> int:

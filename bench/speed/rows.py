@@ -63,6 +63,7 @@ def _identity(outcome: Outcome) -> Row:
         "resolution": planned.card.resolution,
         "batch_size": planned.batch_size or outcome.measured.get("images"),
         "engine": planned.engine,
+        "varied": dict(planned.varied) if planned.varied else None,
         "config": step.method.config if step else None,
         "versions": versions(step.method) if step else {"bench": None, "torch": None, "plugin": None},
     }
@@ -100,7 +101,7 @@ def _value(claims: Sequence[Claim], metric: str, source: str) -> float | None:
 
 
 def _cell(row: Row) -> tuple[Any, ...]:
-    return row["method"], row["backbone"], row["batch_size"]
+    return row["method"], row["backbone"], row["batch_size"], str(row["varied"])
 
 
 def _median(row: Row) -> float | None:

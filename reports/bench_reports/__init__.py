@@ -10,13 +10,14 @@ FORMATS = {
     "csv": "One line a row, nested values as dotted columns.",
     "markdown": "Pipe tables for a README or an issue.",
     "latex": "Tables with booktabs rules for a paper.",
+    "svg": "A figure.",
 }
-MODULES = {"table": "table", "json": "data", "csv": "data", "markdown": "markdown", "latex": "latex"}
+MODULES = {"table": "table", "json": "data", "csv": "data", "markdown": "markdown", "latex": "latex", "svg": "svg"}
 
 
 @hookimpl
 def bench_report_formats() -> list[Offer]:
-    """Table, json, csv, markdown, latex."""
+    """Tables, data and figures."""
     return [Offer(name, f"bench_reports.{MODULES[name]}:{name.upper()}", summary) for name, summary in FORMATS.items()]
 
 

@@ -1,6 +1,7 @@
 """A table of speeds as a reader sees it: one view, in the order asked for."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
@@ -25,6 +26,7 @@ def speed_views(rows: Sequence[Row], title: str) -> list[View]:
             identity=frame(rows, _identity(rows)),
             groups=tuple(group for group in (frame(rows, TIMES), frame(rows, _costs(footnotes))) if not group.empty),
             notes=(*LEGEND, *map(one_line, [*_names(rows), *_remarks(rows)]), *footnotes.lines()),
+            rows=tuple(rows),
         )
     ]
 
@@ -56,11 +58,22 @@ def _identity(rows: Sequence[Row]) -> dict[str, Cell]:
         "backbone": lambda row: str(row["backbone"]),
         "engine": lambda row: row["engine"],
     }
+    columns |= {name: partial(_varied, name=name) for name in varied(rows)}
     if _precision(rows) is None:
         columns["precision"] = lambda row: None if row["status"] == "skipped" else str(row["precision"])
     if _batch(rows) is None:
         columns["batch"] = lambda row: None if row["batch_size"] is None else str(row["batch_size"])
     return columns
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """The hyper-parameters that rows were varied in."""
+    return list(dict.fromkeys(name for row in rows for name in row["varied"] or {}))
+
+
+def _varied(row: Row, name: str) -> str | None:
+    value = (row["varied"] or {}).get(name)
+    return None if value is None else str(value)
 
 
 def _time(row: Row) -> str | None:

@@ -22,12 +22,14 @@ class View:
         heading, notes: as in `Ranking`, with one line for each source of a published number.
         identity: the columns that say which row it is; every part of a divided table repeats them.
         groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
+        rows: what the columns show, in their order.
     """
 
     heading: str
     identity: pd.DataFrame
     groups: tuple[pd.DataFrame, ...]
     notes: tuple[str, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass
@@ -72,6 +74,7 @@ def _view(ranking: Ranking, claims: bool) -> View:
         identity=_identity(rows),
         groups=tuple(group for group in groups if not group.empty),
         notes=(*_legend(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+        rows=tuple(rows),
     )
 
 

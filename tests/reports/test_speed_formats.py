@@ -37,6 +37,7 @@ def speed_row(**changes: object) -> Row:
         "resolution": 64,
         "batch_size": 200,
         "engine": "fast",
+        "varied": None,
         "config": {"recover": {"iterations": 4000}},
         "versions": {"bench": "0.1.0", "torch": "2.15.0", "plugin": "0.1.0"},
         "device": "cpu",

@@ -64,6 +64,18 @@ def test_both_engines_are_measured_without_a_dataset(capsys: pytest.CaptureFixtu
     assert {path.name for path in (here / "cache").iterdir()} <= {"speed.log", "compiled"}, "no stage is kept"
 
 
+def test_a_figure_of_what_was_varied_is_written_beside_the_table(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    varied = ("--engine", "fast", "--compile", "never", "--vary", "recover.batch_size=3,6")
+    named = ("-m", "sre2l", "--backbone", "convnet3-bn", "-d", "digits", "--device", "cpu", "--iterations", "2")
+    status, out, err = speed(capsys, *named, *varied, "-o", "memory.svg")
+    assert status == 0, err
+    assert "recover.batch_size" in out
+    figure = (here / "memory.svg").read_text()
+    assert figure.startswith("<?xml") and "peak memory above the model" in figure and "recover.batch_size" in figure
+
+
 def test_rows_that_fail_have_reasons_and_the_status_says_so(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     named = ("-m", "dying", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
     status, out, err = speed(capsys, *named, "--format", "json")
@@ -106,6 +118,7 @@ def test_what_is_not_installed_is_listed_and_is_no_failure(
         (("-m", "sre2l", "--backbone", "resnet81"), "did you mean 'resnet18'?"),
         (("-m", "sre2l", "--backbone", "resnet18", "--engine", "slow"), "unknown engine of sre2l 'slow'"),
         (("-m", "sre2l", "--backbone", "resnet18", "--format", "tabel"), "did you mean 'table'?"),
+        (("-m", "sre2l", "--backbone", "resnet18", "-o", "rows.doc"), "no format has files like 'rows.doc'"),
         (("-m", "sre2l", "--backbone", "resnet18", "--compile", "maybe"), "'always'"),
         (("-m", "sre2l", "--backbone", "resnet18", "--iterations", "0"), "--iterations"),
         (

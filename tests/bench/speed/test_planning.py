@@ -22,6 +22,7 @@ USUAL = Request(
     iterations=None,
     engine=None,
     changes=(),
+    vary=None,
     compile=None,
     device="cpu",
     precision="fp32",
@@ -49,6 +50,33 @@ def test_without_a_precision_the_reference_is_plain_fp32(registry: Registry, mon
 
 def test_one_engine_alone(registry: Registry) -> None:
     assert [row.engine for row in planned(registry, engine="fast")] == ["fast"]
+
+
+def test_a_row_for_each_value_that_is_varied_and_the_ratio_is_to_the_same_value(registry: Registry) -> None:
+    rows = planned(registry, methods=("sre2l", "random"), vary="recover.groups=1,4")
+    assert [(row.method, row.engine, row.varied) for row in rows] == [
+        ("sre2l", "reference", {"recover.groups": 1}),
+        ("sre2l", "fast", {"recover.groups": 1}),
+        ("sre2l", "reference", {"recover.groups": 4}),
+        ("sre2l", "fast", {"recover.groups": 4}),
+        ("random", None, None),
+    ]
+    assert [row.step.method.config["recover"]["groups"] for row in rows[:4] if row.step] == [1, 1, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("recover.groups", "KEY=VALUE,VALUE"),
+        ("recover.groups=4", "KEY=VALUE,VALUE"),
+        ("recover.group=1,2", "did you mean 'recover.groups'"),
+        ("recover.groups=1,few", "recover.groups"),
+        ("recover.engine=fast,reference", "two ways to say one thing"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused(registry: Registry, vary: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        planned(registry, vary=vary)
 
 
 def test_the_recipe_is_the_papers_with_what_was_set_and_turned_over_it(registry: Registry) -> None:
@@ -98,7 +126,8 @@ def test_the_table_of_the_paper_is_there() -> None:
     registry = Registry()
     table = read_table(Path(registry.load("speed table", "sre2l-table-1")))
     ours = {("sre2l", name) for name in ("convnet4-bn", "resnet18", "resnet50")}
-    assert {(row.method, row.backbone) for row in table.rows} == {("dm", "convnet4"), ("mtt", "convnet4"), *ours}
+    theirs = {(name, "convnet4") for name in ("dc", "dm", "mtt", "tesla")}
+    assert {(row.method, row.backbone) for row in table.rows} == ours | theirs
     rows = planned(registry, **{**TABLE, "table": "sre2l-table-1"})
     measured = [row for row in rows if row.method == "sre2l"]
     assert {(row.card.resolution, row.batch_size) for row in measured} == {(64, 200)}

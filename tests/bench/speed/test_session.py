@@ -48,7 +48,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Children:
 
 @pytest.fixture
 def rows(registry: Registry) -> list[Planned]:
-    nothing: dict[str, Any] = dict.fromkeys(("table", "batch_size", "iterations", "engine", "compile"))
+    nothing: dict[str, Any] = dict.fromkeys(("table", "batch_size", "iterations", "engine", "vary", "compile"))
     request = Request(
         methods=("looping",),
         backbones=("convnet3", "convnet3-bn"),

@@ -1,0 +1,32 @@
+"""Files that commands write: their format by their suffix, and whole or not at all."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.plugins import Registry
+
+
+def form_of(registry: "Registry", output: Path) -> str:
+    """The name of the format whose files have the suffix of `output`.
+
+    Raises:
+        UsageError: there is none; those that there are are named.
+    """
+    suffixes = {registry.load("format", name).suffix: name for name in registry.names("format")}
+    if output.suffix not in suffixes:
+        known = ", ".join(sorted(suffixes))
+        raise UsageError(f"no format has files like {output.name!r} (known: {known}); say which with --format")
+    return str(suffixes[output.suffix])
+
+
+def write(output: Path, text: str) -> None:
+    """Writes the file. Raises UsageError where it cannot be written."""
+    from bench.files import write_text
+
+    try:
+        write_text(output, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
