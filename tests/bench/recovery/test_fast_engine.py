@@ -28,7 +28,7 @@ from bench.testing import tiny_dataset, tiny_task
 SIZE = 32
 CPU = torch.device("cpu")
 VIEWS = (View(Box(3, 2, 25, 28), flipped=True, roll=(2, -3)), View(None, flipped=False, roll=(0, 0)))
-OURS = ("convnet3-bn", "convnet4-bn", "resnet18", "resnet50")
+OURS = ("convnet3-bn", "convnet4-bn", "resnet18", "resnet50", "bn-vit-tiny")
 TORCHVISION: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
     "efficientnet_b0": torchvision.models.efficientnet_b0,
