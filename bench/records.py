@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.errors import CorruptArtefact
 from bench.files import read_json, write_json
+from bench.nulls import reasons
 from bench.progress import Progress
 from bench.spec import EvaluationSpec, RunSpec
 
@@ -117,6 +118,7 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
         "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
         "control": None,
         "claim": None,
+        "null_reasons": {},
     }
 
 
@@ -124,7 +126,7 @@ def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
     for key, evaluation in record.evaluations.items():
         for asked in evaluation["asked"]:
             control = record.controls.get(key)
-            yield {
+            row = {
                 **_identity(record.spec),
                 **_costs(record),
                 **_scores(record, evaluation),
@@ -134,6 +136,7 @@ def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
                 **_made_with(record),
                 "claim": None,
             }
+            yield {**row, "null_reasons": reasons(row)}
 
 
 def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:
@@ -155,6 +158,7 @@ def _identity(spec: RunSpec) -> Row:
         "budget_note": "; ".join(spec.method.quick),
         "recipe": spec.method.recipe,
         "config": spec.method.config,
+        "engine": spec.method.engine,
         "seed": spec.seed,
         "labels_of": spec.labeller.name if spec.labeller else None,
         "card_hash": spec.card_hash,

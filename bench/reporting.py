@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.plugins import Registry
 
 Row = dict[str, Any]
+REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
 
 
 class ReportFormat(ABC):
@@ -81,15 +82,17 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
 
     Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
     backbone and epochs, kind of labels (hard or soft) and the teacher's backbone of soft ones, budget, device and
-    precision. One measurement asked for under two names ("paper" and the protocol's own) is one row. The order is that
-    of the headings, and within a ranking that of top-1.
+    precision. Rows of the plain reference engine, whose costs are its own, stand apart from those of faster ones; what
+    has no engine, such as a control, stands with both. One measurement asked for under two names ("paper" and the
+    protocol's own) is one row. The order is that of the headings, and within a ranking that of top-1.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in _measurements(rows):
         groups.setdefault(_terms(row), []).append(row)
-    plain = Counter(_heading(group) for group in groups.values())
+    parts = [part for group in groups.values() for part in _by_engine(group)]
+    plain = Counter(map(_heading, parts))
     made = []
-    for group in groups.values():
+    for group in parts:
         heading = _heading(group)
         if plain[heading] > 1:
             heading = f"{heading} · {_fine_print(group[0])}"
@@ -123,6 +126,16 @@ def _terms(row: Row) -> tuple[Any, ...]:
     return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row))
 
 
+def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of the reference engine and those of others, where there are both; each with what has no engine."""
+    engines = {row.get("engine") for row in rows} - {None}
+    if REFERENCE not in engines or engines == {REFERENCE}:
+        return [list(rows)]
+    return [
+        [row for row in rows if row.get("engine") is None or (row["engine"] == REFERENCE) is of] for of in (False, True)
+    ]
+
+
 def _label_source(row: Row) -> tuple[str | None, str | None]:
     """Soft labels decide more than images do (METHODS trap 2); online and stored ones are the same labels."""
     if row.get("label_kind") in (None, "hard"):
@@ -147,6 +160,7 @@ def _heading(rows: Sequence[Row]) -> str:
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),
         f"{row['budget']} budget",
+        f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
         f"{machine(row)}, {row['precision']}",
     ]
     return " · ".join(fact for fact in facts if fact)

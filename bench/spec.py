@@ -14,7 +14,8 @@ class MethodChoice:
     """A method with every hyper-parameter resolved.
 
     `recipe` and `source` say where the values came from, `quick` what the quick budget took of them ("key: a -> b");
-    `changed` are the keys that the user set. Only name, version and config decide the result.
+    `changed` are the keys that the user set, `engine` is the config's own, where the method has such a knob. Only name,
+    version and config decide the result.
     """
 
     name: str
@@ -26,6 +27,7 @@ class MethodChoice:
     changed: tuple[str, ...]
     plugin: str
     plugin_version: str | None
+    engine: str | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":

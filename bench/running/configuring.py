@@ -9,7 +9,7 @@ from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registry
-from bench.recipes import Setting, put
+from bench.recipes import Setting, look, put
 from bench.spec import MethodChoice
 
 
@@ -41,6 +41,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,
+        engine=look(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
     )
 
 

@@ -4,10 +4,10 @@ from typing import Any, get_args
 
 from bench.condensation import Condenser
 from bench.errors import UsageError
+from bench.reporting import REFERENCE
 from bench.running.configuring import annotation_of
 
 OPTIONS = {"batch_size": "--batch-size", "engine": "--engine"}
-REFERENCE = "reference"  # the engine that others are compared with
 
 Method = type[Condenser[Any]]
 

@@ -14,11 +14,12 @@ from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import Setting, look
+from bench.reporting import REFERENCE
 from bench.running.configuring import configure, share_changes
 from bench.running.planning import check_backbone, check_shape, choose_device, choose_precision
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
-from bench.speed.knobs import OPTIONS, REFERENCE, Method, engines_of, key_of
+from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec
 from bench.speed.random_data import random_dataset
 from bench.speed.tables import SpeedTable, TableRow, read_table

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.claims import COSTS, Claim, Claims
-from bench.reporting import Row
+from bench.reporting import REFERENCE, Row
 from bench.running.environment import versions
-from bench.speed.knobs import REFERENCE
 from bench.speed.planning import Planned
 
 MEASURED = ("iterations", "ms_per_image_iteration", "peak_memory_bytes", "above_model_bytes", "warm_up_s", "compiled")

@@ -73,7 +73,7 @@ def _view(ranking: Ranking, claims: bool) -> View:
         heading=one_line(ranking.heading),
         identity=_identity(rows),
         groups=tuple(group for group in groups if not group.empty),
-        notes=(*_legend(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
     )
 
@@ -129,6 +129,17 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     return ["control: real images drawn at random, under the same protocol, with the same labels"] if controlled else []
 
 
+def _unsaid(rows: Sequence[Row]) -> list[str]:
+    """Why cost columns are empty for some rows and not for others."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, title in UNSAID.items():
+        if common(rows, name) is None and any(row.get(name) is not None for row in rows):
+            for row in rows:
+                if reason := (row.get("null_reasons") or {}).get(name):
+                    found.setdefault((title, reason), []).append(_method(row))
+    return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
+
+
 def _published(row: Row, footnotes: Footnotes) -> str | None:
     claim = row.get("claim")
     if not claim:
@@ -151,6 +162,7 @@ def _resident(row: Row) -> float | None:
     return memory.get("rss") if memory.get("allocated") is None else None
 
 
+UNSAID = {"ms_per_image_iteration": "ms/image-iteration", "synthesis_s": "synthesis", "label_s": "labelling"}
 SCORES: dict[str, Cell] = {
     "top-1 %\n(seeds)": lambda row: spread(row["top1_mean"], row.get("top1_std"), row.get("eval_seeds")),
     "top-5 %": lambda row: percent(row.get("top5_mean")),

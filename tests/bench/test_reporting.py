@@ -72,6 +72,17 @@ def test_in_one_ranking(change: dict[str, Any]) -> None:
     assert [len(ranking.rows) for ranking in rankings([row(), row(**change)])] == [2]
 
 
+def test_the_reference_engine_stands_apart_and_the_control_with_both() -> None:
+    control = row(method="random", is_control=True)
+    found = rankings([row(engine="fast"), row(engine="reference"), control])
+    assert [sorted(str(each.get("engine")) for each in ranking.rows) for ranking in found] == [
+        ["None", "fast"],
+        ["None", "reference"],
+    ]
+    assert "reference engine" in found[1].heading and "reference" not in found[0].heading
+    assert len(rankings([row(engine="reference"), control])) == 1
+
+
 def test_one_measurement_under_two_names_is_one_row() -> None:
     asked_twice = [row(run="one", protocol=name) for name in ("paper", "sre2l")]
     assert [len(ranking.rows) for ranking in rankings(asked_twice)] == [1]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.nulls import reasons
+
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]
 
@@ -38,6 +40,7 @@ def make_row(**changes: object) -> Row:
         "evaluation_note": "epochs 100 -> 20",
         "recipe": "tiny-imagenet",
         "config": {"recover": {"iterations": 400, "lr": 0.1}},
+        "engine": "fast",
         "seed": 0,
         "eval_seeds": 3,
         "top1_mean": 46.6,
@@ -70,7 +73,7 @@ def make_row(**changes: object) -> Row:
     row |= changes
     if "run" not in changes:
         row["run"] = f"{row['method']}-tiny-imagenet-ipc10-convnet4-bn-s{row['seed']}-3f9c2a"
-    return row
+    return {**row, "null_reasons": reasons(row)}
 
 
 def make_control(**changes: object) -> Row:
@@ -78,6 +81,7 @@ def make_control(**changes: object) -> Row:
     control: Row = {
         "run": "random-tiny-imagenet-ipc10-convnet4-bn-s0-71b0aa",
         "method": "random",
+        "engine": None,
         "labels_of": "sre2l",
         "budget_note": "",
         "top1_mean": 39.4,

@@ -1,0 +1,37 @@
+"""Why a number of a finished row is null: what cannot be said is never 0, and a reader is told why it is missing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNITERATED = "no image is updated step by step; see the time per image"
+TOO_SHORT = "the loop has no steps beyond the warm-up"
+IMPORTED = "the images were made elsewhere"
+HARD = "hard labels: nothing is labelled"
+NO_TEACHER = "no teacher has a part in it"
+FEW_CLASSES = "fewer than six classes"
+LAST_ONLY = "the protocol looks at the last epoch alone"
+ONE_TRAINING = "one training has no spread"
+
+
+def reasons(row: Mapping[str, Any]) -> dict[str, str]:
+    """The reason for each null number of a row that is done, by its field; nothing for other rows."""
+    if row["status"] != "done":
+        return {}
+    said = {
+        "synthesis_s": IMPORTED,
+        "seconds_per_image": IMPORTED,
+        "peak_memory_bytes": IMPORTED,
+        **dict.fromkeys(("iterations", "warm_up_s", "ms_per_image_iteration"), _unmetered(row)),
+        "label_s": HARD,
+        "teacher_top1": NO_TEACHER,
+        "top5_mean": FEW_CLASSES,
+        "best_top1_mean": LAST_ONLY,
+        "top1_std": ONE_TRAINING,
+    }
+    return {name: reason for name, reason in said.items() if row.get(name) is None}
+
+
+def _unmetered(row: Mapping[str, Any]) -> str:
+    if row.get("synthesis_s") is None:
+        return IMPORTED
+    return UNITERATED if row.get("iterations") is None else TOO_SHORT
