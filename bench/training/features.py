@@ -5,11 +5,10 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.errors import RunFailure
-from bench.progress import Throttled
 from bench.training.feeding import Feed
+from bench.walking import walk
 
 BATCH = 256
-WHAT = "features"
 
 
 class Penultimate(nn.Module):
@@ -47,10 +46,9 @@ def features(task: Task, network: nn.Module, feed: Feed, indices: Tensor) -> Ten
     """
     penultimate = Penultimate(network)
     found = torch.zeros(len(indices), penultimate.width, device=task.device)
-    chunks, progress = indices.split(BATCH), Throttled(task.progress)
-    for step in task.pace.walk(WHAT, 0, len(chunks)):
+    chunks = indices.split(BATCH)
+    for step in walk(task, "features", len(chunks)):
         with task.autocast():
             answers = penultimate(feed.formatted(feed.images(chunks[step])))
         found[step * BATCH : step * BATCH + len(answers)] = answers.float()
-        progress.advance(WHAT, step + 1, len(chunks))
     return found

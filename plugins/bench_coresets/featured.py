@@ -1,0 +1,137 @@
+"""Coresets chosen among penultimate features. What is open in the papers: see the package's docstring."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench import seeds
+from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
+from bench.drawing import members
+from bench.errors import UsageError
+from bench.recipes import Recipe, RecipeBook, Setting
+from bench.training.features import features
+from bench.training.feeding import Feed
+from bench.training.loop import wants_channels_last
+from bench.training.recipes import TeacherRecipe
+from bench.training.teachers import obtain
+from bench_coresets import choosing
+
+RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
+
+
+class CoresetConfig(MethodConfig):
+    """How the network that gives the features is trained."""
+
+    extractor: TeacherRecipe
+
+
+C = TypeVar("C", bound=CoresetConfig)
+
+
+class FeaturedCoreset(Condenser[C]):
+    """Real images of each class, chosen by their penultimate features. A unit is a class."""
+
+    Config: ClassVar[type[MethodConfig]] = CoresetConfig
+    _extractor: nn.Module
+    _feed: Feed
+
+    @classmethod
+    def recipe(cls, setting: Setting) -> Recipe:
+        """How the extractor is trained."""
+        return RECIPES.pick(setting)
+
+    def prepare(self, task: Task) -> None:
+        """Trains the extractor, or finds it trained."""
+        self._extractor = obtain(task, self.config.extractor, seed=task.seed_for("squeeze")).network
+        task.facts["extractor_top1"] = task.facts.pop("teacher_top1")  # it teaches nobody
+        dataset, channels_last = task.dataset, wants_channels_last(task)
+        self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
+
+    def units(self, task: Task) -> Sequence[Unit]:
+        """One a class."""
+        return [Unit(f"class{label:04}", (label,)) for label in range(task.classes)]
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """`task.ipc` images of the unit's class, in the order in which they were chosen."""
+        (label,) = unit.classes
+        found, name = members(task.dataset, label), task.dataset.classes[label]
+        if len(found) < task.ipc:
+            raise UsageError(f"class {name!r} has {len(found)} training images, fewer than the {task.ipc} asked for")
+        points = features(task, self._extractor, self._feed, found).double().cpu()
+        chosen = found[self.choose(points, task.ipc, task.seed_for("coreset", name))]
+        return Images(task.dataset.train.take(chosen), task.dataset.train.labels[chosen])
+
+    @abstractmethod
+    def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
+        """int64 (count,): which of a class's features, float64 (n, d)."""
+
+
+class HerdingConfig(CoresetConfig):
+    """Herding's.
+
+    Attributes:
+        normalise_features: scale each feature to length 1 first, as iCaRL does.
+    """
+
+    normalise_features: bool = False
+
+
+class Herding(FeaturedCoreset[HerdingConfig]):
+    """Images whose mean feature follows the mean of their class (METHODS card 17)."""
+
+    Config: ClassVar[type[MethodConfig]] = HerdingConfig
+
+    def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
+        """Greedily; the first is the nearest to the mean."""
+        return choosing.herding(F.normalize(points) if self.config.normalise_features else points, count)
+
+
+class KCenterConfig(CoresetConfig):
+    """K-center's.
+
+    Attributes:
+        start: the first image: the one nearest to the "mean" of its class, or a "random" one.
+    """
+
+    start: Literal["mean", "random"] = "mean"
+
+
+class KCenter(FeaturedCoreset[KCenterConfig]):
+    """Images far from each other, so that none of its class is far from all of them (METHODS card 18)."""
+
+    Config: ClassVar[type[MethodConfig]] = KCenterConfig
+
+    def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
+        """Greedily, the farthest next."""
+        return choosing.k_center(points, count, self._first(points, seed))
+
+    def _first(self, points: Tensor, seed: int) -> int:
+        if self.config.start == "mean":
+            return choosing.nearest_to_mean(points)
+        return int(torch.randint(len(points), (), generator=seeds.generator("start", seed)))
+
+
+class KMeansConfig(CoresetConfig):
+    """K-means'.
+
+    Attributes:
+        restarts: how often it starts anew; the best of them is kept.
+    """
+
+    restarts: int = Field(default=1, ge=1)
+
+
+class KMeans(FeaturedCoreset[KMeansConfig]):
+    """The images nearest to the centres of k-means, one for each."""
+
+    Config: ClassVar[type[MethodConfig]] = KMeansConfig
+
+    def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
+        """As many centres as images are wanted."""
+        return choosing.k_means(points, count, restarts=self.config.restarts, seed=seed % 2**32)
