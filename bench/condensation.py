@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.checkpoints import State
 from bench.errors import RunFailure
-from bench.imagery import Dataset, Reader
+from bench.imagery import Dataset, Preprocessing, Reader
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes
@@ -58,15 +58,35 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: uint8 (N, C, H, W), or float in the dataset's normalised space.
+        pixels: uint8 (N, C, H, W), or float as `Condenser.preprocessing` gives it (the dataset's normalised space).
         classes: int64 (N,), class indices.
+        soft: float32 (N, K), probabilities learned or made with the images, or None. They are kept with the images, and
+            `label` may return them as `SoftLabels`.
     """
 
     pixels: Tensor
     classes: Tensor
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    def at(self, chosen: Tensor) -> "Images":
+        """Some of the images, in the order asked for."""
+        return Images(self.pixels[chosen], self.classes[chosen], None if self.soft is None else self.soft[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence["Images"]) -> "Images":
+        """All images of the parts, in order.
+
+        Raises:
+            RunFailure: some parts have soft labels and others none.
+        """
+        soft = [part.soft for part in parts if part.soft is not None]
+        if len(soft) not in (0, len(parts)):
+            raise RunFailure(f"{len(soft)} of {len(parts)} units have soft labels; all or none must have them")
+        pixels, classes = torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts])
+        return cls(pixels, classes, torch.cat(soft) if soft else None)
 
 
 def unreadable(name: str) -> type[Reader]:
@@ -151,9 +171,14 @@ class Task:
         """A costly result: found by its key, or made by `make(folder_for_checkpoints)` and kept.
 
         The key covers `version`, `parameters` (JSON values; put the seeds you use in), the dataset's card,
-        the classes in use, and the device and precision that made it, because its cost is part of it.
+        the classes in use, the preprocessing where it is not the card's own, and the device and precision that made it,
+        because its cost is part of it.
         """
-        dataset = {"card": self.dataset.card_hash, "classes": self.dataset.class_order_hash}
+        dataset = {
+            "card": self.dataset.card_hash,
+            "classes": self.dataset.class_order_hash,
+            **self.dataset.preprocessing_key,
+        }
         made_on = {"device": device_name(self.device), "precision": self.precision}
         if self.compile != "auto":
             made_on["compile"] = self.compile
@@ -211,6 +236,8 @@ class Condenser(ABC, Generic[C]):
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
         learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
+        preprocessing(task): what the images' floats belong to (default: the dataset's normalisation), e.g. a whitening;
+            it is saved with the set, and every protocol puts test images through it.
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
 
     Attributes:
@@ -274,6 +301,13 @@ class Condenser(ABC, Generic[C]):
 
     def learned_lr(self, task: Task) -> float | None:
         """The step size learned with the images; asked for once they are all there."""
+    def preprocessing(self, task: Task) -> Preprocessing:
+        """What turns pixels into what the method's networks see, and what its float images belong to.
+
+        Asked for after `prepare`; a method that whitens returns what `bench.whitening.fit(task)` gives.
+        """
+        return task.dataset.normalisation
+
         return None
 
 

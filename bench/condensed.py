@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from torch import Tensor
 from bench.condensation import Images, PixelFormat
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import file_digest, read_json, read_tensors, write_json, write_tensors
-from bench.imagery import Dataset, Normalisation
-from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels, TeacherRef
+from bench.imagery import Dataset, Normalisation, Preprocessing
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
+from bench.whitening import Whitening
 
 SCHEMA = 1
+IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
+ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save (METHODS trap 7)
 
 
@@ -26,26 +29,26 @@ class CondensedSet:
     """What a method makes, as a trainer sees it.
 
     Attributes:
-        images: pixels as stored (uint8, or float32 in normalised space) and classes.
-        labels: hard, online or stored.
+        images: pixels as stored (uint8, or float32 as `preprocessing` gives them) and classes.
+        labels: hard, soft, online or stored.
         classes: class ids in order.
-        normalisation: the constants the pixels belong to.
+        preprocessing: what the pixels belong to; test images go through the same.
         learned_lr: a step size that the method learned with its images, or None.
     """
 
     images: Images
     labels: Labels
     classes: tuple[str, ...]
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     learned_lr: float | None = None
 
     def normalised(self) -> Tensor:
-        """float32 (N, C, H, W) in normalised space."""
+        """float32 (N, C, H, W) as networks see them."""
         pixels = self.images.pixels
-        return self.normalisation.apply(pixels) if pixels.dtype == torch.uint8 else pixels.float()
+        return self.preprocessing.apply(pixels) if pixels.dtype == torch.uint8 else pixels.float()
 
 
-def to_stored(images: Images, form: PixelFormat, normalisation: Normalisation) -> Images:
+def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
     """Images as they are after storage, so that labels are made from what a user will read (METHODS trap 7).
 
     "uint8" rounds to the nearest level and refuses values outside the valid box; "jpeg" truncates to
@@ -58,10 +61,10 @@ def to_stored(images: Images, form: PixelFormat, normalisation: Normalisation) -
     if pixels.is_floating_point():
         if not bool(torch.isfinite(pixels).all()):
             raise RunFailure("the synthesised images hold NaN or infinity")
-        pixels = pixels.float() if form == "float32" else _quantised(normalisation.invert(pixels), form)
+        pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
     if form == "jpeg":
         pixels = torch.stack([_decode_jpeg(_encode_jpeg(image)) for image in pixels])
-    return Images(pixels, images.classes)
+    return replace(images, pixels=pixels)
 
 
 def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
@@ -84,13 +87,17 @@ def _decode_jpeg(content: bytes) -> Tensor:
 
 
 def save(folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any]) -> None:
-    """Writes manifest.json, images.safetensors and labels.safetensors; the manifest last, since it makes the set exist.
+    """Writes the set's tensors and, last, manifest.json, since it makes the set exist.
 
-    `about` adds what else the manifest says (method, dataset, protocol).
+    The tensors are images.safetensors, labels.safetensors and, for whitened sets, zca.safetensors. `about` adds what
+    else the manifest says (method, dataset, protocol).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / "images.safetensors", _packed(condensed.images.pixels, form))
-    write_tensors(folder / "labels.safetensors", _label_tensors(condensed))
+    tensors = {IMAGES: _packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
+    if isinstance(condensed.preprocessing, Whitening):
+        tensors[ZCA] = {"mean": condensed.preprocessing.mean, "matrix": condensed.preprocessing.matrix}
+    for name, content in tensors.items():
+        write_tensors(folder / name, content)
     pixels = condensed.images.pixels
     manifest = {
         "schema": SCHEMA,
@@ -99,19 +106,40 @@ def save(folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mappin
         "resolution": pixels.shape[-1],
         "channels": pixels.shape[1],
         "pixels": form,
-        "value_range": "0..255" if pixels.dtype == torch.uint8 else "normalised",
-        "mean": list(condensed.normalisation.mean),
-        "std": list(condensed.normalisation.std),
-        "zca": None,
+        **_value_facts(condensed),
         "decoder": None,
         "classes": list(condensed.classes),
         "labels": _label_facts(condensed.labels),
         "learned_lr": condensed.learned_lr,
-        "files": {
-            name: f"sha256:{file_digest(folder / name)}" for name in ("images.safetensors", "labels.safetensors")
-        },
+        "files": {name: f"sha256:{file_digest(folder / name)}" for name in tensors},
     }
     write_json(folder / "manifest.json", manifest)
+
+
+def _value_facts(condensed: CondensedSet) -> dict[str, Any]:
+    """What the numbers of the images mean.
+
+    `outside_box` says whether some leave the range of valid pixels (those of 8 bits never do); of whitened ones, which
+    have no such range, it is null.
+    """
+    pixels, preprocessing = condensed.images.pixels, condensed.preprocessing
+    bytes_ = pixels.dtype == torch.uint8
+    if isinstance(preprocessing, Whitening):
+        facts = {"mean": None, "std": None, "zca": {"file": ZCA, "digest": preprocessing.digest}}
+        return {"value_range": "0..255" if bytes_ else "whitened", "outside_box": False if bytes_ else None, **facts}
+    assert isinstance(preprocessing, Normalisation)
+    return {
+        "value_range": "0..255" if bytes_ else "normalised",
+        "outside_box": not bytes_ and _leaves(pixels, preprocessing),
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+        "zca": None,
+    }
+
+
+def _leaves(pixels: Tensor, normalisation: Normalisation) -> bool:
+    lower, upper = normalisation.box(pixels)
+    return bool(((pixels < lower - ROUNDING) | (pixels > upper + ROUNDING)).any())
 
 
 def load(folder: Path) -> CondensedSet:
@@ -127,22 +155,32 @@ def load(folder: Path) -> CondensedSet:
     for name, checksum in manifest["files"].items():
         if not (folder / name).is_file() or f"sha256:{file_digest(folder / name)}" != checksum:
             raise CorruptArtefact(f"{folder / name} is missing or altered")
-    pixels = _unpacked(read_tensors(folder / "images.safetensors")[0])
-    tensors, _ = read_tensors(folder / "labels.safetensors")
+    pixels = _unpacked(read_tensors(folder / IMAGES)[0])
+    tensors, _ = read_tensors(folder / LABELS)
     return CondensedSet(
-        images=Images(pixels, tensors["classes"]),
+        images=Images(pixels, tensors["classes"], tensors.get("probabilities")),
         labels=_labels(manifest["labels"], tensors),
         classes=tuple(manifest["classes"]),
-        normalisation=Normalisation(tuple(manifest["mean"]), tuple(manifest["std"])),
+        preprocessing=_preprocessing(folder, manifest),
         learned_lr=manifest["learned_lr"],
     )
 
 
+def _preprocessing(folder: Path, manifest: Mapping[str, Any]) -> Preprocessing:
+    if manifest["zca"] is None:
+        return Normalisation(tuple(manifest["mean"]), tuple(manifest["std"]))
+    tensors, _ = read_tensors(folder / manifest["zca"]["file"])
+    return Whitening(tensors["mean"], tensors["matrix"])
+
+
 def sizes(folder: Path) -> tuple[int, int]:
-    """Bytes of the images, and of what else a user must keep to train on the set (labels, a teacher's weights)."""
+    """Bytes of the images with their ZCA matrix, if any, and of the labels with the teacher's weights, if needed.
+
+    Both are what a user must keep to train on the set.
+    """
     manifest = read_json(folder / "manifest.json")
-    images = (folder / "images.safetensors").stat().st_size
-    labels = (folder / "labels.safetensors").stat().st_size
+    images = sum((folder / name).stat().st_size for name in (IMAGES, ZCA) if name in manifest["files"])
+    labels = (folder / LABELS).stat().st_size
     if manifest["labels"]["kind"] == "online":
         labels += int(manifest["labels"]["teacher"]["bytes"])
     return images, labels
@@ -151,12 +189,19 @@ def sizes(folder: Path) -> tuple[int, int]:
 def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
     """Refuses a set whose class order or normalisation is not the dataset's: it would evaluate at chance.
 
+    A whitened set brings what it needs; its whitening must be for images of the dataset's shape.
+
     Raises:
         RunFailure: with what differs.
     """
     if condensed.classes != dataset.classes:
         raise RunFailure("the set's class order is not the dataset's; its labels would mean other classes")
-    if condensed.normalisation != dataset.normalisation:
+    preprocessing = condensed.preprocessing
+    shape = (dataset.channels, dataset.resolution, dataset.resolution)
+    if isinstance(preprocessing, Whitening):
+        if preprocessing.mean.shape != shape:
+            raise RunFailure(f"the set's ZCA matrix is for images of {tuple(preprocessing.mean.shape)}, not {shape}")
+    elif preprocessing != dataset.own_normalisation:
         raise RunFailure("the set's normalisation constants are not the dataset's")
 
 
@@ -176,14 +221,20 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def _label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
-    stored = {"logits": condensed.labels.logits} if isinstance(condensed.labels, StoredLabels) else {}
-    return {"classes": condensed.images.classes, **stored}
+    match condensed.labels:
+        case SoftLabels(probabilities):
+            extra = {"probabilities": probabilities}
+        case StoredLabels(logits=logits):
+            extra = {"logits": logits}
+        case _:
+            extra = {}
+    return {"classes": condensed.images.classes, **extra}
 
 
 def _label_facts(labels: Labels) -> dict[str, Any]:
     match labels:
-        case HardLabels():
-            return {"kind": "hard"}
+        case HardLabels() | SoftLabels():
+            return {"kind": labels.kind}
         case OnlineLabels():
             return {"kind": "online", "teacher": asdict(labels.teacher), "temperature": labels.temperature}
         case StoredLabels():
@@ -199,6 +250,8 @@ def _label_facts(labels: Labels) -> dict[str, Any]:
 def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Labels:
     if facts["kind"] == "hard":
         return HardLabels()
+    if facts["kind"] == "soft":
+        return SoftLabels(tensors["probabilities"])
     teacher = TeacherRef(**facts["teacher"])
     if facts["kind"] == "online":
         return OnlineLabels(teacher, facts["temperature"])

@@ -149,6 +149,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(text)
 
 
+def tensor_digest(tensor: Tensor) -> str:
+    """A 128-bit hash of a tensor's type, shape and values."""
+    return _tensors_digest({"": tensor.detach().cpu().contiguous()}, "")
+
+
 def _os_error(error: SafetensorError, path: Path) -> Exception:
     """The system's own error behind one of safetensors, which keeps only its text; a full disk must be known as one."""
     found = re.search(r"os error (\d+)", str(error))

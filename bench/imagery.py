@@ -21,8 +21,36 @@ from bench.cards import SplitName as SplitName
 from bench.files import digest
 
 
+class Preprocessing(ABC):
+    """From pixels to what networks see, and back: `Normalisation`, or `bench.whitening.Whitening`.
+
+    You must write all of it. Two are equal when they give the same values.
+    """
+
+    @abstractmethod
+    def apply(self, images: Tensor) -> Tensor:
+        """uint8 (..., C, H, W) -> float32, what networks see."""
+
+    @abstractmethod
+    def invert(self, images: Tensor) -> Tensor:
+        """Float (..., C, H, W) as networks see it -> float pixels, in [0, 1] for images that pixels can show."""
+
+    @abstractmethod
+    def box(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper bound of what valid pixels become, shape (C, 1, 1); infinite where no bound is known."""
+
+    @abstractmethod
+    def blank(self, like: Tensor) -> Tensor:
+        """What is outside an image, as networks see it: (C, 1, 1), for crops that are padded."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of what decides the values: part of the keys of stages made under it."""
+
+
 @dataclass(frozen=True)
-class Normalisation:
+class Normalisation(Preprocessing):
     """Per-channel mean and std of pixels in [0, 1]."""
 
     mean: tuple[float, ...]
@@ -43,6 +71,15 @@ class Normalisation:
         """Lower and upper bound of valid pixels in normalised space: (0 - m) / s and (1 - m) / s, shape (C, 1, 1)."""
         mean, std = self._shaped(self.mean, like), self._shaped(self.std, like)
         return -mean / std, (1 - mean) / std
+
+    def blank(self, like: Tensor) -> Tensor:
+        """Black in normalised space: (0 - m) / s, shape (C, 1, 1)."""
+        return self.box(like)[0]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the constants."""
+        return digest([list(self.mean), list(self.std)])
 
 
 class Split(ABC):
@@ -97,7 +134,14 @@ class Selection(Split):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset ready for use. `classes` are the class ids in use, in order; `class_names` says what they are."""
+    """A dataset ready for use.
+
+    Attributes:
+        classes: the class ids in use, in order; `class_names` says what they are.
+        normalisation: how every network sees the images; `replace(dataset, normalisation=whitening)` is the whitened
+            dataset.
+        own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
+    """
 
     name: str
     card_hash: str
@@ -105,9 +149,20 @@ class Dataset:
     channels: int
     classes: tuple[str, ...]
     class_names: tuple[str, ...]
-    normalisation: Normalisation
+    normalisation: Preprocessing
     train: Split
     test: Split
+    own_normalisation: Preprocessing | None = None
+
+    def __post_init__(self) -> None:
+        if self.own_normalisation is None:
+            object.__setattr__(self, "own_normalisation", self.normalisation)
+
+    @property
+    def preprocessing_key(self) -> dict[str, str]:
+        """What keys of stages say of the preprocessing: nothing of the card's own, which the card's hash covers."""
+        own = self.normalisation == self.own_normalisation
+        return {} if own else {"preprocessing": self.normalisation.digest}
 
     @property
     def class_order_hash(self) -> str:

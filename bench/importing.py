@@ -8,10 +8,19 @@ Tensors come from one safetensors, NumPy (.npz) or PyTorch file (read without pi
 
     {"source": {"file": "set.pt", "images": "images", "labels": "labels", "range": "normalised"}, "method": "mtt"}
 
-`range` is "0..255", "0..1" or "normalised" (by `mean` and `std`, which default to the dataset's). Labels are class
-indices in the order of `classes`, which defaults to the dataset's class order.
+`range` is "0..255", "0..1", "normalised" (by `mean` and `std`, which default to the dataset's) or "whitened". Labels
+are class indices in the order of `classes`, which defaults to the dataset's class order. Soft labels are a third
+tensor, (N, K) probabilities, which the source names as "soft".
+
+A set that belongs to ZCA-whitened data, whatever its range, brings the whitening, which test images then go through:
+
+    {"source": {"file": "set.pt", "range": "whitened", "soft": "labels_soft"}, "method": "mtt",
+     "zca": {"file": "zca.pt", "mean": "mean_vector", "matrix": "transform_matrix"}}
+
+A flattened image x (C, H, W) in [0, 1] becomes (x - mean) matrix. Constants of a normalisation before it are folded in.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,18 +38,29 @@ from bench.condensed import CondensedSet
 from bench.data.decoding import Decoder, View
 from bench.errors import CorruptArtefact, UsageError
 from bench.files import digest, file_digest, read_json
-from bench.imagery import Dataset, Normalisation, Reader
-from bench.labels import HardLabels
+from bench.imagery import Dataset, Normalisation, Preprocessing, Reader
+from bench.labels import HardLabels, SoftLabels, not_distributions
+from bench.whitening import Whitening
 
 
 class TensorSource(BaseModel):
-    """Images and labels in one file, under two names."""
+    """Images and labels in one file, under two names; soft labels, if there are any, under a third."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: str
     images: str = "images"
     labels: str = "labels"
-    range: Literal["0..255", "0..1", "normalised"]
+    soft: str | None = None
+    range: Literal["0..255", "0..1", "normalised", "whitened"]
+
+
+class ZcaSource(BaseModel):
+    """A whitening in one file, under two names: the mean of D numbers and the matrix (D, D) of `Whitening`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    mean: str = "mean"
+    matrix: str = "matrix"
 
 
 class HandWritten(BaseModel):
@@ -53,6 +73,7 @@ class HandWritten(BaseModel):
     classes: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    zca: ZcaSource | None = None
     learned_lr: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -84,7 +105,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def read(folder: Path, dataset: Dataset, readers: Callable[[str], type[Reader]]) -> CondensedSet:
-    """The set at a folder, its labels in the dataset's class order and its floats in the dataset's normalisation.
+    """The set at a folder: labels in the dataset's class order, floats in the dataset's normalisation or its whitening.
 
     Raises:
         UsageError: no set there, or one that does not fit the dataset.
@@ -98,22 +119,37 @@ def read(folder: Path, dataset: Dataset, readers: Callable[[str], type[Reader]])
     if sorted(classes) != sorted(dataset.classes):
         stray = sorted(set(classes) ^ set(dataset.classes))
         raise UsageError(f"the classes of {folder} are not those of {dataset.name} here: {', '.join(stray[:3])}")
+    preprocessing = _whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
     if isinstance(hand.source, TensorSource):
-        images = _from_tensors(folder, hand, hand.source, dataset.normalisation)
+        images = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
     else:
         images = _from_layout(folder, hand.source, dataset, readers)
     _check(images, dataset, len(classes), folder)
     order = torch.tensor([dataset.classes.index(name) for name in classes])
-    ordered = Images(images.pixels, order[images.classes])
-    return CondensedSet(ordered, HardLabels(), dataset.classes, dataset.normalisation, hand.learned_lr)
+    soft = None if images.soft is None else images.soft[:, order.argsort()]
+    ordered = Images(images.pixels, order[images.classes], soft)
+    labels = HardLabels() if soft is None else SoftLabels(soft)
+    return CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
+
+
+def _whitening(folder: Path, zca: ZcaSource, dataset: Dataset) -> Whitening:
+    path, shape = folder / zca.file, (dataset.channels, dataset.resolution, dataset.resolution)
+    mean, matrix = (tensor.float() for tensor in _named(path, zca.mean, zca.matrix))
+    size = math.prod(shape)
+    if mean.numel() != size or tuple(matrix.shape) != (size, size):
+        found = f"{tuple(mean.shape)} and {tuple(matrix.shape)}"
+        raise UsageError(f"{path}: mean and matrix must have {size} and ({size}, {size}) numbers, not {found}")
+    if not bool(torch.isfinite(mean).all() & torch.isfinite(matrix).all()):
+        raise UsageError(f"{path} holds NaN or infinity")
+    return Whitening(mean.reshape(shape), matrix.contiguous())
 
 
 def _from_layout(
     folder: Path, source_card: SourceCard, dataset: Dataset, readers: Callable[[str], type[Reader]]
 ) -> Images:
     """Images that a dataset's reader can read; what the reader calls the training split is the set."""
-    shape = {"resolution": dataset.resolution, "channels": dataset.channels, "mean": dataset.normalisation.mean}
-    fields = {**shape, "std": dataset.normalisation.std, "class_ids": dataset.classes, "sources": (source_card,)}
+    shape = {"resolution": dataset.resolution, "channels": dataset.channels, "normalisation": "half"}  # not looked at
+    fields = {**shape, "class_ids": dataset.classes, "sources": (source_card,)}
     card = DatasetCard.model_validate({"name": "condensed", **fields})
     reader = readers(source_card.layout)()
     validated(reader.Options, source_card.options, str(folder / "manifest.json"))
@@ -124,23 +160,47 @@ def _from_layout(
     return Images(Decoder(reader, source, "train", View.of(card)).decode(range(len(labels))), labels)
 
 
-def _from_tensors(folder: Path, hand: HandWritten, source: TensorSource, normalisation: Normalisation) -> Images:
+def _from_tensors(
+    folder: Path, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
+) -> Images:
     path = folder / source.file
-    tensors = _loaded(path)
-    for name in (source.images, source.labels):
-        if name not in tensors:
-            raise UsageError(f"{path} holds no {name!r}; it has {', '.join(sorted(tensors)) or 'nothing'}")
-    pixels, classes = tensors[source.images], tensors[source.labels]
-    if not (isinstance(pixels, Tensor) and isinstance(classes, Tensor)) or pixels.ndim != 4 or classes.ndim != 1:
+    pixels, classes, *soft = _named(path, source.images, source.labels, *([source.soft] if source.soft else []))
+    if pixels.ndim != 4 or classes.ndim != 1:
         raise UsageError(f"{path}: images must be one tensor (N, C, H, W) and labels one of N class indices")
-    classes = classes.long()
-    if source.range == "0..255":
-        return Images(pixels.round().clamp(0, 255).to(torch.uint8), classes)
-    if source.range == "0..1":
-        return Images(normalisation.apply(pixels.float() * 255), classes)
-    theirs = Normalisation(hand.mean or normalisation.mean, hand.std or normalisation.std)
-    shown = pixels.float() if theirs == normalisation else normalisation.apply(255 * theirs.invert(pixels.float()))
-    return Images(shown, classes)
+    if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
+        raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
+    if source.range == "whitened" and hand.zca is None:
+        raise UsageError(f"{folder / 'manifest.json'}: range 'whitened' needs 'zca', the file with the whitening")
+    shown = _in_its_range(pixels, hand, source, preprocessing, dataset)
+    return Images(shown, classes.long(), soft[0].float() if soft else None)
+
+
+def _in_its_range(
+    pixels: Tensor, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
+) -> Tensor:
+    """The pixels as uint8, or as floats of the preprocessing."""
+    match source.range:
+        case "0..255":
+            return pixels.round().clamp(0, 255).to(torch.uint8)
+        case "0..1":
+            return preprocessing.apply(pixels.float() * 255)
+        case "whitened":
+            return pixels.float()
+    own = dataset.own_normalisation
+    assert isinstance(own, Normalisation)
+    theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)
+    return pixels.float() if theirs == preprocessing else preprocessing.apply(255 * theirs.invert(pixels.float()))
+
+
+def _named(path: Path, *names: str) -> list[Tensor]:
+    """The tensors of a file that have these names."""
+    held = _loaded(path)
+    for name in names:
+        if name not in held:
+            raise UsageError(f"{path} holds no {name!r}; it has {', '.join(sorted(held)) or 'nothing'}")
+        if not isinstance(held[name], Tensor):
+            raise UsageError(f"{path}: {name!r} is a {type(held[name]).__name__}, not a tensor")
+    return [held[name] for name in names]
 
 
 def _loaded(path: Path) -> Mapping[str, Tensor]:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
+
+ROUNDING = 1e-3  # how far from 1 the sum of a distribution may be, which may have been kept in fp16
 
 
 @dataclass(frozen=True)
@@ -62,4 +65,31 @@ class StoredLabels:
     logits: Tensor
 
 
-Labels = HardLabels | OnlineLabels | StoredLabels
+@dataclass(frozen=True)
+class SoftLabels:
+    """One distribution over the classes for each image, the same in every view: learned or made with the images.
+
+    `probabilities` is float32 (N, K) in the order of the images; its rows are not negative and sum to 1.
+    """
+
+    kind: ClassVar[str] = "soft"
+    probabilities: Tensor
+
+
+Labels = HardLabels | SoftLabels | OnlineLabels | StoredLabels
+
+
+def not_distributions(probabilities: Tensor, images: int, classes: int) -> str:
+    """What is wrong with the `probabilities` of `SoftLabels`, to end a sentence with; "" where nothing is."""
+    if tuple(probabilities.shape) != (images, classes):
+        return f"have shape {tuple(probabilities.shape)}, not {(images, classes)}"
+    if not probabilities.is_floating_point() or not bool(torch.isfinite(probabilities).all()):
+        return "are not finite floats"
+    if bool((probabilities < 0).any()) or bool(((probabilities.double().sum(1) - 1).abs() > ROUNDING).any()):
+        return "are no distributions: a row has negative values or does not sum to 1"
+    return ""
+
+
+def teacher_of(labels: Labels) -> TeacherRef | None:
+    """Who made them, where a teacher did."""
+    return labels.teacher if isinstance(labels, OnlineLabels | StoredLabels) else None

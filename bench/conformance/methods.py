@@ -20,7 +20,7 @@ from bench.conformance.common import Conformance
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.errors import Interrupted, UsageError
 from bench.imagery import Dataset
-from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look
 from bench.running.configuring import build, configure, keys_of
@@ -128,7 +128,7 @@ class MethodConformance(Conformance):
         assert torch.isfinite(pixels.float()).all(), "images hold NaN or infinity"
         assert outcome.stored.classes.dtype == torch.int64, "classes are int64"
         if pixels.is_floating_point() and outcome.method.pixel_format != "float32":
-            lower, upper = dataset.normalisation.box(pixels)
+            lower, upper = outcome.method.preprocessing(outcome.task).box(pixels)
             assert ((pixels >= lower - 1e-4) & (pixels <= upper + 1e-4)).all(), "clamp to the box, or store as float32"
 
     def test_same_seed_same_images(self, maker: "Maker", outcome: Outcome) -> None:
@@ -162,10 +162,14 @@ class MethodConformance(Conformance):
             assert torch.equal(tensor, after[name]), f"{name} changed: a teacher stays as it was squeezed"
 
     def test_labels_are_valid(self, outcome: Outcome) -> None:
-        """Hard, online or stored, with a teacher that is kept as one of the task's stages."""
+        """Hard, a distribution an image, or online or stored ones of a teacher that is one of the task's stages."""
         labels = outcome.labels
-        assert isinstance(labels, HardLabels | OnlineLabels | StoredLabels)
-        if isinstance(labels, HardLabels):
+        assert isinstance(labels, HardLabels | SoftLabels | OnlineLabels | StoredLabels)
+        if isinstance(labels, SoftLabels):
+            wrong = not_distributions(labels.probabilities, len(outcome.stored), outcome.task.classes)
+            assert not wrong, f"soft labels {wrong}"
+            assert labels.probabilities.dtype == torch.float32
+        if isinstance(labels, HardLabels | SoftLabels):
             return
         assert labels.temperature > 0
         assert labels.teacher.stage in outcome.task.used_stages, "the teacher is a stage of this task"
@@ -220,9 +224,8 @@ class Maker:
         units = list(method.units(task))
         order = units[::-1] if reverse else units
         pieces = {unit.name: method.synthesize(_in_own_workspace(task, unit), unit) for unit in order}
-        pixels = torch.cat([pieces[unit.name].pixels for unit in units])
-        classes = torch.cat([pieces[unit.name].classes for unit in units])
-        stored = to_stored(Images(pixels, classes), method.pixel_format, task.dataset.normalisation)
+        whole = Images.joined([pieces[unit.name] for unit in units])
+        stored = to_stored(whole, method.pixel_format, method.preprocessing(task))
         return Outcome(task, method, units, pieces, stored, method.label(task, stored))
 
     def _changes(self, setting: Setting) -> list[str]:

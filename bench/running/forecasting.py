@@ -5,7 +5,6 @@ so a trial leaves nothing behind but what it compiled, which the run then need n
 own, whose peak memory is the forecast's.
 """
 
-import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,15 +18,16 @@ from bench import condensed as sets
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
 from bench.evaluation import Protocol
-from bench.labels import Labels, OnlineLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.metering import peak_memory, reset_peak_memory
 from bench.pacing import Sample, Trial
 from bench.plugins import Registry
 from bench.running.configuring import build
-from bench.running.synthesis import release_memory
+from bench.running.synthesis import images_of, release_memory, tensors_of
 from bench.running.workplace import Place, make_task, open_for
 from bench.spec import EvaluationSpec, Job
 from bench.stages import StageResult, StageStore
+from bench.whitening import Whitening
 
 T = TypeVar("T")
 
@@ -92,9 +92,9 @@ class _Rehearsal:
         _, warm_up_s = self._whole(lambda: method.warm_up(task))
         (images, peak), unit_s = self._whole(lambda: self._unit(method))
         whole = self._padded(images)
-        stored = sets.to_stored(whole, method.pixel_format, task.dataset.normalisation)
+        stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
         labels, label_s = self._whole(lambda: labeller.label(task, stored))
-        condensed = CondensedSet(stored, labels, task.dataset.classes, task.dataset.normalisation)
+        condensed = CondensedSet(stored, labels, task.dataset.classes, labeller.preprocessing(task))
         return Forecast(
             run=spec.name,
             prepare_s=prepare_s,
@@ -102,7 +102,7 @@ class _Rehearsal:
             label_s=label_s,
             evaluation_s=sum(self._evaluation(each, condensed) for each in self.job.evaluations),
             peak_memory_bytes=peak,
-            disk_bytes=_disk(images, stored, labels),
+            disk_bytes=_disk(images, condensed),
         )
 
     def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, int | None]]:
@@ -111,14 +111,14 @@ class _Rehearsal:
         reset_peak_memory(self.task.device)
         images = method.synthesize(self.task, method.units(self.task)[0])
         memory = peak_memory(self.task.device)
-        return Images(images.pixels.detach().cpu(), images.classes.cpu()), asdict(memory)
+        return images_of(tensors_of(images)), asdict(memory)
 
     def _padded(self, images: Images) -> Images:
         """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
         spec = self.job.spec
         classes = torch.arange(self.task.classes).repeat_interleave(spec.ipc)
         chosen = torch.arange(len(classes)) % len(images)
-        return Images(images.pixels[chosen], classes)
+        return replace(images.at(chosen), classes=classes)
 
     def _evaluation(self, each: EvaluationSpec, condensed: CondensedSet) -> float:
         protocol: Protocol = self.registry.load("protocol", each.protocol)
@@ -148,13 +148,20 @@ def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> No
         labeller.prepare(task)
 
 
-def _disk(unit: Images, stored: Images, labels: Labels) -> int:
+def _disk(unit: Images, condensed: CondensedSet) -> int:
     """Bytes of units, set and labels (and of the teacher that online labels need)."""
-    each = unit.pixels[0].numel() * unit.pixels.element_size()
-    pixels = stored.pixels.numel() * stored.pixels.element_size()
-    extra = 0
-    if isinstance(labels, StoredLabels):
-        extra = math.prod(labels.logits.shape) * labels.logits.element_size()
-    elif isinstance(labels, OnlineLabels):
-        extra = labels.teacher.bytes
-    return each * len(stored) + pixels + extra
+    stored, preprocessing = condensed.images, condensed.preprocessing
+    matrix = preprocessing.matrix.nbytes if isinstance(preprocessing, Whitening) else 0
+    return unit.pixels[0].nbytes * len(stored) + stored.pixels.nbytes + matrix + _label_bytes(condensed.labels)
+
+
+def _label_bytes(labels: Labels) -> int:
+    match labels:
+        case HardLabels():
+            return 0
+        case SoftLabels(probabilities):
+            return probabilities.nbytes
+        case OnlineLabels():
+            return labels.teacher.bytes
+        case StoredLabels():
+            return labels.logits.nbytes

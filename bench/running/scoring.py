@@ -14,7 +14,7 @@ from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
 from bench.files import digest, read_json, set_aside, write_json
-from bench.labels import HardLabels, OnlineLabels
+from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
 from bench.plugins import Registry
 from bench.running.failures import is_recordable, reason_of, status_of
@@ -96,8 +96,8 @@ class Scoring:
     def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
         if protocol.labels == "teacher":
             return self.task.backbone
-        labels = condensed.labels
-        return None if protocol.labels == "hard" or isinstance(labels, HardLabels) else labels.teacher.backbone
+        teacher = teacher_of(condensed.labels)
+        return None if protocol.labels == "hard" or teacher is None else teacher.backbone
 
     def _restore_stages(self, condensed: CondensedSet) -> None:
         """Labels that a teacher makes online need it: a cache that was cleared since is filled again."""

@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import gc
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
-from bench.labels import HardLabels, Labels
+from bench.labels import HardLabels, Labels, not_distributions
 from bench.lasting import lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.preview import write_preview
@@ -83,7 +83,8 @@ class Synthesis:
         labels, label_s = self._labels(images)
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
-        self._save(CondensedSet(images, labels, dataset.classes, dataset.normalisation, learned_lr))
+        preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
+        self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
             **(unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}),
@@ -135,12 +136,10 @@ class Synthesis:
         images = self.method.synthesize(task, unit)
         seconds = warm_up_s + time.perf_counter() - started + task.times.carried_s
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
-        check_images(images, unit.name)
-        write_tensors(
-            path, {"pixels": images.pixels, "classes": images.classes}, {**asdict(cost), "facts": self.task.facts}
-        )
+        check_images(images, self.task.classes, unit.name)
+        write_tensors(path, tensors_of(images), {**asdict(cost), "facts": self.task.facts})
         shutil.rmtree(workspace)
-        return Images(images.pixels.detach().cpu(), images.classes.cpu()), cost
+        return images_of(tensors_of(images)), cost
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
@@ -160,17 +159,16 @@ class Synthesis:
             return None
         self.task.facts |= about.get("facts", {})
         cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
-        return Images(tensors["pixels"], tensors["classes"]), cost
+        return images_of(tensors), cost
 
     def _stored(self, parts: Sequence[Images]) -> Images:
         """All units as one set, class by class, as it is after storage."""
-        pixels, classes = torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts])
-        counts = torch.bincount(classes, minlength=self.task.classes)
+        images = Images.joined(parts)
+        counts = torch.bincount(images.classes, minlength=self.task.classes)
         if counts.tolist() != [self.spec.ipc] * self.task.classes:
             raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
-        order = classes.argsort(stable=True)
-        images = Images(pixels[order], classes[order])
-        return sets.to_stored(images, self.method.pixel_format, self.task.dataset.normalisation)
+        ordered = images.at(images.classes.argsort(stable=True))
+        return sets.to_stored(ordered, self.method.pixel_format, self.method.preprocessing(self.task))
 
     def _save(self, condensed: CondensedSet) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""
@@ -187,7 +185,7 @@ class Synthesis:
         }
         sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about)
         pixels = condensed.images.pixels
-        shown = pixels if pixels.dtype == torch.uint8 else dataset.normalisation.invert(pixels)
+        shown = pixels if pixels.dtype == torch.uint8 else condensed.preprocessing.invert(pixels)
         write_preview(self.folder / "preview.png", shown, condensed.images.classes, dataset.class_names)
 
 
@@ -198,11 +196,24 @@ def seconds_of(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def check_images(images: Images, unit: str) -> None:
-    """Refuses images that are not finite, before they are kept."""
+def check_images(images: Images, classes: int, unit: str) -> None:
+    """Refuses images that are not finite, and soft labels that are no distributions, before they are kept."""
     pixels = images.pixels
     if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
         raise RunFailure(f"unit {unit} holds NaN or infinity")
+    if images.soft is not None and (wrong := not_distributions(images.soft, len(images), classes)):
+        raise RunFailure(f"the soft labels of unit {unit} {wrong}")
+
+
+def tensors_of(images: Images) -> dict[str, torch.Tensor]:
+    """What a unit's file holds: detached, on the CPU."""
+    named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft}
+    return {name: tensor.detach().cpu() for name, tensor in named.items() if tensor is not None}
+
+
+def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:
+    """The inverse of `tensors_of`; files from before there were soft labels have none."""
+    return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"))
 
 
 def unit_costs(units: Sequence[UnitCost], images: int) -> Costs:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.imagery import Normalisation, Selection, Split, TensorSplit
+from bench.imagery import Preprocessing, Selection, Split, TensorSplit
 
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
 
@@ -22,7 +22,7 @@ class Feed:
     """
 
     def __init__(
-        self, split: Split, normalisation: Normalisation, device: torch.device, *, channels_last: bool
+        self, split: Split, normalisation: Preprocessing, device: torch.device, *, channels_last: bool
     ) -> None:
         self._split = _resident(split, device)
         self._device, self.normalisation = device, normalisation

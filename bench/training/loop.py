@@ -90,7 +90,7 @@ class _Training:
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
         self.ema = Ema(self.network, self.recipe.ema) if self.recipe.ema is not None else None
         self.losses = torch.zeros((), device=task.device)
-        self.black, _ = self.feed.normalisation.box(self.losses)
+        self.blank = self.feed.normalisation.blank(self.losses)
 
     @property
     def state(self) -> State:

@@ -6,25 +6,33 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from torch import Tensor
 
 from bench import seeds
 from bench.condensation import Task
 from bench.condensed import CondensedSet, check_fits
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
-from bench.files import digest
+from bench.files import digest, tensor_digest
 from bench.imagery import TensorSplit
-from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import pixels_digest
-from bench.training.supervision import HardSupervision, StoredSupervision, Supervision, TeacherSupervision
+from bench.training.supervision import (
+    HardSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    Supervision,
+    TeacherSupervision,
+)
 from bench.training.teachers import Teacher, load_teacher, pretrained, squeeze
 from bench.training.testing import accuracy
 from bench.training.views import Views
+from bench.whitening import Whitening
 
 LabelSource = Literal["own", "hard", "teacher"]
 VIEW_FIELDS = (
@@ -83,20 +91,24 @@ class TrainingProtocol(Protocol):
     def evaluate(self, condensed: CondensedSet, task: Task, backbone: str, seed: int) -> Scores:
         """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`.
 
+        Whatever sees an image sees it through the set's own preprocessing: a whitened set is tested on whitened images,
+        and the teacher of labels "teacher" is squeezed on them.
+
         Raises:
             RunFailure: the set's classes, normalisation or stored views are not what is evaluated on, the teacher is
                 missing, or the training diverges.
         """
         check_fits(condensed, task.dataset)
+        task = replace(task, dataset=replace(task.dataset, normalisation=condensed.preprocessing))
         plan = self.plan(replace(task.setting, backbone=backbone))
         supervision = self._supervision(condensed, task, plan)
         recipe = self._with_learned_lr(plan.training, condensed)
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
-        split = TensorSplit(condensed.images.pixels, condensed.images.classes)
+        split = TensorSplit(_pixels(condensed), condensed.images.classes)
         lesson = Lesson(
             recipe=recipe,
-            feed=Feed(split, condensed.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+            feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,
             view_seed=self._view_seed(condensed.labels, seed),
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
@@ -108,9 +120,12 @@ class TrainingProtocol(Protocol):
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
         """Tells the checkpoint of this training from that of any other."""
-        labels = condensed.labels
-        labelled = [labels.kind, None if isinstance(labels, HardLabels) else labels.teacher.stage]
-        trained = [recipe.model_dump(mode="json"), pixels_digest(condensed.images), *labelled]
+        labels, teacher = condensed.labels, teacher_of(condensed.labels)
+        labelled = [labels.kind, teacher.stage if teacher else None]
+        images = [pixels_digest(condensed.images), condensed.preprocessing.digest]
+        if isinstance(labels, SoftLabels):
+            labelled.append(tensor_digest(labels.probabilities))
+        trained = [recipe.model_dump(mode="json"), *images, *labelled]
         return f"evaluation-{digest([self.name, self.version, backbone, seed, *trained])}"
 
     def _view_seed(self, labels: Labels, seed: int) -> int:
@@ -132,6 +147,8 @@ class TrainingProtocol(Protocol):
             return TeacherSupervision(network, temperature, t_squared=recipe.t_squared)
         if self.labels == "hard" or isinstance(labels, HardLabels):
             return HardSupervision(recipe.label_smoothing)
+        if isinstance(labels, SoftLabels):
+            return SoftSupervision(labels.probabilities.to(task.device))
         if isinstance(labels, OnlineLabels):
             network = load_teacher(task, labels.teacher)
             return TeacherSupervision(network, labels.temperature, t_squared=recipe.t_squared)
@@ -146,6 +163,12 @@ class TrainingProtocol(Protocol):
             return pretrained(task, table["weights"], backbone=backbone)
         seed = seeds.derive("teacher", self.name, self.version)
         return squeeze(task, TrainingRecipe(**table), seed=seed, backbone=backbone)
+
+
+def _pixels(condensed: CondensedSet) -> Tensor:
+    """As stored, or whitened once: a product with a large matrix is too much for every step."""
+    whitened = isinstance(condensed.preprocessing, Whitening)
+    return condensed.normalised() if whitened else condensed.images.pixels
 
 
 def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:

@@ -72,7 +72,7 @@ class _Relabelling:
         split = TensorSplit(images.pixels, images.classes)
         self.feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
         self.views = Views(recipe, view_seed, len(images), task.dataset.resolution)
-        self.black = normalisation.box(torch.zeros((), device=task.device))[0]
+        self.blank = normalisation.blank(torch.zeros((), device=task.device))
         self.steps = recipe.epochs * self.views.batches
         made_of = [teacher.ref.stage, recipe.model_dump(mode="json"), view_seed, pixels_digest(images), task.precision]
         self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"

@@ -44,6 +44,25 @@ class HardSupervision(Supervision):
         return losses.mixed(own, losses.cross_entropy(logits, partners, self._smoothing), view.mix.share)
 
 
+class SoftSupervision(Supervision):
+    """Cross-entropy with each image's own distribution. A mixed batch mixes both losses by lambda, as hard labels do.
+
+    Args:
+        probabilities: (N, K), of the images in the order of `View.indices`, on the device of the training.
+    """
+
+    def __init__(self, probabilities: Tensor) -> None:
+        self._probabilities = probabilities
+
+    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+        targets = self._probabilities[view.indices.to(logits.device, non_blocking=True)]
+        own = losses.soft_cross_entropy(logits, targets)
+        if view.mix is None:
+            return own
+        partners = losses.soft_cross_entropy(logits, _partners(view.mix, targets))
+        return losses.mixed(own, partners, view.mix.share)
+
+
 class TeacherSupervision(Supervision):
     """KL to a teacher that sees the augmented and mixed view."""
 
@@ -66,5 +85,5 @@ class StoredSupervision(Supervision):
         return losses.distillation(logits, target, self._temperature, t_squared=self._t_squared)
 
 
-def _partners(mix: Mix, classes: Tensor) -> Tensor:
-    return classes[mix.permutation.to(classes.device, non_blocking=True)]
+def _partners(mix: Mix, targets: Tensor) -> Tensor:
+    return targets[mix.permutation.to(targets.device, non_blocking=True)]

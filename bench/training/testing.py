@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.condensation import Task
-from bench.imagery import Normalisation, Split
+from bench.imagery import Preprocessing, Split
 from bench.training.feeding import Feed
 from bench.training.loop import place, wants_channels_last
 
@@ -12,7 +12,7 @@ BATCH = 256
 TOP = 5
 
 
-def accuracy(network: nn.Module, split: Split, normalisation: Normalisation, task: Task) -> tuple[float, float | None]:
+def accuracy(network: nn.Module, split: Split, normalisation: Preprocessing, task: Task) -> tuple[float, float | None]:
     """Top-1 and top-5 accuracy in percent, of the network in evaluation mode; its mode is put back afterwards.
 
     Top-5 is None with fewer than 6 classes, where it says nothing. Images are taken as they are, without a crop.

@@ -7,8 +7,9 @@ import torch
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.condensed import CondensedSet, check_fits
+from bench.imagery import Preprocessing
 from bench.importing import read
-from bench.labels import Labels, StoredLabels
+from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.teachers import Teacher, load_teacher
@@ -46,18 +47,27 @@ class Imported(Condenser[ImportedConfig]):
         return self._set(task).images
 
     def label(self, task: Task, images: Images) -> Labels:
-        """The set's labels; stored ones belong to its own images, so others (a control's) get theirs from its teacher.
+        """The set's labels; soft and stored ones belong to its own images.
+
+        Others (a control's) get theirs from the teacher of stored ones, or hard ones where soft ones came with the set.
 
         Raises:
             RunFailure: that teacher is not in the cache.
         """
-        labels, own = self._set(task).labels, self._set(task).images
+        found = self._set(task)
+        labels, own = found.labels, found.images
+        if isinstance(labels, SoftLabels):
+            return HardLabels() if images.soft is None else SoftLabels(images.soft)
         if not isinstance(labels, StoredLabels) or _same_images(images, own):
             return labels
         teacher = Teacher(load_teacher(task, labels.teacher), labels.teacher)
         recipe = TrainingRecipe.model_validate(labels.recipe)
         temperature, seed = labels.temperature, labels.view_seed
         return store_labels(task, teacher, images, recipe, temperature=temperature, view_seed=seed)
+
+    def preprocessing(self, task: Task) -> Preprocessing:
+        """What the set's pixels belong to."""
+        return self._set(task).preprocessing
 
     def learned_lr(self, task: Task) -> float | None:
         """What the set's manifest says."""

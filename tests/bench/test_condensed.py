@@ -36,7 +36,7 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
     read = sets.load(tmp_path)
     assert torch.equal(read.images.pixels, made.images.pixels)
     assert torch.equal(read.images.classes, made.images.classes)
-    assert (read.classes, read.normalisation, read.labels.kind) == (made.classes, made.normalisation, labels.kind)
+    assert (read.classes, read.preprocessing, read.labels.kind) == (made.classes, made.preprocessing, labels.kind)
     if isinstance(labels, StoredLabels):
         assert isinstance(read.labels, StoredLabels)
         assert torch.equal(read.labels.logits, labels.logits)

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from bench.data.opening import open_dataset
 from bench.files import digest
-from bench.imagery import Dataset
+from bench.imagery import Dataset, Normalisation
 from bench.plugins import Registry
 from bench.progress import Silent
 
@@ -41,5 +41,6 @@ def test_the_split_never_changes(registry: Registry, tmp_path: Path) -> None:
 def test_the_constants_are_those_of_the_training_split(registry: Registry, tmp_path: Path) -> None:
     dataset = _open(registry, tmp_path)
     pixels = dataset.train.take(torch.arange(len(dataset.train))).double() / 255
+    assert isinstance(dataset.normalisation, Normalisation)
     assert dataset.normalisation.mean == (round(float(pixels.mean()), 4),)
     assert dataset.normalisation.std == (round(float(pixels.std()), 4),)

@@ -63,7 +63,7 @@ def test_tensors_are_read_from_every_kind_of_file(tmp_path: Path, digits: Datase
     found = importing.read(tensors(tmp_path / "set", name), digits, readers)
     assert torch.equal(found.images.pixels, pixels())
     assert torch.equal(found.images.classes, LABELS)
-    assert found.normalisation == digits.normalisation
+    assert found.preprocessing == digits.normalisation
 
 
 @pytest.mark.parametrize(("given", "scale"), [("0..1", 255.0), ("normalised", None)])

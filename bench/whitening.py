@@ -1,0 +1,160 @@
+"""ZCA whitening: what the trajectory-matching family preprocesses images with (METHODS 1.4).
+
+Images in [0, 1] are flattened, and z = (x - mean) W with W = U diag(1 / sqrt(s + eps)) U', where U diag(s) U' is the
+covariance of the training set, divided by N - 1. That is kornia's `ZCAWhitening(eps=0.1)`, which MTT's release fits on
+the whole training set and applies to training and test images alike; no mean and std follow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.condensation import Task
+from bench.errors import Interrupted, UsageError
+from bench.files import digest, tensor_digest
+from bench.imagery import Preprocessing
+from bench.progress import Throttled
+from bench.recipes import Setting
+from bench.stages import Made
+
+EPS = 0.1  # MTT's
+LARGEST = 64  # pixels a side: a matrix over 64 x 64 x 3 numbers has 600 MB, one over 128 x 128 x 3 would have 10 GB
+CHUNK = 256  # images; sums of so many products of two bytes are exact in fp32: 256 * 255 * 255 < 2 ** 24
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening(Preprocessing):
+    """A linear map of all pixels of an image at once, fitted on a training set.
+
+    It takes the place of a dataset's normalisation: `replace(dataset, normalisation=whitening)`. Two whitenings are
+    equal when their numbers are.
+
+    Attributes:
+        mean: float32 (C, H, W), of pixels in [0, 1].
+        matrix: float32 (D, D) with D = C * H * W; a flattened image less the mean, as a row, times this is whitened.
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def apply(self, images: Tensor) -> Tensor:
+        """uint8 (..., C, H, W) -> float32, whitened; fp32 whatever the arithmetic around it is."""
+        mean, matrix = self._on(images.device)
+        return self._times(images.float() / 255 - mean, matrix)
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Whitened float (..., C, H, W) -> float pixels. Condensed images may be anywhere, also outside [0, 1]."""
+        return self._times(images.float(), self._inverse.to(images.device)) + self.mean.to(images.device)
+
+    def box(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Infinite bounds, (C, 1, 1): the valid pixels of an image bound each other, and no value of its own."""
+        bound = torch.full((len(self.mean), 1, 1), torch.inf, device=like.device)
+        return -bound, bound
+
+    def blank(self, like: Tensor) -> Tensor:
+        """Zeros (C, 1, 1): what the mean image becomes."""
+        return torch.zeros(len(self.mean), 1, 1, device=like.device)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the numbers."""
+        return digest([tensor_digest(self.mean), tensor_digest(self.matrix)])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Whitening) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        inverse: Tensor = torch.linalg.inv(self.matrix.double())
+        return inverse.float()
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Mean and matrix on a device; copied there once."""
+        if device not in self._copies:
+            self._copies[device] = self.mean.to(device), self.matrix.to(device)
+        return self._copies[device]
+
+    def _times(self, images: Tensor, matrix: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):  # testing normalises inside the network's arithmetic
+            return torch.matmul(images.flatten(-3), matrix).view(*images.shape[:-3], *self.mean.shape)
+
+
+def check_whitening(setting: Setting, key: str = "zca") -> None:
+    """Refuses images that are too large for one matrix over all their pixels; for `Condenser.check`.
+
+    Args:
+        key: the hyper-parameter that asks for the whitening, for the message.
+
+    Raises:
+        UsageError: above 64 pixels a side.
+    """
+    if setting.resolution > LARGEST:
+        raise UsageError(
+            f"{key}: ZCA whitening is for images of up to {LARGEST} pixels a side, "
+            f"and {setting.dataset} has {setting.resolution}; set {key}=false"
+        )
+
+
+def fit(task: Task, eps: float = EPS) -> Whitening:
+    """The whitening of the task's training split; a stage, so it is fitted once.
+
+    At 32 pixels in colour the matrix has 38 MB, at 64 pixels 604 MB, and fitting needs about six times that.
+
+    Args:
+        eps: added to every eigenvalue of the covariance.
+
+    Raises:
+        UsageError: the images are too large.
+        Interrupted: the user asked to stop; a fit has no checkpoint and begins again.
+    """
+    check_whitening(task.setting)
+    result = task.stage("zca", 1, {"eps": eps}, _maker(task, eps))
+    return Whitening(result.tensors["mean"], result.tensors["matrix"])
+
+
+def _maker(task: Task, eps: float) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        mean, covariance = _moments(task)
+        variances, axes = torch.linalg.eigh(covariance)
+        matrix = (axes * (variances.clamp(min=0) + eps).rsqrt()) @ axes.T
+        dataset = task.dataset
+        shape = (dataset.channels, dataset.resolution, dataset.resolution)
+        return Made({"mean": mean.float().view(shape).cpu(), "matrix": matrix.float().cpu()}, {"eps": eps})
+
+    return make
+
+
+def _moments(task: Task) -> tuple[Tensor, Tensor]:
+    """float64 mean (D,) and covariance (D, D) of the flattened training images in [0, 1], over N - 1.
+
+    Sums of bytes and of their products are whole numbers, which fp32 holds exactly for a chunk and fp64 for all: they
+    depend on no order, thread or device.
+    """
+    train, count = task.dataset.train, 0
+    size = task.dataset.channels * task.dataset.resolution**2
+    total = torch.zeros(size, dtype=torch.float64, device=task.device)
+    products = torch.zeros(size, size, dtype=torch.float64, device=task.device)
+    progress, chunks = Throttled(task.progress), -(-len(train) // CHUNK)
+    for step in task.pace.walk("zca", 0, chunks):
+        images = train.take(torch.arange(step * CHUNK, min((step + 1) * CHUNK, len(train))))
+        flat = images.to(task.device).flatten(1).float()
+        products += flat.T @ flat
+        total += flat.sum(0)
+        count += len(flat)
+        progress.advance("zca", step + 1, chunks)
+        if task.should_stop():
+            raise Interrupted(f"stopped after {step + 1} of {chunks} chunks of zca")
+    mean = total / max(count, 1)
+    products.addr_(mean, mean, alpha=-count).div_(max(count - 1, 1) * 255**2)
+    return mean / 255, products
