@@ -13,7 +13,9 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     [recipes.tiny-imagenet.quick]                        # fractions that --budget quick takes
     "recover.iterations" = 0.1
 
-A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
+A backbone's table, and one for images per class, may have a `source` of its own; a backbone's may have a `quick`, laid
+over the recipe's. A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says
+which was taken.
 """
 
 import tomllib
@@ -88,10 +90,11 @@ class RecipeBook:
         name = setting.dataset if setting.dataset in self._recipes else size
         table = dict(self._recipes[name])
         source, quick = table.pop("source"), table.pop("quick", {})
-        for_backbone = table.pop("backbones", {}).get(setting.backbone, {})
+        for_backbone = dict(table.pop("backbones", {}).get(setting.backbone, {}))
         for_ipc = dict(_for_ipc(table.pop("ipcs", {}), setting.ipc))
-        source = for_ipc.pop("source", source)
-        return Recipe(name, source, merge(merge(table, for_ipc), for_backbone), dict(quick))
+        source = for_backbone.pop("source", for_ipc.pop("source", source))
+        quick = {**quick, **for_backbone.pop("quick", {})}
+        return Recipe(name, source, merge(merge(table, for_ipc), for_backbone), quick)
 
 
 def _for_ipc(tables: Mapping[str, Values], ipc: int) -> Values:

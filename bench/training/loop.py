@@ -144,7 +144,8 @@ class _Training:
 
     def _loss(self, view: View) -> Tensor:
         classes = self.feed.labels(view.indices)
-        images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.blank))
+        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
+        images = self.feed.formatted(seen)
         forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
             logits, answers = forward(images)

@@ -37,7 +37,7 @@ from bench.whitening import Whitening
 LabelSource = Literal["own", "hard", "teacher"]
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("shuffle_patches", "flip", "dsa", "mix", "mix_alpha", "mix_probability"),
+    *("shuffle_patches", "flip", "dsa", "randaugment", "erasing", "mix", "mix_alpha", "mixup_alpha", "mix_probability"),
 )
 
 

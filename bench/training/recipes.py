@@ -25,7 +25,10 @@ class TrainingRecipe(BaseModel):
         flip: horizontally with p = 0.5, per image.
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
             drawn per image; "" for none (METHODS 1.3).
-        mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`).
+        randaugment: magnitude of RandAugment, 1..10, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
+        erasing: probability that a box of an image is erased, per image (DeiT: 0.25; see `bench.training.erasing`).
+        mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`). "switch" is CutMix or
+            Mixup, a coin a batch, and Mixup's lambda is then from Beta(`mixup_alpha`, `mixup_alpha`) (DeiT).
         t_squared: multiply the soft-label loss KL(teacher || student) at temperature T by T squared.
         ema: decay of an exponential average of the weights, which is then what is tested.
     """
@@ -51,8 +54,11 @@ class TrainingRecipe(BaseModel):
     shuffle_patches: int = Field(default=1, ge=1)
     flip: bool = False
     dsa: str = ""
-    mix: Literal["none", "cutmix", "mixup"] = "none"
+    randaugment: int = Field(default=0, ge=0, le=10)
+    erasing: Fraction = 0.0
+    mix: Literal["none", "cutmix", "mixup", "switch"] = "none"
     mix_alpha: Positive = 1.0
+    mixup_alpha: Positive = 0.8
     mix_probability: Fraction = 1.0
     label_smoothing: Fraction = 0.0
     t_squared: bool = False

@@ -111,7 +111,8 @@ class _Relabelling:
 
     def _label(self, epoch: int, batch: int) -> None:
         view = self.views.at(epoch, batch)
-        images = self.feed.formatted(apply(view, self.feed.images(view.indices), self.blank))
+        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
+        images = self.feed.formatted(seen)
         network = self.whole_batches if len(view) == self.views.batch_size else self.network
         with torch.no_grad(), self.task.autocast():
             answers: Tensor = network(images)

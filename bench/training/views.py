@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.training import dsa
+from bench.imagery import Preprocessing
+from bench.training import dsa, erasing, randaugment
+from bench.training.erasing import Erasing
+from bench.training.randaugment import RandAugment
 from bench.training.recipes import TrainingRecipe
 from bench.training.resampling import resample
 
@@ -30,6 +33,8 @@ class _Stream(IntEnum):
     DSA = 3
     MIX = 4
     SHUFFLE = 5
+    RANDAUGMENT = 6
+    ERASING = 7
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class View:
         padded: the boxes may leave the image (a padded crop); outside it is black.
         flips: bool (B,), or None.
         augmentation: a drawing of DSA, or None.
+        randaugment, erasing: drawings of what their modules do, or None.
         mix: or None.
     """
 
@@ -70,6 +76,8 @@ class View:
     padded: bool = False
     flips: Tensor | None = None
     augmentation: dsa.Augmentation | None = None
+    randaugment: RandAugment | None = None
+    erasing: Erasing | None = None
     mix: Mix | None = None
 
     def __len__(self) -> int:
@@ -105,6 +113,8 @@ class Views:
             padded=recipe.crop == "padded",
             flips=_coins(count, self._rng(_Stream.FLIP, epoch, batch)) if recipe.flip else None,
             augmentation=self._augmentation(count, self._rng(_Stream.DSA, epoch, batch)),
+            randaugment=self._randaugment(count, self._rng(_Stream.RANDAUGMENT, epoch, batch)),
+            erasing=self._erasing(count, self._rng(_Stream.ERASING, epoch, batch)),
             mix=self._mix(count, self._rng(_Stream.MIX, epoch, batch)),
         )
 
@@ -136,11 +146,19 @@ class Views:
     def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | None:
         return dsa.draw(self.recipe.dsa, count, self.resolution, rng) if self.recipe.dsa else None
 
+    def _randaugment(self, count: int, rng: np.random.Generator) -> RandAugment | None:
+        return randaugment.draw(self.recipe.randaugment, count, rng) if self.recipe.randaugment else None
+
+    def _erasing(self, count: int, rng: np.random.Generator) -> Erasing | None:
+        return erasing.draw(self.recipe.erasing, count, self.resolution, rng) if self.recipe.erasing else None
+
     def _mix(self, count: int, rng: np.random.Generator) -> Mix | None:
         recipe = self.recipe
         if recipe.mix == "none" or rng.random() >= recipe.mix_probability:
             return None
         permutation = torch.from_numpy(rng.permutation(count))
+        if recipe.mix == "switch" and rng.random() < 0.5:
+            return Mix(permutation, float(rng.beta(recipe.mixup_alpha, recipe.mixup_alpha)), None)
         share = float(rng.beta(recipe.mix_alpha, recipe.mix_alpha))
         if recipe.mix == "mixup":
             return Mix(permutation, share, None)
@@ -206,16 +224,19 @@ def cutmix_box(rng: np.random.Generator, size: int, share: float) -> tuple[int, 
     return top, min(row + side // 2, size), left, min(column + side // 2, size)
 
 
-def apply(view: View, images: Tensor, black: Tensor | None = None) -> Tensor:
+def apply(
+    view: View, images: Tensor, black: Tensor | None = None, preprocessing: Preprocessing | None = None
+) -> Tensor:
     """The batch as the network sees it; the input is left as it is.
 
     Args:
         view: what to do; its `indices` must already have been taken.
         images: float32 (B, C, S, S) in normalised space, on any device.
         black: (C, 1, 1), black in normalised space; what padded crops pad with.
+        preprocessing: what took the images to normalised space; RandAugment acts on pixels.
 
     Raises:
-        ValueError: a padded crop without `black`.
+        ValueError: a padded crop without `black`, or RandAugment without `preprocessing`.
     """
     if view.shuffles is not None:
         images = _shuffled(images, view.shuffles)
@@ -226,6 +247,12 @@ def apply(view: View, images: Tensor, black: Tensor | None = None) -> Tensor:
         images = torch.where(flips, images.flip(3), images)
     if view.augmentation is not None:
         images = view.augmentation.apply(images)
+    if view.randaugment is not None:
+        if preprocessing is None:
+            raise ValueError("RandAugment needs to know how pixels became what it is given")
+        images = view.randaugment.apply(images, preprocessing)
+    if view.erasing is not None:
+        images = view.erasing.apply(images)
     return _mixed(view.mix, images) if view.mix is not None else images
 
 

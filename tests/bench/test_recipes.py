@@ -48,3 +48,18 @@ def test_what_a_backbone_needs_comes_last() -> None:
 
 def test_the_quick_budget_takes_its_part_of_what_holds() -> None:
     assert BOOK.pick(setting(10)).at("quick")["steps"] == 15
+
+
+def test_a_backbones_table_may_have_a_source_and_quick_fractions_of_its_own() -> None:
+    tables = {
+        "source": "paper",
+        "steps": 100,
+        "epochs": 100,
+        "quick": {"steps": 0.5, "epochs": 0.5},
+        "backbones": {"vit": {"source": "ours", "epochs": 300, "quick": {"epochs": 0.1}}},
+    }
+    book = RecipeBook({"recipes": {"small": tables}})
+    recipe = book.pick(setting(1, "vit"))
+    assert (recipe.source, recipe.at("quick")) == ("ours", {"steps": 50, "epochs": 30})
+    plain = book.pick(setting(1))
+    assert (plain.source, plain.at("quick")) == ("paper", {"steps": 50, "epochs": 50})

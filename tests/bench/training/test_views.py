@@ -9,6 +9,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
+from bench import seeds
+from bench.imagery import Normalisation
 from bench.training.recipes import TrainingRecipe
 from bench.training.views import Mix, View, Views, apply, cutmix_box, resized_boxes
 
@@ -203,3 +205,50 @@ def test_mixing_happens_as_often_as_asked() -> None:
 def test_an_unknown_dsa_family_is_refused() -> None:
     with pytest.raises(ValueError, match=r"not blur"):
         recipe(dsa="color_blur")
+
+
+DEIT = {"randaugment": 9, "erasing": 0.25, "mix": "switch"}
+
+
+def test_what_deit_adds_is_off_unless_asked_for_and_leaves_other_draws_alone() -> None:
+    plain, more = Views(recipe(**EVERYTHING), 3, 8, 16).at(1, 1), Views(recipe(**EVERYTHING | DEIT), 3, 8, 16).at(1, 1)
+    assert plain.randaugment is None and plain.erasing is None
+    assert more.randaugment is not None and more.erasing is not None
+    assert plain.boxes is not None and more.boxes is not None and plain.flips is not None and more.flips is not None
+    assert torch.equal(plain.boxes, more.boxes) and torch.equal(plain.flips, more.flips)
+
+
+@pytest.mark.parametrize("mix", ["cutmix", "mixup"])
+def test_a_mix_draws_its_partners_then_lambda_from_its_own_stream(mix: str) -> None:
+    """The order in which it always drew: labels stored for a recipe's views stay theirs."""
+    found = Views(recipe(mix=mix, mix_alpha=0.8), 11, 8, 16).at(2, 1).mix
+    rng = seeds.counter(11, 2, 1, 4)
+    rng.random()
+    partners, share = rng.permutation(4), float(rng.beta(0.8, 0.8))
+    assert found is not None and found.permutation.tolist() == partners.tolist()
+    if mix == "mixup":
+        assert found.share == share
+    else:
+        assert found.box == cutmix_box(rng, 16, share)
+
+
+def test_a_switch_is_cutmix_or_mixup_by_a_coin_each_with_its_own_lambda() -> None:
+    views = Views(recipe(mix="switch", mix_alpha=1.0, mixup_alpha=0.05), 0, 4, 8)
+    mixes = [view.mix for view in (views.at(epoch, 0) for epoch in range(800)) if view.mix is not None]
+    blended = [mix.share for mix in mixes if mix.box is None]
+    assert len(mixes) == 800
+    assert 340 < len(blended) < 460
+    assert sum(0.1 < share < 0.9 for share in blended) < 100, "Beta(0.05, 0.05) is nearly 0 or 1"
+
+
+def test_randaugment_acts_on_pixels_before_the_mix_and_erasing_on_what_it_made() -> None:
+    normalisation = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+    batch = normalisation.apply((images().sigmoid() * 255).to(torch.uint8))
+    view = Views(recipe(**DEIT), 1, 4, 16).at(0, 0)
+    assert view.randaugment is not None and view.erasing is not None and view.mix is not None
+    expected = view.erasing.apply(view.randaugment.apply(batch, normalisation))
+    expected = apply(View(0, 0, view.indices, mix=view.mix), expected)
+    assert torch.equal(apply(view, batch, preprocessing=normalisation), expected)
+    assert not torch.equal(expected, apply(View(0, 0, view.indices, mix=view.mix), batch))
+    with pytest.raises(ValueError, match="pixels"):
+        apply(view, batch)

@@ -1,0 +1,157 @@
+"""RandAugment (Cubuk et al., NeurIPS 2020) as DeiT trains with it: timm's policy "rand-m9-mstd0.5-inc1" at magnitude 9.
+
+An image goes through two layers. In each it takes one of fifteen operations with p = 0.5; an operation's strength grows
+with its level, which is drawn from N(magnitude, 0.5) and clamped to 0..10; where it can go both ways a coin says which.
+timm's code draws that for PIL images one by one. Here it acts on batches, through torchvision's operations on uint8,
+and differs from timm's so:
+
+- An operation's level is drawn for a batch and layer, not for an image, so that the images that share it are one call.
+- Turned and shifted images are resampled bilinearly; PIL, as DeiT calls it, does so bicubically.
+
+What a turned image leaves free is filled with the mean colour, as in timm.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import atan, degrees
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as tv
+
+from bench.imagery import Preprocessing
+
+LAYERS = 2
+PROBABILITY = 0.5  # that an image takes a layer's operation
+SPREAD = 0.5  # of the levels
+HIGHEST = 10  # level
+
+Fill = list[float]
+Operation = Callable[[Tensor, float, Fill], Tensor]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's draws.
+
+    Attributes:
+        chosen: int64 (B,), each image's operation by its place in `OPERATIONS`, or -1 for none.
+        reversed: bool (B,), whether it goes the other way, where it has one.
+        strengths: (operations,), each operation's level over the highest, in 0..1.
+    """
+
+    chosen: Tensor
+    reversed: Tensor
+    strengths: tuple[float, ...]
+
+    def apply(self, images: Tensor, fill: Fill) -> Tensor:
+        """uint8 (B, C, S, S) of one or three channels -> the same."""
+        images = images.clone()
+        for number, operation in enumerate(OPERATIONS.values()):
+            for away in (False, True):
+                indices = torch.nonzero((self.chosen == number) & (self.reversed == away)).flatten()
+                if len(indices):
+                    taken = indices.to(images.device, non_blocking=True)
+                    strength = -self.strengths[number] if away else self.strengths[number]
+                    images[taken] = operation(images[taken], strength, fill)
+        return images
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """One drawing for a batch."""
+
+    layers: tuple[Layer, ...]
+
+    def apply(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """Augmented images (B, C, S, S) as networks see them, of one or three channels; rounded to whole pixels."""
+        pixels = (preprocessing.invert(images) * 255).round().clamp(0, 255).to(torch.uint8)
+        fill = _mean_colour(preprocessing, images.shape[1:])
+        for layer in self.layers:
+            pixels = layer.apply(pixels, fill)
+        return preprocessing.apply(pixels)
+
+
+def draw(magnitude: int, count: int, rng: np.random.Generator) -> RandAugment:
+    """Draws for `count` images at a magnitude of 1..10."""
+    return RandAugment(tuple(_drawn(magnitude, count, rng) for _ in range(LAYERS)))
+
+
+def _drawn(magnitude: int, count: int, rng: np.random.Generator) -> Layer:
+    chosen = np.where(rng.random(count) < PROBABILITY, rng.integers(len(OPERATIONS), size=count), -1)
+    away = rng.random(count) < 0.5
+    levels = rng.normal(magnitude, SPREAD, len(OPERATIONS)).clip(0, HIGHEST)
+    return Layer(torch.from_numpy(chosen), torch.from_numpy(away), tuple((levels / HIGHEST).tolist()))
+
+
+def _mean_colour(preprocessing: Preprocessing, shape: torch.Size) -> Fill:
+    """What networks see as 0, in levels of 255, a value a channel. Computed on the CPU: reading it must not wait."""
+    colour = preprocessing.invert(torch.zeros(shape)).mean((1, 2)) * 255
+    return [float(round(value)) for value in colour.clamp(0, 255).tolist()]
+
+
+def _rotate(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    turned: Tensor = tv.rotate(images, 30 * strength, InterpolationMode.BILINEAR, fill=fill)
+    return turned
+
+
+def _affine(images: Tensor, fill: Fill, shift: tuple[float, float], shear: tuple[float, float]) -> Tensor:
+    """Shears about the upper left corner, as PIL does; `shear` in pixels a pixel, `shift` in pixels."""
+    angles = [degrees(atan(each)) for each in shear]
+    bilinear = InterpolationMode.BILINEAR
+    moved: Tensor = tv.affine(images, 0.0, list(shift), 1.0, angles, bilinear, fill=fill, center=[0, 0])
+    return moved
+
+
+def _shear_x(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return _affine(images, fill, (0, 0), (0.3 * strength, 0))
+
+
+def _shear_y(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return _affine(images, fill, (0, 0), (0, 0.3 * strength))
+
+
+def _translate_x(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return _affine(images, fill, (-0.45 * strength * images.shape[-1], 0), (0, 0))
+
+
+def _translate_y(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return _affine(images, fill, (0, -0.45 * strength * images.shape[-2]), (0, 0))
+
+
+def _posterize(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    coarse: Tensor = tv.posterize(images, 4 - int(4 * abs(strength)))
+    return coarse
+
+
+def _solarize(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return torch.where(images < 256 - int(256 * abs(strength)), images, 255 - images)
+
+
+def _solarize_add(images: Tensor, strength: float, fill: Fill) -> Tensor:
+    return torch.where(images < 128, images + int(110 * abs(strength)), images)
+
+
+def _factor(strength: float) -> float:
+    return max(0.1, 1 + 0.9 * strength)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "autocontrast": lambda images, strength, fill: tv.autocontrast(images),
+    "equalize": lambda images, strength, fill: tv.equalize(images),
+    "invert": lambda images, strength, fill: tv.invert(images),
+    "rotate": _rotate,
+    "posterize": _posterize,
+    "solarize": _solarize,
+    "solarize-add": _solarize_add,
+    "color": lambda images, strength, fill: tv.adjust_saturation(images, _factor(strength)),
+    "contrast": lambda images, strength, fill: tv.adjust_contrast(images, _factor(strength)),
+    "brightness": lambda images, strength, fill: tv.adjust_brightness(images, _factor(strength)),
+    "sharpness": lambda images, strength, fill: tv.adjust_sharpness(images, _factor(strength)),
+    "shear-x": _shear_x,
+    "shear-y": _shear_y,
+    "translate-x": _translate_x,
+    "translate-y": _translate_y,
+}
