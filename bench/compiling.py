@@ -3,7 +3,7 @@
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
 that it would save is held against the time that it would take. The choice is kept in the cache, so that a continued run
 goes on with the same arithmetic, bit for bit; and it stands in the record. What was compiled is kept there as well
-(`bench.running.children`), so that later runs of the same shapes take a fraction of the time.
+(`bench.children`), so that later runs of the same shapes take a fraction of the time.
 """
 
 import os

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.children import Ended, run_child
 from bench.errors import Interrupted, RunFailure
 from bench.plugins import Registry
 from bench.records import Record
-from bench.running.children import Ended, run_child
 from bench.running.recording import crashed
 from bench.running.workplace import Place
 from bench.spec import Job

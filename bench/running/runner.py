@@ -1,4 +1,4 @@
-"""One run, from spec to record. It happens in a child process of its own (`bench.running.child`)."""
+"""One run, from spec to record. It happens in a child process of its own (`bench.child`)."""
 
 import logging
 from dataclasses import dataclass, replace

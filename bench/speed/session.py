@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from bench.children import Ended, run_child
 from bench.errors import Interrupted
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.running.children import Ended, run_child
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned
 from bench.speed.rows import Outcome

@@ -15,7 +15,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from racing import REFERENCE, Race, Times
 
-from bench.running.children import child_environment
+from bench.children import child_environment
 
 _OF_RUNS = child_environment(Path())  # how a run's process is set up, which must stand before torch is loaded
 os.environ |= {name: _OF_RUNS[name] for name in ("GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE") if name in _OF_RUNS}

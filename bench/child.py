@@ -1,4 +1,4 @@
-"""The process in which one piece of work happens: `python -m bench.running.child`, started by `bench.running.children`.
+"""The process in which one piece of work happens: `python -m bench.child`, started by `bench.children`.
 
 Its peak memory is its own, and its crash is one failed row. It reads its order as one line from standard input, sends
 events as lines of JSON to standard output, and logs to the file that the order names. Standard input stays open as long

@@ -1,4 +1,4 @@
-"""A child process, from its order to its last word. What it does with the order: `bench.running.child`."""
+"""A child process, from its order to its last word. What it does with the order: `bench.child`."""
 
 import contextlib
 import json
@@ -38,12 +38,12 @@ class Ended:
 
 
 def run_child(order: Mapping[str, Any], cache: Path, progress: Progress) -> Ended:
-    """Has a child do what is ordered (see `bench.running.child`) and passes its news on to `progress`.
+    """Has a child do what is ordered (see `bench.child`) and passes its news on to `progress`.
 
     Raises:
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
     """
-    command = [sys.executable, "-m", "bench.running.child"]
+    command = [sys.executable, "-m", "bench.child"]
     pipe, environment = subprocess.PIPE, child_environment(cache)
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as child:
         assert child.stdin and child.stdout
