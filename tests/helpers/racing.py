@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+T = TypeVar("T")
 REFERENCE = "reference"
 Times = dict[str, dict[str, float]]  # race -> competitor -> seconds, the median
 
@@ -20,6 +22,12 @@ class Race:
     def in_earnest(self) -> bool:
         """Whether times are taken, and work should be of its real size."""
         return not self.fixture.disabled
+
+    def once(self, group: str, work: Callable[[], T]) -> T:
+        """What a piece of work gives that can be timed but once, and is not raced."""
+        self.fixture.group = group
+        result: T = self.fixture.pedantic(work, rounds=1)  # type: ignore[no-untyped-call]
+        return result
 
     def run(self, race: str, competitor: str, step: Callable[[], object], rounds: int) -> None:
         """Times `rounds` calls of a step after two others."""
