@@ -1,1 +1,54 @@
-"""RDED: real patches, scored by an observer, tiled and relabelled (Sun et al., CVPR 2024)."""
+"""RDED: real patches, scored by an observer, tiled and relabelled (Sun, Shi, Yu and Lin, CVPR 2024, arXiv 2312.03526).
+
+Nothing is optimised: of a pool of real images each gives its crop of least cross-entropy, and the crops of least
+cross-entropy of a class are tiled. What the released code (LINs-lab/RDED) does and the paper leaves open is followed:
+
+- The pool is 300 images a class, as in all scripts (the code's own default is 600), or what the class has: the
+  record's `scored_images` counts them all. One crop of five an image is kept (the code's own default is one crop).
+- Crops cover 8 to 100 % of the area, always square, and are resized with antialiasing. An observer of full-size images
+  sees them in the middle of the mean colour.
+- Images are 2 x 2 tiles above 64 pixels (in the release from 128 on) and single crops up to there: factor. The easiest
+  patches become the first tiles of all images, the next ones their second tiles. The code fits tiles whose size is no
+  divisor of the resolution by repeating pixels; here the factor must divide it.
+- Images are stored as JPEG of quality 75, after truncation: pixel_format=uint8 keeps them lossless.
+
+What differs:
+
+- The code crops images as they are in the files; here they are cropped from the dataset's own resolution (ImageNet-1K:
+  the central 224 x 224 of 256).
+- The code normalises everything with ImageNet's constants; here it is the dataset's own.
+- The release's observers are downloads whose training is not published (CIFAR-10: 93.86 % for ResNet-18, CIFAR-100:
+  72.27 %, Tiny-ImageNet: 61.98 %). Ours are squeezed as SRe2L's teacher is, so that one network serves all methods, and
+  are torchvision's on ImageNet-1K, as in the release.
+- The code shuffles the pool before it sets its seed, so that no two runs choose alike; here the seed decides.
+
+Protocol `rded` is the code's training of students. It knows the dataset, not the set: above 64 pixels it shuffles 2 x 2
+patches and up to there none, whatever factor the set was made with. Not copied from the code:
+
+- It lets the student see each batch once more without gradients, for its printed accuracy, which moves BatchNorm's
+  running statistics twice a step. That is one update with momentum 0.19 in place of 0.1, and no other part of the
+  training: the paper does not name it, and it is left out.
+- It tests every 10 epochs in the last fifth and reports the best; here it is the last epoch.
+- It tests images of 64 pixels enlarged to 72 and cropped to their centre; here they are tested as they are.
+- Batch sizes are stated for 1, 10 and 50 images a class alone (the code fails at others); here they hold from each of
+  these numbers on.
+
+The settings of `digits`, `small` and `large` are ours.
+"""
+
+from collections.abc import Sequence
+
+from bench.hookspecs import Offer, hookimpl
+
+
+@hookimpl
+def bench_methods() -> Sequence[Offer]:
+    """The method."""
+    return [Offer("rded", "bench_rded.method:RDED", "real patches that an observer finds easy, tiled (CVPR 2024)")]
+
+
+@hookimpl
+def bench_protocols() -> Sequence[Offer]:
+    """How the released code trains on its sets."""
+    summary = "RDED: AdamW, 300 epochs, patch shuffle, CutMix, small batches"
+    return [Offer("rded", "bench_rded.protocols:PROTOCOL", summary)]

@@ -1,0 +1,36 @@
+"""Patches of real images: how they are shown to an observer, chosen and tiled."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def centred(patches: Tensor, size: int) -> Tensor:
+    """(N, C, s, s) patches in normalised space in the middle of (N, C, size, size) of the mean colour, which is 0."""
+    before = (size - patches.shape[-1]) // 2
+    after = size - patches.shape[-1] - before
+    return F.pad(patches, (before, after, before, after))
+
+
+def easiest(losses: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The crops of least loss, at most one of each image.
+
+    Args:
+        losses: (N, K), of K crops of N images.
+        count: at most N.
+
+    Returns:
+        int64 (count,) each: which images, the one of least loss first, and which crop of each.
+    """
+    least, crops = losses.min(1)
+    images = least.argsort(stable=True)[:count]
+    return images, crops[images]
+
+
+def tiled(patches: Tensor, factor: int) -> Tensor:
+    """(n * factor**2, C, s, s) patches as (n, C, factor * s, factor * s) images.
+
+    The first n patches become the top left tiles of all images, the next n the tiles to their right, row by row.
+    """
+    channels, side = patches.shape[1], patches.shape[2]
+    grid = patches.unflatten(0, (factor, factor, -1))
+    return grid.permute(2, 3, 0, 4, 1, 5).reshape(-1, channels, factor * side, factor * side)

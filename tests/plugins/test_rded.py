@@ -1,0 +1,292 @@
+"""RDED: which patches are chosen and how they are tiled, against plain loops; recipes; what it refuses."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as tv
+
+from bench.condensation import Images, Task
+from bench.condensed import to_stored
+from bench.errors import RunFailure, UsageError
+from bench.labels import OnlineLabels
+from bench.pacing import Few
+from bench.plugins import Registry
+from bench.recipes import Budget, Setting, look
+from bench.testing import MethodConformance, tiny_dataset, tiny_task
+from bench.training.recipes import TrainingRecipe
+from bench_rded.method import RDED, RECIPES, RDEDConfig
+from bench_rded.patches import centred, easiest, tiled
+from bench_rded.protocols import PROTOCOL
+from bench_sre2l.method import RECIPES as SRE2L
+
+BUDGETS: tuple[Budget, ...] = ("paper", "quick")
+OBSERVER = {"epochs": 1, "batch_size": 30, "lr": 0.05, "weight_decay": 0.0}
+
+
+class TestTilesConformance(MethodConformance):
+    """The suite over all methods takes single crops, as the recipe for so small images does."""
+
+    name = "rded"
+    changes: ClassVar[Sequence[str]] = ("factor=2", "pixel_format=uint8")
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def setting(
+    dataset: str, resolution: int, *, ipc: int = 10, backbone: str = "resnet18", budget: Budget = "paper"
+) -> Setting:
+    return Setting(dataset, resolution, 3, 10, ipc, backbone, budget)
+
+
+# --- patches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "size"), [(4, 8), (3, 8), (8, 8)])
+def test_a_centred_patch_is_surrounded_by_the_mean_colour(side: int, size: int) -> None:
+    patches = random(2, 3, side, side)
+    shown = centred(patches, size)
+    before = (size - side) // 2
+    assert shown.shape == (2, 3, size, size)
+    assert torch.equal(shown[:, :, before : before + side, before : before + side], patches)
+    assert torch.isclose(shown.abs().sum(), patches.abs().sum())
+
+
+@given(images=st.integers(1, 8), crops=st.integers(1, 4), seed=st.integers(0, 99), data=st.data())
+def test_the_easiest_crop_of_each_of_the_easiest_images(
+    images: int, crops: int, seed: int, data: st.DataObject
+) -> None:
+    losses = torch.randint(9, (images, crops), generator=torch.Generator().manual_seed(seed)).float()
+    count = data.draw(st.integers(1, images))
+    best = [min(range(crops), key=lambda crop: row[crop]) for row in losses.tolist()]
+    ranked = sorted(range(images), key=lambda image: losses[image, best[image]].item())[:count]
+    chosen, of_each = easiest(losses, count)
+    assert chosen.tolist() == ranked
+    assert of_each.tolist() == [best[image] for image in ranked]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_tiles_are_filled_one_after_the_other_over_all_images(factor: int) -> None:
+    patches, count, side = random(4 * factor**2, 3, 5, 5), 4, 5
+    whole = tiled(patches, factor)
+    assert whole.shape == (count, 3, factor * side, factor * side)
+    for place in range(factor**2):
+        top, left = side * (place // factor), side * (place % factor)
+        tile = whole[:, :, top : top + side, left : left + side]
+        assert torch.equal(tile, patches[place * count : (place + 1) * count])
+
+
+# --- the method ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(classes=3, per_class=14, resolution=16), ipc=3)
+
+
+def prepared(task: Task, **changes: Any) -> RDED:  # noqa: ANN401 - the fields of RDEDConfig
+    made = RDED(RDEDConfig.model_validate({"observer": OBSERVER, **changes}))
+    made.prepare(task)
+    return made
+
+
+def of_class(method: RDED, task: Task, label: int) -> Images:
+    return method.synthesize(task, method.units(task)[label])
+
+
+def literally(method: RDED, task: Task, label: int) -> Tensor:
+    """A class's images by plain loops over images and crops, with torchvision's crops of pixels in [0, 1]."""
+    config, dataset, size = method.config, task.dataset, task.dataset.resolution
+    pool = method._pool(task, label)
+    best: list[tuple[float, Tensor]] = []
+    for image, boxes in zip(dataset.train.take(pool), method._boxes(task, label, len(pool)).tolist(), strict=True):
+        scored = []
+        for box in boxes:
+            crop = tv.resized_crop(image / 255, *box, [size // config.factor] * 2, antialias=True)
+            crop = tv.normalize(crop, list(dataset.normalisation.mean), list(dataset.normalisation.std))
+            margin = size - size // config.factor
+            shown = F.pad(crop, (margin // 2, margin - margin // 2, margin // 2, margin - margin // 2))
+            probabilities = method._observer.network(shown[None]).softmax(1)
+            scored.append((-float(probabilities[0, label].log()), crop))
+        best.append(min(scored, key=lambda each: each[0]))
+    patches = [crop for _, crop in sorted(best, key=lambda each: each[0])][: task.ipc * config.factor**2]
+    rows = []
+    for index in range(task.ipc):
+        mine = patches[index :: task.ipc]
+        joined = [torch.cat(mine[row : row + config.factor], 2) for row in range(0, len(mine), config.factor)]
+        rows.append(torch.cat(joined, 1))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(("factor", "batch_size"), [(1, 100), (2, 7), (2, 2)])
+def test_images_are_those_of_plain_loops(task: Task, factor: int, batch_size: int) -> None:
+    method = prepared(task, factor=factor, batch_size=batch_size, images_per_class=13)
+    for label in range(3):
+        images = of_class(method, task, label)
+        assert images.classes.tolist() == [label] * 3
+        torch.testing.assert_close(images.pixels, literally(method, task, label), rtol=0, atol=1e-5)
+
+
+def test_a_pool_is_drawn_and_never_more_than_the_class_has(task: Task) -> None:
+    some, whole = prepared(task, images_per_class=9), prepared(task, images_per_class=600)
+    assert task.facts["scored_images"] == 3 * 14
+    prepared(task, images_per_class=9)
+    assert task.facts["scored_images"] == 3 * 9
+    for label in range(3):
+        pool = some._pool(task, label)
+        assert len(set(pool.tolist())) == 9 and (task.dataset.train.labels[pool] == label).all()
+        assert len(set(whole._pool(task, label).tolist())) == 14
+    assert not torch.equal(some._pool(task, 0), some._pool(replace(task, seed=1), 0))
+
+
+def test_what_was_chosen_is_easier_than_what_was_not(task: Task) -> None:
+    """The observer's loss on the chosen crops is below that of every other image's best."""
+    method = prepared(task)
+    pool = method._pool(task, 1)
+    losses = method._losses(task, 1, pool, method._boxes(task, 1, len(pool)))
+    assert losses.shape == (14, 5) and losses.isfinite().all()
+    shown = of_class(method, task, 1).pixels
+    chosen = F.cross_entropy(method._observer.network(shown), torch.ones(3, dtype=torch.int64), reduction="none")
+    torch.testing.assert_close(chosen, losses.min(1).values.sort().values[:3], rtol=1e-4, atol=1e-5)
+
+
+def test_a_trial_scores_a_few_and_still_fills_the_images(task: Task) -> None:
+    method = prepared(task, batch_size=5)
+    images = of_class(method, replace(task, pace=Few(1)), 0)
+    assert images.pixels.shape == (3, 3, 16, 16) and images.pixels.isfinite().all()
+
+
+@pytest.mark.parametrize("form", ["jpeg", "uint8"])
+def test_images_fit_into_the_format_that_the_user_chose(task: Task, form: str) -> None:
+    method = prepared(task, pixel_format=form)
+    assert method.pixel_format == form
+    stored = to_stored(of_class(method, task, 0), method.pixel_format, task.dataset.normalisation)
+    assert stored.pixels.dtype == torch.uint8
+
+
+def test_the_observer_labels_every_view_at_the_temperature(task: Task) -> None:
+    method = prepared(task, temperature=7.0)
+    labels = method.label(task, of_class(method, task, 0))
+    assert isinstance(labels, OnlineLabels)
+    assert labels.temperature == 7 and labels.teacher.stage in task.used_stages
+    assert task.facts["teacher_top1"] == labels.teacher.top1
+
+
+# --- what it refuses -------------------------------------------------------------------------------------------------
+
+
+def test_a_factor_must_divide_the_resolution() -> None:
+    method = RDED(RDEDConfig.model_validate({"observer": OBSERVER, "factor": 3}))
+    with pytest.raises(UsageError, match=r"factor 3 does not divide the 32 pixels of mine; --set factor=2 does"):
+        method.check(setting("mine", 32))
+    method.check(setting("mine", 33))
+
+
+def test_a_pool_must_have_a_patch_for_every_place() -> None:
+    method = RDED(RDEDConfig.model_validate({"observer": OBSERVER, "factor": 2, "images_per_class": 39}))
+    with pytest.raises(
+        UsageError, match=r"a pool of 40 real images a class, and images_per_class is 39; --set images_"
+    ):
+        method.check(setting("mine", 32, ipc=10))
+    method.check(setting("mine", 32, ipc=9))
+
+
+def test_a_small_class_is_named_before_the_observer_is_trained(task: Task) -> None:
+    with pytest.raises(
+        RunFailure, match="class 'class-000' has 14 training images, fewer than the 16 patches asked for"
+    ):
+        prepared(replace(task, ipc=4), factor=2)
+    assert not task.used_stages
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"crop_scale": (0.5, 0.2)}, {"crop_scale": (0.0, 1.0)}, {"factor": 0}, {"pixel_format": "float32"}, {"mipc": 300}],
+)
+def test_values_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RDEDConfig.model_validate({"observer": OBSERVER, **changes})
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_recipe_is_valid_and_its_observer_is_sre2ls_teacher(name: str, budget: Budget) -> None:
+    """Then both methods share the network: the key of its stage covers the recipe."""
+    where = setting(name, 224 if name in ("imagenet-1k", "large") else 64, budget=budget)
+    recipe = RDED.recipe(where)
+    assert recipe.name == name and ("ours" in recipe.source or "RDED code" in recipe.source)
+    config = RDEDConfig.model_validate(recipe.at(budget))
+    theirs = look(SRE2L.pick(where).at(budget), "squeeze")
+    assert config.observer.training() == TrainingRecipe(**{k: v for k, v in theirs.items() if k != "weights"})
+    assert config.observer.weights == theirs.get("weights", "")
+    RDED(config).check(where)
+
+
+def test_the_values_of_the_scripts() -> None:
+    for name, resolution, factor in (
+        ("cifar10", 32, 1),
+        ("cifar100", 32, 1),
+        ("tiny-imagenet", 64, 1),
+        ("imagenet-1k", 224, 2),
+    ):
+        values = RDED.recipe(setting(name, resolution)).values
+        pool = (values["images_per_class"], values["crops_per_image"], values["crop_scale"], values["temperature"])
+        assert pool == (300, 5, [0.08, 1.0], 20.0) and values["factor"] == factor
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+def test_the_protocol_has_a_valid_recipe_for_every_dataset(budget: Budget, ipc: int) -> None:
+    for dataset in (*PROTOCOL.book.names(), "mine"):
+        for resolution in (8, 32, 64, 96, 224):
+            plan = PROTOCOL.plan(setting(dataset, resolution, ipc=ipc, budget=budget))
+            assert plan.teacher is None and not plan.training.t_squared and not plan.training.decay_all
+
+
+@pytest.mark.parametrize(
+    ("dataset", "resolution", "sizes"),
+    [
+        ("cifar10", 32, {1: 10, 5: 10, 10: 50, 20: 50, 50: 100, 100: 100}),
+        ("cifar100", 32, {1: 20, 10: 100, 50: 200}),
+        ("tiny-imagenet", 64, {1: 100, 10: 100, 50: 100}),
+        ("imagenet-1k", 224, {1: 20, 10: 100, 50: 200}),
+        ("mine", 224, {1: 10, 10: 50, 50: 100}),
+    ],
+)
+def test_batch_sizes_follow_images_per_class(dataset: str, resolution: int, sizes: dict[int, int]) -> None:
+    plans = {ipc: PROTOCOL.plan(setting(dataset, resolution, ipc=ipc)).training for ipc in sizes}
+    assert {ipc: plan.batch_size for ipc, plan in plans.items()} == sizes
+    assert {(plan.epochs, plan.lr, plan.schedule) for plan in plans.values()} == {(300, 0.001, "half-cosine")}
+
+
+def test_some_backbones_have_rates_of_their_own() -> None:
+    conv = PROTOCOL.plan(setting("cifar100", 32, ipc=50, backbone="convnet3-bn")).training
+    assert (conv.batch_size, conv.lr) == (25, 0.002)
+    assert PROTOCOL.plan(setting("imagenet-1k", 224, backbone="deit-tiny")).training.lr == 1e-4
+
+
+@pytest.mark.parametrize("name", PROTOCOL.book.names())
+def test_views_are_of_tiles_where_images_are_tiled(name: str) -> None:
+    where = setting(name, 224 if name in ("imagenet-1k", "large") else 32)
+    factor, training = RDED.recipe(where).values["factor"], PROTOCOL.plan(where).training
+    assert training.shuffle_patches == factor and training.mix == "cutmix"
+    assert (training.crop, training.crop_scale[0]) == (("none", 0.08) if factor == 1 else ("resized", 1 / factor))
+
+
+def test_method_and_protocol_are_registered() -> None:
+    registry = Registry()
+    assert registry.load("method", "rded") is RDED and not registry.find("method", "rded").offer.needs
+    assert registry.load("protocol", RDED.protocol(setting("mine", 64))) is PROTOCOL
