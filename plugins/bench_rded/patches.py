@@ -32,5 +32,5 @@ def tiled(patches: Tensor, factor: int) -> Tensor:
     The first n patches become the top left tiles of all images, the next n the tiles to their right, row by row.
     """
     channels, side = patches.shape[1], patches.shape[2]
-    grid = patches.unflatten(0, (factor, factor, -1))
+    grid = patches.reshape(factor, factor, -1, channels, side, side)
     return grid.permute(2, 3, 0, 4, 1, 5).reshape(-1, channels, factor * side, factor * side)

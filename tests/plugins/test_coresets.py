@@ -21,6 +21,7 @@ from bench.recipes import Budget, Setting, look
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.features import Penultimate
 from bench.training.recipes import TrainingRecipe
+from bench.training.teachers import KIND
 from bench_coresets import choosing
 from bench_coresets.featured import RECIPES, CoresetConfig, FeaturedCoreset, Herding, KCenter, KMeans
 from bench_coresets.uniform import Random
@@ -247,7 +248,9 @@ def test_the_extractor_is_recorded_and_is_nobodys_teacher(task: Task) -> None:
 
 def features_of(task: Task, label: int) -> tuple[Tensor, Tensor]:
     """A class's images and their features, by the stage that the task has taken."""
-    (stage,) = task.used_stages.values()
+    (made,) = task.used_stages
+    stage = task.stages.read(KIND, made)
+    assert stage is not None
     network = task.network(0)
     network.load_state_dict(dict(stage.tensors))
     images = task.dataset.train.take(members(task.dataset, label))

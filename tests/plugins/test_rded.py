@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as tv
 from bench.condensation import Images, Task
 from bench.condensed import to_stored
 from bench.errors import RunFailure, UsageError
+from bench.imagery import Normalisation
 from bench.labels import OnlineLabels
 from bench.pacing import Few
 from bench.plugins import Registry
@@ -107,13 +108,14 @@ def of_class(method: RDED, task: Task, label: int) -> Images:
 def literally(method: RDED, task: Task, label: int) -> Tensor:
     """A class's images by plain loops over images and crops, with torchvision's crops of pixels in [0, 1]."""
     config, dataset, size = method.config, task.dataset, task.dataset.resolution
-    pool = method._pool(task, label)
+    pool, normalisation = method._pool(task, label), dataset.normalisation
+    assert isinstance(normalisation, Normalisation)
     best: list[tuple[float, Tensor]] = []
     for image, boxes in zip(dataset.train.take(pool), method._boxes(task, label, len(pool)).tolist(), strict=True):
         scored = []
         for box in boxes:
             crop = tv.resized_crop(image / 255, *box, [size // config.factor] * 2, antialias=True)
-            crop = tv.normalize(crop, list(dataset.normalisation.mean), list(dataset.normalisation.std))
+            crop = tv.normalize(crop, list(normalisation.mean), list(normalisation.std))
             margin = size - size // config.factor
             shown = F.pad(crop, (margin // 2, margin - margin // 2, margin // 2, margin - margin // 2))
             probabilities = method._observer.network(shown[None]).softmax(1)
