@@ -1,0 +1,198 @@
+"""DM's loss: the squared distance between mean features of real and synthetic images, summed over the classes.
+
+    L = sum_c || mean_i f(A_c(x_i^c)) - mean_j f(A_c(s_j^c)) ||^2
+
+f gives the input of the last linear layer of a network with new random weights in every iteration, A_c is a siamese
+augmentation. A network without BatchNorm sees every image apart, so its classes may go through it in any company. One
+with BatchNorm normalises by the batch, and that holds all classes, the real and the synthetic apart (release).
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from bench import seeds
+from bench.compiling import Workload, compiled_where_it_pays
+from bench.condensation import Task
+from bench.training.features import Penultimate
+from bench.training.loop import place
+from bench_matching import siamese
+from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, weights_of
+from bench_matching.reals import Reals
+from bench_matching.siamese import Drawings
+
+SAVED = 0.3  # of a step, by compiling: what surrounds the convolutions
+PIXELS = 2**22  # of a batch; more take memory and save no time
+
+Means = Callable[[Weights, Tensor], Tensor]
+Augment = Callable[[Tensor], Tensor]
+
+
+class FeatureMatching(ABC):
+    """The gradient of the loss with respect to the synthetic images.
+
+    Args:
+        task: the classes, the backbone, and the arithmetic of forward passes.
+        reals: where real images come from.
+        batch_real: how many of each class.
+        strategy: of the augmentation (see `bench_matching.siamese`).
+    """
+
+    def __init__(self, task: Task, reals: Reals, batch_real: int, strategy: str) -> None:
+        self.task, self.reals, self.batch_real, self.strategy = task, reals, batch_real, strategy
+        self._network_seed = task.seed_for("network")
+        self._reals_seed, self._drawings_seed = task.seed_for("reals"), task.seed_for("drawings")
+
+    @abstractmethod
+    def ready(self, iterations: int) -> None:
+        """Called before the first of so many iterations: time to compile."""
+
+    @abstractmethod
+    def gradient(self, images: Tensor, iteration: int) -> Tensor:
+        """dL/d images, of their shape: float32 (classes, ipc, C, S, S)."""
+
+    def network(self, iteration: int) -> nn.Module:
+        """The network of an iteration, in training mode; its weights need no gradient."""
+        network = self.task.network(seeds.derive(self._network_seed, iteration))
+        return place(network, self.task).requires_grad_(False)
+
+    def drawings(self, iteration: int) -> Drawings:
+        """The augmentations of an iteration."""
+        task = self.task
+        return siamese.draw(self.strategy, task.classes, task.dataset.resolution, self._drawings_seed, iteration)
+
+    def augmented_reals(self, drawings: Drawings, part: slice, iteration: int) -> Tensor:
+        """float32 (G, n, C, S, S): the batches of real images of the classes drawings.order[part]."""
+        real = self.reals.batch(drawings.order[part], self.batch_real, self._reals_seed, iteration)
+        return drawings.apply(real, part.start)
+
+    def parts(self, network: nn.Module, size: int) -> Sequence[slice]:
+        """How the classes go through the network, `size` at a time; all at once where it normalises by the batch."""
+        classes = self.task.classes
+        size = classes if normalises_by_batch(network) else size
+        return [slice(start, start + size) for start in range(0, classes, size)]
+
+
+class ReferenceMatching(FeatureMatching):
+    """As the release computes: the classes one by one, all in one graph."""
+
+    def ready(self, iterations: int) -> None:
+        """Nothing to compile."""
+
+    def gradient(self, images: Tensor, iteration: int) -> Tensor:
+        """See `FeatureMatching.gradient`."""
+        network, drawings = self.network(iteration), self.drawings(iteration)
+        features = Penultimate(network)
+        leaf = images.detach().requires_grad_()
+        loss = torch.zeros((), device=leaf.device)
+        for part in self.parts(network, 1):
+            real = self.augmented_reals(drawings, part, iteration)
+            synthetic = drawings.apply(leaf[list(drawings.order[part])], part.start)
+            with torch.no_grad():
+                target = self._means(features, real)
+            loss = loss + (self._means(features, synthetic) - target).square().sum()
+        return torch.autograd.grad(loss, [leaf])[0]
+
+    def _means(self, features: nn.Module, images: Tensor) -> Tensor:
+        """float32 (G, d): mean features of each class."""
+        with self.task.autocast():
+            found: Tensor = features(formatted(images.flatten(0, 1), self.task))
+        return found.float().unflatten(0, images.shape[:2]).mean(1)
+
+
+class FastMatching(FeatureMatching):
+    """The same, arranged for the hardware.
+
+    As many classes at once as do good; no graph for real images, and one a part for synthetic ones; forward passes
+    compiled where that pays; the next network is drawn while the device works.
+    """
+
+    def __init__(self, task: Task, reals: Reals, batch_real: int, strategy: str) -> None:
+        super().__init__(task, reals, batch_real, strategy)
+        self._template = self._checked_template()
+        self._means: Means = self._mean_features
+        self._upcoming: tuple[int, Weights] | None = None
+        self._real_parts = self._parts_of(reals.batch_size(batch_real))
+        self._synthetic_parts = self._parts_of(task.ipc)
+
+    def ready(self, iterations: int) -> None:
+        """Compiles the forward pass, for real and for synthetic images."""
+        weights = weights_of(self._template)
+        real = self._example(self._real_parts[0], self.reals.batch_size(self.batch_real))
+        synthetic = self._example(self._synthetic_parts[0], self.task.ipc)
+
+        def step(means: Means) -> None:
+            self._apart(means, weights, real)
+            self._pull(means, weights, synthetic, lambda images: images, 0)
+
+        steps = iterations * len(self._real_parts)
+        work = Workload("match features", self._template, tuple(real.shape), steps, SAVED)
+        self._means = compiled_where_it_pays(self.task, work, self._mean_features, step)
+
+    def gradient(self, images: Tensor, iteration: int) -> Tensor:
+        """See `FeatureMatching.gradient`."""
+        weights, drawings = self._weights(iteration), self.drawings(iteration)
+        targets = self._targets(weights, drawings, iteration)
+        order = list(drawings.order)
+        ordered, gradient = images.detach()[order], torch.empty_like(images)
+        pulls = [
+            self._pull(self._means, weights, ordered[part], partial(drawings.apply, start=part.start), targets[part])
+            for part in self._synthetic_parts
+        ]
+        gradient[order] = torch.cat(pulls)
+        self._upcoming = iteration + 1, weights_of(headless(self.network(iteration + 1)))
+        return gradient
+
+    def _targets(self, weights: Weights, drawings: Drawings, iteration: int) -> Tensor:
+        """float32 (classes, d): mean features of the real images, in the drawings' order."""
+        reals = (self.augmented_reals(drawings, part, iteration) for part in self._real_parts)
+        return torch.cat([self._apart(self._means, weights, real) for real in reals])
+
+    @torch.no_grad()
+    def _apart(self, means: Means, weights: Weights, images: Tensor) -> Tensor:
+        """Mean features without a graph."""
+        with self.task.autocast():
+            return means(weights, images)
+
+    def _pull(
+        self, means: Means, weights: Weights, images: Tensor, augment: Augment, targets: Tensor | float
+    ) -> Tensor:
+        """The gradient of the distance with respect to images (G, n, C, S, S)."""
+        leaf = images.detach().requires_grad_()
+        augmented = augment(leaf)
+        with self.task.autocast():
+            found = means(weights, augmented)
+        return torch.autograd.grad((found - targets).square().sum(), [leaf])[0]
+
+    def _mean_features(self, weights: Weights, images: Tensor) -> Tensor:
+        """float32 (G, d): mean features of images (G, n, C, S, S) in the network of these weights."""
+        found: Tensor = functional_call(self._template, weights, (formatted(images.flatten(0, 1), self.task),))
+        return found.flatten(1).float().unflatten(0, images.shape[:2]).mean(1)
+
+    def _checked_template(self) -> nn.Module:
+        whole = self.network(0)
+        template = headless(copy.deepcopy(whole))
+        check_headless(template, whole, formatted(self._example(slice(0, 1), 2).flatten(0, 1), self.task))
+        return template
+
+    def _weights(self, iteration: int) -> Weights:
+        if self._upcoming is not None and self._upcoming[0] == iteration:
+            return self._upcoming[1]
+        return weights_of(headless(self.network(iteration)))
+
+    def _parts_of(self, count: int) -> Sequence[slice]:
+        """Parts of one size, because each size is compiled anew: the most classes that a batch holds."""
+        classes, pixels = self.task.classes, count * self.task.dataset.resolution**2
+        fitting = [size for size in range(1, classes + 1) if classes % size == 0 and size * pixels <= PIXELS]
+        return self.parts(self._template, max(fitting, default=1))
+
+    def _example(self, part: slice, count: int) -> Tensor:
+        """Images of the shape, to time and to compile with."""
+        dataset = self.task.dataset
+        shape = (part.stop - part.start, count, dataset.channels, dataset.resolution, dataset.resolution)
+        return torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device)

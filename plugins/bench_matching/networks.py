@@ -1,0 +1,66 @@
+"""What matching asks of networks: their weights by name, features without a head, statistics that stand still."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bench.condensation import Task
+from bench.errors import RunFailure
+from bench.training.features import Penultimate
+from bench.training.loop import wants_channels_last
+
+Weights = dict[str, Tensor]
+
+
+def weights_of(network: nn.Module) -> Weights:
+    """Its parameters and buffers by name; the tensors themselves."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def formatted(images: Tensor, task: Task) -> Tensor:
+    """Images (B, C, S, S) in the memory format that `bench.training.loop.place` gives networks."""
+    last = wants_channels_last(task)
+    return images.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def normalises_by_batch(network: nn.Module) -> bool:
+    """Whether what the network makes of an image depends on the others in the batch."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def freeze_statistics(network: nn.Module) -> nn.Module:
+    """The network in training mode, but BatchNorm normalises by its running statistics and leaves them alone."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+    return network
+
+
+def headless(network: nn.Module) -> nn.Module:
+    """The network, changed to give what its last linear layer was given.
+
+    `Penultimate` gives that of any network, but its hook cannot be compiled; `check_headless` tells where both agree.
+
+    Raises:
+        RunFailure: the network has no linear layer.
+    """
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise RunFailure(f"{type(network).__name__} has no linear layer, so its features are unknown")
+    network.set_submodule(linear[-1], nn.Identity())
+    return network
+
+
+def check_headless(changed: nn.Module, network: nn.Module, images: Tensor) -> None:
+    """Holds a headless network against the whole one, which has the same weights, with a few images (B, C, S, S).
+
+    Raises:
+        RunFailure: the network does something to the output of its last linear layer, so leaving it out is not enough.
+    """
+    with torch.no_grad():
+        expected, found = Penultimate(network.eval())(images), changed.eval()(images).flatten(1)
+    changed.train()
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
+        name = type(network).__name__
+        raise RunFailure(f"the fast engine cannot find the features of {name}; take engine=reference")

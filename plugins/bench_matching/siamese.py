@@ -1,0 +1,73 @@
+"""Siamese augmentation of classes: one drawing a class and step, which acts alike on its real and synthetic images.
+
+A drawing is that of `bench.training.dsa`: one family, and parameters that hold for the whole batch of the class.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated
+
+import torch
+from pydantic import AfterValidator
+from torch import Tensor
+
+from bench import seeds
+from bench.training import dsa
+from bench.training.dsa import Augmentation
+from bench.training.recipes import DSA_FAMILIES
+
+
+def _known(strategy: str) -> str:
+    if strategy and (stray := set(strategy.split("_")) - set(DSA_FAMILIES)):
+        raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(map(repr, sorted(stray)))}")
+    return strategy
+
+
+Strategy = Annotated[str, AfterValidator(_known)]  # families joined by underscores, or "" for no augmentation
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """A drawing for each class.
+
+    Attributes:
+        order: all classes, those of one family beside each other: they are augmented together, without a copy.
+        augmentations: of the classes in that order; empty for no augmentation.
+    """
+
+    order: tuple[int, ...]
+    augmentations: tuple[Augmentation, ...]
+
+    def apply(self, images: Tensor, start: int = 0) -> Tensor:
+        """Each class's images under the class's drawing; differentiable.
+
+        Args:
+            images: float (G, n, C, S, S), of the classes order[start : start + G].
+        """
+        if not self.augmentations:
+            return images
+        pieces, done, count = [], 0, images.shape[1]
+        mine = self.augmentations[start : start + len(images)]
+        for family, group in groupby(mine, key=lambda each: each.family):
+            values = torch.cat([each.values for each in group])
+            batch = images[done : done + len(values)].flatten(0, 1)
+            pieces.append(Augmentation(family, values.repeat_interleave(count, 0)).apply(batch))
+            done += len(values)
+        return torch.cat(pieces).view_as(images)
+
+
+def draw(strategy: str, classes: int, size: int, seed: int, position: int) -> Drawings:
+    """The drawings of a step, for images of `size` pixels a side.
+
+    Args:
+        strategy: see `Strategy`.
+        seed, position: decide the drawings, for each class apart; position is that of the step in the run.
+    """
+    if not strategy:
+        return Drawings(tuple(range(classes)), ())
+    drawn = {
+        label: dsa.draw(strategy, 1, size, seeds.counter(seed, position, label), siamese=True)
+        for label in range(classes)
+    }
+    order = sorted(drawn, key=lambda label: drawn[label].family)
+    return Drawings(tuple(order), tuple(drawn[label] for label in order))
