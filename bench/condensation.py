@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -111,7 +111,7 @@ class Task:
         stages: costly results, kept by content hash; use `stage`.
         workspace: a folder for checkpoints of the piece of work under way.
         facts: what the run should record (e.g. teacher_top1), filled by whoever finds it out.
-        used_stages: the stages this task took, made now or cached.
+        used_stages: the stages this task took, made now or cached, without their tensors.
         pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`.
     """
 
@@ -167,12 +167,17 @@ class Task:
         """The arithmetic of forward passes: bf16 autocast, or nothing in fp32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def stage(self, kind: str, version: int, parameters: Mapping[str, Any], make: Maker) -> StageResult:
+    def stage(
+        self, kind: str, version: int, parameters: Mapping[str, Any], make: Maker, *, wait: bool = True
+    ) -> StageResult:
         """A costly result: found by its key, or made by `make(folder_for_checkpoints)` and kept.
 
         The key covers `version`, `parameters` (JSON values; put the seeds you use in), the dataset's card,
         the classes in use, the preprocessing where it is not the card's own, and the device and precision that made it,
         because its cost is part of it.
+
+        Raises:
+            Owned: another live process makes it now, and `wait` is False.
         """
         dataset = {
             "card": self.dataset.card_hash,
@@ -183,8 +188,8 @@ class Task:
         if self.compile != "auto":
             made_on["compile"] = self.compile
         key = StageKey(kind, version, {**parameters, "dataset": dataset, "made_on": made_on})
-        result = self.stages.get_or_make(key, make, self.device)
-        self.used_stages[result.hash] = result
+        result = self.stages.get_or_make(key, make, self.device, wait=wait)
+        self.used_stages[result.hash] = replace(result, tensors={})
         return result
 
     def iterations(
@@ -234,10 +239,10 @@ class Condenser(ABC, Generic[C]):
         warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
-        learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
-        protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         preprocessing(task): what the images' floats belong to (default: the dataset's normalisation), e.g. a whitening;
             it is saved with the set, and every protocol puts test images through it.
+        learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
+        protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
 
     Attributes:
@@ -299,8 +304,6 @@ class Condenser(ABC, Generic[C]):
         """The labels of the whole set."""
         return HardLabels()
 
-    def learned_lr(self, task: Task) -> float | None:
-        """The step size learned with the images; asked for once they are all there."""
     def preprocessing(self, task: Task) -> Preprocessing:
         """What turns pixels into what the method's networks see, and what its float images belong to.
 
@@ -308,6 +311,8 @@ class Condenser(ABC, Generic[C]):
         """
         return task.dataset.normalisation
 
+    def learned_lr(self, task: Task) -> float | None:
+        """The step size learned with the images; asked for once they are all there."""
         return None
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def tensor_digest(tensor: Tensor) -> str:
     """A 128-bit hash of a tensor's type, shape and values."""
     return _tensors_digest({"": tensor.detach().cpu().contiguous()}, "")
+
+
+def read_rows(path: Path, name: str, rows: Sequence[int]) -> Tensor:
+    """Some rows of one tensor that `write_tensors` wrote: (len(rows), ...), in the order asked for.
+
+    Nothing else of the file is read or kept in memory, so its checksum cannot be verified: read it whole once before.
+    """
+    with safe_open(path, framework="pt") as handle:
+        part = handle.get_slice(name)
+        return torch.stack([part[row].clone() for row in rows])
 
 
 def _os_error(error: SafetensorError, path: Path) -> Exception:

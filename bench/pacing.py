@@ -21,6 +21,10 @@ class Pace:
         """The steps from `start` to `stop` of the loop called `what`."""
         yield from range(start, stop)
 
+    def alike(self, what: str, count: int) -> Iterator[int]:
+        """Which of `count` pieces of work to do, each with loops of its own that cost the same: all of them."""
+        yield from range(count)
+
 
 @dataclass(frozen=True)
 class Few(Pace):
@@ -42,6 +46,10 @@ class Few(Pace):
             if step - start >= self.least and time.perf_counter() - began > self.seconds:
                 return
             yield step
+
+    def alike(self, what: str, count: int) -> Iterator[int]:
+        """The first piece of work."""
+        yield from range(min(count, 1))
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,16 @@ class Trial(Pace):
             if warm >= TRIAL_STEPS or (warm >= 2 and marks[-1] - began > TRIAL_SECONDS):
                 break
         self.samples.append(_sample(what, stop - start, marks))
+
+    def alike(self, what: str, count: int) -> Iterator[int]:
+        """The pieces up to the first that walks a loop, and so was not there before; it speaks for those after it."""
+        for index in range(count):
+            seen = len(self.samples)
+            yield index
+            if walked := self.samples[seen:]:
+                whole_s = sum(sample.whole_s for sample in walked)
+                self.samples.append(Sample(what, count - index - 1, whole_s, warm_up_s=0.0, spent_s=0.0))
+                return
 
     def _now(self) -> float:
         if self.device.type == "cuda":

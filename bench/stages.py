@@ -24,6 +24,7 @@ from bench.metering import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
 
 SCHEMA = 1
+RESULT = "result.safetensors"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ class StageStore:
         """Where a stage of that kind and hash lies, made or not."""
         return self.root / f"{kind}-{stage_hash}"
 
+    def file(self, kind: str, stage_hash: str) -> Path:
+        """Where the tensors of a finished stage lie, to read some rows of them (`bench.files.read_rows`)."""
+        return self.folder(kind, stage_hash) / RESULT
+
     def read(self, kind: str, stage_hash: str) -> StageResult | None:
         """A finished stage, or None where it is absent; a corrupt one is set aside with a warning and is absent."""
         try:
@@ -104,20 +109,23 @@ class StageStore:
     def _load(self, kind: str, stage_hash: str) -> StageResult:
         folder = self.folder(kind, stage_hash)
         about = read_json(folder / "stage.json")
-        tensors, facts = read_tensors(folder / "result.safetensors")
+        tensors, facts = read_tensors(folder / RESULT)
         cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
 
-    def get_or_make(self, key: StageKey, make: Maker, device: torch.device) -> StageResult:
+    def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
         """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
 
         `make` is given a folder in which to keep checkpoints. What they saved of the making survives a kill; the cost
         adds up over continued attempts.
+
+        Raises:
+            Owned: another live process makes it, and `wait` is False.
         """
         if (found := self._found(key.kind, key.hash)) is not None:
             return found
         folder = self.folder(key.kind, key.hash)
-        with self._owned(folder):
+        with self._owned(folder, wait=wait):
             if (found := self.read(key.kind, key.hash)) is not None:
                 return found
             clean_leftovers(folder) if folder.exists() else None
@@ -130,14 +138,14 @@ class StageStore:
         with lasting(work / "elapsed.json") as watch:
             made = make(work)
             cost = StageCost(watch.total(), peak_memory(device))
-        write_tensors(folder / "result.safetensors", made.tensors, made.facts)
+        write_tensors(folder / RESULT, made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         write_json(folder / "stage.json", about)
         shutil.rmtree(work)
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 
-    def _owned(self, folder: Path) -> AbstractContextManager[None]:
-        return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=True)
+    def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
+        return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=wait)
 
 
 class Owned(Exception):

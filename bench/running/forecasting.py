@@ -61,6 +61,11 @@ class TrialStore(StageStore):
         """A stage that is kept, or one that this trial made."""
         return self._kept.read(kind, stage_hash) or super().read(kind, stage_hash)
 
+    def file(self, kind: str, stage_hash: str) -> Path:
+        """The same, of its tensors."""
+        kept = self._kept.file(kind, stage_hash)
+        return kept if kept.exists() else super().file(kind, stage_hash)
+
 
 def foresee(job: Job, registry: Registry, place: Place) -> Forecast:
     """Tries every stage of a job and says what the whole would take.

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -42,6 +42,9 @@ class Lesson:
         view_seed: seed of the views; with the recipe it decides every batch.
         checkpoint: file that a killed training continues from. Its name must tell this training from every other.
         what: the name shown beside the progress.
+        after_epoch: called after every epoch with the number of epochs done (from 1) and the network as it then is; it
+            changes nothing but what is in `keeps`.
+        keeps: what `after_epoch` changes; it is part of the checkpoint.
     """
 
     recipe: TrainingRecipe
@@ -50,6 +53,8 @@ class Lesson:
     view_seed: int
     checkpoint: Path
     what: str
+    after_epoch: Callable[[int, nn.Module], None] | None = None
+    keeps: State = field(default_factory=dict)
 
 
 def wants_channels_last(task: Task) -> bool:
@@ -96,7 +101,8 @@ class _Training:
     def state(self) -> State:
         """What a checkpoint holds."""
         averaged = {"ema": self.ema.network} if self.ema else {}
-        return {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged}
+        kept = {f"kept {name}": part for name, part in self.lesson.keeps.items()}
+        return {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged, **kept}
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
@@ -126,7 +132,7 @@ class _Training:
         optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, epoch))
         self._update(self.views.at(epoch, batch))
         if batch == self.views.batches - 1:
-            self._check(epoch)
+            self._end(epoch)
 
     def _begin(self, epoch: int) -> None:
         self.losses.zero_()
@@ -166,10 +172,12 @@ class _Training:
         with _untouched(self.network):
             self.whole_batches = compiled_where_it_pays(self.task, work, self.whole_batches, step)
 
-    def _check(self, epoch: int) -> None:
-        """Once an epoch, because reading the loss waits for the device."""
+    def _end(self, epoch: int) -> None:
+        """Looks at the loss once an epoch, because reading it waits for the device."""
         if not math.isfinite(float(self.losses)):
             raise RunFailure(f"the loss of {self.lesson.what} is not finite in epoch {epoch + 1}")
+        if self.lesson.after_epoch:
+            self.lesson.after_epoch(epoch + 1, self.network)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.files import read_rows
 from bench.progress import Silent
 from bench.stages import Made, Owned, StageKey, StageStore, owned
 
@@ -108,6 +109,30 @@ def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) 
         holder.wait()
     with owned(path, Silent(), wait=False):
         assert str(os.getpid()) in path.with_suffix(".owner").read_text()
+
+
+def test_whoever_does_not_wait_is_told_that_another_makes_the_stage(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    lock = store.folder("teacher", KEY.hash)
+    with owned(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
+        script = (
+            "import sys, torch; from pathlib import Path\n"
+            "from bench.stages import Owned, StageKey, StageStore\n"
+            "key = StageKey('teacher', 1, {'seed': 0, 'recipe': {'lr': 0.2}})\n"
+            "try:\n"
+            "    StageStore(Path(sys.argv[1])).get_or_make(key, None, torch.device('cpu'), wait=False)\n"
+            "except Owned as error:\n"
+            "    print(error)\n"
+        )
+        told = subprocess.check_output([sys.executable, "-c", script, str(tmp_path)], text=True)
+    assert told.startswith(f"in use by process {os.getpid()}")
+    assert not store.get_or_make(KEY, make, CPU, wait=False).cached
+
+
+def test_rows_of_a_finished_stage_are_read_alone(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    made = store.get_or_make(KEY, make, CPU)
+    assert read_rows(store.file("teacher", made.hash), "weights", [3, 0]).tolist() == [3.0, 0.0]
 
 
 def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:

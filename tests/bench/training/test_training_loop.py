@@ -1,6 +1,7 @@
 """The training loop: what a step does, and that a broken training ends as an unbroken one does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,32 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert (task.workspace / "training.checkpoint.safetensors").exists()
     assert_same(trained(task, training), unbroken)
     assert not list(task.workspace.iterdir())
+
+
+def test_what_is_kept_of_every_epoch_survives_interruptions(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
+) -> None:
+    def kept(task: Task, into: Tensor, epochs: list[int]) -> None:
+        def keep(epoch: int, network: nn.Module) -> None:
+            epochs.append(epoch)
+            into[epoch - 1] = torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+        taught = replace(lesson(task, recipe()), after_epoch=keep, keeps={"rows": into})
+        loop.train(task, task.network(5), taught)
+
+    size = sum(weight.numel() for weight in make_task().network(5).parameters())
+    unbroken, epochs = torch.zeros(4, size), list[int]()
+    kept(make_task(), unbroken, epochs)
+    assert epochs == [1, 2, 3, 4]
+    assert not torch.equal(unbroken[0], unbroken[1]) and bool(unbroken[0].any())
+    seen = list[int]()
+    for calls in (5, 4):
+        with pytest.raises(Interrupted):
+            kept(make_task(should_stop=stop_after(calls)), torch.zeros(4, size), seen)
+    continued = torch.zeros(4, size)
+    kept(make_task(), continued, seen)
+    assert torch.equal(continued, unbroken)
+    assert seen == [1, 2, 3, 4]
 
 
 def test_a_killed_training_continues_from_its_last_checkpoint(make_task: MakeTask) -> None:
