@@ -12,6 +12,7 @@ from bench.files import whole
 TILE = 128  # pixels a side that small images are brought up to
 MOST_PIXELS = (1320, 2640)  # width and height that the tiles may take
 MOST_IMAGES, MOST_CLASSES = 10, 20
+SPREAD = 2.5
 GAP = 4
 LABEL_WIDTH = 150
 FOOTER = 24
@@ -26,8 +27,8 @@ def write_preview(path: Path, pixels: Tensor, classes: Tensor, class_names: Sequ
 
     Args:
         path: where to write it; the file is whole or absent.
-        pixels: uint8 (N, C, H, W), or float in [0, 1] (values outside are cut off). One channel is shown as grey, of
-            more than three the first three.
+        pixels: uint8 (N, C, H, W), or float; images that leave [0, 1] are shown as `visible` makes them. One channel
+            is shown as grey, of more than three the first three.
         classes: int64 (N,), the class index of each image.
         class_names: what each index means.
     """
@@ -62,10 +63,23 @@ def _spread(values: Sequence[int], most: int) -> list[int]:
     return [values[round(place * (len(values) - 1) / max(1, most - 1))] for place in range(most)]
 
 
+def visible(pixels: Tensor) -> Tensor:
+    """Float images (n, C, H, W) in [0, 1].
+
+    An image that leaves [0, 1] (whitened ones do, and those that no method clamped) is cut off `SPREAD` standard
+    deviations from its mean, as MTT's release shows them, and scaled by as little as brings it inside. Others stay.
+    """
+    flat = pixels.float().nan_to_num(0.0).flatten(1)
+    mean, reach = flat.mean(1, keepdim=True), SPREAD * flat.std(1, keepdim=True, correction=0)
+    lowest = flat.amin(1, keepdim=True).maximum(mean - reach).clamp(max=0)
+    highest = flat.amax(1, keepdim=True).minimum(mean + reach).clamp(min=1)
+    return ((flat - lowest) / (highest - lowest)).clamp(0, 1).view_as(pixels)
+
+
 def _pictures(pixels: Tensor, scale: int) -> list[Image.Image]:
     """Enlarged RGB images of pixels (n, C, H, W)."""
     if pixels.is_floating_point():
-        pixels = (pixels.float().nan_to_num(0.0).clamp(0, 1) * 255).round().to(torch.uint8)
+        pixels = (visible(pixels) * 255).round().to(torch.uint8)
     colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels[:, :1].expand(-1, 3, -1, -1)
     arrays = colours.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     size = (arrays.shape[2] * scale, arrays.shape[1] * scale)

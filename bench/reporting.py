@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.plugins import Registry
 
 Row = dict[str, Any]
+OWN = "soft"  # the kind of labels that are one distribution an image, learned or made with it
 REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
 
 
@@ -81,10 +82,11 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
     """The done rows, split so that a ranking compares methods and nothing else.
 
     Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
-    backbone and epochs, kind of labels (hard or soft) and the teacher's backbone of soft ones, budget, device and
-    precision. Rows of the plain reference engine, whose costs are its own, stand apart from those of faster ones; what
-    has no engine, such as a control, stands with both. One measurement asked for under two names ("paper" and the
-    protocol's own) is one row. The order is that of the headings, and within a ranking that of top-1.
+    backbone and epochs, kind of labels (hard, a teacher's, or soft ones made with the images) and the teacher's
+    backbone, budget, device and precision. Rows of the plain reference engine, whose costs are its own, stand apart
+    from those of faster ones; what has no engine, such as a control, stands with both. One measurement asked for under
+    two names ("paper" and the protocol's own) is one row. The order is that of the headings, and within a ranking that
+    of top-1.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in _measurements(rows):
@@ -137,9 +139,14 @@ def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _label_source(row: Row) -> tuple[str | None, str | None]:
-    """Soft labels decide more than images do (METHODS trap 2); online and stored ones are the same labels."""
+    """Soft labels decide more than images do (METHODS trap 2); online and stored ones are the same labels.
+
+    Those of the kind "soft" came with the images, as part of what a method makes: no teacher's stand beside them.
+    """
     if row.get("label_kind") in (None, "hard"):
         return row.get("label_kind"), None
+    if row["label_kind"] == OWN:
+        return "own soft", None
     return "soft", row.get("teacher_backbone")
 
 
@@ -171,6 +178,8 @@ def _label_facts(rows: Sequence[Row]) -> str:
     kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
     if kind in (None, "hard"):
         return f"{kind} labels" if kind else ""
+    if kind == OWN:
+        return "soft labels made with the images"
     whose = f" of {teacher}" if teacher else ""
     accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None and kind != "teacher" else ""
     return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"

@@ -7,7 +7,7 @@ from functools import partial
 
 import pandas as pd
 
-from bench.reporting import Ranking, Row, common, rankings, unmeasured
+from bench.reporting import OWN, Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
 Cell = Callable[[Row], str | None]
@@ -121,7 +121,7 @@ def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
 def _label(row: Row) -> str | None:
     """The kind, and for a set's own soft labels the method that made them."""
     kind = row.get("label_kind")
-    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored") else kind
+    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:

@@ -1,5 +1,7 @@
 """The condensed set: stored as said, verified when read."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from bench import condensed as sets
 from bench.condensation import Images, PixelFormat
 from bench.condensed import CondensedSet, to_stored
 from bench.errors import CorruptArtefact, RunFailure
+from bench.files import read_json, write_json
 from bench.imagery import Normalisation
-from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels, TeacherRef
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
+from bench.whitening import Whitening
 
 GRAY = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 TEACHER = TeacherRef("ab" * 16, "convnet3-bn", 59.5, 12_345)
@@ -28,8 +32,12 @@ def a_set(labels: Labels, form: PixelFormat = "uint8") -> CondensedSet:
 
 STORED = StoredLabels(TEACHER, 20.0, 42, {"epochs": 2}, torch.randn(2, 4, 2, generator=torch.Generator()).half())
 
+SOFT = SoftLabels(torch.rand(4, 2, generator=torch.Generator().manual_seed(1)).softmax(1))
 
-@pytest.mark.parametrize("labels", [HardLabels(), OnlineLabels(TEACHER, 20.0), STORED], ids=lambda each: each.kind)
+
+@pytest.mark.parametrize(
+    "labels", [HardLabels(), OnlineLabels(TEACHER, 20.0), STORED, SOFT], ids=lambda each: each.kind
+)
 def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
     made = a_set(labels)
     sets.save(tmp_path, made, "uint8", {"method": "x"})
@@ -43,6 +51,10 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
         assert read.labels.recipe == {"epochs": 2}
     elif isinstance(labels, OnlineLabels):
         assert read.labels == labels
+    elif isinstance(labels, SoftLabels):
+        assert isinstance(read.labels, SoftLabels) and read.images.soft is not None
+        assert torch.equal(read.labels.probabilities, labels.probabilities)
+        assert torch.equal(read.images.soft, labels.probabilities)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "images.safetensors", "labels.safetensors"])
@@ -97,8 +109,100 @@ def test_jpeg_is_what_a_reader_of_the_files_sees_and_is_counted_as_files(tmp_pat
 
 def test_a_set_of_another_schema_is_refused(tmp_path: Path) -> None:
     sets.save(tmp_path, a_set(HardLabels()), "uint8", {})
-    from bench.files import read_json, write_json
-
     write_json(tmp_path / "manifest.json", {**read_json(tmp_path / "manifest.json"), "schema": 99})
     with pytest.raises(CorruptArtefact, match="schema 99"):
         sets.load(tmp_path)
+
+
+def whitening() -> Whitening:
+    draws = torch.Generator().manual_seed(2)
+    mean, noise = torch.rand(3, 8, 8, generator=draws), torch.rand(192, 192, generator=draws)
+    return Whitening(mean, torch.eye(192) + 0.01 * noise)
+
+
+@pytest.mark.parametrize("form", ["uint8", "float32"])
+def test_a_whitened_set_brings_its_whitening(tmp_path: Path, form: PixelFormat) -> None:
+    belongs = whitening()
+    images = Images(pixels() if form == "uint8" else belongs.apply(pixels()), torch.tensor([0, 0, 1, 1]))
+    made = CondensedSet(to_stored(images, form, belongs), HardLabels(), ("n01", "n02"), belongs)
+    sets.save(tmp_path, made, form, {})
+    read, manifest = sets.load(tmp_path), read_json(tmp_path / "manifest.json")
+    assert read.preprocessing == belongs and isinstance(read.preprocessing, Whitening)
+    assert torch.equal(read.normalised(), belongs.apply(pixels()))
+    assert manifest["value_range"] == ("0..255" if form == "uint8" else "whitened")
+    assert manifest["zca"]["file"] in manifest["files"] and manifest["mean"] is manifest["std"] is None
+    assert manifest["outside_box"] is (False if form == "uint8" else None)
+    (tmp_path / "zca.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CorruptArtefact, match=r"zca\.safetensors is missing or altered"):
+        sets.load(tmp_path)
+
+
+def test_the_matrix_is_counted_with_the_images(tmp_path: Path) -> None:
+    plain = a_set(HardLabels())
+    sets.save(tmp_path / "plain", plain, "uint8", {})
+    sets.save(tmp_path / "whitened", replace(plain, preprocessing=whitening()), "uint8", {})
+    before, after = (sets.sizes(tmp_path / name) for name in ("plain", "whitened"))
+    matrix = 4 * (192 * 192 + 192)
+    assert matrix <= after[0] - before[0] < matrix + 500 and after[1] == before[1]
+
+
+def test_soft_labels_cost_four_bytes_a_number(tmp_path: Path) -> None:
+    for name, labels in (("hard", HardLabels()), ("soft", SOFT)):
+        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+    assert 4 * 4 * 2 <= sets.sizes(tmp_path / "soft")[1] - sets.sizes(tmp_path / "hard")[1] < 4 * 4 * 2 + 100
+
+
+@pytest.mark.parametrize(("shift", "outside"), [(0.0, False), (3.0, True)])
+def test_floats_outside_the_box_are_stored_as_they_are_and_the_manifest_says_so(
+    tmp_path: Path, shift: float, outside: bool
+) -> None:
+    values = GRAY.apply(pixels()) + shift
+    images = to_stored(Images(values, torch.tensor([0, 0, 1, 1])), "float32", GRAY)
+    sets.save(tmp_path, CondensedSet(images, HardLabels(), ("a", "b"), GRAY), "float32", {})
+    manifest = read_json(tmp_path / "manifest.json")
+    assert (manifest["pixels"], manifest["value_range"], manifest["outside_box"]) == ("float32", "normalised", outside)
+    assert torch.equal(sets.load(tmp_path).normalised(), values)
+    assert 4 * values.numel() <= sets.sizes(tmp_path)[0] < 4 * values.numel() + 500
+
+
+def test_sets_of_before_there_was_whitening_are_read(tmp_path: Path) -> None:
+    """The manifest as it was then, field by field."""
+    made = a_set(HardLabels())
+    sets.save(tmp_path, made, "uint8", {})
+    files = read_json(tmp_path / "manifest.json")["files"]
+    old = {
+        **{"schema": 1, "run": "r", "method": "random", "images": 4, "resolution": 8, "channels": 3, "pixels": "uint8"},
+        **{"value_range": "0..255", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3], "zca": None, "decoder": None},
+        **{"classes": ["n01", "n02"], "labels": {"kind": "hard"}, "learned_lr": None, "files": files},
+    }
+    write_json(tmp_path / "manifest.json", old)
+    read = sets.load(tmp_path)
+    assert read.preprocessing == GRAY and torch.equal(read.images.pixels, made.images.pixels)
+    assert sets.sizes(tmp_path)[0] == (tmp_path / "images.safetensors").stat().st_size
+
+
+def test_soft_labels_stay_with_their_images_through_storage() -> None:
+    images = Images(GRAY.apply(pixels()), torch.tensor([0, 0, 1, 1]), SOFT.probabilities)
+    forms: tuple[PixelFormat, ...] = ("uint8", "jpeg", "float32")
+    for form in forms:
+        kept = to_stored(images, form, GRAY).soft
+        assert kept is not None and torch.equal(kept, SOFT.probabilities)
+    chosen = images.at(torch.tensor([3, 0])).soft
+    assert chosen is not None and torch.equal(chosen, SOFT.probabilities[[3, 0]])
+    with pytest.raises(RunFailure, match="1 of 2 units have soft labels"):
+        Images.joined([images, Images(images.pixels, images.classes)])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (torch.ones(4, 2), "does not sum to 1"),
+        (torch.tensor([[1.5, -0.5]] * 4), "negative"),
+        (torch.full((4, 2), float("nan")), "not finite"),
+        (torch.full((4, 3), 1 / 3), r"shape \(4, 3\), not \(4, 2\)"),
+        (torch.tensor([[1, 0]] * 4), "not finite floats"),
+    ],
+)
+def test_what_is_no_distribution_is_said(wrong: torch.Tensor, said: str) -> None:
+    assert re.search(said, not_distributions(wrong, 4, 2))
+    assert not_distributions(SOFT.probabilities.half(), 4, 2) == ""

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from bench import preview
-from bench.preview import FOOTER, GAP, LABEL_WIDTH, write_preview
+from bench.preview import FOOTER, GAP, LABEL_WIDTH, visible, write_preview
 
 
 def sheet(path: Path) -> np.ndarray:
@@ -68,3 +68,16 @@ def test_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(OSError, match="no space"):
         write_preview(tmp_path / "preview.png", torch.zeros(1, 3, 8, 8), torch.zeros(1, dtype=torch.int64), ["only"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_leave_the_range_keep_their_contrast_and_others_their_values() -> None:
+    draws = torch.Generator().manual_seed(0)
+    inside = torch.rand(2, 3, 8, 8, generator=draws)
+    assert torch.equal(visible(inside), inside)
+    far = 40 * inside[:1] - 10
+    far[0, 0, 0, 0] = 5000.0  # one pixel must not make the rest one grey
+    shown = visible(far)
+    assert shown.min() >= 0 and shown.max() == 1
+    assert shown.flatten()[1:].std() > 0.01
+    steps = torch.linspace(-1, 2, 12).view(1, 3, 2, 2)
+    assert torch.allclose(visible(steps), (steps + 1) / 3, atol=1e-6), "only as much as is needed"

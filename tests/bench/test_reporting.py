@@ -47,6 +47,7 @@ def row(**changes: Any) -> Row:  # noqa: ANN401 - any field
         {"eval_backbone": "resnet18"},
         {"epochs": 99},
         {"label_kind": "hard"},
+        {"label_kind": "soft", "teacher_backbone": None},
         {"teacher_backbone": "resnet50"},
     ],
     ids=lambda change: "-".join(change),
@@ -185,3 +186,13 @@ def test_report_puts_claims_beside_rows_and_leaves_the_rows_alone() -> None:
 def test_an_unknown_format_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'markdown'"):
         report(Registry(), [row()], "markdwon", claims=True)
+
+
+def test_soft_labels_made_with_the_images_are_ranked_with_their_like_and_no_teacher() -> None:
+    own = {"label_kind": "soft", "teacher_backbone": None, "teacher_top1": None}
+    found = rankings([row(method="mtt", **own), row(method="datm", **own), row(label_kind="teacher")])
+    assert sorted(len(ranking.rows) for ranking in found) == [1, 2]
+    headings = {len(ranking.rows): ranking.heading for ranking in found}
+    assert "soft labels made with the images" in headings[2] and "soft labels of convnet3-bn" in headings[1]
+    unknown = row(label_kind="online", teacher_backbone=None)
+    assert len(rankings([row(method="mtt", **own), unknown])) == 2, "a teacher that is not known is still a teacher"

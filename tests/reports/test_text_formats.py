@@ -88,6 +88,13 @@ def test_labels_and_teachers_that_differ_get_columns(row: RowMaker, control: Row
         assert shown in text
 
 
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_sets_own_soft_labels_name_their_method(row: RowMaker, form: ReportFormat) -> None:
+    own = {"label_kind": "soft", "teacher_backbone": None, "teacher_top1": None}
+    text = form.render([row(method="mtt", **own), row(method="datm", **own)], claims=True)
+    assert "soft, mtt" in text and "soft, datm" in text
+
+
 @FROM_FIXTURES
 @given(gone=st.sets(st.sampled_from(NUMBERS)), form=st.sampled_from(FORMS))
 def test_what_is_not_known_is_a_dash(row: RowMaker, control: RowMaker, gone: set[str], form: ReportFormat) -> None:

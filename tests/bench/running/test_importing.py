@@ -1,7 +1,9 @@
 """Sets that somebody else made: ours, images in folders, tensors; what does not fit is one line."""
 
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,12 @@ from bench import importing
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, UsageError
 from bench.imagery import Dataset, Reader
+from bench.labels import SoftLabels
 from bench.plugins import Registry
 from bench.progress import Silent
+from bench.testing import tiny_task
+from bench.whitening import Whitening
+from bench_imports.method import Imported, ImportedConfig
 
 
 @pytest.fixture
@@ -102,6 +108,21 @@ def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path,
         ({"source": {"file": "set.pt"}}, "'range' is missing"),
         ({"source": {"layout": "image-folder", "option": {}}}, "did you mean 'options'"),
         ({"method": "dm"}, "source"),
+        ({"source": {"file": "set.pt", "range": "whitened"}}, "range 'whitened' needs 'zca'"),
+        ({"source": {"file": "set.pt", "range": "0..255", "soft": "probs"}}, "holds no 'probs'"),
+        (
+            {"source": {"file": "set.pt", "range": "0..255", "soft": "labels"}},
+            r"soft labels 'labels' have shape \(6,\)",
+        ),
+        ({"source": {"file": "set.pt", "range": "0..255"}, "zca": {"file": "none.pt"}}, "none.pt cannot be read"),
+        (
+            {
+                "source": {"file": "set.pt", "range": "0..255"},
+                "zca": {"file": "set.pt", "mean": "labels", "matrix": "images"},
+            },
+            r"must have 64 and \(64, 64\) numbers, not \(6,\)",
+        ),
+        ({"source": {"file": "set.pt", "range": "0..255"}, "zca": {"fil": "z.pt"}}, "did you mean 'file'"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_one_line(
@@ -112,6 +133,81 @@ def test_a_manifest_that_cannot_be_right_is_one_line(
     with pytest.raises(UsageError, match=said) as caught:
         importing.read(folder, digits, readers)
     assert "\n" not in str(caught.value)
+
+
+def a_whitening() -> dict[str, torch.Tensor]:
+    """As kornia keeps one: a mean vector (1, D) and a matrix (D, D)."""
+    draws = torch.Generator().manual_seed(3)
+    return {"mean_vector": torch.rand(1, 64, generator=draws), "transform_matrix": 3 * torch.eye(64)}
+
+
+@pytest.mark.parametrize("given", ["whitened", "0..255", "0..1", "normalised"])
+def test_a_set_that_belongs_to_whitened_data_says_so_whatever_its_range(
+    tmp_path: Path, digits: Dataset, given: str
+) -> None:
+    zca = {"file": "zca.pt", "mean": "mean_vector", "matrix": "transform_matrix"}
+    folder = manifest(tmp_path / "set", source={"file": "set.pt", "range": given}, zca=zca)
+    torch.save(a_whitening(), folder / "zca.pt")
+    levels = pixels().float() / 255
+    white = 3 * (levels - a_whitening()["mean_vector"].view(1, 1, 8, 8))
+    normalised = digits.normalisation.apply(pixels())
+    by_range = {"whitened": white, "0..255": pixels(), "0..1": levels, "normalised": normalised}
+    torch.save({"images": by_range[given], "labels": LABELS}, folder / "set.pt")
+    found = importing.read(folder, digits, readers)
+    assert isinstance(found.preprocessing, Whitening)
+    assert torch.allclose(found.normalised(), white, atol=1e-5)
+
+
+def test_constants_before_a_whitening_are_folded_into_it_as_the_page_says(tmp_path: Path, digits: Dataset) -> None:
+    mean, std, centre = 0.3, 0.2, torch.rand(64, generator=torch.Generator().manual_seed(4))
+    matrix = torch.randn(64, 64, generator=torch.Generator().manual_seed(5))
+    folder = tensors(tmp_path / "set", "set.pt")
+    manifest(folder, source={"file": "set.pt", "range": "0..255"}, zca={"file": "zca.pt"})
+    torch.save({"mean": mean + std * centre, "matrix": matrix / std}, folder / "zca.pt")
+    by_hand = ((pixels().flatten(1) / 255 - mean) / std - centre) @ matrix
+    assert torch.allclose(importing.read(folder, digits, readers).normalised().flatten(1), by_hand, atol=1e-3)
+
+
+def test_soft_labels_are_put_into_the_datasets_class_order(tmp_path: Path, digits: Dataset) -> None:
+    """From an order whose permutation is not its own inverse."""
+    first, second, third = digits.classes
+    source = {"file": "set.pt", "range": "0..255", "soft": "soft"}
+    folder = manifest(tmp_path / "set", source=source, classes=[second, third, first])
+    soft = torch.tensor([[0.7, 0.2, 0.1]]).repeat(6, 1)
+    torch.save({"images": pixels(), "labels": LABELS, "soft": soft}, folder / "set.pt")
+    found = importing.read(folder, digits, readers)
+    assert found.images.classes.tolist() == [1, 2, 0, 1, 2, 0]
+    assert isinstance(found.labels, SoftLabels)
+    assert torch.equal(found.labels.probabilities, torch.tensor([[0.1, 0.7, 0.2]]).repeat(6, 1))
+
+
+def test_a_control_beside_soft_labels_is_labelled_hard_and_seen_through_the_sets_whitening(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    source = {"file": "set.pt", "range": "0..255", "soft": "soft"}
+    zca = {"file": "set.pt", "mean": "mean_vector", "matrix": "transform_matrix"}
+    folder = manifest(tmp_path / "set", source=source, zca=zca)
+    soft = torch.rand(6, 3, generator=torch.Generator().manual_seed(6)).softmax(1)
+    torch.save({"images": pixels(), "labels": LABELS, "soft": soft, **a_whitening()}, folder / "set.pt")
+    task = replace(tiny_task(tmp_path, dataset=digits), readers=readers)
+    method = Imported(ImportedConfig(path=str(folder), content="hash"))
+    own = method.synthesize(task, method.units(task)[0])
+    labels = method.label(task, own.at(LABELS.argsort(stable=True)))
+    assert isinstance(labels, SoftLabels) and torch.equal(labels.probabilities, soft[[0, 3, 1, 4, 2, 5]])
+    assert method.label(task, replace(own, soft=None)).kind == "hard"
+    assert isinstance(method.preprocessing(task), Whitening)
+
+
+def test_the_page_names_every_field_of_a_manifest_by_hand() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8")
+    table = page.partition("### A set that somebody else made")[2].partition("\n## ")[0]
+    named = {
+        name for line in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(.*?)`", line)
+    }
+    tensors = {f"source.{name}" for name in importing.TensorSource.model_fields} - {"source.file"}
+    assert named == {*importing.HandWritten.model_fields, *tensors}
+    for example in re.findall(r"```json\n(.*?)```", table, re.DOTALL):
+        importing.HandWritten.model_validate_json(example)
 
 
 def test_pickled_code_is_not_run(tmp_path: Path, digits: Dataset) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from bench.training import losses
-from bench.training.supervision import HardSupervision, StoredSupervision, TeacherSupervision
+from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
 from bench.training.views import Mix, View
 
 LOGITS = torch.randn((4, 3), generator=torch.Generator().manual_seed(0))
@@ -36,3 +36,22 @@ def test_stored_labels_are_found_by_position() -> None:
     source = StoredSupervision(stored, 20.0, t_squared=False)
     loss = source.loss(LOGITS, None, View(1, 6, torch.tensor([9, 1, 0, 4])), CLASSES)
     assert torch.equal(loss, losses.distillation(LOGITS, stored[1, 6:10], 20.0, t_squared=False))
+
+
+def test_soft_labels_are_each_images_own_and_mix_by_lambda() -> None:
+    distributions = torch.rand((6, 3), generator=torch.Generator().manual_seed(5)).softmax(1)
+    indices = torch.tensor([5, 0, 3, 2])
+    log_student = LOGITS.double().log_softmax(1)
+    own = -(distributions[indices].double() * log_student).sum(1).mean()
+    partners = -(distributions[indices][MIX.permutation].double() * log_student).sum(1).mean()
+    source = SoftSupervision(distributions)
+    torch.testing.assert_close(source.loss(LOGITS, None, View(0, 0, indices), CLASSES).double(), own)
+    mixed = source.loss(LOGITS, None, View(0, 0, indices, mix=MIX), CLASSES)
+    torch.testing.assert_close(mixed.double(), 0.7 * own + 0.3 * partners)
+
+
+def test_certain_soft_labels_are_hard_labels() -> None:
+    view = View(0, 0, torch.arange(4), mix=MIX)
+    certain = nn.functional.one_hot(CLASSES, 3).float()
+    loss = SoftSupervision(certain).loss(LOGITS, None, view, CLASSES)
+    torch.testing.assert_close(loss, HardSupervision().loss(LOGITS, None, view, CLASSES))

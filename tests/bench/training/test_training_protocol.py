@@ -10,14 +10,15 @@ import torch
 from bench.condensation import Images, Task
 from bench.condensed import CondensedSet
 from bench.errors import RunFailure
-from bench.labels import HardLabels, Labels, OnlineLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.recipes import RecipeBook
 from bench.training import loop
 from bench.training.protocol import TrainingProtocol, check_views
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
-from bench.training.supervision import HardSupervision, StoredSupervision, TeacherSupervision
+from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
 from bench.training.teachers import squeeze
+from bench.whitening import Whitening, fit
 
 MakeTask = Callable[..., Task]
 SQUEEZE: dict[str, Any] = {"epochs": 2, "batch_size": 16, "lr": 0.05, "weight_decay": 1e-4}
@@ -129,3 +130,79 @@ def test_a_set_of_another_class_order_is_refused(make_task: MakeTask) -> None:
     task = make_task()
     with pytest.raises(RunFailure, match="class order"):
         training("hard").evaluate(condensed(task, classes=task.dataset.classes[::-1]), task, "small", 1)
+
+
+def distributions(made: CondensedSet, of_the_class: float) -> torch.Tensor:
+    """So much for each image's class, the rest for the others."""
+    rest = (1 - of_the_class) / 2
+    return rest + (of_the_class - rest) * torch.nn.functional.one_hot(made.images.classes, 3).float()
+
+
+def test_soft_labels_that_come_with_the_set_are_the_own_protocols(
+    make_task: MakeTask, lessons: list[loop.Lesson]
+) -> None:
+    task, plain = make_task(), condensed(make_task())
+    soft = replace(plain, labels=SoftLabels(distributions(plain, 0.9)))
+    wrong = replace(plain, labels=SoftLabels(distributions(plain, 0.0)))
+    top1 = [training("own", epochs=30).evaluate(each, task, "small", 1).top1 for each in (soft, wrong)]
+    assert top1[0] > 60 and top1[1] < 20, "labels decide what is learned"
+    training("hard", epochs=1).evaluate(soft, task, "small", 1)
+    kinds = [type(lesson.supervision) for lesson in lessons]
+    assert kinds == [SoftSupervision, SoftSupervision, HardSupervision]
+    assert len({lesson.checkpoint for lesson in lessons}) == 3
+
+
+def whitened(task: Task) -> CondensedSet:
+    """A set that belongs to whitened data, as floats."""
+    plain, whitening = condensed(task), fit(task)
+    pixels = whitening.apply(plain.images.pixels)
+    return replace(plain, images=replace(plain.images, pixels=pixels), preprocessing=whitening)
+
+
+def test_a_whitened_set_is_tested_on_whitened_images(make_task: MakeTask) -> None:
+    """The same numbers trained on, but tested without the whitening, are wrong: MTT's issue 18."""
+    task = make_task()
+    made = whitened(task)
+    forgotten = replace(made, preprocessing=task.dataset.normalisation)
+    right, wrong = (training("hard", epochs=30).evaluate(each, task, "small", 1).top1 for each in (made, forgotten))
+    assert right > 60 and wrong < right - 20, (right, wrong)
+
+
+def test_bytes_of_a_whitened_set_are_whitened_as_its_floats_are(
+    make_task: MakeTask, lessons: list[loop.Lesson]
+) -> None:
+    task = make_task()
+    made = whitened(task)
+    levels = replace(made, images=condensed(task).images)
+    scores = [training("hard", epochs=3).evaluate(each, task, "small", 1) for each in (made, levels)]
+    assert scores[0].top1 == scores[1].top1
+    fed = [lesson.feed.images(torch.arange(12)) for lesson in lessons]
+    assert torch.equal(fed[0], fed[1])
+
+
+def test_the_shared_teacher_of_a_whitened_set_is_squeezed_on_whitened_images(
+    make_task: MakeTask, lessons: list[loop.Lesson]
+) -> None:
+    soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
+    task = make_task()
+    for made in (condensed(task), whitened(task), whitened(task)):
+        soft.evaluate(made, task, "small", 1)
+    assert [lesson.what for lesson in lessons] == ["squeeze", "evaluate", "squeeze", "evaluate", "evaluate"]
+    seen = [lesson.feed.normalisation for lesson in lessons if lesson.what == "squeeze"]
+    assert seen[0] == task.dataset.normalisation and isinstance(seen[1], Whitening)
+    assert task.dataset.normalisation == seen[0], "the task is as it was"
+
+
+def test_the_whitening_tells_checkpoints_apart(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    task = make_task()
+    made = whitened(task)
+    for each in (made, replace(made, preprocessing=fit(task, 0.2))):
+        training("hard", epochs=1).evaluate(each, task, "small", 1)
+    assert lessons[0].checkpoint != lessons[1].checkpoint
+
+
+def test_a_whitening_for_other_images_is_refused(make_task: MakeTask) -> None:
+    task = make_task()
+    wide = Whitening(torch.zeros(3, 4, 4), torch.eye(48))
+    with pytest.raises(RunFailure, match=r"is for images of \(3, 4, 4\), not \(3, 8, 8\)"):
+        training("hard").evaluate(condensed(task, preprocessing=wide), task, "small", 1)
