@@ -15,3 +15,5 @@ def _protocol(name: str, labels: LabelSource) -> TrainingProtocol:
 
 DC = _protocol("dc", "hard")
 DSA = _protocol("dsa", "hard")
+MTT = _protocol("mtt", "own")
+TESLA = _protocol("tesla", "own")

@@ -1,0 +1,131 @@
+"""Expert trajectories: the weights of networks trained on the real images, after every epoch (MTT, section 3.1).
+
+Each expert is a stage of its own, so runs that go on at the same time share the work, and MTT and TESLA share experts.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench import seeds
+from bench.condensation import Task
+from bench.files import read_rows
+from bench.stages import Made, Owned, StageResult
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import HardSupervision
+from bench.training.testing import accuracy
+
+KIND = "expert"
+VERSION = 1
+SNAPSHOTS = "snapshots"
+
+
+class ExpertRecipe(TrainingRecipe):
+    """How to train the experts, and how many.
+
+    Attributes:
+        count: how many; each from weights of its own, on batches in an order of its own.
+    """
+
+    count: int = Field(ge=1)
+
+    def training(self) -> TrainingRecipe:
+        """The recipe of one training, which the number of experts does not change."""
+        return TrainingRecipe(**self.model_dump(exclude={"count"}))
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The trajectories of one recipe: files of `snapshots`, float32 (epochs + 1, P). Row e is after e epochs."""
+
+    files: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def weights(self, index: int, epochs: Iterable[int]) -> tuple[Tensor, ...]:
+        """The weights of one expert after so many epochs, float32 (P,) each; nothing else of its file is read."""
+        return read_rows(self.files[index], SNAPSHOTS, list(epochs)).unbind()
+
+
+def flattened(network: nn.Module) -> Tensor:
+    """All weights in the order of `network.parameters()`, laid end to end: float32 (P,), a copy on the CPU."""
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()]).float().cpu()
+
+
+def expert_trajectories(task: Task, recipe: ExpertRecipe) -> Experts:
+    """Trains the experts, or finds them trained.
+
+    An expert that another live process is training is passed over and taken up at the end. A dry run and `bench speed`
+    train fewer, or none to its end (`Pace.alike`); then there are fewer trajectories.
+
+    The mean of their own accuracies goes to `task.facts["expert_top1"]`.
+    """
+    made: dict[int, StageResult] = {}
+    passed_over: list[int] = []
+    for index in task.pace.alike("experts", recipe.count):
+        passed_over.append(index)
+        with suppress(Owned):
+            made[index] = _expert(task, recipe, index, wait=False)
+            passed_over.pop()
+        task.progress.advance("experts", len(made), recipe.count)
+    for index in passed_over:
+        made[index] = _expert(task, recipe, index, wait=True)
+        task.progress.advance("experts", len(made), recipe.count)
+    found = [stage.facts["top1"] for stage in made.values() if stage.facts["top1"] is not None]
+    task.facts["expert_top1"] = sum(found) / len(found) if found else None
+    return Experts(tuple(task.stages.file(KIND, made[index].hash) for index in sorted(made)))
+
+
+def _expert(task: Task, recipe: ExpertRecipe, index: int, *, wait: bool) -> StageResult:
+    training = recipe.training()
+    parameters = {
+        "recipe": training.model_dump(mode="json"),
+        "backbone": task.backbone,
+        "seed": task.seed,
+        "index": index,
+        "loop": loop.VERSION,
+    }
+    stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
+    return StageResult(stage.hash, {}, stage.facts, stage.cost, stage.cached)  # its snapshots need not stay in memory
+
+
+def _trained(task: Task, recipe: TrainingRecipe, index: int, folder: Path) -> Made:
+    seed, dataset = task.seed_for("expert", index), task.dataset
+    network = loop.place(task.network(seeds.derive("init", seed)), task)
+    snapshots = _unreached(flattened(network), recipe.epochs)
+
+    def keep(epoch: int, trained: nn.Module) -> None:
+        snapshots[epoch] = flattened(trained)
+
+    channels_last = loop.wants_channels_last(task)
+    lesson = Lesson(
+        recipe=recipe,
+        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
+        supervision=HardSupervision(recipe.label_smoothing),
+        view_seed=seeds.derive("views", seed),
+        checkpoint=folder / "expert.checkpoint.safetensors",
+        what="expert",
+        after_epoch=keep,
+        keeps={SNAPSHOTS: snapshots},
+    )
+    network = loop.train(task, network, lesson)
+    top1 = accuracy(network, dataset.test, dataset.normalisation, task)[0] if len(dataset.test) else None
+    return Made({SNAPSHOTS: snapshots}, {"top1": top1})
+
+
+def _unreached(start: Tensor, epochs: int) -> Tensor:
+    """(epochs + 1, P): the first weights, and for every epoch that the training has not reached the same ones, shifted.
+
+    Only where a loop is cut short, in a dry run or `bench speed`, does a shifted row remain. Matching divides by the
+    distance between two snapshots; of these no two are alike, and they are as large as real weights.
+    """
+    return torch.stack([start.roll(epoch) for epoch in range(epochs + 1)])

@@ -1,0 +1,166 @@
+"""The student of trajectory matching: a network as a function of its weights, and the derivatives that matching needs.
+
+Weights are one vector, laid end to end in the order of `network.parameters()`. BatchNorm normalises by the statistics
+of its batch, as networks in training do, and keeps no running ones: a function of weights and images has no state.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bench import seeds
+from bench.compiling import Workload, compiled_where_it_pays
+from bench.condensation import Task
+
+SAVED = (
+    0.2  # of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no weight gradients
+)
+
+
+class Along(NamedTuple):
+    """What moves along a direction d: the gradient g of the loss by the weights, and the derivatives of d . g.
+
+    `images` is (B, C, S, S), `weights` (P,) or None where nobody asked for it.
+    """
+
+    gradient: Tensor
+    images: Tensor
+    weights: Tensor | None
+
+
+class Student:
+    """A network as a function of its weights.
+
+    Args:
+        network: images (B, C, S, S) -> logits (B, K). Its own weights are of no importance.
+        bf16: forward passes run under bf16 autocast; weights, losses and derivatives stay fp32.
+        channels_last: the memory format of images.
+    """
+
+    def __init__(self, network: nn.Module, *, bf16: bool = False, channels_last: bool = False) -> None:
+        self.network = _without_running_statistics(network).train().requires_grad_(False)
+        self._names = [name for name, _ in network.named_parameters()]
+        self._shapes = [weight.shape for weight in network.parameters()]
+        self._sizes = [weight.numel() for weight in network.parameters()]
+        self._bf16 = bf16
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def logits(self, weights: Tensor, images: Tensor) -> Tensor:
+        """(B, K), at least fp32. Weights (P,)."""
+        pieces = zip(self._names, weights.split(self._sizes), self._shapes, strict=True)
+        named = {name: piece.view(shape) for name, piece, shape in pieces}
+        images = images.contiguous(memory_format=self._format)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
+            logits: Tensor = functional_call(self.network, named, (images,))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def loss(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        """The mean cross-entropy with classes, int64 (B,), or distributions, float (B, K)."""
+        return F.cross_entropy(self.logits(weights, images), targets)
+
+
+def _without_running_statistics(network: nn.Module) -> nn.Module:
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+    return network
+
+
+class Derivatives(ABC):
+    """The derivatives of a student's loss, free of any graph."""
+
+    def __init__(self, student: Student, *, of_weights: bool) -> None:
+        self.student, self.of_weights = student, of_weights
+
+    @abstractmethod
+    def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        """By the weights: (P,)."""
+
+    @abstractmethod
+    def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
+        """That gradient, and its product with a direction (P,) derived by the images and, if asked for, the weights."""
+
+
+class PlainDerivatives(Derivatives):
+    """By autograd, as they are written."""
+
+    def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        leaf = weights.detach().requires_grad_()
+        return torch.autograd.grad(self.student.loss(leaf, images, targets), [leaf])[0]
+
+    def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
+        leaf, pixels = weights.detach().requires_grad_(), images.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.student.loss(leaf, pixels, targets), [leaf], create_graph=True)
+        wanted = [pixels, leaf] if self.of_weights else [pixels]
+        found = torch.autograd.grad(gradient @ direction, wanted)
+        return Along(gradient.detach(), found[0], found[1] if self.of_weights else None)
+
+
+class FastDerivatives(Derivatives):
+    """As functions that compile to one forward graph each, where that pays; the same mathematics.
+
+    Args:
+        task: decides about compiling.
+        batch: how many images a batch has. Others are computed as they are: compiled code is for one shape.
+        soft: targets are distributions.
+        steps: how often each derivative will be taken.
+        what: the name of the work.
+    """
+
+    def __init__(
+        self, student: Student, task: Task, *, batch: int, soft: bool, steps: int, what: str, of_weights: bool
+    ) -> None:
+        super().__init__(student, of_weights=of_weights)
+        self._batch = batch
+        images, targets, weights = self._example(task, soft)
+
+        def chosen(name: str, function: Callable[..., object], *inputs: Tensor) -> Callable[..., object]:
+            work = Workload(f"{what} {name}", student.network, tuple(images.shape), steps, SAVED)
+            return compiled_where_it_pays(task, work, function, lambda each: each(*inputs))
+
+        self._whole_gradient = chosen("gradient", self._gradient, weights, images, targets)
+        self._whole_along = chosen("derivative", self._along, weights, images, targets, weights)
+
+    def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        compute = self._whole_gradient if len(images) == self._batch else self._gradient
+        found = compute(weights, images, targets)
+        assert isinstance(found, Tensor)
+        return found
+
+    def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
+        compute = self._whole_along if len(images) == self._batch else self._along
+        found = compute(weights, images, targets, direction)
+        assert isinstance(found, tuple)
+        return Along(*found)
+
+    def _gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        found: Tensor = grad(self.student.loss)(weights, images, targets)
+        return found
+
+    def _along(
+        self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        def product(weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+            gradient = grad(self.student.loss)(weights, images, targets)
+            return gradient @ direction, gradient
+
+        if self.of_weights:
+            (by_weights, by_images), gradient = grad(product, argnums=(0, 1), has_aux=True)(weights, images)
+            return gradient, by_images, by_weights
+        by_images, gradient = grad(product, argnums=1, has_aux=True)(weights, images)
+        return gradient, by_images, None
+
+    def _example(self, task: Task, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, targets and weights to time and to compile with."""
+        draws, dataset = seeds.generator("trial"), task.dataset
+        images = torch.randn(self._batch, dataset.channels, dataset.resolution, dataset.resolution, generator=draws)
+        targets = torch.full((self._batch, task.classes), 1 / task.classes) if soft else torch.zeros(self._batch).long()
+        weights = torch.cat([weight.flatten() for weight in self.student.network.parameters()])
+        return images.to(task.device), targets.to(task.device), weights.to(task.device)
