@@ -1,20 +1,24 @@
 """Conformance of protocols."""
 
+from copy import copy
 from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.condensation import Images, Task
 from bench.condensed import CondensedSet
 from bench.conformance.common import Conformance
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.evaluation import Protocol, Scores
+from bench.imagery import Normalisation
 from bench.labels import HardLabels
 from bench.plugins import Registry
 from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
 from bench.training.protocol import TrainingProtocol
+from bench.whitening import fit
 
 SEED = 5
 
@@ -39,7 +43,8 @@ class ProtocolConformance(Conformance):
         found = registry.load("protocol", subject)
         assert isinstance(found, Protocol)
         if isinstance(found, TrainingProtocol):
-            return TrainingProtocol(found.name, found.labels, Lowered(found.book, cls.rounds), version=found.version)
+            found = copy(found)  # of whatever class it is
+            found.book = Lowered(found.book, cls.rounds)
         return found
 
     @pytest.fixture(scope="class")
@@ -95,12 +100,27 @@ class ProtocolConformance(Conformance):
             assert torch.equal(before, torch.get_rng_state())
         assert replace(again, seconds=0.0) == replace(scores, seconds=0.0)
 
+    def test_sees_test_images_as_the_set_says(self, protocol: Protocol, task: Task) -> None:
+        """Through the set's own preprocessing: nobody sees an image of a whitened set by the dataset's constants."""
+        condensed = replace(real_images(task), preprocessing=fit(task))
+        dataset = replace(task.dataset, normalisation=_Untouched((0.5,) * 3, (0.2,) * 3))
+        scores = protocol.evaluate(condensed, _in(replace(task, dataset=dataset), "whitened"), self.backbone, SEED)
+        assert 0 <= scores.top1 <= 100
+
     def test_leaves_the_set_alone(self, protocol: Protocol, task: Task) -> None:
         """The images of a condensed set are evaluated many times."""
         condensed = real_images(task)
         before = condensed.images.pixels.clone()
         protocol.evaluate(condensed, _in(task, "careful"), self.backbone, SEED)
         assert torch.equal(before, condensed.images.pixels)
+
+
+class _Untouched(Normalisation):
+    """Constants that nobody may take."""
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Never."""
+        raise AssertionError("take condensed.preprocessing for all images, not task.dataset.normalisation")
 
 
 class Lowered(RecipeBook):

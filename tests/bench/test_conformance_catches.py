@@ -8,6 +8,8 @@ import sys
 import pytest
 
 PLUGIN = '''
+from dataclasses import replace
+
 import numpy as np
 import torch
 from pydantic import ConfigDict
@@ -16,6 +18,9 @@ from torch import nn
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, Unit
 from bench.hookspecs import Offer, hookimpl
+from bench.recipes import RecipeBook
+from bench.training.protocol import TrainingProtocol
+from bench.whitening import Whitening
 
 
 class Honest(Condenser):
@@ -146,6 +151,28 @@ def bench_backbones():
     made = [colour_only, numpy_draws, never_evaluates, unused_layer]
     offers = [Offer(each.__name__.replace("_", "-"), each, "for a test", traits=norm) for each in made]
     return [*offers, Offer("without-norm", honest, "it lies about its norm")]
+
+
+class ForgetsTheWhitening(TrainingProtocol):
+    """It tests on images as the dataset has them."""
+
+    def evaluate(self, condensed, task, backbone, seed):
+        if isinstance(condensed.preprocessing, Whitening):
+            pixels = condensed.normalised()
+            images = replace(condensed.images, pixels=pixels)
+            condensed = replace(condensed, images=images, preprocessing=task.dataset.normalisation)
+            task = replace(task, dataset=replace(task.dataset, own_normalisation=condensed.preprocessing))
+        return super().evaluate(condensed, task, backbone, seed)
+
+
+RECIPE = {"source": "a test", "epochs": 3, "batch_size": 16, "lr": 0.05, "weight_decay": 0.0005}
+
+
+@hookimpl
+def bench_protocols():
+    book = RecipeBook({"recipes": {"small": RECIPE, "large": RECIPE}})
+    faithful, forgets = TrainingProtocol("faithful", "hard", book), ForgetsTheWhitening("forgets", "hard", book)
+    return [Offer("faithful", faithful, "for a test"), Offer("forgets", forgets, "for a test")]
 '''
 
 METHODS = {
@@ -167,6 +194,7 @@ BACKBONES = {
     "unused-layer": {"trains"},
     "without-norm": {"says_truly_whether_it_has_batch_norm"},
 }
+PROTOCOLS = {"faithful": set(), "forgets": {"sees_test_images_as_the_set_says"}}
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +203,12 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     folder = tmp_path_factory.mktemp("dishonest")
     (folder / "dishonest.py").write_text(PLUGIN)
     suites = [(name, "Method") for name in METHODS] + [(name, "Backbone") for name in BACKBONES]
+    suites += [(name, "Protocol") for name in PROTOCOLS]
     classes = [
         f"class Test{number}({kind}Conformance):\n    name, plugins = {name!r}, ['dishonest.py']\n"
         for number, (name, kind) in enumerate(suites)
     ]
-    imports = "from bench.testing import BackboneConformance, MethodConformance\n"
+    imports = "from bench.testing import BackboneConformance, MethodConformance, ProtocolConformance\n"
     (folder / "test_dishonest.py").write_text(imports + "\n".join(classes))
     command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=no")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -200,6 +229,11 @@ def test_a_method_that_breaks_a_promise(failures: dict[str, set[str]], name: str
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_backbone_that_breaks_a_promise(failures: dict[str, set[str]], name: str) -> None:
     assert failures[name] >= BACKBONES[name]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_that_breaks_a_promise(failures: dict[str, set[str]], name: str) -> None:
+    assert failures[name] == PROTOCOLS[name]
 
 
 def test_a_fault_is_found_where_it_is(failures: dict[str, set[str]]) -> None:
