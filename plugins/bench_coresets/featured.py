@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
@@ -131,6 +132,10 @@ class KMeans(FeaturedCoreset[KMeansConfig]):
     """The images nearest to the centres of k-means, one for each."""
 
     Config: ClassVar[type[MethodConfig]] = KMeansConfig
+
+    def warm_up(self, task: Task) -> None:
+        """Loads scikit-learn, so that the first class takes no longer than the others."""
+        import_module("sklearn.cluster")
 
     def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
         """As many centres as images are wanted."""
