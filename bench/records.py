@@ -209,4 +209,5 @@ def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
 def _made_with(record: Record) -> Row:
     made = record.environment
     kept = ("device", "device_name", "precision", "versions")
-    return {**{name: made.get(name) for name in kept}, "class_order_hash": record.costs.get("class_order_hash")}
+    known = {name: record.costs.get(name) for name in ("class_order_hash", "preprocessing")}
+    return {**{name: made.get(name) for name in kept}, **known}

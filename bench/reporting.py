@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.plugins import Registry
 
 Row = dict[str, Any]
+ZCA = "zca"  # the preprocessing of whitened sets
 OWN = "soft"  # the kind of labels that are one distribution an image, learned or made with it
 REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
 
@@ -166,6 +167,7 @@ def _heading(rows: Sequence[Row]) -> str:
         f"condensed with {backbone}" if backbone else "",
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),
+        "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
         f"{row['budget']} budget",
         f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
         f"{machine(row)}, {row['precision']}",

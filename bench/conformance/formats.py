@@ -130,6 +130,7 @@ def done_row(seed: int) -> Row:
         "label_bytes": 800,
         "teacher_top1": None,
         "class_order_hash": "1" * 32,
+        "preprocessing": "normalised",
     }
     versions = {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}
     environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": versions}

@@ -24,6 +24,7 @@ from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_m
 from bench.preview import write_preview
 from bench.running.environment import describe
 from bench.spec import RunSpec
+from bench.whitening import Whitening
 
 Costs = dict[str, Any]
 
@@ -92,6 +93,7 @@ class Synthesis:
             "prepare_s": prepare_s,
             "label_s": None if isinstance(labels, HardLabels) else label_s,
             "label_kind": labels.kind,
+            "preprocessing": "zca" if isinstance(preprocessing, Whitening) else "normalised",
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
             "class_order_hash": dataset.class_order_hash,

@@ -7,7 +7,7 @@ from functools import partial
 
 import pandas as pd
 
-from bench.reporting import OWN, Ranking, Row, common, rankings, unmeasured
+from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
 Cell = Callable[[Row], str | None]
@@ -113,6 +113,8 @@ def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
     if len({_label(row) for row in rows}) > 1:
         columns["labels"] = _label
+    if common(rows, "preprocessing") is None and any(row.get("preprocessing") == ZCA for row in rows):
+        columns["pre-\nprocessing"] = partial(_text, name="preprocessing")
     if common(rows, "teacher_top1") is None:
         columns["teacher\ntop-1 %"] = lambda row: percent(row.get("teacher_top1"))
     return columns

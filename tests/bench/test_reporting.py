@@ -196,3 +196,9 @@ def test_soft_labels_made_with_the_images_are_ranked_with_their_like_and_no_teac
     assert "soft labels made with the images" in headings[2] and "soft labels of convnet3-bn" in headings[1]
     unknown = row(label_kind="online", teacher_backbone=None)
     assert len(rankings([row(method="mtt", **own), unknown])) == 2, "a teacher that is not known is still a teacher"
+
+
+def test_whitened_rows_say_so_and_stand_with_others() -> None:
+    (both,) = rankings([row(method="mtt", preprocessing="zca"), row(method="random", preprocessing="normalised")])
+    (alone,) = rankings([row(method="mtt", preprocessing="zca")])
+    assert len(both.rows) == 2 and "ZCA" not in both.heading and "ZCA-whitened images" in alone.heading

@@ -33,6 +33,7 @@ def make_row(**changes: object) -> Row:
         "protocol": "paper",
         "protocol_id": "sre2l-tiny@1",
         "label_kind": "online",
+        "preprocessing": "normalised",
         "labels_of": None,
         "teacher_backbone": "convnet4-bn",
         "budget": "quick",

@@ -95,6 +95,14 @@ def test_a_sets_own_soft_labels_name_their_method(row: RowMaker, form: ReportFor
     assert "soft, mtt" in text and "soft, datm" in text
 
 
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_how_images_were_seen_is_a_column_where_some_were_whitened(row: RowMaker, form: ReportFormat) -> None:
+    plain = row(method="dm", preprocessing="normalised")
+    mixed = form.render([row(method="mtt", preprocessing="zca"), plain], claims=True)
+    assert "zca" in mixed and "normalised" in mixed
+    assert "normalised" not in form.render([plain, row(method="sre2l", preprocessing=None)], claims=True)
+
+
 @FROM_FIXTURES
 @given(gone=st.sets(st.sampled_from(NUMBERS)), form=st.sampled_from(FORMS))
 def test_what_is_not_known_is_a_dash(row: RowMaker, control: RowMaker, gone: set[str], form: ReportFormat) -> None:

@@ -42,6 +42,7 @@ def test_a_control_is_trained_under_the_methods_own_preprocessing(whitening: Ben
     assert torch.equal(control.normalised(), control.preprocessing.apply(control.images.pixels))
     kinds = [next(iter(record.evaluations.values()))["label_kind"] for record in records.values()]
     assert kinds == ["soft", "hard"], "the labeller has soft labels for its own images only"
+    assert [record.costs["preprocessing"] for record in records.values()] == ["zca", "zca"]
     assert records["whitened"].costs["set_bytes"] > 4 * 64 * 64, "the matrix is part of the set"
 
 
@@ -98,5 +99,6 @@ def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) ->
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
     assert (row["top1_values"], row["label_kind"]) == ([score["top1"] for score in own], "soft")
+    assert row["preprocessing"] == "zca"
     again = read_json(whitening.runs / row["run"] / "condensed" / "manifest.json")
     assert again["zca"] == read_json(folder / "manifest.json")["zca"]
