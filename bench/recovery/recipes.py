@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EngineName = Literal["fast", "reference"]
 Positive = Annotated[float, Field(gt=0)]
@@ -23,6 +23,9 @@ class RecoveryRecipe(BaseModel):
         crop: "resized" (one RandomResizedCrop for the batch and iteration) or "none".
         crop_scale: range of the crop's share of the area.
         crop_ratio: range of its width over its height.
+        curriculum: how the low end of `crop_scale` falls from the high end to its own value (CDA): along a "cosine" or
+            a straight line ("linear"), or at once when the fall is over ("step"); "none" leaves it at its own value.
+        milestone: the share of the iterations that the fall takes; see `bench.recovery.views.smallest_share`.
         flip: horizontally with p = 0.5, the whole batch or none of it.
         roll: range, both ends included, of the cyclic shift in pixels, drawn for each axis ((0, 0): none).
         groups: so many batches are recovered at once, each as if it were alone. Changes costs and nothing else.
@@ -39,6 +42,8 @@ class RecoveryRecipe(BaseModel):
     crop: Literal["resized", "none"] = "resized"
     crop_scale: tuple[Positive, Positive] = (0.08, 1.0)
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    curriculum: Literal["none", "cosine", "linear", "step"] = "none"
+    milestone: Annotated[float, Field(ge=0, le=1)] = 1.0
     flip: bool = True
     roll: tuple[int, int] = (0, 0)
     groups: int = Field(default=1, ge=1)
@@ -50,3 +55,9 @@ class RecoveryRecipe(BaseModel):
         if ends[0] > ends[1]:
             raise ValueError("a range must rise from its first value to its second")
         return ends
+
+    @model_validator(mode="after")
+    def _curriculum_crops(self) -> "RecoveryRecipe":
+        if self.curriculum != "none" and self.crop == "none":
+            raise ValueError(f"the curriculum {self.curriculum!r} is one of crops: crop must be 'resized'")
+        return self

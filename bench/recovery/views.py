@@ -9,6 +9,7 @@ or newer, whose RandomResizedCrop did not antialias tensors; since 0.17 it does.
 resized to the resolution it was taken from: antialiasing acts where an image shrinks, and a crop only grows.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,35 @@ class View:
 def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int) -> View:
     """The view of one iteration: the same for the same seed and iteration."""
     draws = seeds.counter(seed, iteration)
-    box = _draw_box(draws, resolution, recipe) if recipe.crop == "resized" else None
+    box = _draw_box(draws, resolution, recipe, iteration) if recipe.crop == "resized" else None
     flipped = recipe.flip and bool(draws.random() < 0.5)
     low, high = recipe.roll
     down, right = draws.integers(low, high, size=2, endpoint=True)
     return View(box, flipped, (int(down), int(right)))
+
+
+def smallest_share(recipe: RecoveryRecipe, iteration: int) -> float:
+    """The low end of the crop's share of the area at an iteration: CDA's curriculum, from easy to hard.
+
+    With (low, high) the recipe's `crop_scale` and n' = milestone * iterations it is, at an iteration t below n',
+
+        cosine  low + (high - low) (1 + cos(pi t / n')) / 2
+        linear  low + (high - low) (1 - t / n')
+        step    high
+
+    and `low` from there on (Yin and Shen, TMLR 2024, and their code, where low is 0.08 and high 1).
+    """
+    (low, high), length = recipe.crop_scale, recipe.milestone * recipe.iterations
+    if recipe.curriculum == "none" or iteration >= length:
+        return low
+    match recipe.curriculum:
+        case "cosine":
+            left = (1 + math.cos(math.pi * iteration / length)) / 2
+        case "linear":
+            left = 1 - iteration / length
+        case "step":
+            left = 1.0
+    return low + (high - low) * left
 
 
 def seen_through(images: Tensor, rows: Tensor) -> Tensor:
@@ -84,8 +109,9 @@ def seen_through(images: Tensor, rows: Tensor) -> Tensor:
     return down_weights[:, None, None] @ images @ right_weights.mT[:, None, None]
 
 
-def _draw_box(draws: np.random.Generator, resolution: int, recipe: RecoveryRecipe) -> Box:
-    boxes = resized_boxes(draws, 1, resolution, recipe.crop_scale, recipe.crop_ratio)
+def _draw_box(draws: np.random.Generator, resolution: int, recipe: RecoveryRecipe, iteration: int) -> Box:
+    scale = (smallest_share(recipe, iteration), recipe.crop_scale[1])
+    boxes = resized_boxes(draws, 1, resolution, scale, recipe.crop_ratio)
     return Box(*boxes[0].tolist())
 
 

@@ -142,7 +142,7 @@ class TrainingProtocol(Protocol):
     def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan) -> Supervision:
         recipe, labels = plan.training, condensed.labels
         if self.labels == "teacher":
-            network, temperature = self._teacher(task, plan).network, plan.temperature
+            network, temperature = self._teacher(task).network, plan.temperature
             assert temperature is not None
             return TeacherSupervision(network, temperature, t_squared=recipe.t_squared)
         if self.labels == "hard" or isinstance(labels, HardLabels):
@@ -155,9 +155,9 @@ class TrainingProtocol(Protocol):
         check_views(labels, recipe, images=len(condensed.images), classes=task.classes)
         return StoredSupervision(labels.logits, labels.temperature, t_squared=recipe.t_squared)
 
-    def _teacher(self, task: Task, plan: Plan) -> Teacher:
-        """The teacher's seed is the protocol's own, so that all methods and seeds share it."""
-        table = dict(plan.teacher or {})
+    def _teacher(self, task: Task) -> Teacher:
+        """The run's own network, by the recipe for that. Its seed is the protocol's: all methods and seeds share it."""
+        table = dict(self.plan(task.setting).teacher or {})
         backbone = table.pop("backbone", None)
         if "weights" in table:
             return pretrained(task, table["weights"], backbone=backbone)

@@ -1,5 +1,6 @@
 """SRe2L as a condenser. What is followed where paper and code differ: see the package's docstring."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -19,7 +20,8 @@ from bench.training.stored import store_labels
 from bench.training.teachers import Teacher, obtain
 from bench_sre2l.protocols import PROTOCOLS
 
-RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
+TABLES = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
+RECIPES = RecipeBook(TABLES)
 
 
 class Recover(RecoveryRecipe):
@@ -63,13 +65,14 @@ class SRe2L(Condenser[SRe2LConfig]):
 
     Config: ClassVar[type[MethodConfig]] = SRe2LConfig
     knobs: ClassVar[Mapping[str, str]] = {"batch_size": "recover.batch_size", "engine": "recover.engine"}
+    book: ClassVar[RecipeBook] = RECIPES
     _teacher: Teacher
     _engine: Engine
 
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
         """The paper's hyper-parameters for the dataset, or ours where it has none (the recipe's source says which)."""
-        return RECIPES.pick(setting)
+        return cls.book.pick(setting)
 
     @classmethod
     def protocol(cls, setting: Setting) -> str:

@@ -1,4 +1,4 @@
-"""How SRe2L's paper and code train on the condensed sets: four protocols, their recipes in protocols.toml."""
+"""How the papers and code of SRe2L and CDA train on the condensed sets: protocols, their recipes in protocols.toml."""
 
 import tomllib
 from pathlib import Path
@@ -13,3 +13,4 @@ TINY = PROTOCOLS["sre2l-tiny"]
 C100 = PROTOCOLS["sre2l-c100"]
 C100_SGD = PROTOCOLS["sre2l-c100-sgd"]
 IN1K = PROTOCOLS["sre2l-in1k"]
+CDA_IN1K = PROTOCOLS["cda-in1k"]

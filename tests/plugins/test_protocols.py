@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
-from bench.training.protocol import Plan, TrainingProtocol
+from bench.training.protocol import VIEW_FIELDS, Plan, TrainingProtocol
 from bench.training.recipes import TrainingRecipe
 
 REGISTRY = Registry()
@@ -134,6 +134,7 @@ def documented(plan: Plan, field: str, *, soft: bool) -> str:
         "pad": recipe.crop != "padded",
         "dsa": not recipe.dsa,
         "mix_alpha": recipe.mix == "none",
+        "mixup_alpha": recipe.mix != "switch",
         "mix_probability": recipe.mix == "none",
         "label_smoothing": soft,
         "t_squared": not soft,
@@ -177,3 +178,16 @@ def test_the_documented_example_is_a_working_plugin(tmp_path: Path) -> None:
     protocol = Registry([str(tmp_path / "longer.py")]).load("protocol", "idc-constant")
     quick = replace(SETTING, budget="quick")
     assert protocol.plan(SETTING).training.batch_size == 64 and protocol.plan(quick).training.epochs == 100
+
+
+@pytest.mark.parametrize("network", ["deit-tiny", "bn-vit-tiny"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.dataset)
+@pytest.mark.parametrize("name", ["hard", "soft"])
+def test_transformers_have_adamw_and_a_warm_up_and_the_same_views(name: str, setting: Setting, network: str) -> None:
+    plain, plan = (load(name).plan(replace(setting, backbone=backbone)) for backbone in ("resnet18", network))
+    assert plan.training.optimizer == "adamw" and plan.training.warmup_epochs
+    for field in VIEW_FIELDS:
+        assert getattr(plan.training, field) == getattr(plain.training, field)
+    if plan.teacher is not None and "weights" not in plan.teacher:
+        assert TrainingRecipe(**plan.teacher).optimizer == "adamw"
+    assert load(name).recipe(replace(setting, backbone=network)).source.startswith("ours: ")

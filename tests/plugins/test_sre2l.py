@@ -18,6 +18,7 @@ from bench.recipes import Budget, RecipeBook, Setting, look
 from bench.recovery import reference
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers
+from bench.training.protocol import VIEW_FIELDS
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.teachers import Teacher, load_teacher
 from bench_sre2l.method import RECIPES, SRe2L, SRe2LConfig
@@ -113,6 +114,47 @@ def test_cifar10_follows_cifar100_and_says_that_it_is_ours() -> None:
     ten, hundred = (RECIPES.pick(setting(name, 32)) for name in ("cifar10", "cifar100"))
     assert ten.values == hundred.values
     assert "no official setting" in ten.source
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES.names() if name != "digits"])
+def test_bn_vit_is_squeezed_by_deits_recipe(name: str) -> None:
+    """SRe2L, "BN-ViT Model Structure"; the rate is for 512 images (DeiT)."""
+    recipe = RECIPES.pick(setting(name, 64, backbone="bn-vit-tiny"))
+    squeeze = SRe2LConfig.model_validate(recipe.values).squeeze
+    assert squeeze.weights == "", "torchvision has none"
+    assert (squeeze.epochs, squeeze.warmup_epochs, squeeze.schedule) == (300, 5, "cosine")
+    assert (squeeze.optimizer, squeeze.weight_decay, squeeze.decay_all) == ("adamw", 0.05, False)
+    assert squeeze.lr == pytest.approx(5e-4 * squeeze.batch_size / 512)
+    assert squeeze.lr * squeeze.warmup_factor == pytest.approx(1e-6), "DeiT's warm-up rate"
+    assert (squeeze.randaugment, squeeze.erasing, squeeze.label_smoothing) == (9, 0.25, 0.1)
+    assert (squeeze.mix, squeeze.mix_alpha, squeeze.mixup_alpha, squeeze.mix_probability) == ("switch", 1.0, 0.8, 1.0)
+    assert "not released" in recipe.source and "ours" in recipe.source
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_recipes_for_bn_vit_are_valid_and_change_nothing_for_others(name: str, budget: Budget) -> None:
+    recipe = SRe2L.recipe(setting(name, 64, budget, "bn-vit-tiny"))
+    config = SRe2LConfig.model_validate(recipe.at(budget))
+    assert config.squeeze.optimizer == "adamw"
+    assert SRe2L.recipe(setting(name, 64, budget)).values["squeeze"]["optimizer"] == "sgd"
+
+
+@pytest.mark.parametrize("network", ["deit-tiny", "bn-vit-tiny"])
+def test_a_transformer_has_adamw_where_other_students_have_sgd(network: str) -> None:
+    for dataset in ("tiny-imagenet", "mine"):
+        for resolution in (64, 224):
+            plain, recipe = (
+                PROTOCOLS["sre2l-tiny"].plan(setting(dataset, resolution, backbone=backbone)).training
+                for backbone in ("resnet18", network)
+            )
+            assert (recipe.optimizer, recipe.t_squared, recipe.warmup_epochs) == ("adamw", False, 5)
+            assert same_views(recipe, plain)
+
+
+def same_views(recipe: TrainingRecipe, other: TrainingRecipe) -> bool:
+    """Whether stored labels for the one are labels for the other."""
+    return all(getattr(recipe, field) == getattr(other, field) for field in VIEW_FIELDS)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

@@ -1,5 +1,8 @@
 """One crop, one flip, one roll for the whole batch."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,8 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms.v2 import functional as V
 
+from bench import seeds
 from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.views import Box, View, draw_view
+from bench.recovery.views import Box, View, draw_view, smallest_share
+from bench.training.views import resized_boxes
 
 
 def recipe(**changes: object) -> RecoveryRecipe:
@@ -90,3 +95,54 @@ def test_without_crop_flip_and_roll_the_images_are_seen_as_they_are() -> None:
 def test_a_range_that_falls_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match=rf"{field}\n.*a range must rise"):
         recipe(**{field: (3, 1)})
+
+
+def shares(curriculum: str, milestone: float = 1.0, iterations: int = 10) -> list[float]:
+    of = recipe(curriculum=curriculum, milestone=milestone, iterations=iterations)
+    return [smallest_share(of, iteration) for iteration in range(iterations)]
+
+
+def test_the_cosine_curriculum_is_cdas() -> None:
+    """METHODS card 3: .08 + .92 * (1 + cos(pi t / n)) / 2."""
+    expected = [0.08 + 0.92 * (1 + math.cos(math.pi * t / 10)) / 2 for t in range(10)]
+    np.testing.assert_allclose(shares("cosine"), expected)
+    assert expected[0] == 1.0 and expected[5] == 0.54
+
+
+def test_the_linear_curriculum_falls_by_as_much_each_iteration() -> None:
+    np.testing.assert_allclose(shares("linear"), np.linspace(1, 0.08, 11)[:10])
+
+
+@pytest.mark.parametrize("curriculum", ["cosine", "linear", "step"])
+def test_a_milestone_ends_the_fall_early(curriculum: str) -> None:
+    found = shares(curriculum, milestone=0.4)
+    assert found[0] == 1.0 and found[3] > 0.08
+    assert found[4:] == [0.08] * 6
+    if curriculum == "step":
+        assert found[:4] == [1.0] * 4
+
+
+@pytest.mark.parametrize("changes", [{}, {"curriculum": "none"}, {"curriculum": "cosine", "milestone": 0.0}])
+def test_without_a_curriculum_the_views_are_those_of_the_stream_as_it_always_was(changes: dict[str, object]) -> None:
+    of = recipe(**changes)
+    for iteration in range(10):
+        draws = seeds.counter(5, iteration)
+        box = Box(*resized_boxes(draws, 1, 64, (0.08, 1.0), (3 / 4, 4 / 3))[0].tolist())
+        flipped = bool(draws.random() < 0.5)
+        down, right = draws.integers(-4, 4, size=2, endpoint=True)
+        assert draw_view(of, 64, 5, iteration) == View(box, flipped, (down, right))
+
+
+def test_under_a_curriculum_crops_start_whole_and_grow_small() -> None:
+    of = recipe(curriculum="cosine", iterations=400)
+    views = [draw_view(of, 64, 2, iteration) for iteration in range(400)]
+    areas = [view.box.height * view.box.width / 64**2 for view in views if view.box is not None]
+    assert len(areas) == 400 and areas[0] == 1.0
+    for iteration, area in enumerate(areas):
+        assert area > smallest_share(of, iteration) - 0.03, "boxes are of whole pixels"
+    assert min(areas[:100]) > 0.8 and min(areas[-100:]) < 0.25
+
+
+def test_a_curriculum_without_crops_is_refused() -> None:
+    with pytest.raises(ValueError, match="crop must be 'resized'"):
+        recipe(curriculum="linear", crop="none")
