@@ -1,0 +1,407 @@
+"""MTT: its gradients against a plain loop in float64, its settings, its memory, and a run as the user types it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from bench.condensation import Images, Task, Unit
+from bench.errors import Interrupted, RunFailure, UsageError
+from bench.plugins import Registry
+from bench.recipes import Budget, Setting
+from bench.running.configuring import build, configure
+from bench.testing import tiny_dataset, tiny_task
+from bench.training import dsa
+from bench_backbones.convnet import build as build_convnet
+from bench_matching import trajectories
+from bench_matching.mtt import MTT, RECIPES, MTTConfig, swept, unrolled
+from bench_matching.student import FastDerivatives, PlainDerivatives, Student
+from bench_matching.trajectories import Draws, Gradients, Segment, Step
+
+BUDGETS: tuple[Budget, ...] = ("paper", "quick")
+SMALL: dict[str, Any] = {
+    "experts": {"count": 2, "epochs": 3, "batch_size": 12, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
+    "iterations": 4,
+    "steps": 3,
+    "expert_epochs": 2,
+    "max_start_epoch": 2,
+    "dsa": "color_crop_cutout_flip_scale_rotate",
+    "lr_img": 1.0,
+    "lr_lr": 1e-5,
+    "lr_init": 0.02,
+}
+
+
+def small(**changes: Any) -> MTTConfig:  # noqa: ANN401 - values of a configuration
+    return MTTConfig.model_validate(SMALL | changes)
+
+
+def network(variant: str = "", resolution: int = 8) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return build_convnet(4, resolution, 3, depth=3, variant=variant)
+
+
+def weights_of(net: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
+
+
+def example(steps: int, batch: int, *, images: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Segment]:
+    """Images (N, 3, 8, 8), classes, a step size, and a segment whose student takes `steps` steps; all in float64."""
+    draws = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(images, 3, 8, 8, generator=draws, dtype=torch.float64)
+    start = weights_of(network()).double()
+    target = start + 0.05 * torch.randn(len(start), generator=draws, dtype=torch.float64)
+    rng = np.random.default_rng(seed)
+    taken = [torch.randperm(images, generator=draws)[:batch] for _ in range(steps)]
+    drawn = [dsa.draw("color_crop_cutout_flip_scale_rotate", batch, 8, rng) for _ in range(steps)]
+    made = [Step(indices, drawing) for indices, drawing in zip(taken, drawn, strict=True)]
+    return pixels, torch.arange(images) % 4, torch.tensor(0.3, dtype=torch.float64), Segment(start, target, made)
+
+
+def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment, variant: str) -> Gradients:
+    """Algorithm 1 with a dictionary of weights, all of it one graph of autograd."""
+    net = network(variant).double().train()
+    pixels, rate = images.clone().requires_grad_(), step_size.clone().requires_grad_()
+    names, shapes = zip(*[(name, weight.shape) for name, weight in net.named_parameters()], strict=True)
+    flat = segment.start.split([int(np.prod(shape)) for shape in shapes])
+    weights = {name: part.reshape(shape) for name, part, shape in zip(names, flat, shapes, strict=True)}
+    weights = {name: part.clone().requires_grad_() for name, part in weights.items()}
+    for step in segment.steps:
+        assert step.augmentation is not None
+        batch = step.augmentation.apply(pixels[step.indices])
+        buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+        logits = functional_call(net, {**weights, **buffers}, (batch,))
+        loss = -torch.log_softmax(logits, 1)[torch.arange(len(batch)), classes[step.indices]].mean()
+        moves = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        weights = {name: old - rate * move for (name, old), move in zip(weights.items(), moves, strict=True)}
+    end = torch.cat([part.flatten() for part in weights.values()])
+    mismatch = ((end - segment.target) ** 2).sum() / ((segment.start - segment.target) ** 2).sum()
+    mismatch.backward()  # type: ignore[no-untyped-call]
+    assert pixels.grad is not None and rate.grad is not None
+    return pixels.grad, rate.grad
+
+
+def close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float) -> None:
+    """The error's norm, as a part of the whole's."""
+    for one, other in zip(ours, theirs, strict=True):
+        assert float((one - other).norm()) <= tolerance * float(other.norm()) != 0
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["", "-bn"])
+@pytest.mark.parametrize("way", ["unrolled", "swept"])
+def test_gradients_are_those_of_a_loop_written_plainly(way: str, variant: str) -> None:
+    images, classes, step_size, segment = example(steps=4, batch=5)
+    segment = replace(segment, start=weights_of(network(variant)).double())
+    segment = replace(segment, target=segment.start + 0.05 * torch.randn_like(segment.start))
+    student = Student(network(variant).double())
+    if way == "unrolled":
+        ours = unrolled(student, images, classes, step_size, segment)
+    else:
+        ours = swept(PlainDerivatives(student, of_weights=True), images, classes, step_size, segment)
+    close(ours, by_hand(images, classes, step_size, segment, variant), 1e-9)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    """Independent of autograd's second derivatives; of a smooth network, for kinks have none."""
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Tanh(), nn.Flatten(), nn.Linear(5 * 36, 4)).double()
+    images, classes, step_size, segment = example(steps=3, batch=6)
+    start = weights_of(net)
+    student, segment = Student(net), replace(segment, start=start, target=start + 0.01 * start.roll(1))
+
+    def mismatch(pixels: Tensor, rate: Tensor) -> Tensor:
+        weights = segment.start
+        for step in segment.steps:
+            leaf = weights.clone().requires_grad_()
+            loss = F.cross_entropy(student.logits(leaf, step.seen(pixels)), classes[step.indices])
+            weights = weights - rate * torch.autograd.grad(loss, [leaf])[0]
+        return (weights - segment.target).square().sum() / segment.distance()
+
+    by_images, by_rate = unrolled(student, images, classes, step_size, segment)
+    way, h = by_images / by_images.norm(), 1e-5
+    along = (mismatch(images + h * way, step_size) - mismatch(images - h * way, step_size)) / (2 * h)
+    torch.testing.assert_close(along, by_images.norm(), rtol=1e-5, atol=0)
+    along = (mismatch(images, step_size + h) - mismatch(images, step_size - h)) / (2 * h)
+    torch.testing.assert_close(along, by_rate, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("variant", ["", "-bn"])
+def test_the_fast_derivatives_are_the_plain_ones(tmp_path: Path, variant: str) -> None:
+    task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
+    student = Student(network(variant).double(), channels_last=True)
+    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
+    images, classes, step_size, segment = example(steps=2, batch=8)
+    start = weights_of(network(variant)).double()
+    segment = replace(segment, start=start, target=start + 0.01 * start.roll(1))
+    close(swept(fast, images, classes, step_size, segment), swept(plain, images, classes, step_size, segment), 1e-9)
+    found, expected = (each.along(start, images, classes, start.roll(5)) for each in (fast, plain))
+    assert found.weights is not None and expected.weights is not None
+    close([found.images, found.weights], [expected.images, expected.weights], 1e-9)
+    close([fast.gradient(start, images, classes)], [plain.gradient(start, images, classes)], 1e-9)
+
+
+def test_in_bf16_gradients_point_the_same_way() -> None:
+    """Towards weights that training on the same images leads to; on maps of more than four pixels."""
+    exact = Student(network(resolution=16).double())
+    rounded = Student(network(resolution=16), bf16=True, channels_last=True)
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    classes, step_size = torch.arange(8) % 4, torch.tensor(0.02, dtype=torch.float64)
+    start = target = weights_of(network(resolution=16)).double()
+    for _ in range(10):
+        target = target - step_size * PlainDerivatives(exact, of_weights=False).gradient(target, images, classes)
+    segment = Segment(start, target, [Step(torch.arange(8))] * 3)
+    single = replace(segment, start=start.float(), target=target.float())
+    expected = unrolled(exact, images, classes, step_size, segment)
+    for way in (unrolled, lambda student, *given: swept(PlainDerivatives(student, of_weights=True), *given)):
+        by_images, by_rate = way(rounded, images.float(), classes, step_size.float(), single)
+        assert by_images.dtype == torch.float32
+        assert float(F.cosine_similarity(by_images.flatten().double(), expected[0].flatten(), 0)) > 0.98
+        assert float(by_rate) == pytest.approx(float(expected[1]), rel=0.05)
+
+
+def test_running_statistics_are_neither_used_nor_kept() -> None:
+    net = network("-bn")
+    student = Student(net)
+    start, images = weights_of(net), torch.randn(6, 3, 8, 8)
+    first = student.logits(start, images)
+    student.logits(start, 5 * images)
+    assert torch.equal(student.logits(start, images), first)
+    assert not list(student.network.buffers())
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def most_saved(work: Callable[[], object]) -> int:
+    """The most bytes that autograd holds at a time of what it saves for backward passes."""
+    held, most = 0, 0
+
+    class Parcel:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal held, most
+            self.tensor = tensor
+            held += tensor.nbytes
+            most = max(most, held)
+
+        def __del__(self) -> None:
+            nonlocal held
+            held -= self.tensor.nbytes
+
+    with torch.autograd.graph.saved_tensors_hooks(Parcel, lambda parcel: parcel.tensor):
+        work()
+    return most
+
+
+def test_the_unrolled_graph_grows_with_the_steps_and_recomputed_steps_do_not() -> None:
+    plain = PlainDerivatives(Student(network().double()), of_weights=True)
+    few, many = example(steps=2, batch=8), example(steps=8, batch=8)
+    grown = [most_saved(lambda: unrolled(plain.student, *given)) for given in (few, many)]  # noqa: B023 - called now
+    assert grown[1] > 3 * grown[0]
+    swept_ = [most_saved(lambda: swept(plain, *given)) for given in (few, many)]  # noqa: B023 - called now
+    assert swept_[1] < 1.1 * swept_[0]
+    assert swept_[1] < grown[0]
+
+
+# --- draws -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(classes=4, per_class=6, resolution=8), backbone="convnet3")
+
+
+def prepared(task: Task, config: MTTConfig) -> MTT:
+    made = MTT(config)
+    made.prepare(task)
+    return made
+
+
+def test_batches_are_parts_of_a_permutation_and_experts_take_turns(task: Task) -> None:
+    config = small(batch_size=3, steps=6, experts=SMALL["experts"] | {"count": 3})
+    experts = prepared(task, config)._experts
+    asked: list[tuple[int, list[int]]] = []
+
+    class Noting:
+        def __len__(self) -> int:
+            return len(experts)
+
+        def weights(self, index: int, epochs: Sequence[int]) -> tuple[Tensor, ...]:
+            asked.append((index, list(epochs)))
+            return experts.weights(index, epochs)
+
+    draws = Draws(task, config, Noting())  # type: ignore[arg-type]
+    segments = [draws.segment(iteration) for iteration in range(12)]
+    for segment in segments:
+        batches = [step.indices.tolist() for step in segment.steps]
+        assert [len(batch) for batch in batches] == [2, 3, 3, 2, 3, 3]  # 8 images, 3 a batch, the remainder first
+        for three in (batches[:3], batches[3:]):
+            assert sorted(index for batch in three for index in batch) == list(range(8))
+    turns = [index for index, _ in asked]
+    assert all(sorted(turns[first : first + 3]) == [0, 1, 2] for first in range(0, 12, 3))
+    assert {epochs[0] for _, epochs in asked} == {0, 1} and all(b == a + 2 for _, (a, b) in asked)
+    start, target = experts.weights(*asked[5])
+    assert torch.equal(segments[5].start, start) and torch.equal(segments[5].target, target)
+    again = draws.segment(7)
+    assert torch.equal(again.steps[4].indices, segments[7].steps[4].indices)
+    assert torch.equal(again.start, segments[7].start)
+
+
+def test_augmentation_is_drawn_anew_for_every_step_and_image(task: Task) -> None:
+    config = small(steps=40, dsa="color_rotate")
+    draws = Draws(task, config, prepared(task, config)._experts)
+    drawn = [step.augmentation for step in draws.segment(0).steps]
+    assert {each.family for each in drawn if each} == {"color", "rotate"}
+    assert all(each is not None and len(each.values) == 8 for each in drawn)
+    assert all(each is not None and len(each.values.unique(dim=0)) == 8 for each in drawn)
+    assert all(step.augmentation is None for step in Draws(task, small(dsa=""), draws._experts).segment(0).steps)
+
+
+def test_a_batch_larger_than_the_set_is_the_set(task: Task) -> None:
+    assert Draws(task, small(batch_size=300), prepared(task, small())._experts).batch == 8
+
+
+# --- synthesis -------------------------------------------------------------------------------------------------------
+
+
+def made(task: Task, config: MTTConfig) -> tuple[Images, float | None]:
+    method = prepared(task, config)
+    images = method.synthesize(task, Unit("all", (0, 1, 2, 3)))
+    return images, method.learned_lr(task)
+
+
+def test_updates_are_sgd_with_momentum_on_pixels_and_step_size(task: Task) -> None:
+    """Against the same updates written out."""
+    config = small(engine="reference")
+    images, learned = made(task, config)
+    method, draws = prepared(task, config), None
+    draws = Draws(task, config, method._experts)
+    pixels, rate = method._initial_images(task).double(), torch.tensor(config.lr_init, dtype=torch.float64)
+    student, classes = Student(task.network(0).double()), torch.arange(4).repeat_interleave(2)
+    moves = [torch.zeros_like(pixels), torch.zeros_like(rate)]
+    for iteration in range(config.iterations):
+        segment = draws.segment(iteration)
+        segment = replace(segment, start=segment.start.double(), target=segment.target.double())
+        found = unrolled(student, pixels, classes, rate, segment)
+        moves = [0.5 * move + gradient for move, gradient in zip(moves, found, strict=True)]
+        pixels, rate = pixels - config.lr_img * moves[0], rate - config.lr_lr * moves[1]
+    assert torch.equal(images.classes, classes)
+    torch.testing.assert_close(images.pixels.double(), pixels, rtol=1e-3, atol=1e-3)
+    assert learned == pytest.approx(float(rate), rel=1e-4) and learned != config.lr_init
+    assert float((pixels - method._initial_images(task)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("changes", [{"checkpointing": True}, {"checkpointing": True, "engine": "reference"}])
+def test_every_way_makes_the_same_images(task: Task, changes: dict[str, Any]) -> None:
+    images, learned = made(task, small())
+    others, other = made(replace(task, facts={}), small(**changes))
+    torch.testing.assert_close(others.pixels, images.pixels, rtol=1e-3, atol=1e-3)
+    assert other == pytest.approx(learned, rel=1e-4)
+
+
+def test_an_interrupted_synthesis_ends_with_the_same_images_and_step_size(task: Task) -> None:
+    whole = made(task, small())
+    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: True)
+    stopped.workspace.mkdir()
+    method = prepared(task, small())
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            method.synthesize(stopped, Unit("all", (0, 1, 2, 3)))
+    images = method.synthesize(replace(stopped, should_stop=lambda: False), Unit("all", (0, 1, 2, 3)))
+    assert torch.equal(images.pixels, whole[0].pixels)
+    assert method.learned_lr(stopped) == whole[1]
+
+
+def test_a_step_size_that_became_negative_is_a_clear_failure(task: Task) -> None:
+    with pytest.raises(RunFailure, match=r"step size was learned to be -.*lr_lr"):
+        made(task, small(iterations=1, lr_lr=1e3))
+
+
+def test_whitened_images_and_experts_live_in_whitened_space(task: Task) -> None:
+    plain, whitened = prepared(task, small()), prepared(task, small(zca=True))
+    assert plain.preprocessing(task) == task.dataset.normalisation
+    whitening = whitened.preprocessing(task)
+    assert whitening != plain.preprocessing(task)
+    assert set(plain._experts.files).isdisjoint(whitened._experts.files)
+    initial = whitened._initial_images(task)
+    restored = whitening.invert(initial) * 255
+    assert torch.allclose(restored, restored.round(), atol=0.05), "real images, whitened"
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+CARD = {  # METHODS, card 11: N, M, max start, ZCA, lr_img, lr_lr, first step size, batch
+    ("cifar10", 1): (50, 2, 2, True, 1e2, 1e-7, 1e-2, "all"),
+    ("cifar10", 50): (30, 2, 40, False, 1e3, 1e-5, 1e-3, "all"),
+    ("cifar100", 1): (20, 3, 20, True, 1e3, 1e-5, 1e-2, "all"),
+    ("cifar100", 10): (20, 2, 20, False, 1e3, 1e-5, 1e-2, "all"),
+    ("cifar100", 50): (80, 2, 40, True, 1e3, 1e-5, 1e-2, 125),
+    ("tiny-imagenet", 1): (10, 2, 10, False, 1e4, 1e-4, 1e-2, "all"),
+    ("tiny-imagenet", 10): (20, 2, 40, False, 1e4, 1e-4, 1e-2, 200),
+    ("tiny-imagenet", 50): (20, 2, 40, False, 1e4, 1e-4, 1e-2, 300),
+}
+
+
+def setting(dataset: str, ipc: int = 10, budget: Budget = "paper", resolution: int = 64) -> Setting:
+    return Setting(dataset, resolution, 3, 10, ipc, "convnet3", budget)
+
+
+@pytest.mark.parametrize(("dataset", "ipc"), CARD)
+def test_settings_are_the_papers(dataset: str, ipc: int) -> None:
+    config = MTTConfig.model_validate(MTT.recipe(setting(dataset, ipc)).values)
+    matched = (config.steps, config.expert_epochs, config.max_start_epoch, config.zca)
+    assert (*matched, config.lr_img, config.lr_lr, config.lr_init, config.batch_size) == CARD[dataset, ipc]
+    assert (config.iterations, config.momentum, config.dsa) == (5000, 0.5, "color_crop_cutout_flip_scale_rotate")
+    experts = config.experts
+    assert (experts.count, experts.epochs, experts.batch_size, experts.lr) == (100, 50, 256, 0.01)
+    assert (experts.momentum, experts.weight_decay, experts.schedule, experts.dsa) == (0, 0, "constant", config.dsa)
+
+
+def test_the_misprinted_rate_is_not_taken() -> None:
+    recipe = MTT.recipe(setting("cifar10"))
+    config = MTTConfig.model_validate(recipe.values)
+    assert (config.steps, config.expert_epochs, config.max_start_epoch, config.zca) == (30, 2, 20, True)
+    assert 1e2 <= config.lr_img <= 1e3 and "misprint" in recipe.source
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc: int, budget: Budget) -> None:
+    resolution = 128 if name == "large" else 32
+    choice = configure(Registry(), "mtt", setting(name, ipc, budget, resolution), [])
+    assert choice.recipe == name and ("MTT" in choice.source or "ours" in choice.source)
+    assert build(Registry(), choice).config.model_dump(mode="json") == choice.config
+
+
+@pytest.mark.parametrize(
+    ("changes", "resolution", "message"),
+    [
+        (["max_start_epoch=50"], 64, "ask for experts of 51 epochs; experts.epochs is 50"),
+        (["experts.epochs=20"], 64, "ask for experts of 41 epochs"),
+        (["zca=true"], 128, "zca"),
+        (["batch_size=0"], 64, "batch_size"),
+        (["batch_size=true"], 64, "batch_size"),
+        (["dsa=colour"], 64, "dsa knows color"),
+        (["lr_img=0"], 64, "lr_img"),
+        (["engine=quick"], 64, "engine"),
+    ],
+)
+def test_what_can_never_work_is_refused_at_planning(changes: list[str], resolution: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        configure(Registry(), "mtt", setting("mine", 10, "paper", resolution), changes)
+
+
+def test_the_last_target_may_be_the_last_epoch() -> None:
+    configure(Registry(), "mtt", setting("mine"), ["max_start_epoch=49"])
+    assert trajectories.TrajectoryConfig.last_target.fget is not None

@@ -1,0 +1,347 @@
+"""TESLA: its two passes against autograd and a loop in float64, its memory, its labels, its settings."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from bench.condensation import Images, Task, Unit
+from bench.errors import Interrupted
+from bench.labels import HardLabels, SoftLabels
+from bench.plugins import Registry
+from bench.recipes import Budget, Setting
+from bench.running.configuring import configure
+from bench.testing import tiny_dataset, tiny_task
+from bench.training import dsa
+from bench_backbones.convnet import build as build_convnet
+from bench_matching.mtt import MTT, MTTConfig, unrolled
+from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student
+from bench_matching.tesla import RECIPES, TESLA, TESLAConfig, expert_labels, two_passes
+from bench_matching.trajectories import Gradients, Segment, Step
+
+BUDGETS: tuple[Budget, ...] = ("paper", "quick")
+SMALL: dict[str, Any] = {
+    "experts": {"count": 2, "epochs": 3, "batch_size": 12, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
+    "iterations": 4,
+    "steps": 3,
+    "expert_epochs": 2,
+    "max_start_epoch": 2,
+    "dsa": "color_crop_cutout_flip_scale_rotate",
+    "lr_img": 1.0,
+    "lr_lr": 1e-5,
+    "lr_init": 0.02,
+}
+ALL = Unit("all", (0, 1, 2, 3))
+
+
+def small(**changes: Any) -> TESLAConfig:  # noqa: ANN401 - values of a configuration
+    return TESLAConfig.model_validate(SMALL | changes)
+
+
+def network(variant: str = "") -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return build_convnet(4, 8, 3, depth=3, variant=variant).double()
+
+
+def weights_of(net: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
+
+
+def example(steps: int, batch: int = 5, *, soft: bool = False) -> tuple[Tensor, Tensor, Tensor, Segment]:
+    """8 images (3, 8, 8), targets, a step size and a segment, in float64."""
+    draws, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    images = torch.randn(8, 3, 8, 8, generator=draws, dtype=torch.float64)
+    start = weights_of(network())
+    target = start + 0.05 * torch.randn(len(start), generator=draws, dtype=torch.float64)
+    taken = [torch.randperm(8, generator=draws)[:batch] for _ in range(steps)]
+    made = [Step(indices, dsa.draw("color_crop_cutout_flip_scale_rotate", batch, 8, rng)) for indices in taken]
+    targets = torch.randn(8, 4, generator=draws, dtype=torch.float64).softmax(1) if soft else torch.arange(8) % 4
+    return images, targets, torch.tensor(0.3, dtype=torch.float64), Segment(start, target, made)
+
+
+def by_hand(images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
+    """One graph over all steps, in which the weights that each gradient is taken at are constants."""
+    net, pixels, rate = network(), images.clone().requires_grad_(), step_size.clone().requires_grad_()
+    named = dict(net.named_parameters())
+    constant, total = segment.start, torch.zeros_like(segment.start)
+    for step in segment.steps:
+        parts = constant.split([weight.numel() for weight in named.values()])
+        leaves = {
+            name: part.reshape(weight.shape).clone().requires_grad_()
+            for (name, weight), part in zip(named.items(), parts, strict=True)
+        }
+        assert step.augmentation is not None
+        logits = functional_call(net, leaves, (step.augmentation.apply(pixels[step.indices]),))
+        wanted = targets[step.indices]
+        soft = wanted if wanted.is_floating_point() else F.one_hot(wanted, 4).double()
+        loss = -(soft * torch.log_softmax(logits, 1)).sum(1).mean()
+        found = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
+        gradient = torch.cat([part.flatten() for part in found])
+        total = total + gradient
+        constant = constant - step_size * gradient.detach()
+    gap = segment.start - rate * total - segment.target
+    ((gap @ gap) / ((segment.start - segment.target) ** 2).sum()).backward()  # type: ignore[no-untyped-call]
+    assert pixels.grad is not None and rate.grad is not None
+    return pixels.grad, rate.grad
+
+
+def close(ours: Gradients, theirs: Gradients) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert float((one - other).norm()) <= 1e-9 * float(other.norm()) != 0
+
+
+def plain() -> Derivatives:
+    return PlainDerivatives(Student(network()), of_weights=False)
+
+
+def fast(task: Task, *, batch: int = 5, soft: bool = False) -> Derivatives:
+    return FastDerivatives(
+        Student(network(), channels_last=True), task, batch=batch, soft=soft, steps=1, what="match", of_weights=False
+    )
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(classes=4, per_class=6, resolution=8), backbone="convnet3")
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------
+
+
+def test_of_one_step_the_gradients_are_mtts_and_half_of_them_where_halved() -> None:
+    given = example(steps=1)
+    exact = unrolled(plain().student, *given)
+    close(two_passes(plain(), *given, 2.0), exact)
+    by_images, by_rate = two_passes(plain(), *given, 1.0)
+    close((2 * by_images, by_rate), exact)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_of_many_steps_earlier_weights_are_constants(soft: bool) -> None:
+    given = example(steps=4, soft=soft)
+    close(two_passes(plain(), *given, 2.0), by_hand(*given))
+
+
+def test_of_many_steps_the_gradients_are_not_mtts() -> None:
+    """What the approximation leaves out is not nothing."""
+    given = example(steps=4)
+    ours, exact = two_passes(plain(), *given, 2.0)[0], unrolled(plain().student, *given)[0]
+    assert float((ours - exact).norm() / exact.norm()) > 1e-3
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_fast_engine_computes_the_same(task: Task, soft: bool) -> None:
+    given = example(steps=3, soft=soft)
+    close(two_passes(fast(task, soft=soft), *given, 2.0), two_passes(plain(), *given, 2.0))
+
+
+def test_half_gradient_halves_the_pixels_alone(task: Task) -> None:
+    given = example(steps=3)
+    halved, whole = TESLA(small()), TESLA(small(half_gradient=False))
+    for method in (halved, whole):
+        method._derivatives = plain()
+    half, full = halved.gradients(*given), whole.gradients(*given)
+    close((2 * half[0], half[1]), full)
+    assert small().half_gradient, "the release's rates belong to it"
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def most_saved(work: Callable[[], object]) -> int:
+    """The most bytes that autograd holds at a time of what it saves for backward passes."""
+    held, most = 0, 0
+
+    class Parcel:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal held, most
+            self.tensor = tensor
+            held += tensor.nbytes
+            most = max(most, held)
+
+        def __del__(self) -> None:
+            nonlocal held
+            held -= self.tensor.nbytes
+
+    with torch.autograd.graph.saved_tensors_hooks(Parcel, lambda parcel: parcel.tensor):
+        work()
+    return most
+
+
+def most_alive(work: Callable[[], object]) -> int:
+    """The most bytes of tensors that are alive at a time, whoever holds them; of functions that allow no hooks."""
+    from weakref import finalize
+
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Census(TorchDispatchMode):
+        held, most = 0, 0
+        known: set[int] = set()  # noqa: RUF012 - one use
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+            out = func(*args, **(kwargs or {}))
+            for each in out if isinstance(out, tuple | list) else [out]:
+                if isinstance(each, Tensor):
+                    self.count(each.untyped_storage())
+            return out
+
+        def count(self, storage: Any) -> None:  # noqa: ANN401 - torch's own type
+            key, size = storage._cdata, storage.nbytes()
+            if key in self.known:
+                return
+            self.known.add(key)
+            self.held += size
+            self.most = max(self.most, self.held)
+
+            def gone() -> None:
+                self.known.discard(key)
+                self.held -= size
+
+            finalize(storage, gone)
+
+    with Census() as census:
+        work()
+    return census.most
+
+
+def test_memory_does_not_grow_with_the_steps_while_mtts_does() -> None:
+    few, many = example(steps=2), example(steps=10)
+    ours = [most_saved(lambda: two_passes(plain(), *given, 2.0)) for given in (few, many)]  # noqa: B023 - called now
+    assert 0 < ours[1] <= 1.05 * ours[0]
+    mtts = [most_saved(lambda: unrolled(plain().student, *given)) for given in (few, many)]  # noqa: B023 - called now
+    assert mtts[1] > 4 * mtts[0] > 4 * ours[0]
+
+
+def test_memory_of_the_fast_engine_does_not_grow_either(task: Task) -> None:
+    derivatives, few, many = fast(task), example(steps=2), example(steps=10)
+    ours = [most_alive(lambda: two_passes(derivatives, *given, 2.0)) for given in (few, many)]  # noqa: B023 - called now
+    assert 0 < ours[1] <= 1.05 * ours[0]
+    student = plain().student
+    mtts = [most_alive(lambda: unrolled(student, *given)) for given in (few, many)]  # noqa: B023 - called now
+    assert mtts[1] > 3 * mtts[0], "the census sees what graphs hold"
+
+
+# --- synthesis and labels --------------------------------------------------------------------------------------------
+
+
+def prepared(task: Task, config: TESLAConfig) -> TESLA:
+    method = TESLA(config)
+    method.prepare(task)
+    return method
+
+
+def test_experts_are_shared_with_mtt(task: Task) -> None:
+    ours = prepared(task, small())._experts
+    theirs = MTT(MTTConfig.model_validate(SMALL))
+    theirs.prepare(task)
+    assert theirs._experts == ours
+    assert all(stage.cached for stage in task.used_stages.values())
+
+
+def test_both_engines_make_the_same_images(task: Task) -> None:
+    found = {}
+    for engine in ("fast", "reference"):
+        mine = replace(task, facts={})
+        method = prepared(mine, small(engine=engine))
+        found[engine] = method.synthesize(mine, ALL).pixels, method.learned_lr(mine)
+    torch.testing.assert_close(found["fast"][0], found["reference"][0], rtol=1e-3, atol=1e-3)
+    assert found["fast"][1] == pytest.approx(found["reference"][1], rel=1e-4) != 0.02
+
+
+def test_expert_labels_are_the_softmax_of_the_targets_logits_on_the_current_images() -> None:
+    images, _, _, segment = example(steps=1)
+    labels = expert_labels(Student(network()), segment.target, images)
+    net = network()
+    nn.utils.vector_to_parameters(segment.target, net.parameters())
+    torch.testing.assert_close(labels, net(images).exp() / net(images).exp().sum(1, keepdim=True))
+
+
+def test_labels_of_the_last_update_are_kept_with_the_images(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = prepared(task, small(labels="expert"))
+    seen: list[tuple[Tensor, Tensor]] = []
+    gradients = TESLA.gradients
+
+    def noting(self: TESLA, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
+        seen.append((targets.clone(), expert_labels(self.derivatives.student, segment.target, images)))
+        return gradients(self, images, targets, step_size, segment)
+
+    monkeypatch.setattr(TESLA, "gradients", noting)
+    images = method.synthesize(task, ALL)
+    assert len(seen) == 4 and all(torch.equal(used, made) for used, made in seen)
+    assert not torch.equal(seen[0][0], seen[-1][0])
+    assert images.soft is not None and torch.equal(images.soft, seen[-1][0])
+    labels = method.label(task, images)
+    assert isinstance(labels, SoftLabels) and torch.equal(labels.probabilities, images.soft)
+    torch.testing.assert_close(labels.probabilities.sum(1), torch.ones(8))
+
+
+def test_an_interrupted_synthesis_ends_with_the_same_images_and_labels(task: Task) -> None:
+    config = small(labels="expert")
+    whole = prepared(task, config).synthesize(task, ALL)
+    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: True)
+    stopped.workspace.mkdir()
+    for _ in range(4):  # the last stop is after the last update: nothing is left to do, and the labels are still there
+        with pytest.raises(Interrupted):
+            prepared(task, config).synthesize(stopped, ALL)
+    images = prepared(task, config).synthesize(replace(stopped, should_stop=lambda: False), ALL)
+    assert whole.soft is not None and images.soft is not None
+    assert torch.equal(images.pixels, whole.pixels) and torch.equal(images.soft, whole.soft)
+
+
+def test_a_controls_images_are_labelled_by_the_first_expert_at_its_last_target(task: Task) -> None:
+    method = prepared(task, small(labels="expert"))
+    control = Images(task.dataset.train.take(torch.arange(6)), task.dataset.train.labels[:6])
+    labels = method.label(task, control)
+    (weights,) = method._experts.weights(0, [3])
+    net = task.network(0)
+    nn.utils.vector_to_parameters(weights, net.parameters())
+    expected = net(task.dataset.normalisation.apply(control.pixels)).softmax(1)
+    assert isinstance(labels, SoftLabels)
+    torch.testing.assert_close(labels.probabilities, expected.detach())
+    assert isinstance(prepared(task, small()).label(task, control), HardLabels)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+PUBLISHED = {  # METHODS, card 12: N, M, max start, ZCA, lr_img, lr_lr, batch, labels
+    ("cifar10", 1): (50, 2, 5, False, 1e3, 1e-7, "all", "hard"),
+    ("cifar100", 50): (80, 2, 40, True, 1e3, 1e-5, 125, "hard"),
+    ("large", 1): (10, 3, 10, False, 1e4, 1e-4, 100, "expert"),
+}
+
+
+def setting(dataset: str, ipc: int, budget: Budget = "paper") -> Setting:
+    return Setting(dataset, 128 if dataset == "large" else 32, 3, 10, ipc, "convnet3", budget)
+
+
+@pytest.mark.parametrize(("dataset", "ipc"), PUBLISHED)
+def test_settings_are_those_of_the_release(dataset: str, ipc: int) -> None:
+    recipe = TESLA.recipe(setting(dataset, ipc))
+    config = TESLAConfig.model_validate(recipe.values)
+    matched = (config.steps, config.expert_epochs, config.max_start_epoch, config.zca, config.lr_img, config.lr_lr)
+    assert (*matched, config.batch_size, config.labels) == PUBLISHED[dataset, ipc]
+    assert (config.iterations, config.lr_init, config.experts.epochs) == (10_000, 0.01, 50)
+    assert config.experts.count == (50 if dataset == "large" else 100)
+    assert "TESLA release" in recipe.source
+
+
+def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
+    for dataset, ipc in (("cifar10", 50), ("cifar100", 10), ("tiny-imagenet", 10)):
+        ours, theirs = TESLA.recipe(setting(dataset, ipc)), MTT.recipe(setting(dataset, ipc))
+        assert {**theirs.values, "iterations": 10_000, "half_gradient": True} == ours.values
+        assert "ours, which is MTT's" in ours.source
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc: int, budget: Budget) -> None:
+    assert configure(Registry(), "tesla", setting(name, ipc, budget), []).recipe == name
