@@ -42,10 +42,11 @@ class ProtocolConformance(Conformance):
         """The protocol, with fewer epochs where its recipes say how many."""
         found = registry.load("protocol", subject)
         assert isinstance(found, Protocol)
-        if isinstance(found, TrainingProtocol):
-            found = copy(found)  # of whatever class it is
-            found.book = Lowered(found.book, cls.rounds)
-        return found
+        if not isinstance(found, TrainingProtocol):
+            return found
+        lowered = copy(found)  # of whatever class it is
+        lowered.book = Lowered(found.book, cls.rounds)
+        return lowered
 
     @pytest.fixture(scope="class")
     @classmethod
