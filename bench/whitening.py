@@ -72,8 +72,11 @@ class Whitening(Preprocessing):
 
     @cached_property
     def _inverse(self) -> Tensor:
-        inverse: Tensor = torch.linalg.inv(self.matrix.double())
-        return inverse.float()
+        """Of somebody else's matrix of lower rank, which shows only a part of an image, the pseudo-inverse."""
+        matrix = self.matrix.double()
+        inverse, singular = torch.linalg.inv_ex(matrix)
+        exact: Tensor = torch.linalg.pinv(matrix) if bool(singular) else inverse
+        return exact.float()
 
     @cached_property
     def _copies(self) -> dict[torch.device, tuple[Tensor, Tensor]]:

@@ -91,6 +91,13 @@ def test_a_matrix_that_is_not_symmetric_is_inverted_as_well() -> None:
     assert torch.allclose(made.invert(made.apply(images)), images.float() / 255, atol=1e-4)
 
 
+def test_a_matrix_of_lower_rank_gives_back_what_it_shows() -> None:
+    """Somebody's PCA that keeps only half of the axes."""
+    made = Whitening(torch.zeros(1, 2, 2), torch.diag(torch.tensor([2.0, 4.0, 0.0, 0.0])))
+    images = torch.tensor([255, 51, 102, 153], dtype=torch.uint8).view(1, 1, 2, 2)
+    assert torch.allclose(made.invert(made.apply(images)).flatten(), torch.tensor([1.0, 0.2, 0.0, 0.0]))
+
+
 def test_it_is_fp32_inside_bf16_arithmetic(task: Task) -> None:
     images, made = task.dataset.test.take(torch.arange(4)), fit(task)
     with torch.autocast("cpu", torch.bfloat16):
