@@ -21,6 +21,36 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   through others, which comes to the same and is done at once too where it is faster: engine=reference.
 - Students with BatchNorm are trained 1,000 epochs with shifts on DC's images (code).
 - Images are stored as float32: nothing holds them in the box of valid pixels.
+
+MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mtt-distillation):
+
+- The hyper-parameters are those of the code's readme. Its lr_img of 1e5 for CIFAR-10 at 10 images per class is a
+  misprint, as its author says (issue 31) without giving the right one; 1e3 is taken, the larger of what users found.
+- Experts are trained with SGD without momentum and weight decay, augmented as students are (code's defaults);
+  experts.momentum and experts.weight_decay bring them back.
+- Experts take turns in a shuffled order, and batches are parts of a permutation that begins anew with every iteration
+  (code); the paper draws both.
+- Augmentation is drawn for each image, not siamese, anew for every step (code): there is nothing to share it with.
+- The loop of the code makes one iteration more than its flag says; here it is as many as the paper says.
+- The code tests five networks every 100 iterations on the test split and reports the best; the last iterate is kept
+  here, and nothing is chosen by testing.
+- Nothing keeps the students' step size above 0 (code as well). Where it ends below, the run fails and says so.
+- Without ZCA the code normalises CIFAR-100 by CIFAR-10's constants; here a dataset has its own.
+- A student with BatchNorm normalises by its batches (code: networks in training mode), and an expert's running
+  statistics are not kept.
+- engine=reference is the paper's unrolled graph in plain fp32 order; checkpointing=true makes each step's graph again
+  instead of keeping all, which gives the same gradients.
+
+TESLA (Cui et al., ICML 2023, arXiv 2211.10586; code: justincui03/tesla) shares MTT's points, and:
+
+- The code loses the factor 2 of the pixels' gradient (it doubles a tuple, issue 5), and its rates belong to that:
+  half_gradient=true follows it; false takes the gradient of the paper's equations.
+- Three settings are published: CIFAR-10 at 1, CIFAR-100 at 50, ImageNet-1K at 64 pixels. The others are MTT's.
+- Labels by the experts (labels=expert) are used for ImageNet-1K in the code, which cannot make them elsewhere; here
+  every dataset can have them. The code puts the network that labels into evaluation mode without an expert's running
+  statistics; here BatchNorm normalises by the batch, as in training.
+- Earlier weights, which the code keeps for its second pass, are computed again, so that memory does not grow with the
+  steps by them either. The graph that the code builds and throws away in its first pass is left out.
 """
 
 from collections.abc import Sequence

@@ -201,11 +201,7 @@ class TrajectoryMatcher(Condenser[T]):
         self._derivatives = self._make_derivatives(task)
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        """All images, class by class, and the step size that was learned with them.
-
-        Raises:
-            RunFailure: the step size ended at 0 or below, and nothing can be trained with it.
-        """
+        """All images, class by class; the step size that was learned with them goes to `task.facts`."""
         config = self.config
         self._derivatives = self._derivatives or self._make_derivatives(task)
         classes = torch.arange(task.classes).repeat_interleave(task.ipc)
@@ -220,12 +216,21 @@ class TrajectoryMatcher(Condenser[T]):
             self.retarget(targets, images, segment)
             images.grad, step_size.grad = self.gradients(images, targets, step_size, segment)
             sgd.step()
-        task.facts["learned_lr"] = _usable(float(step_size))
+        task.facts["learned_lr"] = float(step_size)
         return Images(images.detach().cpu(), classes, targets.cpu() if targets.is_floating_point() else None)
 
     def learned_lr(self, task: Task) -> float | None:
-        """The students' step size after the last update."""
-        learned: float | None = task.facts.get("learned_lr")
+        """The students' step size after the last update.
+
+        Raises:
+            RunFailure: it ended at 0 or below, and nothing can be trained with it.
+        """
+        learned: float = task.facts["learned_lr"]
+        if learned <= 0:
+            raise RunFailure(
+                f"the students' step size was learned to be {learned:.3g}, with which nothing can be trained; "
+                "a smaller lr_lr (--set lr_lr=...) or a larger lr_init keeps it above 0"
+            )
         return learned
 
     @abstractmethod
@@ -276,12 +281,3 @@ class TrajectoryMatcher(Condenser[T]):
         dataset, seed = task.dataset, task.seed_for("initial images")
         chosen = torch.cat([draw(dataset, label, task.ipc, seed) for label in range(task.classes)])
         return self._preprocessing.apply(dataset.train.take(chosen).to(task.device))
-
-
-def _usable(learned: float) -> float:
-    if learned <= 0:
-        raise RunFailure(
-            f"the students' step size was learned to be {learned:.3g}, with which nothing can be trained; "
-            "a smaller lr_lr (--set lr_lr=...) or a larger lr_init keeps it above 0"
-        )
-    return learned

@@ -29,8 +29,22 @@ def makers() -> list[str]:
     return [name for name in ours("method") if REGISTRY.load("method", name).made_here]
 
 
+TRAJECTORIES = ("mtt", "tesla")
+
+
 class TestMethods(MethodConformance):
-    @pytest.fixture(scope="class", params=makers())
+    @pytest.fixture(scope="class", params=[name for name in makers() if name not in TRAJECTORIES])
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestTrajectoryMatching(MethodConformance):
+    """Two experts, whose epochs are lowered: what is matched must begin early enough to end before they do."""
+
+    changes = ("experts.count=2", "max_start_epoch=2")
+
+    @pytest.fixture(scope="class", params=TRAJECTORIES)
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)
