@@ -11,8 +11,9 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   images per class on, with ten classes.
 - Biases and the scales of norms take no part in DC's distance (code); the paper sums over layers and says nothing of
   them.
-- DC draws the statistics of BatchNorm anew before every match, from 16 real images of each class, and freezes them for
-  it (code; not in the paper). The inner training goes on with statistics of its own batches, as in the code.
+- BatchNorm in DC and DSA: before every match a training-mode pass of 16 real images of each class moves the running
+  statistics by BatchNorm's momentum, and the match uses these (code). The paper presets them with many real images. The
+  inner training normalises by its own batches, as in the code.
 - Loops of the code run once more than its flags say (1,001 networks, 20,001 iterations, 301 or 1,001 epochs of a
   student). Here they run as often as the papers say.
 - DM's step size is 10 from 100 images per class on for CIFAR-10 (paper); the code's default is 1: lr=1.

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.errors import UsageError
 from bench.recipes import Recipe, RecipeBook, Setting
@@ -116,7 +117,7 @@ class DC(Condenser[DCConfig]):
         images, network = start(task, config.init), self._network(task, 0)
         classes = torch.arange(task.classes, device=task.device).repeat_interleave(task.ipc)
         optimizer = torch.optim.SGD([images], lr=config.lr, momentum=config.momentum)
-        state = {"images": images, "optimizer": optimizer, "network": network}
+        state: State = {"images": images, "optimizer": optimizer, "network": network}
         updates = config.networks * config.outer_steps
         for update in task.iterations(updates, images=len(classes), state=state):
             index, outer = divmod(update, config.outer_steps)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
@@ -74,7 +75,7 @@ class DM(Condenser[DMConfig]):
         config = self.config
         images = start(task, config.init)
         optimizer = torch.optim.SGD([images], lr=config.lr, momentum=config.momentum)
-        state = {"images": images, "optimizer": optimizer}
+        state: State = {"images": images, "optimizer": optimizer}
         count = task.classes * task.ipc
         for iteration in task.iterations(config.iterations, images=count, state=state):
             images.grad = self._matching.gradient(images, iteration)

@@ -102,7 +102,7 @@ class ReferenceMatching(FeatureMatching):
         """float32 (G, d): mean features of each class."""
         with self.task.autocast():
             found: Tensor = features(formatted(images.flatten(0, 1), self.task))
-        return found.float().unflatten(0, images.shape[:2]).mean(1)
+        return _means_of(found, images)
 
 
 class FastMatching(FeatureMatching):
@@ -172,7 +172,7 @@ class FastMatching(FeatureMatching):
     def _mean_features(self, weights: Weights, images: Tensor) -> Tensor:
         """float32 (G, d): mean features of images (G, n, C, S, S) in the network of these weights."""
         found: Tensor = functional_call(self._template, weights, (formatted(images.flatten(0, 1), self.task),))
-        return found.flatten(1).float().unflatten(0, images.shape[:2]).mean(1)
+        return _means_of(found, images)
 
     def _checked_template(self) -> nn.Module:
         whole = self.network(0)
@@ -196,3 +196,9 @@ class FastMatching(FeatureMatching):
         dataset = self.task.dataset
         shape = (part.stop - part.start, count, dataset.channels, dataset.resolution, dataset.resolution)
         return torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device)
+
+
+def _means_of(features: Tensor, images: Tensor) -> Tensor:
+    """float32 (G, d), from features of images (G, n, C, S, S), which went through a network in one row."""
+    groups: Tensor = features.flatten(1).float().unflatten(0, images.shape[:2])
+    return groups.mean(1)

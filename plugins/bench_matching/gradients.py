@@ -35,7 +35,7 @@ def distance(real: Gradients, synthetic: Gradients) -> Tensor:
 
 def _by_units(first: Tensor, second: Tensor) -> Tensor:
     first, second = first.flatten(1), second.flatten(1)
-    norms = first.norm(dim=1) * second.norm(dim=1)
+    norms: Tensor = first.norm(dim=1) * second.norm(dim=1)
     return (1 - (first * second).sum(1) / (norms + EPSILON)).sum()
 
 

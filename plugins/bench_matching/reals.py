@@ -46,7 +46,8 @@ class Reals:
         """
         count = self.batch_size(count)
         drawn = [self._draw(label, count, seed, position) for label in classes]
-        return self._feed.images(torch.cat(drawn)).unflatten(0, (len(classes), count))
+        images: Tensor = self._feed.images(torch.cat(drawn)).unflatten(0, (len(classes), count))
+        return images
 
     def _draw(self, label: int, count: int, seed: int, position: int) -> Tensor:
         found = self._members[label]
@@ -68,5 +69,5 @@ def start(task: Task, init: Init) -> Tensor:
         shape = (task.classes, task.ipc, dataset.channels, dataset.resolution, dataset.resolution)
         return torch.randn(shape, generator=seeds.generator(seed)).to(task.device)
     drawn = torch.cat([draw(dataset, label, task.ipc, seed) for label in range(task.classes)])
-    pixels = dataset.normalisation.apply(dataset.train.take(drawn))
-    return pixels.unflatten(0, (task.classes, task.ipc)).to(task.device)
+    pixels: Tensor = dataset.normalisation.apply(dataset.train.take(drawn)).unflatten(0, (task.classes, task.ipc))
+    return pixels.to(task.device)
