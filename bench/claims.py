@@ -33,7 +33,8 @@ class Claim:
         classes: how many the dataset has; a claim is about all of them.
         ipc: images per class as text; "all" for training on the real images, empty where it plays no part.
         label_type: what the student was trained on, or empty.
-        protocol: the protocol (without version) that the number was made under; empty where it is not known.
+        protocol: the protocol (without version) that the number was made under; empty where it is not known. Where
+            several of ours are that recipe, their names with spaces between them.
         metric: "top1" (as the paper reports it), "top1_last", "top1@1000it" (a recovery budget), a cost, or an
             ablation's own name.
         iterations: of the synthesis, where stated.
@@ -58,17 +59,10 @@ class Claim:
     note: str
 
     @property
-    def key(self) -> Key:
-        """What a measured row must share with it."""
-        return (
-            self.method,
-            self.dataset,
-            self.classes,
-            self.ipc,
-            self.backbone,
-            self.eval_backbone,
-            self.protocol,
-        )
+    def keys(self) -> list[Key]:
+        """What a measured row must share with it, for each protocol; none where that is not known."""
+        networks = (self.backbone, self.eval_backbone)
+        return [(self.method, self.dataset, self.classes, self.ipc, *networks, name) for name in self.protocol.split()]
 
     def is_score(self) -> bool:
         """Whether it is the top-1 of the method as its paper proposes it."""
@@ -88,8 +82,8 @@ class Claims:
         self.all = tuple(claims)
         self._by_key: dict[Key, list[Claim]] = {}
         for claim in self.all:
-            if claim.protocol:
-                self._by_key.setdefault(claim.key, []).append(claim)
+            for key in claim.keys:
+                self._by_key.setdefault(key, []).append(claim)
 
     def find(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """The published number for a measured row's cell, or None.
