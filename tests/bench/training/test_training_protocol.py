@@ -93,6 +93,19 @@ def test_a_shared_teacher_is_squeezed_once_for_all_methods(make_task: MakeTask, 
     assert first.used_stages.keys() == second.used_stages.keys() and "teacher_top1" in first.facts
 
 
+@pytest.mark.parametrize(("student", "teacher"), [("small", "small"), ("small", "other"), ("other", "small")])
+def test_student_and_shared_teacher_are_each_trained_by_the_recipe_for_their_own_network(
+    make_task: MakeTask, lessons: list[loop.Lesson], student: str, teacher: str
+) -> None:
+    differing = {"other": {"lr": 0.03, "teacher": {"lr": 0.07}}}
+    soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE, backbones=differing)
+    small = make_task()
+    task = replace(small, backbone=teacher, networks=lambda name: small.networks("small"))
+    soft.evaluate(condensed(task), task, student, 1)
+    rates = {lesson.what: lesson.recipe.lr for lesson in lessons}
+    assert rates == {"squeeze": 0.07 if teacher == "other" else 0.05, "evaluate": 0.03 if student == "other" else 0.05}
+
+
 def test_a_learned_step_size_belongs_to_the_methods_own_protocol(
     make_task: MakeTask, lessons: list[loop.Lesson]
 ) -> None:
