@@ -12,14 +12,15 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
 - Biases and the scales of norms take no part in DC's distance (code); the paper sums over layers and says nothing of
   them.
 - BatchNorm in DC and DSA: before every match a training-mode pass of 16 real images of each class moves the running
-  statistics by BatchNorm's momentum, and the match uses these (code). The paper presets them with many real images. The
-  inner training normalises by its own batches, as in the code.
+  statistics by BatchNorm's momentum, and the match uses these (code). The inner training normalises by its own batches,
+  as in the code.
 - Loops of the code run once more than its flags say (1,001 networks, 20,001 iterations, 301 or 1,001 epochs of a
   student). Here they run as often as the papers say.
 - DM's step size is 10 from 100 images per class on for CIFAR-10 (paper); the code's default is 1: lr=1.
-- A real batch holds 256 images of a class, or all where there are fewer, without repetition (code).
-- DM puts all classes through a network with BatchNorm at once (code; the paper has no such network), and one by one
-  through others, which comes to the same and is done at once too where it is faster: engine=reference.
+- A real batch holds 256 images of a class without repetition (code). Where the smallest class has fewer, all batches
+  have as many as it has; the code's batches then differ in size.
+- DM puts all classes through a network with BatchNorm at once, and one by one through others (code). There the company
+  does not matter, so the fast engine takes several classes at once; engine=reference does not.
 - Students with BatchNorm are trained 1,000 epochs with shifts on DC's images (code).
 - Images are stored as float32: nothing holds them in the box of valid pixels.
 

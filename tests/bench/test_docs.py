@@ -67,7 +67,7 @@ def test_what_a_method_may_write_is_what_it_may_write() -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the examples in it, where the reader stands."""
-    for name in ("nearest_mean.py", "drift.py"):
+    for name in ("nearest_mean.py", "random_features.py"):
         (tmp_path / name).write_text(block_called(name))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -92,9 +92,14 @@ class TestNearestMean(FromTheDocs):
     seeded = False
 
 
-class TestDrift(FromTheDocs):
-    name = "drift"
-    file = "drift.py"
+class TestRandomFeatures(FromTheDocs):
+    name = "random-features"
+    file = "random_features.py"
+
+
+@pytest.mark.parametrize(("file", "most"), [("nearest_mean.py", 30), ("random_features.py", 60)])
+def test_the_examples_are_as_short_as_the_page_promises(file: str, most: int) -> None:
+    assert len(block_called(file).splitlines()) <= most
 
 
 def test_the_test_on_the_page_is_the_test(here: Path) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, UsageError
+from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.testing import tiny_dataset, tiny_task
 from bench_backbones import convnet
@@ -357,6 +358,13 @@ def test_every_recipe_is_valid_at_both_budgets(method: type[DC]) -> None:
 
 def test_each_has_its_protocol() -> None:
     assert [method.protocol(setting("cifar10", 1)) for method in METHODS] == ["dc", "dsa"]
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "digits", "small"])
+def test_dsas_evaluation_is_the_one_shared_by_all(dataset: str) -> None:
+    """Published numbers stand beside both (claims.csv)."""
+    own, shared = (Registry().load("protocol", name).recipe(setting(dataset, 10)) for name in ("dsa", "hard"))
+    assert own.values == shared.values and own.quick == shared.quick
 
 
 def test_one_class_is_refused() -> None:
