@@ -120,5 +120,6 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        given = f", not {first['input']!r}" if key else ""
-        raise UsageError(f"method {method!r}: {key or 'config'}: {first['msg']}{given}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], Mapping) else f", not {first['input']!r}"  # a rule over several keys
+        raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error
