@@ -6,12 +6,12 @@ of its batch, as networks in training do, and keeps no running ones: a function 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
@@ -21,6 +21,8 @@ from bench.condensation import Task
 SAVED = (
     0.2  # of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no weight gradients
 )
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Along(NamedTuple):
@@ -62,7 +64,7 @@ class Student:
 
     def loss(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
         """The mean cross-entropy with classes, int64 (B,), or distributions, float (B, K)."""
-        return F.cross_entropy(self.logits(weights, images), targets)
+        return cross_entropy(self.logits(weights, images), targets)
 
 
 def _without_running_statistics(network: nn.Module) -> nn.Module:
@@ -103,12 +105,15 @@ class PlainDerivatives(Derivatives):
         return Along(gradient.detach(), found[0], found[1] if self.of_weights else None)
 
 
-class FastDerivatives(Derivatives):
+class FastDerivatives(PlainDerivatives):
     """As functions that compile to one forward graph each, where that pays; the same mathematics.
+
+    Where it does not, and for batches of another size than compiled code is for, autograd computes: what
+    `torch.func.grad` makes of a function frees nothing before its end unless it is compiled.
 
     Args:
         task: decides about compiling.
-        batch: how many images a batch has. Others are computed as they are: compiled code is for one shape.
+        batch: how many images a batch has.
         soft: targets are distributions.
         steps: how often each derivative will be taken.
         what: the name of the work.
@@ -121,32 +126,34 @@ class FastDerivatives(Derivatives):
         self._batch = batch
         images, targets, weights = self._example(task, soft)
 
-        def chosen(name: str, function: Callable[..., object], *inputs: Tensor) -> Callable[..., object]:
+        def compiled(name: str, function: F, *inputs: Tensor) -> F | None:
             work = Workload(f"{what} {name}", student.network, tuple(images.shape), steps, SAVED)
-            return compiled_where_it_pays(task, work, function, lambda each: each(*inputs))
+            chosen = compiled_where_it_pays(task, work, function, lambda each: each(*inputs))
+            return None if chosen == function else chosen
 
-        self._whole_gradient = chosen("gradient", self._gradient, weights, images, targets)
-        self._whole_along = chosen("derivative", self._along, weights, images, targets, weights)
+        self._compiled_gradient = compiled("gradient", self.functional_gradient, weights, images, targets)
+        self._compiled_along = compiled("derivative", self.functional_along, weights, images, targets, weights)
 
     def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
-        compute = self._whole_gradient if len(images) == self._batch else self._gradient
-        found = compute(weights, images, targets)
-        assert isinstance(found, Tensor)
-        return found
+        if self._compiled_gradient is None or len(images) != self._batch:
+            return super().gradient(weights, images, targets)
+        return self._compiled_gradient(weights, images, targets)
 
     def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
-        compute = self._whole_along if len(images) == self._batch else self._along
-        found = compute(weights, images, targets, direction)
-        assert isinstance(found, tuple)
-        return Along(*found)
+        if self._compiled_along is None or len(images) != self._batch:
+            return super().along(weights, images, targets, direction)
+        return Along(*self._compiled_along(weights, images, targets, direction))
 
-    def _gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+    def functional_gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        """`gradient` as a function to compile."""
         found: Tensor = grad(self.student.loss)(weights, images, targets)
         return found
 
-    def _along(
+    def functional_along(
         self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`along` as a function to compile."""
+
         def product(weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
             gradient = grad(self.student.loss)(weights, images, targets)
             return gradient @ direction, gradient
@@ -163,4 +170,4 @@ class FastDerivatives(Derivatives):
         images = torch.randn(self._batch, dataset.channels, dataset.resolution, dataset.resolution, generator=draws)
         targets = torch.full((self._batch, task.classes), 1 / task.classes) if soft else torch.zeros(self._batch).long()
         weights = torch.cat([weight.flatten() for weight in self.student.network.parameters()])
-        return images.to(task.device), targets.to(task.device), weights.to(task.device)
+        return images.to(task.device, weights.dtype), targets.to(task.device), weights.to(task.device)

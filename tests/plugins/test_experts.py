@@ -12,12 +12,15 @@ import pytest
 import torch
 from torch import nn
 
+from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.pacing import Few, Trial
 from bench.progress import Silent
 from bench.stages import owned
 from bench.testing import tiny_dataset, tiny_task
+from bench.training.views import Views, apply
+from bench.whitening import fit
 from bench_matching.experts import KIND, ExpertRecipe, Experts, expert_trajectories, flattened
 
 FIELDS: dict[str, Any] = {"count": 2, "epochs": 3, "batch_size": 8, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0}
@@ -49,9 +52,6 @@ class StopAfter:
 
 def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
     """Against plain SGD without momentum on the same views."""
-    from bench import seeds
-    from bench.training.views import Views, apply
-
     experts = expert_trajectories(task, recipe())
     assert len(experts) == 2
     found = rows(experts, 1)
@@ -67,7 +67,7 @@ def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
             gradients = torch.autograd.grad(loss, list(network.parameters()))
             with torch.no_grad():
                 for weight, gradient in zip(network.parameters(), gradients, strict=True):
-                    weight -= 0.05 * gradient
+                    weight.sub_(0.05 * gradient)
     torch.testing.assert_close(found[3], flattened(network), rtol=1e-4, atol=1e-6)
     assert found.dtype == torch.float32
     assert not torch.equal(rows(experts, 0)[0], found[0])
@@ -88,8 +88,6 @@ def test_another_recipe_has_experts_of_its_own(task: Task, change: dict[str, Any
 
 
 def test_another_seed_or_preprocessing_has_experts_of_its_own(task: Task) -> None:
-    from bench.whitening import fit
-
     first = set(expert_trajectories(task, recipe()).files)
     assert first.isdisjoint(expert_trajectories(replace(task, seed=1), recipe()).files)
     whitened = replace(task, dataset=replace(task.dataset, normalisation=fit(task)))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from bench import compiling
+from bench.compiling import missing_compiler
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.plugins import Registry
@@ -20,7 +22,6 @@ from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
 from bench_backbones.convnet import build as build_convnet
-from bench_matching import trajectories
 from bench_matching.mtt import MTT, RECIPES, MTTConfig, swept, unrolled
 from bench_matching.student import FastDerivatives, PlainDerivatives, Student
 from bench_matching.trajectories import Draws, Gradients, Segment, Step
@@ -84,7 +85,7 @@ def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment
         weights = {name: old - rate * move for (name, old), move in zip(weights.items(), moves, strict=True)}
     end = torch.cat([part.flatten() for part in weights.values()])
     mismatch = ((end - segment.target) ** 2).sum() / ((segment.start - segment.target) ** 2).sum()
-    mismatch.backward()  # type: ignore[no-untyped-call]
+    mismatch.backward()
     assert pixels.grad is not None and rate.grad is not None
     return pixels.grad, rate.grad
 
@@ -135,20 +136,43 @@ def test_gradients_are_those_of_finite_differences() -> None:
     torch.testing.assert_close(along, by_rate, rtol=1e-5, atol=0)
 
 
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Task:
+    """A task whose functions are compiled by name alone: what is computed is what would be compiled."""
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *given: function(*given))
+    return replace(tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8)), compile="always")
+
+
 @pytest.mark.parametrize("variant", ["", "-bn"])
-def test_the_fast_derivatives_are_the_plain_ones(tmp_path: Path, variant: str) -> None:
-    task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
+def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
     student = Student(network(variant).double(), channels_last=True)
-    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    assert set(uncompiled.facts["compiled"]) == {"match gradient", "match derivative"}
     plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
     images, classes, step_size, segment = example(steps=2, batch=8)
     start = weights_of(network(variant)).double()
     segment = replace(segment, start=start, target=start + 0.01 * start.roll(1))
     close(swept(fast, images, classes, step_size, segment), swept(plain, images, classes, step_size, segment), 1e-9)
-    found, expected = (each.along(start, images, classes, start.roll(5)) for each in (fast, plain))
-    assert found.weights is not None and expected.weights is not None
-    close([found.images, found.weights], [expected.images, expected.weights], 1e-9)
-    close([fast.gradient(start, images, classes)], [plain.gradient(start, images, classes)], 1e-9)
+    for given in ((images, classes), (images[:5], classes[:5])):  # of the size that is compiled for, and of another
+        found, expected = (each.along(start, *given, start.roll(5)) for each in (fast, plain))
+        assert found.weights is not None and expected.weights is not None
+        close([found.images, found.weights], [expected.images, expected.weights], 1e-9)
+        close([fast.gradient(start, *given)], [plain.gradient(start, *given)], 1e-9)
+
+
+@pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="there is no C++ compiler here")
+def test_a_derivative_compiles_to_one_graph(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
+    student, start = Student(net), weights_of(net)
+    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    images, classes = example(steps=1, batch=8)[0].float(), torch.arange(8) % 4
+    along = torch.compile(fast.functional_along, dynamic=False, fullgraph=True)
+    gradient, by_images, by_weights = along(start, images, classes, start.roll(1))
+    expected = PlainDerivatives(student, of_weights=True).along(start, images, classes, start.roll(1))
+    assert by_weights is not None and expected.weights is not None
+    close([gradient, by_images, by_weights], [expected.gradient, expected.images, expected.weights], 1e-4)
 
 
 def test_in_bf16_gradients_point_the_same_way() -> None:
@@ -404,4 +428,3 @@ def test_what_can_never_work_is_refused_at_planning(changes: list[str], resoluti
 
 def test_the_last_target_may_be_the_last_epoch() -> None:
     configure(Registry(), "mtt", setting("mine"), ["max_start_epoch=49"])
-    assert trajectories.TrajectoryConfig.last_target.fget is not None

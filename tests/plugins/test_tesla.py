@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench import compiling
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
 from bench.labels import HardLabels, SoftLabels
@@ -88,7 +91,7 @@ def by_hand(images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment
         total = total + gradient
         constant = constant - step_size * gradient.detach()
     gap = segment.start - rate * total - segment.target
-    ((gap @ gap) / ((segment.start - segment.target) ** 2).sum()).backward()  # type: ignore[no-untyped-call]
+    ((gap @ gap) / ((segment.start - segment.target) ** 2).sum()).backward()
     assert pixels.grad is not None and rate.grad is not None
     return pixels.grad, rate.grad
 
@@ -137,10 +140,18 @@ def test_of_many_steps_the_gradients_are_not_mtts() -> None:
     assert float((ours - exact).norm() / exact.norm()) > 1e-3
 
 
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch, task: Task) -> Task:
+    """A task whose functions are compiled by name alone: what is computed is what would be compiled."""
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *given: function(*given))
+    return replace(task, compile="always")
+
+
 @pytest.mark.parametrize("soft", [False, True])
-def test_the_fast_engine_computes_the_same(task: Task, soft: bool) -> None:
+def test_the_fast_engine_computes_the_same(uncompiled: Task, soft: bool) -> None:
     given = example(steps=3, soft=soft)
-    close(two_passes(fast(task, soft=soft), *given, 2.0), two_passes(plain(), *given, 2.0))
+    close(two_passes(fast(uncompiled, soft=soft), *given, 2.0), two_passes(plain(), *given, 2.0))
 
 
 def test_half_gradient_halves_the_pixels_alone(task: Task) -> None:
@@ -176,40 +187,40 @@ def most_saved(work: Callable[[], object]) -> int:
     return most
 
 
+class Census(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made and still there, whoever holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.held = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        out = func(*args, **(kwargs or {}))
+        for each in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(each, Tensor) and each.untyped_storage()._cdata not in self._known:
+                self._count(each.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._known.add(key)
+        self.held += size
+        self.most = max(self.most, self.held)
+
+        def gone() -> None:
+            self._known.discard(key)
+            self.held -= size
+
+        finalize(storage, gone)
+
+
 def most_alive(work: Callable[[], object]) -> int:
-    """The most bytes of tensors that are alive at a time, whoever holds them; of functions that allow no hooks."""
-    from weakref import finalize
-
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Census(TorchDispatchMode):
-        held, most = 0, 0
-        known: set[int] = set()  # noqa: RUF012 - one use
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-            out = func(*args, **(kwargs or {}))
-            for each in out if isinstance(out, tuple | list) else [out]:
-                if isinstance(each, Tensor):
-                    self.count(each.untyped_storage())
-            return out
-
-        def count(self, storage: Any) -> None:  # noqa: ANN401 - torch's own type
-            key, size = storage._cdata, storage.nbytes()
-            if key in self.known:
-                return
-            self.known.add(key)
-            self.held += size
-            self.most = max(self.most, self.held)
-
-            def gone() -> None:
-                self.known.discard(key)
-                self.held -= size
-
-            finalize(storage, gone)
-
+    """The most bytes of tensors at a time; of functions that allow no hooks on what is saved."""
     with Census() as census:
         work()
-    return census.most
+    most: int = census.most
+    return most
 
 
 def test_memory_does_not_grow_with_the_steps_while_mtts_does() -> None:
@@ -220,8 +231,8 @@ def test_memory_does_not_grow_with_the_steps_while_mtts_does() -> None:
     assert mtts[1] > 4 * mtts[0] > 4 * ours[0]
 
 
-def test_memory_of_the_fast_engine_does_not_grow_either(task: Task) -> None:
-    derivatives, few, many = fast(task), example(steps=2), example(steps=10)
+def test_memory_of_the_fast_engine_does_not_grow_either(uncompiled: Task) -> None:
+    derivatives, few, many = fast(uncompiled), example(steps=2), example(steps=10)
     ours = [most_alive(lambda: two_passes(derivatives, *given, 2.0)) for given in (few, many)]  # noqa: B023 - called now
     assert 0 < ours[1] <= 1.05 * ours[0]
     student = plain().student
