@@ -13,6 +13,7 @@ from bench import hookspecs, testing
 from bench.cli import COMMANDS
 from bench.condensation import Condenser
 from bench.plugins import KINDS, Registry
+from bench.recipes import Setting
 from bench.testing import Conformance, MethodConformance
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,23 @@ def test_what_a_method_may_write_is_what_it_may_write() -> None:
     table = set(re.findall(r"^\| `(\w+)", ADDING, re.MULTILINE))
     public = {name for name in vars(Condenser) if not name.startswith("_")}
     assert table == public - {"synthesize", "Config"}
+
+
+def test_every_method_is_on_the_page_of_methods_with_its_protocol() -> None:
+    registry = Registry()
+    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([a-z0-9-]+)` \|.*\| `([a-z0-9-]+)` \|$", page, re.MULTILINE))
+    makers = {name for name in registry.names("method") if registry.load("method", name).made_here}
+    assert set(listed) == makers
+    tiny = Setting("tiny-imagenet", 64, 3, 200, 10, "convnet4-bn")
+    assert listed == {name: registry.load("method", name).protocol(tiny) for name in makers}
+
+
+def test_every_protocol_is_on_the_page_of_protocols() -> None:
+    page = (DOCS / "protocols.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (`[a-z0-9-]+`(?:, `[a-z0-9-]+`)*) \|[^|]*\|[^|]*\|$", page, re.MULTILINE)
+    names = {name for cell in listed for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert set(Registry().names("protocol")) <= names
 
 
 @pytest.fixture
