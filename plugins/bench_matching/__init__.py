@@ -40,8 +40,8 @@ MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mt
 - Without ZCA the code normalises CIFAR-100 by CIFAR-10's constants; here a dataset has its own.
 - A student with BatchNorm normalises by its batches (code: networks in training mode), and an expert's running
   statistics are not kept.
-- engine=reference is the paper's unrolled graph in plain fp32 order; checkpointing=true makes each step's graph again
-  instead of keeping all, which gives the same gradients.
+- engine=reference keeps the graphs of all steps, as the code does, and its memory grows with them. The fast engine
+  makes each graph again when it is needed, which gives the same gradients: checkpointing=false keeps them too.
 
 TESLA (Cui et al., ICML 2023, arXiv 2211.10586; code: justincui03/tesla) shares MTT's points, and:
 

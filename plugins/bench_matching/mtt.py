@@ -22,11 +22,12 @@ class MTTConfig(TrajectoryConfig):
     """See `TrajectoryConfig`.
 
     Attributes:
-        checkpointing: the graph of a student's step is made again when it is needed, and then given up, so that memory
-            holds one at a time; the gradients are the same. False keeps the graphs of all steps, as the papers do.
+        checkpointing: of the fast engine: the graph of a student's step is made again when it is needed, and then given
+            up, so that memory holds one at a time; the gradients are the same. False keeps the graphs of all steps, as
+            the reference does: tens of GB at 64 pixels.
     """
 
-    checkpointing: bool = False
+    checkpointing: bool = True
 
 
 class MTT(TrajectoryMatcher[MTTConfig]):
@@ -46,12 +47,12 @@ class MTT(TrajectoryMatcher[MTTConfig]):
 
     @property
     def compiles(self) -> bool:
-        """Not the unrolled graph: compiled code cannot be differentiated twice."""
+        """Steps that are made again; what is compiled cannot be differentiated twice, as the unrolled graph must be."""
         return super().compiles and self.config.checkpointing
 
     def gradients(self, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
         """Of the loss by the images and the step size, exact."""
-        if self.config.checkpointing:
+        if self.compiles:
             return swept(self.derivatives, images, targets, step_size, segment)
         return unrolled(self.derivatives.student, images, targets, step_size, segment)
 

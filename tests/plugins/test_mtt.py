@@ -1,5 +1,6 @@
 """MTT: its gradients against a plain loop in float64, its settings, its memory, and a run as the user types it."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benching import Bench
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from bench import compiling
+from bench import condensed as sets
 from bench.compiling import missing_compiler
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
@@ -21,6 +24,7 @@ from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
+from bench.whitening import Whitening
 from bench_backbones.convnet import build as build_convnet
 from bench_matching.mtt import MTT, RECIPES, MTTConfig, swept, unrolled
 from bench_matching.student import FastDerivatives, PlainDerivatives, Student
@@ -325,7 +329,7 @@ def test_updates_are_sgd_with_momentum_on_pixels_and_step_size(task: Task) -> No
     assert float((pixels - method._initial_images(task)).abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("changes", [{"checkpointing": True}, {"checkpointing": True, "engine": "reference"}])
+@pytest.mark.parametrize("changes", [{"checkpointing": False}, {"engine": "reference"}])
 def test_every_way_makes_the_same_images(task: Task, changes: dict[str, Any]) -> None:
     images, learned = made(task, small())
     others, other = made(replace(task, facts={}), small(**changes))
@@ -428,3 +432,23 @@ def test_what_can_never_work_is_refused_at_planning(changes: list[str], resoluti
 
 def test_the_last_target_may_be_the_last_epoch() -> None:
     configure(Registry(), "mtt", setting("mine"), ["max_start_epoch=49"])
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+FEW = ["iterations=8", "experts.epochs=6"]
+
+
+def test_a_whitened_run_as_the_user_types_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    settings = [part for change in [*FEW, "zca=true"] for part in ("--set", change)]
+    ended = bench.typed("-m", "mtt", *settings, "--no-control", "--format", "json")
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads(ended.stdout)
+    assert (row["status"], row["protocol_id"], row["label_kind"], row["iterations"]) == ("done", "mtt@1", "hard", 8)
+    assert row["top1_mean"] > 50, "three classes"
+    condensed = sets.load(bench.runs / row["run"] / "condensed")
+    assert condensed.learned_lr is not None and condensed.learned_lr > 0 and condensed.learned_lr != 0.03
+    assert isinstance(condensed.preprocessing, Whitening)
+    assert condensed.images.pixels.dtype == torch.float32
+    assert ended.stderr.count("experts 2/2") >= 1

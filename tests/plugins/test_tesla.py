@@ -1,5 +1,6 @@
 """TESLA: its two passes against autograd and a loop in float64, its memory, its labels, its settings."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from weakref import finalize
 import numpy as np
 import pytest
 import torch
+from benching import Bench
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import compiling
+from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
 from bench.labels import HardLabels, SoftLabels
@@ -356,3 +359,21 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
 @pytest.mark.parametrize("name", RECIPES.names())
 def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc: int, budget: Budget) -> None:
     assert configure(Registry(), "tesla", setting(name, ipc, budget), []).recipe == name
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_expert_labels_as_the_user_types_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    settings = [part for change in ("iterations=8", "experts.epochs=6", "labels=expert") for part in ("--set", change)]
+    ended = bench.typed("-m", "tesla", *settings, "--format", "json")
+    assert ended.returncode == 0, ended.stderr
+    rows = {row["method"]: row for row in json.loads(ended.stdout)}
+    assert rows.keys() == {"tesla", "random"}
+    assert {row["status"] for row in rows.values()} == {"done"}
+    assert {row["label_kind"] for row in rows.values()} == {"soft"}, "the control has labels of the same kind"
+    assert rows["tesla"]["protocol_id"] == "tesla@1" and rows["tesla"]["top1_mean"] > 50
+    condensed = sets.load(bench.runs / rows["tesla"]["run"] / "condensed")
+    assert condensed.learned_lr is not None and condensed.learned_lr > 0
+    assert isinstance(condensed.labels, SoftLabels) and condensed.images.soft is not None
