@@ -61,6 +61,25 @@ def test_scores_repeat_with_the_seed_and_are_above_chance(make_task: MakeTask) -
     assert first.epochs == 30 and first.seconds > 0 and first.best_top1 is None
 
 
+def test_deits_views_are_drawn_from_the_seed_alone(make_task: MakeTask) -> None:
+    task = make_task()
+    deit = training("hard", epochs=5, randaugment=9, erasing=0.5, mix="switch", label_smoothing=0.1)
+    before = torch.get_rng_state()
+    first, again = (deit.evaluate(condensed(task), task, "small", 1) for _ in range(2))
+    assert first.top1 == again.top1
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_stored_labels_for_other_views_of_deits_are_refused(make_task: MakeTask) -> None:
+    task = make_task()
+    teacher, plain = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0), condensed(task)
+    recipe = training("own", epochs=2, randaugment=9, mix="switch").plan(task.setting).training
+    labels = store_labels(task, teacher, plain.images, recipe, temperature=20.0, view_seed=77)
+    training("own", epochs=2, randaugment=9, mix="switch").evaluate(condensed(task, labels), task, "small", 1)
+    with pytest.raises(RunFailure, match="randaugment 9 not 5"):
+        training("own", epochs=2, randaugment=5, mix="switch").evaluate(condensed(task, labels), task, "small", 1)
+
+
 def test_seeds_decide_weights_and_views(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
     task = make_task()
     for seed in (1, 2):
