@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
@@ -22,6 +23,7 @@ from bench_matching.networks import Weights, formatted, freeze_statistics, weigh
 
 EPSILON = 1e-6  # of the release, added to the product of norms
 SAVED = 0.5  # of a step, by compiling
+TWICE = SDPBackend.MATH  # the attention that has a second derivative
 
 Gradients = Sequence[Tensor]
 Result = TypeVar("Result")
@@ -77,7 +79,7 @@ class ReferenceMatching(GradientMatching):
 
     def _loss(self, network: nn.Module, images: Tensor, label: int) -> Tensor:
         labels = torch.full((len(images),), label, device=images.device)
-        with self.task.autocast():
+        with self.task.autocast(), sdpa_kernel(TWICE):
             logits = freeze_statistics(network)(formatted(images, self.task))
         return F.cross_entropy(logits.float(), labels)
 
@@ -131,7 +133,8 @@ class FastMatching(GradientMatching):
         return pulled
 
     def _loss(self, weights: Weights, others: Weights, images: Tensor, labels: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self._template, {**weights, **others}, (formatted(images, self.task),))
+        with sdpa_kernel(TWICE):
+            logits: Tensor = functional_call(self._template, {**weights, **others}, (formatted(images, self.task),))
         return F.cross_entropy(logits.float(), labels)
 
     def _chosen(

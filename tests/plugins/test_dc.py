@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -152,6 +153,26 @@ def test_the_compiled_engine_gives_the_references_gradients(tmp_path: Path) -> N
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5 * float(second.abs().max()))
     pulls = [matching.pull(network, synthetic, 2, targets["reference"]) for matching in both.values()]
     assert torch.cosine_similarity(pulls[0].flatten(), pulls[1].flatten(), dim=0) > 0.99999
+
+
+def test_transformers_are_matched_alike(tmp_path: Path) -> None:
+    """The attention that torch takes by itself has no second derivative."""
+    task = task_of(tmp_path)
+    task.networks = lambda name: (
+        lambda classes, resolution, channels: VisionTransformer(
+            img_size=resolution,
+            patch_size=4,
+            in_chans=channels,
+            num_classes=classes,
+            embed_dim=12,
+            depth=2,
+            num_heads=3,
+        )
+    )
+    network = task.network(5)
+    real, synthetic = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pulls = [each.pull(network, synthetic, 2, each.real(network, real, 2)) for each in engines(task).values()]
+    torch.testing.assert_close(*pulls, rtol=1e-3, atol=1e-4 * float(pulls[1].abs().max()))
 
 
 @pytest.mark.parametrize("method", METHODS)
