@@ -14,7 +14,7 @@ from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.imagery import Dataset
-from bench.naming import unknown
+from bench.naming import nearest, unknown
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import Budget, Setting
@@ -203,10 +203,14 @@ class Planner:
         return EvaluationSpec(asked, name, protocol.version, backbone, self.request.eval_seeds)
 
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
-        """Random real images, labelled as the method's are where the protocol trains on a set's own labels."""
+        """Random real images, labelled as the method's are where the protocol trains on a set's own labels.
+
+        Under hard labels nothing of it depends on the backbone that a method condenses with, so one serves them all.
+        """
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None
-        return replace(spec, method=self._control_choice(setting), labeller=labeller)
+        backbone = evaluation.backbone if protocol.labels == "hard" else spec.backbone
+        return replace(spec, method=self._control_choice(setting), labeller=labeller, backbone=backbone)
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
@@ -237,12 +241,14 @@ def _named(registry: Registry, asked: str) -> tuple[str, ...]:
 
 
 def check_backbone(registry: Registry, method: str, backbone: str) -> None:
-    """Refuses a backbone that lacks what the method needs, naming those that have it."""
+    """Refuses a backbone that lacks what the method needs, naming those that have it, the most alike first."""
     needs, has = registry.find("method", method).offer.needs, registry.find("backbone", backbone).offer.traits
     if missing := sorted(needs - has):
-        fitting = ", ".join(each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits)
+        fitting = [each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits]
+        first = nearest(backbone, fitting)
+        choices = ", ".join(sorted(fitting, key=lambda name: name != first))
         lacks = ", ".join(missing)
-        raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {fitting}")
+        raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
 
 
 def check_shape(registry: Registry, backbone: str, dataset: Dataset) -> None:

@@ -119,6 +119,8 @@ class Synthesis:
     def _prepare_seconds(self, elapsed: float) -> float:
         """The time prepare took here, with each stage from the cache counted at what it cost when it was made."""
         stages = self.task.used_stages.values()
+        if not stages:
+            return elapsed
         made_now = sum(stage.cost.seconds for stage in stages if not stage.cached)
         overhead = max(0.0, elapsed - made_now) if made_now else 0.0
         return overhead + sum(stage.cost.seconds for stage in stages)

@@ -2,11 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 DSA_FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+
+def _known(strategy: str) -> str:
+    if set(strategy.split("_")) - {"", *DSA_FAMILIES}:
+        raise ValueError(f"joins families of {', '.join(DSA_FAMILIES)} by underscores")
+    return strategy
+
+
+DsaStrategy = Annotated[str, AfterValidator(_known)]  # as "color_crop_cutout"; "" for no augmentation
 
 
 class TrainingRecipe(BaseModel):
@@ -53,7 +62,7 @@ class TrainingRecipe(BaseModel):
     pad: int = Field(default=4, ge=0)
     shuffle_patches: int = Field(default=1, ge=1)
     flip: bool = False
-    dsa: str = ""
+    dsa: DsaStrategy = ""
     randaugment: int = Field(default=0, ge=0, le=10)
     erasing: Fraction = 0.0
     mix: Literal["none", "cutmix", "mixup", "switch"] = "none"
@@ -68,12 +77,6 @@ class TrainingRecipe(BaseModel):
     def _warmup_fits(self) -> "TrainingRecipe":
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs})")
-        return self
-
-    @model_validator(mode="after")
-    def _dsa_known(self) -> "TrainingRecipe":
-        if stray := set(self.dsa.split("_")) - {"", *DSA_FAMILIES}:
-            raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(sorted(stray))}")
         return self
 
 

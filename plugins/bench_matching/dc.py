@@ -17,12 +17,12 @@ from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Tas
 from bench.errors import UsageError
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.loop import place
+from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching
 from bench_matching.networks import formatted, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
-from bench_matching.siamese import Strategy
 
 _HERE = Path(__file__).parent
 STATISTICS = 16  # real images of each class that BatchNorm's statistics are taken from (release)
@@ -53,7 +53,7 @@ class DCConfig(MethodConfig):
     network_lr: float = Field(default=0.01, gt=0)
     network_batch: int = Field(default=256, ge=1)
     init: Init = "noise"
-    dsa: Strategy = ""
+    dsa: DsaStrategy = ""
     engine: Literal["fast", "reference"] = "fast"
 
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.recipes import Recipe, RecipeBook, Setting
+from bench.training.recipes import DsaStrategy
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
 from bench_matching.reals import Init, Reals, start
-from bench_matching.siamese import Strategy
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("dm.toml"))
 ENGINES: Mapping[str, type[FeatureMatching]] = {"fast": FastMatching, "reference": ReferenceMatching}
@@ -35,7 +35,7 @@ class DMConfig(MethodConfig):
     lr: float = Field(gt=0)
     momentum: float = Field(default=0.5, ge=0, lt=1)
     init: Init = "real"
-    dsa: Strategy = ""
+    dsa: DsaStrategy = ""
     engine: Literal["fast", "reference"] = "fast"
 
 

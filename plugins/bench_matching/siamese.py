@@ -5,25 +5,13 @@ A drawing is that of `bench.training.dsa`: one family, and parameters that hold 
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated
 
 import torch
-from pydantic import AfterValidator
 from torch import Tensor
 
 from bench import seeds
 from bench.training import dsa
 from bench.training.dsa import Augmentation
-from bench.training.recipes import DSA_FAMILIES
-
-
-def _known(strategy: str) -> str:
-    if strategy and (stray := set(strategy.split("_")) - set(DSA_FAMILIES)):
-        raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(map(repr, sorted(stray)))}")
-    return strategy
-
-
-Strategy = Annotated[str, AfterValidator(_known)]  # families joined by underscores, or "" for no augmentation
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,7 @@ def draw(strategy: str, classes: int, size: int, seed: int, position: int) -> Dr
     """The drawings of a step, for images of `size` pixels a side.
 
     Args:
-        strategy: see `Strategy`.
+        strategy: see `bench.training.recipes.DsaStrategy`.
         seed, position: decide the drawings, for each class apart; position is that of the step in the run.
     """
     if not strategy:

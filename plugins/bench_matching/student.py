@@ -18,9 +18,8 @@ from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 
-SAVED = (
-    0.2  # of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no weight gradients
-)
+# Of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no gradients of weights.
+SAVED = 0.2
 
 F = TypeVar("F", bound=Callable[..., Any])
 

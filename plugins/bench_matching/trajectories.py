@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from bench import seeds
@@ -18,7 +18,7 @@ from bench.imagery import Preprocessing
 from bench.recipes import Setting
 from bench.training import dsa
 from bench.training.loop import wants_channels_last
-from bench.training.recipes import DSA_FAMILIES
+from bench.training.recipes import DsaStrategy
 from bench.whitening import check_whitening, fit
 from bench_matching.experts import ExpertRecipe, Experts, expert_trajectories
 from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student
@@ -52,19 +52,12 @@ class TrajectoryConfig(MethodConfig):
     expert_epochs: int = Field(ge=1)
     max_start_epoch: int = Field(ge=1)
     batch_size: Annotated[int, Field(ge=1, strict=True)] | Literal["all"] = "all"
-    dsa: str = ""
+    dsa: DsaStrategy = ""
     lr_img: Positive
     lr_lr: float = Field(ge=0)
     lr_init: Positive
     momentum: float = Field(default=0.5, ge=0, lt=1)
     engine: Engine = "fast"
-
-    @field_validator("dsa")
-    @classmethod
-    def _known(cls, strategy: str) -> str:
-        if stray := set(strategy.split("_")) - {"", *DSA_FAMILIES}:
-            raise ValueError(f"dsa knows {', '.join(DSA_FAMILIES)}, not {', '.join(sorted(stray))}")
-        return strategy
 
     @property
     def last_target(self) -> int:

@@ -258,5 +258,5 @@ def test_digits_are_not_mirrored() -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="dsa knows color, crop"):
+    with pytest.raises(ValueError, match="families of color, crop"):
         DMConfig(iterations=1, lr=1.0, dsa="color_blur")

@@ -420,7 +420,7 @@ def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc
         (["zca=true"], 128, "zca"),
         (["batch_size=0"], 64, "batch_size"),
         (["batch_size=true"], 64, "batch_size"),
-        (["dsa=colour"], 64, "dsa knows color"),
+        (["dsa=colour"], 64, "dsa: joins families of color"),
         (["lr_img=0"], 64, "lr_img"),
         (["engine=quick"], 64, "engine"),
     ],

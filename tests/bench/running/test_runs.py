@@ -74,6 +74,13 @@ def test_a_row_holds_every_field_of_the_contract_and_what_was_measured(bench: Be
     assert 0 <= ours["teacher_top1"] <= 100
 
 
+def test_under_hard_labels_one_control_serves_methods_of_different_backbones(bench: Bench) -> None:
+    asked = {"control": True, "backbones": ("convnet3-bn", "convnet3"), "eval_backbones": ("convnet3",)}
+    for protocol, controls in (("hard", 1), ("soft", 2)):
+        jobs = bench.jobs("herding", protocols=(protocol,), **asked)
+        assert len({job.spec.name for job in jobs if job.spec.method.name == "random"}) == controls
+
+
 def test_the_control_has_the_same_protocol_labels_and_teacher_and_no_iterations(bench: Bench) -> None:
     ours, control = records.rows([bench.run(job) for job in bench.jobs(control=True)])
     for shared in ("protocol", "protocol_id", "label_kind", "teacher_top1", "eval_backbone", "epochs", "label_bytes"):

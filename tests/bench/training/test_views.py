@@ -203,7 +203,7 @@ def test_mixing_happens_as_often_as_asked() -> None:
 
 
 def test_an_unknown_dsa_family_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"not blur"):
+    with pytest.raises(ValueError, match="families of color, crop"):
         recipe(dsa="color_blur")
 
 
