@@ -8,6 +8,7 @@ before, on the device, or on who asks. So a training resumes anywhere, and label
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from bench import seeds
 from bench.imagery import Preprocessing
-from bench.training import dsa, erasing, randaugment
+from bench.training import dsa, erasing
 from bench.training.erasing import Erasing
-from bench.training.randaugment import RandAugment
 from bench.training.recipes import TrainingRecipe
 from bench.training.resampling import resample
+
+if TYPE_CHECKING:
+    from bench.training.randaugment import RandAugment
 
 CROP_TRIES = 10  # torchvision's RandomResizedCrop.get_params
 
@@ -76,7 +79,7 @@ class View:
     padded: bool = False
     flips: Tensor | None = None
     augmentation: dsa.Augmentation | None = None
-    randaugment: RandAugment | None = None
+    randaugment: "RandAugment | None" = None
     erasing: Erasing | None = None
     mix: Mix | None = None
 
@@ -146,8 +149,12 @@ class Views:
     def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | None:
         return dsa.draw(self.recipe.dsa, count, self.resolution, rng) if self.recipe.dsa else None
 
-    def _randaugment(self, count: int, rng: np.random.Generator) -> RandAugment | None:
-        return randaugment.draw(self.recipe.randaugment, count, rng) if self.recipe.randaugment else None
+    def _randaugment(self, count: int, rng: np.random.Generator) -> "RandAugment | None":
+        if not self.recipe.randaugment:
+            return None
+        from bench.training import randaugment  # loads torchvision's transforms, which few trainings need
+
+        return randaugment.draw(self.recipe.randaugment, count, rng)
 
     def _erasing(self, count: int, rng: np.random.Generator) -> Erasing | None:
         return erasing.draw(self.recipe.erasing, count, self.resolution, rng) if self.recipe.erasing else None

@@ -204,3 +204,13 @@ def test_an_offer_loads_its_target() -> None:
 def test_finding_plugins_imports_no_torch() -> None:
     code = "import sys; from bench.plugins import Registry; Registry(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loading_methods_and_protocols_imports_no_transforms() -> None:
+    code = (
+        "import sys; from bench.plugins import Registry; registry = Registry()\n"
+        "for kind in ('method', 'protocol'):\n"
+        "    for name in registry.names(kind): registry.load(kind, name)\n"
+        "sys.exit('torchvision' in sys.modules or 'torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
