@@ -25,7 +25,7 @@ from bench.files import digest, read_json, write_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-VERSION = 1
+VERSION = 2
 WARM_UP, TIMED = 2, 5  # steps
 COMPILING_CALLS = 2  # the first compiles
 RECOMPILATIONS = 256  # of one function for other networks and shapes; torch allows 8
@@ -75,15 +75,30 @@ def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callab
     Raises:
         RunFailure: "always" where nothing can be compiled. What torch.compile raises, where that was asked for.
     """
+    compiled = compiled_in_place(task, work, function, step, lambda: step(function))
+    return function if compiled is None else compiled
+
+
+def compiled_in_place(
+    task: Task, work: Workload, function: F, step: Callable[[F], object], plain: Callable[[], object]
+) -> F | None:
+    """The same for a function that is written to be compiled, and runs in no other way.
+
+    Args:
+        plain: makes the step as it is made where the function is not compiled; this is what compiling must save on.
+
+    Returns:
+        The function compiled, or None where plain steps are to be made.
+    """
     began = time.perf_counter()
-    choice = _choice(task, work, lambda: step(function))
+    choice, compiled = _choice(task, work, plain), None
     if choice.compiled:
-        function, choice = _compiled(task, work, function, step, choice)
+        compiled, choice = _compiled(task, work, function, step, choice)
     if task.compile == "auto":
         _keep(task, work, choice)
     seconds = time.perf_counter() - began
     task.facts.setdefault("compiled", {})[work.what] = {**asdict(choice), "seconds": seconds}
-    return function
+    return compiled
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -107,7 +122,9 @@ def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
     return _kept(task, work) or _weighed(_seconds_of(step, task.device), work)
 
 
-def _compiled(task: Task, work: Workload, function: F, step: Callable[[F], object], choice: Choice) -> tuple[F, Choice]:
+def _compiled(
+    task: Task, work: Workload, function: F, step: Callable[[F], object], choice: Choice
+) -> tuple[F | None, Choice]:
     from torch._dynamo import config  # slow to import
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
@@ -123,7 +140,7 @@ def _compiled(task: Task, work: Workload, function: F, step: Callable[[F], objec
             raise
         why = f"could not be compiled: {str(error).strip().splitlines()[0]}"
         task.progress.warn(f"{work.what} {why}")
-        return function, Choice(False, why)
+        return None, Choice(False, why)
     return fast, choice
 
 

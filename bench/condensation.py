@@ -148,6 +148,10 @@ class Task:
             dataset.name, dataset.resolution, dataset.channels, self.classes, self.ipc, self.backbone, self.budget
         )
 
+    def seen_through(self, preprocessing: Preprocessing) -> "Task":
+        """The same task, in which networks see images through another preprocessing, such as a whitening."""
+        return replace(self, dataset=replace(self.dataset, normalisation=preprocessing))
+
     def seed_for(self, *names: str | int) -> int:
         """A seed from the run's seed and names of your choice."""
         return seeds.derive(self.seed, *names)
@@ -236,6 +240,7 @@ class Condenser(ABC, Generic[C]):
         recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
         check(setting): refuse, before any work, what can never be made.
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
+        prepare_labels(task): the part of that which labels of other images need (default: all of it).
         warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
@@ -284,7 +289,14 @@ class Condenser(ABC, Generic[C]):
         return "uint8"
 
     def prepare(self, task: Task) -> None:
-        """Makes or finds what synthesis needs."""
+        """Makes or finds what synthesis and labels need."""
+
+    def prepare_labels(self, task: Task) -> None:
+        """Makes or finds what `label` and `preprocessing` need: for a control, whose images the method does not make.
+
+        Write it where that is less than `prepare` makes: its time is counted as the control's.
+        """
+        self.prepare(task)
 
     def units(self, task: Task) -> Sequence[Unit]:
         """The independent pieces of the synthesis."""
@@ -307,7 +319,8 @@ class Condenser(ABC, Generic[C]):
     def preprocessing(self, task: Task) -> Preprocessing:
         """What turns pixels into what the method's networks see, and what its float images belong to.
 
-        Asked for after `prepare`; a method that whitens returns what `bench.whitening.fit(task)` gives.
+        Asked for after `prepare` or `prepare_labels`; a method that whitens returns what
+        `bench.whitening.fit(task)` gave.
         """
         return task.dataset.normalisation
 

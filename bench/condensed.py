@@ -21,7 +21,7 @@ from bench.whitening import Whitening
 SCHEMA = 1
 IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
-JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save (METHODS trap 7)
+JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class CondensedSet:
 
 
 def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
-    """Images as they are after storage, so that labels are made from what a user will read (METHODS trap 7).
+    """Images as they are after storage, so that labels are made from what a user will read.
 
     "uint8" rounds to the nearest level and refuses values outside the valid box; "jpeg" truncates to
     uint8 and goes through JPEG as the releases do; "float32" keeps the values.

@@ -8,9 +8,17 @@ from bench.errors import UsageError
 from bench.imagery import Dataset
 
 
-def members(dataset: Dataset, label: int) -> Tensor:
-    """int64 (n,): where the training images of a class are, in order."""
-    return torch.nonzero(dataset.train.labels == label).flatten()
+def members(dataset: Dataset, label: int, at_least: int = 0) -> Tensor:
+    """int64 (n,): where the training images of a class are, in order.
+
+    Raises:
+        UsageError: there are fewer than `at_least`.
+    """
+    found = torch.nonzero(dataset.train.labels == label).flatten()
+    if len(found) < at_least:
+        name = dataset.classes[label]
+        raise UsageError(f"class {name!r} has {len(found)} training images, fewer than the {at_least} asked for")
+    return found
 
 
 def draw(dataset: Dataset, label: int, count: int, *names: str | int) -> Tensor:
@@ -25,9 +33,6 @@ def draw(dataset: Dataset, label: int, count: int, *names: str | int) -> Tensor:
     Raises:
         UsageError: the class has fewer images.
     """
-    found = members(dataset, label)
-    if len(found) < count:
-        name = dataset.classes[label]
-        raise UsageError(f"class {name!r} has {len(found)} training images, fewer than the {count} asked for")
+    found = members(dataset, label, count)
     generator = seeds.generator(*names, dataset.classes[label])
     return found[torch.randperm(len(found), generator=generator)[:count]]

@@ -124,7 +124,7 @@ def read(folder: Path, dataset: Dataset, readers: Callable[[str], type[Reader]])
         images = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
     else:
         images = _from_layout(folder, hand.source, dataset, readers)
-    _check(images, dataset, len(classes), folder)
+    _check_labels(images, len(classes), folder)
     order = torch.tensor([dataset.classes.index(name) for name in classes])
     soft = None if images.soft is None else images.soft[:, order.argsort()]
     ordered = Images(images.pixels, order[images.classes], soft)
@@ -157,7 +157,9 @@ def _from_layout(
     if source is None or "train" not in source.files:
         raise UsageError(f"no images at {folder}: looked for {reader.looked_for(card, source_card)}")
     labels = reader.labels(source, "train")
-    return Images(Decoder(reader, source, "train", View.of(card)).decode(range(len(labels))), labels)
+    pixels = Decoder(reader, source, "train", View.of(card)).decode(range(len(labels)))
+    _check_shape(pixels, len(labels), dataset, folder)
+    return Images(pixels, labels)
 
 
 def _from_tensors(
@@ -167,6 +169,7 @@ def _from_tensors(
     pixels, classes, *soft = _named(path, source.images, source.labels, *([source.soft] if source.soft else []))
     if pixels.ndim != 4 or classes.ndim != 1:
         raise UsageError(f"{path}: images must be one tensor (N, C, H, W) and labels one of N class indices")
+    _check_shape(pixels, len(classes), dataset, folder)
     if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
         raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
     if source.range == "whitened" and hand.zca is None:
@@ -189,6 +192,8 @@ def _in_its_range(
     own = dataset.own_normalisation
     assert isinstance(own, Normalisation)
     theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)
+    if {len(theirs.mean), len(theirs.std)} != {dataset.channels}:
+        raise UsageError(f"'mean' and 'std' must have {dataset.channels} numbers each, one a channel of {dataset.name}")
     return pixels.float() if theirs == preprocessing else preprocessing.apply(255 * theirs.invert(pixels.float()))
 
 
@@ -221,10 +226,14 @@ def _loaded(path: Path) -> Mapping[str, Tensor]:
     return found
 
 
-def _check(images: Images, dataset: Dataset, classes: int, folder: Path) -> None:
-    shape = (dataset.channels, dataset.resolution, dataset.resolution)
-    if tuple(images.pixels.shape[1:]) != shape or len(images.pixels) != len(images.classes):
-        raise UsageError(f"the images of {folder} have shape {tuple(images.pixels.shape)}, not (N, {shape})")
+def _check_shape(pixels: Tensor, count: int, dataset: Dataset, folder: Path) -> None:
+    """Before any arithmetic: one channel against three would be stretched to three without a word."""
+    expected = (count, dataset.channels, dataset.resolution, dataset.resolution)
+    if tuple(pixels.shape) != expected:
+        raise UsageError(f"the images of {folder} have shape {tuple(pixels.shape)}, not {expected}")
+
+
+def _check_labels(images: Images, classes: int, folder: Path) -> None:
     if len(images) == 0 or int(images.classes.min()) < 0 or int(images.classes.max()) >= classes:
         raise UsageError(f"the labels of {folder} are not class indices 0 to {classes - 1}")
 

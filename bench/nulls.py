@@ -7,6 +7,7 @@ UNITERATED = "no image is updated step by step; see the time per image"
 TOO_SHORT = "the loop has no steps beyond the warm-up"
 IMPORTED = "the images were made elsewhere"
 HARD = "hard labels: nothing is labelled"
+SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher has a part in it"
 FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
@@ -22,7 +23,7 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
         "seconds_per_image": IMPORTED,
         "peak_memory_bytes": IMPORTED,
         **dict.fromkeys(("iterations", "warm_up_s", "ms_per_image_iteration"), _unmetered(row)),
-        "label_s": HARD,
+        "label_s": SHARED if row["label_kind"] == "teacher" else HARD,
         "teacher_top1": NO_TEACHER,
         "top5_mean": FEW_CLASSES,
         "best_top1_mean": LAST_ONLY,

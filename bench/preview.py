@@ -1,6 +1,6 @@
 """A contact sheet of a condensed set: one row a class, so that a person can see what was made."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,13 @@ FOOTER = 24
 BACKGROUND, INK, PALE = (255, 255, 255), (20, 20, 20), (120, 120, 120)
 
 
-def write_preview(path: Path, pixels: Tensor, classes: Tensor, class_names: Sequence[str]) -> None:
+def write_preview(
+    path: Path,
+    pixels: Tensor,
+    classes: Tensor,
+    class_names: Sequence[str],
+    invert: Callable[[Tensor], Tensor] = lambda pixels: pixels,
+) -> None:
     """Writes a PNG with one row a class, small images enlarged without smoothing, class names beside them.
 
     At most `MOST_CLASSES` classes, evenly spaced, and `MOST_IMAGES` images of each (fewer when images are large); a
@@ -31,6 +37,7 @@ def write_preview(path: Path, pixels: Tensor, classes: Tensor, class_names: Sequ
             is shown as grey, of more than three the first three.
         classes: int64 (N,), the class index of each image.
         class_names: what each index means.
+        invert: what turns some of the pixels into what is to be seen; only those that are shown go through it.
     """
     present = sorted(set(classes.tolist()))
     scale = max(1, TILE // max(pixels.shape[-2:]))
@@ -43,7 +50,7 @@ def write_preview(path: Path, pixels: Tensor, classes: Tensor, class_names: Sequ
     for line, (index, each) in enumerate(zip(shown, members, strict=True)):
         top = GAP + line * height
         _write(sheet, top + (height - GAP) // 2, class_names[index], INK)
-        for column, picture in enumerate(_pictures(pixels[each], scale)):
+        for column, picture in enumerate(_pictures(invert(pixels[each]), scale)):
             sheet.paste(picture, (LABEL_WIDTH + column * width, top))
     _write(sheet, sheet.height - FOOTER // 2, _caption(len(classes), present, members), PALE, sheet.width)
     with whole(path) as part:

@@ -6,16 +6,20 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     source = "SRe2L paper Table 7a and 7c"
     [recipes.tiny-imagenet.recover]
     iterations = 1000
-    [recipes.tiny-imagenet.backbones.resnet50.recover]   # what differs for one backbone
-    iterations = 2000
-    [recipes.tiny-imagenet.ipcs.50.recover]              # what differs from 50 images per class on, to the next number
-    lr = 0.05
     [recipes.tiny-imagenet.quick]                        # fractions that --budget quick takes
     "recover.iterations" = 0.1
+    [recipes.tiny-imagenet.classes.100.recover]          # what differs from 100 classes in use on, to the next number
+    lr = 0.2
+    [recipes.tiny-imagenet.ipcs.50.recover]              # what differs from 50 images per class on
+    lr = 0.05
+    [recipes.tiny-imagenet.backbones."resnet50 resnet101".recover]   # what differs for these backbones
+    iterations = 2000
+    [recipes.small]
+    like = "tiny-imagenet"                               # all else as there
+    source = "ours, which is Tiny-ImageNet's"
 
-A backbone's table, and one for images per class, may have a `source` of its own; a backbone's may have a `quick`, laid
-over the recipe's. A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says
-which was taken.
+What differs is laid over the rest in this order, and may be anything that a recipe holds, its `source` and `quick` too.
+A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
 """
 
 import tomllib
@@ -61,7 +65,7 @@ class Recipe:
     def taken(self, besides: Sequence[str] = ()) -> tuple[str, ...]:
         """What the quick budget takes: "recover.iterations 4000 -> 400"; not of the keys that a user set himself."""
         scaled = self.at("quick")
-        keys = [key for key in self.quick if key not in besides]
+        keys = [key for key in self.quick if key not in besides and look(scaled, key) != look(self.values, key)]
         return tuple(f"{key} {look(self.values, key):g} -> {look(scaled, key):g}" for key in keys)
 
 
@@ -72,9 +76,23 @@ class RecipeBook:
         self._recipes: dict[str, Any] = dict(tables["recipes"])
 
     @classmethod
-    def load(cls, path: Path) -> "RecipeBook":
-        """Reads a recipe book from TOML."""
-        return cls(tomllib.loads(path.read_text(encoding="utf-8")))
+    def load(cls, *paths: Path) -> "RecipeBook":
+        """Reads a recipe book from TOML files, each laid over those before it."""
+        tables: Values = {}
+        for path in paths:
+            tables = merge(tables, tomllib.loads(path.read_text(encoding="utf-8")))
+        return cls(tables)
+
+    @classmethod
+    def load_several(cls, path: Path) -> "dict[str, RecipeBook]":
+        """Reads the books of one TOML file, by name: `[NAME.recipes.DATASET]`.
+
+        A book with `like = "OTHER"` takes all else from an earlier one.
+        """
+        books: dict[str, Values] = {}
+        for name, tables in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            books[name] = merge(books[tables["like"]], tables) if "like" in tables else tables
+        return {name: cls(tables) for name, tables in books.items()}
 
     def names(self) -> list[str]:
         """The recipes in the book."""
@@ -83,25 +101,41 @@ class RecipeBook:
     def pick(self, setting: Setting) -> Recipe:
         """The recipe for a setting: the dataset's own, or that for its size.
 
-        Of its tables for images per class, that of the largest number which the setting reaches is laid over it, or
-        the first where it reaches none; then that of the backbone.
+        Of its tables for images per class, that of the largest number which the setting reaches counts, or the first
+        where it reaches none.
         """
         size = "small" if setting.resolution <= 64 else "large"
         name = setting.dataset if setting.dataset in self._recipes else size
-        table = dict(self._recipes[name])
+        table = self._whole(name)
+        table = merge(table, _reached(table.pop("classes", {}), setting.classes))
+        ipcs = table.pop("ipcs", {})
+        table = merge(table, _reached(ipcs, setting.ipc) or _first(ipcs))
+        table = merge(table, _for(table.pop("backbones", {}), setting.backbone))
         source, quick = table.pop("source"), table.pop("quick", {})
-        for_backbone = dict(table.pop("backbones", {}).get(setting.backbone, {}))
-        for_ipc = dict(_for_ipc(table.pop("ipcs", {}), setting.ipc))
-        source = for_backbone.pop("source", for_ipc.pop("source", source))
-        quick = {**quick, **for_backbone.pop("quick", {})}
-        return Recipe(name, source, merge(merge(table, for_ipc), for_backbone), quick)
+        return Recipe(name, source, table, quick)
+
+    def _whole(self, name: str) -> Values:
+        """A table with what it takes from another."""
+        table = dict(self._recipes[name])
+        like = table.pop("like", None)
+        return merge(self._whole(like), table) if like else table
 
 
-def _for_ipc(tables: Mapping[str, Values], ipc: int) -> Values:
-    """The table of the largest number that `ipc` reaches, or the first; nothing where there are none."""
-    numbers = sorted(map(int, tables))
-    reached = [number for number in numbers if number <= ipc] or numbers[:1]
-    return tables[str(reached[-1])] if reached else {}
+def _reached(tables: Mapping[str, Values], amount: int) -> Values:
+    """The table of the largest number that an amount reaches; nothing where it reaches none."""
+    return tables[str(max(reached))] if (reached := [int(each) for each in tables if int(each) <= amount]) else {}
+
+
+def _first(tables: Mapping[str, Values]) -> Values:
+    return tables[min(tables, key=int)] if tables else {}
+
+
+def _for(tables: Mapping[str, Values], backbone: str) -> Values:
+    """What all tables say whose names, divided by spaces, have the backbone's among them."""
+    found: Values = {}
+    for names, table in tables.items():
+        found = merge(found, table) if backbone in names.split() else found
+    return found
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

@@ -113,10 +113,14 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
         "protocol_id": evaluation.protocol_id,
         "label_kind": None,
         "teacher_backbone": None,
+        "control": None,
+        "is_control": spec.labeller is not None,
         "device": spec.device,
+        "device_name": None,
         "precision": spec.precision,
         "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
-        "control": None,
+        "class_order_hash": None,
+        "preprocessing": None,
         "claim": None,
         "null_reasons": {},
     }
@@ -190,6 +194,7 @@ def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
         "label_kind": evaluation["label_kind"],
         "teacher_backbone": evaluation["teacher_backbone"],
         "evaluation_note": evaluation.get("note", ""),
+        **_shared_teacher(evaluation),
         "top1_mean": statistics.fmean(top1) if done else None,
         "top1_std": statistics.stdev(top1) if done and len(top1) > 1 else None,
         "top1_values": top1 if done else [],
@@ -199,6 +204,13 @@ def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
         "evaluation_s": sum(score["seconds"] for score in scores) if done else None,
         "eval_seeds": len(scores) if done else 0,
     }
+
+
+def _shared_teacher(evaluation: Mapping[str, Any]) -> Row:
+    """Where a protocol's own teacher labels for all methods, its accuracy counts and not that of the method's."""
+    if evaluation["label_kind"] != "teacher":
+        return {}
+    return {"teacher_top1": next((score.get("teacher_top1") for score in evaluation["scores"]), None)}
 
 
 def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:

@@ -140,7 +140,7 @@ def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _label_source(row: Row) -> tuple[str | None, str | None]:
-    """Soft labels decide more than images do (METHODS trap 2); online and stored ones are the same labels.
+    """Soft labels decide more than images do; online and stored ones are the same labels.
 
     Those of the kind "soft" came with the images, as part of what a method makes: no teacher's stand beside them.
     """
@@ -176,14 +176,14 @@ def _heading(rows: Sequence[Row]) -> str:
 
 
 def _label_facts(rows: Sequence[Row]) -> str:
-    """As "online labels of resnet18 (59.60 %)"; the teacher of a protocol is not the run's, whose top-1 we know."""
+    """As "online labels of resnet18 (59.60 %)"."""
     kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
     if kind in (None, "hard"):
         return f"{kind} labels" if kind else ""
     if kind == OWN:
         return "soft labels made with the images"
     whose = f" of {teacher}" if teacher else ""
-    accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None and kind != "teacher" else ""
+    accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None else ""
     return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"
 
 

@@ -25,6 +25,8 @@ from bench.progress import Progress, Silent
 
 SCHEMA = 1
 RESULT = "result.safetensors"
+WORK = "work"  # a stage's folder for checkpoints while it is made
+DAMAGE = (CorruptArtefact, KeyError, TypeError)  # what reading an altered stage may raise
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,25 @@ class StageStore:
         return self.folder(kind, stage_hash) / RESULT
 
     def read(self, kind: str, stage_hash: str) -> StageResult | None:
-        """A finished stage, or None where it is absent; a corrupt one is set aside with a warning and is absent."""
+        """A finished stage, or None where there is none that is whole.
+
+        A corrupt one is left as it lies: only whoever holds its lock may set it aside, for another process may be
+        making it again in the same folder.
+        """
         try:
             return self._load(kind, stage_hash)
-        except FileNotFoundError:
-            return None
-        except (CorruptArtefact, KeyError, TypeError) as error:
-            folder = self.folder(kind, stage_hash)
-            self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
+        except (FileNotFoundError, *DAMAGE):
             return None
 
-    def _found(self, kind: str, stage_hash: str) -> StageResult | None:
-        """A finished stage; a corrupt one is left as it lies, for whoever holds the lock to set aside."""
+    def _cleared(self, key: StageKey) -> StageResult | None:
+        """For the lock's holder: a stage that was finished meanwhile; a corrupt one is set aside."""
+        folder = self.folder(key.kind, key.hash)
         try:
-            return self._load(kind, stage_hash)
-        except (FileNotFoundError, CorruptArtefact, KeyError, TypeError):
+            return self._load(key.kind, key.hash)
+        except FileNotFoundError:
+            return None
+        except DAMAGE as error:
+            self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
             return None
 
     def _load(self, kind: str, stage_hash: str) -> StageResult:
@@ -122,17 +128,18 @@ class StageStore:
         Raises:
             Owned: another live process makes it, and `wait` is False.
         """
-        if (found := self._found(key.kind, key.hash)) is not None:
-            return found
         folder = self.folder(key.kind, key.hash)
+        if (found := self.read(key.kind, key.hash)) is not None:
+            shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
+            return found
         with self._owned(folder, wait=wait):
-            if (found := self.read(key.kind, key.hash)) is not None:
+            if (found := self._cleared(key)) is not None:
                 return found
             clean_leftovers(folder) if folder.exists() else None
             return self._make(key, folder, make, device)
 
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
-        work = folder / "work"
+        work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
         reset_peak_memory(device)
         with lasting(work / "elapsed.json") as watch:
@@ -141,7 +148,7 @@ class StageStore:
         write_tensors(folder / RESULT, made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         write_json(folder / "stage.json", about)
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""ZCA whitening: what the trajectory-matching family preprocesses images with (METHODS 1.4).
+"""ZCA whitening: what the trajectory-matching family preprocesses images with.
 
 Images in [0, 1] are flattened, and z = (x - mean) W with W = U diag(1 / sqrt(s + eps)) U', where U diag(s) U' is the
 covariance of the training set, divided by N - 1. That is kornia's `ZCAWhitening(eps=0.1)`, which MTT's release fits on
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Task
-from bench.errors import Interrupted, UsageError
+from bench.errors import UsageError
 from bench.files import digest, tensor_digest
 from bench.imagery import Preprocessing
-from bench.progress import Throttled
 from bench.recipes import Setting
 from bench.stages import Made
+from bench.walking import walk
 
 EPS = 0.1  # MTT's
 LARGEST = 64  # pixels a side: a matrix over 64 x 64 x 3 numbers has 600 MB, one over 128 x 128 x 3 would have 10 GB
@@ -43,12 +43,13 @@ class Whitening(Preprocessing):
 
     def apply(self, images: Tensor) -> Tensor:
         """uint8 (..., C, H, W) -> float32, whitened; fp32 whatever the arithmetic around it is."""
-        mean, matrix = self._on(images.device)
+        mean, matrix = (self._on(images.device, name) for name in ("mean", "matrix"))
         return self._times(images.float() / 255 - mean, matrix)
 
     def invert(self, images: Tensor) -> Tensor:
         """Whitened float (..., C, H, W) -> float pixels. Condensed images may be anywhere, also outside [0, 1]."""
-        return self._times(images.float(), self._inverse.to(images.device)) + self.mean.to(images.device)
+        mean, inverse = (self._on(images.device, name) for name in ("mean", "_inverse"))
+        return self._times(images.float(), inverse) + mean
 
     def box(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Infinite bounds, (C, 1, 1): the valid pixels of an image bound each other, and no value of its own."""
@@ -79,14 +80,14 @@ class Whitening(Preprocessing):
         return exact.float()
 
     @cached_property
-    def _copies(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+    def _copies(self) -> dict[tuple[torch.device, str], Tensor]:
         return {}
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Mean and matrix on a device; copied there once."""
-        if device not in self._copies:
-            self._copies[device] = self.mean.to(device), self.matrix.to(device)
-        return self._copies[device]
+    def _on(self, device: torch.device, name: str) -> Tensor:
+        """One of the tensors on a device; copied there once."""
+        if (device, name) not in self._copies:
+            self._copies[device, name] = getattr(self, name).to(device)
+        return self._copies[device, name]
 
     def _times(self, images: Tensor, matrix: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):  # testing normalises inside the network's arithmetic
@@ -148,16 +149,12 @@ def _moments(task: Task) -> tuple[Tensor, Tensor]:
     size = task.dataset.channels * task.dataset.resolution**2
     total = torch.zeros(size, dtype=torch.float64, device=task.device)
     products = torch.zeros(size, size, dtype=torch.float64, device=task.device)
-    progress, chunks = Throttled(task.progress), -(-len(train) // CHUNK)
-    for step in task.pace.walk("zca", 0, chunks):
+    for step in walk(task, "zca", -(-len(train) // CHUNK)):
         images = train.take(torch.arange(step * CHUNK, min((step + 1) * CHUNK, len(train))))
         flat = images.to(task.device).flatten(1).float()
         products += flat.T @ flat
         total += flat.sum(0)
         count += len(flat)
-        progress.advance("zca", step + 1, chunks)
-        if task.should_stop():
-            raise Interrupted(f"stopped after {step + 1} of {chunks} chunks of zca")
     mean = total / max(count, 1)
     products.addr_(mean, mean, alpha=-count).div_(max(count - 1, 1) * 255**2)
     return mean / 255, products

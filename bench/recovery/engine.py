@@ -108,5 +108,5 @@ def initial_images(task: Task, batches: Sequence[Batch]) -> Tensor:
 
 
 def rate(recipe: RecoveryRecipe, iteration: int) -> float:
-    """Adam's rate at an iteration: half a cosine from `lr` to 0 (METHODS 1.7, cos)."""
+    """Adam's rate at an iteration: half a cosine from `lr` to 0."""
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * iteration / recipe.iterations))

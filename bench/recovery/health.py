@@ -1,6 +1,6 @@
 """What R_BN says about a network: clearly smaller on real images than on noise, or recovery has nothing to aim at.
 
-METHODS section 7. A teacher whose running statistics do not describe the data (other normalisation constants,
+A teacher whose running statistics do not describe the data (other normalisation constants,
 statistics that drifted) shows here before any image is recovered.
 """
 

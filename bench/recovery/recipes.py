@@ -15,11 +15,11 @@ class RecoveryRecipe(BaseModel):
     Attributes:
         iterations: updates of every image.
         batch_size: at most so many images are updated together; BN matching constrains the batch, so this is part of
-            the method and no matter of speed (METHODS trap 5).
+            the method and no matter of speed.
         lr: Adam's rate (betas 0.5 and 0.9, eps 1e-8), falling along a cosine to 0, a step an iteration.
         bn_weight: alpha_BN, the weight of R_BN beside the cross-entropy.
         first_bn_multiplier: weight of the first BatchNorm's term in R_BN: 10 in every release of the family, 1 in the
-            papers, which do not state it (METHODS trap 8).
+            papers, which do not state it (their code sets it).
         crop: "resized" (one RandomResizedCrop for the batch and iteration) or "none".
         crop_scale: range of the crop's share of the area.
         crop_ratio: range of its width over its height.

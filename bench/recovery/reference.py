@@ -10,7 +10,7 @@ mode.
 
 Arithmetic: in fp32 all of it. In bf16 the forward and backward passes run under autocast; the statistics, their
 distances, the cross-entropy, the images and Adam stay fp32. That is not neutral: what is measured is the statistics of
-activations already rounded to bf16 (METHODS section 6). On a ResNet-18 at 64 pixels the loss moved by 3e-5 to 1.2e-4 of
+activations already rounded to bf16. On a ResNet-18 at 64 pixels the loss moved by 3e-5 to 1.2e-4 of
 itself and its gradient kept a cosine of 0.9998 or more, early in a recovery; what it does to scores was not measured.
 """
 

@@ -1,6 +1,6 @@
 """Statistics of what enters each BatchNorm, and R_BN: how far they are from those of the training data.
 
-SRe2L equation (7), METHODS 1.6:
+SRe2L equation (7):
 
     R_BN = sum over l of  w_l (||mu_l - running_mean_l||_2 + ||var_l - running_var_l||_2)
 

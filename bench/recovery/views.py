@@ -1,4 +1,4 @@
-"""The view of an iteration: one crop, one flip and one roll for the whole batch (METHODS trap 6).
+"""The view of an iteration: one crop, one flip and one roll for the whole batch.
 
 The releases apply RandomResizedCrop and RandomHorizontalFlip to the batch as one tensor, so its images share them; a
 crop an image would be another method. Each view is drawn at its own position of a counter-based stream, so a continued

@@ -98,8 +98,9 @@ class _Rehearsal:
         (images, peak), unit_s = self._whole(lambda: self._unit(method))
         whole = self._padded(images)
         stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
-        labels, label_s = self._whole(lambda: labeller.label(task, stored))
-        condensed = CondensedSet(stored, labels, task.dataset.classes, labeller.preprocessing(task))
+        preprocessing = labeller.preprocessing(task)
+        labels, label_s = self._whole(lambda: labeller.label(task.seen_through(preprocessing), stored))
+        condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing)
         return Forecast(
             run=spec.name,
             prepare_s=prepare_s,
@@ -150,7 +151,7 @@ class _Rehearsal:
 def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> None:
     method.prepare(task)
     if labeller is not method:
-        labeller.prepare(task)
+        labeller.prepare_labels(task)
 
 
 def _disk(unit: Images, condensed: CondensedSet) -> int:

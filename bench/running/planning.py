@@ -22,7 +22,7 @@ from bench.running.configuring import configure, share_changes
 from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 ALL = "all"  # for --method: every method that makes images
-CONTROL = "random"  # real images drawn at random: the control of every table (METHODS trap 2)
+CONTROL = "random"  # real images drawn at random: the control of every table
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.imagery import Preprocessing
 from bench.labels import HardLabels, Labels, not_distributions
 from bench.lasting import lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
@@ -58,7 +59,7 @@ class Synthesis:
         """The stages of the method and of the labeller, found or made."""
         self.method.prepare(self.task)
         if self.labeller is not self.method:
-            self.labeller.prepare(self.task)
+            self.labeller.prepare_labels(self.task)
 
     def _finished(self) -> Costs | None:
         try:
@@ -79,12 +80,12 @@ class Synthesis:
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])
         if self.labeller is not self.method:  # not before: nothing else is alive while measuring
-            prepare_s += seconds_of(lambda: self.labeller.prepare(self.task))
+            prepare_s += seconds_of(lambda: self.labeller.prepare_labels(self.task))
         prepare_s = self._prepare_seconds(prepare_s)
-        labels, label_s = self._labels(images)
+        preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
+        labels, label_s = self._labels(images, preprocessing)
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
-        preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
         self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
@@ -108,12 +109,13 @@ class Synthesis:
     def _label_workspace(self) -> Path:
         return self.folder / "labels.work"
 
-    def _labels(self, images: Images) -> tuple[Labels, float]:
-        """The labels, and the seconds that all attempts at them took."""
+    def _labels(self, images: Images, preprocessing: Preprocessing) -> tuple[Labels, float]:
+        """The labels of images seen through the set's preprocessing, and the seconds that all attempts took."""
         workspace = self._label_workspace
         workspace.mkdir(exist_ok=True)
         with lasting(workspace / "elapsed.json") as watch:
-            labels = self.labeller.label(replace(self.task, workspace=workspace), images)
+            task = replace(self.task.seen_through(preprocessing), workspace=workspace)
+            labels = self.labeller.label(task, images)
             return labels, watch.total()
 
     def _prepare_seconds(self, elapsed: float) -> float:
@@ -188,9 +190,9 @@ class Synthesis:
             "protocol": type(self.labeller).protocol(self.task.setting),
         }
         sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about)
-        pixels = condensed.images.pixels
-        shown = pixels if pixels.dtype == torch.uint8 else condensed.preprocessing.invert(pixels)
-        write_preview(self.folder / "preview.png", shown, condensed.images.classes, dataset.class_names)
+        pixels, classes = condensed.images.pixels, condensed.images.classes
+        as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
+        write_preview(self.folder / "preview.png", pixels, classes, dataset.class_names, **as_networks_see)
 
 
 def seconds_of(work: Callable[[], None]) -> float:

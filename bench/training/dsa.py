@@ -1,4 +1,4 @@
-"""Differentiable siamese augmentation (Zhao and Bilen, ICML 2021), mode S: one family drawn per call (METHODS 1.3).
+"""Differentiable siamese augmentation (Zhao and Bilen, ICML 2021), mode S: one family drawn per call.
 
 Acts on normalised images; blank areas are 0, the mean colour. Ranges are those of the released code. Drawing and
 applying are apart, so that one drawing can act on a real and a synthetic batch alike; everything is differentiable.

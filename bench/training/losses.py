@@ -19,7 +19,7 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float, *, t_squa
     """KL(softmax(teacher / T) || softmax(student / T)) of logits (B, K), summed over classes.
 
     Hinton et al. (2015, section 2.1) multiply by T squared, which keeps the gradient's size over T; of SRe2L's releases
-    only Tiny-ImageNet's does (METHODS trap 3), so it is the recipe's choice.
+    only Tiny-ImageNet's does, so it is the recipe's choice.
     """
     log_student = F.log_softmax(student.float() / temperature, dim=1)
     log_teacher = F.log_softmax(teacher.float() / temperature, dim=1)

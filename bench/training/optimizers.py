@@ -17,7 +17,7 @@ def build(recipe: TrainingRecipe, network: nn.Module) -> Optimizer:
 
 def parameter_groups(network: nn.Module, weight_decay: float, *, decay_all: bool) -> list[dict[str, object]]:
     """All weights in one group, or with `decay_all` False those of fewer than two dimensions (biases, norm scales)
-    in a group of their own without decay, as the validation code of SRe2L has it (METHODS card 1)."""
+    in a group of their own without decay, as the validation code of SRe2L has it."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     if decay_all:
         return [{"params": weights, "weight_decay": weight_decay}]

@@ -63,7 +63,8 @@ class TrainingProtocol(Protocol):
     Args:
         name: what users type. A new version of a protocol is a new name.
         labels: "own" (the set's own labels, and a step size it learned), "hard" (its classes), or "teacher" (a
-            network squeezed by this protocol's own recipe looks at every view; the same one for all methods).
+            network squeezed by this protocol's own recipe looks at every view; one for all methods, and for whitened
+            sets one that was squeezed on whitened images).
         book: a table per dataset with the fields of `TrainingRecipe`. For labels "teacher" also `temperature` and a
             table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names its network where it
             is not the run's own.
@@ -99,7 +100,7 @@ class TrainingProtocol(Protocol):
                 missing, or the training diverges.
         """
         check_fits(condensed, task.dataset)
-        task = replace(task, dataset=replace(task.dataset, normalisation=condensed.preprocessing))
+        task = task.seen_through(condensed.preprocessing)
         plan = self.plan(replace(task.setting, backbone=backbone))
         supervision = self._supervision(condensed, task, plan)
         recipe = self._with_learned_lr(plan.training, condensed)

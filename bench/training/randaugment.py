@@ -127,7 +127,8 @@ def _posterize(images: Tensor, strength: float, fill: Fill) -> Tensor:
 
 
 def _solarize(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return torch.where(images < 256 - int(256 * abs(strength)), images, 255 - images)
+    threshold = 256 - int(256 * abs(strength))  # 256 is no uint8: a comparison with it would be one with 0
+    return torch.where(images.int() < threshold, images, 255 - images)
 
 
 def _solarize_add(images: Tensor, strength: float, fill: Fill) -> Tensor:

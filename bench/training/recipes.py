@@ -25,7 +25,7 @@ class TrainingRecipe(BaseModel):
         optimizer: `sgd` (momentum) or `adamw` (betas).
         decay_all: False exempts tensors of fewer than two dimensions (biases, norm scales) from weight decay.
         schedule: `cosine`, `half-cosine` (ends at half), `step` (times 0.1 once at epoch n // 2 + 1, momentum reset:
-            the DC family) or `constant`; stepped once an epoch (METHODS 1.7).
+            the DC family) or `constant`; stepped once an epoch.
         warmup_epochs: linear rise from `warmup_factor` of the rate; the schedule covers the epochs after it.
         crop: per image: "resized" (RandomResizedCrop with `crop_scale`, `crop_ratio`), "padded" (random crop after
             padding `pad` pixels with black) or "none".
@@ -33,7 +33,7 @@ class TrainingRecipe(BaseModel):
             before the crop (RDED; 1 leaves images whole).
         flip: horizontally with p = 0.5, per image.
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
-            drawn per image; "" for none (METHODS 1.3).
+            drawn per image; "" for none.
         randaugment: magnitude of RandAugment, 1..10, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
         erasing: probability that a box of an image is erased, per image (DeiT: 0.25; see `bench.training.erasing`).
         mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`). "switch" is CutMix or

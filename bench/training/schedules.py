@@ -1,4 +1,4 @@
-"""Learning-rate schedules, stepped once an epoch, as pure functions of the epoch (METHODS 1.7).
+"""Learning-rate schedules, stepped once an epoch, as pure functions of the epoch.
 
 Warm-up follows torch's `SequentialLR` of `LinearLR(start_factor, total_iters=w)` and `CosineAnnealingLR(T_max=n - w)`
 with its milestone at w, as in torchvision's reference training, which SRe2L's Tiny-ImageNet recipe builds on: epoch 0

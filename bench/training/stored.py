@@ -40,7 +40,7 @@ def store_labels(
     Args:
         task: its dataset normalises the images, its arithmetic is the teacher's.
         teacher: who labels.
-        images: as stored, with all loss of storage (METHODS trap 7).
+        images: as stored, with all loss of storage.
         recipe: of the training that will use the labels; it decides the views.
         temperature: kept with the labels; logits are stored undivided.
         view_seed: seed of the views.

@@ -54,7 +54,8 @@ def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | No
 
     def make(folder: Path) -> Made:
         network = task.network(seeds.derive("init", seed), name)
-        return _made(task, _squeezed(task, network, recipe, seed, folder), name)
+        lesson = on_real_images(task, recipe, seed, folder, "squeeze")
+        return _made(task, loop.train(task, network, lesson), name)
 
     return _teacher(task, name, task.stage(KIND, loop.VERSION, parameters, make))
 
@@ -95,18 +96,22 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
     return _network(task, ref.backbone, stage.tensors)
 
 
-def _squeezed(task: Task, network: nn.Module, recipe: TrainingRecipe, seed: int, folder: Path) -> nn.Module:
+def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, what: str) -> Lesson:
+    """A training on the task's training split under hard labels, which continues from a checkpoint in `folder`.
+
+    Args:
+        what: the name shown beside the progress.
+    """
     dataset = task.dataset
     channels_last = loop.wants_channels_last(task)
-    lesson = Lesson(
+    return Lesson(
         recipe=recipe,
         feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
         supervision=HardSupervision(recipe.label_smoothing),
         view_seed=seeds.derive("views", seed),
-        checkpoint=folder / "squeeze.checkpoint.safetensors",
-        what="squeeze",
+        checkpoint=folder / f"{what}.checkpoint.safetensors",
+        what=what,
     )
-    return loop.train(task, network, lesson)
 
 
 def _made(task: Task, network: nn.Module, backbone: str) -> Made:
@@ -114,7 +119,8 @@ def _made(task: Task, network: nn.Module, backbone: str) -> Made:
     top1 = accuracy(network, test, task.dataset.normalisation, task)[0] if len(test) else None
     if top1 is not None and top1 < 200 / task.classes:
         task.progress.warn(
-            f"the teacher's own accuracy is {top1:.1f} %, hardly above chance: its labels will say little"
+            f"the {backbone} trained on real images has {top1:.1f} % test accuracy, hardly above chance: "
+            "what is made from it will say little"
         )
     tensors = network.state_dict()
     size = sum(tensor.nbytes for tensor in tensors.values())

@@ -53,8 +53,9 @@ class ImageFolderReader(Reader):
         files = {split: images for split, images in listed.items() if images}
         if not files:
             return None
-        about = {"folders": {split: folder.name for split, folder in folders.items()}}
-        return Source(source.layout, root / options.path, files, classes, about)
+        base = root / options.path
+        about = {"folders": {split: str(folder.relative_to(base)) for split, folder in folders.items()}}
+        return Source(source.layout, base, files, classes, about)
 
     def labels(self, source: Source, split: SplitName) -> Tensor:
         """From the names of the class folders."""

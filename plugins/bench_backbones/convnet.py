@@ -1,4 +1,4 @@
-"""ConvNet-D of the DC family (Zhao, Mopuri and Bilen, ICLR 2021; METHODS 1.1).
+"""ConvNet-D of the DC family (Zhao, Mopuri and Bilen, ICLR 2021).
 
 D blocks of 3x3 convolution (stride 1, padding 1, bias), norm, ReLU and 2x2 average pool, 128 wide throughout, then one
 linear layer. "Instance norm" is GroupNorm with one channel a group, with affine parameters, as the release has it. Gray

@@ -1,4 +1,4 @@
-"""ResNets of torchvision, with the stem that small images need (METHODS 1.1, "mod").
+"""ResNets of torchvision, with the stem that small images need.
 
 Up to 64 pixels the first convolution is 3x3 with stride 1 and padding 1, without bias, and there is no max-pool; above,
 the network is torchvision's own. A replaced stem keeps nn.Conv2d's default initialisation, as in the releases, which

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.drawing import members
-from bench.errors import UsageError
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.features import features
 from bench.training.feeding import Feed
@@ -61,9 +60,7 @@ class FeaturedCoreset(Condenser[C]):
     def synthesize(self, task: Task, unit: Unit) -> Images:
         """`task.ipc` images of the unit's class, in the order in which they were chosen."""
         (label,) = unit.classes
-        found, name = members(task.dataset, label), task.dataset.classes[label]
-        if len(found) < task.ipc:
-            raise UsageError(f"class {name!r} has {len(found)} training images, fewer than the {task.ipc} asked for")
+        found, name = members(task.dataset, label, task.ipc), task.dataset.classes[label]
         points = features(task, self._extractor, self._feed, found).double().cpu()
         chosen = found[self.choose(points, task.ipc, task.seed_for("coreset", name))]
         return Images(task.dataset.train.take(chosen), task.dataset.train.labels[chosen])
@@ -84,7 +81,7 @@ class HerdingConfig(CoresetConfig):
 
 
 class Herding(FeaturedCoreset[HerdingConfig]):
-    """Images whose mean feature follows the mean of their class (METHODS card 17)."""
+    """Images whose mean feature follows the mean of their class (Welling, ICML 2009)."""
 
     Config: ClassVar[type[MethodConfig]] = HerdingConfig
 
@@ -104,7 +101,7 @@ class KCenterConfig(CoresetConfig):
 
 
 class KCenter(FeaturedCoreset[KCenterConfig]):
-    """Images far from each other, so that none of its class is far from all of them (METHODS card 18)."""
+    """Images far from each other, so that none of its class is far from all of them (Sener and Savarese, ICLR 2018)."""
 
     Config: ClassVar[type[MethodConfig]] = KCenterConfig
 

@@ -7,7 +7,7 @@ from bench.drawing import draw
 
 
 class Random(Condenser[MethodConfig]):
-    """Uniform draws without replacement, pixels as they are; another draw for every seed (METHODS card 16)."""
+    """Uniform draws without replacement, pixels as they are; another draw for every seed."""
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
         """`task.ipc` images of each class, class by class."""

@@ -21,7 +21,9 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   have as many as it has; the code's batches then differ in size.
 - DM puts all classes through a network with BatchNorm at once, and one by one through others (code). There the company
   does not matter, so the fast engine takes several classes at once; engine=reference does not.
-- Students with BatchNorm are trained 1,000 epochs with shifts on DC's images (code).
+- Students with BatchNorm are trained 1,000 epochs on DC's images, shifted (code). There half of the images of a batch
+  are shifted and the others get noise of 0.001; here all are shifted. What the code does with MNIST (shifts, scales and
+  turns) is done with `digits`, one of the three for a batch in place of one for an image.
 - Images are stored as float32: nothing holds them in the box of valid pixels.
 
 MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mtt-distillation):

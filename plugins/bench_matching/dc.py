@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.errors import UsageError
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.loop import place
 from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching
-from bench_matching.networks import formatted, normalises_by_batch
+from bench_matching.networks import check_classes, formatted, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
 
 _HERE = Path(__file__).parent
@@ -83,8 +82,7 @@ class DC(Condenser[DCConfig]):
 
     def check(self, setting: Setting) -> None:
         """A classifier of one class has no gradients to match."""
-        if setting.classes < 2:
-            raise UsageError("gradients of a classifier are matched, and with one class all are 0: take two classes")
+        check_classes(setting)
 
     @property
     def pixel_format(self) -> PixelFormat:
@@ -160,5 +158,5 @@ class DC(Condenser[DCConfig]):
 class DSA(DC):
     """DC with siamese augmentation: each class's real and synthetic images are augmented alike before they match."""
 
-    recipes: ClassVar[RecipeBook] = RecipeBook.load(_HERE / "dsa.toml")
+    recipes: ClassVar[RecipeBook] = RecipeBook.load(_HERE / "dc.toml", _HERE / "dsa.toml")
     evaluated_by: ClassVar[str] = "dsa"

@@ -5,7 +5,7 @@ Each expert is a stage of its own, so runs that go on at the same time share the
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,11 +16,8 @@ from bench import seeds
 from bench.condensation import Task
 from bench.files import read_rows
 from bench.stages import Made, Owned, StageResult
-from bench.training import loop
-from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training import loop, teachers
 from bench.training.recipes import TrainingRecipe
-from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
 
 KIND = "expert"
@@ -106,17 +103,8 @@ def _trained(task: Task, recipe: TrainingRecipe, index: int, folder: Path) -> Ma
     def keep(epoch: int, trained: nn.Module) -> None:
         snapshots[epoch] = flattened(trained)
 
-    channels_last = loop.wants_channels_last(task)
-    lesson = Lesson(
-        recipe=recipe,
-        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
-        supervision=HardSupervision(recipe.label_smoothing),
-        view_seed=seeds.derive("views", seed),
-        checkpoint=folder / "expert.checkpoint.safetensors",
-        what="expert",
-        after_epoch=keep,
-        keeps={SNAPSHOTS: snapshots},
-    )
+    lesson = teachers.on_real_images(task, recipe, seed, folder, "expert")
+    lesson = replace(lesson, after_epoch=keep, keeps={SNAPSHOTS: snapshots})
     network = loop.train(task, network, lesson)
     top1 = accuracy(network, dataset.test, dataset.normalisation, task)[0] if len(dataset.test) else None
     return Made({SNAPSHOTS: snapshots}, {"top1": top1})

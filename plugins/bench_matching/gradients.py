@@ -8,25 +8,25 @@ norms take no part (release), so their gradients are not computed.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 
 from bench import seeds
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, compiled_in_place
 from bench.condensation import Task
-from bench_matching.networks import Weights, formatted, freeze_statistics, weights_of
+from bench_matching.networks import TWICE, Weights, formatted, freeze_statistics, weights_of
 
 EPSILON = 1e-6  # of the release, added to the product of norms
 SAVED = 0.5  # of a step, by compiling
-TWICE = SDPBackend.MATH  # the attention that has a second derivative
 
 Gradients = Sequence[Tensor]
-Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def distance(real: Gradients, synthetic: Gradients) -> Tensor:
@@ -78,10 +78,9 @@ class ReferenceMatching(GradientMatching):
         return torch.autograd.grad(distance(real, synthetic), [leaf])[0]
 
     def _loss(self, network: nn.Module, images: Tensor, label: int) -> Tensor:
-        labels = torch.full((len(images),), label, device=images.device)
         with self.task.autocast(), sdpa_kernel(TWICE):
             logits = freeze_statistics(network)(formatted(images, self.task))
-        return F.cross_entropy(logits.float(), labels)
+        return F.cross_entropy(logits.float(), _labels(images, label))
 
 
 def matched(network: nn.Module) -> list[Tensor]:
@@ -89,66 +88,78 @@ def matched(network: nn.Module) -> list[Tensor]:
     return [weight for weight in network.parameters() if weight.dim() >= 2]
 
 
-class FastMatching(GradientMatching):
-    """The same as functions of the weights, each compiled as one graph where that pays.
+class FastMatching(ReferenceMatching):
+    """The same as functions of the weights, each compiled as one graph, where that pays; elsewhere as the reference.
 
-    torch.compile does not go back twice through a graph of autograd; it does through `torch.func.grad`.
+    torch.compile does not go back twice through a graph of autograd; it does through `torch.func.grad`, which in turn
+    frees nothing before its end unless it is compiled.
     """
 
     def __init__(self, task: Task, template: nn.Module) -> None:
         super().__init__(task)
         self._template = freeze_statistics(template)
-        self._real: Callable[..., Gradients] = self._gradients
-        self._pull: Callable[..., Tensor] = self._pulled
+        self._compiled_real: Callable[..., Gradients] | None = None
+        self._compiled_pull: Callable[..., Tensor] | None = None
 
     def ready(self, real: Tensor, synthetic: Tensor, steps: int) -> None:
         """See `GradientMatching.ready`."""
-        weights = _split(self._template)
+        template, weights = self._template, _split(self._template)
         example = [torch.randn(weight.shape, generator=seeds.generator("trial")) for weight in weights[0].values()]
-        gradients = [each.to(self.task.device) for each in example]
-        self._real = self._chosen("match real", real, steps, self._gradients, *weights)
-        self._pull = self._chosen("match synthetic", synthetic, steps, self._pulled, *weights, gradients)
+        targets = [each.to(self.task.device) for each in example]
+
+        def compiled(
+            what: str, images: Tensor, function: Function, inputs: Sequence[object], plain: Callable[[], object]
+        ) -> Function | None:
+            def step(tried: Function) -> None:
+                with self.task.autocast():
+                    tried(images, _labels(images, 0), *weights, *inputs)
+
+            work = Workload(what, template, tuple(images.shape), steps, SAVED)
+            return compiled_in_place(self.task, work, function, step, plain)
+
+        real_plainly = partial(super().real, template, real, 0)
+        self._compiled_real = compiled("match real", real, self.functional_real, [], real_plainly)
+        pull_plainly = partial(super().pull, template, synthetic, 0, targets)
+        self._compiled_pull = compiled("match synthetic", synthetic, self.functional_pull, [targets], pull_plainly)
 
     def real(self, network: nn.Module, images: Tensor, label: int) -> Gradients:
         """See `GradientMatching.real`."""
-        labels = torch.full((len(images),), label, device=images.device)
+        if self._compiled_real is None:
+            return super().real(network, images, label)
         with self.task.autocast():
-            return self._real(images, labels, *_split(network))
+            return self._compiled_real(images, _labels(images, label), *_split(network))
 
     def pull(self, network: nn.Module, images: Tensor, label: int, real: Gradients) -> Tensor:
         """See `GradientMatching.pull`."""
-        labels = torch.full((len(images),), label, device=images.device)
+        if self._compiled_pull is None:
+            return super().pull(network, images, label, real)
         with self.task.autocast():
-            return self._pull(images.detach(), labels, *_split(network), real)
+            return self._compiled_pull(images.detach(), _labels(images, label), *_split(network), real)
 
-    def _gradients(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights) -> Gradients:
-        found: Weights = grad(self._loss)(weights, others, images, labels)
+    def functional_real(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights) -> Gradients:
+        """`real` as a function to compile."""
+        found: Weights = grad(self._functional_loss)(weights, others, images, labels)
         return list(found.values())
 
-    def _pulled(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights, real: Gradients) -> Tensor:
+    def functional_pull(
+        self, images: Tensor, labels: Tensor, weights: Weights, others: Weights, real: Gradients
+    ) -> Tensor:
+        """`pull` as a function to compile."""
+
         def apart(images: Tensor) -> Tensor:
-            return distance(real, self._gradients(images, labels, weights, others))
+            return distance(real, self.functional_real(images, labels, weights, others))
 
         pulled: Tensor = grad(apart)(images)
         return pulled
 
-    def _loss(self, weights: Weights, others: Weights, images: Tensor, labels: Tensor) -> Tensor:
+    def _functional_loss(self, weights: Weights, others: Weights, images: Tensor, labels: Tensor) -> Tensor:
         with sdpa_kernel(TWICE):
             logits: Tensor = functional_call(self._template, {**weights, **others}, (formatted(images, self.task),))
         return F.cross_entropy(logits.float(), labels)
 
-    def _chosen(
-        self, what: str, images: Tensor, steps: int, function: Callable[..., Result], *arguments: object
-    ) -> Callable[..., Result]:
-        """The function compiled where it pays, for batches like `images` and the arguments after the labels."""
-        labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
 
-        def step(tried: Callable[..., Result]) -> None:
-            with self.task.autocast():
-                tried(images, labels, *arguments)
-
-        work = Workload(what, self._template, tuple(images.shape), steps, SAVED)
-        return compiled_where_it_pays(self.task, work, function, step)
+def _labels(images: Tensor, label: int) -> Tensor:
+    return torch.full((len(images),), label, device=images.device)
 
 
 def _split(network: nn.Module) -> tuple[Weights, Weights]:

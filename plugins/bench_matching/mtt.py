@@ -46,13 +46,13 @@ class MTT(TrajectoryMatcher[MTTConfig]):
         return "mtt"
 
     @property
-    def compiles(self) -> bool:
-        """Steps that are made again; what is compiled cannot be differentiated twice, as the unrolled graph must be."""
-        return super().compiles and self.config.checkpointing
+    def stepwise(self) -> bool:
+        """Where steps are made again; the graph of all of them at once needs none of their own."""
+        return super().stepwise and self.config.checkpointing
 
     def gradients(self, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
         """Of the loss by the images and the step size, exact."""
-        if self.compiles:
+        if self.stepwise:
             return swept(self.derivatives, images, targets, step_size, segment)
         return unrolled(self.derivatives.student, images, targets, step_size, segment)
 

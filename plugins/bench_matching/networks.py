@@ -2,14 +2,27 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.condensation import Task
-from bench.errors import RunFailure
+from bench.errors import RunFailure, UsageError
+from bench.recipes import Setting
 from bench.training.features import Penultimate
 from bench.training.loop import wants_channels_last
 
 Weights = dict[str, Tensor]
+TWICE = SDPBackend.MATH  # the attention that has a second derivative: `torch.nn.attention.sdpa_kernel`
+
+
+def check_classes(setting: Setting) -> None:
+    """For methods that match what training a classifier gives.
+
+    Raises:
+        UsageError: there is one class.
+    """
+    if setting.classes < 2:
+        raise UsageError("gradients of a classifier are matched, and with one class all are 0: take two classes")
 
 
 def weights_of(network: nn.Module) -> Weights:

@@ -1,19 +1,13 @@
 """How the papers train on their condensed sets: the recipes are in protocols.toml."""
 
-import tomllib
 from pathlib import Path
 
 from bench.recipes import RecipeBook
-from bench.training.protocol import LabelSource, TrainingProtocol
+from bench.training.protocol import TrainingProtocol
 
-BOOKS = tomllib.loads(Path(__file__).with_name("protocols.toml").read_text(encoding="utf-8"))
+BOOKS = RecipeBook.load_several(Path(__file__).with_name("protocols.toml"))
 
-
-def _protocol(name: str, labels: LabelSource) -> TrainingProtocol:
-    return TrainingProtocol(name, labels, RecipeBook(BOOKS[name]))
-
-
-DC = _protocol("dc", "hard")
-DSA = _protocol("dsa", "hard")
-MTT = _protocol("mtt", "own")
-TESLA = _protocol("tesla", "own")
+DC = TrainingProtocol("dc", "hard", BOOKS["dc"])
+DSA = TrainingProtocol("dsa", "hard", BOOKS["dsa"])
+MTT = TrainingProtocol("mtt", "own", BOOKS["mtt"])
+TESLA = TrainingProtocol("tesla", "own", BOOKS["tesla"])

@@ -42,7 +42,8 @@ class Reals:
         """float32 (len(classes), batch_size(count), C, S, S) in normalised space, on the task's device.
 
         Args:
-            seed, position: decide the draw, for each class apart; position is that of the batch in the run.
+            seed, position: decide the draw, for each class apart, by its index among those in use; position is that of
+                the batch in the run.
         """
         count = self.batch_size(count)
         drawn = [self._draw(label, count, seed, position) for label in classes]

@@ -49,7 +49,8 @@ def draw(strategy: str, classes: int, size: int, seed: int, position: int) -> Dr
 
     Args:
         strategy: see `bench.training.recipes.DsaStrategy`.
-        seed, position: decide the drawings, for each class apart; position is that of the step in the run.
+        seed, position: decide the drawings, for each class apart, by its index among those in use; position is that of
+            the step in the run.
     """
     if not strategy:
         return Drawings(tuple(range(classes)), ())

@@ -6,17 +6,20 @@ of its batch, as networks in training do, and keeps no running ones: a function 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
+from torch.nn.attention import sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, compiled_in_place
 from bench.condensation import Task
+from bench_matching.networks import TWICE
 
 # Of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no gradients of weights.
 SAVED = 0.2
@@ -57,7 +60,7 @@ class Student:
         pieces = zip(self._names, weights.split(self._sizes), self._shapes, strict=True)
         named = {name: piece.view(shape) for name, piece, shape in pieces}
         images = images.contiguous(memory_format=self._format)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16), sdpa_kernel(TWICE):
             logits: Tensor = functional_call(self.network, named, (images,))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
@@ -115,23 +118,20 @@ class FastDerivatives(PlainDerivatives):
         batch: how many images a batch has.
         soft: targets are distributions.
         steps: how often each derivative will be taken.
-        what: the name of the work.
     """
 
-    def __init__(
-        self, student: Student, task: Task, *, batch: int, soft: bool, steps: int, what: str, of_weights: bool
-    ) -> None:
+    def __init__(self, student: Student, task: Task, *, batch: int, soft: bool, steps: int, of_weights: bool) -> None:
         super().__init__(student, of_weights=of_weights)
         self._batch = batch
         images, targets, weights = self._example(task, soft)
 
-        def compiled(name: str, function: F, *inputs: Tensor) -> F | None:
-            work = Workload(f"{what} {name}", student.network, tuple(images.shape), steps, SAVED)
-            chosen = compiled_where_it_pays(task, work, function, lambda each: each(*inputs))
-            return None if chosen == function else chosen
+        def compiled(what: str, function: F, plain: Callable[..., object], *inputs: Tensor) -> F | None:
+            work = Workload(what, student.network, tuple(images.shape), steps, SAVED)
+            return compiled_in_place(task, work, function, lambda each: each(*inputs), partial(plain, *inputs))
 
-        self._compiled_gradient = compiled("gradient", self.functional_gradient, weights, images, targets)
-        self._compiled_along = compiled("derivative", self.functional_along, weights, images, targets, weights)
+        given = weights, images, targets
+        self._compiled_gradient = compiled("match gradient", self.functional_gradient, super().gradient, *given)
+        self._compiled_along = compiled("match derivative", self.functional_along, super().along, *given, weights)
 
     def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
         if self._compiled_gradient is None or len(images) != self._batch:

@@ -21,7 +21,8 @@ from bench.recipes import Recipe, RecipeBook, Setting
 from bench_matching.student import Derivatives, Student
 from bench_matching.trajectories import Gradients, Segment, TrajectoryConfig, TrajectoryMatcher
 
-RECIPES = RecipeBook.load(Path(__file__).with_name("tesla.toml"))
+_HERE = Path(__file__).parent
+RECIPES = RecipeBook.load(_HERE / "mtt.toml", _HERE / "tesla.toml")
 LABELLED_AT_ONCE = 250  # images
 
 
@@ -53,6 +54,15 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
         """The set's own labels, DSA, and the learned step size as learning rate."""
         return "tesla"
 
+    def prepare_labels(self, task: Task) -> None:
+        """The experts too, where they label."""
+        self.prepare(task) if self.soft else super().prepare_labels(task)
+
+    @property
+    def soft(self) -> bool:
+        """Whether the experts label."""
+        return self.config.labels == "expert"
+
     def gradients(self, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
         """By two passes."""
         factor = 1.0 if self.config.half_gradient else 2.0
@@ -60,18 +70,18 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
 
     def first_targets(self, task: Task, classes: Tensor) -> Tensor:
         """Room for the experts' labels, or the classes."""
-        if self.config.labels == "hard":
+        if not self.soft:
             return classes
         return torch.full((len(classes), task.classes), 1 / task.classes, device=classes.device)
 
     def retarget(self, targets: Tensor, images: Tensor, segment: Segment) -> None:
         """Labels the images as they are now by the segment's target."""
-        if self.config.labels == "expert":
+        if self.soft:
             targets.copy_(expert_labels(self.derivatives.student, segment.target, images))
 
     def label(self, task: Task, images: Images) -> Labels:
         """The labels of the last update. Images of others are labelled by the first expert, at its last target."""
-        if self.config.labels == "hard":
+        if not self.soft:
             return HardLabels()
         if images.soft is not None:
             return SoftLabels(images.soft)

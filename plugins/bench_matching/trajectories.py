@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 from bench import seeds
 from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.drawing import draw
 from bench.errors import RunFailure, UsageError
 from bench.imagery import Preprocessing
 from bench.recipes import Setting
@@ -21,6 +20,8 @@ from bench.training.loop import wants_channels_last
 from bench.training.recipes import DsaStrategy
 from bench.whitening import check_whitening, fit
 from bench_matching.experts import ExpertRecipe, Experts, expert_trajectories
+from bench_matching.networks import check_classes
+from bench_matching.reals import start
 from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student
 
 Engine = Literal["fast", "reference"]
@@ -32,13 +33,13 @@ class TrajectoryConfig(MethodConfig):
 
     Attributes:
         experts: how the trajectories that are matched are made.
-        zca: experts, images and students live in ZCA-whitened space (METHODS 1.4).
+        zca: experts, images and students live in ZCA-whitened space.
         iterations: updates of the images.
         steps: N, a student's steps on synthetic images.
         expert_epochs: M, the epochs of an expert that they are to cover.
         max_start_epoch: a segment of a trajectory starts after 0 to max_start_epoch - 1 epochs.
         batch_size: synthetic images a student's step, or "all"; no more than there are.
-        dsa: augmentation of each student's batch, drawn per image (METHODS 1.3); "" for none.
+        dsa: augmentation of each student's batch, drawn per image; "" for none.
         lr_img, lr_lr: rates of SGD on the pixels and on the students' step size.
         lr_init: the step size at first.
         momentum: of both.
@@ -63,6 +64,10 @@ class TrajectoryConfig(MethodConfig):
     def last_target(self) -> int:
         """The last epoch of an expert that can be a target."""
         return self.max_start_epoch - 1 + self.expert_epochs
+
+    def batch(self, images: int) -> int:
+        """Synthetic images a step, of so many."""
+        return images if self.batch_size == "all" else min(self.batch_size, images)
 
 
 @dataclass(frozen=True)
@@ -116,12 +121,6 @@ class Draws:
         self._task, self._config, self._experts = task, config, experts
         self._seed, self._images = task.seed_for("trajectories"), task.classes * task.ipc
 
-    @property
-    def batch(self) -> int:
-        """Synthetic images a step."""
-        asked = self._config.batch_size
-        return self._images if asked == "all" else min(asked, self._images)
-
     def segment(self, iteration: int) -> Segment:
         """A segment on the task's device. The experts take turns, in a new order every round."""
         turn, place = divmod(iteration, len(self._experts))
@@ -136,8 +135,9 @@ class Draws:
         """Batches are parts of a permutation of all images, and of the next one when it is used up."""
         order = seeds.counter(self._seed, iteration, 0, 2)
         left: list[Tensor] = []
+        batch = self._config.batch(self._images)
         for number in range(self._config.steps):
-            left = left or list(torch.from_numpy(order.permutation(self._images)).split(self.batch))
+            left = left or list(torch.from_numpy(order.permutation(self._images)).split(batch))
             yield self._step(left.pop(), iteration, number)
 
     def _step(self, indices: Tensor, iteration: int, number: int) -> Step:
@@ -157,6 +157,7 @@ class TrajectoryMatcher(Condenser[T]):
     One update moves all images, so there is one unit, and a step of `bench speed` is one update.
     """
 
+    version: ClassVar[int] = 2
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     of_weights: ClassVar[bool] = True  # whether the derivatives by the weights are needed
     _preprocessing: Preprocessing
@@ -164,7 +165,8 @@ class TrajectoryMatcher(Condenser[T]):
     _derivatives: Derivatives | None = None
 
     def check(self, setting: Setting) -> None:
-        """Refuses targets that experts never reach, and whitening of large images."""
+        """Refuses targets that experts never reach, one class, and whitening of large images."""
+        check_classes(setting)
         config = self.config
         if config.last_target > config.experts.epochs:
             raise UsageError(
@@ -180,10 +182,13 @@ class TrajectoryMatcher(Condenser[T]):
         return "float32"
 
     def prepare(self, task: Task) -> None:
-        """Trains the experts, or finds them; before that, fits the whitening, if it is asked for."""
+        """Fits the whitening, if it is asked for, and trains the experts in its space; or finds them."""
         self._preprocessing = fit(task) if self.config.zca else task.dataset.normalisation
-        dataset = replace(task.dataset, normalisation=self._preprocessing)
-        self._experts = expert_trajectories(replace(task, dataset=dataset), self.config.experts)
+        self._experts = expert_trajectories(task.seen_through(self._preprocessing), self.config.experts)
+
+    def prepare_labels(self, task: Task) -> None:
+        """The whitening: hard labels need no experts."""
+        self._preprocessing = fit(task) if self.config.zca else task.dataset.normalisation
 
     def preprocessing(self, task: Task) -> Preprocessing:
         """The dataset's normalisation, or the whitening."""
@@ -198,7 +203,8 @@ class TrajectoryMatcher(Condenser[T]):
         config = self.config
         self._derivatives = self._derivatives or self._make_derivatives(task)
         classes = torch.arange(task.classes).repeat_interleave(task.ipc)
-        images, step_size = self._initial_images(task), torch.tensor(config.lr_init, device=task.device)
+        images = start(task.seen_through(self._preprocessing), "real").flatten(0, 1)
+        step_size = torch.tensor(config.lr_init, device=task.device)
         rates = [{"params": [images], "lr": config.lr_img}, {"params": [step_size], "lr": config.lr_lr}]
         sgd = torch.optim.SGD(rates, momentum=config.momentum)
         targets = self.first_targets(task, classes.to(task.device))
@@ -244,8 +250,13 @@ class TrajectoryMatcher(Condenser[T]):
         return self._derivatives
 
     @property
-    def compiles(self) -> bool:
-        """Whether the derivatives are to be compiled where that pays."""
+    def soft(self) -> bool:
+        """Whether students are trained towards distributions."""
+        return False
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the gradients are taken by fast derivatives of single steps."""
         return self.config.engine == "fast"
 
     def student(self, task: Task) -> Student:
@@ -257,20 +268,7 @@ class TrajectoryMatcher(Condenser[T]):
 
     def _make_derivatives(self, task: Task) -> Derivatives:
         config, student = self.config, self.student(task)
-        if not self.compiles:
+        if not self.stepwise:
             return PlainDerivatives(student, of_weights=self.of_weights)
-        return FastDerivatives(
-            student,
-            task,
-            batch=Draws(task, config, self._experts).batch,
-            soft=self.first_targets(task, torch.zeros(1, dtype=torch.int64)).is_floating_point(),
-            steps=config.iterations * config.steps,
-            what="match",
-            of_weights=self.of_weights,
-        )
-
-    def _initial_images(self, task: Task) -> Tensor:
-        """Real images drawn at random, preprocessed: float32 (N, C, S, S), class by class."""
-        dataset, seed = task.dataset, task.seed_for("initial images")
-        chosen = torch.cat([draw(dataset, label, task.ipc, seed) for label in range(task.classes)])
-        return self._preprocessing.apply(dataset.train.take(chosen).to(task.device))
+        batch, steps = config.batch(task.classes * task.ipc), config.iterations * config.steps
+        return FastDerivatives(student, task, batch=batch, soft=self.soft, steps=steps, of_weights=self.of_weights)

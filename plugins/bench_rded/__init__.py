@@ -23,7 +23,8 @@ What differs:
 - The code shuffles the pool before it sets its seed, so that no two runs choose alike; here the seed decides.
 
 Protocol `rded` is the code's training of students. It knows the dataset, not the set: above 64 pixels it shuffles 2 x 2
-patches and up to there none, whatever factor the set was made with. Not copied from the code:
+patches and up to there none, whatever factor the set was made with; and ConvNet-3 learns CIFAR-100 by its own batch
+size and rate whoever the observer was (in the code: where that is ConvNet-3 too). Not copied from the code:
 
 - It lets the student see each batch once more without gradients, for its printed accuracy, which moves BatchNorm's
   running statistics twice a step. That is one update with momentum 0.19 in place of 0.1, and no other part of the

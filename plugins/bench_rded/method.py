@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.drawing import draw, members
-from bench.errors import RunFailure, UsageError
+from bench.errors import UsageError
 from bench.labels import Labels, OnlineLabels
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.feeding import Feed
@@ -104,7 +104,7 @@ class RDED(Condenser[RDEDConfig]):
         """Squeezes the observer, or finds it squeezed.
 
         Raises:
-            RunFailure: a class has fewer real images than patches are wanted of it.
+            UsageError: a class has fewer real images than patches are wanted of it.
         """
         pools = [len(self._pool(task, label)) for label in range(task.classes)]
         self._observer = obtain(task, self.config.observer, seed=task.seed_for("squeeze"))
@@ -131,10 +131,7 @@ class RDED(Condenser[RDEDConfig]):
 
     def _pool(self, task: Task, label: int) -> Tensor:
         """int64 (n,): the real images of a class whose crops are scored."""
-        found, wanted = len(members(task.dataset, label)), task.ipc * self.config.factor**2
-        if found < wanted:
-            name = task.dataset.classes[label]
-            raise RunFailure(f"class {name!r} has {found} training images, fewer than the {wanted} patches asked for")
+        found = len(members(task.dataset, label, task.ipc * self.config.factor**2))
         return draw(task.dataset, label, min(found, self.config.images_per_class), task.seed_for("pool"))
 
     def _boxes(self, task: Task, label: int, images: int) -> Tensor:

@@ -25,8 +25,9 @@ CIFAR-10 has no official setting; ours follows CIFAR-100's. That of `digits` is 
 BN-ViT-Tiny (`bn-vit-tiny`) is squeezed by DeiT's recipe, as the paper says: AdamW with 5e-4 for 512 images, weight
 decay 0.05, 5 epochs of warm-up, 300 epochs, label smoothing, RandAugment, random erasing, Mixup or CutMix. Of DeiT's
 own code (facebookresearch/deit) this leaves out repeated augmentation (an epoch here shows each image once), stochastic
-depth (it draws from torch's global generator) and the floor of the rate, 1e-5; positions and the class token have
-weight decay. How images are recovered from it was not released: recover.lr and recover.bn_weight are ours, the paper's
+depth (it draws from torch's global generator), the floor of the rate, 1e-5, and the moving average of the weights
+(squeeze.ema has it); positions and the class token have weight decay, and an epoch's last batch may be smaller. How
+images are recovered from it was not released: recover.lr and recover.bn_weight are ours, the paper's
 values for ImageNet-1K and Tiny-ImageNet with ResNets, and not tuned.
 
 CDA (Yin and Shen, TMLR 2024, arXiv 2311.18838) is SRe2L with a curriculum: early iterations see the whole image, late

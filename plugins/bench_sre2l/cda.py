@@ -1,13 +1,9 @@
 """CDA (Yin and Shen, TMLR 2024, arXiv 2311.18838) as a condenser: SRe2L with a curriculum of crops."""
 
-import tomllib
-from pathlib import Path
 from typing import ClassVar
 
-from bench.recipes import RecipeBook, Setting, merge
-from bench_sre2l.method import TABLES, SRe2L
-
-CHANGES = tomllib.loads(Path(__file__).with_name("cda.toml").read_text(encoding="utf-8"))
+from bench.recipes import RecipeBook, Setting
+from bench_sre2l.method import FILE, SRe2L
 
 
 class CDA(SRe2L):
@@ -17,7 +13,7 @@ class CDA(SRe2L):
     iterations. All else is SRe2L: squeeze, loss, relabelling. With `recover.curriculum=none` it sees SRe2L's views.
     """
 
-    book: ClassVar[RecipeBook] = RecipeBook(merge(TABLES, CHANGES))
+    book: ClassVar[RecipeBook] = RecipeBook.load(FILE, FILE.with_name("cda.toml"))
 
     @classmethod
     def protocol(cls, setting: Setting) -> str:

@@ -1,6 +1,5 @@
 """SRe2L as a condenser. What is followed where paper and code differ: see the package's docstring."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -20,8 +19,8 @@ from bench.training.stored import store_labels
 from bench.training.teachers import Teacher, obtain
 from bench_sre2l.protocols import PROTOCOLS
 
-TABLES = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
-RECIPES = RecipeBook(TABLES)
+FILE = Path(__file__).with_name("recipes.toml")
+RECIPES = RecipeBook.load(FILE)
 
 
 class Recover(RecoveryRecipe):

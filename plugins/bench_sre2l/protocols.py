@@ -1,13 +1,12 @@
 """How the papers and code of SRe2L and CDA train on the condensed sets: protocols, their recipes in protocols.toml."""
 
-import tomllib
 from pathlib import Path
 
 from bench.recipes import RecipeBook
 from bench.training.protocol import TrainingProtocol
 
-BOOKS = tomllib.loads(Path(__file__).with_name("protocols.toml").read_text(encoding="utf-8"))
-PROTOCOLS = {name: TrainingProtocol(name, "own", RecipeBook(book)) for name, book in BOOKS.items()}
+BOOKS = RecipeBook.load_several(Path(__file__).with_name("protocols.toml"))
+PROTOCOLS = {name: TrainingProtocol(name, "own", book) for name, book in BOOKS.items()}
 
 TINY = PROTOCOLS["sre2l-tiny"]
 C100 = PROTOCOLS["sre2l-c100"]

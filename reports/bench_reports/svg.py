@@ -5,6 +5,7 @@ published numbers as diamonds. Of speeds: time and memory, as bars, or over the 
 """
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Any
@@ -87,8 +88,8 @@ def _wrapped(text: str) -> str:
 def _ranking(axes: Axes, view: View, claims: bool) -> None:
     """Bars from the best down; the control's top-1 goes across, since that is what a method must beat."""
     rows = view.rows
-    means = [row["top1_mean"] or 0.0 for row in rows]
-    errors = [row.get("top1_std") or 0.0 for row in rows]
+    means = [_or_gap(row["top1_mean"]) for row in rows]
+    errors = [_or_gap(row.get("top1_std")) for row in rows]
     controls = [bool(row.get("is_control")) for row in rows]
     colours = ["0.7" if control else "C0" for control in controls]
     axes.barh(range(len(rows)), means, xerr=errors, color=colours, error_kw={"elinewidth": 1})
@@ -105,7 +106,7 @@ def _ranking(axes: Axes, view: View, claims: bool) -> None:
 
 
 def _bars(axes: Axes, rows: Sequence[Row], number: Number) -> None:
-    axes.barh(range(len(rows)), [number(row) or 0.0 for row in rows])
+    axes.barh(range(len(rows)), [_or_gap(number(row)) for row in rows])
     axes.set_yticks(range(len(rows)), [_series(row) for row in rows], fontsize=SMALL)
     axes.invert_yaxis()
 
@@ -114,10 +115,15 @@ def _lines(axes: Axes, rows: Sequence[Row], key: str, number: Number) -> None:
     for name in dict.fromkeys(map(_series, rows)):
         points = [(row["varied"][key], number(row)) for row in rows if row["varied"] and _series(row) == name]
         places = [value if isinstance(value, int | float) else str(value) for value, _ in points]
-        axes.plot(places, [height or 0.0 for _, height in points], "o-", label=name)
+        axes.plot(places, [_or_gap(height) for _, height in points], "o-", label=name)
     axes.set_xlabel(key)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=SMALL)
+
+
+def _or_gap(value: float | None) -> float:
+    """What was not measured is not drawn, and least of all as 0."""
+    return math.nan if value is None else value
 
 
 def _series(row: Row) -> str:

@@ -7,17 +7,30 @@ import pytest
 from bench import nulls
 from bench.conformance.formats import done_row, failed_row
 
-FIELDS = ("ms_per_image_iteration", "iterations", "warm_up_s", "synthesis_s", "label_s", "teacher_top1", "top1_std")
+REASONS = {
+    "ms_per_image_iteration": nulls.TOO_SHORT,
+    "iterations": nulls.UNITERATED,
+    "synthesis_s": nulls.IMPORTED,
+    "label_s": nulls.HARD,
+    "teacher_top1": nulls.NO_TEACHER,
+    "top5_mean": nulls.FEW_CLASSES,
+    "best_top1_mean": nulls.LAST_ONLY,
+    "top1_std": nulls.ONE_TRAINING,
+}
 
 
 def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a row
     return {**done_row(0), **changes}
 
 
-@pytest.mark.parametrize("name", FIELDS)
-def test_every_null_has_a_reason_and_no_number_has_one(name: str) -> None:
-    assert nulls.reasons(row(**{name: None}))[name]
+@pytest.mark.parametrize(("name", "reason"), REASONS.items())
+def test_every_null_has_its_reason_and_no_number_has_one(name: str, reason: str) -> None:
+    assert nulls.reasons(row(**{name: None}))[name] == reason
     assert name not in nulls.reasons(row(**{name: 1.0}))
+
+
+def test_labels_that_a_protocol_s_teacher_makes_are_not_called_hard() -> None:
+    assert nulls.reasons(row(label_s=None, label_kind="teacher"))["label_s"] == nulls.SHARED
 
 
 def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterate() -> None:
@@ -28,7 +41,8 @@ def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterat
 
 def test_what_was_made_elsewhere_says_so() -> None:
     elsewhere = {"ms_per_image_iteration": None, "iterations": None, "synthesis_s": None}
-    assert set(nulls.reasons(row(**elsewhere)).values()) >= {nulls.IMPORTED}
+    said = nulls.reasons(row(**elsewhere))
+    assert {said[name] for name in elsewhere} == {nulls.IMPORTED}
 
 
 def test_a_row_without_a_result_has_one_reason_already() -> None:

@@ -1,5 +1,9 @@
 """Recipe books: which table holds for a setting."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 from bench.recipes import RecipeBook, Setting
 
 BOOK = RecipeBook(
@@ -42,12 +46,67 @@ def test_a_table_may_have_a_source_of_its_own() -> None:
     assert BOOK.pick(setting(10)).source == "ours"
 
 
+def test_what_many_classes_change_is_laid_under_what_images_per_class_do() -> None:
+    tables = {
+        "source": "paper",
+        "batch": 10,
+        "ipcs": {"10": {"batch": 50}},
+        "classes": {"100": {"lr": 2, "ipcs": {"10": {"batch": 100}}}},
+    }
+    book = RecipeBook({"recipes": {"small": tables}})
+
+    def values(classes: int, ipc: int) -> dict[str, Any]:
+        return book.pick(replace(setting(ipc), classes=classes)).values
+
+    assert values(99, 10) == {"batch": 50}
+    assert values(100, 10) == {"batch": 100, "lr": 2}
+    book = RecipeBook({"recipes": {"small": {**tables, "ipcs": {}}}})
+    assert values(10, 10) == {"batch": 10}, "no table for as many classes"
+
+
+def test_a_table_takes_from_another_what_it_does_not_say() -> None:
+    small = {"like": "cifar10", "source": "ours", "backbones": {"vit": {"steps": 3}}}
+    cifar = {"source": "paper", "steps": 1, "lr": 2, "quick": {"steps": 0.5}, "backbones": {"vit": {"lr": 5}}}
+    book = RecipeBook({"recipes": {"small": small, "cifar10": cifar}})
+    recipe = book.pick(setting(1, "vit"))
+    assert (recipe.name, recipe.source, recipe.values, recipe.quick) == (
+        "small",
+        "ours",
+        {"steps": 3, "lr": 5},
+        {"steps": 0.5},
+    )
+
+
+def test_a_table_may_be_for_several_backbones() -> None:
+    tables = {"source": "paper", "lr": 1, "backbones": {"vit deit": {"lr": 2}, "deit": {"steps": 3}}}
+    book = RecipeBook({"recipes": {"small": tables}})
+    found = {name: book.pick(setting(1, name)).values for name in ("vit", "deit", "it")}
+    assert found == {"vit": {"lr": 2}, "deit": {"lr": 2, "steps": 3}, "it": {"lr": 1}}
+
+
+def test_books_are_laid_over_each_other(tmp_path: Path) -> None:
+    below, above, several = (tmp_path / name for name in ("below.toml", "above.toml", "several.toml"))
+    below.write_text('[recipes.small]\nsource = "paper"\nlr = 1\nsteps = 2\n')
+    above.write_text('[recipes.small]\nsource = "ours"\nlr = 3\n')
+    recipe = RecipeBook.load(below, above).pick(setting(1))
+    assert (recipe.source, recipe.values) == ("ours", {"lr": 3, "steps": 2})
+    several.write_text('[a.recipes.small]\nsource = "a"\nlr = 1\n[b]\nlike = "a"\n[b.recipes.small]\nsource = "b"\n')
+    books = RecipeBook.load_several(several)
+    assert {name: book.pick(setting(1)).source for name, book in books.items()} == {"a": "a", "b": "b"}
+    assert books["b"].pick(setting(1)).values == {"lr": 1}
+
+
 def test_what_a_backbone_needs_comes_last() -> None:
     assert BOOK.pick(setting(10, "convnet3")).values["steps"] == 7
 
 
 def test_the_quick_budget_takes_its_part_of_what_holds() -> None:
     assert BOOK.pick(setting(10)).at("quick")["steps"] == 15
+
+
+def test_what_the_quick_budget_leaves_alone_is_not_noted() -> None:
+    tables = {"source": "paper", "steps": 10, "epochs": 8, "quick": {"steps": 1.0, "epochs": 0.5}}
+    assert RecipeBook({"recipes": {"small": tables}}).pick(setting(1)).taken() == ("epochs 8 -> 4",)
 
 
 def test_a_backbones_table_may_have_a_source_and_quick_fractions_of_its_own() -> None:

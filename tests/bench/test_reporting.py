@@ -118,7 +118,7 @@ def test_the_heading_says_what_rows_share_and_nothing_else() -> None:
     [
         ({"label_kind": "hard"}, " · hard labels · "),
         ({"label_kind": "stored", "teacher_backbone": None}, " · stored labels · "),
-        ({"label_kind": "teacher", "teacher_backbone": "resnet18"}, " · soft labels of resnet18 · "),
+        ({"label_kind": "teacher", "teacher_backbone": "resnet18"}, " · soft labels of resnet18 (97.50 %) · "),
         ({"label_kind": "stored"}, " · stored labels of convnet3-bn (97.50 %) · "),
     ],
 )

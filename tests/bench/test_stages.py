@@ -76,6 +76,22 @@ def test_a_flipped_byte_is_detected_and_the_stage_made_again_with_a_warning(tmp_
     assert (store.root / f"teacher-{KEY.hash}.corrupt-1").is_dir()
 
 
+def test_reading_a_corrupt_stage_leaves_it_for_the_lock_s_holder(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    folder = store.folder("teacher", store.get_or_make(KEY, make, CPU).hash)
+    (folder / "stage.json").write_text("{")
+    assert store.read("teacher", KEY.hash) is None
+    assert sorted(path.name for path in store.root.iterdir() if path.is_dir()) == [folder.name]
+
+
+def test_checkpoints_that_a_killed_maker_left_beside_a_finished_stage_go(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    work = store.folder("teacher", store.get_or_make(KEY, make, CPU).hash) / "work"
+    work.mkdir()
+    assert store.get_or_make(KEY, refuse, CPU).cached
+    assert not work.exists()
+
+
 def test_an_interrupted_stage_finds_its_checkpoints_and_adds_its_time_up(tmp_path: Path) -> None:
     def fail(folder: Path) -> Made:
         (folder / "epoch").write_text("7")

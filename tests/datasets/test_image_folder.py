@@ -32,6 +32,13 @@ def test_the_test_split_by_its_usual_names(registry: Registry, tmp_path: Path, n
     assert dataset.test.labels.tolist() == [1]
 
 
+def test_splits_below_other_folders(registry: Registry, tmp_path: Path) -> None:
+    write_files(tmp_path, {f"images/train/{name}/1.jpg": jpeg(number) for number, name in enumerate("ab")})
+    (tmp_path / "card.toml").write_text(CARD + 'options = { train = "images/train" }\n')
+    dataset = open_dataset(registry, str(tmp_path / "card.toml"), tmp_path / "none", tmp_path / "cache", Silent())
+    assert dataset.train.labels.tolist() == [0, 1]
+
+
 def test_a_split_without_images_is_missing(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "test" / "a").mkdir(parents=True)
     dataset = _open(registry, tmp_path, "train/a/1.jpg", "train/b/1.jpg")

@@ -1,4 +1,4 @@
-"""Backbones: exact sizes (METHODS 1.1), shapes, norms, and what does not fit."""
+"""Backbones: exact sizes, shapes, norms, and what does not fit."""
 
 import pytest
 import torch

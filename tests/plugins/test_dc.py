@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
+from trajectories import transformer
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, UsageError
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.testing import tiny_dataset, tiny_task
+from bench.training.dsa import Augmentation
 from bench_backbones import convnet
 from bench_matching import gradients
 from bench_matching.dc import DC, DSA, DCConfig
@@ -33,7 +34,7 @@ METHODS = [DC, DSA]
 
 
 def task_of(folder: Path, backbone: str = "convnet3", classes: int = 3, ipc: int = 2, **options: Any) -> Task:  # noqa: ANN401
-    dataset = tiny_dataset(classes=classes, per_class=8, resolution=8)
+    dataset = tiny_dataset(classes=classes, per_class=20, resolution=8)
     return tiny_task(folder, dataset=dataset, ipc=ipc, backbone=backbone, **options)
 
 
@@ -100,7 +101,10 @@ def test_a_unit_without_gradient_gives_a_finite_one(side: int) -> None:
 
 
 def engines(task: Task) -> dict[str, GradientMatching]:
-    return {"fast": FastMatching(task, task.network(0)), "reference": ReferenceMatching(task)}
+    """The fast one computes what would be compiled, until it is made ready."""
+    fast = FastMatching(task, task.network(0))
+    fast._compiled_real, fast._compiled_pull = fast.functional_real, fast.functional_pull
+    return {"fast": fast, "reference": ReferenceMatching(task)}
 
 
 def distance_of(network: nn.Module, real: Tensor, synthetic: Tensor, label: int) -> Tensor:
@@ -158,17 +162,7 @@ def test_the_compiled_engine_gives_the_references_gradients(tmp_path: Path) -> N
 def test_transformers_are_matched_alike(tmp_path: Path) -> None:
     """The attention that torch takes by itself has no second derivative."""
     task = task_of(tmp_path)
-    task.networks = lambda name: (
-        lambda classes, resolution, channels: VisionTransformer(
-            img_size=resolution,
-            patch_size=4,
-            in_chans=channels,
-            num_classes=classes,
-            embed_dim=12,
-            depth=2,
-            num_heads=3,
-        )
-    )
+    task.networks = lambda name: transformer
     network = task.network(5)
     real, synthetic = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     pulls = [each.pull(network, synthetic, 2, each.real(network, real, 2)) for each in engines(task).values()]
@@ -214,7 +208,7 @@ def test_batchnorm_takes_statistics_of_real_images_and_stands_still_while_matchi
     method._gradient(task, network, images, 0)
     mean = inputs[0].mean((0, 2, 3))
     torch.testing.assert_close(norm.running_mean, 0.1 * mean)  # one step from 0
-    assert len(inputs[0]) == 3 * 8  # 16 of each class, which has 8
+    assert len(inputs[0]) == 3 * 16, "16 of each class"
     assert norm.num_batches_tracked is not None and int(norm.num_batches_tracked) == 1
     assert len(inputs) == 1 + 2 * 3
 
@@ -244,19 +238,45 @@ def test_an_epoch_shows_every_image_once_in_batches(tmp_path: Path, monkeypatch:
     images, classes = start(task, "real").flatten(0, 1), torch.arange(3).repeat_interleave(2)
     fitting = Fitting(task, task.network(0), InnerTraining(epochs=2, batch_size=4, lr=0.1, dsa=""))
     batches: list[Tensor] = []
-    loss = Fitting._loss
-
-    def heard(self: Fitting, forward: Any, weights: Any, batch: Tensor, labels: Tensor) -> Tensor:  # noqa: ANN401
-        batches.append(batch)
-        return loss(self, forward, weights, batch, labels)
-
-    monkeypatch.setattr(Fitting, "_loss", heard)
+    monkeypatch.setattr(Fitting, "_loss", _hearing(batches))
     fitting.fit(task.network(1), images, classes, 0)
     assert [len(batch) for batch in batches] == [4, 2, 4, 2]
     for epoch in (batches[:2], batches[2:]):
         shown = torch.cat(epoch)
         assert sorted(int((images == image).flatten(1).all(1).nonzero()) for image in shown) == list(range(6))
     assert not torch.equal(batches[0], batches[2])
+
+
+def test_images_are_augmented_each_for_itself_while_the_network_learns_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_of(tmp_path)
+    images, classes = start(task, "real").flatten(0, 1), torch.arange(3).repeat_interleave(2)
+    fitting = Fitting(task, task.network(0), InnerTraining(epochs=2, batch_size=6, lr=0.1, dsa="rotate"))
+    drawn: list[tuple[Tensor, Tensor]] = []
+    apply = Augmentation.apply
+
+    def heard(self: Augmentation, batch: Tensor) -> Tensor:
+        drawn.append((self.values, apply(self, batch)))
+        return drawn[-1][1]
+
+    monkeypatch.setattr(Augmentation, "apply", heard)
+    learned: list[Tensor] = []
+    monkeypatch.setattr(Fitting, "_loss", _hearing(learned))
+    fitting.fit(task.network(1), images, classes, 0)
+    assert [len(values.unique(dim=0)) for values, _ in drawn] == [6, 6], "an angle for every image"
+    assert all(torch.equal(seen, made) for seen, (_, made) in zip(learned, drawn, strict=True))
+
+
+def _hearing(batches: list[Tensor]) -> Callable[..., Tensor]:
+    """`Fitting._loss` that notes what it is given."""
+    loss = Fitting._loss
+
+    def heard(self: Fitting, forward: Any, weights: Any, batch: Tensor, labels: Tensor) -> Tensor:  # noqa: ANN401
+        batches.append(batch)
+        return loss(self, forward, weights, batch, labels)
+
+    return heard
 
 
 # --- the loops -------------------------------------------------------------------------------------------------------
@@ -304,15 +324,17 @@ def test_stopped_between_two_updates_it_goes_on_with_the_trained_network(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_both_engines_make_the_same_images(method: type[DC], tmp_path: Path) -> None:
+def test_both_engines_make_the_same_images(compiled_in_name: None, method: type[DC], tmp_path: Path) -> None:
     """A single update of each: later ones drift apart with the last bit."""
-    dsa = STRATEGY if method is DSA else ""
-    pixels = [
-        made(
-            method(config(networks=1, outer_steps=1, engine=engine, dsa=dsa)), task_of(tmp_path, workspace=engine)
-        ).pixels
-        for engine in ("fast", "reference")
-    ]
+    pixels = []
+    for engine in ("fast", "reference"):
+        task = replace(task_of(tmp_path, workspace=engine), compile="always")
+        dsa = STRATEGY if method is DSA else ""
+        here = method(config(networks=1, outer_steps=1, engine=engine, dsa=dsa))
+        here.prepare(task)
+        here.warm_up(task)
+        assert set(task.facts.get("compiled", {})) == ({"match real", "match synthetic"} if engine == "fast" else set())
+        pixels.append(here.synthesize(task, here.units(task)[0]).pixels)
     assert not torch.equal(pixels[0], start(task_of(tmp_path), "noise").flatten(0, 1))
     moved = [each - start(task_of(tmp_path), "noise").flatten(0, 1) for each in pixels]
     assert torch.cosine_similarity(moved[0].flatten(), moved[1].flatten(), dim=0) > 0.9999

@@ -138,8 +138,10 @@ def test_classes_in_groups_are_augmented_as_each_alone() -> None:
 
 
 def test_a_class_draws_the_same_whatever_others_there_are() -> None:
-    few, many = siamese.draw(ALL, 2, 16, 0, 7), siamese.draw(ALL, 9, 16, 0, 7)
-    assert few.augmentations[few.order.index(1)].family == many.augmentations[many.order.index(1)].family
+    for position in range(12):
+        few, many = siamese.draw(ALL, 2, 16, 0, position), siamese.draw(ALL, 9, 16, 0, position)
+        alone, among = (each.augmentations[each.order.index(1)] for each in (few, many))
+        assert alone.family == among.family and torch.equal(alone.values, among.values)
 
 
 def test_a_drawing_is_that_of_dsa() -> None:

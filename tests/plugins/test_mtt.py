@@ -1,7 +1,7 @@
 """MTT: its gradients against a plain loop in float64, its settings, its memory, and a run as the user types it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,62 +13,29 @@ from benching import Bench
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from trajectories import SMALL, example, most_saved, network, weights_of
 
-from bench import compiling
 from bench import condensed as sets
 from bench.compiling import missing_compiler
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
+from bench.files import read_json
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
-from bench.training import dsa
 from bench.whitening import Whitening
-from bench_backbones.convnet import build as build_convnet
 from bench_matching.mtt import MTT, RECIPES, MTTConfig, swept, unrolled
+from bench_matching.reals import start
 from bench_matching.student import FastDerivatives, PlainDerivatives, Student
 from bench_matching.trajectories import Draws, Gradients, Segment, Step
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
-SMALL: dict[str, Any] = {
-    "experts": {"count": 2, "epochs": 3, "batch_size": 12, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
-    "iterations": 4,
-    "steps": 3,
-    "expert_epochs": 2,
-    "max_start_epoch": 2,
-    "dsa": "color_crop_cutout_flip_scale_rotate",
-    "lr_img": 1.0,
-    "lr_lr": 1e-5,
-    "lr_init": 0.02,
-}
 
 
 def small(**changes: Any) -> MTTConfig:  # noqa: ANN401 - values of a configuration
     return MTTConfig.model_validate(SMALL | changes)
-
-
-def network(variant: str = "", resolution: int = 8) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_convnet(4, resolution, 3, depth=3, variant=variant)
-
-
-def weights_of(net: nn.Module) -> Tensor:
-    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
-
-
-def example(steps: int, batch: int, *, images: int = 8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Segment]:
-    """Images (N, 3, 8, 8), classes, a step size, and a segment whose student takes `steps` steps; all in float64."""
-    draws = torch.Generator().manual_seed(seed)
-    pixels = torch.randn(images, 3, 8, 8, generator=draws, dtype=torch.float64)
-    start = weights_of(network()).double()
-    target = start + 0.05 * torch.randn(len(start), generator=draws, dtype=torch.float64)
-    rng = np.random.default_rng(seed)
-    taken = [torch.randperm(images, generator=draws)[:batch] for _ in range(steps)]
-    drawn = [dsa.draw("color_crop_cutout_flip_scale_rotate", batch, 8, rng) for _ in range(steps)]
-    made = [Step(indices, drawing) for indices, drawing in zip(taken, drawn, strict=True)]
-    return pixels, torch.arange(images) % 4, torch.tensor(0.3, dtype=torch.float64), Segment(start, target, made)
 
 
 def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment, variant: str) -> Gradients:
@@ -83,7 +50,8 @@ def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment
         assert step.augmentation is not None
         batch = step.augmentation.apply(pixels[step.indices])
         buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-        logits = functional_call(net, {**weights, **buffers}, (batch,))
+        with sdpa_kernel(SDPBackend.MATH):
+            logits = functional_call(net, {**weights, **buffers}, (batch,))
         loss = -torch.log_softmax(logits, 1)[torch.arange(len(batch)), classes[step.indices]].mean()
         moves = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         weights = {name: old - rate * move for (name, old), move in zip(weights.items(), moves, strict=True)}
@@ -103,12 +71,10 @@ def close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float) ->
 # --- gradients -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", ["", "-bn"])
+@pytest.mark.parametrize("variant", ["", "-bn", "vit"])
 @pytest.mark.parametrize("way", ["unrolled", "swept"])
 def test_gradients_are_those_of_a_loop_written_plainly(way: str, variant: str) -> None:
-    images, classes, step_size, segment = example(steps=4, batch=5)
-    segment = replace(segment, start=weights_of(network(variant)).double())
-    segment = replace(segment, target=segment.start + 0.05 * torch.randn_like(segment.start))
+    images, classes, step_size, segment = example(steps=4, variant=variant)
     student = Student(network(variant).double())
     if way == "unrolled":
         ours = unrolled(student, images, classes, step_size, segment)
@@ -141,22 +107,18 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 @pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Task:
-    """A task whose functions are compiled by name alone: what is computed is what would be compiled."""
-    monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
-    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *given: function(*given))
+def uncompiled(compiled_in_name: None, tmp_path: Path) -> Task:
     return replace(tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8)), compile="always")
 
 
-@pytest.mark.parametrize("variant", ["", "-bn"])
+@pytest.mark.parametrize("variant", ["", "-bn", "vit"])
 def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
     student = Student(network(variant).double(), channels_last=True)
-    fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, of_weights=True)
     assert set(uncompiled.facts["compiled"]) == {"match gradient", "match derivative"}
     plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
-    images, classes, step_size, segment = example(steps=2, batch=8)
-    start = weights_of(network(variant)).double()
-    segment = replace(segment, start=start, target=start + 0.01 * start.roll(1))
+    images, classes, step_size, segment = example(steps=2, batch=8, variant=variant)
+    start = segment.start
     close(swept(fast, images, classes, step_size, segment), swept(plain, images, classes, step_size, segment), 1e-9)
     for given in ((images, classes), (images[:5], classes[:5])):  # of the size that is compiled for, and of another
         found, expected = (each.along(start, *given, start.roll(5)) for each in (fast, plain))
@@ -170,7 +132,7 @@ def test_a_derivative_compiles_to_one_graph(tmp_path: Path) -> None:
     task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
     student, start = Student(net), weights_of(net)
-    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, what="match", of_weights=True)
+    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, of_weights=True)
     images, classes = example(steps=1, batch=8)[0].float(), torch.arange(8) % 4
     along = torch.compile(fast.functional_along, dynamic=False, fullgraph=True)
     gradient, by_images, by_weights = along(start, images, classes, start.roll(1))
@@ -209,26 +171,6 @@ def test_running_statistics_are_neither_used_nor_kept() -> None:
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
-
-
-def most_saved(work: Callable[[], object]) -> int:
-    """The most bytes that autograd holds at a time of what it saves for backward passes."""
-    held, most = 0, 0
-
-    class Parcel:
-        def __init__(self, tensor: Tensor) -> None:
-            nonlocal held, most
-            self.tensor = tensor
-            held += tensor.nbytes
-            most = max(most, held)
-
-        def __del__(self) -> None:
-            nonlocal held
-            held -= self.tensor.nbytes
-
-    with torch.autograd.graph.saved_tensors_hooks(Parcel, lambda parcel: parcel.tensor):
-        work()
-    return most
 
 
 def test_the_unrolled_graph_grows_with_the_steps_and_recomputed_steps_do_not() -> None:
@@ -296,7 +238,9 @@ def test_augmentation_is_drawn_anew_for_every_step_and_image(task: Task) -> None
 
 
 def test_a_batch_larger_than_the_set_is_the_set(task: Task) -> None:
-    assert Draws(task, small(batch_size=300), prepared(task, small())._experts).batch == 8
+    config = small(batch_size=300)
+    segment = Draws(task, config, prepared(task, config)._experts).segment(0)
+    assert [sorted(step.indices.tolist()) for step in segment.steps] == [list(range(8))] * 3
 
 
 # --- synthesis -------------------------------------------------------------------------------------------------------
@@ -314,7 +258,7 @@ def test_updates_are_sgd_with_momentum_on_pixels_and_step_size(task: Task) -> No
     images, learned = made(task, config)
     method, draws = prepared(task, config), None
     draws = Draws(task, config, method._experts)
-    pixels, rate = method._initial_images(task).double(), torch.tensor(config.lr_init, dtype=torch.float64)
+    pixels, rate = start(task, "real").flatten(0, 1).double(), torch.tensor(config.lr_init, dtype=torch.float64)
     student, classes = Student(task.network(0).double()), torch.arange(4).repeat_interleave(2)
     moves = [torch.zeros_like(pixels), torch.zeros_like(rate)]
     for iteration in range(config.iterations):
@@ -326,12 +270,14 @@ def test_updates_are_sgd_with_momentum_on_pixels_and_step_size(task: Task) -> No
     assert torch.equal(images.classes, classes)
     torch.testing.assert_close(images.pixels.double(), pixels, rtol=1e-3, atol=1e-3)
     assert learned == pytest.approx(float(rate), rel=1e-4) and learned != config.lr_init
-    assert float((pixels - method._initial_images(task)).abs().max()) > 1e-3
+    assert float((pixels - start(task, "real").flatten(0, 1)).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("changes", [{"checkpointing": False}, {"engine": "reference"}])
-def test_every_way_makes_the_same_images(task: Task, changes: dict[str, Any]) -> None:
+def test_every_way_makes_the_same_images(compiled_in_name: None, task: Task, changes: dict[str, Any]) -> None:
+    task.compile = "always"
     images, learned = made(task, small())
+    assert set(task.facts["compiled"]) >= {"match gradient", "match derivative"}
     others, other = made(replace(task, facts={}), small(**changes))
     torch.testing.assert_close(others.pixels, images.pixels, rtol=1e-3, atol=1e-3)
     assert other == pytest.approx(learned, rel=1e-4)
@@ -361,14 +307,14 @@ def test_whitened_images_and_experts_live_in_whitened_space(task: Task) -> None:
     whitening = whitened.preprocessing(task)
     assert whitening != plain.preprocessing(task)
     assert set(plain._experts.files).isdisjoint(whitened._experts.files)
-    initial = whitened._initial_images(task)
+    initial = start(task.seen_through(whitening), "real")
     restored = whitening.invert(initial) * 255
     assert torch.allclose(restored, restored.round(), atol=0.05), "real images, whitened"
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
-CARD = {  # METHODS, card 11: N, M, max start, ZCA, lr_img, lr_lr, first step size, batch
+CARD = {  # the release's readme: N, M, max start, ZCA, lr_img, lr_lr, first step size, batch
     ("cifar10", 1): (50, 2, 2, True, 1e2, 1e-7, 1e-2, "all"),
     ("cifar10", 50): (30, 2, 40, False, 1e3, 1e-5, 1e-3, "all"),
     ("cifar100", 1): (20, 3, 20, True, 1e3, 1e-5, 1e-2, "all"),
@@ -442,9 +388,9 @@ FEW = ["iterations=8", "experts.epochs=6"]
 def test_a_whitened_run_as_the_user_types_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     settings = [part for change in [*FEW, "zca=true"] for part in ("--set", change)]
-    ended = bench.typed("-m", "mtt", *settings, "--no-control", "--format", "json")
+    ended = bench.typed("-m", "mtt", *settings, "--format", "json")
     assert ended.returncode == 0, ended.stderr
-    (row,) = json.loads(ended.stdout)
+    row, control = sorted(json.loads(ended.stdout), key=lambda row: row["method"])
     assert (row["status"], row["protocol_id"], row["label_kind"], row["iterations"]) == ("done", "mtt@1", "hard", 8)
     assert row["top1_mean"] > 50, "three classes"
     condensed = sets.load(bench.runs / row["run"] / "condensed")
@@ -452,3 +398,6 @@ def test_a_whitened_run_as_the_user_types_it(tmp_path: Path) -> None:
     assert isinstance(condensed.preprocessing, Whitening)
     assert condensed.images.pixels.dtype == torch.float32
     assert ended.stderr.count("experts 2/2") >= 1
+    assert control["is_control"] and control["preprocessing"] == "zca"
+    stages = [read_json(bench.runs / each["run"] / "costs.json")["stages"] for each in (row, control)]
+    assert list(map(len, stages)) == [3, 1], "the control needs the whitening, and no expert"

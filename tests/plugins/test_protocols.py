@@ -44,7 +44,7 @@ def test_paper_is_a_word_and_says_so() -> None:
 
 
 def test_hard_is_eval_dsa() -> None:
-    """METHODS section 2, EVAL-DSA."""
+    """The evaluation of DSA's release."""
     plan = load("hard").plan(SETTING)
     expected = TrainingRecipe(
         epochs=1000,
@@ -60,7 +60,7 @@ def test_hard_is_eval_dsa() -> None:
 
 
 def test_soft_is_eval_rethink_soft_with_srel2s_squeeze() -> None:
-    """METHODS section 2, EVAL-RETHINK-SOFT; its teacher is card 1's squeezed network for Tiny-ImageNet."""
+    """The Rethinking-DC benchmark's; its teacher is SRe2L's squeezed network for Tiny-ImageNet."""
     plan = load("soft").plan(SETTING)
     assert plan.training == TrainingRecipe(
         epochs=300,

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from bench.condensation import Images, Task
 from bench.condensed import to_stored
-from bench.errors import RunFailure, UsageError
+from bench.errors import UsageError
 from bench.imagery import Normalisation
 from bench.labels import OnlineLabels
 from bench.pacing import Few
@@ -88,6 +88,25 @@ def test_tiles_are_filled_one_after_the_other_over_all_images(factor: int) -> No
 
 
 # --- the method ------------------------------------------------------------------------------------------------------
+
+
+def test_crops_are_squares_of_8_to_100_percent_and_every_class_has_its_own(tmp_path: Path) -> None:
+    dataset = tiny_dataset(classes=3, per_class=14, resolution=64)
+    task = tiny_task(tmp_path, dataset=dataset, ipc=3)
+    method = RDED(RDEDConfig.model_validate({"observer": OBSERVER}))
+    boxes = method._boxes(task, 0, 200)
+    top, left, height, width = boxes.unbind(-1)
+    assert boxes.shape == (200, 5, 4) and torch.equal(height, width)
+    area = height.double().square() / 64**2
+    assert 0.07 < float(area.min()) < 0.12 and 0.9 < float(area.max()) <= 1
+    assert float(area.mean()) == pytest.approx(0.54, abs=0.03), "uniform in the area"
+    assert (
+        int((top + height).max()) <= 64 and int((left + width).max()) <= 64 and int(torch.minimum(top, left).min()) == 0
+    )
+    assert not torch.equal(boxes, method._boxes(task, 1, 200))
+    assert not torch.equal(boxes, method._boxes(replace(task, seed=1), 0, 200))
+    small = RDED(RDEDConfig.model_validate({"observer": OBSERVER, "crop_scale": (0.25, 0.25)}))
+    assert small._boxes(task, 0, 9)[..., 2].unique().tolist() == [32]
 
 
 @pytest.fixture
@@ -204,9 +223,7 @@ def test_a_pool_must_have_a_patch_for_every_place() -> None:
 
 
 def test_a_small_class_is_named_before_the_observer_is_trained(task: Task) -> None:
-    with pytest.raises(
-        RunFailure, match="class 'class-000' has 14 training images, fewer than the 16 patches asked for"
-    ):
+    with pytest.raises(UsageError, match="class 'class-000' has 14 training images, fewer than the 16 asked for"):
         prepared(replace(task, ipc=4), factor=2)
     assert not task.used_stages
 
@@ -223,17 +240,19 @@ def test_values_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
 # --- recipes ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("classes", [10, 1000])
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("name", RECIPES.names())
-def test_every_recipe_is_valid_and_its_observer_is_sre2ls_teacher(name: str, budget: Budget) -> None:
+def test_every_recipe_is_valid_and_its_observer_is_sre2ls_teacher(name: str, budget: Budget, classes: int) -> None:
     """Then both methods share the network: the key of its stage covers the recipe."""
-    where = setting(name, 224 if name in ("imagenet-1k", "large") else 64, budget=budget)
+    where = replace(setting(name, 224 if name in ("imagenet-1k", "large") else 64, budget=budget), classes=classes)
     recipe = RDED.recipe(where)
     assert recipe.name == name and ("ours" in recipe.source or "RDED code" in recipe.source)
     config = RDEDConfig.model_validate(recipe.at(budget))
     theirs = look(SRE2L.pick(where).at(budget), "squeeze")
     assert config.observer.training() == TrainingRecipe(**{k: v for k, v in theirs.items() if k != "weights"})
     assert config.observer.weights == theirs.get("weights", "")
+    assert bool(config.observer.weights) == (name == "imagenet-1k" and classes == 1000)
     RDED(config).check(where)
 
 
@@ -259,17 +278,22 @@ def test_the_protocol_has_a_valid_recipe_for_every_dataset(budget: Budget, ipc: 
 
 
 @pytest.mark.parametrize(
-    ("dataset", "resolution", "sizes"),
+    ("dataset", "resolution", "classes", "sizes"),
     [
-        ("cifar10", 32, {1: 10, 5: 10, 10: 50, 20: 50, 50: 100, 100: 100}),
-        ("cifar100", 32, {1: 20, 10: 100, 50: 200}),
-        ("tiny-imagenet", 64, {1: 100, 10: 100, 50: 100}),
-        ("imagenet-1k", 224, {1: 20, 10: 100, 50: 200}),
-        ("mine", 224, {1: 10, 10: 50, 50: 100}),
+        ("cifar10", 32, 10, {1: 10, 5: 10, 10: 50, 20: 50, 50: 100, 100: 100}),
+        ("cifar100", 32, 100, {1: 20, 10: 100, 50: 200}),
+        ("tiny-imagenet", 64, 200, {1: 100, 10: 100, 50: 100}),
+        ("tiny-imagenet", 64, 10, {1: 100, 10: 100, 50: 100}),
+        ("imagenet-1k", 224, 1000, {1: 20, 10: 100, 50: 200}),
+        ("imagenet-1k", 224, 10, {1: 10, 10: 50, 50: 100}),  # as Nette and Woof
+        ("mine", 224, 100, {1: 20, 10: 100, 50: 200}),
     ],
 )
-def test_batch_sizes_follow_images_per_class(dataset: str, resolution: int, sizes: dict[int, int]) -> None:
-    plans = {ipc: PROTOCOL.plan(setting(dataset, resolution, ipc=ipc)).training for ipc in sizes}
+def test_batch_sizes_follow_images_per_class_and_double_with_many_classes(
+    dataset: str, resolution: int, classes: int, sizes: dict[int, int]
+) -> None:
+    where = replace(setting(dataset, resolution), classes=classes)
+    plans = {ipc: PROTOCOL.plan(replace(where, ipc=ipc)).training for ipc in sizes}
     assert {ipc: plan.batch_size for ipc, plan in plans.items()} == sizes
     assert {(plan.epochs, plan.lr, plan.schedule) for plan in plans.values()} == {(300, 0.001, "half-cosine")}
 

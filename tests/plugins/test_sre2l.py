@@ -14,7 +14,7 @@ from bench.condensed import to_stored
 from bench.errors import RunFailure
 from bench.labels import OnlineLabels, StoredLabels
 from bench.plugins import Registry
-from bench.recipes import Budget, RecipeBook, Setting, look
+from bench.recipes import Budget, Setting, look
 from bench.recovery import reference
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers
@@ -107,7 +107,14 @@ def test_quick_takes_a_part_of_every_count_it_names() -> None:
     ],
 )
 def test_recipes_have_the_papers_values(dataset: str, key: str, value: object) -> None:
-    assert look(RECIPES.pick(setting(dataset, 224)).values, key) == value
+    assert look(RECIPES.pick(replace(setting(dataset, 224), classes=1000)).values, key) == value
+
+
+def test_some_classes_of_imagenet_have_no_published_weights_and_are_squeezed() -> None:
+    some, every = (RECIPES.pick(replace(setting("imagenet-1k", 224), classes=count)) for count in (10, 1000))
+    assert "weights" not in some.values["squeeze"] and "ours" in some.source
+    assert {**every.values, "squeeze": some.values["squeeze"]} == some.values
+    assert "squeeze.epochs 90 -> 9" in some.taken() and "squeeze.epochs 90 -> 9" not in every.taken()
 
 
 def test_cifar10_follows_cifar100_and_says_that_it_is_ours() -> None:
@@ -160,7 +167,7 @@ def same_views(recipe: TrainingRecipe, other: TrainingRecipe) -> bool:
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_protocol_has_a_valid_recipe_for_every_dataset(name: str, budget: Budget) -> None:
-    for dataset in (*RecipeBook(BOOKS[name]).names(), "mine"):
+    for dataset in (*BOOKS[name].names(), "mine"):
         for resolution in (8, 32, 64, 224):
             plan = PROTOCOLS[name].plan(setting(dataset, resolution, budget))
             assert plan.teacher is None, "the set's own labels need no other teacher"

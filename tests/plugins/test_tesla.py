@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-import numpy as np
 import pytest
 import torch
 from benching import Bench
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from trajectories import SMALL, example, most_saved, network
 
-from bench import compiling
 from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
@@ -25,25 +24,12 @@ from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.running.configuring import configure
 from bench.testing import tiny_dataset, tiny_task
-from bench.training import dsa
-from bench_backbones.convnet import build as build_convnet
 from bench_matching.mtt import MTT, MTTConfig, unrolled
 from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student
 from bench_matching.tesla import RECIPES, TESLA, TESLAConfig, expert_labels, two_passes
-from bench_matching.trajectories import Gradients, Segment, Step
+from bench_matching.trajectories import Gradients, Segment
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
-SMALL: dict[str, Any] = {
-    "experts": {"count": 2, "epochs": 3, "batch_size": 12, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0},
-    "iterations": 4,
-    "steps": 3,
-    "expert_epochs": 2,
-    "max_start_epoch": 2,
-    "dsa": "color_crop_cutout_flip_scale_rotate",
-    "lr_img": 1.0,
-    "lr_lr": 1e-5,
-    "lr_init": 0.02,
-}
 ALL = Unit("all", (0, 1, 2, 3))
 
 
@@ -51,31 +37,9 @@ def small(**changes: Any) -> TESLAConfig:  # noqa: ANN401 - values of a configur
     return TESLAConfig.model_validate(SMALL | changes)
 
 
-def network(variant: str = "") -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_convnet(4, 8, 3, depth=3, variant=variant).double()
-
-
-def weights_of(net: nn.Module) -> Tensor:
-    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
-
-
-def example(steps: int, batch: int = 5, *, soft: bool = False) -> tuple[Tensor, Tensor, Tensor, Segment]:
-    """8 images (3, 8, 8), targets, a step size and a segment, in float64."""
-    draws, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
-    images = torch.randn(8, 3, 8, 8, generator=draws, dtype=torch.float64)
-    start = weights_of(network())
-    target = start + 0.05 * torch.randn(len(start), generator=draws, dtype=torch.float64)
-    taken = [torch.randperm(8, generator=draws)[:batch] for _ in range(steps)]
-    made = [Step(indices, dsa.draw("color_crop_cutout_flip_scale_rotate", batch, 8, rng)) for indices in taken]
-    targets = torch.randn(8, 4, generator=draws, dtype=torch.float64).softmax(1) if soft else torch.arange(8) % 4
-    return images, targets, torch.tensor(0.3, dtype=torch.float64), Segment(start, target, made)
-
-
 def by_hand(images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
     """One graph over all steps, in which the weights that each gradient is taken at are constants."""
-    net, pixels, rate = network(), images.clone().requires_grad_(), step_size.clone().requires_grad_()
+    net, pixels, rate = network().double(), images.clone().requires_grad_(), step_size.clone().requires_grad_()
     named = dict(net.named_parameters())
     constant, total = segment.start, torch.zeros_like(segment.start)
     for step in segment.steps:
@@ -105,12 +69,12 @@ def close(ours: Gradients, theirs: Gradients) -> None:
 
 
 def plain() -> Derivatives:
-    return PlainDerivatives(Student(network()), of_weights=False)
+    return PlainDerivatives(Student(network().double()), of_weights=False)
 
 
 def fast(task: Task, *, batch: int = 5, soft: bool = False) -> Derivatives:
     return FastDerivatives(
-        Student(network(), channels_last=True), task, batch=batch, soft=soft, steps=1, what="match", of_weights=False
+        Student(network().double(), channels_last=True), task, batch=batch, soft=soft, steps=1, of_weights=False
     )
 
 
@@ -144,10 +108,7 @@ def test_of_many_steps_the_gradients_are_not_mtts() -> None:
 
 
 @pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch, task: Task) -> Task:
-    """A task whose functions are compiled by name alone: what is computed is what would be compiled."""
-    monkeypatch.setattr(compiling, "missing_compiler", lambda device: None)
-    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *given: function(*given))
+def uncompiled(compiled_in_name: None, task: Task) -> Task:
     return replace(task, compile="always")
 
 
@@ -168,26 +129,6 @@ def test_half_gradient_halves_the_pixels_alone(task: Task) -> None:
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
-
-
-def most_saved(work: Callable[[], object]) -> int:
-    """The most bytes that autograd holds at a time of what it saves for backward passes."""
-    held, most = 0, 0
-
-    class Parcel:
-        def __init__(self, tensor: Tensor) -> None:
-            nonlocal held, most
-            self.tensor = tensor
-            held += tensor.nbytes
-            most = max(most, held)
-
-        def __del__(self) -> None:
-            nonlocal held
-            held -= self.tensor.nbytes
-
-    with torch.autograd.graph.saved_tensors_hooks(Parcel, lambda parcel: parcel.tensor):
-        work()
-    return most
 
 
 class Census(TorchDispatchMode):
@@ -260,20 +201,21 @@ def test_experts_are_shared_with_mtt(task: Task) -> None:
     assert all(stage.cached for stage in task.used_stages.values())
 
 
-def test_both_engines_make_the_same_images(task: Task) -> None:
+def test_both_engines_make_the_same_images(uncompiled: Task) -> None:
     found = {}
     for engine in ("fast", "reference"):
-        mine = replace(task, facts={})
+        mine = replace(uncompiled, facts={})
         method = prepared(mine, small(engine=engine))
         found[engine] = method.synthesize(mine, ALL).pixels, method.learned_lr(mine)
+        assert ("match derivative" in mine.facts.get("compiled", {})) == (engine == "fast")
     torch.testing.assert_close(found["fast"][0], found["reference"][0], rtol=1e-3, atol=1e-3)
     assert found["fast"][1] == pytest.approx(found["reference"][1], rel=1e-4) != 0.02
 
 
 def test_expert_labels_are_the_softmax_of_the_targets_logits_on_the_current_images() -> None:
     images, _, _, segment = example(steps=1)
-    labels = expert_labels(Student(network()), segment.target, images)
-    net = network()
+    labels = expert_labels(Student(network().double()), segment.target, images)
+    net = network().double()
     nn.utils.vector_to_parameters(segment.target, net.parameters())
     torch.testing.assert_close(labels, net(images).exp() / net(images).exp().sum(1, keepdim=True))
 
@@ -325,15 +267,16 @@ def test_a_controls_images_are_labelled_by_the_first_expert_at_its_last_target(t
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
-PUBLISHED = {  # METHODS, card 12: N, M, max start, ZCA, lr_img, lr_lr, batch, labels
+PUBLISHED = {  # the release's commands: N, M, max start, ZCA, lr_img, lr_lr, batch, labels
     ("cifar10", 1): (50, 2, 5, False, 1e3, 1e-7, "all", "hard"),
     ("cifar100", 50): (80, 2, 40, True, 1e3, 1e-5, 125, "hard"),
-    ("large", 1): (10, 3, 10, False, 1e4, 1e-4, 100, "expert"),
+    ("imagenet-1k", 1): (10, 3, 10, False, 1e4, 1e-4, 100, "expert"),
 }
 
 
 def setting(dataset: str, ipc: int, budget: Budget = "paper") -> Setting:
-    return Setting(dataset, 128 if dataset == "large" else 32, 3, 10, ipc, "convnet3", budget)
+    resolution = {"imagenet-1k": 64, "large": 128}.get(dataset, 32)
+    return Setting(dataset, resolution, 3, 10, ipc, "convnet3", budget)
 
 
 @pytest.mark.parametrize(("dataset", "ipc"), PUBLISHED)
@@ -343,7 +286,7 @@ def test_settings_are_those_of_the_release(dataset: str, ipc: int) -> None:
     matched = (config.steps, config.expert_epochs, config.max_start_epoch, config.zca, config.lr_img, config.lr_lr)
     assert (*matched, config.batch_size, config.labels) == PUBLISHED[dataset, ipc]
     assert (config.iterations, config.lr_init, config.experts.epochs) == (10_000, 0.01, 50)
-    assert config.experts.count == (50 if dataset == "large" else 100)
+    assert config.experts.count == (50 if dataset == "imagenet-1k" else 100)
     assert "TESLA release" in recipe.source
 
 
@@ -352,6 +295,7 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
         ours, theirs = TESLA.recipe(setting(dataset, ipc)), MTT.recipe(setting(dataset, ipc))
         assert {**theirs.values, "iterations": 10_000, "half_gradient": True} == ours.values
         assert "ours, which is MTT's" in ours.source
+    assert "ours" in TESLA.recipe(setting("large", 1)).source
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

@@ -17,6 +17,12 @@ def words(text: str) -> str:
     return " ".join(element.text or "" for element in ElementTree.fromstring(text.encode()).iter(TEXT))
 
 
+def marks(text: str) -> list[tuple[float, float]]:
+    """x and y of the marks of the first line: time, its legend, memory, its legend."""
+    uses = ElementTree.fromstring(text.encode()).iter("{http://www.w3.org/2000/svg}use")
+    return [(float(use.attrib["x"]), float(use.attrib["y"])) for use in uses if "#1f77b4" in use.attrib["style"]]
+
+
 def varied(method: str, steps: int, mib: int) -> Row:
     measured = {"method": method, "varied": {"steps": steps}, "above_model_bytes": mib * 2**20}
     return {**speed_row("done"), **measured}
@@ -42,8 +48,17 @@ def test_speeds_over_what_was_varied() -> None:
 
 
 def test_a_higher_value_is_drawn_higher() -> None:
-    few, many = (SVG.render_speed([varied("mtt", 5, 100), varied("mtt", 20, mib)], title="x") for mib in (100, 900))
-    assert few != many
+    *_, few, many, _legend = marks(SVG.render_speed([varied("mtt", 5, 100), varied("mtt", 20, 900)], title="x"))
+    assert many[0] > few[0], "more steps stand further right"
+    assert many[1] < few[1], "y of SVG grows downwards"
+
+
+def test_what_was_not_measured_is_not_drawn() -> None:
+    unmeasured = {**varied("mtt", 20, 0), "above_model_bytes": None}
+    both = marks(SVG.render_speed([varied("mtt", 5, 100), varied("mtt", 20, 900)], title="x"))
+    assert len(marks(SVG.render_speed([varied("mtt", 5, 100), unmeasured], title="x"))) == len(both) - 1
+    nowhere = {"ms_per_image_iteration": None, "above_model_bytes": None, "varied": None}
+    assert "convnet3" in words(SVG.render_speed([{**speed_row("done"), **nowhere}], title="x"))
 
 
 def test_the_same_rows_give_the_same_figure() -> None:

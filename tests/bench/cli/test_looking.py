@@ -159,7 +159,7 @@ def test_show_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "count"),
-    [("convnet3", "320,010"), ("resnet18", "11,173,962"), ("resnet18", "11,271,432")],  # METHODS 1.1
+    [("convnet3", "320,010"), ("resnet18", "11,173,962"), ("resnet18", "11,271,432")],
 )
 def test_show_of_a_backbone_counts_parameters(capsys: pytest.CaptureFixture[str], backbone: str, count: str) -> None:
     assert count in in_process(capsys, "show", backbone)[1]

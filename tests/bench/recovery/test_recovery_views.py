@@ -103,7 +103,7 @@ def shares(curriculum: str, milestone: float = 1.0, iterations: int = 10) -> lis
 
 
 def test_the_cosine_curriculum_is_cdas() -> None:
-    """METHODS card 3: .08 + .92 * (1 + cos(pi t / n)) / 2."""
+    """CDA's release: .08 + .92 * (1 + cos(pi t / n)) / 2."""
     expected = [0.08 + 0.92 * (1 + math.cos(math.pi * t / 10)) / 2 for t in range(10)]
     np.testing.assert_allclose(shares("cosine"), expected)
     assert expected[0] == 1.0 and expected[5] == 0.54

@@ -123,6 +123,7 @@ def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path,
             r"must have 64 and \(64, 64\) numbers, not \(6,\)",
         ),
         ({"source": {"file": "set.pt", "range": "0..255"}, "zca": {"fil": "z.pt"}}, "did you mean 'file'"),
+        ({"source": {"file": "set.pt", "range": "normalised"}, "mean": [0.5] * 3}, "must have 1 numbers each"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_one_line(
@@ -133,6 +134,19 @@ def test_a_manifest_that_cannot_be_right_is_one_line(
     with pytest.raises(UsageError, match=said) as caught:
         importing.read(folder, digits, readers)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["0..255", "0..1", "normalised", "whitened"])
+@pytest.mark.parametrize("shape", [(6, 3, 8, 8), (6, 1, 9, 9), (5, 1, 8, 8)])
+def test_images_of_another_shape_are_one_line_whatever_their_range(
+    tmp_path: Path, digits: Dataset, given: str, shape: tuple[int, ...]
+) -> None:
+    zca = {"file": "zca.pt", "mean": "mean_vector", "matrix": "transform_matrix"}
+    folder = manifest(tmp_path / "set", source={"file": "set.pt", "range": given}, zca=zca)
+    torch.save(a_whitening(), folder / "zca.pt")
+    torch.save({"images": torch.zeros(shape), "labels": LABELS}, folder / "set.pt")
+    with pytest.raises(UsageError, match=re.escape(f"have shape {shape}, not (6, 1, 8, 8)")):
+        importing.read(folder, digits, readers)
 
 
 def a_whitening() -> dict[str, torch.Tensor]:

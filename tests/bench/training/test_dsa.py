@@ -1,4 +1,4 @@
-"""DSA's families against slow, literal versions of their definitions (METHODS 1.3)."""
+"""DSA's families against slow, literal versions of their definitions."""
 
 import math
 

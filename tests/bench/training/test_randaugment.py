@@ -65,6 +65,14 @@ def test_an_operation_takes_gray_images_and_the_ends_of_its_range(name: str, cha
     assert made.shape == images.shape and made.dtype == torch.uint8
 
 
+@pytest.mark.parametrize(
+    "name", ["rotate", "shear-x", "shear-y", "translate-x", "translate-y", "solarize", "solarize-add", "brightness"]
+)
+def test_an_operation_without_strength_changes_nothing(name: str) -> None:
+    images = smooth()
+    assert torch.equal(OPERATIONS[name](images, 0.0, FILL), images)
+
+
 def test_each_image_takes_its_own_operation_in_each_layer() -> None:
     names = list(OPERATIONS)
     strengths = tuple(0.5 for _ in names)

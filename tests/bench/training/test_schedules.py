@@ -1,4 +1,4 @@
-"""Schedules against torch's own schedulers and the formulas of METHODS 1.7."""
+"""Schedules against torch's own schedulers and their formulas."""
 
 import math
 
