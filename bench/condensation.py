@@ -159,12 +159,16 @@ class Task:
     def network(self, seed: int, backbone: str | None = None) -> nn.Module:
         """A freshly initialised network for the dataset's shape, on the task's device, in training mode.
 
-        Initialisation is drawn on the CPU from `seed`, so every device starts from the same weights.
+        Initialisation is drawn on the CPU from `seed`, so every device starts from the same weights. What the network
+        says of itself (an attribute `facts`, a dict of JSON values) is recorded.
         """
-        build = self.networks(backbone or self.backbone)
+        name = backbone or self.backbone
+        build = self.networks(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
+        if facts := getattr(network, "facts", None):
+            self.facts.setdefault("networks", {})[name] = facts
         return network.to(self.device)
 
     def autocast(self) -> AbstractContextManager[Any]:

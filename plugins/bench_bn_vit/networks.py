@@ -96,4 +96,5 @@ def _built(name: str, classes: int, resolution: int, channels: int, **layers: An
         TINY, img_size=resolution, patch_size=size, in_chans=channels, num_classes=classes, **layers
     )
     assert isinstance(network, nn.Module)
+    network.facts = {"patch_size": size}  # type: ignore[assignment]
     return network

@@ -19,6 +19,8 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
 - DM's step size is 10 from 100 images per class on for CIFAR-10 (paper); the code's default is 1: lr=1.
 - A real batch holds 256 images of a class without repetition (code). Where the smallest class has fewer, all batches
   have as many as it has; the code's batches then differ in size.
+- DC and DSA match class by class (code). The fast engine takes several at once where that is quicker, which is exact:
+  while matching, BatchNorm's statistics stand still.
 - DM puts all classes through a network with BatchNorm at once, and one by one through others (code). There the company
   does not matter, so the fast engine takes several classes at once; engine=reference does not.
 - Students with BatchNorm are trained 1,000 epochs on DC's images, shifted (code). There half of the images of a batch

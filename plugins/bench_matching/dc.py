@@ -19,9 +19,10 @@ from bench.training.loop import place
 from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
-from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching
+from bench_matching.gradients import FastMatching, GradientMatching, Gradients, ReferenceMatching
 from bench_matching.networks import check_classes, formatted, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
+from bench_matching.siamese import Drawings
 
 _HERE = Path(__file__).parent
 STATISTICS = 16  # real images of each class that BatchNorm's statistics are taken from (release)
@@ -103,11 +104,10 @@ class DC(Condenser[DCConfig]):
         config = self.config
         if config.engine == "reference":
             return
-        images, updates = start(task, "noise"), config.networks * config.outer_steps
-        real = self._reals.batch([0], config.batch_real, 0, 0)
-        self._matching.ready(real[0], images[0], updates * task.classes)
+        updates = config.networks * config.outer_steps
+        self._matching.ready(self._reals.batch_size(config.batch_real), task.ipc, updates)
         if between := config.networks * (config.outer_steps - 1):
-            self._fitting.ready(images.flatten(0, 1), between)
+            self._fitting.ready(start(task, "noise").flatten(0, 1), between)
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
         """All images together: the classes share the network."""
@@ -137,15 +137,25 @@ class DC(Condenser[DCConfig]):
             self._take_statistics(task, network, update)
         size, seed = task.dataset.resolution, task.seed_for("drawings")
         drawings = siamese.draw(self.config.dsa, task.classes, size, seed, update)
-        gradient = torch.empty_like(images)
-        for position, label in enumerate(drawings.order):
-            real = self._reals.batch([label], self.config.batch_real, task.seed_for("reals"), update)
-            target = self._matching.real(network, drawings.apply(real, position)[0], label)
-            leaf = images[label].detach().requires_grad_()
-            augmented = drawings.apply(leaf[None], position)[0]
-            pulled = self._matching.pull(network, augmented, label, target)
-            gradient[label] = torch.autograd.grad(augmented, [leaf], pulled)[0]
+        gradient, labels = torch.empty_like(images), torch.tensor(drawings.order, device=images.device)
+        for part in _parts(range(task.classes), self._matching.synthetic_together):
+            mine = labels[part.start : part.stop]
+            targets = self._targets(task, network, drawings, part, update)
+            leaf = images[mine].detach().requires_grad_()
+            augmented = drawings.apply(leaf, part.start)
+            pulled = self._matching.pull(network, augmented, mine, targets)
+            gradient[mine] = torch.autograd.grad(augmented, [leaf], pulled)[0]
         return gradient
+
+    def _targets(self, task: Task, network: nn.Module, drawings: Drawings, classes: range, update: int) -> Gradients:
+        """What real images of the classes at these places of the drawings' order give the weights: (G, ...) each."""
+        found = []
+        for part in _parts(classes, self._matching.real_together):
+            order = drawings.order[part.start : part.stop]
+            real = self._reals.batch(order, self.config.batch_real, task.seed_for("reals"), update)
+            labels = torch.tensor(order, device=real.device)
+            found.append(self._matching.real(network, drawings.apply(real, part.start), labels))
+        return [torch.cat(each) for each in zip(*found, strict=True)]
 
     @torch.no_grad()
     def _take_statistics(self, task: Task, network: nn.Module, update: int) -> None:
@@ -153,6 +163,10 @@ class DC(Condenser[DCConfig]):
         real = self._reals.batch(range(task.classes), STATISTICS, task.seed_for("statistics"), update)
         with task.autocast():
             network.train()(formatted(real.flatten(0, 1), task))
+
+
+def _parts(places: range, size: int) -> list[range]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 class DSA(DC):

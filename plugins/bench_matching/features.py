@@ -23,11 +23,10 @@ from bench.training.features import Penultimate
 from bench.training.loop import place
 from bench_matching import siamese
 from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, weights_of
-from bench_matching.reals import Reals
+from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
 SAVED = 0.3  # of a step, by compiling: what surrounds the convolutions
-PIXELS = 2**22  # of a batch; more take memory and save no time
 
 Means = Callable[[Weights, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
@@ -186,10 +185,9 @@ class FastMatching(FeatureMatching):
         return weights_of(headless(self.network(iteration)))
 
     def _parts_of(self, count: int) -> Sequence[slice]:
-        """Parts of one size, because each size is compiled anew: the most classes that a batch holds."""
-        classes, pixels = self.task.classes, count * self.task.dataset.resolution**2
-        fitting = [size for size in range(1, classes + 1) if classes % size == 0 and size * pixels <= PIXELS]
-        return self.parts(self._template, max(fitting, default=1))
+        """Parts of the most classes that a batch holds, with `count` images of each."""
+        pixels = count * self.task.dataset.resolution**2
+        return self.parts(self._template, classes_together(self.task.classes, PIXELS // pixels))
 
     def _example(self, part: slice, count: int) -> Tensor:
         """Images of the shape, to time and to compile with."""

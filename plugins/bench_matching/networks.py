@@ -50,6 +50,34 @@ def freeze_statistics(network: nn.Module) -> nn.Module:
     return network
 
 
+class StandingNorm(nn.Module):
+    """BatchNorm by its running statistics, as plain arithmetic: `torch.func.vmap` has no rule for torch's own."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        self.eps, self._parameters, self._buffers = norm.eps, norm._parameters, norm._buffers
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, ...) -> the same."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        shape = (-1, *[1] * (images.dim() - 2))
+        return (images * scale.view(shape) + shift.view(shape)).to(images.dtype)
+
+
+def with_standing_norms(network: nn.Module) -> nn.Module:
+    """The network, changed: its BatchNorms (which scale and shift) are `StandingNorm`s with the same tensors."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, _BatchNorm):
+            network.set_submodule(name, StandingNorm(module))
+    return network
+
+
 def headless(network: nn.Module) -> nn.Module:
     """The network, changed to give what its last linear layer was given.
 

@@ -14,6 +14,7 @@ from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 
 Init = Literal["real", "noise"]
+PIXELS = 2**22  # of the images that go through a network at once; more take memory and save no time
 
 
 class Reals:
@@ -54,6 +55,11 @@ class Reals:
         found = self._members[label]
         chosen = seeds.counter(seed, position, label).choice(len(found), count, replace=False)
         return found[torch.from_numpy(chosen)]
+
+
+def classes_together(classes: int, most: int) -> int:
+    """How many to take at once: a divisor, since each size of a part is compiled anew; at most `most`, at least 1."""
+    return max((size for size in range(1, classes + 1) if classes % size == 0 and size <= most), default=1)
 
 
 def start(task: Task, init: Init) -> Tensor:

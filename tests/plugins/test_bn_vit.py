@@ -1,5 +1,7 @@
 """DeiT-Tiny and its form with BatchNorm: shapes, the paper's block, statistics over images and tokens, patches."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from bench import seeds
 from bench.errors import UsageError
 from bench.plugins import Registry
 from bench.recovery.statistics import batchnorms, measured
+from bench.testing import tiny_task
 from bench_bn_vit.networks import NormalisedMlp, TokenBatchNorm, patch_size
 
 REGISTRY = Registry()
@@ -116,6 +119,13 @@ def test_a_side_that_no_patches_fit_is_refused_with_the_nearest_that_they_do(
 ) -> None:
     with pytest.raises(UsageError, match=rf"^{name} cannot .*{resolution} pixels .* the nearest side .* is {nearest}$"):
         build(name, resolution=resolution, device="meta")
+
+
+def test_the_patch_size_is_recorded(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path, backbone="bn-vit-tiny")
+    task.network(0)
+    task.network(0, "convnet3")
+    assert task.facts["networks"] == {"bn-vit-tiny": {"patch_size": 2}}
 
 
 def test_methods_that_match_batchnorm_may_have_the_one_and_not_the_other() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,11 +27,12 @@ from bench_matching import gradients
 from bench_matching.dc import DC, DSA, DCConfig
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching, distance
-from bench_matching.networks import freeze_statistics
-from bench_matching.reals import start
+from bench_matching.networks import freeze_statistics, with_standing_norms
+from bench_matching.reals import classes_together, start
 
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
 METHODS = [DC, DSA]
+ONE = torch.tensor([1])
 
 
 def task_of(folder: Path, backbone: str = "convnet3", classes: int = 3, ipc: int = 2, **options: Any) -> Task:  # noqa: ANN401
@@ -130,8 +132,7 @@ def test_the_pull_is_the_derivative_of_the_distance(
     generator = torch.Generator().manual_seed(0)
     real, synthetic, direction = torch.randn(3, 2, 3, 8, 8, generator=generator, dtype=torch.float64)
     matching: GradientMatching = engines(task)[engine]
-    target = matching.real(network, real, 1)
-    pulled = matching.pull(network, synthetic, 1, target)
+    (pulled,) = matching.pull(network, synthetic[None], ONE, matching.real(network, real[None], ONE))
     leaf = synthetic.clone().requires_grad_()
     (expected,) = torch.autograd.grad(distance_of(network, real, leaf, 1), leaf)
     torch.testing.assert_close(pulled, expected, rtol=1e-7, atol=1e-10)
@@ -147,15 +148,17 @@ def test_the_compiled_engine_gives_the_references_gradients(tmp_path: Path) -> N
     task.networks = lambda name: partial(convnet.build, depth=1, variant="-bn")
     task.compile = "always"
     both, network = engines(task), task.network(5)
-    real, synthetic = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    both["fast"].ready(real, synthetic, 10)
+    real, synthetic = torch.randn(2, 3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    both["fast"].ready(4, 4, 10)
     assert {"match real", "match synthetic"} == {
         what for what, choice in task.facts["compiled"].items() if choice["compiled"]
     }
-    targets = {name: matching.real(network, real, 2) for name, matching in both.items()}
+    assert both["fast"].synthetic_together == both["fast"].real_together == 3
+    labels = torch.tensor([2, 0, 1])
+    targets = {name: matching.real(network, real, labels) for name, matching in both.items()}
     for first, second in zip(targets["fast"], targets["reference"], strict=True):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5 * float(second.abs().max()))
-    pulls = [matching.pull(network, synthetic, 2, targets["reference"]) for matching in both.values()]
+    pulls = [matching.pull(network, synthetic, labels, targets["reference"]) for matching in both.values()]
     assert torch.cosine_similarity(pulls[0].flatten(), pulls[1].flatten(), dim=0) > 0.99999
 
 
@@ -164,8 +167,9 @@ def test_transformers_are_matched_alike(tmp_path: Path) -> None:
     task = task_of(tmp_path)
     task.networks = lambda name: transformer
     network = task.network(5)
-    real, synthetic = torch.randn(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    pulls = [each.pull(network, synthetic, 2, each.real(network, real, 2)) for each in engines(task).values()]
+    real, synthetic = torch.randn(2, 2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([2, 0])
+    pulls = [each.pull(network, synthetic, labels, each.real(network, real, labels)) for each in engines(task).values()]
     torch.testing.assert_close(*pulls, rtol=1e-3, atol=1e-4 * float(pulls[1].abs().max()))
 
 
@@ -211,6 +215,39 @@ def test_batchnorm_takes_statistics_of_real_images_and_stands_still_while_matchi
     assert len(inputs[0]) == 3 * 16, "16 of each class"
     assert norm.num_batches_tracked is not None and int(norm.num_batches_tracked) == 1
     assert len(inputs) == 1 + 2 * 3
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d])
+def test_standing_norms_are_batchnorms_by_their_running_statistics(norm: type[nn.Module]) -> None:
+    original = norm(4)
+    for tensor in (*original.parameters(), original.running_mean, original.running_var):
+        nn.init.uniform_(tensor, 0.5, 2)  # type: ignore[arg-type]
+    images = torch.randn(5, 4, 3, 3) if norm is nn.BatchNorm2d else torch.randn(5, 4)
+    changed = with_standing_norms(nn.Sequential(deepcopy(original)))
+    torch.testing.assert_close(changed(images), original.eval()(images))
+    assert changed.state_dict().keys() == nn.Sequential(original).state_dict().keys()
+    assert changed(images.bfloat16()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("backbone", ["convnet3", "convnet3-bn"])
+def test_classes_together_are_matched_as_one_by_one(backbone: str, tmp_path: Path) -> None:
+    task = task_of(tmp_path, backbone)
+    fast, network = engines(task)["fast"], task.network(5)
+    real, synthetic = torch.randn(2, 3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([2, 0, 1])
+    targets = fast.real(network, real, labels)
+    together = fast.pull(network, synthetic, labels, targets)
+    for place, label in enumerate(labels[:, None]):
+        alone = fast.real(network, real[place, None], label)
+        for one, other in zip(alone, targets, strict=True):
+            torch.testing.assert_close(one[0], other[place], rtol=1e-4, atol=1e-6)
+        found = fast.pull(network, synthetic[place, None], label, alone)[0]
+        torch.testing.assert_close(found, together[place], rtol=1e-3, atol=1e-4 * float(found.abs().max()))
+
+
+@pytest.mark.parametrize(("most", "size"), [(0, 1), (1, 1), (4, 4), (5, 4), (6, 6), (100, 12)])
+def test_parts_are_of_one_size(most: int, size: int) -> None:
+    assert classes_together(12, most) == size
 
 
 # --- the inner training ----------------------------------------------------------------------------------------------
