@@ -1,6 +1,8 @@
 """Times and memory."""
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,22 +19,30 @@ def test_quantiles_are_numpys(values: list[float], at: float) -> None:
     assert np.isclose(quantile(values, at), np.quantile(values, at))
 
 
+@contextmanager
+def held(size: int) -> Iterator[None]:
+    """`size` bytes in pages of their own: a tensor could get what the process kept of earlier tests."""
+    with mmap.mmap(-1, size) as pages:
+        for start in range(0, size, mmap.PAGESIZE):
+            pages[start] = 1
+        yield
+
+
 def test_the_peak_begins_anew_and_sees_what_was_held_only_for_a_moment() -> None:
-    big = torch.ones(60_000_000)
-    del big
+    with held(240_000_000):
+        pass
+    earlier = peak_memory(CPU).rss
     reset_peak_memory(CPU)
     before = peak_memory(CPU).rss
-    held = torch.ones(40_000_000)
-    del held
+    assert earlier - before > 180e6
+    with held(160_000_000):
+        pass
     assert peak_memory(CPU).rss - before > 120e6
 
 
 def test_what_is_in_use_grows_with_what_is_held() -> None:
-    """Pages of its own: a tensor could get memory that the process holds already, after other tests."""
     before = memory_in_use(CPU)
-    with mmap.mmap(-1, 160_000_000) as held:
-        for start in range(0, len(held), 1_000_000):
-            held[start : start + 1_000_000] = bytes(999_999) + b"."
+    with held(160_000_000):
         assert memory_in_use(CPU) - before > 120e6
     assert memory_in_use(CPU) - before < 80e6
 

@@ -17,7 +17,7 @@ from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.pacing import Few, Trial
 from bench.progress import Silent
-from bench.stages import owned
+from bench.stages import WORK, owned
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
 from bench.whitening import fit
@@ -99,7 +99,7 @@ def test_an_expert_that_was_stopped_goes_on_with_the_same_trajectory(task: Task,
     for calls in (2, 4, 3):  # in the middle of the first epoch, over its end, and once more
         with pytest.raises(Interrupted):
             expert_trajectories(replace(task, should_stop=StopAfter(calls)), recipe())
-    assert list(task.stages.root.glob(f"{KIND}-*/work/expert.checkpoint.safetensors"))
+    assert list(task.stages.root.glob(f"{KIND}-*/{WORK}/expert.checkpoint.safetensors"))
     continued = expert_trajectories(task, recipe())
     for index in range(2):
         assert torch.equal(rows(continued, index), rows(unbroken, index))

@@ -1,4 +1,4 @@
-"""MTT: its gradients against a plain loop in float64, its settings, its memory, and a run as the user types it."""
+"""MTT: its draws, its updates, its settings, and a run as the user types it."""
 
 import json
 from collections.abc import Sequence
@@ -6,18 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from benching import Bench
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from trajectories import SMALL, example, most_saved, network, weights_of
+from matching import SMALL
+from torch import Tensor
 
 from bench import condensed as sets
-from bench.compiling import missing_compiler
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.files import read_json
@@ -26,161 +21,16 @@ from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.whitening import Whitening
-from bench_matching.mtt import MTT, RECIPES, MTTConfig, swept, unrolled
+from bench_matching.mtt import MTT, RECIPES, MTTConfig, unrolled
 from bench_matching.reals import start
-from bench_matching.student import FastDerivatives, PlainDerivatives, Student
-from bench_matching.trajectories import Draws, Gradients, Segment, Step
+from bench_matching.student import Student
+from bench_matching.trajectories import Draws
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
 
 
 def small(**changes: Any) -> MTTConfig:  # noqa: ANN401 - values of a configuration
     return MTTConfig.model_validate(SMALL | changes)
-
-
-def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment, variant: str) -> Gradients:
-    """Algorithm 1 with a dictionary of weights, all of it one graph of autograd."""
-    net = network(variant).double().train()
-    pixels, rate = images.clone().requires_grad_(), step_size.clone().requires_grad_()
-    names, shapes = zip(*[(name, weight.shape) for name, weight in net.named_parameters()], strict=True)
-    flat = segment.start.split([int(np.prod(shape)) for shape in shapes])
-    weights = {name: part.reshape(shape) for name, part, shape in zip(names, flat, shapes, strict=True)}
-    weights = {name: part.clone().requires_grad_() for name, part in weights.items()}
-    for step in segment.steps:
-        assert step.augmentation is not None
-        batch = step.augmentation.apply(pixels[step.indices])
-        buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-        with sdpa_kernel(SDPBackend.MATH):
-            logits = functional_call(net, {**weights, **buffers}, (batch,))
-        loss = -torch.log_softmax(logits, 1)[torch.arange(len(batch)), classes[step.indices]].mean()
-        moves = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-        weights = {name: old - rate * move for (name, old), move in zip(weights.items(), moves, strict=True)}
-    end = torch.cat([part.flatten() for part in weights.values()])
-    mismatch = ((end - segment.target) ** 2).sum() / ((segment.start - segment.target) ** 2).sum()
-    mismatch.backward()
-    assert pixels.grad is not None and rate.grad is not None
-    return pixels.grad, rate.grad
-
-
-def close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float) -> None:
-    """The error's norm, as a part of the whole's."""
-    for one, other in zip(ours, theirs, strict=True):
-        assert float((one - other).norm()) <= tolerance * float(other.norm()) != 0
-
-
-# --- gradients -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("variant", ["", "-bn", "vit"])
-@pytest.mark.parametrize("way", ["unrolled", "swept"])
-def test_gradients_are_those_of_a_loop_written_plainly(way: str, variant: str) -> None:
-    images, classes, step_size, segment = example(steps=4, variant=variant)
-    student = Student(network(variant).double())
-    if way == "unrolled":
-        ours = unrolled(student, images, classes, step_size, segment)
-    else:
-        ours = swept(PlainDerivatives(student, of_weights=True), images, classes, step_size, segment)
-    close(ours, by_hand(images, classes, step_size, segment, variant), 1e-9)
-
-
-def test_gradients_are_those_of_finite_differences() -> None:
-    """Independent of autograd's second derivatives; of a smooth network, for kinks have none."""
-    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Tanh(), nn.Flatten(), nn.Linear(5 * 36, 4)).double()
-    images, classes, step_size, segment = example(steps=3, batch=6)
-    start = weights_of(net)
-    student, segment = Student(net), replace(segment, start=start, target=start + 0.01 * start.roll(1))
-
-    def mismatch(pixels: Tensor, rate: Tensor) -> Tensor:
-        weights = segment.start
-        for step in segment.steps:
-            leaf = weights.clone().requires_grad_()
-            loss = F.cross_entropy(student.logits(leaf, step.seen(pixels)), classes[step.indices])
-            weights = weights - rate * torch.autograd.grad(loss, [leaf])[0]
-        return (weights - segment.target).square().sum() / segment.distance()
-
-    by_images, by_rate = unrolled(student, images, classes, step_size, segment)
-    way, h = by_images / by_images.norm(), 1e-5
-    along = (mismatch(images + h * way, step_size) - mismatch(images - h * way, step_size)) / (2 * h)
-    torch.testing.assert_close(along, by_images.norm(), rtol=1e-5, atol=0)
-    along = (mismatch(images, step_size + h) - mismatch(images, step_size - h)) / (2 * h)
-    torch.testing.assert_close(along, by_rate, rtol=1e-5, atol=0)
-
-
-@pytest.fixture
-def uncompiled(compiled_in_name: None, tmp_path: Path) -> Task:
-    return replace(tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8)), compile="always")
-
-
-@pytest.mark.parametrize("variant", ["", "-bn", "vit"])
-def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
-    student = Student(network(variant).double(), channels_last=True)
-    fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, of_weights=True)
-    assert set(uncompiled.facts["compiled"]) == {"match gradient", "match derivative"}
-    plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
-    images, classes, step_size, segment = example(steps=2, batch=8, variant=variant)
-    start = segment.start
-    close(swept(fast, images, classes, step_size, segment), swept(plain, images, classes, step_size, segment), 1e-9)
-    for given in ((images, classes), (images[:5], classes[:5])):  # of the size that is compiled for, and of another
-        found, expected = (each.along(start, *given, start.roll(5)) for each in (fast, plain))
-        assert found.weights is not None and expected.weights is not None
-        close([found.images, found.weights], [expected.images, expected.weights], 1e-9)
-        close([fast.gradient(start, *given)], [plain.gradient(start, *given)], 1e-9)
-
-
-@pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="there is no C++ compiler here")
-def test_a_derivative_compiles_to_one_graph(tmp_path: Path) -> None:
-    task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
-    student, start = Student(net), weights_of(net)
-    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, of_weights=True)
-    images, classes = example(steps=1, batch=8)[0].float(), torch.arange(8) % 4
-    along = torch.compile(fast.functional_along, dynamic=False, fullgraph=True)
-    gradient, by_images, by_weights = along(start, images, classes, start.roll(1))
-    expected = PlainDerivatives(student, of_weights=True).along(start, images, classes, start.roll(1))
-    assert by_weights is not None and expected.weights is not None
-    close([gradient, by_images, by_weights], [expected.gradient, expected.images, expected.weights], 1e-4)
-
-
-def test_in_bf16_gradients_point_the_same_way() -> None:
-    """Towards weights that training on the same images leads to; on maps of more than four pixels."""
-    exact = Student(network(resolution=16).double())
-    rounded = Student(network(resolution=16), bf16=True, channels_last=True)
-    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    classes, step_size = torch.arange(8) % 4, torch.tensor(0.02, dtype=torch.float64)
-    start = target = weights_of(network(resolution=16)).double()
-    for _ in range(10):
-        target = target - step_size * PlainDerivatives(exact, of_weights=False).gradient(target, images, classes)
-    segment = Segment(start, target, [Step(torch.arange(8))] * 3)
-    single = replace(segment, start=start.float(), target=target.float())
-    expected = unrolled(exact, images, classes, step_size, segment)
-    for way in (unrolled, lambda student, *given: swept(PlainDerivatives(student, of_weights=True), *given)):
-        by_images, by_rate = way(rounded, images.float(), classes, step_size.float(), single)
-        assert by_images.dtype == torch.float32
-        assert float(F.cosine_similarity(by_images.flatten().double(), expected[0].flatten(), 0)) > 0.98
-        assert float(by_rate) == pytest.approx(float(expected[1]), rel=0.05)
-
-
-def test_running_statistics_are_neither_used_nor_kept() -> None:
-    net = network("-bn")
-    student = Student(net)
-    start, images = weights_of(net), torch.randn(6, 3, 8, 8)
-    first = student.logits(start, images)
-    student.logits(start, 5 * images)
-    assert torch.equal(student.logits(start, images), first)
-    assert not list(student.network.buffers())
-
-
-# --- memory ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_unrolled_graph_grows_with_the_steps_and_recomputed_steps_do_not() -> None:
-    plain = PlainDerivatives(Student(network().double()), of_weights=True)
-    few, many = example(steps=2, batch=8), example(steps=8, batch=8)
-    grown = [most_saved(lambda: unrolled(plain.student, *given)) for given in (few, many)]  # noqa: B023 - called now
-    assert grown[1] > 3 * grown[0]
-    swept_ = [most_saved(lambda: swept(plain, *given)) for given in (few, many)]  # noqa: B023 - called now
-    assert swept_[1] < 1.1 * swept_[0]
-    assert swept_[1] < grown[0]
 
 
 # --- draws -----------------------------------------------------------------------------------------------------------

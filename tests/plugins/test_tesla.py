@@ -10,11 +10,11 @@ from weakref import finalize
 import pytest
 import torch
 from benching import Bench
+from matching import SMALL, example, most_saved, network
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from trajectories import SMALL, example, most_saved, network
 
 from bench import condensed as sets
 from bench.condensation import Images, Task, Unit

@@ -1,6 +1,7 @@
-"""What tests of MTT and TESLA share: a small network and segments in float64, and what autograd holds."""
+"""What tests of the matching methods share: small tasks, networks and segments, and what autograd holds."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from bench.condensation import Task
+from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
 from bench_backbones.convnet import build as build_convnet
 from bench_matching.trajectories import Segment, Step
@@ -24,6 +27,11 @@ SMALL: dict[str, Any] = {
     "lr_lr": 1e-5,
     "lr_init": 0.02,
 }
+
+
+def task_of(folder: Path, backbone: str = "convnet3", classes: int = 3, ipc: int = 2, **options: Any) -> Task:  # noqa: ANN401
+    dataset = tiny_dataset(classes=classes, per_class=20, resolution=8)
+    return tiny_task(folder, dataset=dataset, ipc=ipc, backbone=backbone, **options)
 
 
 def network(variant: str = "", resolution: int = 8) -> nn.Module:
