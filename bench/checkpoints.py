@@ -1,6 +1,8 @@
 """Saving and restoring the state of a loop (tensors, optimisers, networks) without pickle."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +25,33 @@ class Stateful(Protocol):
 
 
 State = Mapping[str, Tensor | Stateful]
+
+SPARING = 20  # saving takes at most one part in so many of a loop's time
+
+
+class Rhythm:
+    """When a loop saves its state: `seconds` after it last did.
+
+    Where saving itself is slow (an expert's checkpoint holds the weights after every epoch: gigabytes) the pause
+    is `SPARING` times what the last one took, and at most `SPARING` times `seconds`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._shortest = self._pause = seconds
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the pause is over."""
+        return time.monotonic() - self._saved > self._pause
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Within the context the loop saves; the next pause begins at its end."""
+        began = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        longest = SPARING * self._shortest
+        self._pause = min(max(self._shortest, SPARING * (self._saved - began)), longest)
 
 
 def save(path: Path, state: State, facts: Mapping[str, Any]) -> None:

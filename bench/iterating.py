@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench import checkpoints
-from bench.checkpoints import State
+from bench.checkpoints import Rhythm, State
 from bench.errors import Interrupted, RunFailure
 from bench.metering import Clock, IterationTimes
 from bench.pacing import Pace
@@ -45,7 +45,8 @@ class Iterations:
         mine, start = self._resume()
         watcher = Throttled(self.progress)
         clock = Clock(self.device, window(self.device))
-        began = saved = self._began = time.monotonic()
+        rhythm, began = Rhythm(self.checkpoint_seconds), time.monotonic()
+        self._began = began
         for iteration in self.pace.walk(self.what, start, self.count):
             yield iteration
             seconds = clock.step()
@@ -59,9 +60,9 @@ class Iterations:
             if done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
-            if self.state is not None and (self.should_stop() or time.monotonic() - saved > self.checkpoint_seconds):
-                self._save(done, mine)
-                saved = time.monotonic()
+            if self.state is not None and (self.should_stop() or rhythm.due()):
+                with rhythm.saving():
+                    self._save(done, mine)
                 clock.restart()
             if self.should_stop():
                 raise Interrupted(f"stopped after {done} of {self.count} iterations of {self.what}")

@@ -1,7 +1,6 @@
 """The one training loop: squeezing a teacher and every evaluation go through it."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench import checkpoints, seeds
-from bench.checkpoints import State
+from bench.checkpoints import Rhythm, State
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
@@ -72,8 +71,8 @@ def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
     """Trains the network and returns what is to be tested: itself after the last epoch, or its moving average.
 
     Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. Steps are compiled
-    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds`; on a CPU a
-    continued one ends with the same weights, bit for bit.
+    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds` (`Rhythm`); on a
+    CPU a continued one ends with the same weights, bit for bit.
 
     Raises:
         Interrupted: the user asked to stop; the checkpoint is written first.
@@ -107,15 +106,15 @@ class _Training:
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         self.compile(steps)
-        progress, saved = Throttled(self.task.progress), time.monotonic()
+        progress, rhythm = Throttled(self.task.progress), Rhythm(self.task.checkpoint_seconds)
         for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
             done = step + 1
             progress.advance(self.lesson.what, done, steps)
             stopping = self.task.should_stop() and done < steps
-            if stopping or time.monotonic() - saved > self.task.checkpoint_seconds:
-                checkpoints.save(self.lesson.checkpoint, self.state, {"done": done})
-                saved = time.monotonic()
+            if stopping or rhythm.due():
+                with rhythm.saving():
+                    checkpoints.save(self.lesson.checkpoint, self.state, {"done": done})
             if stopping:
                 raise Interrupted(f"stopped after {done} of {steps} steps of {self.lesson.what}")
         self.lesson.checkpoint.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import xxhash
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.checkpoints import Rhythm
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
@@ -83,15 +83,15 @@ class _Relabelling:
 
     def run(self) -> np.ndarray:
         self._compile()
-        progress, saved = Throttled(self.task.progress), time.monotonic()
+        progress, rhythm = Throttled(self.task.progress), Rhythm(self.task.checkpoint_seconds)
         for step in self.task.pace.walk(WHAT, self.first, self.steps):
             self._label(*divmod(step, self.views.batches))
             done = step + 1
             progress.advance(WHAT, done, self.steps)
             stopping = self.task.should_stop() and done < self.steps
-            if stopping or done == self.steps or time.monotonic() - saved > self.task.checkpoint_seconds:
-                self._save(done)
-                saved = time.monotonic()
+            if stopping or done == self.steps or rhythm.due():
+                with rhythm.saving():
+                    self._save(done)
             if stopping:
                 raise Interrupted(f"stopped after {done} of {self.steps} batches of {WHAT}")
         return self.logits

@@ -40,3 +40,16 @@ def test_a_checkpoint_of_something_else_changes_nothing(tmp_path: Path) -> None:
     assert checkpoints.restore(tmp_path / "c", {"other": mine}) is None
     assert checkpoints.restore(tmp_path / "absent", {"images": mine}) is None
     assert torch.equal(mine, torch.zeros(2))
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.1, 30), (3, 60), (100, 600)])
+def test_the_slower_the_saving_the_rarer_it_is(monkeypatch: pytest.MonkeyPatch, took: float, pause: float) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    rhythm = checkpoints.Rhythm(30)
+    with rhythm.saving():
+        now += took
+    now += pause - 0.01
+    assert not rhythm.due()
+    now += 0.02
+    assert rhythm.due()
