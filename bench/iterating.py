@@ -17,7 +17,7 @@ from bench.progress import Progress, Throttled
 
 WARM_UP_STEPS = 3
 CUDA_WINDOW = 10  # steps between two synchronisations of the device
-GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation
+GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation. A checkpoint is preceded by one too
 
 
 def window(device: torch.device) -> int:
@@ -57,10 +57,11 @@ class Iterations:
                 mine.windows.append(seconds / self.images)
             done = iteration + 1
             watcher.advance(self.what, done, self.count)
-            if done % GUARD_EVERY == 0 or done == self.count:
+            saves = self.state is not None and (self.should_stop() or rhythm.due())
+            if saves or done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
-            if self.state is not None and (self.should_stop() or rhythm.due()):
+            if saves:
                 with rhythm.saving():
                     self._save(done, mine)
                 clock.restart()

@@ -98,6 +98,13 @@ def test_nan_in_a_watched_tensor_ends_the_run_with_its_name(tmp_path: Path) -> N
         descent.run(60, state={"poison": poisoned})
 
 
+def test_a_checkpoint_never_holds_nan(tmp_path: Path) -> None:
+    stopped = Descent(tmp_path, stop_after=4)
+    with pytest.raises(RunFailure, match=r"poison held NaN .* 4 iterations"):
+        stopped.run(30, state={"poison": torch.tensor([float("nan")])})
+    assert not (tmp_path / "descent.checkpoint.safetensors").exists()
+
+
 def test_a_loop_of_one_iteration_is_all_warm_up(tmp_path: Path) -> None:
     descent = Descent(tmp_path)
     descent.run(1)

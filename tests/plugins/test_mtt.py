@@ -176,8 +176,11 @@ CARD = {  # the release's readme: N, M, max start, ZCA, lr_img, lr_lr, first ste
 }
 
 
+CLASSES = {"cifar10": 10, "cifar100": 100, "tiny-imagenet": 200}
+
+
 def setting(dataset: str, ipc: int = 10, budget: Budget = "paper", resolution: int = 64) -> Setting:
-    return Setting(dataset, resolution, 3, 10, ipc, "convnet3", budget)
+    return Setting(dataset, resolution, 3, CLASSES.get(dataset, 10), ipc, "convnet3", budget)
 
 
 @pytest.mark.parametrize(("dataset", "ipc"), CARD)
@@ -189,6 +192,17 @@ def test_settings_are_the_papers(dataset: str, ipc: int) -> None:
     experts = config.experts
     assert (experts.count, experts.epochs, experts.batch_size, experts.lr) == (100, 50, 256, 0.01)
     assert (experts.momentum, experts.weight_decay, experts.schedule, experts.dsa) == (0, 0, "constant", config.dsa)
+
+
+@pytest.mark.parametrize(("classes", "rates"), [(10, (1e3, 1e-6)), (100, (1e3, 1e-5)), (200, (1e4, 1e-4))])
+@pytest.mark.parametrize("dataset", ["tiny-imagenet", "a-dataset-of-yours"])
+def test_few_classes_have_smaller_rates_or_the_step_size_overshoots(
+    dataset: str, classes: int, rates: tuple[float, float]
+) -> None:
+    recipe = MTT.recipe(replace(setting(dataset), classes=classes))
+    config = MTTConfig.model_validate(recipe.values)
+    assert (config.lr_img, config.lr_lr) == rates
+    assert ("ours for fewer" in recipe.source) == (classes < 200)
 
 
 def test_the_misprinted_rate_is_not_taken() -> None:

@@ -276,7 +276,8 @@ PUBLISHED = {  # the release's commands: N, M, max start, ZCA, lr_img, lr_lr, ba
 
 def setting(dataset: str, ipc: int, budget: Budget = "paper") -> Setting:
     resolution = {"imagenet-1k": 64, "large": 128}.get(dataset, 32)
-    return Setting(dataset, resolution, 3, 10, ipc, "convnet3", budget)
+    classes = {"imagenet-1k": 1000, "tiny-imagenet": 200}.get(dataset, 10)
+    return Setting(dataset, resolution, 3, classes, ipc, "convnet3", budget)
 
 
 @pytest.mark.parametrize(("dataset", "ipc"), PUBLISHED)
@@ -296,6 +297,13 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
         assert {**theirs.values, "iterations": 10_000, "half_gradient": True} == ours.values
         assert "ours, which is MTT's" in ours.source
     assert "ours" in TESLA.recipe(setting("large", 1)).source
+
+
+def test_few_classes_of_imagenet_have_smaller_rates_or_the_step_size_overshoots() -> None:
+    recipe = TESLA.recipe(replace(setting("imagenet-1k", 1), classes=10))
+    config = TESLAConfig.model_validate(recipe.values)
+    assert (config.lr_img, config.lr_lr) == (1e3, 1e-6)
+    assert "ours for fewer" in recipe.source
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
