@@ -26,7 +26,7 @@ class Stateful(Protocol):
 
 State = Mapping[str, Tensor | Stateful]
 
-SPARING = 20  # saving takes at most one part in so many of a loop's time
+SPARING = 20  # a pause is so many times as long as the saving before it, or longer
 
 
 class Rhythm:

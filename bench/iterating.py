@@ -57,7 +57,8 @@ class Iterations:
                 mine.windows.append(seconds / self.images)
             done = iteration + 1
             watcher.advance(self.what, done, self.count)
-            saves = self.state is not None and (self.should_stop() or rhythm.due())
+            stopping = self.should_stop()
+            saves = self.state is not None and (stopping or rhythm.due())
             if saves or done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
@@ -65,7 +66,7 @@ class Iterations:
                 with rhythm.saving():
                     self._save(done, mine)
                 clock.restart()
-            if self.should_stop():
+            if stopping:
                 raise Interrupted(f"stopped after {done} of {self.count} iterations of {self.what}")
         self.times.merge(mine)
 
