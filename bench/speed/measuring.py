@@ -4,9 +4,11 @@ All parts are the real ones: `prepare` (with every loop left out, so that nothin
 unit's `synthesize`, cut off when enough steps are timed.
 """
 
+import copy
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,8 @@ def measure_step(
     """
     task = _task(spec, registry, folder, device, progress, should_stop)
     method = build(registry, spec.method)
-    method.prepare(_untrained(task))
+    with _without_loops(task):
+        method.prepare(task)
     held = memory_in_use(device)
     task.times.warm_up_s = seconds_of(lambda: method.warm_up(task))
     unit = method.units(task)[0]
@@ -122,9 +125,17 @@ def _task(
     )
 
 
-def _untrained(task: Task) -> Task:
-    """The task with every loop left out; what there is to say of what comes of that, nobody hears or records."""
-    return replace(task, pace=Few(0), compile="never", progress=Silent(), facts={})
+@contextmanager
+def _without_loops(task: Task) -> Iterator[None]:
+    """Leaves every loop out; what there is to say of what comes of that, nobody hears or records.
+
+    The task itself is changed and changed back: a method may keep the one that it prepared with, to compile with later.
+    """
+    whole = copy.copy(task)
+    task.pace, task.compile, task.progress = Few(0), "never", Silent()
+    yield
+    task.pace, task.compile, task.progress = whole.pace, whole.compile, whole.progress
+    task.facts.clear()
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,17 @@ def test_nothing_is_compiled_that_is_not_measured(
     assert asked_for == ["Objective"], "and not the training of a teacher that is not trained"
 
 
+@pytest.mark.parametrize(("method", "loops"), [("dc", {"match real", "match synthetic"}), ("dm", {"match features"})])
+def test_what_a_method_makes_in_prepare_compiles_in_its_warm_up(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, loops: set[str]
+) -> None:
+    monkeypatch.setattr("bench.compiling.missing_compiler", lambda device: "no compiler in this test")
+    asked = replace(spec(registry, method, "batch_real=4"), compile=None)
+    compiled = measure_step(asked, registry, tmp_path / "x", CPU, Silent())["compiled"]
+    assert compiled.keys() == loops
+    assert {choice["why"] for choice in compiled.values()} == {"no compiler in this test"}
+
+
 def test_specs_survive_json(registry: Registry) -> None:
     made = spec(registry, "sre2l")
     assert StepSpec.from_json(json.loads(json.dumps(asdict(made)))) == made
