@@ -17,7 +17,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--table", metavar="NAME", help="A named table in place of these, as sre2l-table-1.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images that a step updates [the recipe's].")
 @click.option("--ipc", type=click.IntRange(min=1), default=1, show_default=True, help="Images per class.")
-@click.option("--iterations", type=click.IntRange(min=1), help="Timed steps [20 on a CPU, 5 if slow; 100 on CUDA].")
+@click.option("--iterations", type=click.IntRange(min=1), help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
 @click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")

@@ -1,5 +1,7 @@
 """The loop of a synthesis: metered, checkpointed, guarded, stoppable."""
 
+from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,14 @@ from bench.progress import Silent
 class Descent:
     """Adam on a small quadratic: a stand-in for a synthesis, with a stop after some steps."""
 
-    def __init__(self, folder: Path, stop_after: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, stop_after: int | None = None, should_stop: Callable[[], bool] | None = None
+    ) -> None:
         self.images = torch.linspace(-1, 1, 6).requires_grad_()
         self.optimizer = torch.optim.Adam([self.images], lr=0.1)
-        self.steps, self.stop_after, self.folder = 0, stop_after, folder
+        self.steps, self.folder = 0, folder
         self.times = IterationTimes()
+        self.should_stop = should_stop or (lambda: stop_after is not None and self.steps >= stop_after)
 
     def run(self, count: int, state: State | None = None) -> Tensor:
         state = {"images": self.images, "optimizer": self.optimizer} if state is None else state
@@ -34,7 +39,7 @@ class Descent:
             checkpoint=self.folder / "descent.checkpoint.safetensors",
             checkpoint_seconds=1e9,
             progress=Silent(),
-            should_stop=lambda: self.stop_after is not None and self.steps >= self.stop_after,
+            should_stop=self.should_stop,
             times=self.times,
             pace=Pace(),
         )
@@ -54,6 +59,17 @@ def test_a_stopped_loop_continues_to_bit_identical_images(tmp_path: Path) -> Non
     continued = Descent(tmp_path / "b")
     assert torch.equal(continued.run(30), unbroken)
     assert continued.steps == 18
+
+
+@pytest.mark.parametrize("asked", [12, 13])
+def test_whenever_the_stop_is_asked_for_there_is_a_checkpoint(tmp_path: Path, asked: int) -> None:
+    answers = chain(repeat(False, asked), repeat(True))
+    stopped = Descent(tmp_path, should_stop=lambda: next(answers))
+    with pytest.raises(Interrupted):
+        stopped.run(30)
+    continued = Descent(tmp_path)
+    continued.run(30)
+    assert continued.steps == 30 - stopped.steps
 
 
 def test_a_corrupt_checkpoint_is_set_aside_and_the_loop_starts_over(tmp_path: Path) -> None:
