@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 import torch
 
+from bench.allocator import keep_freed_memory
 from bench.errors import Interrupted
 from bench.plugins import Registry
 from bench.running.failures import reason_of
@@ -59,6 +60,7 @@ def main() -> None:
     channel = Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     try:
         _work(order, channel)
     except Exception as error:  # what has no record: no room for a log, a folder that cannot be written

@@ -99,14 +99,11 @@ def child_environment(cache: Path) -> dict[str, str]:
 
     GOMP_SPINCOUNT: by default an OpenMP thread that waits for another spins for milliseconds. When any other process
     takes one of the cores, the one waited for does not run, and a step takes 25 times as long (500 ms for 20 ms).
-    THP_MEM_ALLOC_ENABLE: torch asks the kernel for huge pages. Without them half of a training step at 64 pixels is
-    page faults (ConvNet-4 with BatchNorm, batch 128, bf16: 4.1 ms an image for 2.5); the peak stays the same.
     TORCHINDUCTOR_CACHE_DIR, TRITON_CACHE_DIR: what was compiled once is found again by later runs.
     """
     compiled = cache / "compiled"
     ours = {
         "GOMP_SPINCOUNT": "1000",
-        "THP_MEM_ALLOC_ENABLE": "1",
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),
     }

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 from bench import condensed as sets
+from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
 from bench.evaluation import Protocol
@@ -23,7 +24,7 @@ from bench.metering import peak_memory, reset_peak_memory
 from bench.pacing import Sample, Trial
 from bench.plugins import Registry
 from bench.running.configuring import build
-from bench.running.synthesis import images_of, release_memory, tensors_of
+from bench.running.synthesis import images_of, tensors_of
 from bench.running.workplace import Place, make_task, open_for
 from bench.spec import EvaluationSpec, Job
 from bench.stages import StageResult, StageStore

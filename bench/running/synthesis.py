@@ -3,7 +3,6 @@
 What is finished is on disk and verified when read: `units/` one file a unit, then `condensed/`, then `costs.json`.
 """
 
-import gc
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from bench import condensed as sets
+from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
@@ -245,16 +245,3 @@ def unit_costs(units: Sequence[UnitCost], images: int) -> Costs:
 def _most(values: Sequence[int | None]) -> int | None:
     present = [value for value in values if value is not None]
     return max(present) if present else None
-
-
-def release_memory() -> None:
-    """Gives back what earlier stages used, so that the peak of the synthesis is its own."""
-    import ctypes
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # not glibc
-        return

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from bench.allocator import release_memory
 from bench.condensation import Compile, Images, Precision, Task
 from bench.data.opening import load_card
 from bench.errors import RunFailure
@@ -23,7 +24,7 @@ from bench.pacing import Few
 from bench.plugins import Registry
 from bench.progress import Progress, Silent
 from bench.running.configuring import build
-from bench.running.synthesis import check_images, release_memory, seconds_of
+from bench.running.synthesis import check_images, seconds_of
 from bench.spec import MethodChoice
 from bench.speed.random_data import random_dataset
 from bench.stages import StageStore

@@ -144,7 +144,10 @@ class FastMatching(ReferenceMatching):
 
     def functional_real(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights) -> Gradients:
         """`real` as a function to compile."""
-        found: Gradients = vmap(partial(self._real_of_a_class, weights, others))(self._formatted(images), labels)
+        of_a_class, images = partial(self._real_of_a_class, weights, others), self._formatted(images)
+        if len(images) == 1:  # vmap would copy activations
+            return [found[None] for found in of_a_class(images[0], labels[0])]
+        found: Gradients = vmap(of_a_class)(images, labels)
         return found
 
     def functional_pull(

