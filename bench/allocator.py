@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+from collections.abc import Callable
 
 import torch
 
@@ -18,14 +19,10 @@ def keep_freed_memory() -> None:
     and SRe2L's plain step on ResNet-18 takes 65 for 96. The peak is up to a half higher, by holes between tensors.
     Nothing is done where the environment says how memory is to be allocated.
     """
-    if any(name in os.environ for name in THEIRS):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # not glibc
-        return
-    mallopt(MMAP_MAX, 0)
-    mallopt(TRIM_THRESHOLD, -1)  # never
+    mallopt = _glibc("mallopt")
+    if mallopt and not any(name in os.environ for name in THEIRS):
+        mallopt(MMAP_MAX, 0)
+        mallopt(TRIM_THRESHOLD, -1)  # never
 
 
 def release_memory() -> None:
@@ -33,7 +30,14 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if malloc_trim := _glibc("malloc_trim"):
+        malloc_trim(0)
+
+
+def _glibc(function: str) -> Callable[..., int] | None:
+    """A function of the process's C library that only glibc has."""
     try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):  # not glibc
-        return
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), function)
+    except (OSError, AttributeError, TypeError):
+        return None
+    return found

@@ -4,7 +4,6 @@ All parts are the real ones: `prepare` (with every loop left out, so that nothin
 unit's `synthesize`, cut off when enough steps are timed.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -132,10 +131,10 @@ def _without_loops(task: Task) -> Iterator[None]:
 
     The task itself is changed and changed back: a method may keep the one that it prepared with, to compile with later.
     """
-    whole = copy.copy(task)
+    kept = task.pace, task.compile, task.progress
     task.pace, task.compile, task.progress = Few(0), "never", Silent()
     yield
-    task.pace, task.compile, task.progress = whole.pace, whole.compile, whole.progress
+    task.pace, task.compile, task.progress = kept
     task.facts.clear()
 
 

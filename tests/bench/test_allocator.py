@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from bench.allocator import THEIRS
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
+
 STEPS = """
 import resource
 import torch
@@ -34,22 +38,20 @@ PAGES = 4 * 3 * 2**26 // 4096  # that four steps write to
 
 
 def faults_and_released(**settings: str) -> tuple[int, int]:
-    theirs = {name: value for name, value in os.environ.items() if "MALLOC" not in name and name != "GLIBC_TUNABLES"}
-    environment = {**theirs, **settings}
+    theirs = {name: value for name, value in os.environ.items() if name not in THEIRS}
+    environment = {**theirs, "THP_MEM_ALLOC_ENABLE": "0", **settings}  # a huge page would be one fault
     ended = subprocess.run([sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, check=True)
     faults, released = map(int, ended.stdout.split())
     return faults, released
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
 def test_steps_find_the_memory_of_those_before_until_it_is_released() -> None:
     faults, released = faults_and_released()
     assert faults < PAGES / 20
     assert released > 2**27
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
 def test_what_the_user_says_of_the_allocator_holds() -> None:
-    faults, released = faults_and_released(MALLOC_MMAP_MAX_="65536", THP_MEM_ALLOC_ENABLE="0")
+    faults, released = faults_and_released(MALLOC_MMAP_MAX_="65536")
     assert faults > PAGES / 2
     assert released < 2**26

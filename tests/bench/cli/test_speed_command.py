@@ -1,6 +1,7 @@
 """`bench speed` as its user meets it."""
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,23 @@ def test_rows_that_fail_have_reasons_and_the_status_says_so(capsys: pytest.Captu
     assert (row["status"], row["reason"]) == ("failed", "its process ended with status 7; see its log")
     assert row["ms_per_image_iteration"] is None
     assert "speed.log" in err
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
+@pytest.mark.parametrize(("setting", "kept"), [({}, True), ({"MALLOC_MMAP_MAX_": "65536"}, False)])
+def test_the_process_of_a_row_keeps_freed_memory(
+    capsys: pytest.CaptureFixture[str],
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: dict[str, str],
+    kept: bool,
+) -> None:
+    for name, value in {"THP_MEM_ALLOC_ENABLE": "0", **setting}.items():
+        monkeypatch.setenv(name, value)
+    named = ("-m", "faulting", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
+    _, out, _ = speed(capsys, *named, "--format", "json")
+    pages = int(json.loads(out)[0]["reason"].split()[0])
+    assert (pages < 2**14) is kept, "one tensor of four has that many"
 
 
 def test_what_is_not_installed_is_listed_and_is_no_failure(

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
+from bench.errors import RunFailure
 from bench.hookspecs import Offer, hookimpl
 
 
@@ -49,6 +51,19 @@ class Dying(Looping):
         os._exit(7)
 
 
+class Faulting(Looping):
+    """Fails, and says how many pages the kernel gave to large tensors that others of the size had left behind."""
+
+    knobs: ClassVar[Mapping[str, str]] = {}
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        for step in range(28):
+            if step == 24:  # holes of the right size are found after a few
+                before = getrusage(RUSAGE_SELF).ru_minflt
+            torch.ones(2**24)
+        raise RunFailure(f"{getrusage(RUSAGE_SELF).ru_minflt - before} pages")
+
+
 class Infinite(Looping):
     """Divides by zero."""
 
@@ -62,6 +77,7 @@ def bench_methods() -> list[Offer]:
     return [
         Offer("looping", Looping, "for tests"),
         Offer("dying", Dying, "for tests"),
+        Offer("faulting", Faulting, "for tests"),
         Offer("infinite", Infinite, "for tests"),
     ]
 
