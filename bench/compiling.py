@@ -131,9 +131,9 @@ def _compiled(
     config.recompile_limit = RECOMPILATIONS
     # One graph or nothing: in pieces it would run, slowly, and count as compiled. No CUDA graphs: a peak misses them.
     fast = cast(F, torch.compile(function, dynamic=False, fullgraph=True))
-    task.progress.advance(f"compile {work.what}", 0, 1)
     try:
-        for _ in range(COMPILING_CALLS):
+        for call in range(COMPILING_CALLS):
+            task.progress.advance(f"compile {work.what}", call, COMPILING_CALLS)
             step(fast)
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         if task.compile == "always":

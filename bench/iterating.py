@@ -47,6 +47,7 @@ class Iterations:
         clock = Clock(self.device, window(self.device))
         rhythm, began = Rhythm(self.checkpoint_seconds), time.monotonic()
         self._began = began
+        watcher.advance(self.what, start, self.count)  # a step may take minutes
         for iteration in self.pace.walk(self.what, start, self.count):
             yield iteration
             seconds = clock.step()

@@ -22,12 +22,25 @@ from bench.errors import Interrupted, UsageError
 from bench.imagery import Dataset
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
 from bench.plugins import Registry
+from bench.progress import Silent
 from bench.recipes import Budget, Setting, look
+from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
 from bench.speed.knobs import OPTIONS, engines_of
+from bench.speed.measuring import StepSpec, measure_step
 
 ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
+CARD = """
+name = "tiny"
+resolution = {size}
+channels = 3
+normalisation = "imagenet"
+images = {{ train = 120, test = 20 }}
+
+[[sources]]
+layout = "none"
+"""
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,14 @@ class MethodConformance(Conformance):
         for name, tensor in weights.items():
             assert torch.equal(tensor, after[name]), f"{name} changed: a teacher stays as it was squeezed"
 
+    def test_bench_speed_measures_every_engine(self, maker: "Maker", tmp_path: Path) -> None:
+        """On random data, trained on nothing; an engine that is compared with the plain one says what it compiles."""
+        for engine in engines_of(maker.method):
+            measured = maker.measured(engine, tmp_path)
+            assert measured["iterations"], "walk the loop with task.iterations(...)"
+            if engine != REFERENCE:
+                assert measured["compiled"], f"{engine}: compile its steps with bench.compiling.compiled_where_it_pays"
+
     def test_labels_are_valid(self, outcome: Outcome) -> None:
         """Hard, a distribution an image, or online or stored ones of a teacher that is one of the task's stages."""
         labels = outcome.labels
@@ -196,6 +217,12 @@ class Maker:
     backbone: str
     folder: Path
 
+    @property
+    def method(self) -> type[Condenser[Any]]:
+        """Its class."""
+        loaded: type[Condenser[Any]] = self.registry.load("method", self.name)
+        return loaded
+
     def make(
         self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None, reverse: bool = False
     ) -> Outcome:
@@ -227,6 +254,16 @@ class Maker:
         whole = Images.joined([pieces[unit.name] for unit in units])
         stored = to_stored(whole, method.pixel_format, method.preprocessing(task))
         return Outcome(task, method, units, pieces, stored, method.label(task, stored))
+
+    def measured(self, engine: str, folder: Path) -> dict[str, Any]:
+        """What `bench speed` measures of a step that is not compiled."""
+        card, size = folder / "tiny.toml", self.suite.resolution
+        card.write_text(CARD.format(size=size))
+        setting = _setting(size, 3, self.backbone, "paper")
+        changes = [*self.suite.changes, f"{self.method.knobs['engine']}={engine}"]
+        choice = configure(self.registry, self.name, setting, changes)
+        spec = StepSpec(choice, str(card), setting.classes, 1, self.backbone, "fp32", "never", iterations=1)
+        return measure_step(spec, self.registry, folder / engine, torch.device("cpu"), Silent())
 
     def _changes(self, setting: Setting) -> list[str]:
         """The author's changes after those that lower the rounds."""

@@ -9,6 +9,7 @@ import pytest
 
 PLUGIN = '''
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -110,7 +111,22 @@ class Unlearning(Honest):
         return super().synthesize(task, unit)
 
 
-METHODS = [Honest, GlobalDraws, OneSeed, TooFew, OutsideTheBox, NotANumber, Forgetful, AnyKey, Shared, Unlearning]
+class Slow(Honest):
+    """Its fast engine is the plain one."""
+
+    class Config(MethodConfig):
+        engine: Literal["fast", "reference"] = "fast"
+
+    knobs = {"engine": "engine"}
+
+    def synthesize(self, task, unit):
+        images = self.start(task, unit)
+        for _ in task.iterations(30, images=len(images), state=self.state(images)):
+            images += 0.01
+        return Images(images, torch.tensor(unit.classes).repeat_interleave(task.ipc))
+
+
+METHODS = [Honest, Slow, GlobalDraws, OneSeed, TooFew, OutsideTheBox, NotANumber, Forgetful, AnyKey, Shared, Unlearning]
 
 
 @hookimpl
@@ -177,6 +193,7 @@ def bench_protocols():
 
 METHODS = {
     "honest": set(),
+    "slow": {"bench_speed_measures_every_engine"},
     "globaldraws": {"same_seed_same_images", "continues_where_it_was_stopped", "leaves_the_rest_of_the_world_alone"},
     "oneseed": {"other_seed_other_images"},
     "toofew": {"units_partition_the_work", "makes_gray_images_one_a_class"},
@@ -237,6 +254,7 @@ def test_a_protocol_that_breaks_a_promise(failures: dict[str, set[str]], name: s
 
 
 def test_a_fault_is_found_where_it_is(failures: dict[str, set[str]]) -> None:
+    assert failures["slow"] == METHODS["slow"]
     assert failures["forgetful"] == METHODS["forgetful"]
     assert failures["unlearning"] == METHODS["unlearning"]
     assert failures["without-norm"] == BACKBONES["without-norm"]
