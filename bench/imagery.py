@@ -94,6 +94,9 @@ class Split(ABC):
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W), in the order asked for."""
 
+    def ready(self) -> None:  # noqa: B027 - most have nothing to do
+        """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
+
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images and labels in order, at most `size` at a time."""
         for start in range(0, len(self), size):
@@ -130,6 +133,9 @@ class Selection(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         return self.base.take(self.indices[indices])
+
+    def ready(self) -> None:
+        self.base.ready()
 
 
 @dataclass(frozen=True)

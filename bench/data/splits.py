@@ -34,6 +34,10 @@ class CachedSplit(Split):
         """uint8 (len(indices), C, H, W)."""
         return self.images[indices]
 
+    def ready(self) -> None:
+        """Decodes them, if that was never done."""
+        _ = self.images
+
 
 @dataclass
 class StreamedSplit(Split):

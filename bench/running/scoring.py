@@ -55,6 +55,7 @@ class Scoring:
         scores: list[Outcome] = []
         try:
             self._restore_stages(condensed)
+            self.task.dataset.test.ready()
             for number in range(seeds_wanted):
                 scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401 - those before a failure stay
         except Exception as error:

@@ -76,6 +76,8 @@ class Synthesis:
         return costs
 
     def _make(self) -> Costs:
+        if self.method.made_here:
+            self.task.dataset.train.ready()
         prepare_s = seconds_of(lambda: self.method.prepare(self.task))
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])

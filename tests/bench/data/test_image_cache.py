@@ -104,6 +104,15 @@ def test_images_are_decoded_when_first_taken_and_only_once(tmp_path: Path) -> No
     assert (reader.given, again.given) == (COUNT, 0)
 
 
+def test_a_split_that_is_ready_decodes_nothing_more(tmp_path: Path) -> None:
+    reader = Numbered()
+    few = _split(tmp_path, reader).of_classes([2, 0])
+    few.ready()
+    assert reader.given == COUNT
+    reader.given = 0
+    assert len(few.take(torch.arange(3))) == 3 and reader.given == 0
+
+
 def test_labels_come_from_the_cache_once_it_is_made(tmp_path: Path) -> None:
     cache = ImageCache(tmp_path, Silent())
     assert cache.labels("train") is None

@@ -11,9 +11,12 @@ from benching import QUICK, Bench
 
 from bench import condensed as sets
 from bench import records
+from bench.condensation import Condenser
+from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
 from bench.files import read_json, write_json
 from bench.spec import Job
+from bench.training.protocol import TrainingProtocol
 
 CONTRACT = [
     "run",
@@ -94,6 +97,24 @@ def test_a_cached_stage_reports_what_it_cost_when_it_was_made(bench: Bench) -> N
     made, reused = bench.run(first).costs["prepare_s"], bench.run(second).costs["prepare_s"]
     assert made > 0.2
     assert reused == pytest.approx(made, rel=0.5)
+
+
+def test_decoding_is_no_methods_nor_protocols_cost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    def noting(owner: type, name: str) -> None:
+        function = getattr(owner, name)
+
+        def noted(self: Any, *given: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+            events.append(f"{name} {self.decoder.split}" if owner is CachedSplit else name)
+            return function(self, *given)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for owner, name in ((CachedSplit, "ready"), (Condenser, "prepare"), (TrainingProtocol, "evaluate")):
+        noting(owner, name)
+    bench.run(bench.jobs("random")[0])
+    assert events == ["ready train", "prepare", "ready test", "evaluate"]
 
 
 def test_a_finished_run_is_not_done_again(bench: Bench) -> None:
