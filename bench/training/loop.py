@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from bench import checkpoints, seeds
@@ -87,6 +88,7 @@ class _Training:
     def __init__(self, task: Task, network: nn.Module, lesson: Lesson) -> None:
         self.task, self.network, self.lesson = task, network.train(), lesson
         self.recipe, self.feed = lesson.recipe, lesson.feed
+        _update_statistics(network, self.recipe.bn_updates)
         self.classroom = Classroom(self.network, lesson.supervision.teacher)
         self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
@@ -191,3 +193,10 @@ def _untouched(network: nn.Module) -> Iterator[None]:
         for buffer, value in zip(network.buffers(), before, strict=True):
             buffer.copy_(value)
         network.zero_grad(set_to_none=True)
+
+
+def _update_statistics(network: nn.Module, times: int) -> None:
+    """BatchNorm's running statistics will move as if every batch came so many times: r + (1 - (1 - m)^times)(s - r)."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.momentum is not None:
+            module.momentum = 1 - (1 - module.momentum) ** times

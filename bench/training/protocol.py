@@ -43,9 +43,16 @@ VIEW_FIELDS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe at a budget: the training, and for labels "teacher" the temperature and the table of its teacher."""
+    """A recipe at a budget.
+
+    Attributes:
+        training: of the student.
+        test_resize: see `bench.training.testing.accuracy`.
+        temperature, teacher: for labels "teacher", and the table of that teacher.
+    """
 
     training: TrainingRecipe
+    test_resize: int | None
     temperature: float | None
     teacher: Values | None
 
@@ -53,8 +60,8 @@ class Plan:
     def of(cls, values: Mapping[str, Any]) -> "Plan":
         """From the values of a recipe book's table. Raises pydantic's ValidationError for fields nobody knows."""
         fields = dict(values)
-        temperature, teacher = fields.pop("temperature", None), fields.pop("teacher", None)
-        return cls(TrainingRecipe(**fields), temperature, teacher)
+        temperature, teacher, resize = (fields.pop(name, None) for name in ("temperature", "teacher", "test_resize"))
+        return cls(TrainingRecipe(**fields), resize, temperature, teacher)
 
 
 class TrainingProtocol(Protocol):
@@ -65,9 +72,9 @@ class TrainingProtocol(Protocol):
         labels: "own" (the set's own labels, and a step size it learned), "hard" (its classes), or "teacher" (a
             network squeezed by this protocol's own recipe looks at every view; one for all methods, and for whitened
             sets one that was squeezed on whitened images).
-        book: a table per dataset with the fields of `TrainingRecipe`. For labels "teacher" also `temperature` and a
-            table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names its network where it
-            is not the run's own.
+        book: a table per dataset with the fields of `TrainingRecipe`, and `test_resize`. For labels "teacher" also
+            `temperature` and a table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names
+            its network where it is not the run's own.
     """
 
     def __init__(self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1) -> None:
@@ -116,7 +123,7 @@ class TrainingProtocol(Protocol):
             what="evaluate",
         )
         network = loop.train(task, network, lesson)
-        top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task)
+        top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
         return Scores(top1, top5, recipe.epochs, time.perf_counter() - start)
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:

@@ -10,7 +10,7 @@ DSA_FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
 def _known(strategy: str) -> str:
-    if set(strategy.split("_")) - {"", *DSA_FAMILIES}:
+    if strategy and set(strategy.split("_")) - set(DSA_FAMILIES):
         raise ValueError(f"joins families of {', '.join(DSA_FAMILIES)} by underscores")
     return strategy
 
@@ -39,6 +39,7 @@ class TrainingRecipe(BaseModel):
         mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`). "switch" is CutMix or
             Mixup, a coin a batch, and Mixup's lambda is then from Beta(`mixup_alpha`, `mixup_alpha`) (DeiT).
         t_squared: multiply the soft-label loss KL(teacher || student) at temperature T by T squared.
+        bn_updates: how often BatchNorm's running statistics move towards those of a batch (RDED's code: twice a step).
         ema: decay of an exponential average of the weights, which is then what is tested.
     """
 
@@ -71,6 +72,7 @@ class TrainingRecipe(BaseModel):
     mix_probability: Fraction = 1.0
     label_smoothing: Fraction = 0.0
     t_squared: bool = False
+    bn_updates: int = Field(default=1, ge=1)
     ema: Fraction | None = None
 
     @model_validator(mode="after")

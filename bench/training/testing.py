@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bench.condensation import Task
 from bench.imagery import Preprocessing, Split
@@ -12,10 +13,16 @@ BATCH = 256
 TOP = 5
 
 
-def accuracy(network: nn.Module, split: Split, normalisation: Preprocessing, task: Task) -> tuple[float, float | None]:
+def accuracy(
+    network: nn.Module, split: Split, normalisation: Preprocessing, task: Task, *, resize: int | None = None
+) -> tuple[float, float | None]:
     """Top-1 and top-5 accuracy in percent, of the network in evaluation mode; its mode is put back afterwards.
 
-    Top-5 is None with fewer than 6 classes, where it says nothing. Images are taken as they are, without a crop.
+    Top-5 is None with fewer than 6 classes, where it says nothing.
+
+    Args:
+        resize: pixels a side that images are enlarged to, before their centre of the old size is taken; None leaves
+            them as they are.
 
     Raises:
         ValueError: the split is empty.
@@ -26,18 +33,28 @@ def accuracy(network: nn.Module, split: Split, normalisation: Preprocessing, tas
     was_training = network.training
     network = place(network, task).eval()
     hits = torch.zeros(2, dtype=torch.int64, device=task.device)
-    for start in range(0, len(split), BATCH):
-        hits += _hits(network, feed, torch.arange(start, min(start + BATCH, len(split))), task)
+    for indices in torch.arange(len(split)).split(BATCH):
+        images = feed.images(indices)
+        shown = images if resize is None else enlarged(images, resize)
+        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task)
     network.train(was_training)
     top1, top5 = (100 * hits.double() / len(split)).tolist()
     return top1, top5 if task.classes > TOP else None
 
 
+def enlarged(images: Tensor, size: int) -> Tensor:
+    """The centre, (B, C, S, S), of images of S pixels a side that were resized to `size`, bilinearly."""
+    side = images.shape[-1]
+    resized = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+    first = round((size - side) / 2)  # as torchvision's center_crop
+    return resized[..., first : first + side, first : first + side]
+
+
 @torch.no_grad()
-def _hits(network: nn.Module, feed: Feed, indices: Tensor, task: Task) -> Tensor:
+def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task) -> Tensor:
     """How many of these images have their class first, and among the first five: (2,), on the device."""
     with task.autocast():
-        logits = network(feed.formatted(feed.images(indices)))
+        logits = network(images)
     ranked = logits.float().topk(min(TOP, logits.shape[1]), dim=1).indices
-    right = ranked == feed.labels(indices)[:, None]
+    right = ranked == labels[:, None]
     return torch.stack([right[:, 0].sum(), right.any(dim=1).sum()])

@@ -1,4 +1,4 @@
-"""Forms for programs: everything that was recorded, in the order of the runs, nothing rounded."""
+"""Forms for programs: every field of every row, in the order of the runs, nothing rounded."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

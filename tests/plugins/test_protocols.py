@@ -56,7 +56,7 @@ def test_hard_is_eval_dsa() -> None:
         schedule="step",
         dsa="color_crop_cutout_flip_scale_rotate",
     )
-    assert plan == Plan(expected, None, None) and load("hard").labels == "hard"
+    assert plan == Plan(expected, None, None, None) and load("hard").labels == "hard"
 
 
 def test_soft_is_eval_rethink_soft_with_srel2s_squeeze() -> None:

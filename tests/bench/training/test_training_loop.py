@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as tv
 
 from bench.compiling import missing_compiler
 from bench.condensation import Task
@@ -16,10 +17,11 @@ from bench.training.feeding import Feed
 from bench.training.loop import Lesson
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision, Supervision
-from bench.training.testing import accuracy
+from bench.training.testing import accuracy, enlarged
 from bench.training.views import View, Views
 
 MakeTask = Callable[..., Task]
+CROPS: dict[str, Any] = {"crop": "padded", "pad": 1}
 EVERYTHING: dict[str, Any] = {"crop": "resized", "flip": True, "dsa": "color_rotate", "mix": "cutmix", "ema": 0.9}
 
 
@@ -131,6 +133,25 @@ def test_a_step_is_that_of_plain_torch(make_task: MakeTask) -> None:
         torch.testing.assert_close(ours[name], tensor)
 
 
+def test_statistics_that_move_twice_are_those_of_two_passes_over_every_batch(make_task: MakeTask) -> None:
+    """RDED's code passes a batch through the network once more, without gradients."""
+    task = make_task()
+    ours = trained(task, recipe(bn_updates=2, **CROPS))
+    network, training = loop.place(task.network(5), task), recipe(**CROPS)
+    network.register_forward_pre_hook(once_more)
+    theirs = loop.train(task, network, lesson(task, training)).state_dict()
+    assert ours.keys() == theirs.keys() and any("running_var" in name for name in ours)
+    for name, tensor in ours.items():
+        if "num_batches" not in name:
+            torch.testing.assert_close(tensor, theirs[name])
+
+
+def once_more(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if network.training and torch.is_grad_enabled():
+        with torch.no_grad():
+            network(*inputs)
+
+
 def test_the_moving_average_is_what_is_tested(make_task: MakeTask) -> None:
     one_step = {"epochs": 1, "batch_size": 46, "schedule": "constant"}
     start = make_task().network(5).state_dict()
@@ -194,6 +215,25 @@ def test_a_trained_network_knows_the_colours(make_task: MakeTask) -> None:
     network = loop.train(task, task.network(5), lesson(task, recipe(epochs=15)))
     top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task)
     assert top1 > 90 and top5 is None
+
+
+def test_images_are_enlarged_as_torchvision_does(make_task: MakeTask) -> None:
+    images = make_task().dataset.train.take(torch.arange(4)).float()
+    side = images.shape[-1]
+    resized = tv.center_crop(tv.resize(images, [side + 3], antialias=True), [side])
+    torch.testing.assert_close(enlarged(images, side + 3), resized)
+    assert not torch.allclose(enlarged(images, side + 3), images, atol=1)
+
+
+def test_what_is_tested_is_what_was_enlarged(make_task: MakeTask) -> None:
+    task, seen = make_task(), list[Tensor]()
+    network = task.network(0)
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    test, side = task.dataset.test, task.dataset.resolution
+    for resize in (None, side + 4):
+        accuracy(network, test, task.dataset.normalisation, task, resize=resize)
+    plain, larger = (torch.cat(each) for each in (seen[: len(seen) // 2], seen[len(seen) // 2 :]))
+    torch.testing.assert_close(larger, enlarged(plain, side + 4))
 
 
 def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
