@@ -23,7 +23,7 @@ A dataset without a table of its own takes `small` (up to 64 pixels) or `large`;
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +53,16 @@ class Recipe:
     source: str
     values: Values
     quick: dict[str, float] = field(default_factory=dict)
+
+    def under(self, key: str) -> "Recipe":
+        """The same as the part of another recipe that is called so."""
+        quick = {f"{key}.{name}": fraction for name, fraction in self.quick.items()}
+        return Recipe(self.name, f"{key}: {self.source}", {key: self.values}, quick)
+
+    def over(self, base: "Recipe") -> "Recipe":
+        """This recipe with all that it leaves out as in another."""
+        values = merge(base.values, self.values)
+        return Recipe(self.name, f"{self.source}; {base.source}", values, {**base.quick, **self.quick})
 
     def at(self, budget: Budget) -> Values:
         """The values at a budget; a scaled integer stays an integer of at least 1."""
@@ -102,17 +112,20 @@ class RecipeBook:
         """The recipe for a setting: the dataset's own, or that for its size.
 
         Of its tables for images per class, that of the largest number which the setting reaches counts, or the first
-        where it reaches none.
+        where it reaches none; for another number than that the source says so.
         """
         size = "small" if setting.resolution <= 64 else "large"
         name = setting.dataset if setting.dataset in self._recipes else size
         table = self._whole(name)
-        table = merge(table, _reached(table.pop("classes", {}), setting.classes))
+        classes = table.pop("classes", {})
+        table = merge(table, classes.get(_reached(classes, setting.classes), {}))
         ipcs = table.pop("ipcs", {})
-        table = merge(table, _reached(ipcs, setting.ipc) or _first(ipcs))
+        ipc = _reached(ipcs, setting.ipc) or min(ipcs, key=int, default="")
+        table = merge(table, ipcs.get(ipc, {}))
         table = merge(table, _for(table.pop("backbones", {}), setting.backbone))
         source, quick = table.pop("source"), table.pop("quick", {})
-        return Recipe(name, source, table, quick)
+        stretched = f"; at IPC {setting.ipc} as at {ipc}" if ipc not in ("", str(setting.ipc)) else ""
+        return Recipe(name, source + stretched, table, quick)
 
     def _whole(self, name: str) -> Values:
         """A table with what it takes from another."""
@@ -121,13 +134,9 @@ class RecipeBook:
         return merge(self._whole(like), table) if like else table
 
 
-def _reached(tables: Mapping[str, Values], amount: int) -> Values:
-    """The table of the largest number that an amount reaches; nothing where it reaches none."""
-    return tables[str(max(reached))] if (reached := [int(each) for each in tables if int(each) <= amount]) else {}
-
-
-def _first(tables: Mapping[str, Values]) -> Values:
-    return tables[min(tables, key=int)] if tables else {}
+def _reached(numbers: Iterable[str], amount: int) -> str:
+    """The largest of the numbers that an amount reaches; "" where it reaches none."""
+    return max((each for each in numbers if int(each) <= amount), key=int, default="")
 
 
 def _for(tables: Mapping[str, Values], backbone: str) -> Values:

@@ -12,6 +12,7 @@ from bench.condensation import Task
 from bench.errors import RunFailure, UsageError
 from bench.labels import TeacherRef
 from bench.naming import unknown
+from bench.recipes import RecipeBook, Setting
 from bench.stages import Made, StageResult
 from bench.training import loop
 from bench.training.feeding import Feed
@@ -20,6 +21,7 @@ from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
 
+RECIPES = RecipeBook.load(Path(__file__).with_name("teachers.toml"))
 KIND = "teacher"
 PUBLISHED_CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's, in the order of sorted ids
 PUBLISHED_ABOVE = 64  # pixels; up to there our ResNets have another stem
@@ -31,6 +33,24 @@ class Teacher:
 
     network: nn.Module
     ref: TeacherRef
+
+
+def check_weights(setting: Setting, recipe: TeacherRecipe, key: str) -> None:
+    """Asks, before any work, whether the weights that a recipe names can be had for the network and the dataset.
+
+    Args:
+        key: of the recipe among a method's hyper-parameters.
+
+    Raises:
+        UsageError: they cannot; one line that says how to train a network instead.
+    """
+    if not recipe.weights:
+        return
+    try:
+        _check_fits(setting)
+        _published(setting.backbone, recipe.weights)
+    except UsageError as error:
+        raise UsageError(f"{error}; --set {key}.weights= trains one instead") from error
 
 
 def obtain(task: Task, recipe: TeacherRecipe, *, seed: int) -> Teacher:
@@ -68,7 +88,9 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
             order, more than 64 pixels a side, three channels).
     """
     name = backbone or task.backbone
-    _check_published(task, name)
+    _check_fits(task.setting)
+    if list(task.dataset.classes) != sorted(task.dataset.classes):
+        raise UsageError(f"torchvision's weights are for classes in sorted order, and {task.dataset.name} has another")
     published = _published(name, weights)
 
     def make(folder: Path) -> Made:
@@ -142,18 +164,16 @@ def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Mod
     return loop.place(network, task).eval().requires_grad_(False)
 
 
-def _check_published(task: Task, backbone: str) -> None:
-    dataset = task.dataset
-    ordered = list(dataset.classes) == sorted(dataset.classes)
-    if task.classes != PUBLISHED_CLASSES or not ordered or dataset.channels != 3:
+def _check_fits(setting: Setting) -> None:
+    if setting.classes != PUBLISHED_CLASSES or setting.channels != 3:
         raise UsageError(
-            f"torchvision's weights are for RGB images of ImageNet-1K's {PUBLISHED_CLASSES} classes in sorted order; "
-            f"{dataset.name} has {task.classes} classes of {dataset.channels}-channel images here"
+            f"torchvision's weights are for RGB images of ImageNet-1K's {PUBLISHED_CLASSES} classes; "
+            f"{setting.dataset} has {setting.classes} classes of {setting.channels}-channel images here"
         )
-    if dataset.resolution <= PUBLISHED_ABOVE:
+    if setting.resolution <= PUBLISHED_ABOVE:
         raise UsageError(
             f"torchvision's weights are for networks above {PUBLISHED_ABOVE} pixels; "
-            f"{dataset.name} has {dataset.resolution}"
+            f"{setting.dataset} has {setting.resolution}"
         )
 
 

@@ -5,7 +5,7 @@ open moves their results by points, so it stands in the configuration, and with 
 
 - The extractor is the run's backbone, trained on the full training split by `extractor.*`. No paper whose tables have
   these rows states its training; ours is SRe2L's squeeze, so that one network serves all methods of a grid. On
-  ImageNet-1K it is torchvision's. Its test accuracy is recorded as `extractor_top1`.
+  ImageNet-1K it is torchvision's. Its test accuracy is recorded as `extractor_top1` (`bench show RUN` prints it).
 - Herding (Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, equation 4) takes at step k the image f that makes
   ||(k + 1) mean - sum of the chosen - f|| least. Features are taken as they are, as in tables of dataset condensation;
   iCaRL scales them to length 1: normalise_features=true. DeepCore's code takes the largest distance, by mistake.
@@ -15,7 +15,8 @@ open moves their results by points, so it stands in the configuration, and with 
 - K-means takes the real image nearest to each of ipc centres of Lloyd's algorithm, started by k-means++
   (scikit-learn). A centre whose nearest image is taken has the next nearest.
 
-Selection runs on the CPU in float64. All are evaluated by default as the tables of DSA and DM do: protocol `hard`.
+Features are computed in fp32 whatever the precision of a run; selection runs on the CPU in float64. All are evaluated
+by default as the tables of DSA and DM do: protocol `hard`.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import torch
@@ -14,15 +13,13 @@ from torch.nn import functional as F
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.drawing import members
-from bench.recipes import Recipe, RecipeBook, Setting
+from bench.recipes import Recipe, Setting
 from bench.training.features import features
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TeacherRecipe
-from bench.training.teachers import obtain
+from bench.training.teachers import RECIPES, check_weights, obtain
 from bench_coresets import choosing
-
-RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
 
 
 class CoresetConfig(MethodConfig):
@@ -38,13 +35,22 @@ class FeaturedCoreset(Condenser[C]):
     """Real images of each class, chosen by their penultimate features. A unit is a class."""
 
     Config: ClassVar[type[MethodConfig]] = CoresetConfig
+    version: ClassVar[int] = 2
     _extractor: nn.Module
     _feed: Feed
 
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
         """How the extractor is trained."""
-        return RECIPES.pick(setting)
+        return RECIPES.pick(setting).under("extractor")
+
+    def check(self, setting: Setting) -> None:
+        """The extractor's weights must be published, where they are not trained.
+
+        Raises:
+            UsageError: they are not.
+        """
+        check_weights(setting, self.config.extractor, "extractor")
 
     def prepare(self, task: Task) -> None:
         """Trains the extractor, or finds it trained."""
@@ -52,6 +58,9 @@ class FeaturedCoreset(Condenser[C]):
         task.facts["extractor_top1"] = task.facts.pop("teacher_top1")  # it teaches nobody
         dataset, channels_last = task.dataset, wants_channels_last(task)
         self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
+
+    def prepare_labels(self, task: Task) -> None:
+        """Nothing: hard labels need no extractor."""
 
     def units(self, task: Task) -> Sequence[Unit]:
         """One a class."""

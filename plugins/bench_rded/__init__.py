@@ -24,13 +24,12 @@ What differs:
 
 Protocol `rded` is the code's training of students. It knows the dataset, not the set: above 64 pixels it shuffles 2 x 2
 patches and up to there none, whatever factor the set was made with; and ConvNet-3 learns CIFAR-100 by its own batch
-size and rate whoever the observer was (in the code: where that is ConvNet-3 too). Not copied from the code:
+size and rate whoever the observer was (in the code: where that is ConvNet-3 too). The code lets the student see each
+batch once more without gradients, for its printed accuracy, which moves BatchNorm's running statistics twice a step;
+that is one update with momentum 0.19 in place of 0.1: bn_updates. Tiny-ImageNet is tested enlarged to 72 pixels and
+cropped to the centre, as in the code: test_resize. Not copied from it:
 
-- It lets the student see each batch once more without gradients, for its printed accuracy, which moves BatchNorm's
-  running statistics twice a step. That is one update with momentum 0.19 in place of 0.1, and no other part of the
-  training: the paper does not name it, and it is left out.
 - It tests every 10 epochs in the last fifth and reports the best; here it is the last epoch.
-- It tests images of 64 pixels enlarged to 72 and cropped to their centre; here they are tested as they are.
 - Batch sizes are stated for 1, 10 and 50 images a class alone (the code fails at others); here they hold from each of
   these numbers on.
 

@@ -19,7 +19,8 @@ from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TeacherRecipe
 from bench.training.resampling import resized_crops
-from bench.training.teachers import Teacher, obtain
+from bench.training.teachers import RECIPES as TEACHERS
+from bench.training.teachers import Teacher, check_weights, obtain
 from bench.training.views import resized_boxes
 from bench.walking import walk
 from bench_rded.patches import centred, easiest, tiled
@@ -64,13 +65,14 @@ class RDED(Condenser[RDEDConfig]):
     """The patches of real images that an observer finds easiest, tiled, and labelled by it. A unit is a class."""
 
     Config: ClassVar[type[MethodConfig]] = RDEDConfig
+    version: ClassVar[int] = 2
     _observer: Teacher
     _feed: Feed
 
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
         """The release's hyper-parameters for the dataset, or ours where it has none; the recipe's source says which."""
-        return RECIPES.pick(setting)
+        return RECIPES.pick(setting).over(TEACHERS.pick(setting).under("observer"))
 
     @classmethod
     def protocol(cls, setting: Setting) -> str:
@@ -83,12 +85,13 @@ class RDED(Condenser[RDEDConfig]):
         return self.config.pixel_format
 
     def check(self, setting: Setting) -> None:
-        """Patches must fill an image, and the pool must have one for each place.
+        """Patches must fill an image, the pool must have one for each place, and the observer's weights be published.
 
         Raises:
             UsageError: they cannot.
         """
         factor, pool = self.config.factor, self.config.images_per_class
+        check_weights(setting, self.config.observer, "observer")
         if setting.resolution % factor:
             raise UsageError(
                 f"rded: factor {factor} does not divide the {setting.resolution} pixels of {setting.dataset}; "
@@ -107,10 +110,14 @@ class RDED(Condenser[RDEDConfig]):
             UsageError: a class has fewer real images than patches are wanted of it.
         """
         pools = [len(self._pool(task, label)) for label in range(task.classes)]
-        self._observer = obtain(task, self.config.observer, seed=task.seed_for("squeeze"))
+        self.prepare_labels(task)
         task.facts["scored_images"] = sum(pools)
         dataset, channels_last = task.dataset, wants_channels_last(task)
         self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
+
+    def prepare_labels(self, task: Task) -> None:
+        """The observer."""
+        self._observer = obtain(task, self.config.observer, seed=task.seed_for("squeeze"))
 
     def units(self, task: Task) -> Sequence[Unit]:
         """One a class."""
@@ -153,14 +160,14 @@ class RDED(Condenser[RDEDConfig]):
         for step in walk(task, "score", -(-len(pool) // images)):
             batch = slice(step * images, (step + 1) * images)
             crops = centred(self._cut(task, pool[batch], boxes[batch]), task.dataset.resolution)
-            losses[batch] = self._scored(task, crops, label).view(-1, self.config.crops_per_image)
+            losses[batch] = self._scored(crops, label).view(-1, self.config.crops_per_image)
         return losses.cpu()
 
-    def _scored(self, task: Task, crops: Tensor, label: int) -> Tensor:
-        with task.autocast():
-            logits = self._observer.network(self._feed.formatted(crops))
+    def _scored(self, crops: Tensor, label: int) -> Tensor:
+        """In fp32, as in the release: of easy crops bf16 tells few apart, and a rank is all that is wanted."""
+        logits = self._observer.network(self._feed.formatted(crops))
         classes = torch.full((len(crops),), label, device=crops.device)
-        return F.cross_entropy(logits.float(), classes, reduction="none")
+        return F.cross_entropy(logits, classes, reduction="none")
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:

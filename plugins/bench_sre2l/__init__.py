@@ -27,16 +27,16 @@ decay 0.05, 5 epochs of warm-up, 300 epochs, label smoothing, RandAugment, rando
 own code (facebookresearch/deit) this leaves out repeated augmentation (an epoch here shows each image once), stochastic
 depth (it draws from torch's global generator), the floor of the rate, 1e-5, and the moving average of the weights
 (squeeze.ema has it); positions and the class token have weight decay, and an epoch's last batch may be smaller. How
-images are recovered from it was not released: recover.lr and recover.bn_weight are ours, the paper's
-values for ImageNet-1K and Tiny-ImageNet with ResNets, and not tuned.
+images are recovered from it was not released: recover.lr (0.25 above 64 pixels, 0.1 up to there) and recover.bn_weight
+(0.01 everywhere, with ResNets the paper's for ImageNet-1K) are ours, and not tuned.
 
 CDA (Yin and Shen, TMLR 2024, arXiv 2311.18838) is SRe2L with a curriculum: early iterations see the whole image, late
 ones crops of down to 0.08 of it. Its code (VILA-Lab/SRe2L, folder CDA) is followed, whose commands have the curriculum
 "cosine" over all iterations (milestone 1); recover.curriculum and recover.milestone have its other forms. It squeezes
 and relabels as SRe2L does, so both share a teacher. On Tiny-ImageNet it rolls by 0 to 4 pixels, where SRe2L's code has
--4 to 4, and is evaluated as SRe2L; on ImageNet-1K students see batches of 128 (appendix), not 1,024: protocol cda-in1k.
-The README's abstract claims 63.2 on ImageNet-1K at IPC 50, its table 61.3 with a ResNet-50 student: the table is
-quoted.
+-4 to 4, and is evaluated as SRe2L; images are stored lossless here as well, where the code has JPEG; on ImageNet-1K
+students see batches of 128 (appendix), not 1,024: protocol cda-in1k. The README's abstract claims 63.2 on ImageNet-1K
+at IPC 50, its table 61.3 with a ResNet-50 student: the table is quoted.
 """
 
 from collections.abc import Sequence

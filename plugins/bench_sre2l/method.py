@@ -16,7 +16,8 @@ from bench.recovery.health import record_health
 from bench.recovery.recipes import RecoveryRecipe
 from bench.training.recipes import TeacherRecipe
 from bench.training.stored import store_labels
-from bench.training.teachers import Teacher, obtain
+from bench.training.teachers import RECIPES as TEACHERS
+from bench.training.teachers import Teacher, check_weights, obtain
 from bench_sre2l.protocols import PROTOCOLS
 
 FILE = Path(__file__).with_name("recipes.toml")
@@ -71,7 +72,7 @@ class SRe2L(Condenser[SRe2LConfig]):
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
         """The paper's hyper-parameters for the dataset, or ours where it has none (the recipe's source says which)."""
-        return cls.book.pick(setting)
+        return cls.book.pick(setting).over(TEACHERS.pick(setting).under("squeeze"))
 
     @classmethod
     def protocol(cls, setting: Setting) -> str:
@@ -84,6 +85,14 @@ class SRe2L(Condenser[SRe2LConfig]):
     def pixel_format(self) -> PixelFormat:
         """How the images are stored."""
         return self.config.recover.images
+
+    def check(self, setting: Setting) -> None:
+        """The teacher's weights must be published, where they are not trained.
+
+        Raises:
+            UsageError: they are not.
+        """
+        check_weights(setting, self.config.squeeze, "squeeze")
 
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into the backbone, or finds it squeezed."""

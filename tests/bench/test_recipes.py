@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.recipes import RecipeBook, Setting
+from bench.recipes import Recipe, RecipeBook, Setting
 
 BOOK = RecipeBook(
     {
@@ -39,6 +39,26 @@ def test_the_largest_number_of_images_reached_is_laid_over_the_rest() -> None:
 def test_fewer_images_than_any_number_take_the_first() -> None:
     book = RecipeBook({"recipes": {"small": {"source": "ours", "lr": 1, "ipcs": {"10": {"lr": 2}, "5": {"lr": 3}}}}})
     assert book.pick(setting(1)).values == {"lr": 3}
+
+
+def test_the_source_says_which_number_of_images_another_takes_its_values_from() -> None:
+    book = RecipeBook({"recipes": {"small": {"source": "paper", "ipcs": {"10": {"lr": 2}, "5": {"lr": 3}}}}})
+    assert [book.pick(setting(ipc)).source for ipc in (1, 5, 7, 10)] == [
+        "paper; at IPC 1 as at 5",
+        "paper",
+        "paper; at IPC 7 as at 5",
+        "paper",
+    ]
+
+
+def test_a_recipe_may_be_a_part_of_another() -> None:
+    teacher = Recipe("small", "theirs", {"epochs": 8, "lr": 1}, {"epochs": 0.5})
+    method = Recipe("mine", "paper", {"steps": 4, "squeeze": {"lr": 2}}, {"steps": 0.25})
+    whole = method.over(teacher.under("squeeze"))
+    assert (whole.name, whole.source) == ("mine", "paper; squeeze: theirs")
+    assert whole.values == {"steps": 4, "squeeze": {"epochs": 8, "lr": 2}}
+    assert whole.at("quick") == {"steps": 1, "squeeze": {"epochs": 4, "lr": 2}}
+    assert set(whole.taken()) == {"steps 4 -> 1", "squeeze.epochs 8 -> 4"}
 
 
 def test_a_table_may_have_a_source_of_its_own() -> None:

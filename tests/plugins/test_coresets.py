@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.condensation import Condenser, Images, MethodConfig, Task
+from bench.condensation import Condenser, Images, MethodConfig, Precision, Task
 from bench.drawing import members
 from bench.errors import UsageError
-from bench.recipes import Budget, Setting, look
+from bench.recipes import Budget, Setting
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
-from bench.training.features import Penultimate
-from bench.training.recipes import TrainingRecipe
-from bench.training.teachers import KIND
+from bench.training.features import Penultimate, features
+from bench.training.feeding import Feed
+from bench.training.recipes import TeacherRecipe
+from bench.training.teachers import KIND, RECIPES
 from bench_coresets import choosing
-from bench_coresets.featured import RECIPES, CoresetConfig, FeaturedCoreset, Herding, KCenter, KMeans
+from bench_coresets.featured import CoresetConfig, FeaturedCoreset, Herding, HerdingConfig, KCenter, KMeans
 from bench_coresets.uniform import Random
-from bench_sre2l.method import RECIPES as SRE2L
 
 
 class TestRandomConformance(MethodConformance):
@@ -211,12 +211,17 @@ def test_of_equally_good_points_the_first_is_taken(name: str) -> None:
 
 # --- choosing among images -------------------------------------------------------------------------------------------
 
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 METHODS: dict[str, type[FeaturedCoreset[Any]]] = {"herding": Herding, "k-center": KCenter, "k-means": KMeans}
 EXTRACTOR = {"epochs": 1, "batch_size": 30, "lr": 0.05, "weight_decay": 0.0}
 
 
+def made(name: str, **changes: object) -> Condenser[Any]:
+    return METHODS[name](METHODS[name].Config.model_validate({"extractor": EXTRACTOR, **changes}))
+
+
 def chosen(task: Task, name: str, **changes: object) -> Images:
-    method: Condenser[Any] = METHODS[name](METHODS[name].Config.model_validate({"extractor": EXTRACTOR, **changes}))
+    method = made(name, **changes)
     method.prepare(task)
     parts = [method.synthesize(task, unit) for unit in method.units(task)]
     return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts]))
@@ -275,9 +280,33 @@ def test_k_center_starts_at_the_mean_or_anywhere(task: Task) -> None:
     assert not torch.equal(nearest.pixels[::2], anywhere.pixels[::2])
 
 
-def test_more_than_a_class_has_is_refused_by_all(task: Task) -> None:
+@pytest.mark.parametrize("name", METHODS)
+def test_more_than_a_class_has_is_refused_by_all(task: Task, name: str) -> None:
     with pytest.raises(UsageError, match="class 'class-000' has 30 training images, fewer than the 31 asked for"):
-        chosen(replace(task, ipc=31), "herding")
+        chosen(replace(task, ipc=31), name)
+
+
+def test_features_are_fp32_whatever_the_precision(task: Task) -> None:
+    network = task.network(0).eval()
+    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=False)
+    found, rounded = (features(replace(task, precision=each), network, feed, torch.arange(8)) for each in PRECISIONS)
+    assert torch.equal(found, rounded)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_controls_hard_labels_need_no_extractor(task: Task, name: str) -> None:
+    method = made(name)
+    method.prepare_labels(task)
+    assert not task.used_stages and not task.facts
+    assert method.label(task, drawn(task)).kind == "hard"
+
+
+def test_weights_that_nobody_publishes_are_refused_before_any_work() -> None:
+    setting = Setting("imagenet-1k", 224, 3, 1000, 1, "convnet4", "paper")
+    method = Herding(HerdingConfig.model_validate(Herding.recipe(setting).values))
+    with pytest.raises(UsageError, match=r"no weights for 'convnet4'.*; --set extractor.weights= trains one instead"):
+        method.check(setting)
+    method.check(replace(setting, backbone="resnet18"))
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------
@@ -285,12 +314,10 @@ def test_more_than_a_class_has_is_refused_by_all(task: Task) -> None:
 
 @pytest.mark.parametrize("budget", ["paper", "quick"])
 @pytest.mark.parametrize("name", RECIPES.names())
-def test_the_extractor_is_the_network_that_sre2l_squeezes(name: str, budget: Budget) -> None:
+def test_the_extractor_is_the_teacher_of_all_methods(name: str, budget: Budget) -> None:
     """Then all methods of a grid share it: the key of its stage covers the recipe."""
     setting = Setting(name, 224 if name in ("imagenet-1k", "large") else 64, 3, 10, 10, "convnet3-bn", budget)
     recipe = Herding.recipe(setting)
-    assert recipe.name == name and "ours" in recipe.source
-    config = CoresetConfig.model_validate(recipe.at(budget))
-    theirs = look(SRE2L.pick(setting).at(budget), "squeeze")
-    assert config.extractor.training() == TrainingRecipe(**{k: v for k, v in theirs.items() if k != "weights"})
-    assert config.extractor.weights == theirs.get("weights", "")
+    assert recipe.name == name and recipe.source.startswith("extractor: ")
+    theirs = TeacherRecipe.model_validate(RECIPES.pick(setting).at(budget))
+    assert CoresetConfig.model_validate(recipe.at(budget)).extractor == theirs

@@ -21,13 +21,13 @@ from bench.imagery import Normalisation
 from bench.labels import OnlineLabels
 from bench.pacing import Few
 from bench.plugins import Registry
-from bench.recipes import Budget, Setting, look
+from bench.recipes import Budget, Setting
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
-from bench.training.recipes import TrainingRecipe
+from bench.training.recipes import TeacherRecipe
+from bench.training.teachers import RECIPES as TEACHERS
 from bench_rded.method import RDED, RECIPES, RDEDConfig
 from bench_rded.patches import centred, easiest, tiled
 from bench_rded.protocols import PROTOCOL
-from bench_sre2l.method import RECIPES as SRE2L
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
 OBSERVER = {"epochs": 1, "batch_size": 30, "lr": 0.05, "weight_decay": 0.0}
@@ -203,6 +203,23 @@ def test_the_observer_labels_every_view_at_the_temperature(task: Task) -> None:
     assert task.facts["teacher_top1"] == labels.teacher.top1
 
 
+def test_a_control_has_the_observers_labels_and_scores_nothing(task: Task) -> None:
+    method = RDED(RDEDConfig.model_validate({"observer": OBSERVER}))
+    method.prepare_labels(task)
+    assert "scored_images" not in task.facts
+    images = Images(task.dataset.train.take(torch.arange(4)), task.dataset.train.labels[:4])
+    labels = method.label(task, images)
+    assert isinstance(labels, OnlineLabels) and labels.teacher.stage in task.used_stages
+
+
+def test_crops_are_scored_in_fp32_whatever_the_precision(task: Task) -> None:
+    method = prepared(task)
+    pool = torch.arange(6)
+    boxes = torch.tensor([0, 0, 12, 12]).expand(6, 5, 4)
+    scores = [method._losses(replace(task, precision=each), 0, pool, boxes) for each in ("fp32", "bf16")]
+    assert torch.equal(*scores)
+
+
 # --- what it refuses -------------------------------------------------------------------------------------------------
 
 
@@ -243,15 +260,13 @@ def test_values_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("classes", [10, 1000])
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("name", RECIPES.names())
-def test_every_recipe_is_valid_and_its_observer_is_sre2ls_teacher(name: str, budget: Budget, classes: int) -> None:
-    """Then both methods share the network: the key of its stage covers the recipe."""
+def test_every_recipe_is_valid_and_its_observer_is_that_of_all_methods(name: str, budget: Budget, classes: int) -> None:
+    """Then all methods share the network: the key of its stage covers the recipe."""
     where = replace(setting(name, 224 if name in ("imagenet-1k", "large") else 64, budget=budget), classes=classes)
     recipe = RDED.recipe(where)
     assert recipe.name == name and ("ours" in recipe.source or "RDED code" in recipe.source)
     config = RDEDConfig.model_validate(recipe.at(budget))
-    theirs = look(SRE2L.pick(where).at(budget), "squeeze")
-    assert config.observer.training() == TrainingRecipe(**{k: v for k, v in theirs.items() if k != "weights"})
-    assert config.observer.weights == theirs.get("weights", "")
+    assert config.observer == TeacherRecipe.model_validate(TEACHERS.pick(where).at(budget))
     assert bool(config.observer.weights) == (name == "imagenet-1k" and classes == 1000)
     RDED(config).check(where)
 
@@ -296,6 +311,13 @@ def test_batch_sizes_follow_images_per_class_and_double_with_many_classes(
     plans = {ipc: PROTOCOL.plan(replace(where, ipc=ipc)).training for ipc in sizes}
     assert {ipc: plan.batch_size for ipc, plan in plans.items()} == sizes
     assert {(plan.epochs, plan.lr, plan.schedule) for plan in plans.values()} == {(300, 0.001, "half-cosine")}
+
+
+def test_students_see_each_batch_twice_and_tiny_imagenet_is_tested_enlarged() -> None:
+    """As the release does: a pass without gradients in training mode, and 64 // 7 * 8 pixels."""
+    for dataset, resolution, resize in (("tiny-imagenet", 64, 72), ("cifar10", 32, None), ("imagenet-1k", 224, None)):
+        plan = PROTOCOL.plan(setting(dataset, resolution))
+        assert (plan.training.bn_updates, plan.test_resize) == (2, resize)
 
 
 def test_some_backbones_have_rates_of_their_own() -> None:

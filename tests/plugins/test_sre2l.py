@@ -73,7 +73,7 @@ def test_a_dataset_of_the_users_own_has_a_recipe_by_its_size(resolution: int, na
 
 def test_quick_takes_a_part_of_every_count_it_names() -> None:
     for name in RECIPES.names():
-        recipe = RECIPES.pick(setting(name, 64))
+        recipe = SRe2L.recipe(setting(name, 64))
         assert {"squeeze.epochs", "recover.iterations"} <= recipe.quick.keys()
         for key in recipe.quick:
             assert look(recipe.at("quick"), key) < look(recipe.at("paper"), key), (name, key)
@@ -107,18 +107,18 @@ def test_quick_takes_a_part_of_every_count_it_names() -> None:
     ],
 )
 def test_recipes_have_the_papers_values(dataset: str, key: str, value: object) -> None:
-    assert look(RECIPES.pick(replace(setting(dataset, 224), classes=1000)).values, key) == value
+    assert look(SRe2L.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
 
 
 def test_some_classes_of_imagenet_have_no_published_weights_and_are_squeezed() -> None:
-    some, every = (RECIPES.pick(replace(setting("imagenet-1k", 224), classes=count)) for count in (10, 1000))
+    some, every = (SRe2L.recipe(replace(setting("imagenet-1k", 224), classes=count)) for count in (10, 1000))
     assert "weights" not in some.values["squeeze"] and "ours" in some.source
     assert {**every.values, "squeeze": some.values["squeeze"]} == some.values
     assert "squeeze.epochs 90 -> 9" in some.taken() and "squeeze.epochs 90 -> 9" not in every.taken()
 
 
 def test_cifar10_follows_cifar100_and_says_that_it_is_ours() -> None:
-    ten, hundred = (RECIPES.pick(setting(name, 32)) for name in ("cifar10", "cifar100"))
+    ten, hundred = (SRe2L.recipe(setting(name, 32)) for name in ("cifar10", "cifar100"))
     assert ten.values == hundred.values
     assert "no official setting" in ten.source
 
@@ -126,7 +126,7 @@ def test_cifar10_follows_cifar100_and_says_that_it_is_ours() -> None:
 @pytest.mark.parametrize("name", [name for name in RECIPES.names() if name != "digits"])
 def test_bn_vit_is_squeezed_by_deits_recipe(name: str) -> None:
     """SRe2L, "BN-ViT Model Structure"; the rate is for 512 images (DeiT)."""
-    recipe = RECIPES.pick(setting(name, 64, backbone="bn-vit-tiny"))
+    recipe = SRe2L.recipe(setting(name, 64, backbone="bn-vit-tiny"))
     squeeze = SRe2LConfig.model_validate(recipe.values).squeeze
     assert squeeze.weights == "", "torchvision has none"
     assert (squeeze.epochs, squeeze.warmup_epochs, squeeze.schedule) == (300, 5, "cosine")
