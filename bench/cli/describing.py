@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -41,7 +42,7 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
         {"paper's protocol": {setting.dataset: condenser.protocol(setting) for setting in settings}},
     )
     keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
-    return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes)
+    return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes, _notes(condenser))
 
 
 def backbone(registry: Registry, name: str, data_root: Path) -> str:
@@ -166,6 +167,11 @@ def _origin(registered: Registered) -> list[tuple[str, object]]:
 def _doc(thing: object) -> str:
     """Its docstring; that of a partial function is the whole function's."""
     return inspect.getdoc(thing.func if isinstance(thing, partial) else thing) or ""
+
+
+def _notes(thing: type) -> str:
+    """What its plugin's package says: what of a paper and its code is followed, and what differs."""
+    return inspect.getdoc(import_module(thing.__module__.partition(".")[0])) or ""
 
 
 def _lead(thing: object) -> str:

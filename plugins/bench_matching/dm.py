@@ -40,7 +40,10 @@ class DMConfig(MethodConfig):
 
 
 class DM(Condenser[DMConfig]):
-    """Images whose mean features, in networks that were never trained, are those of real images of their class."""
+    """Images whose mean features, in networks that were never trained, are those of real images of their class.
+
+    One iteration is one update of all images: every class is matched in one fresh network.
+    """
 
     Config: ClassVar[type[MethodConfig]] = DMConfig
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}

@@ -31,7 +31,10 @@ class MTTConfig(TrajectoryConfig):
 
 
 class MTT(TrajectoryMatcher[MTTConfig]):
-    """Matches the weights that students reach on synthetic images to those that experts reach on real ones."""
+    """Matches the weights that students reach on synthetic images to those that experts reach on real ones.
+
+    One iteration is one update of all images, over `steps` inner steps of a student.
+    """
 
     Config: ClassVar[type[MethodConfig]] = MTTConfig
 

@@ -39,7 +39,10 @@ class TESLAConfig(TrajectoryConfig):
 
 
 class TESLA(TrajectoryMatcher[TESLAConfig]):
-    """MTT's matching in constant memory, and labels by the experts."""
+    """MTT's matching in constant memory, and labels by the experts.
+
+    One iteration is one update of all images, over `steps` inner steps of a student.
+    """
 
     Config: ClassVar[type[MethodConfig]] = TESLAConfig
     of_weights: ClassVar[bool] = False

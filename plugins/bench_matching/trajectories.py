@@ -148,6 +148,7 @@ class Draws:
 
 
 T = TypeVar("T", bound=TrajectoryConfig)
+LOOKS = 500  # updates between two looks at the step size; each costs a synchronisation
 Gradients = tuple[Tensor, Tensor]  # of the loss, by the images (N, C, S, S) and by the step size (a scalar)
 
 
@@ -215,6 +216,8 @@ class TrajectoryMatcher(Condenser[T]):
             self.retarget(targets, images, segment)
             images.grad, step_size.grad = self.gradients(images, targets, step_size, segment)
             sgd.step()
+            if (iteration + 1) % LOOKS == 0:
+                usable(float(step_size))
         task.facts["learned_lr"] = float(step_size)
         return Images(images.detach().cpu(), classes, targets.cpu() if targets.is_floating_point() else None)
 
@@ -224,13 +227,7 @@ class TrajectoryMatcher(Condenser[T]):
         Raises:
             RunFailure: it ended at 0 or below, and nothing can be trained with it.
         """
-        learned: float = task.facts["learned_lr"]
-        if learned <= 0:
-            raise RunFailure(
-                f"the students' step size was learned to be {learned:.3g}, with which nothing can be trained; "
-                "a smaller lr_lr (--set lr_lr=...) or a larger lr_init keeps it above 0"
-            )
-        return learned
+        return usable(task.facts["learned_lr"])
 
     @abstractmethod
     def gradients(self, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:
@@ -272,3 +269,17 @@ class TrajectoryMatcher(Condenser[T]):
             return PlainDerivatives(student, of_weights=self.of_weights)
         batch, steps = config.batch(task.classes * task.ipc), config.iterations * config.steps
         return FastDerivatives(student, task, batch=batch, soft=self.soft, steps=steps, of_weights=self.of_weights)
+
+
+def usable(step_size: float) -> float:
+    """The students' step size.
+
+    Raises:
+        RunFailure: it is not above 0, and nothing can be trained with it.
+    """
+    if not step_size > 0:  # NaN is none either
+        raise RunFailure(
+            f"the students' step size was learned to be {step_size:.3g}, with which nothing can be trained; "
+            "a smaller lr_lr (--set lr_lr=...) or a larger lr_init keeps it above 0"
+        )
+    return step_size

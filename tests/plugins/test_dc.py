@@ -18,6 +18,7 @@ from bench.errors import Interrupted, UsageError
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.training.dsa import Augmentation
+from bench.training.recipes import TrainingRecipe
 from bench_matching import gradients
 from bench_matching.dc import DC, DSA, DCConfig
 from bench_matching.fitting import Fitting, InnerTraining
@@ -279,6 +280,36 @@ def test_dsas_evaluation_is_the_one_shared_by_all(dataset: str) -> None:
     """Published numbers stand beside both (claims.csv)."""
     own, shared = (Registry().load("protocol", name).recipe(setting(dataset, 10)) for name in ("dsa", "hard"))
     assert own.values == shared.values and own.quick == shared.quick
+
+
+TURNED = "crop_scale_rotate"
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "backbone", "epochs", "dsa"),
+    [
+        ("dc", "cifar10", "convnet3", 300, ""),
+        ("dc", "cifar10", "convnet3-bn", 1000, "crop"),
+        ("dc", "digits", "convnet3", 1000, TURNED),
+        ("dc", "digits", "convnet3-bn", 1000, TURNED),
+        ("dsa", "cifar10", "convnet3-bn", 1000, STRATEGY),
+        ("mtt", "tiny-imagenet", "convnet4", 1000, STRATEGY),
+        ("tesla", "cifar100", "convnet3", 1000, STRATEGY),
+    ],
+)
+def test_protocols_are_those_of_the_releases(name: str, dataset: str, backbone: str, epochs: int, dsa: str) -> None:
+    """EVAL-DC, -DSA, -MTT and -TESLA: they share all but epochs and augmentation."""
+    training = Registry().load("protocol", name).plan(replace(setting(dataset, 10), backbone=backbone)).training
+    assert training == TrainingRecipe(
+        epochs=epochs,
+        batch_size=256,
+        optimizer="sgd",
+        lr=0.01,
+        momentum=0.9,
+        weight_decay=5e-4,
+        schedule="step",
+        dsa=dsa,
+    )
 
 
 def test_one_class_is_refused() -> None:

@@ -21,6 +21,7 @@ from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.whitening import Whitening
+from bench_matching import trajectories
 from bench_matching.mtt import MTT, RECIPES, MTTConfig, unrolled
 from bench_matching.reals import start
 from bench_matching.student import Student
@@ -151,6 +152,12 @@ def test_a_step_size_that_became_negative_is_a_clear_failure(task: Task) -> None
         made(task, small(iterations=1, lr_lr=1e3))
 
 
+def test_a_step_size_that_became_negative_is_seen_before_the_end(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trajectories, "LOOKS", 1)
+    with pytest.raises(RunFailure, match=r"step size was learned to be -.*lr_lr"):
+        prepared(task, small(iterations=10**9, lr_lr=1e3)).synthesize(task, Unit("all", (0, 1, 2, 3)))
+
+
 def test_whitened_images_and_experts_live_in_whitened_space(task: Task) -> None:
     plain, whitened = prepared(task, small()), prepared(task, small(zca=True))
     assert plain.preprocessing(task) == task.dataset.normalisation
@@ -231,6 +238,8 @@ def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc
         (["batch_size=0"], 64, "batch_size"),
         (["batch_size=true"], 64, "batch_size"),
         (["dsa=colour"], 64, "dsa: joins families of color"),
+        (["dsa=color_"], 64, "dsa: joins families of color"),
+        (["dsa=_"], 64, "dsa: joins families of color"),
         (["lr_img=0"], 64, "lr_img"),
         (["engine=quick"], 64, "engine"),
     ],

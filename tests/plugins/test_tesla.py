@@ -270,13 +270,13 @@ def test_a_controls_images_are_labelled_by_the_first_expert_at_its_last_target(t
 PUBLISHED = {  # the release's commands: N, M, max start, ZCA, lr_img, lr_lr, batch, labels
     ("cifar10", 1): (50, 2, 5, False, 1e3, 1e-7, "all", "hard"),
     ("cifar100", 50): (80, 2, 40, True, 1e3, 1e-5, 125, "hard"),
-    ("imagenet-1k", 1): (10, 3, 10, False, 1e4, 1e-4, 100, "expert"),
+    ("imagenet-1k-64", 1): (10, 3, 10, False, 1e4, 1e-4, 100, "expert"),
 }
 
 
 def setting(dataset: str, ipc: int, budget: Budget = "paper") -> Setting:
-    resolution = {"imagenet-1k": 64, "large": 128}.get(dataset, 32)
-    classes = {"imagenet-1k": 1000, "tiny-imagenet": 200}.get(dataset, 10)
+    resolution = {"imagenet-1k-64": 64, "tiny-imagenet": 64, "imagenet-1k": 224, "large": 128}.get(dataset, 32)
+    classes = {"imagenet-1k-64": 1000, "imagenet-1k": 1000, "tiny-imagenet": 200, "cifar100": 100}.get(dataset, 10)
     return Setting(dataset, resolution, 3, classes, ipc, "convnet3", budget)
 
 
@@ -287,7 +287,7 @@ def test_settings_are_those_of_the_release(dataset: str, ipc: int) -> None:
     matched = (config.steps, config.expert_epochs, config.max_start_epoch, config.zca, config.lr_img, config.lr_lr)
     assert (*matched, config.batch_size, config.labels) == PUBLISHED[dataset, ipc]
     assert (config.iterations, config.lr_init, config.experts.epochs) == (10_000, 0.01, 50)
-    assert config.experts.count == (50 if dataset == "imagenet-1k" else 100)
+    assert config.experts.count == (50 if dataset == "imagenet-1k-64" else 100)
     assert "TESLA release" in recipe.source
 
 
@@ -296,11 +296,15 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
         ours, theirs = TESLA.recipe(setting(dataset, ipc)), MTT.recipe(setting(dataset, ipc))
         assert {**theirs.values, "iterations": 10_000, "half_gradient": True} == ours.values
         assert "ours, which is MTT's" in ours.source
-    assert "ours" in TESLA.recipe(setting("large", 1)).source
+    for dataset in ("large", "imagenet-1k"):
+        recipe = TESLA.recipe(setting(dataset, 1))
+        assert recipe.name == "large" and "ours" in recipe.source, "the release's images have 64 pixels"
+    few = TESLA.recipe(replace(setting("tiny-imagenet", 50), classes=10))
+    assert few.values["lr_img"] == 1e3 and "with smaller rates" in few.source
 
 
 def test_few_classes_of_imagenet_have_smaller_rates_or_the_step_size_overshoots() -> None:
-    recipe = TESLA.recipe(replace(setting("imagenet-1k", 1), classes=10))
+    recipe = TESLA.recipe(replace(setting("imagenet-1k-64", 1), classes=10))
     config = TESLAConfig.model_validate(recipe.values)
     assert (config.lr_img, config.lr_lr) == (1e3, 1e-6)
     assert "ours for fewer" in recipe.source

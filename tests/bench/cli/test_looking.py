@@ -153,7 +153,9 @@ def test_show_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert "required of the recipe" in rows["recover.iterations"] or "4000" in rows["recover.iterations"]
     assert "squeeze.lr" in rows
     assert "sre2l-tiny" in rows["paper's protocol"]
-    assert "SRe2L paper Tables 7a and 7c" in text
+    assert "SRe2L paper Table 7c" in text
+    assert "squeeze: SRe2L paper Table 7a" in text
+    assert "Images are stored lossless; the code stores JPEG" in text, "what the package says of paper and code"
     assert "recover.iterations 4000 -> " in text
 
 
