@@ -36,7 +36,8 @@ name = "tiny"
 resolution = {size}
 channels = 3
 normalisation = "imagenet"
-images = {{ train = 120, test = 20 }}
+classes = 3
+images = {{ train = 36, test = 6 }}
 
 [[sources]]
 layout = "none"
@@ -259,7 +260,7 @@ class Maker:
         """What `bench speed` measures of a step that is not compiled."""
         card, size = folder / "tiny.toml", self.suite.resolution
         card.write_text(CARD.format(size=size))
-        setting = _setting(size, 3, self.backbone, "paper")
+        setting = replace(_setting(size, 3, self.backbone, "paper"), classes=3)
         changes = [*self.suite.changes, f"{self.method.knobs['engine']}={engine}"]
         choice = configure(self.registry, self.name, setting, changes)
         spec = StepSpec(choice, str(card), setting.classes, 1, self.backbone, "fp32", "never", iterations=1)
