@@ -55,7 +55,6 @@ class Scoring:
         scores: list[Outcome] = []
         try:
             self._restore_stages(condensed)
-            self.task.dataset.test.ready()
             for number in range(seeds_wanted):
                 scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401 - those before a failure stay
         except Exception as error:
@@ -75,6 +74,7 @@ class Scoring:
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts={})
+        task.dataset.test.ready()
         with lasting(workspace / "elapsed.json") as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
         seconds = watch.before + measured.seconds

@@ -88,7 +88,8 @@ class _Training:
     def __init__(self, task: Task, network: nn.Module, lesson: Lesson) -> None:
         self.task, self.network, self.lesson = task, network.train(), lesson
         self.recipe, self.feed = lesson.recipe, lesson.feed
-        _update_statistics(network, self.recipe.bn_updates)
+        if self.recipe.bn_updates > 1:
+            _update_statistics(network, self.recipe.bn_updates)
         self.classroom = Classroom(self.network, lesson.supervision.teacher)
         self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution

@@ -148,7 +148,7 @@ class Draws:
 
 
 T = TypeVar("T", bound=TrajectoryConfig)
-LOOKS = 500  # updates between two looks at the step size; each costs a synchronisation
+LOOK_EVERY = 500  # updates between two looks at the step size; each costs a synchronisation
 Gradients = tuple[Tensor, Tensor]  # of the loss, by the images (N, C, S, S) and by the step size (a scalar)
 
 
@@ -216,7 +216,7 @@ class TrajectoryMatcher(Condenser[T]):
             self.retarget(targets, images, segment)
             images.grad, step_size.grad = self.gradients(images, targets, step_size, segment)
             sgd.step()
-            if (iteration + 1) % LOOKS == 0:
+            if (iteration + 1) % LOOK_EVERY == 0:
                 usable(float(step_size))
         task.facts["learned_lr"] = float(step_size)
         return Images(images.detach().cpu(), classes, targets.cpu() if targets.is_floating_point() else None)

@@ -153,7 +153,7 @@ def test_a_step_size_that_became_negative_is_a_clear_failure(task: Task) -> None
 
 
 def test_a_step_size_that_became_negative_is_seen_before_the_end(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trajectories, "LOOKS", 1)
+    monkeypatch.setattr(trajectories, "LOOK_EVERY", 1)
     with pytest.raises(RunFailure, match=r"step size was learned to be -.*lr_lr"):
         prepared(task, small(iterations=10**9, lr_lr=1e3)).synthesize(task, Unit("all", (0, 1, 2, 3)))
 

@@ -15,6 +15,8 @@ from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
 from bench.files import read_json, write_json
+from bench.plugins import Registry
+from bench.running.forecasting import foresee
 from bench.spec import Job
 from bench.training.protocol import TrainingProtocol
 
@@ -105,15 +107,19 @@ def test_decoding_is_no_methods_nor_protocols_cost(bench: Bench, monkeypatch: py
     def noting(owner: type, name: str) -> None:
         function = getattr(owner, name)
 
-        def noted(self: Any, *given: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        def noted(self: Any, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
             events.append(f"{name} {self.decoder.split}" if owner is CachedSplit else name)
-            return function(self, *given)
+            return function(self, *given, **named)
 
         monkeypatch.setattr(owner, name, noted)
 
     for owner, name in ((CachedSplit, "ready"), (Condenser, "prepare"), (TrainingProtocol, "evaluate")):
         noting(owner, name)
-    bench.run(bench.jobs("random")[0])
+    (job,) = bench.jobs("random")
+    foresee(job, Registry(), bench.place())
+    assert events == ["ready train", "ready test", "prepare", "evaluate"]
+    events.clear()
+    bench.run(job)
     assert events == ["ready train", "prepare", "ready test", "evaluate"]
 
 
