@@ -1,4 +1,4 @@
-"""Speeds as ratios to a plain reference in the same run, because times of different machines do not compare.
+"""Speeds as ratios to a plain reference called in turn, because times of different machines, or hours, do not compare.
 
     pytest tests/benchmarks --benchmark-enable                    # each ratio beside the one of baseline.json
     pytest tests/benchmarks --benchmark-enable --keep-baseline    # baseline.json := the ratios of this run
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from racing import REFERENCE, Race, Times
+from racing import Race
 
 from bench.allocator import keep_freed_memory
 from bench.children import child_environment
@@ -23,13 +23,13 @@ os.environ |= {name: value for name, value in _OF_RUNS.items() if name == "GOMP_
 
 BASELINE = Path(__file__).with_name("baseline.json")
 SLOWER = 0.85  # of the baseline's ratio; less is worth a look, and machines vary by about a tenth
-TIMES = pytest.StashKey[Times]()
+RATIOS = pytest.StashKey[dict[str, float]]()
 
 
 @pytest.fixture
 def race(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Race:
     """One competitor's place in a race."""
-    return Race(benchmark, request.config.stash.setdefault(TIMES, {}))
+    return Race(benchmark, request.config.stash.setdefault(RATIOS, {}))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,14 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The ratios of this run beside the baseline's."""
-    nothing: Times = {}
-    taken = config.stash.get(TIMES, nothing)
-    ratios = {
-        f"{race}: {name}": times[REFERENCE] / seconds
-        for race, times in taken.items()
-        for name, seconds in times.items()
-        if name != REFERENCE and REFERENCE in times
-    }
+    ratios = config.stash.get(RATIOS, dict[str, float]())
     if not ratios:
         return
     kept = _baseline()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from racing import REFERENCE, Race
+from racing import Race, Step
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -19,11 +19,7 @@ from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.views import View, Views, apply
 
-COMPETITORS: dict[str, tuple[Precision, Compile]] = {
-    REFERENCE: ("fp32", "never"),
-    "bf16": ("bf16", "never"),
-    "bf16, compiled": ("bf16", "always"),
-}
+COMPETITORS: dict[str, Compile] = {"bf16": "never", "bf16, compiled": "always"}
 
 
 def training_of(task: Task, batch: int) -> loop._Training:
@@ -42,15 +38,18 @@ def training_of(task: Task, batch: int) -> loop._Training:
 @pytest.mark.parametrize("competitor", COMPETITORS)
 @pytest.mark.parametrize(("backbone", "batch"), [("convnet4-bn", 128), ("resnet18", 64)])
 def test_training_step(race: Race, backbone: str, batch: int, competitor: str, tmp_path: Path) -> None:
-    precision, compile_ = COMPETITORS[competitor]
     size = batch if race.in_earnest else 4
     dataset = tiny_dataset(resolution=64, per_class=size)
-    task = tiny_task(tmp_path, dataset=dataset, backbone=backbone, precision=precision)
-    if race.in_earnest and missing_compiler(task.device) is None:
-        task = replace(task, compile=compile_)
-    training = training_of(task, size)
-    training.compile(steps=1)
-    race.run(f"training step, {backbone}, 64 px, batch {batch}", competitor, lambda: training._step(0, 0), rounds=5)
+    task = tiny_task(tmp_path, dataset=dataset, backbone=backbone)
+
+    def step(precision: Precision, compile_: Compile) -> Step:
+        possible = race.in_earnest and missing_compiler(task.device) is None
+        training = training_of(replace(task, precision=precision, compile=compile_ if possible else "never"), size)
+        training.compile(steps=1)
+        return lambda: training._step(0, 0)
+
+    what = f"training step, {backbone}, 64 px, batch {batch}"
+    race.run(what, competitor, step("bf16", COMPETITORS[competitor]), step("fp32", "never"), rounds=5)
 
 
 def one_by_one(view: View, images: Tensor) -> Tensor:
@@ -63,11 +62,10 @@ def one_by_one(view: View, images: Tensor) -> Tensor:
     return torch.stack(seen)
 
 
-@pytest.mark.parametrize("competitor", [REFERENCE, "batched"])
-def test_augmentation(race: Race, competitor: str) -> None:
+def test_augmentation(race: Race) -> None:
     batch = 256 if race.in_earnest else 4
     recipe = TrainingRecipe(epochs=1, batch_size=batch, lr=0.1, weight_decay=0, crop="resized", flip=True)
     images = torch.randn(batch, 3, 64, 64)
-    views = Views(recipe, 0, batch, 64)
-    augment = one_by_one if competitor == REFERENCE else apply
-    race.run("augmentation, 256 images, 64 px", competitor, lambda: augment(views.at(0, 0), images), rounds=20)
+    view = Views(recipe, 0, batch, 64).at(0, 0)
+    what = "augmentation, 256 images, 64 px"
+    race.run(what, "batched", lambda: apply(view, images), lambda: one_by_one(view, images), rounds=20)

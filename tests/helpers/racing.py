@@ -1,5 +1,7 @@
-"""Benchmarks as races against a reference in the same run."""
+"""Benchmarks as races against a reference: each call of a competitor is held against one made right before it."""
 
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -7,16 +9,16 @@ from typing import TypeVar
 from pytest_benchmark.fixture import BenchmarkFixture
 
 T = TypeVar("T")
-REFERENCE = "reference"
-Times = dict[str, dict[str, float]]  # race -> competitor -> seconds, the median
+Step = Callable[[], object]
+WARM_UP = 2  # pairs that are not timed
 
 
 @dataclass(frozen=True)
 class Race:
-    """Times one competitor of a race; the one called "reference" is what the others are held against."""
+    """Times one competitor. `ratios` gets how many times as fast as the reference it is, under "race: competitor"."""
 
     fixture: BenchmarkFixture
-    times: Times
+    ratios: dict[str, float]
 
     @property
     def in_earnest(self) -> bool:
@@ -29,10 +31,21 @@ class Race:
         result: T = self.fixture.pedantic(work, rounds=1)  # type: ignore[no-untyped-call]
         return result
 
-    def run(self, race: str, competitor: str, step: Callable[[], object], rounds: int) -> None:
-        """Times `rounds` calls of a step after two others."""
+    def run(self, race: str, competitor: str, step: Step, reference: Step, rounds: int) -> None:
+        """Times `rounds` pairs of calls; the ratio is the median of theirs.
+
+        The speed of a machine drifts by more than what is to be seen, but hardly between the two of a pair.
+        """
         self.fixture.group = race
-        warm_up = 2 if self.in_earnest else 0
-        self.fixture.pedantic(step, rounds=rounds, warmup_rounds=warm_up)  # type: ignore[no-untyped-call]
+        taken: list[float] = []
+
+        def before() -> None:
+            began = time.perf_counter()
+            reference()
+            taken.append(time.perf_counter() - began)
+
+        warm_up = WARM_UP if self.in_earnest else 0
+        self.fixture.pedantic(step, setup=before, rounds=rounds, warmup_rounds=warm_up)  # type: ignore[no-untyped-call]
         if self.in_earnest and self.fixture.stats is not None:
-            self.times.setdefault(race, {})[competitor] = self.fixture.stats.stats.median
+            pairs = zip(taken[warm_up:], self.fixture.stats.stats.data, strict=True)
+            self.ratios[f"{race}: {competitor}"] = statistics.median(its / ours for its, ours in pairs)
