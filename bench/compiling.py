@@ -1,17 +1,20 @@
 """torch.compile, where it pays: the choice, and why it was made.
 
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
-that it would save is held against the time that it would take. The choice is kept in the cache, so that a continued run
-goes on with the same arithmetic, bit for bit; and it stands in the record. What was compiled is kept there as well
-(`bench.children`), so that later runs of the same shapes take a fraction of the time.
+that it should save is held against the time that it would take. Once compiled, steps of both kinds are timed in turn,
+and the faster kind is made. The choice is kept in the cache, so that a continued run goes on with the same arithmetic,
+bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.children`), so that later runs
+of the same shapes take a fraction of the time.
 """
 
 import os
 import shutil
+import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,11 +25,13 @@ from torch import nn
 from bench.condensation import Task, device_name
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import digest, read_json, write_json
+from bench.iterating import window
 
 F = TypeVar("F", bound=Callable[..., Any])
+Step = Callable[[], object]
 
-VERSION = 2
-WARM_UP, TIMED = 2, 5  # steps
+VERSION = 3
+WARM_UP, TIMED = 2, 5  # steps, windows of them
 COMPILING_CALLS = 2  # the first compiles
 RECOMPILATIONS = 256  # of one function for other networks and shapes; torch allows 8
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
@@ -41,7 +46,7 @@ class Workload:
         network: all that a step goes through; compiling takes longer with each layer.
         shape: of a batch.
         steps: how many there will be in all.
-        saved: the share of a step's time that compiling takes away at least (see tests/benchmarks).
+        saved: the share of a step's time that compiling is expected to take away.
     """
 
     what: str
@@ -79,9 +84,7 @@ def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callab
     return function if compiled is None else compiled
 
 
-def compiled_in_place(
-    task: Task, work: Workload, function: F, step: Callable[[F], object], plain: Callable[[], object]
-) -> F | None:
+def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F], object], plain: Step) -> F | None:
     """The same for a function that is written to be compiled, and runs in no other way.
 
     Args:
@@ -91,9 +94,13 @@ def compiled_in_place(
         The function compiled, or None where plain steps are to be made.
     """
     began = time.perf_counter()
+    decided = task.compile != "auto" or _kept(task, work) is not None
     choice, compiled = _choice(task, work, plain), None
     if choice.compiled:
         compiled, choice = _compiled(task, work, function, step, choice)
+    if compiled is not None and not decided:
+        choice = _proven(choice, partial(step, compiled), plain, task.device)
+        compiled = compiled if choice.compiled else None
     if task.compile == "auto":
         _keep(task, work, choice)
     seconds = time.perf_counter() - began
@@ -109,7 +116,7 @@ def missing_compiler(device: torch.device) -> str | None:
     return None if shutil.which(name) else f"there is no C++ compiler ({name})"
 
 
-def _choice(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
+def _choice(task: Task, work: Workload, step: Step) -> Choice:
     lacking = missing_compiler(task.device)
     if task.compile == "always" and lacking:
         raise RunFailure(f"nothing can be compiled here: {lacking}")
@@ -175,14 +182,28 @@ def _weighed(step_s: float, work: Workload) -> Choice:
     return Choice(saved_s > compile_s, f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 
 
-def _seconds_of(step: Callable[[], object], device: torch.device) -> float:
+def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
+    """Whether compiled steps are the faster ones indeed: the median of a few, each timed after a plain one."""
+    pairs = [(_seconds(plain, device), _seconds(compiled, device)) for _ in range(TIMED)]
+    plain_s, compiled_s = (statistics.median(kind) for kind in zip(*pairs, strict=True))
+    if compiled_s >= plain_s:
+        return Choice(False, f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms")
+    return Choice(True, f"{choice.why}; it saves {1 - compiled_s / plain_s:.0%} of a step")
+
+
+def _seconds_of(step: Step, device: torch.device) -> float:
     """The mean of a few steps after a few others."""
     for _ in range(WARM_UP):
         step()
-    began = _now(device)
-    for _ in range(TIMED):
+    return statistics.fmean(_seconds(step, device) for _ in range(TIMED))
+
+
+def _seconds(step: Step, device: torch.device) -> float:
+    """Of a step in a window of them (`bench.iterating.window`)."""
+    steps, began = window(device), _now(device)
+    for _ in range(steps):
         step()
-    return (_now(device) - began) / TIMED
+    return (_now(device) - began) / steps
 
 
 def _now(device: torch.device) -> float:

@@ -144,9 +144,30 @@ def test_a_compiler_named_by_the_environment_is_found(monkeypatch: pytest.Monkey
 
 def test_what_is_compiled_was_called_before_the_loop(task: Task, calls: list[str]) -> None:
     function = compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function())
-    assert calls == ["compiled"] * compiling.COMPILING_CALLS
+    before = len(calls)
+    assert before >= compiling.COMPILING_CALLS
     function()
-    assert len(calls) == compiling.COMPILING_CALLS + 1
+    assert calls == ["compiled"] * (before + 1)
+
+
+def test_what_is_slower_compiled_runs_as_it_is(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> None:
+        time.sleep(0.01)
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: slow)
+    assert compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function()) is a_millisecond
+    noted = task.facts["compiled"]["loop"]
+    assert not noted["compiled"] and noted["why"].startswith("compiled, a step takes 1")
+    monkeypatch.setattr(torch, "compile", lambda function, **_: pytest.fail("the choice was made"))
+    assert compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function()) is a_millisecond
+
+
+def test_what_is_faster_compiled_says_by_how_much_and_is_proven_once(task: Task, calls: list[str]) -> None:
+    choice = choose(task, LONG, a_millisecond)
+    assert choice.compiled and choice.why.endswith("of a step")
+    assert calls == ["compiled"] * (compiling.COMPILING_CALLS + TIMED)
+    assert choose(replace(task, facts={}), LONG, a_millisecond) == choice
+    assert calls == ["compiled"] * (2 * compiling.COMPILING_CALLS + TIMED)
 
 
 def test_what_cannot_be_compiled_runs_as_it_is_and_says_so(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
