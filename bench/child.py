@@ -4,7 +4,7 @@ Its peak memory is its own, and its crash is one failed row. It reads its order 
 events as lines of JSON to standard output, and logs to the file that the order names. Standard input stays open as long
 as the parent lives; when it closes, the child ends too, so that no orphan holds the run.
 
-Every order names its "work" (a key of `WORK`), "log", "plugins" and "device"; the rest is the work's own.
+Every order names its "work" (a key of `WORK`), "log", "plugins", "device" and "precision"; the rest is the work's own.
 """
 
 import json
@@ -21,6 +21,7 @@ import torch
 
 from bench.allocator import keep_freed_memory
 from bench.errors import Interrupted
+from bench.hardware import take_up
 from bench.plugins import Registry
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
@@ -73,6 +74,7 @@ def _work(order: Order, channel: Channel) -> None:
     device = torch.device(order["device"])
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    take_up(order["precision"])
     try:
         WORK[order["work"]](order, Registry(order["plugins"]), channel)
     except Owned as error:

@@ -22,9 +22,10 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from bench.condensation import Task, device_name
+from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import digest, read_json, write_json
+from bench.hardware import device_name
 from bench.iterating import window
 
 F = TypeVar("F", bound=Callable[..., Any])

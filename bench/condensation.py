@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.checkpoints import State
 from bench.errors import RunFailure
+from bench.hardware import Precision, device_name
 from bench.imagery import Dataset, Preprocessing, Reader
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
@@ -23,7 +24,6 @@ from bench.progress import Progress, Silent
 from bench.recipes import Budget, Recipe, Setting
 from bench.stages import Maker, StageKey, StageResult, StageStore
 
-Precision = Literal["fp32", "bf16"]
 Compile = Literal["auto", "possible", "always", "never"]
 PixelFormat = Literal["uint8", "jpeg", "float32"]
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
@@ -331,8 +331,3 @@ class Condenser(ABC, Generic[C]):
     def learned_lr(self, task: Task) -> float | None:
         """The step size learned with the images; asked for once they are all there."""
         return None
-
-
-def device_name(device: torch.device) -> str:
-    """A name under which timings may stand together: "cpu", or the GPU's own name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.condensation import Compile, Precision
+from bench.condensation import Compile
 from bench.files import digest
+from bench.hardware import Precision
 from bench.recipes import Budget
 
 

@@ -89,8 +89,8 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _bf16() -> Finding:
-    """Where --precision auto takes bf16: as `bench.running.planning.choose_precision` decides it."""
-    from bench.running.planning import choose_device, choose_precision
+    """Where --precision auto takes bf16: as `bench.hardware.choose_precision` decides it."""
+    from bench.hardware import choose_device, choose_precision
 
     device = choose_device("auto")
     if choose_precision("auto", device) == "bf16":

@@ -45,6 +45,18 @@ def compile_option(function: F) -> F:
     return option(function)
 
 
+def precision_option(function: F) -> F:
+    """--precision."""
+    option = click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="Arithmetic; auto: bf16 where the device has units for it. tf32 is for NVIDIA GPUs.",
+    )
+    return option(function)
+
+
 def runs_option(function: F) -> F:
     """--runs, or BENCH_RUNS, or ./runs."""
     option = click.option(

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from bench.cli.options import cache_folder, compile_option, data_root_option, plugin_option, runs_option
+from bench.cli.options import (
+    cache_folder,
+    compile_option,
+    data_root_option,
+    plugin_option,
+    precision_option,
+    runs_option,
+)
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
@@ -30,7 +37,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
 @click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@precision_option
 @compile_option
 @data_root_option
 @runs_option

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import cache_folder, plugin_option
+from bench.cli.options import cache_folder, plugin_option, precision_option
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
@@ -23,7 +23,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
 @click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@precision_option
 @click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
 @click.option(
     "-o",

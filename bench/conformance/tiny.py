@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench import seeds
-from bench.condensation import Precision, Task
+from bench.condensation import Task
 from bench.files import digest
+from bench.hardware import Precision
 from bench.imagery import Dataset, Normalisation, TensorSplit
 from bench.plugins import Registry
 from bench.recipes import Budget

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench import __version__
-from bench.condensation import Precision, device_name
+from bench.hardware import Precision, device_name
 from bench.spec import MethodChoice, RunSpec
 
 

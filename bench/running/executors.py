@@ -75,6 +75,7 @@ class LocalExecutor:
             "log": str(log),
             "plugins": list(self.registry.extra),
             "device": str(place.device),
+            "precision": job.spec.precision,
             "job": job.to_json(),
             "runs": str(place.runs),
             "cache": str(place.cache),

@@ -1,6 +1,5 @@
 """From what the user named to the jobs to do: the grid, checked before anything is written."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Any
 
 import torch
 
-from bench.condensation import Compile, Condenser, Precision, device_name
+from bench.condensation import Compile, Condenser
 from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
+from bench.hardware import choose_device, choose_precision, device_name
 from bench.imagery import Dataset
 from bench.naming import nearest, unknown
 from bench.plugins import Registry
@@ -50,35 +50,6 @@ class Request:
     control: bool
     data_root: Path
     cache: Path
-
-
-def choose_device(name: str) -> torch.device:
-    """The device for --device. Raises UsageError where it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UsageError(f"unknown device {name!r}; choose from auto, cpu, cuda, cuda:N")
-    if name.startswith("cuda"):
-        number = int(name[5:]) if name[5:].isdigit() else 0
-        if number >= torch.cuda.device_count():
-            raise UsageError(
-                f"no such device: {name}; this machine has {torch.cuda.device_count()} CUDA devices; try cpu"
-            )
-    return torch.device(name)
-
-
-def choose_precision(name: str, device: torch.device) -> Precision:
-    """The arithmetic for --precision auto: bf16 where the hardware multiplies it faster than fp32."""
-    if name in ("fp32", "bf16"):
-        return "bf16" if name == "bf16" else "fp32"
-    return "bf16" if multiplies_bf16(device) else "fp32"
-
-
-def multiplies_bf16(device: torch.device) -> bool:
-    """Whether the device has units for bf16: CUDA from Ampere on, processors with AMX or AVX-512 BF16."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 class Planner:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from bench.condensation import Builder, Precision
+from bench.condensation import Builder
+from bench.hardware import Precision
 from bench.iterating import window
 from bench.metering import Clock
 from bench.pacing import Few

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from bench.allocator import release_memory
-from bench.condensation import Compile, Images, Precision, Task
+from bench.condensation import Compile, Images, Task
 from bench.data.opening import load_card
 from bench.errors import RunFailure
+from bench.hardware import Precision
 from bench.iterating import WARM_UP_STEPS, window
 from bench.metering import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
 from bench.pacing import Few

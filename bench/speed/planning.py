@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.cards import DatasetCard
-from bench.condensation import Compile, Condenser, Precision
+from bench.condensation import Compile, Condenser
 from bench.data.opening import load_card
 from bench.errors import UsageError
+from bench.hardware import Precision, choose_device, choose_precision, plain_precision
 from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import Setting, look
 from bench.reporting import REFERENCE
 from bench.running.configuring import configure, share_changes
-from bench.running.planning import check_backbone, check_shape, choose_device, choose_precision
+from bench.running.planning import check_backbone, check_shape
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
@@ -197,7 +198,8 @@ class Planner:
 
     def _precision(self, engine: str | None) -> Precision:
         """Where none is asked for: the reference computes as papers' code does, all else as well as the device can."""
-        return "fp32" if self.request.precision == "auto" and engine == REFERENCE else self.precision
+        asked = self.request.precision != "auto"
+        return plain_precision(self.device) if engine == REFERENCE and not asked else self.precision
 
     def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
         card = self._card

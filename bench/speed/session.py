@@ -10,6 +10,7 @@ import torch
 
 from bench.children import Ended, run_child
 from bench.errors import Interrupted
+from bench.hardware import Precision
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.speed.floor import FloorSpec
@@ -59,21 +60,22 @@ class Session:
         if row.step is None:
             return Outcome(row, "skipped", row.skipped)
         with tempfile.TemporaryDirectory(prefix="speed-", dir=self.cache) as scratch:
-            child = self._child("step", step=asdict(row.step), folder=scratch)
+            child = self._child("step", row.step.precision, step=asdict(row.step), folder=scratch)
         if child.event != "measured":
             return Outcome(row, "failed", child.reason)
         return Outcome(row, "done", None, child.facts["measured"])
 
     def _floor(self, spec: FloorSpec) -> list[float]:
         """One value, or none with a warning: a row is worth having without it."""
-        child = self._child("floor", floor=asdict(spec))
+        child = self._child("floor", spec.precision, floor=asdict(spec))
         if child.event == "measured":
             return [float(child.facts["measured"])]
         self.progress.warn(f"no floor for {spec.backbone}: {child.reason}")
         return []
 
-    def _child(self, work: str, **more: Any) -> Ended:  # noqa: ANN401 - JSON values
-        order = {"work": work, "log": str(self.log), "plugins": list(self.registry.extra), "device": str(self.device)}
+    def _child(self, work: str, precision: Precision, **more: Any) -> Ended:  # noqa: ANN401 - JSON values
+        plugins, log = list(self.registry.extra), str(self.log)
+        order = {"work": work, "log": log, "plugins": plugins, "device": str(self.device), "precision": precision}
         child = run_child({**order, **more}, self.cache, self.progress)
         if child.stopped:  # pressed when nothing was left to stop
             raise Interrupted("stopped")

@@ -104,6 +104,13 @@ def test_the_process_of_a_row_keeps_freed_memory(
     assert (pages < 2**14) is kept, "one tensor of four has that many"
 
 
+def test_the_process_of_a_row_takes_up_its_arithmetic(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    """torch by itself would round to TF32 in convolutions."""
+    named = ("-m", "telling", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
+    _, out, _ = speed(capsys, *named, "--precision", "fp32", "--format", "json")
+    assert json.loads(out)[0]["reason"] == "rounded: (False, False)"
+
+
 def test_what_is_not_installed_is_listed_and_is_no_failure(
     capsys: pytest.CaptureFixture[str], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
 from bench.compiling import missing_compiler
-from bench.condensation import Precision, Task
+from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
+from bench.hardware import Precision
 from bench.plugins import Registry
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for

@@ -31,6 +31,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
         ({"--set": "recover.iterations"}, "KEY=VALUE"),
         ({"--device": "gpu"}, "choose from auto, cpu, cuda"),
         ({"--device": "cuda:99"}, "no such device"),
+        ({"--precision": "tf32", "--device": "cpu"}, "on this cpu take fp32 or bf16"),
         ({"--format": "tabel"}, "unknown format 'tabel'; did you mean 'table'?"),
         ({"--plugin": "nowhere.py"}, "nowhere.py"),
         ({"--budget": "fast"}, "'paper', 'quick'"),

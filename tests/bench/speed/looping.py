@@ -64,6 +64,16 @@ class Faulting(Looping):
         raise RunFailure(f"{getrusage(RUSAGE_SELF).ru_minflt - before} pages")
 
 
+class Telling(Looping):
+    """Fails, and says whether products of fp32 numbers would be rounded to TF32, were there a GPU."""
+
+    knobs: ClassVar[Mapping[str, str]] = {}
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        rounded = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        raise RunFailure(f"rounded: {rounded}")
+
+
 class Infinite(Looping):
     """Divides by zero."""
 
@@ -79,6 +89,7 @@ def bench_methods() -> list[Offer]:
         Offer("dying", Dying, "for tests"),
         Offer("faulting", Faulting, "for tests"),
         Offer("infinite", Infinite, "for tests"),
+        Offer("telling", Telling, "for tests"),
     ]
 
 

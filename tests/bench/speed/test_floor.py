@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.condensation import Precision
+from bench.hardware import Precision
 from bench.plugins import Registry
 from bench.progress import Silent
 from bench.speed import floor

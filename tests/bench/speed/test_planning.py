@@ -40,9 +40,13 @@ def test_a_method_with_engines_has_a_row_for_each_the_reference_first(registry: 
     assert [row.step.method.config["recover"]["engine"] for row in rows[:2] if row.step] == ["reference", "fast"]
 
 
-def test_without_a_precision_the_reference_is_plain_fp32(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("plain", ["fp32", "tf32"])
+def test_without_a_precision_the_reference_computes_as_plain_code_does(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, plain: str
+) -> None:
+    monkeypatch.setattr(planning, "plain_precision", lambda device: plain)
     monkeypatch.setattr(planning, "choose_precision", lambda name, device: "bf16" if name == "auto" else name)
-    for asked, expected in (("auto", ["fp32", "bf16"]), ("bf16", ["bf16", "bf16"]), ("fp32", ["fp32", "fp32"])):
+    for asked, expected in (("auto", [plain, "bf16"]), ("bf16", ["bf16", "bf16"]), ("fp32", ["fp32", "fp32"])):
         found = planned(registry, precision=asked)
         assert [row.step.precision for row in found if row.step] == expected
         assert [row.floor.precision for row in found if row.floor] == expected

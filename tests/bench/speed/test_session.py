@@ -26,6 +26,7 @@ class Children:
 
     def __call__(self, order: Mapping[str, Any], cache: Path, progress: Progress) -> Ended:
         about = order["floor" if order["work"] == "floor" else "step"]
+        assert order["precision"] == about["precision"]
         name = " ".join(filter(None, [order["work"], about["backbone"], _engine(about)]))
         self.orders.append(name)
         if order["work"] == "floor":
