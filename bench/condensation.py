@@ -169,7 +169,7 @@ class Task:
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
         if facts := getattr(network, "facts", None):
             self.facts.setdefault("networks", {})[name] = facts
-        return network.to(self.device)
+        return network.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The arithmetic of forward passes: bf16 autocast, or nothing in fp32."""

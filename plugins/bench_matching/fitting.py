@@ -71,7 +71,7 @@ class Fitting:
         for epoch in range(self.recipe.epochs):
             rng = seeds.counter(self._seed, position, epoch)
             for indices in torch.from_numpy(rng.permutation(len(images))).split(whole):
-                chosen = indices.to(images.device)
+                chosen = indices.to(images.device, non_blocking=True)
                 forward = self._forward if len(chosen) == whole else self._logits  # compiled for one shape
                 loss = self._loss(forward, weights, self._augmented(images[chosen], rng), classes[chosen])
                 optimizer.zero_grad()

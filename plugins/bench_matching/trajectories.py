@@ -128,8 +128,8 @@ class Draws:
         rng = seeds.counter(self._seed, iteration, 0, 1)
         first = int(rng.integers(self._config.max_start_epoch))
         start, target = self._experts.weights(expert, (first, first + self._config.expert_epochs))
-        device = self._task.device
-        return Segment(start.to(device), target.to(device), list(self._steps(iteration)))
+        start, target = (each.to(self._task.device, non_blocking=True) for each in (start, target))
+        return Segment(start, target, list(self._steps(iteration)))
 
     def _steps(self, iteration: int) -> Iterator[Step]:
         """Batches are parts of a permutation of all images, and of the next one when it is used up."""

@@ -1,0 +1,116 @@
+"""Recovery and training neither wait for their device between steps nor mix it with the host."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
+
+from bench.condensation import Task
+from bench.recovery.engine import Batch
+from bench.recovery.engines import engine_for
+from bench.recovery.recipes import EngineName, RecoveryRecipe
+from bench.testing import tiny_dataset, tiny_task
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import (
+    HardSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    Supervision,
+    TeacherSupervision,
+)
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "resized crop": {"crop": "resized", "flip": True},
+    "padded crop": {"crop": "padded", "flip": True},
+    "DSA": {"dsa": "color_crop_cutout_flip_scale_rotate"},
+    "CutMix": {"mix": "cutmix"},
+    "Mixup": {"mix": "mixup"},
+    "shuffled patches": {"shuffle_patches": 2},
+    "DeiT": {"randaugment": 2, "erasing": 0.25, "mix": "switch", "optimizer": "adamw", "label_smoothing": 0.1},
+    "RDED": {"bn_updates": 2, "ema": 0.99},
+}
+SUPERVISIONS: dict[str, Callable[[Task], Supervision]] = {
+    "hard": lambda task: HardSupervision(),
+    "soft": lambda task: SoftSupervision(torch.rand(len(task.dataset.train), task.classes, device=ELSEWHERE)),
+    "teacher": lambda task: TeacherSupervision(task.network(3).eval().requires_grad_(False), 20.0, t_squared=False),
+    "stored": lambda task: StoredSupervision(
+        torch.rand(2, len(task.dataset.train), task.classes).half(), 20.0, t_squared=True
+    ),
+}
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    let_it_run(monkeypatch)
+    dataset = tiny_dataset(resolution=16, per_class=8)
+    return replace(tiny_task(tmp_path, dataset=dataset, backbone="resnet18"), device=ELSEWHERE)
+
+
+def test_a_value_that_is_asked_for_is_seen() -> None:
+    images = torch.ones(2, device=ELSEWHERE)
+    for read in (lambda: images.sum().item(), lambda: bool(images.sum() > 0), lambda: images[images > 0], images.cpu):
+        with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+            read()
+
+
+def test_two_devices_and_a_copy_that_waits_are_seen() -> None:
+    here, there = torch.ones(2, 2), torch.ones(2, 2, device=ELSEWHERE)
+    with Watch() as watch:
+        with pytest.raises(RuntimeError, match="aten::mm was given tensors on cpu, meta"):
+            there @ here
+        here.to(ELSEWHERE, non_blocking=True)
+        assert watch.waits == 0
+        here.to(ELSEWHERE)
+        assert watch.waits == 1
+
+
+def waits_of_recovery(task: Task, engine: EngineName, iterations: int) -> int:
+    pace = Counted(iterations)
+    recipe = RecoveryRecipe(iterations=99, lr=0.1, bn_weight=1.0, roll=(-2, 2), engine=engine)
+    batches = [Batch(torch.zeros(4, dtype=torch.int64), seed) for seed in (0, 1)]
+    with Watch() as watch:
+        engine_for(task.network(0), recipe).recover(replace(task, pace=pace), batches)
+    assert pace.made["recover"] == iterations
+    return int(watch.waits)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_a_recovery_does_not_wait(task: Task, engine: EngineName) -> None:
+    few, more = (waits_of_recovery(task, engine, iterations) for iterations in (2, 5))
+    assert few == more, "iterations copy to the device and wait"
+
+
+@pytest.mark.parametrize("supervision", SUPERVISIONS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_training_step_does_not_wait(task: Task, recipe: str, supervision: str) -> None:
+    changes = {"epochs": 2, "batch_size": 8, "lr": 0.1, "weight_decay": 1e-4, **RECIPES[recipe]}
+    lesson = Lesson(
+        recipe=TrainingRecipe.model_validate(changes),
+        feed=Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True),
+        supervision=SUPERVISIONS[supervision](task),
+        view_seed=0,
+        checkpoint=task.workspace / "unused",
+        what="train",
+    )
+    training = loop._Training(task, loop.place(task.network(0), task), lesson)
+    with Watch() as watch:
+        for batch in range(training.views.batches - 1):
+            training._step(0, batch)
+    assert watch.waits == 0
+
+
+def test_an_epoch_ends_with_one_look(task: Task) -> None:
+    recipe = TrainingRecipe(epochs=1, batch_size=8, lr=0.1, weight_decay=0.0)
+    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True)
+    lesson = Lesson(recipe, feed, HardSupervision(), 0, task.workspace / "unused", "train")
+    training = loop._Training(task, loop.place(task.network(0), task), lesson)
+    with pytest.raises(RuntimeError, match=FETCHED):
+        training._end(0)

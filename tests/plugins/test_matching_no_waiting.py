@@ -1,0 +1,50 @@
+"""The matching methods neither wait for their device between updates nor mix it with the host."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
+from matching import SMALL, task_of
+
+from bench.condensation import Condenser, Task
+from bench.plugins import Registry
+from bench.running.configuring import build, configure
+from bench_matching import features
+
+LITTLE = {"dc": ("inner_epochs=1",), "dsa": ("inner_epochs=1",), "dm": (), "mtt": (), "tesla": ()}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    let_it_run(monkeypatch)
+    monkeypatch.setattr(features, "check_headless", lambda *_: None)  # looks once, before the loop
+    return task_of(tmp_path)
+
+
+def ready(here: Task, there: Task, name: str, engine: str) -> Condenser[Any]:
+    """The method over the device; experts are trained here, where they can be."""
+    choice = configure(Registry(), name, here.setting, [*LITTLE[name], f"engine={engine}"])
+    if name in ("mtt", "tesla"):
+        choice = replace(choice, config={**choice.config, **SMALL, "iterations": 99, "engine": engine})
+    method = build(Registry(), choice)
+    method.prepare(here if name in ("mtt", "tesla") else there)
+    return method
+
+
+def waits_of(here: Task, name: str, engine: str, updates: int) -> int:
+    pace = Counted(updates)
+    there = replace(here, device=ELSEWHERE, pace=pace)
+    method = ready(here, there, name, engine)
+    with Watch() as watch, pytest.raises((RuntimeError, NotImplementedError), match=FETCHED):
+        method.synthesize(there, method.units(there)[0])  # at its end the images are fetched
+    assert updates in pace.made.values()
+    return int(watch.waits)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize("name", LITTLE)
+def test_an_update_does_not_wait(here: Task, name: str, engine: str) -> None:
+    few, more = (waits_of(here, name, engine, updates) for updates in (2, 5))
+    assert few == more, "updates copy to the device and wait"
