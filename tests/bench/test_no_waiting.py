@@ -51,7 +51,7 @@ SUPERVISIONS: dict[str, Callable[[Task], Supervision]] = {
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     let_it_run(monkeypatch)
     dataset = tiny_dataset(resolution=16, per_class=8)
-    return replace(tiny_task(tmp_path, dataset=dataset, backbone="resnet18"), device=ELSEWHERE)
+    return replace(tiny_task(tmp_path, dataset=dataset, backbone="convnet3-bn"), device=ELSEWHERE)
 
 
 def test_a_value_that_is_asked_for_is_seen() -> None:
