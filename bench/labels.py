@@ -1,5 +1,6 @@
 """What the images of a condensed set are labelled with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,6 +56,8 @@ class StoredLabels:
         view_seed: seed of the counter-based views; with the recipe it reproduces every crop, flip and mix.
         recipe: the training recipe whose views were labelled, as JSON; training with other views is refused.
         logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order.
+        views: where the labels come from elsewhere, the views that were labelled, as they were written down (see
+            `bench.training.recorded.RecordedViews`); `view_seed` and `recipe` then say nothing. None for our own.
     """
 
     kind: ClassVar[str] = "stored"
@@ -63,6 +66,7 @@ class StoredLabels:
     view_seed: int
     recipe: dict[str, object]
     logits: Tensor
+    views: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from bench.training.classroom import Classroom
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import Supervision
-from bench.training.views import View, Views, apply
+from bench.training.views import Presented, View, Views, apply
 
 VERSION = 2  # raise it when the same recipe, seed and data would give other weights
 
@@ -45,6 +45,7 @@ class Lesson:
         after_epoch: called after every epoch with the number of epochs done (from 1) and the network as it then is; it
             changes nothing but what is in `keeps`.
         keeps: what `after_epoch` changes; it is part of the checkpoint.
+        views: recorded ones, which are presented in place of those that recipe and seed would give.
     """
 
     recipe: TrainingRecipe
@@ -55,6 +56,7 @@ class Lesson:
     what: str
     after_epoch: Callable[[int, nn.Module], None] | None = None
     keeps: State = field(default_factory=dict)
+    views: Presented | None = None
 
 
 def wants_channels_last(task: Task) -> bool:
@@ -93,7 +95,8 @@ class _Training:
         self.classroom = Classroom(self.network, lesson.supervision.teacher)
         self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
-        self.views = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
+        drawn = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
+        self.views: Presented = lesson.views or drawn
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
         self.ema = Ema(self.network, self.recipe.ema) if self.recipe.ema is not None else None
         self.losses = torch.zeros((), device=task.device)

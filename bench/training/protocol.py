@@ -21,6 +21,7 @@ from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson
 from bench.training.recipes import TrainingRecipe
+from bench.training.recorded import RecordedViews
 from bench.training.stored import pixels_digest
 from bench.training.supervision import (
     HardSupervision,
@@ -119,6 +120,7 @@ class TrainingProtocol(Protocol):
             feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,
             view_seed=self._view_seed(condensed.labels, seed),
+            views=self._recorded(condensed.labels),
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
             what="evaluate",
         )
@@ -140,6 +142,12 @@ class TrainingProtocol(Protocol):
         if self.labels == "own" and isinstance(labels, StoredLabels):
             return labels.view_seed
         return seeds.derive("views", seed)
+
+    def _recorded(self, labels: Labels) -> RecordedViews | None:
+        """The views that came with the labels, where the training follows them."""
+        if self.labels != "own" or not isinstance(labels, StoredLabels) or labels.views is None:
+            return None
+        return RecordedViews(labels.views)
 
     def _with_learned_lr(self, recipe: TrainingRecipe, condensed: CondensedSet) -> TrainingRecipe:
         """A learned step size belongs to the method's own protocol; a shared one treats all sets alike."""
@@ -185,6 +193,9 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
     Raises:
         RunFailure: with the fields that differ, or the shape that does.
     """
+    if labels.views is not None:
+        check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
+        return
     try:
         labelled = TrainingRecipe.model_validate(labels.recipe)
     except ValidationError as error:
@@ -193,6 +204,18 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
     if differing:
         what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
         raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
-    expected = (recipe.epochs, Views(recipe, 0, images, 1).presented, classes)
+    _check_logits(labels, (recipe.epochs, Views(recipe, 0, images, 1).presented, classes))
+
+
+def check_recorded(
+    labels: StoredLabels, views: RecordedViews, recipe: TrainingRecipe, *, images: int, classes: int
+) -> None:
+    """Refuses labels whose recorded views a recipe cannot follow, or that are not of these images. As `check_views`."""
+    if differing := views.differing(recipe):
+        raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
+    _check_logits(labels, (views.epochs, images, classes))
+
+
+def _check_logits(labels: StoredLabels, expected: tuple[int, int, int]) -> None:
     if tuple(labels.logits.shape) != expected:
         raise RunFailure(f"the stored labels have shape {tuple(labels.logits.shape)}, not {expected}")

@@ -8,7 +8,7 @@ before, on the device, or on who asks. So a training resumes anywhere, and label
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -85,6 +85,21 @@ class View:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class Presented(Protocol):
+    """The views of a training, by epoch and batch: drawn (`Views`) or recorded (`bench.training.recorded`)."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images of every batch but the last."""
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+
+    def at(self, epoch: int, batch: int) -> View:
+        """The view of one batch."""
 
 
 class Views:

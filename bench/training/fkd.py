@@ -1,0 +1,224 @@
+"""Folders of stored labels as FKD writes them (Shen and Xing, ECCV 2022), with the mixes that SRe2L's code adds.
+
+    FKD_cutmix_fp16/epoch_0/batch_0.tar, batch_1.tar, ...
+    FKD_cutmix_fp16/epoch_1/...
+
+Each file is a torch.save of [crops, flips, partners, lambda, box, logits] for one batch: crops float (b, 4), top, left,
+height and width as fractions; flips bool (b,); partners int (b,) or None; the box of CutMix [top, bottom, left, right]
+in pixels, or None; logits (b, K) of the teacher that saw the batch cropped, flipped and mixed. Which images a batch
+holds is not written down: it follows from torch's RandomSampler under a seed (`--fkd-seed` of the releases, 42), over
+the images as torchvision's ImageFolder orders them, so the names and the number of the images must be those that were
+labelled. SRe2L, CDA, SC-DD, G-VBSM, EDC, CV-DD and their followers write this layout.
+
+The files are read without running anything that they hold.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import RandomSampler
+
+from bench.errors import UsageError
+from bench.progress import Progress
+from bench.training.recorded import BATCH, BOXES, FLIPS, MIX_BOXES, ORDER, PARTNERS, SHARES
+
+SEED = 42  # --fkd-seed of every release
+ROUNDING = 1e-4  # of fractions kept in fp32
+PARTS = ("crops", "flips", "partners", "lambda", "box", "logits")
+
+# Lambda and boxes are numpy's numbers: what a pickle needs to make some, and nothing else. Older numpy had other names.
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32")),
+]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One file: crops float (b, 4), flips bool (b,), partners int (b,) or None, lambda, box or None, logits (b, K)."""
+
+    crops: Tensor
+    flips: Tensor
+    partners: Tensor | None
+    share: float | None
+    box: Sequence[int] | None
+    logits: Tensor
+
+    @property
+    def mix(self) -> str:
+        """How it is mixed, in the words of a training recipe."""
+        if self.partners is None:
+            return "none"
+        return "mixup" if self.box is None else "cutmix"
+
+
+@dataclass(frozen=True)
+class FkdFolder:
+    """A folder of stored labels, looked at but not yet read.
+
+    Attributes:
+        files: the files of each epoch, in the order of their batches.
+        images: how many are presented in an epoch.
+        batch_size: of every batch but the last.
+        classes: of the logits.
+        mix: how batches are mixed: "none", "mixup" or "cutmix".
+    """
+
+    files: tuple[tuple[Path, ...], ...]
+    images: int
+    batch_size: int
+    classes: int
+    mix: str
+
+    @classmethod
+    def at(cls, path: Path) -> "FkdFolder":
+        """Looks at the names of all files and into the first and the last batch of the first epoch.
+
+        Raises:
+            UsageError: no such folder, epochs or batches that are missing, or a file that is not as above.
+        """
+        files = tuple(_numbered(folder, "batch") for folder in _numbered(path, "epoch"))
+        if uneven := next((each for each in files if len(each) != len(files[0])), None):
+            raise UsageError(f"{uneven[0].parent} has {len(uneven)} batches, {files[0][0].parent} has {len(files[0])}")
+        first, last = read_batch(files[0][0]), read_batch(files[0][-1])
+        size, classes = first.logits.shape
+        return cls(files, size * (len(files[0]) - 1) + len(last.logits), size, classes, first.mix)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the logits: epochs, images, classes."""
+        return len(self.files), self.images, self.classes
+
+    def read(self, logits: Tensor, resolution: int, seed: int, progress: Progress) -> dict[str, Tensor]:
+        """Reads every file.
+
+        Args:
+            logits: fp16 of `shape`, which is filled; it may be memory-mapped.
+            resolution: pixels a side of the images; crops become whole pixels, as PIL rounds them.
+            seed: of the sampler that made the batches.
+
+        Returns:
+            the record of `bench.training.recorded.RecordedViews`.
+
+        Raises:
+            UsageError: a file that is not like the first, or logits that are not finite.
+        """
+        record = {**self._empty(), ORDER: self._order(seed)}
+        for epoch, files in enumerate(self.files):
+            for number, file in enumerate(files):
+                batch, part = read_batch(file), self._part(number)
+                self._check(file, batch, part)
+                logits[epoch, part] = batch.logits.half()
+                self._note(record, batch, epoch, number, resolution)
+            progress.advance("reading stored labels", epoch + 1, len(self.files))
+        return record
+
+    def _part(self, number: int) -> slice:
+        start = number * self.batch_size
+        return slice(start, min(start + self.batch_size, self.images))
+
+    def _empty(self) -> dict[str, Tensor]:
+        epochs, images, _ = self.shape
+        record = {
+            BATCH: torch.tensor(self.batch_size),
+            BOXES: torch.zeros(epochs, images, 4, dtype=torch.int16),
+            FLIPS: torch.zeros(epochs, images, dtype=torch.bool),
+        }
+        if self.mix != "none":
+            record[PARTNERS] = torch.zeros(epochs, images, dtype=torch.int32)
+            record[SHARES] = torch.zeros(epochs, len(self.files[0]))
+        if self.mix == "cutmix":
+            record[MIX_BOXES] = torch.zeros(epochs, len(self.files[0]), 4, dtype=torch.int16)
+        return record
+
+    def _order(self, seed: int) -> Tensor:
+        """int32 (epochs, images): the sampler goes on drawing from one epoch to the next."""
+        sampler = RandomSampler(range(self.images), generator=torch.Generator().manual_seed(seed))
+        return torch.stack([torch.tensor(list(sampler), dtype=torch.int32) for _ in self.files])
+
+    def _check(self, file: Path, batch: Batch, part: slice) -> None:
+        expected = (part.stop - part.start, self.classes)
+        if tuple(batch.logits.shape) != expected:
+            raise UsageError(f"{file} has logits of shape {tuple(batch.logits.shape)}, not {expected}")
+        if batch.mix != self.mix:
+            raise UsageError(f"{file} is mixed by {batch.mix}, the first batch by {self.mix}")
+        if not bool(torch.isfinite(batch.logits.half()).all()):
+            raise UsageError(f"{file} holds logits that are not finite in fp16")
+
+    def _note(self, record: dict[str, Tensor], batch: Batch, epoch: int, number: int, resolution: int) -> None:
+        part = self._part(number)
+        record[BOXES][epoch, part] = (batch.crops.double() * resolution).round().short()
+        record[FLIPS][epoch, part] = batch.flips.bool()
+        if batch.partners is not None:
+            record[PARTNERS][epoch, part] = batch.partners.int()
+            record[SHARES][epoch, number] = float(batch.share or 0.0)
+        if batch.box is not None:
+            record[MIX_BOXES][epoch, number] = torch.tensor([int(edge) for edge in batch.box], dtype=torch.int16)
+
+
+def read_batch(file: Path) -> Batch:
+    """One file of a folder.
+
+    Raises:
+        UsageError: it cannot be read without running code, or does not hold what a batch holds.
+    """
+    try:
+        with torch.serialization.safe_globals(_NUMBERS):
+            held = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch has many for a damaged file
+        raise UsageError(f"{file} is no readable batch of stored labels: {str(error).splitlines()[0]}") from error
+    if not isinstance(held, list | tuple) or len(held) != len(PARTS):
+        raise UsageError(f"{file} does not hold the {len(PARTS)} parts of a batch: {', '.join(PARTS)}")
+    batch = Batch(*held)
+    if wrong := _malformed(batch):
+        raise UsageError(f"{file}: {wrong}")
+    return batch
+
+
+def _malformed(batch: Batch) -> str:
+    """What is wrong with the shapes of a batch, or ""."""
+    if not isinstance(batch.logits, Tensor) or batch.logits.ndim != 2 or not batch.logits.is_floating_point():
+        return "its logits are no float tensor (b, K)"
+    count = len(batch.logits)
+    wanted = {"crops": (batch.crops, (count, 4)), "flips": (batch.flips, (count,))}
+    if batch.partners is not None:
+        wanted["partners"] = (batch.partners, (count,))
+    for name, (tensor, shape) in wanted.items():
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+            return f"its {name} are no tensor of shape {shape}"
+    if bool((batch.crops < 0).any()) or bool((batch.crops[:, 2:] <= 0).any()):
+        return "its crops are no fractions of an image"
+    if bool((batch.crops[:, :2] + batch.crops[:, 2:] > 1 + ROUNDING).any()):
+        return "its crops leave the image"
+    if batch.partners is not None and sorted(batch.partners.tolist()) != list(range(count)):
+        return "its partners are no permutation"
+    return "" if batch.box is None or len(batch.box) == 4 else "its box has not four edges"
+
+
+def _numbered(folder: Path, what: str) -> tuple[Path, ...]:
+    """What is called WHAT_0, WHAT_1, ... in a folder, in the order of the numbers.
+
+    Raises:
+        UsageError: there is none, or a number is missing.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no folder of stored labels at {folder}")
+    found = {
+        int(match[1]): path for path in folder.iterdir() if (match := re.fullmatch(rf"{what}_(\d+)(\.tar)?", path.name))
+    }
+    if not found:
+        raise UsageError(f"{folder} holds no {what}_0: stored labels lie in epoch_0/batch_0.tar and so on")
+    if missing := sorted(set(range(max(found) + 1)) - set(found)):
+        raise UsageError(f"{folder} lacks {what}_{missing[0]}")
+    return tuple(found[number] for number in range(len(found)))
