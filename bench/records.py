@@ -1,23 +1,20 @@
-"""What a run leaves (record.json), and the rows that tables are made of.
+"""What a run leaves: record.json.
 
-A record keeps raw outcomes, one score an evaluation seed; means and other metrics are computed when it is read, so a
-new metric needs no new run.
+A record keeps raw outcomes, one score an evaluation seed; means and other metrics are computed when it is read
+(`bench.rows`), so a new metric needs no new run.
 """
 
-import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact
 from bench.files import read_json, write_json
-from bench.nulls import reasons
 from bench.progress import Progress
-from bench.spec import EvaluationSpec, RunSpec
+from bench.spec import RunSpec
 
 SCHEMA = 1
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,133 +90,3 @@ def load_all(runs: Path, progress: Progress) -> list[Record]:
         except CorruptArtefact as error:
             progress.warn(f"left out: {error}")
     return found
-
-
-def rows(records: Iterable[Record]) -> list[Row]:
-    """The table rows of records: one for each evaluation as it was asked, or one for a run without any."""
-    known = {record.spec.name: record for record in records}
-    return [row for record in known.values() for row in _rows_of(record, known)]
-
-
-def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
-    """The row of an evaluation that has no record: another process holds the run, or it could not start."""
-    return {
-        **_identity(spec),
-        **_nothing_measured(),
-        "status": status,
-        "reason": reason,
-        "eval_backbone": evaluation.backbone,
-        "protocol": evaluation.asked,
-        "protocol_id": evaluation.protocol_id,
-        "label_kind": None,
-        "teacher_backbone": None,
-        "control": None,
-        "is_control": spec.labeller is not None,
-        "device": spec.device,
-        "device_name": None,
-        "precision": spec.precision,
-        "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
-        "class_order_hash": None,
-        "preprocessing": None,
-        "claim": None,
-        "null_reasons": {},
-    }
-
-
-def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
-    for key, evaluation in record.evaluations.items():
-        for asked in evaluation["asked"]:
-            control = record.controls.get(key)
-            row = {
-                **_identity(record.spec),
-                **_costs(record),
-                **_scores(record, evaluation),
-                "protocol": asked,
-                "control": control if control in known or control is None else None,
-                "is_control": record.spec.labeller is not None or _is_control_of(record, known),
-                **_made_with(record),
-                "claim": None,
-            }
-            yield {**row, "null_reasons": reasons(row)}
-
-
-def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:
-    return any(record.spec.name in other.controls.values() for other in known.values())
-
-
-def _identity(spec: RunSpec) -> Row:
-    return {
-        "run": spec.name,
-        "method": spec.method.name,
-        "dataset": spec.dataset,
-        "classes": len(spec.classes),
-        "all_classes": spec.all_classes,
-        "class_ids": list(spec.classes),
-        "ipc": spec.ipc,
-        "images": spec.ipc * len(spec.classes),
-        "backbone": spec.backbone,
-        "budget": spec.budget,
-        "budget_note": "; ".join(spec.method.quick),
-        "recipe": spec.method.recipe,
-        "config": spec.method.config,
-        "engine": spec.method.engine,
-        "seed": spec.seed,
-        "labels_of": spec.labeller.name if spec.labeller else None,
-        "card_hash": spec.card_hash,
-    }
-
-
-def _nothing_measured() -> Row:
-    names = (
-        "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s synthesis_s "
-        "label_s evaluation_s seconds_per_image warm_up_s peak_memory_bytes set_bytes label_bytes teacher_top1"
-    )
-    return {**dict.fromkeys(names.split()), "top1_values": [], "eval_seeds": 0, "evaluation_note": ""}
-
-
-def _costs(record: Record) -> Row:
-    measured = _nothing_measured()
-    return {**measured, **{name: record.costs[name] for name in measured if name in record.costs}}
-
-
-def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
-    scores: Sequence[Mapping[str, Any]] = evaluation["scores"]
-    top1 = [score["top1"] for score in scores]
-    done = record.status == "done" and evaluation["status"] == "done"
-    return {
-        "status": "done" if done else evaluation["status"] if record.status == "done" else record.status,
-        "reason": evaluation["reason"] or record.reason,
-        "eval_backbone": evaluation["backbone"],
-        "protocol_id": evaluation["protocol_id"],
-        "label_kind": evaluation["label_kind"],
-        "teacher_backbone": evaluation["teacher_backbone"],
-        "evaluation_note": evaluation.get("note", ""),
-        **_shared_teacher(evaluation),
-        "top1_mean": statistics.fmean(top1) if done else None,
-        "top1_std": statistics.stdev(top1) if done and len(top1) > 1 else None,
-        "top1_values": top1 if done else [],
-        "top5_mean": _mean(scores, "top5") if done else None,
-        "best_top1_mean": _mean(scores, "best_top1") if done else None,
-        "epochs": scores[0]["epochs"] if done else None,
-        "evaluation_s": sum(score["seconds"] for score in scores) if done else None,
-        "eval_seeds": len(scores) if done else 0,
-    }
-
-
-def _shared_teacher(evaluation: Mapping[str, Any]) -> Row:
-    """Where a protocol's own teacher labels for all methods, its accuracy counts and not that of the method's."""
-    if evaluation["label_kind"] != "teacher":
-        return {}
-    return {"teacher_top1": next((score.get("teacher_top1") for score in evaluation["scores"]), None)}
-
-
-def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [score[name] for score in scores if score[name] is not None]
-    return statistics.fmean(values) if values else None
-
-
-def _made_with(record: Record) -> Row:
-    made = record.environment
-    kept = ("device", "device_name", "precision", "versions")
-    known = {name: record.costs.get(name) for name in ("class_order_hash", "preprocessing")}
-    return {**{name: made.get(name) for name in kept}, **known}

@@ -10,12 +10,12 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from bench import records
+from bench import rows as table
 from bench.console import Console
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.plugins import Registry
-from bench.records import Record, Row
-from bench.reporting import report
+from bench.records import Record
+from bench.reporting import Row, report
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
 from bench.running.workplace import Place
@@ -76,19 +76,19 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> 
 
 def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]:
     """The rows that were asked for, out of all that the records hold."""
-    every = records.rows(record for record in ended if isinstance(record, Record))
+    every = table.rows(record for record in ended if isinstance(record, Record))
     wanted = {(job.spec.name, each.asked, each.backbone, each.protocol_id) for job in jobs for each in job.evaluations}
     kept = [row for row in every if (row["run"], row["protocol"], row["eval_backbone"], row["protocol_id"]) in wanted]
     shown = {(row["run"], row["eval_backbone"], row["protocol"]) for row in kept}
     lost = [
-        records.blank_row(record.spec, each, "failed", "its record does not answer for this evaluation")
+        table.blank_row(record.spec, each, "failed", "its record does not answer for this evaluation")
         for record, job in zip(ended, jobs, strict=False)
         if isinstance(record, Record)
         for each in job.evaluations
         if (job.spec.name, each.backbone, each.asked) not in shown
     ]
     blank = [
-        records.blank_row(outcome.job.spec, each, "skipped", outcome.reason)
+        table.blank_row(outcome.job.spec, each, "skipped", outcome.reason)
         for outcome in ended
         if isinstance(outcome, Skipped)
         for each in outcome.job.evaluations

@@ -60,10 +60,11 @@ def _offer_row(registered: Registered) -> dict[str, Any]:
 def run_rows(runs: Path) -> list[dict[str, Any]]:
     """One object an evaluation of every run below a folder; runs without a record yet are "incomplete"."""
     from bench import records
+    from bench import rows as table
     from bench.console import Console
 
     names = ("run", "status", "protocol", "eval_backbone", "top1_mean", "top1_std", "reason")
-    rows = [{name: row[name] for name in names} for row in records.rows(records.load_all(runs, Console()))]
+    rows = [{name: row[name] for name in names} for row in table.rows(records.load_all(runs, Console()))]
     begun = [path.parent for path in runs.glob("*/spec.json") if not path.with_name("record.json").exists()]
     rows += [{**dict.fromkeys(names), "run": folder.name, "status": "incomplete"} for folder in begun]
     return sorted(rows, key=lambda row: str(row["run"]))

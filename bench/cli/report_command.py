@@ -35,8 +35,8 @@ def command(
     """
     from bench.console import Console
     from bench.plugins import Registry
-    from bench.records import rows
     from bench.reporting import report
+    from bench.rows import rows
 
     registry = Registry(plugins)
     form = form or (form_of(registry, output) if output else "table")

@@ -5,12 +5,13 @@ from typing import ClassVar
 
 import pytest
 
-from bench import records
+from bench import rows as table
 from bench.conformance.common import Conformance
 from bench.errors import UsageError
 from bench.plugins import Registry
-from bench.records import Record, Row
+from bench.records import Record
 from bench.reporting import ReportFormat
+from bench.rows import Row
 from bench.spec import EvaluationSpec, MethodChoice, RunSpec
 
 EVALUATION = EvaluationSpec("paper", "hard", 1, "convnet3", 2)
@@ -135,7 +136,7 @@ def done_row(seed: int) -> Row:
     versions = {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}
     environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": versions}
     record = Record(sample_spec(seed), "done", None, costs, {EVALUATION.key: outcome}, {}, environment)
-    return records.rows([record])[0]
+    return table.rows([record])[0]
 
 
 def speed_row(status: str) -> Row:
@@ -162,4 +163,4 @@ def speed_row(status: str) -> Row:
 
 def failed_row(status: str) -> Row:
     """The row of a run without a result."""
-    return records.blank_row(sample_spec(9), EVALUATION, status, REASON)
+    return table.blank_row(sample_spec(9), EVALUATION, status, REASON)

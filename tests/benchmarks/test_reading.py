@@ -14,6 +14,7 @@ from racing import Race
 from torch import Tensor
 
 from bench import records
+from bench import rows as table
 from bench.cards import DatasetCard, SourceCard, SplitName
 from bench.data.decoding import Decoder, View
 from bench.data.image_cache import ImageCache
@@ -99,6 +100,6 @@ def test_records(race: Race, competitor: str, tmp_path: Path) -> None:
 
     steps = {
         "read and verified": lambda: records.load_all(tmp_path / "runs", Silent()),
-        "as table rows": lambda: records.rows(records.load_all(tmp_path / "runs", Silent())),
+        "as table rows": lambda: table.rows(records.load_all(tmp_path / "runs", Silent())),
     }
     race.run("10,000 records", competitor, steps[competitor], parsed, rounds=2)

@@ -1,4 +1,4 @@
-"""Rows as `bench.records.rows` makes them, for the tests of reports."""
+"""Rows as `bench.rows.rows` makes them, for the tests of reports."""
 
 import os
 from collections.abc import Callable

@@ -11,6 +11,7 @@ from benching import QUICK, Bench
 
 from bench import condensed as sets
 from bench import records
+from bench import rows as table
 from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
@@ -61,7 +62,7 @@ CONTRACT = [
 
 def test_a_row_holds_every_field_of_the_contract_and_what_was_measured(bench: Bench) -> None:
     found = [bench.run(job) for job in bench.jobs(control=True, eval_seeds=2)]
-    rows = records.rows(found)
+    rows = table.rows(found)
     assert [row["method"] for row in rows] == ["sre2l", "random"]
     for row in rows:
         assert set(CONTRACT) <= set(row)
@@ -87,7 +88,7 @@ def test_under_hard_labels_one_control_serves_methods_of_different_backbones(ben
 
 
 def test_the_control_has_the_same_protocol_labels_and_teacher_and_no_iterations(bench: Bench) -> None:
-    ours, control = records.rows([bench.run(job) for job in bench.jobs(control=True)])
+    ours, control = table.rows([bench.run(job) for job in bench.jobs(control=True)])
     for shared in ("protocol", "protocol_id", "label_kind", "teacher_top1", "eval_backbone", "epochs", "label_bytes"):
         assert ours[shared] == control[shared], shared
     assert control["ms_per_image_iteration"] is None
@@ -146,7 +147,7 @@ def test_one_more_backbone_evaluates_only_that_one(bench: Bench) -> None:
 
 def test_hard_and_soft_protocols_label_for_all_methods_alike(bench: Bench) -> None:
     jobs = bench.jobs(protocols=("hard", "soft"), control=True)
-    rows = records.rows([bench.run(job) for job in jobs])
+    rows = table.rows([bench.run(job) for job in jobs])
     assert {(row["method"], row["protocol"], row["label_kind"]) for row in rows} == {
         ("sre2l", "hard", "hard"),
         ("sre2l", "soft", "teacher"),
@@ -232,7 +233,7 @@ def test_what_failed_is_recorded_and_not_taken_for_a_result_nor_retried_unasked(
     record = bench.run(job)
     assert record.status == "failed"
     assert "NaN" in str(record.reason)
-    (row,) = records.rows([record])
+    (row,) = table.rows([record])
     assert (row["status"], row["top1_mean"], row["top1_values"]) == ("failed", None, [])
     squeezed = bench.cache / "stages"
     shutil.rmtree(squeezed)
