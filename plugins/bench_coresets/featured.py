@@ -44,6 +44,11 @@ class FeaturedCoreset(Condenser[C]):
         """How the extractor is trained."""
         return RECIPES.pick(setting).under("extractor")
 
+    @classmethod
+    def protocol(cls, setting: Setting) -> str:
+        """DC's, with which the lines that tables print were made."""
+        return "dc"
+
     def check(self, setting: Setting) -> None:
         """The extractor's weights must be published, where they are not trained.
 

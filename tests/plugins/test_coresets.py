@@ -45,6 +45,11 @@ class TestKMeansConformance(MethodConformance):
     name = "k-means"
 
 
+@pytest.mark.parametrize("method", [Random, Herding, KCenter, KMeans])
+def test_the_papers_protocol_is_the_one_that_made_the_published_lines(method: type[Condenser[Any]]) -> None:
+    assert method.protocol(Setting("cifar10", 32, 3, 10, 10, "convnet3")) == "dc"
+
+
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
     return tiny_task(tmp_path, dataset=tiny_dataset(classes=4, per_class=30))
