@@ -34,8 +34,11 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
 
 MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mtt-distillation):
 
-- The hyper-parameters are those of the code's readme. Its lr_img of 1e5 for CIFAR-10 at 10 images per class is a
-  misprint, as its author says (issue 31) without giving the right one; 1e3 is taken, the larger of what users found.
+- The hyper-parameters are those of the code's readme, which are also those of the commands that the authors gave to
+  DC-BENCH (justincui03/dc_benchmark, methods/tm/readme.md), but for CIFAR-10 at 10 images per class: the readme's
+  lr_img of 1e5 is a misprint, as its author says (issue 31), and the command has 100, with a first step size of 0.001.
+- ImageNet's subsets at 128 pixels: the rates of the readme's command (lr_img=1e3). Where the author speaks of the same
+  experiments (issue 1) it is 1e5; his batches of 20 at 10 images per class are taken from there.
 - Experts are trained with SGD without momentum and weight decay, augmented as students are (code's defaults);
   experts.momentum and experts.weight_decay bring them back.
 - Experts take turns in a shuffled order, and batches are parts of a permutation that begins anew with every iteration
@@ -56,6 +59,8 @@ TESLA (Cui et al., ICML 2023, arXiv 2211.10586; code: justincui03/tesla) shares 
 - The code loses the factor 2 of the pixels' gradient (it doubles a tuple, issue 5), and its rates belong to that:
   half_gradient=true follows it; false takes the gradient of the paper's equations.
 - Three settings are published: CIFAR-10 at 1, CIFAR-100 at 50, ImageNet-1K at 64 pixels. The others are MTT's.
+- Whether CIFAR-10 at 1 is whitened is open: the readme's command for its experts has --zca, that for its images has
+  not, and experts of one kind are no target for images of the other. It is not here; zca=true whitens both.
 - Labels by the experts (labels=expert) are used for ImageNet-1K in the code, which cannot make them elsewhere; here
   every dataset can have them. The code puts the network that labels into evaluation mode without an expert's running
   statistics; here BatchNorm normalises by the batch, as in training.

@@ -292,7 +292,7 @@ def test_settings_are_those_of_the_release(dataset: str, ipc: int) -> None:
 
 
 def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
-    for dataset, ipc in (("cifar10", 50), ("cifar100", 10), ("tiny-imagenet", 10)):
+    for dataset, ipc in (("cifar10", 10), ("cifar10", 50), ("cifar100", 10), ("tiny-imagenet", 10)):
         ours, theirs = TESLA.recipe(setting(dataset, ipc)), MTT.recipe(setting(dataset, ipc))
         assert {**theirs.values, "iterations": 10_000, "half_gradient": True} == ours.values
         assert "ours, which is MTT's" in ours.source
@@ -301,6 +301,18 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
         assert recipe.name == "large" and "ours" in recipe.source, "the release's images have 64 pixels"
     few = TESLA.recipe(replace(setting("tiny-imagenet", 50), classes=10))
     assert few.values["lr_img"] == 1e3 and "with smaller rates" in few.source
+
+
+def test_whether_cifar10_is_whitened_is_open_and_both_can_be_had() -> None:
+    """The readme's line for experts has --zca, its line for images has not."""
+    choices = [configure(Registry(), "tesla", setting("cifar10", 1), change) for change in ([], ["zca=true"])]
+    assert [choice.config["zca"] for choice in choices] == [False, True]
+    assert "zca=true" in choices[0].source
+
+
+@pytest.mark.parametrize("ipc", [1, 10])
+def test_large_images_keep_teslas_batches(ipc: int) -> None:
+    assert TESLA.recipe(setting("large", ipc)).values["batch_size"] == 100
 
 
 def test_few_classes_of_imagenet_have_smaller_rates_or_the_step_size_overshoots() -> None:
