@@ -69,7 +69,7 @@ def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callab
     """The function compiled for fixed shapes, or as it is.
 
     A compiled function has been compiled when this returns. What cannot be compiled as a whole runs as it is, with a
-    warning. `task.facts["compiled"]` notes the choice under the loop's name, and the seconds it took to make it true.
+    warning. `task.measured.compiled` holds the choice under the loop's name, and the seconds it took to make it true.
 
     Args:
         task: keeps the choice. Its `compile` "always" and "never" are obeyed, "auto" is measured, and "possible"
@@ -105,7 +105,7 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     if task.compile == "auto":
         _keep(task, work, choice)
     seconds = time.perf_counter() - began
-    task.facts.setdefault("compiled", {})[work.what] = {**asdict(choice), "seconds": seconds}
+    task.measured.compiled[work.what] = {**asdict(choice), "seconds": seconds}
     return compiled
 
 

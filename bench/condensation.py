@@ -19,6 +19,7 @@ from bench.imagery import Dataset, Preprocessing, Reader
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes
+from bench.notes import Findings
 from bench.pacing import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import Budget, Recipe, Setting
@@ -110,7 +111,8 @@ class Task:
         readers: finds a dataset reader's class by name.
         stages: costly results, kept by content hash; use `stage`.
         workspace: a folder for checkpoints of the piece of work under way.
-        facts: what the run should record (e.g. teacher_top1), filled by whoever finds it out.
+        facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has.
+        measured: what the harness found out; methods do not write it.
         used_stages: the stages this task took, made now or cached, without their tensors.
         pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`.
     """
@@ -132,6 +134,7 @@ class Task:
     checkpoint_seconds: float = 30.0
     pace: Pace = field(default_factory=Pace)
     facts: dict[str, Any] = field(default_factory=dict)
+    measured: Findings = field(default_factory=Findings)
     used_stages: dict[str, StageResult] = field(default_factory=dict)
     times: IterationTimes = field(default_factory=IterationTimes)
 
@@ -168,7 +171,7 @@ class Task:
             torch.manual_seed(seed)
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
         if facts := getattr(network, "facts", None):
-            self.facts.setdefault("networks", {})[name] = facts
+            self.measured.networks[name] = facts
         return network.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:

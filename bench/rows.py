@@ -2,11 +2,14 @@
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
+from bench.evaluation import Scores
 from bench.nulls import reasons
-from bench.records import Record
-from bench.spec import EvaluationSpec, RunSpec
+from bench.records import BESIDE_COSTS, COSTS, Record
+from bench.spec import EvaluationSpec, MethodChoice, RunSpec
 
 Row = dict[str, Any]
 
@@ -40,6 +43,15 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
         "claim": None,
         "null_reasons": {},
     }
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """The names that no note may take: every field of a row, of scores and of costs."""
+    method = MethodChoice("", 0, {}, "", "", (), (), "", None)
+    spec = RunSpec(method, "", "", "", (), 0, 0, "", 0, "paper", "cpu", "cpu", "fp32")
+    row = blank_row(spec, EvaluationSpec("", "", 0, "", 0), "", "")
+    return frozenset((*row, *(each.name for each in fields(Scores)), *BESIDE_COSTS))
 
 
 def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
@@ -86,11 +98,9 @@ def _identity(spec: RunSpec) -> Row:
 
 
 def _nothing_measured() -> Row:
-    names = (
-        "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s synthesis_s "
-        "label_s evaluation_s seconds_per_image warm_up_s peak_memory_bytes set_bytes label_bytes teacher_top1"
-    )
-    return {**dict.fromkeys(names.split()), "top1_values": [], "eval_seeds": 0, "evaluation_note": ""}
+    scores = ("top1_mean", "top1_std", "top5_mean", "best_top1_mean", "epochs", "evaluation_s")
+    unknown = dict.fromkeys((*scores, *COSTS))
+    return {**unknown, "top1_values": [], "eval_seeds": 0, "evaluation_note": "", "notes": {}}
 
 
 def _costs(record: Record) -> Row:

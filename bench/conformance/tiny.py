@@ -12,8 +12,10 @@ from bench.condensation import Task
 from bench.files import digest
 from bench.hardware import Precision
 from bench.imagery import Dataset, Normalisation, TensorSplit
+from bench.notes import Notes
 from bench.plugins import Registry
 from bench.recipes import Budget
+from bench.rows import reserved
 from bench.stages import StageStore
 
 _MEAN, _STD = (0.48, 0.45, 0.40), (0.25, 0.24, 0.26)
@@ -93,6 +95,7 @@ def tiny_task(
         seed=seed,
         budget=budget,
         networks=lambda name: registry.load("backbone", name),
+        facts=Notes(reserved()),
         stages=StageStore(folder / "cache"),
         workspace=work,
     )

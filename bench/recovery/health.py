@@ -24,7 +24,7 @@ CHUNK = 100  # divides it
 
 
 def record_health(task: Task, network: nn.Module, teacher: str) -> None:
-    """Puts `teacher_bn_loss_real` and `teacher_bn_loss_noise` into the task's facts.
+    """Puts `teacher_bn_loss_real` and `teacher_bn_loss_noise` into what the task measured.
 
     They are R_BN (all weights 1) of a class-balanced sample of training images and of N(0, 1) noise; measured once
     a teacher and kept as a stage. Nothing is done where there are no training images; both are None where the task's
@@ -44,7 +44,7 @@ def record_health(task: Task, network: nn.Module, teacher: str) -> None:
         return Made({}, facts)
 
     facts = task.stage("bn-health", VERSION, {"teacher": teacher}, make).facts
-    task.facts |= {f"teacher_bn_loss_{name}": value for name, value in facts.items()}
+    task.measured.teacher_bn_loss_real, task.measured.teacher_bn_loss_noise = facts["real"], facts["noise"]
     if None not in facts.values() and facts["real"] >= facts["noise"]:
         task.progress.warn(
             f"the teacher's BatchNorm statistics fit noise (R_BN {facts['noise']:.3g}) no worse than training images "

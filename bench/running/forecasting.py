@@ -21,6 +21,7 @@ from bench.condensed import CondensedSet
 from bench.evaluation import Protocol
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.metering import peak_memory, reset_peak_memory
+from bench.notes import Findings
 from bench.pacing import Sample, Trial
 from bench.plugins import Registry
 from bench.running.configuring import build
@@ -138,13 +139,13 @@ class _Rehearsal:
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         workspace = self.scratch / each.key
         workspace.mkdir(exist_ok=True)
-        task = replace(self.task, workspace=workspace, facts={})
+        task = replace(self.task, workspace=workspace, facts={}, measured=Findings())
         one_off = len(self.pace.samples)
         _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
         shared: float = sum(
             sample.whole_s for sample in self.pace.samples[one_off:-1]
         )  # a teacher made once for all seeds
-        shared += sum(loop["seconds"] for loop in task.facts.get("compiled", {}).values())  # as is what was compiled
+        shared += sum(loop["seconds"] for loop in task.measured.compiled.values())  # as is what was compiled
         return shared + (seconds - shared) * each.seeds
 
     def _whole(self, work: Callable[[], T]) -> tuple[T, float]:

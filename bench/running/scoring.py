@@ -16,7 +16,9 @@ from bench.evaluation import Protocol
 from bench.files import digest, read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
+from bench.notes import Findings, Notes
 from bench.plugins import Registry
+from bench.rows import reserved
 from bench.running.failures import is_recordable, reason_of, status_of
 from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
@@ -73,12 +75,19 @@ class Scoring:
         workspace = path.with_suffix(".work")
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
-        task = replace(self.task, workspace=workspace, facts={})
+        task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings())
         task.dataset.test.ready()
         with lasting(workspace / "elapsed.json") as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
         seconds = watch.before + measured.seconds
-        scores = {**task.facts, **asdict(measured), "seconds": seconds, "seed": number, "made_under": made_under}
+        scores = {
+            **task.measured.to_json(),
+            **asdict(measured),
+            "seconds": seconds,
+            "seed": number,
+            "made_under": made_under,
+            "notes": dict(task.facts),
+        }
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores

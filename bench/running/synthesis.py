@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
 from bench.imagery import Preprocessing
-from bench.labels import HardLabels, Labels, not_distributions
+from bench.labels import HardLabels, Labels, not_distributions, teacher_of
 from bench.lasting import lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
+from bench.notes import Findings
 from bench.preview import write_preview
+from bench.records import with_notes_apart
 from bench.running.environment import describe
 from bench.spec import RunSpec
 from bench.whitening import Whitening
@@ -63,7 +65,7 @@ class Synthesis:
 
     def _finished(self) -> Costs | None:
         try:
-            costs = read_json(self.folder / "costs.json")
+            costs = with_notes_apart(read_json(self.folder / "costs.json"))
             sets.load(self.folder / "condensed")
         except FileNotFoundError:
             return None
@@ -92,7 +94,8 @@ class Synthesis:
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
             **(unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}),
-            **self.task.facts,
+            **self.task.measured.to_json(),
+            "teacher_top1": teacher.top1 if (teacher := teacher_of(labels)) else None,
             "prepare_s": prepare_s,
             "label_s": None if isinstance(labels, HardLabels) else label_s,
             "label_kind": labels.kind,
@@ -102,6 +105,7 @@ class Synthesis:
             "class_order_hash": dataset.class_order_hash,
             "environment": describe(self.task.device, self.spec.precision, self.spec),
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
+            "notes": dict(self.task.facts),
         }
         write_json(self.folder / "costs.json", costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
@@ -145,7 +149,8 @@ class Synthesis:
         seconds = warm_up_s + time.perf_counter() - started + task.times.carried_s
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
         check_images(images, self.task.classes, unit.name)
-        write_tensors(path, tensors_of(images), {**asdict(cost), "facts": self.task.facts})
+        said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}
+        write_tensors(path, tensors_of(images), {**asdict(cost), **said})
         shutil.rmtree(workspace)
         return images_of(tensors_of(images)), cost
 
@@ -165,7 +170,9 @@ class Synthesis:
         except CorruptArtefact as error:
             self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
             return None
-        self.task.facts |= about.get("facts", {})
+        notes, measured = said_in(about)
+        self.task.facts |= notes
+        self.task.measured.take(measured)
         cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
         return images_of(tensors), cost
 
@@ -211,6 +218,17 @@ def check_images(images: Images, classes: int, unit: str) -> None:
         raise RunFailure(f"unit {unit} holds NaN or infinity")
     if images.soft is not None and (wrong := not_distributions(images.soft, len(images), classes)):
         raise RunFailure(f"the soft labels of unit {unit} {wrong}")
+
+
+def said_in(about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The notes and the findings that a unit's file holds; older files hold them together."""
+    if "facts" not in about:
+        return about["notes"], about["measured"]
+    known = {each.name for each in fields(Findings)}
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in about["facts"].items():
+        parts[name in known][name] = value
+    return parts
 
 
 def tensors_of(images: Images) -> dict[str, torch.Tensor]:

@@ -10,8 +10,10 @@ from bench.condensation import Task
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure
 from bench.imagery import Dataset
+from bench.notes import Notes
 from bench.plugins import Registry
 from bench.progress import Progress
+from bench.rows import reserved
 from bench.spec import RunSpec
 from bench.stages import StageStore
 
@@ -54,6 +56,7 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: Place,
         budget=spec.budget,
         networks=lambda name: registry.load("backbone", name),
         readers=lambda name: registry.load("reader", name),
+        facts=Notes(reserved()),
         stages=StageStore(place.cache, place.progress),
         workspace=workspace,
         progress=place.progress,

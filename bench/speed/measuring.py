@@ -137,6 +137,7 @@ def _without_loops(task: Task) -> Iterator[None]:
     yield
     task.pace, task.compile, task.progress = kept
     task.facts.clear()
+    task.measured.clear()
 
 
 @dataclass(frozen=True)
@@ -173,5 +174,5 @@ def _measured(task: Task, images: Images, memory: PeakMemory, held: int) -> dict
         "peak_memory_bytes": asdict(memory),
         "above_model_bytes": max(0, peak - held),
         "warm_up_s": times.warm_up_s if times.iterations else None,
-        "compiled": task.facts.get("compiled"),
+        "compiled": task.measured.compiled or None,
     }

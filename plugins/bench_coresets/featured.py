@@ -59,8 +59,8 @@ class FeaturedCoreset(Condenser[C]):
 
     def prepare(self, task: Task) -> None:
         """Trains the extractor, or finds it trained."""
-        self._extractor = obtain(task, self.config.extractor, seed=task.seed_for("squeeze")).network
-        task.facts["extractor_top1"] = task.facts.pop("teacher_top1")  # it teaches nobody
+        extractor = obtain(task, self.config.extractor, seed=task.seed_for("squeeze"))
+        self._extractor, task.facts["extractor_top1"] = extractor.network, extractor.ref.top1
         dataset, channels_last = task.dataset, wants_channels_last(task)
         self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
 

@@ -49,7 +49,7 @@ def choose(task: Task, work: Workload, step: Callable[[], object]) -> Choice:
         return function()
 
     compiled_where_it_pays(task, work, before, run)
-    noted = dict(task.facts["compiled"][work.what])
+    noted = dict(task.measured.compiled[work.what])
     assert noted.pop("seconds") >= 0
     return Choice(**noted)
 
@@ -72,7 +72,7 @@ def test_what_a_step_would_save_counts(task: Task) -> None:
 
 def test_the_choice_is_recorded_and_costs_the_method_nothing(task: Task) -> None:
     choice = choose(task, SHORT, a_millisecond)
-    assert not choice.compiled and task.facts["compiled"]["loop"]["why"] == choice.why
+    assert not choice.compiled and task.measured.compiled["loop"]["why"] == choice.why
     assert task.used_stages == {}
 
 
@@ -102,7 +102,7 @@ def test_without_a_compiler_nothing_is_compiled_and_the_record_says_so(
     monkeypatch.setattr(compiling, "missing_compiler", missing_compiler)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert not choose(task, LONG, lambda: pytest.fail("measured")).compiled
-    assert "there is no C++ compiler" in task.facts["compiled"]["loop"]["why"]
+    assert "there is no C++ compiler" in task.measured.compiled["loop"]["why"]
     with pytest.raises(RunFailure, match="nothing can be compiled here: there is no C"):
         choose(replace(task, compile="always"), LONG, a_millisecond)
 
@@ -156,7 +156,7 @@ def test_what_is_slower_compiled_runs_as_it_is(task: Task, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: slow)
     assert compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function()) is a_millisecond
-    noted = task.facts["compiled"]["loop"]
+    noted = task.measured.compiled["loop"]
     assert not noted["compiled"] and noted["why"].startswith("compiled, a step takes 1")
     monkeypatch.setattr(torch, "compile", lambda function, **_: pytest.fail("the choice was made"))
     assert compiled_where_it_pays(task, LONG, a_millisecond, lambda function: function()) is a_millisecond
@@ -179,6 +179,6 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_so(task: Task, monkeypat
     heard = replace(task, progress=ear)
     assert compiled_where_it_pays(heard, LONG, a_millisecond, lambda function: function()) is a_millisecond
     assert ear.heard == ["loop could not be compiled: no such operator"]
-    assert not task.facts["compiled"]["loop"]["compiled"]
+    assert not task.measured.compiled["loop"]["compiled"]
     with pytest.raises(TorchDynamoException):
         compiled_where_it_pays(replace(heard, compile="always"), LONG, a_millisecond, lambda function: function())

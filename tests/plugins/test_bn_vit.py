@@ -125,7 +125,7 @@ def test_the_patch_size_is_recorded(tmp_path: Path) -> None:
     task = tiny_task(tmp_path, backbone="bn-vit-tiny")
     task.network(0)
     task.network(0, "convnet3")
-    assert task.facts["networks"] == {"bn-vit-tiny": {"patch_size": 2}}
+    assert task.measured.networks == {"bn-vit-tiny": {"patch_size": 2}}
 
 
 def test_methods_that_match_batchnorm_may_have_the_one_and_not_the_other() -> None:

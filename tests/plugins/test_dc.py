@@ -204,7 +204,7 @@ def test_both_engines_make_the_same_images(compiled_in_name: None, method: type[
         here = method(config(networks=1, outer_steps=1, engine=engine, dsa=dsa))
         here.prepare(task)
         here.warm_up(task)
-        assert set(task.facts.get("compiled", {})) == ({"match real", "match synthetic"} if engine == "fast" else set())
+        assert set(task.measured.compiled) == ({"match real", "match synthetic"} if engine == "fast" else set())
         pixels.append(here.synthesize(task, here.units(task)[0]).pixels)
     assert not torch.equal(pixels[0], start(task_of(tmp_path), "noise").flatten(0, 1))
     moved = [each - start(task_of(tmp_path), "noise").flatten(0, 1) for each in pixels]

@@ -84,7 +84,7 @@ def test_the_compiled_engine_gives_the_references_gradient(tmp_path: Path) -> No
     images = start(task, "real")
     fast, reference = (engine(task, Reals(task), 4, ALL) for engine in ENGINES)
     fast.ready(10)
-    assert task.facts["compiled"]["match features"]["compiled"]
+    assert task.measured.compiled["match features"]["compiled"]
     for iteration in (0, 1, 5):
         first, second = fast.gradient(images, iteration), reference.gradient(images, iteration)
         assert torch.cosine_similarity(first.flatten(), second.flatten(), dim=0) > 0.999999

@@ -121,7 +121,7 @@ def test_the_compiled_engine_gives_the_references_gradients(tmp_path: Path) -> N
     real, synthetic = torch.randn(2, 3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     both["fast"].ready(4, 4, 10)
     assert {"match real", "match synthetic"} == {
-        what for what, choice in task.facts["compiled"].items() if choice["compiled"]
+        what for what, choice in task.measured.compiled.items() if choice["compiled"]
     }
     assert both["fast"].synthetic_together == both["fast"].real_together == 3
     labels = torch.tensor([2, 0, 1])

@@ -98,7 +98,7 @@ def uncompiled(compiled_in_name: None, tmp_path: Path) -> Task:
 def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
     student = Student(network(variant).double(), channels_last=True)
     fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, of_weights=True)
-    assert set(uncompiled.facts["compiled"]) == {"match gradient", "match derivative"}
+    assert set(uncompiled.measured.compiled) == {"match gradient", "match derivative"}
     plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
     images, classes, step_size, segment = example(steps=2, batch=8, variant=variant)
     start = segment.start

@@ -207,7 +207,7 @@ def test_both_engines_make_the_same_images(uncompiled: Task) -> None:
         mine = replace(uncompiled, facts={})
         method = prepared(mine, small(engine=engine))
         found[engine] = method.synthesize(mine, ALL).pixels, method.learned_lr(mine)
-        assert ("match derivative" in mine.facts.get("compiled", {})) == (engine == "fast")
+        assert ("match derivative" in mine.measured.compiled) == (engine == "fast")
     torch.testing.assert_close(found["fast"][0], found["reference"][0], rtol=1e-3, atol=1e-3)
     assert found["fast"][1] == pytest.approx(found["reference"][1], rel=1e-4) != 0.02
 

@@ -57,6 +57,7 @@ def make_row(**changes: object) -> Row:
         "synthesis_s": 397.1,
         "label_s": 0.0041,
         "evaluation_s": 93.2,
+        "notes": {},
         "seconds_per_image": 3.971,
         "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 1_288_490_189},
         "set_bytes": 1_229_312,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.imagery import TensorSplit
+from bench.notes import Findings
 from bench.pacing import Few, Trial
 from bench.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
@@ -49,28 +50,36 @@ def test_chunks_have_the_statistics_of_the_whole(network: nn.Module) -> None:
     assert population_bn_loss(network, images.split(5)) == pytest.approx(whole, rel=1e-5)
 
 
+def losses(task: Task) -> tuple[float, float]:
+    real, noise = task.measured.teacher_bn_loss_real, task.measured.teacher_bn_loss_noise
+    assert real is not None and noise is not None
+    return real, noise
+
+
 def test_real_images_fit_a_teacher_that_learned_from_them(network: nn.Module, task: Task) -> None:
     train = task.dataset.train
     fitted(network, task.dataset.normalisation.apply(train.take(torch.arange(len(train)))))
     record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
-    assert task.facts["teacher_bn_loss_real"] < 0.5 * task.facts["teacher_bn_loss_noise"]
+    real, noise = losses(task)
+    assert real < 0.5 * noise
     assert not listener.warnings
 
 
 def test_a_teacher_that_noise_fits_better_is_named(network: nn.Module, task: Task) -> None:
     fitted(network, torch.randn(500, 2, 8, 8))
     record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
-    assert task.facts["teacher_bn_loss_real"] > task.facts["teacher_bn_loss_noise"]
+    real, noise = losses(task)
+    assert real > noise
     assert "fit noise" in listener.warnings[0]
 
 
 def test_a_teacher_is_measured_once(network: nn.Module, task: Task) -> None:
     record_health(task, network, "one")
-    first = dict(task.facts)
+    first = losses(task)
     record_health(task, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(128)).eval(), "one")
-    assert task.facts == first
+    assert losses(task) == first
     record_health(task, fitted(network, torch.randn(8, 2, 8, 8)), "two")
-    assert task.facts != first
+    assert losses(task) != first
     assert len(task.used_stages) == 2
 
 
@@ -81,7 +90,7 @@ def test_where_the_pace_leaves_every_image_out_nothing_is_computed(task: Task) -
 
     listener = Listener()
     record_health(replace(task, progress=listener, pace=Few(0)), Untouched(2).eval(), "one")
-    assert task.facts == {"teacher_bn_loss_real": None, "teacher_bn_loss_noise": None}
+    assert task.measured == Findings()
     assert not listener.warnings
 
 
@@ -93,4 +102,4 @@ def test_the_pace_says_how_many_images_are_looked_at(network: nn.Module, task: T
 def test_without_training_images_nothing_is_recorded(network: nn.Module, task: Task) -> None:
     nothing = TensorSplit(torch.zeros(0, 2, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
     record_health(replace(task, dataset=replace(task.dataset, train=nothing)), network, "one")
-    assert task.facts == {}
+    assert task.measured == Findings()

@@ -171,7 +171,7 @@ def test_compiled_it_makes_the_same_images(network: nn.Module, task: Task) -> No
     eager = FastEngine(network, recipe()).recover(task, BATCHES)
     apart = replace(task, workspace=task.workspace / "compiled", compile="always", facts={})
     compiled = FastEngine(network, recipe()).recover(apart, BATCHES)
-    assert apart.facts["compiled"]["recover 2x3"]["compiled"]
+    assert apart.measured.compiled["recover 2x3"]["compiled"]
     torch.testing.assert_close(compiled, eager, atol=2e-3, rtol=0)
 
 

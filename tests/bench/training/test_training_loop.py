@@ -200,14 +200,14 @@ def test_compiled_it_ends_where_it_ends_otherwise(make_task: MakeTask) -> None:
     plain, task = trained(make_task(), recipe()), make_task(compile="always")
     for name, tensor in trained(task, recipe()).items():
         torch.testing.assert_close(tensor, plain[name], atol=1e-4, rtol=1e-3)
-    assert task.facts["compiled"]["test"]["compiled"]
+    assert task.measured.compiled["test"]["compiled"]
 
 
 def test_choosing_whether_to_compile_leaves_the_training_as_it_was(make_task: MakeTask) -> None:
     """Its trial steps must not move BatchNorm's statistics."""
     task = make_task(compile="auto")
     assert_same(trained(task, recipe()), trained(make_task(), recipe()))
-    assert "compiling saves about 0 s" in task.facts["compiled"]["test"]["why"]
+    assert "compiling saves about 0 s" in task.measured.compiled["test"]["why"]
 
 
 def test_a_trained_network_knows_the_colours(make_task: MakeTask) -> None:
