@@ -55,6 +55,8 @@ class DatasetCard(BaseModel):
 
     Attributes:
         name: what runs and tables call it.
+        like: the offered dataset whose recipes and published numbers are this one's too; it must have the same
+            resolution, channels and number of classes (see `bench.data.likeness`).
         resolution: pixels a side of the square images in use.
         resize: other images' shorter side is scaled to this many pixels (bilinear, antialiased) before the central
             square of `resolution` is cut out; None: to `resolution` itself.
@@ -69,6 +71,7 @@ class DatasetCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    like: str | None = None
     title: str = ""
     resolution: int = Field(ge=1)
     resize: int | None = None
@@ -118,10 +121,19 @@ class DatasetCard(BaseModel):
         return tuple(sorted(self.class_ids)) if self.class_ids is not None else None
 
     def hash(self) -> str:
-        """Content hash of the card: part of every stage's key."""
+        """Content hash of the card: part of every stage's key. Fields of `_ADDED` count where a card sets them."""
         from bench.files import digest  # it imports torch, which listing cards does not need
 
-        return digest(self.model_dump(mode="json"))
+        unset = {name for name in _ADDED if getattr(self, name) is None}
+        return digest(self.model_dump(mode="json", exclude=unset))
+
+
+_ADDED = ("like",)  # since hashes are kept: a card without them is the card that it was
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether the user named a card of their own and not a registered dataset."""
+    return name_or_path.endswith(".toml")
 
 
 def read_card(path: Path) -> DatasetCard:

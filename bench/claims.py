@@ -21,7 +21,7 @@ COLUMNS = (
 )
 COSTS = ("ms_per_image_iteration", "peak_gpu_mem_gb")
 
-Key = tuple[str, str, int, str, str, str, str]
+Key = tuple[str, str | None, int, str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ class Claims:
     def find(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """The published number for a measured row's cell, or None.
 
-        Method, dataset, ipc, both backbones and the protocol must be the claim's, and all classes be in use. Under the
-        paper's budget the iterations must be, too, where both are known. A quick run is shown the claim for the full
-        recipe, with "budget": "paper" to say whose budget it is. A row with soft labels of another method has none.
+        Method, ipc, both backbones, the protocol and what the dataset is known as must be the claim's, and all classes
+        be in use. Under the paper's budget the iterations must be, too, where both are known. A quick run is shown the
+        claim for the full recipe, with "budget": "paper" to say whose budget it is. A row with soft labels of another
+        method has none.
 
         Returns:
             value and std (percent), source, metric, iterations, label_type, note, and "budget" (always "paper").
@@ -152,10 +153,11 @@ def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:
 
 
 def _key(row: Mapping[str, Any]) -> Key:
+    """What a claim must share with the row; None, which a dataset without a known name has, is no claim's."""
     protocol = str(row.get("protocol_id") or row["protocol"]).partition("@")[0]
     return (
         row["method"],
-        row["dataset"],
+        row.get("known_as"),
         row["classes"],
         str(row["ipc"]),
         row["backbone"],

@@ -22,7 +22,7 @@ from bench.metering import IterationTimes
 from bench.notes import Findings
 from bench.pacing import Pace
 from bench.progress import Progress, Silent
-from bench.recipes import Budget, Recipe, Setting
+from bench.recipes import NOT_KNOWN, Budget, Recipe, Setting
 from bench.stages import Maker, StageKey, StageResult, StageStore
 
 Compile = Literal["auto", "possible", "always", "never"]
@@ -147,9 +147,8 @@ class Task:
     def setting(self) -> Setting:
         """What recipes depend on."""
         dataset = self.dataset
-        return Setting(
-            dataset.name, dataset.resolution, dataset.channels, self.classes, self.ipc, self.backbone, self.budget
-        )
+        name, shape = dataset.known_as or NOT_KNOWN, (dataset.resolution, dataset.channels, self.classes)
+        return Setting(name, *shape, self.ipc, self.backbone, self.budget)
 
     def seen_through(self, preprocessing: Preprocessing) -> "Task":
         """The same task, in which networks see images through another preprocessing, such as a whitening."""

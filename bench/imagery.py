@@ -147,6 +147,7 @@ class Dataset:
         normalisation: how every network sees the images; `replace(dataset, normalisation=whitening)` is the whitened
             dataset.
         own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
+        known_as: the name under which recipes and claims know it (see `bench.data.likeness`), or None.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Dataset:
     train: Split
     test: Split
     own_normalisation: Preprocessing | None = None
+    known_as: str | None = None
 
     def __post_init__(self) -> None:
         if self.own_normalisation is None:

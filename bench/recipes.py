@@ -30,11 +30,19 @@ from typing import Any, Literal
 
 Budget = Literal["paper", "quick"]
 Values = dict[str, Any]
+SIZES = ("small", "large")
+NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a recipe may depend on. Resolution in pixels a side; `classes` is how many are used."""
+    """What a recipe may depend on.
+
+    Attributes:
+        dataset: what the dataset is known as, or `NOT_KNOWN`.
+        resolution: pixels a side.
+        classes: how many are used.
+    """
 
     dataset: str
     resolution: int
@@ -114,8 +122,8 @@ class RecipeBook:
         Of its tables for images per class, that of the largest number which the setting reaches counts, or the first
         where it reaches none; for another number than that the source says so.
         """
-        size = "small" if setting.resolution <= 64 else "large"
-        name = setting.dataset if setting.dataset in self._recipes else size
+        own = setting.dataset in self._recipes and setting.dataset not in SIZES
+        name = setting.dataset if own else SIZES[setting.resolution > 64]
         table = self._whole(name)
         classes = table.pop("classes", {})
         table = merge(table, classes.get(_reached(classes, setting.classes), {}))

@@ -80,6 +80,7 @@ def _identity(spec: RunSpec) -> Row:
         "run": spec.name,
         "method": spec.method.name,
         "dataset": spec.dataset,
+        "known_as": spec.known_as,
         "classes": len(spec.classes),
         "all_classes": spec.all_classes,
         "class_ids": list(spec.classes),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.cards import is_path
 from bench.condensation import Compile
 from bench.files import digest
 from bench.hardware import Precision
@@ -51,6 +52,8 @@ class RunSpec:
         machine: the GPU's own name, or "cpu": what one machine began another does not go on with.
         compile: whether loops compile their steps ("auto": where it pays).
         labeller: for a control, the method whose labels the images get; None means the method's own.
+        known_as: the name under which recipes and claims know the dataset, or None; what follows from it is in the
+            method's config, so it is not hashed.
     """
 
     method: MethodChoice
@@ -68,6 +71,7 @@ class RunSpec:
     precision: Precision
     labeller: MethodChoice | None = None
     compile: Compile = "auto"
+    known_as: str | None = None
 
     @property
     def hash(self) -> str:
@@ -97,8 +101,10 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RunSpec":
-        """The inverse of `to_json`."""
-        fields = {key: value for key, value in content.items() if key not in ("hash", "name")}
+        """The inverse of `to_json`. Older specs do not say `known_as`: one found by its name is known as it."""
+        own_card = is_path(content["card"])
+        fields = {"known_as": None if own_card else content["dataset"], **content}
+        fields = {key: value for key, value in fields.items() if key not in ("hash", "name")}
         fields["method"] = MethodChoice.from_json(fields["method"])
         fields["labeller"] = MethodChoice.from_json(fields["labeller"]) if fields["labeller"] else None
         fields["classes"] = tuple(fields["classes"])

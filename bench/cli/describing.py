@@ -36,10 +36,10 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
     condenser: type[Condenser[Any]] = registry.load("method", name)
     needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
     facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
-    settings = [_setting(load_card(registry, each)) for each in registry.names("dataset")]
+    settings = _settings(registry)
     recipes = _recipes(
-        {setting.dataset: condenser.recipe(setting) for setting in settings},
-        {"paper's protocol": {setting.dataset: condenser.protocol(setting) for setting in settings}},
+        {each: condenser.recipe(setting) for each, setting in settings.items()},
+        {"paper's protocol": {each: condenser.protocol(setting) for each, setting in settings.items()}},
     )
     keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
     return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes, _notes(condenser))
@@ -60,6 +60,7 @@ def dataset(registry: Registry, name: str, data_root: Path) -> str:
     registered, card = registry.find("dataset", name), load_card(registry, name)
     facts = [
         *_origin(registered),
+        *([("like", card.like)] if card.like else []),
         ("classes", card.classes or "as found"),
         ("images", ", ".join(f"{count:,} {split}" for split, count in card.images.items()) or "as found"),
         ("resolution", f"{card.resolution} px, {card.channels} channels"),
@@ -88,8 +89,7 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
     recipes = {}
     if isinstance(found, TrainingProtocol):
-        settings = [_setting(load_card(registry, each)) for each in registry.names("dataset")]
-        recipes = {setting.dataset: found.recipe(setting) for setting in settings}
+        recipes = {each: found.recipe(setting) for each, setting in _settings(registry).items()}
     return _page(f"protocol {name}", registered, facts, _lead(type(found)), _recipes(recipes, {}))
 
 
@@ -210,8 +210,13 @@ def _type_name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     return str(getattr(annotation, "__name__", annotation))
 
 
+def _settings(registry: Registry) -> dict[str, Setting]:
+    """What recipes are shown for: every offered dataset."""
+    return {name: _setting(load_card(registry, name)) for name in registry.names("dataset")}
+
+
 def _setting(card: DatasetCard) -> Setting:
-    return Setting(card.name, card.resolution, card.channels, card.classes or 2, IPC, BACKBONE)
+    return Setting(card.like or card.name, card.resolution, card.channels, card.classes or 2, IPC, BACKBONE)
 
 
 def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, object]]) -> str:

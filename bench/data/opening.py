@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cards import DatasetCard, SourceCard, SplitName, read_card, validated
+from bench.cards import DatasetCard, SourceCard, SplitName, is_path, read_card, validated
 from bench.data.decoding import Decoder, View
 from bench.data.fingerprints import Fingerprints
 from bench.data.image_cache import ImageCache
+from bench.data.likeness import known_as
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.files import digest
@@ -28,11 +29,6 @@ class Found:
     reader: Reader
     card: SourceCard
     source: Source
-
-
-def is_path(name_or_path: str) -> bool:
-    """Whether the user named a card of their own and not a registered dataset."""
-    return name_or_path.endswith(".toml")
 
 
 def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
@@ -83,10 +79,12 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
         cache: where decoded images and digests of files are kept.
 
     Raises:
-        UsageError: a wrong card, nothing below the data root, or fewer images than the card says.
+        UsageError: a wrong card, one that is like no dataset of its shape, nothing below the data root, or fewer images
+            than the card says.
     """
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
+    known = known_as(registry, card, len(found.source.classes))
     fingerprints = Fingerprints(cache / "images" / "digests")
     content = fingerprints.of_source(found.source)
     images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
@@ -110,6 +108,7 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
         normalisation=Normalisation(card.mean, card.std),
         train=split("train"),
         test=split("test"),
+        known_as=known,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from bench.condensation import Compile, Condenser
-from bench.data.opening import open_dataset, select_classes
+from bench.data.likeness import why_unknown
+from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
@@ -17,7 +18,7 @@ from bench.imagery import Dataset
 from bench.naming import nearest, unknown
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.recipes import Budget, Setting
+from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.running.configuring import configure, share_changes
 from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
@@ -105,6 +106,8 @@ class Planner:
         request = self.request
         whole = open_dataset(self.registry, name, request.data_root, request.cache, self.progress)
         self._all_classes = len(whole.classes)
+        if whole.known_as is None:
+            self.progress.warn(why_unknown(self.registry, load_card(self.registry, name)))
         if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
             raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
         dataset = select_classes(whole, request.classes)
@@ -127,7 +130,8 @@ class Planner:
     def _setting(self, dataset: Dataset, ipc: int, backbone: str) -> Setting:
         classes = len(dataset.classes)
         budget = self.request.budget
-        return Setting(dataset.name, dataset.resolution, dataset.channels, classes, ipc, backbone, budget)
+        name = dataset.known_as or NOT_KNOWN
+        return Setting(name, dataset.resolution, dataset.channels, classes, ipc, backbone, budget)
 
     def _spec(self, card: str, dataset: Dataset, method: str, ipc: int, backbone: str, seed: int) -> RunSpec:
         setting = self._setting(dataset, ipc, backbone)
@@ -146,6 +150,7 @@ class Planner:
             machine=device_name(self.device),
             precision=self.precision,
             compile=self.request.compile,
+            known_as=dataset.known_as,
         )
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:

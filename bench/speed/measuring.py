@@ -7,7 +7,7 @@ unit's `synthesize`, cut off when enough steps are timed.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from bench.allocator import release_memory
 from bench.condensation import Compile, Images, Task
+from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import RunFailure
 from bench.hardware import Precision
@@ -106,8 +107,10 @@ def _task(
 ) -> Task:
     workspace, pace = folder / "work", _pace(spec.iterations, device)
     workspace.mkdir(parents=True)
+    card = load_card(registry, spec.card)
+    dataset = random_dataset(card, spec.classes, spec.ipc)
     return Task(
-        dataset=random_dataset(load_card(registry, spec.card), spec.classes, spec.ipc),
+        dataset=replace(dataset, known_as=known_as(registry, card, card.classes)),
         ipc=spec.ipc,
         backbone=spec.backbone,
         device=device,

@@ -8,13 +8,14 @@ from typing import Any
 
 from bench.cards import DatasetCard
 from bench.condensation import Compile, Condenser
+from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
 from bench.hardware import Precision, choose_device, choose_precision, plain_precision
 from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
-from bench.recipes import Setting, look
+from bench.recipes import NOT_KNOWN, Setting, look
 from bench.reporting import REFERENCE
 from bench.running.configuring import configure, share_changes
 from bench.running.planning import check_backbone, check_shape
@@ -58,6 +59,7 @@ class Planned:
         published_as: what the source of the table calls the backbone, where it calls it otherwise.
         varied: the hyper-parameter that differs between rows, with this row's value.
         skipped: why nothing can be measured; then `step` and `floor` are None.
+        known_as: the name under which recipes and claims know the dataset of the card (see `bench.data.likeness`).
     """
 
     method: str
@@ -70,6 +72,7 @@ class Planned:
     skipped: str | None = None
     step: StepSpec | None = None
     floor: FloorSpec | None = None
+    known_as: str | None = None
 
 
 class Planner:
@@ -88,6 +91,7 @@ class Planner:
         self._card_name = self.table.dataset if self.table else request.dataset or DATASET
         self._cells = self.table.rows if self.table else self._grid()
         self._card = load_card(registry, self._card_name)
+        self._known_as = known_as(registry, self._card, self._card.classes)
         self._known = [name for name in dict.fromkeys(cell.method for cell in self._cells) if self._is_method(name)]
         self._changes = share_changes(registry, self._known, request.changes) if self._known else {}
         self._variations = self._varied()
@@ -190,10 +194,8 @@ class Planner:
         for option, value in turned.items():
             if value is not None:
                 changes.append(f"{_free_key(cell.method, method, option, changes)}={value}")
-        card = self._card
-        setting = Setting(
-            card.name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone
-        )
+        card, name = self._card, self._known_as or NOT_KNOWN
+        setting = Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
         return configure(self.registry, cell.method, setting, changes)
 
     def _precision(self, engine: str | None) -> Precision:
@@ -206,7 +208,8 @@ class Planner:
         return FloorSpec(cell.backbone, classes, card.resolution, card.channels, images, precision)
 
     def _planned(self, cell: TableRow, **known: Any) -> Planned:  # noqa: ANN401 - the fields of Planned
-        return Planned(cell.method, cell.backbone, self._card, published_as=cell.published_as, **known)
+        known = {"published_as": cell.published_as, "known_as": self._known_as, **known}
+        return Planned(cell.method, cell.backbone, self._card, **known)
 
 
 def _value(choice: MethodChoice, key: str) -> dict[str, Any]:

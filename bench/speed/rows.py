@@ -87,7 +87,7 @@ def _published(outcome: Outcome, claims: Claims, source: str | None) -> dict[str
     found = [
         claim
         for claim in claims.costs(planned.method, planned.backbone)
-        if claim.dataset == planned.card.name and claim.source == (source or claim.source)
+        if claim.dataset == planned.known_as and claim.source == (source or claim.source)
     ]
     if not found:
         return None

@@ -37,7 +37,7 @@ def claims(tmp_path: Path) -> Claims:
 
 def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
     made = {
-        **{"method": "sre2l", "dataset": "tiny-imagenet", "classes": 200, "all_classes": 200, "ipc": 50},
+        **{"method": "sre2l", "known_as": "tiny-imagenet", "classes": 200, "all_classes": 200, "ipc": 50},
         **{"backbone": "resnet18", "eval_backbone": "resnet18", "protocol": "paper", "protocol_id": "sre2l-tiny@1"},
         **{"budget": "paper", "iterations": 4000, "label_kind": "online", "labels_of": None},
     }
@@ -60,7 +60,8 @@ def test_the_cell_itself(claims: Claims) -> None:
     "change",
     [
         {"method": "g-vbsm"},
-        {"dataset": "cifar100"},
+        {"known_as": "cifar100"},
+        {"known_as": None},
         {"classes": 10},
         {"classes": 10, "all_classes": 10},
         {"ipc": 10},
@@ -100,7 +101,7 @@ def test_what_is_unknown_of_a_claim_does_not_forbid_it(claims: Claims) -> None:
 
 def test_hard_labels_belong_to_nobody(claims: Claims) -> None:
     cell = {
-        **{"method": "random", "dataset": "cifar10", "classes": 10, "all_classes": 10, "ipc": 10},
+        **{"method": "random", "known_as": "cifar10", "classes": 10, "all_classes": 10, "ipc": 10},
         **{"backbone": "convnet3", "eval_backbone": "convnet3", "protocol_id": "hard@1", "iterations": None},
     }
     assert value(claims, **cell, label_kind="hard", labels_of="dm") == 26.0
@@ -149,6 +150,6 @@ def test_a_plugin_can_offer_claims_of_its_own(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     claims = load(Registry([str(plugin)]))
-    cell = {"method": "mine", "dataset": "digits", "classes": 10, "all_classes": 10, "ipc": 1}
+    cell = {"method": "mine", "known_as": "digits", "classes": 10, "all_classes": 10, "ipc": 1}
     nets = {"backbone": "convnet3", "eval_backbone": "convnet3", "protocol_id": "hard@1", "label_kind": "hard"}
     assert value(claims, **cell, **nets) == 12.5

@@ -177,7 +177,7 @@ def test_report_puts_claims_beside_rows_and_leaves_the_rows_alone() -> None:
     cell = row(
         dataset="tiny-imagenet", classes=200, all_classes=200, ipc=50, backbone="resnet18", eval_backbone="resnet18"
     )
-    cell |= {"protocol_id": "sre2l-tiny@1", "iterations": 4000}
+    cell |= {"known_as": "tiny-imagenet", "protocol_id": "sre2l-tiny@1", "iterations": 4000}
     assert '"value": 41.1' in report(registry, [cell], "json", claims=True)
     assert '"claim": null' in report(registry, [cell], "json", claims=False)
     assert cell["claim"] is None

@@ -113,7 +113,7 @@ def test_a_row_of_the_papers_recipe_stands_beside_the_papers_number(
     at = setting(dataset, resolution)
     row = {
         "method": "cda",
-        "dataset": dataset,
+        "known_as": dataset,
         "classes": classes,
         "ipc": 50,
         "backbone": "resnet18",

@@ -136,7 +136,7 @@ def test_cells_that_everybody_knows(
     claims: Claims, cell: tuple[str, str, int, str, str, str, int, float, float]
 ) -> None:
     method, dataset, ipc, backbone, eval_backbone, protocol, iterations, value, std = cell
-    row = {"method": method, "dataset": dataset, "classes": CLASSES[dataset], "ipc": ipc, "iterations": iterations}
+    row = {"method": method, "known_as": dataset, "classes": CLASSES[dataset], "ipc": ipc, "iterations": iterations}
     nets = {"backbone": backbone, "eval_backbone": eval_backbone, "protocol_id": f"{protocol}@1", "budget": "paper"}
     found = claims.find({**row, **nets})
     assert found is not None
@@ -144,7 +144,7 @@ def test_cells_that_everybody_knows(
 
 
 def test_dc_was_not_evaluated_by_our_hard_protocol(claims: Claims) -> None:
-    row = {"method": "dc", "dataset": "cifar10", "classes": 10, "ipc": 10, "iterations": None, "budget": "paper"}
+    row = {"method": "dc", "known_as": "cifar10", "classes": 10, "ipc": 10, "iterations": None, "budget": "paper"}
     nets = {"backbone": "convnet3", "eval_backbone": "convnet3"}
     assert claims.find({**row, **nets, "protocol_id": "hard@1"}) is None
     found = claims.find({**row, **nets, "protocol_id": "dc@1"})

@@ -1,5 +1,6 @@
 """What a row says of what was measured."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ def claims() -> Claims:
 
 
 def outcome(engine: str | None, median: float | None, backbone: str = "resnet18", **changes: Any) -> Outcome:  # noqa: ANN401
-    planned = Planned("sre2l", backbone, load_card(Registry(), "tiny-imagenet"), batch_size=200, engine=engine)
+    card = load_card(Registry(), "tiny-imagenet")
+    planned = Planned("sre2l", backbone, card, batch_size=200, engine=engine, known_as=card.name)
     times = median and {"median": median, "p20": median, "p80": median}
     status: dict[str, Any] = {"status": "done" if median else "failed", "reason": None if median else "no room"}
     return Outcome(planned, **status, measured={"ms_per_image_iteration": times}, **changes)
@@ -55,10 +57,12 @@ def test_published_costs_are_the_claims_of_the_cell(claims: Claims) -> None:
 
 def test_another_source_another_backbone_or_another_dataset_has_no_published_costs(claims: Claims) -> None:
     elsewhere = outcome("fast", 12.0)
-    digits = Planned("sre2l", "resnet18", load_card(Registry(), "digits"), batch_size=200, engine="fast")
+    digits = replace(elsewhere.planned, known_as="digits")
+    stranger = replace(elsewhere.planned, known_as=None)
     assert rows([elsewhere], WHERE, claims, None, "another paper")[0]["published"] is None
     assert rows([outcome("fast", 1.0, "resnet101")], WHERE, claims, None, None)[0]["published"] is None
     assert rows([Outcome(digits, "done")], WHERE, claims, None, None)[0]["published"] is None
+    assert rows([Outcome(stranger, "done")], WHERE, claims, None, None)[0]["published"] is None
 
 
 def test_a_row_that_failed_has_null_numbers_and_where_it_was_tried(claims: Claims) -> None:
