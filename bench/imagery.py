@@ -214,8 +214,9 @@ class Reader(ABC):
     """Knows one layout on disk.
 
     You must write `looked_for`, `locate`, `labels` and `encoded`. `Options` (pydantic) names the options it takes.
-    You may write `fetch`, where the layout's address is known elsewhere than in cards. Raise `version` when the same
-    files come to give other images: decoded images of older versions are then left alone.
+    You may write `fetch`, where the layout's address is known elsewhere than in cards, or `fetches`, where there are
+    several files. Raise `version` when the same files come to give other images: decoded images of older versions are
+    then left alone.
     """
 
     version: ClassVar[int] = 1
@@ -254,3 +255,8 @@ class Reader(ABC):
     def fetch(self, card: DatasetCard, source: SourceCard) -> Fetch | None:
         """The official download that gives this layout, if there is one."""
         return source.fetch
+
+    def fetches(self, card: DatasetCard, source: SourceCard) -> Sequence[Fetch]:
+        """The official downloads that together give this layout; none where it cannot be fetched."""
+        fetch = self.fetch(card, source)
+        return [] if fetch is None else [fetch]

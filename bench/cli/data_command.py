@@ -78,13 +78,13 @@ def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
 
     card = load_card(registry, dataset)
     wanted = fetchable(registry, card)
-    official = wanted is not None and (data_root / wanted.file).exists()
+    official = any((data_root / each.file).exists() for each in wanted)
     if not official and (there := _lying_there(registry, dataset, data_root)) is not None:
         return f"{card.name} is there already: {there}"
-    if wanted is None:
+    if not wanted:
         raise UsageError(f"{card.name} has no official download: see {card.homepage or 'its card'}")
     with Console() as console:
-        return f"{card.name} is there: {download(wanted, data_root, console)}"
+        return f"{card.name} is there: {', '.join(str(download(each, data_root, console)) for each in wanted)}"
 
 
 def _lying_there(registry: Registry, dataset: str, data_root: Path) -> Path | None:

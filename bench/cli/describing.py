@@ -77,9 +77,9 @@ def dataset(registry: Registry, name: str, data_root: Path) -> str:
 
 
 def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
-    """The official address: the card's, or the reader's own."""
-    fetch = registry.load("reader", source.layout)().fetch(card, source)
-    return fetch.url if fetch else "not fetched from here"
+    """The official addresses: the card's, or the reader's own."""
+    fetches = registry.load("reader", source.layout)().fetches(card, source)
+    return ", ".join(fetch.url for fetch in fetches) or "not fetched from here"
 
 
 def protocol(registry: Registry, name: str, data_root: Path) -> str:

@@ -59,14 +59,14 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
                 return Found(reader, source_card, _checked(card, source))
         looked_for.append(f"{reader.looked_for(card, source_card)} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
-    remedy = _remedy(card, fetchable(registry, card) is not None, root)
+    remedy = _remedy(card, bool(fetchable(registry, card)), root)
     raise UsageError(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
 
 
-def fetchable(registry: Registry, card: DatasetCard) -> Fetch | None:
-    """The first official download among the card's sources."""
-    offered = (_reader(registry, card, n).fetch(card, source) for n, source in enumerate(card.sources))
-    return next((fetch for fetch in offered if fetch is not None), None)
+def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:
+    """The official downloads of the first of the card's sources that has some; none where none has."""
+    offered = (_reader(registry, card, n).fetches(card, source) for n, source in enumerate(card.sources))
+    return next((fetches for fetches in offered if fetches), [])
 
 
 def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress) -> Dataset:
@@ -218,4 +218,4 @@ def _remedy(card: DatasetCard, can_fetch: bool, root: Path) -> str:
 
 
 def _again(found: Found, card: DatasetCard) -> str:
-    return f"; bench data fetch {card.name} gets it again" if found.reader.fetch(card, found.card) else ""
+    return f"; bench data fetch {card.name} gets it again" if found.reader.fetches(card, found.card) else ""

@@ -14,6 +14,8 @@ _READERS = {
     "tiny-imagenet-zip": ("bench_datasets.tiny_imagenet:ZipReader", "the official Tiny-ImageNet archive as it is"),
     "tiny-imagenet-folder": ("bench_datasets.tiny_imagenet:FolderReader", "the official archive, extracted"),
     "cifar": ("bench_datasets.cifar:CifarReader", "the official CIFAR archive, or that archive extracted"),
+    "idx": ("bench_datasets.idx:IdxReader", "IDX files of images and labels, as MNIST and Fashion-MNIST are published"),
+    "svhn": ("bench_datasets.svhn:SvhnReader", "the official MATLAB files of SVHN's cropped digits"),
     "sklearn-digits": ("bench_datasets.sklearn_digits:DigitsReader", "the digits that come with scikit-learn"),
 }
 

@@ -113,7 +113,6 @@ def test_a_class_order_that_is_not_the_archives_is_refused(registry: Registry, a
 def test_address_and_checksum_are_those_of_torchvision(
     registry: Registry, name: str, loader: type[datasets.CIFAR10]
 ) -> None:
-    found = fetchable(registry, load_card(registry, name))
-    assert found is not None
+    (found,) = fetchable(registry, load_card(registry, name))
     assert (found.url, found.checksum) == (loader.url, f"md5:{loader.tgz_md5}")
     assert (found.file, found.extract) == (loader.filename, loader.base_folder)

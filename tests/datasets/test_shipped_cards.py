@@ -5,7 +5,7 @@ import pytest
 from bench.data.opening import load_card
 from bench.plugins import Registry
 
-NAMES = ["cifar10", "cifar100", "digits", "imagenet-1k", "tiny-imagenet"]
+NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet"]
 
 
 def test_these_ship(registry: Registry) -> None:
