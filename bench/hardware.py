@@ -9,6 +9,8 @@ and not for matrix products, without calling it so: a benchmark that says "fp32"
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -16,6 +18,7 @@ import torch
 from bench.errors import UsageError
 
 Precision = Literal["fp32", "tf32", "bf16"]
+AUTO = "auto"  # for --precision
 
 AMPERE = (8, 0)  # compute capability
 
@@ -58,6 +61,18 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if multiplies_bf16(device) else "fp32"
 
 
+def synthesis_precision(name: str, device: torch.device, *, plain: bool) -> Precision:
+    """The arithmetic for --precision in which a method makes its images.
+
+    Args:
+        plain: whether it wants `plain_precision` where the user names none (see `Condenser.plain_arithmetic`).
+
+    Raises:
+        UsageError: as `choose_precision`.
+    """
+    return plain_precision(device) if plain and name == AUTO else choose_precision(name, device)
+
+
 def plain_precision(device: torch.device) -> Precision:
     """What code computes in that says nothing of it, as papers' code does: tf32 where torch takes it, else fp32."""
     return "tf32" if multiplies_tf32(device) else "fp32"
@@ -81,3 +96,14 @@ def take_up(precision: Precision) -> None:
     # written (pytorch issue 166387).
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
+@contextmanager
+def computing_in(precision: Precision) -> Iterator[None]:
+    """Has this process compute in that arithmetic for a while."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    take_up(precision)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -13,7 +13,7 @@ from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.hardware import choose_device, choose_precision, device_name
+from bench.hardware import Precision, choose_device, choose_precision, device_name, synthesis_precision
 from bench.imagery import Dataset
 from bench.naming import nearest, unknown
 from bench.plugins import Registry
@@ -151,7 +151,14 @@ class Planner:
             precision=self.precision,
             compile=self.request.compile,
             known_as=dataset.known_as,
+            synthesis_precision=self._synthesis_precision(method),
         )
+
+    def _synthesis_precision(self, name: str) -> Precision | None:
+        """That of a method, where it is not the run's."""
+        method: type[Condenser[Any]] = self.registry.load("method", name)
+        found = synthesis_precision(self.request.precision, self.device, plain=method.plain_arithmetic)
+        return None if found == self.precision else found
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
@@ -181,12 +188,15 @@ class Planner:
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.
 
-        Under hard labels nothing of it depends on the backbone that a method condenses with, so one serves them all.
+        Under hard labels nothing of it depends on the backbone that a method condenses with, so one serves them all. Nor
+        on the arithmetic of its images; what labels are made with is the same stage for both.
         """
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None
         backbone = evaluation.backbone if protocol.labels == "hard" else spec.backbone
-        return replace(spec, method=self._control_choice(setting), labeller=labeller, backbone=backbone)
+        made_in = spec.synthesis_precision if labeller else None
+        choice = self._control_choice(setting)
+        return replace(spec, method=choice, labeller=labeller, backbone=backbone, synthesis_precision=made_in)
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())

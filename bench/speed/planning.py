@@ -11,7 +11,7 @@ from bench.condensation import Compile, Condenser
 from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.hardware import Precision, choose_device, choose_precision, plain_precision
+from bench.hardware import AUTO, Precision, choose_device, choose_precision, plain_precision, synthesis_precision
 from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
@@ -170,7 +170,7 @@ class Planner:
     def _measured(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> Planned:
         choice = self._choice(cell, method, engine, variation)
         batch = look(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
-        classes, precision = _classes(self._card, batch), self._precision(engine)
+        classes, precision = _classes(self._card, batch), self._precision(method, engine)
         step = StepSpec(
             method=choice,
             card=self._card_name,
@@ -198,10 +198,12 @@ class Planner:
         setting = Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
         return configure(self.registry, cell.method, setting, changes)
 
-    def _precision(self, engine: str | None) -> Precision:
-        """Where none is asked for: the reference computes as papers' code does, all else as well as the device can."""
-        asked = self.request.precision != "auto"
-        return plain_precision(self.device) if engine == REFERENCE and not asked else self.precision
+    def _precision(self, method: Method, engine: str | None) -> Precision:
+        """Where none is asked for: the reference computes as papers' code does, all else as a run does."""
+        asked = self.request.precision
+        if engine == REFERENCE and asked == AUTO:
+            return plain_precision(self.device)
+        return synthesis_precision(asked, self.device, plain=method.plain_arithmetic)
 
     def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
         card = self._card
