@@ -61,18 +61,6 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if multiplies_bf16(device) else "fp32"
 
 
-def synthesis_precision(name: str, device: torch.device, *, plain: bool) -> Precision:
-    """The arithmetic for --precision in which a method makes its images.
-
-    Args:
-        plain: whether it wants `plain_precision` where the user names none (see `Condenser.plain_arithmetic`).
-
-    Raises:
-        UsageError: as `choose_precision`.
-    """
-    return plain_precision(device) if plain and name == AUTO else choose_precision(name, device)
-
-
 def plain_precision(device: torch.device) -> Precision:
     """What code computes in that says nothing of it, as papers' code does: tf32 where torch takes it, else fp32."""
     return "tf32" if multiplies_tf32(device) else "fp32"

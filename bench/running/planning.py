@@ -13,7 +13,7 @@ from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.hardware import Precision, choose_device, choose_precision, device_name, synthesis_precision
+from bench.hardware import AUTO, Precision, choose_device, choose_precision, device_name, plain_precision
 from bench.imagery import Dataset
 from bench.naming import nearest, unknown
 from bench.plugins import Registry
@@ -157,8 +157,10 @@ class Planner:
     def _synthesis_precision(self, name: str) -> Precision | None:
         """That of a method, where it is not the run's."""
         method: type[Condenser[Any]] = self.registry.load("method", name)
-        found = synthesis_precision(self.request.precision, self.device, plain=method.plain_arithmetic)
-        return None if found == self.precision else found
+        if not (method.plain_arithmetic and self.request.precision == AUTO):
+            return None
+        plain = plain_precision(self.device)
+        return None if plain == self.precision else plain
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
@@ -188,8 +190,8 @@ class Planner:
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.
 
-        Under hard labels nothing of it depends on the backbone that a method condenses with, so one serves them all. Nor
-        on the arithmetic of its images; what labels are made with is the same stage for both.
+        Under hard labels nothing of it depends on the backbone or the arithmetic that a method condenses with, so one
+        serves them all. What own labels are made with is one stage for both.
         """
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None

@@ -11,7 +11,7 @@ from bench.condensation import Compile, Condenser
 from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.hardware import AUTO, Precision, choose_device, choose_precision, plain_precision, synthesis_precision
+from bench.hardware import AUTO, Precision, choose_device, choose_precision, plain_precision
 from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
@@ -200,10 +200,8 @@ class Planner:
 
     def _precision(self, method: Method, engine: str | None) -> Precision:
         """Where none is asked for: the reference computes as papers' code does, all else as a run does."""
-        asked = self.request.precision
-        if engine == REFERENCE and asked == AUTO:
-            return plain_precision(self.device)
-        return synthesis_precision(asked, self.device, plain=method.plain_arithmetic)
+        plain = engine == REFERENCE or method.plain_arithmetic
+        return plain_precision(self.device) if plain and self.request.precision == AUTO else self.precision
 
     def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
         card = self._card
