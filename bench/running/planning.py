@@ -16,6 +16,7 @@ from bench.evaluation import PAPER, Protocol
 from bench.hardware import AUTO, Precision, choose_device, choose_precision, device_name, plain_precision
 from bench.imagery import Dataset
 from bench.naming import nearest, unknown
+from bench.networks import check_network
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
@@ -61,6 +62,7 @@ class Planner:
         self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
+        self._networks = NetworkChecks(registry)
         self._backbones = backbones_of(methods, request.backbones)
         self._changes = share_changes(registry, methods, request.changes)
 
@@ -114,7 +116,7 @@ class Planner:
         for ipc in request.ipcs:
             check_ipc(dataset, ipc)
         for backbone in self._every_backbone():
-            check_shape(self.registry, backbone, dataset)
+            self._networks.check(backbone, dataset)
         return dataset
 
     def _specs(self, card: str, dataset: Dataset) -> list[RunSpec]:
@@ -239,11 +241,21 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
         raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
 
 
-def check_shape(registry: Registry, backbone: str, dataset: Dataset) -> None:
-    """Refuses a backbone that cannot be built for the dataset (too deep for its resolution, say); allocates nothing."""
-    build = registry.load("backbone", backbone)
-    with torch.device("meta"):
-        build(len(dataset.classes), dataset.resolution, dataset.channels)
+class NetworkChecks:
+    """Looks at networks (see `bench.networks`), at each once for images of a shape and a number of classes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._passed: set[tuple[str, int, int, int]] = set()
+
+    def check(self, backbone: str, dataset: Dataset) -> None:
+        """Refuses a backbone that cannot be built for the dataset (too deep, say), or does not give its logits."""
+        classes, resolution, channels = len(dataset.classes), dataset.resolution, dataset.channels
+        if (shape := (backbone, classes, resolution, channels)) in self._passed:
+            return
+        build = self._registry.load("backbone", backbone)
+        check_network(backbone, build, classes=classes, resolution=resolution, channels=channels)
+        self._passed.add(shape)
 
 
 def check_ipc(dataset: Dataset, ipc: int) -> None:

@@ -18,7 +18,7 @@ from bench.plugins import Registry
 from bench.recipes import NOT_KNOWN, Setting, look
 from bench.reporting import REFERENCE
 from bench.running.configuring import configure, share_changes
-from bench.running.planning import check_backbone, check_shape
+from bench.running.planning import NetworkChecks, check_backbone
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
@@ -86,6 +86,7 @@ class Planner:
         self.registry, self.request = registry, request
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
+        self._networks = NetworkChecks(registry)
         self._check_iterations()
         self.table = self._table()
         self._card_name = self.table.dataset if self.table else request.dataset or DATASET
@@ -181,7 +182,7 @@ class Planner:
             compile=self.request.compile,
             iterations=self.request.iterations,
         )
-        check_shape(self.registry, cell.backbone, random_dataset(self._card, classes, 1))
+        self._networks.check(cell.backbone, random_dataset(self._card, classes, 1))
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
         varied = None if variation is None else _value(choice, variation.partition("=")[0])
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
