@@ -25,8 +25,10 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   does not matter, so the fast engine takes several classes at once; engine=reference does not.
 - Students with BatchNorm are trained 1,000 epochs on DC's images, shifted (code). There half of the images of a batch
   are shifted and the others get noise of 0.001; here all are shifted. What the code does with MNIST (shifts, scales and
-  turns) is done with `digits`, one of the three for a batch in place of one for an image, and turns of 15 degrees at
-  most for 45.
+  turns, 1,000 epochs) is done with `mnist` and `digits`, one of the three for a batch in place of one for an image, and
+  turns of 15 degrees at most for 45.
+- DSA never mirrors MNIST and SVHN, but Fashion-MNIST (readme). Ours for DM, MTT and TESLA are the same, and MTT and
+  TESLA whiten none of the three.
 - Images are stored as float32: nothing holds them in the box of valid pixels.
 - A dataset is normalised by its card, one for all methods. CIFAR-100's has CIFAR-10's constants, as MTT's and SRe2L's
   code; DC's, DSA's and DM's has 0.5071, 0.4866, 0.4409 (deviations 0.2673, 0.2564, 0.2762). Tiny-ImageNet's has the
