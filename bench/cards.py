@@ -50,6 +50,22 @@ class SourceCard(BaseModel):
     fetch: Fetch | None = None
 
 
+class SplitCard(BaseModel):
+    """A test split cut out of the training images, where a source has none of its own.
+
+    Attributes:
+        test: its share of each class, above 0 and below 1.
+        seed: decides which images they are, the same on every machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    test: float = Field(gt=0, lt=1)
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{100 * self.test:g} % of train, by class, seed {self.seed}"
+
+
 class DatasetCard(BaseModel):
     """What a dataset is. Unknown and missing fields are refused.
 
@@ -65,6 +81,9 @@ class DatasetCard(BaseModel):
         class_ids: None: the reader finds them. Class order is the sorted ids whatever order they are written in.
         class_names: id -> words.
         images: how many each split holds, where that is fixed; another number is refused.
+        split: cuts the test split out of train; refused where a source has one of its own.
+        depth: bits a pixel, 9 to 16, of gray images that have more than 8: 0 to 2^depth - 1 becomes 0 to 255. Images
+            of 8 bits stay as they are.
         mean, std: per channel, for pixels in [0, 1]. A card may say `normalisation = "imagenet"` (or "half": 0.5 and
             0.5) in their place.
     """
@@ -80,6 +99,8 @@ class DatasetCard(BaseModel):
     class_ids: tuple[str, ...] | None = None
     class_names: dict[str, str] = Field(default_factory=dict)
     images: dict[SplitName, int] = Field(default_factory=dict)
+    split: SplitCard | None = None
+    depth: int | None = Field(default=None, ge=9, le=16)
     mean: tuple[Unit01, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
     licence: str = "not stated"
@@ -128,7 +149,7 @@ class DatasetCard(BaseModel):
         return digest(self.model_dump(mode="json", exclude=unset))
 
 
-_ADDED = ("like",)  # since hashes are kept: a card without them is the card that it was
+_ADDED = ("like", "split", "depth")  # since hashes are kept: a card without them is the card that it was
 
 
 def is_path(name_or_path: str) -> bool:

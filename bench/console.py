@@ -65,7 +65,7 @@ class Console:
         """`done` of `total` steps of `what` are done."""
         if self._live:
             self._show(what, done, total)
-        elif what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
+        elif what != self._what or done >= total or time.monotonic() - self._said >= PLAIN_SECONDS:
             self.say(f"  {what} {done}/{total}")
             self._what, self._said = what, time.monotonic()
 

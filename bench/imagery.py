@@ -148,6 +148,7 @@ class Dataset:
             dataset.
         own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
         known_as: the name under which recipes and claims know it (see `bench.data.likeness`), or None.
+        split: how the test split was cut out of train, in words, or None where the source has its own.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Dataset:
     test: Split
     own_normalisation: Preprocessing | None = None
     known_as: str | None = None
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.own_normalisation is None:
@@ -200,6 +202,7 @@ class Source:
         classes: the class ids in sorted order.
         options: the source card's options, checked, and whatever else the reader must know and the images depend on.
         checksums: "algorithm:hex" of the files where it is known; they are checked before anything is read.
+        notes: what the user should know of what lies there and is left out, a line each.
     """
 
     layout: str
@@ -208,6 +211,7 @@ class Source:
     classes: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     checksums: Mapping[Path, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Reader(ABC):

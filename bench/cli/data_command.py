@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import data_root_option, plugin_option
+from bench.cli.options import cache_folder, data_root_option, plugin_option
 from bench.console import Console
 from bench.errors import RunFailure, UsageError
 from bench.plugins import Registry
 
 if TYPE_CHECKING:
-    from bench.data.verifying import DatasetReport
+    from bench.data.verifying import DatasetReport, SplitReport
+
+MOST_NAMED = 20  # broken images of a split
 
 
 @click.group("data")
@@ -41,8 +43,35 @@ def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
 @click.argument("dataset", metavar="DATASET|CARD.toml")
 @data_root_option
 @plugin_option
+def constants(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
+    """Print the mean and std of DATASET's training images as lines for its card.
+
+    Of each channel, over all pixels in [0, 1] as they are decoded. A card that has none yet says
+    normalisation = "half" until then.
+    """
+    from bench.data.constants import measured
+    from bench.data.opening import open_dataset
+
+    try:
+        with Console() as console:
+            opened = open_dataset(Registry(plugins), dataset, data_root, cache_folder(), console)
+            mean, std = measured(opened, console)
+    except RunFailure as failure:
+        click.echo(f"bench: {failure}", err=True)
+        return 1
+    click.echo(f"mean = [{', '.join(f'{each:.4f}' for each in mean)}]")
+    click.echo(f"std = [{', '.join(f'{each:.4f}' for each in std)}]")
+    return 0
+
+
+@command.command()
+@click.argument("dataset", metavar="DATASET|CARD.toml")
+@data_root_option
+@plugin_option
 def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
     """Read all of DATASET: checksums where they are known, classes, counts, and every image decoded.
+
+    It is whole if every class has images in both splits and all of them can be read.
 
     Exit status 1 if something is wrong.
     """
@@ -62,13 +91,25 @@ def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
 def _lines(report: "DatasetReport") -> Iterator[str]:
     source = report.source
     yield f"{report.name}: {'whole' if report.whole else 'not whole'}"
+    yield from (f"  lacking  {line}" for line in report.lacking)
     yield f"  layout   {source.layout}, {report.files} files, {report.checked} held against a known checksum"
     yield f"  where    {source.root}"
     yield f"  classes  {len(source.classes)}, order {report.class_order}"
+    if report.split:
+        yield f"  split    {report.split}"
     for split in report.splits:
-        each = f"{split.fewest}" if split.fewest == split.most else f"{split.fewest} to {split.most}"
-        yield f"  {split.name:<8} {split.images} images, {each} a class, {len(split.broken)} broken"
-        yield from (f"    {reason}" for reason in split.broken)
+        yield from _split_lines(split)
+    yield from (f"  note     {line}" for line in source.notes)
+    if turned := sum(split.turned for split in report.splits):
+        yield f"  note     {turned} × image with an EXIF orientation, which is not followed: no image is rotated"
+
+
+def _split_lines(split: "SplitReport") -> Iterator[str]:
+    each = f"{split.fewest}" if split.fewest == split.most else f"{split.fewest} to {split.most}"
+    yield f"  {split.name:<8} {split.images} images, {each} a class, {len(split.broken)} broken"
+    yield from (f"    {reason}" for reason in split.broken[:MOST_NAMED])
+    if (more := len(split.broken) - MOST_NAMED) > 0:
+        yield f"    and {more} more"
 
 
 def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:

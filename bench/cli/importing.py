@@ -33,7 +33,8 @@ def described(
     registry = Registry(plugins)
     manifest = importing.about(folder)
     with Console() as console:
-        source = select_classes(open_dataset(registry, dataset, data_root, cache, console), classes)
+        opened = open_dataset(registry, dataset, data_root, cache, console, told=True)  # planning tells it
+        source = select_classes(opened, classes)
     try:
         found = importing.read(folder, source, lambda name: registry.load("reader", name))
         check_fits(found, source)

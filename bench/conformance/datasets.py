@@ -9,6 +9,7 @@ import torch
 
 from bench.cards import DatasetCard
 from bench.conformance.common import Conformance
+from bench.data.cutting import parts_of
 from bench.data.decoding import Decoder, View
 from bench.data.opening import Found, find_source, load_card
 from bench.errors import UsageError
@@ -85,11 +86,10 @@ class DatasetConformance(Conformance):
         """Classes in order, labels in range, as many images as the card counts, each class with some."""
         assert list(found.source.classes) == sorted(found.source.classes)
         assert card.order in (None, found.source.classes)
-        for split in found.source.files:
-            labels = found.reader.labels(found.source, split)
-            assert labels.dtype == torch.int64
-            assert card.images.get(split, len(labels)) == len(labels)
-            assert torch.bincount(labels, minlength=len(found.source.classes)).min() > 0
+        for split, part in parts_of(card, found.reader, found.source).items():
+            assert part.labels.dtype == torch.int64
+            assert card.images.get(split, len(part.labels)) == len(part.labels)
+            assert torch.bincount(part.labels, minlength=len(found.source.classes)).min() > 0
 
     def test_images_can_be_taken(self, found: Found, card: DatasetCard) -> None:
         """uint8 of the card's shape, not blank, the same each time."""

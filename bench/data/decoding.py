@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from bench.imagery import Reader, Source
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
 
+# What PIL warns of (metadata that it cannot read, say) changes no pixel and would interrupt the terminal once a file;
+# `warnings.catch_warnings` is not for threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -28,17 +33,19 @@ _MODES = {1: "L", 3: "RGB"}
 class View:
     """What every image is made to be: its channels, then shorter side `resize`, then the central `resolution` square.
 
-    Images that have that size already keep their pixels exactly.
+    Images that have that size already keep their pixels exactly. Gray images of more than 8 bits a pixel are refused
+    unless `depth` says how many of them count: 0 to 2^depth - 1 then becomes 0 to 255, before anything else.
     """
 
     channels: int
     resolution: int
     resize: int
+    depth: int | None = None
 
     @classmethod
     def of(cls, card: DatasetCard) -> "View":
         """The view a card asks for."""
-        return cls(card.channels, card.resolution, card.resize or card.resolution)
+        return cls(card.channels, card.resolution, card.resize or card.resolution, card.depth)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -86,8 +93,7 @@ def decoded(name: str, encoded: Any, view: View) -> Pixels:  # noqa: ANN401 - by
         return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view)
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            _require_8_bit(image)
-            return _fitted(image, view)
+            return _fitted(_of_8_bits(image, view.depth), view)
     except UnidentifiedImageError as error:
         raise RunFailure(f"corrupt image: {name} is in no known image format") from error
     except (MemoryError, RunFailure):
@@ -96,9 +102,21 @@ def decoded(name: str, encoded: Any, view: View) -> Pixels:  # noqa: ANN401 - by
         raise RunFailure(f"corrupt image: {name} cannot be decoded: {error}") from error
 
 
-def _require_8_bit(image: Image.Image) -> None:
-    if image.mode[0] in "IF":
-        raise ValueError(f"its pixels have mode {image.mode}; 8 bits a channel are expected")
+def _of_8_bits(image: Image.Image, depth: int | None) -> Image.Image:
+    """The image, scaled from `depth` bits if it has more than 8.
+
+    Raises:
+        ValueError: it has more and no depth is known, or more than the depth, or is no picture of whole numbers.
+    """
+    if image.mode[0] not in "IF":
+        return image
+    if depth is None or image.mode == "F":
+        remedy = "; a card that says depth = 16 scales them" if image.mode != "F" else ""
+        raise ValueError(f"its pixels have mode {image.mode}; 8 bits a channel are expected{remedy}")
+    pixels, highest = np.asarray(image).astype(np.int64), 2**depth - 1
+    if pixels.min() < 0 or pixels.max() > highest:
+        raise ValueError(f"its pixels are {pixels.min()} to {pixels.max()}; depth = {depth} means 0 to {highest}")
+    return Image.fromarray(((2 * 255 * pixels + highest) // (2 * highest)).astype(np.uint8))  # rounded to the nearest
 
 
 def _image_of(array: Pixels) -> Image.Image:
@@ -107,6 +125,8 @@ def _image_of(array: Pixels) -> Image.Image:
 
 def _fitted(image: Image.Image, view: View) -> Pixels:
     mode = _MODES[view.channels]
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours; converted at once, PIL would warn on the terminal
     if image.mode != mode:
         image = image.convert(mode)
     if image.size != (view.resolution, view.resolution):

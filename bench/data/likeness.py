@@ -47,7 +47,7 @@ def differences(card: DatasetCard, offered: DatasetCard) -> list[str]:
 
 
 def _content(card: DatasetCard) -> Mapping[str, Any]:
-    fields = ("resolution", "resize", "channels", "mean", "std", "images")
+    fields = ("resolution", "resize", "channels", "mean", "std", "images", "split", "depth")
     return {"class_ids": card.order, "classes": _count(card), **{name: getattr(card, name) for name in fields}}
 
 

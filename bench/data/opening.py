@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cards import DatasetCard, SourceCard, SplitName, is_path, read_card, validated
+from bench.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
+from bench.data.cutting import cut
 from bench.data.decoding import Decoder, View
 from bench.data.fingerprints import Fingerprints
+from bench.data.folders import require_utf8
 from bench.data.image_cache import ImageCache
 from bench.data.likeness import known_as
+from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.files import digest
-from bench.imagery import Dataset, Fetch, Normalisation, Reader, Source, Split
+from bench.imagery import Dataset, Fetch, Normalisation, Reader, Selection, Source, Split
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.progress import Progress
@@ -69,7 +72,9 @@ def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:
     return next((fetches for fetches in offered if fetches), [])
 
 
-def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress) -> Dataset:
+def open_dataset(
+    registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress, *, told: bool = False
+) -> Dataset:
     """The dataset with its labels read and no image decoded; images are decoded into the cache when first taken.
 
     Damaged files fail whoever takes images of their split, with a reason that names the file; here they are a warning.
@@ -77,6 +82,7 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
     Args:
         root: the data root.
         cache: where decoded images and digests of files are kept.
+        told: whether the user was told already what lies in its folders and is left out.
 
     Raises:
         UsageError: a wrong card, one that is like no dataset of its shape, nothing below the data root, or fewer images
@@ -88,14 +94,9 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
     fingerprints = Fingerprints(cache / "images" / "digests")
     content = fingerprints.of_source(found.source)
     images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
-
-    def split(name: SplitName) -> Split:
-        try:
-            return _open_split(card, found, name, images, fingerprints)
-        except RunFailure as failure:
-            progress.warn(f"{card.name}: {failure}")
-            return UnavailableSplit(str(failure), damaged=True)
-
+    for note in () if told else found.source.notes:
+        progress.warn(f"{card.name}: {note}")
+    splits = _open_splits(card, found, images, fingerprints, progress)
     # A user's card describes files that may change under it; a registered dataset is what its name says.
     card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
     return Dataset(
@@ -106,10 +107,38 @@ def open_dataset(registry: Registry, name_or_path: str, root: Path, cache: Path,
         classes=found.source.classes,
         class_names=tuple(card.class_names.get(each, each) for each in found.source.classes),
         normalisation=Normalisation(card.mean, card.std),
-        train=split("train"),
-        test=split("test"),
         known_as=known,
+        train=splits["train"],
+        test=splits["test"],
+        split=str(card.split) if card.split else None,
     )
+
+
+def _open_splits(
+    card: DatasetCard, found: Found, images: ImageCache, fingerprints: Fingerprints, progress: Progress
+) -> dict[SplitName, Split]:
+    """Both splits, the test split cut out of train where the card says so; a damaged one is a warning."""
+
+    def split(name: SplitName) -> Split:
+        try:
+            return _open_split(card, found, name, images, fingerprints)
+        except RunFailure as failure:
+            progress.warn(f"{card.name}: {failure}")
+            return UnavailableSplit(str(failure), damaged=True)
+
+    splits = _cut(card.split, split("train"), found.source) if card.split else {name: split(name) for name in SPLITS}
+    for name, each in splits.items():
+        if not isinstance(each, UnavailableSplit):
+            check_count(card, found.source, name, len(each))
+    return splits
+
+
+def _cut(split: SplitCard, train: Split, source: Source) -> dict[SplitName, Split]:
+    """Train without what becomes the test split, and that; both as train is where it is not to be had."""
+    if isinstance(train, UnavailableSplit):
+        return dict.fromkeys(SPLITS, train)
+    parts = cut(split, train.labels, source.classes)
+    return {name: Selection(train, indices, train.labels[indices]) for name, indices in parts.items()}
 
 
 def _open_split(
@@ -122,14 +151,12 @@ def _open_split(
     """
     source, view = found.source, View.of(card)
     if name not in source.files:
-        reason = f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout})"
-        return UnavailableSplit(reason, damaged=False)
+        return UnavailableSplit(missing_split(card, source, name), damaged=False)
     fingerprints.verify(source, name, _again(found, card))
     decoder = Decoder(found.reader, source, name, view)
     labels = images.labels(name)
     if labels is None:
         labels = found.reader.labels(source, name)
-    check_count(card, source, name, len(labels))
     if len(labels) * view.image_bytes > STREAM_ABOVE:
         return StreamedSplit(decoder, labels)
     return CachedSplit(decoder, labels, images)
@@ -176,7 +203,13 @@ def _located(reader: Reader, card: DatasetCard, source_card: SourceCard, folder:
 
 
 def _checked(card: DatasetCard, source: Source) -> Source:
-    """The source, if its classes are the card's."""
+    """The source, if its classes are the card's and it has not both a test split and a card that cuts one."""
+    require_utf8(source.root)
+    if card.split is not None and "test" in source.files:
+        raise UsageError(
+            f"the card of {card.name} cuts a test split out of train, and {source.root} has one of its own "
+            f"({len(source.files['test'])} files): leave out split, or say test = [] in the source's options"
+        )
     if card.classes is not None and len(source.classes) != card.classes:
         raise UsageError(
             f"{source.root} has {len(source.classes)} classes; the card of {card.name} says {card.classes}"
@@ -193,6 +226,12 @@ def _checked(card: DatasetCard, source: Source) -> Source:
     return source
 
 
+def missing_split(card: DatasetCard, source: Source, name: SplitName) -> str:
+    """What to say of a split that is not there."""
+    remedy = "; a card may cut it out of train: split = { test = 0.2, seed = 0 }" if name == "test" else ""
+    return f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout}){remedy}"
+
+
 def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) -> None:
     """Refuses another number of images than the card says; a missing shard would otherwise pass unseen."""
     expected = card.images.get(name)
@@ -206,7 +245,7 @@ def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) 
 def _key(card: DatasetCard, found: Found, content: str) -> str:
     """What decoded images depend on, as 16 hex digits."""
     view, source = View.of(card), found.source
-    shape = [view.channels, view.resolution, view.resize]
+    shape = [view.channels, view.resolution, view.resize, *([view.depth] if view.depth else [])]
     options = {name: str(value) for name, value in source.options.items()}
     return digest([content, source.layout, found.reader.version, options, list(source.classes), shape])[:16]
 

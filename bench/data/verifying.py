@@ -1,41 +1,57 @@
 """Whether a dataset on disk is whole: checksums where they are known, classes, counts, and every image decoded."""
 
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 from bench.cards import DatasetCard, SplitName
-from bench.data.decoding import Decoder, View, in_threads
+from bench.data.cutting import Part, parts_of
+from bench.data.decoding import Decoder, View, decoded, in_threads
 from bench.data.fingerprints import Fingerprints
-from bench.data.opening import Found, check_count, find_source, load_card
+from bench.data.opening import Found, check_count, find_source, load_card, missing_split
+from bench.data.places import SPLITS
+from bench.data.wholeness import lacks
 from bench.errors import RunFailure
 from bench.files import digest
 from bench.imagery import Source
 from bench.plugins import Registry
 from bench.progress import Progress, Throttled
 
-MOST_NAMED = 20
 _PIECE = 512  # images decoded at a time
+_ORIENTATION, _UPRIGHT = 0x0112, 1  # EXIF's tag, and its value for an image that needs no turning
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split: how many images, fewest and most of a class, and what is wrong with images that cannot be read."""
+    """One split: how many images, fewest and most of a class, what is wrong with images that cannot be read.
+
+    `turned` is how many have an EXIF orientation that viewers follow and decoding does not.
+    """
 
     name: SplitName
     images: int
     fewest: int
     most: int
     broken: tuple[str, ...]
+    turned: int
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was found. `checked` is how many of the `files` have a known checksum; all of those match."""
+    """What was found.
+
+    Attributes:
+        files, checked: how many there are, and of how many the checksum is known; all of those match.
+        lacking: what keeps every run from using it, a line each.
+        split: how the test split was cut out of train, or None.
+    """
 
     name: str
     source: Source
@@ -43,11 +59,13 @@ class DatasetReport:
     files: int
     checked: int
     splits: tuple[SplitReport, ...]
+    lacking: tuple[str, ...]
+    split: str | None
 
     @property
     def whole(self) -> bool:
-        """Whether every image could be read."""
-        return not any(split.broken for split in self.splits)
+        """Whether nothing is lacking and every image could be read."""
+        return not self.lacking and not any(split.broken for split in self.splits)
 
 
 def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress) -> DatasetReport:
@@ -62,39 +80,71 @@ def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress
     with TemporaryDirectory() as nothing_remembered:
         for name in found.source.files:
             Fingerprints(Path(nothing_remembered)).verify(found.source, name, "")
+    parts = parts_of(card, found.reader, found.source)
+    for name, part in parts.items():
+        check_count(card, found.source, name, len(part.labels))
     return DatasetReport(
         name=card.name,
         source=found.source,
         class_order=digest(list(found.source.classes)),
         files=len({path for paths in found.source.files.values() for path in paths}),
         checked=len(found.source.checksums),
-        splits=tuple(_verify_split(card, found, name, Throttled(progress)) for name in sorted(found.source.files)),
+        splits=tuple(_verify_split(card, found, name, parts[name], Throttled(progress)) for name in sorted(parts)),
+        lacking=tuple(_lacking(card, found.source, {name: part.labels for name, part in parts.items()})),
+        split=str(card.split) if card.split else None,
     )
 
 
-def _verify_split(card: DatasetCard, found: Found, name: SplitName, progress: Progress) -> SplitReport:
-    labels = found.reader.labels(found.source, name)
-    check_count(card, found.source, name, len(labels))
-    counts = torch.bincount(labels, minlength=len(found.source.classes))
-    decoder = Decoder(found.reader, found.source, name, View.of(card))
-    broken = tuple(islice(_broken(decoder, len(labels), progress), MOST_NAMED))
-    return SplitReport(name, len(labels), int(counts.min()), int(counts.max()), broken)
+def _lacking(card: DatasetCard, source: Source, labels: dict[SplitName, Tensor]) -> Iterator[str]:
+    yield from (missing_split(card, source, name) for name in SPLITS if name not in labels)
+    yield from lacks(source.classes, labels)
 
 
-def _broken(decoder: Decoder, count: int, progress: Progress) -> Iterator[str]:
-    """What is wrong with each image that cannot be read."""
-    pieces = [range(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
-    found = in_threads(lambda number: _broken_of(decoder, pieces[number]), range(len(pieces)))
-    for done, (_, reasons) in enumerate(found, start=1):
-        progress.advance(f"verify {decoder.split} images", min(done * _PIECE, count), count)
-        yield from reasons
+def _verify_split(card: DatasetCard, found: Found, name: SplitName, part: Part, progress: Progress) -> SplitReport:
+    counts = torch.bincount(part.labels, minlength=len(found.source.classes))
+    decoder = Decoder(found.reader, found.source, part.origin, View.of(card))
+    looked = _Looked()
+    for each in _look(decoder, name, part.indices, progress):
+        looked.broken += each.broken
+        looked.turned += each.turned
+    fewest, most = int(counts.min()), int(counts.max())
+    return SplitReport(name, len(part.labels), fewest, most, tuple(looked.broken), looked.turned)
 
 
-def _broken_of(decoder: Decoder, piece: range) -> list[str]:
+@dataclass
+class _Looked:
+    """What is wrong with images that cannot be read, and how many are turned."""
+
+    broken: list[str] = field(default_factory=list)
+    turned: int = 0
+
+
+def _look(decoder: Decoder, name: SplitName, indices: Tensor, progress: Progress) -> Iterator[_Looked]:
+    """Decodes all of these images, a piece at a time in threads."""
+    pieces, done = indices.split(_PIECE), 0
+    for number, looked in in_threads(lambda number: _look_at(decoder, pieces[number].tolist()), range(len(pieces))):
+        done += len(pieces[number])
+        progress.advance(f"verify {name} images", done, len(indices))
+        yield looked
+
+
+def _look_at(decoder: Decoder, piece: list[int]) -> _Looked:
+    """A reader stops at the first image that it cannot read; the others of the piece are then looked at one by one."""
+    turned = 0
     try:
-        decoder.decode(piece)
-        return []
+        for name, encoded in decoder.reader.encoded(decoder.source, decoder.split, piece):
+            decoded(name, encoded, decoder.view)
+            turned += _is_turned(encoded)
+        return _Looked(turned=turned)
     except RunFailure as failure:
         if len(piece) == 1:
-            return [str(failure)]
-    return [reason for index in piece for reason in _broken_of(decoder, range(index, index + 1))]
+            return _Looked([str(failure)])
+    alone = [_look_at(decoder, [index]) for index in piece]
+    return _Looked([reason for each in alone for reason in each.broken], sum(each.turned for each in alone))
+
+
+def _is_turned(encoded: Any) -> bool:  # noqa: ANN401 - bytes or an array, see Reader.encoded
+    if not isinstance(encoded, bytes):
+        return False
+    with Image.open(io.BytesIO(encoded)) as image:
+        return bool(image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT)

@@ -37,20 +37,20 @@ def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:
     Raises:
         RunFailure: the card changed since the spec was made.
     """
-    dataset = open_dataset(registry, spec.card, place.data_root, place.cache, place.progress)
+    dataset = open_dataset(registry, spec.card, place.data_root, place.cache, place.progress, told=True)
     if dataset.card_hash != spec.card_hash:
         raise RunFailure(f"the card of {spec.dataset} is not the one this run was planned with")
     return dataset if dataset.classes == spec.classes else dataset.only(spec.classes)
 
 
 def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: Place, workspace: Path) -> Task:
-    """What the spec's method is given to make images with; labels and evaluations have the spec's own `precision`."""
+    """What the spec's method is given."""
     return Task(
         dataset=dataset,
         ipc=spec.ipc,
         backbone=spec.backbone,
         device=place.device,
-        precision=spec.made_in,
+        precision=spec.precision,
         compile=spec.compile,
         seed=spec.seed,
         budget=spec.budget,

@@ -1,20 +1,19 @@
 """A folder for each split, in it a folder for each class, in that images (at any depth)."""
 
-import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.folders import Walk, notes
+from bench.data.places import SPLITS, Places, chosen
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
 
 class ImageFolderOptions(BaseModel):
@@ -22,46 +21,77 @@ class ImageFolderOptions(BaseModel):
 
     Attributes:
         path: the folder that holds the splits, below the data root or beside the card.
-        train, test: names of the splits' folders; the first that is there counts.
+        train, test: names of the splits' folders. A list that a card gives is a union: the images of all of them, each
+            of which must hold some. Of the names that stand here the first that holds images counts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str = "."
-    train: Names = ("train",)
-    test: Names = ("test", "val", "valid", "validation")
+    train: Places = ("train",)
+    test: Places = ("test", "val", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of a split: its name below the folder of the splits, and the images of each class folder in it."""
+
+    name: str
+    images: dict[str, list[Path]]
+    walk: Walk
+
+    @classmethod
+    def read(cls, base: Path, name: str) -> "Folder":
+        """Walks it; one that is not there holds nothing."""
+        walk = Walk()
+        return cls(name, walk.classes(base / name) if (base / name).is_dir() else {}, walk)
+
+    @property
+    def classes(self) -> set[str]:
+        """The names of the class folders with images."""
+        return {name for name, images in self.images.items() if images}
+
+    def __bool__(self) -> bool:
+        return bool(self.classes)
 
 
 class ImageFolderReader(Reader):
-    """Reads it. Class ids are the card's, or else the names of the class folders."""
+    """Reads it. Class ids are the card's, or else the names of the class folders of the training split.
+
+    Hidden files, what systems leave in folders, and links back to a folder that they lie in are left out and counted.
+    """
 
     Options = ImageFolderOptions
 
     def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
         """A class folder of either split."""
         options = ImageFolderOptions.model_validate(source.options)
-        return " or ".join(str(Path(options.path, names[0], "CLASS")) for names in (options.train, options.test))
+        first = [str(Path(options.path, names[0], "CLASS")) for names in (options.train, options.test) if names]
+        return " or ".join(first)
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
-        """Either split's folder; lists the files."""
+        """Either split's folders; lists the files."""
         options = ImageFolderOptions.model_validate(source.options)
-        wanted: dict[SplitName, Names] = {"train": options.train, "test": options.test}
-        folders = {
-            split: folder for split, names in wanted.items() if (folder := _existing(root / options.path, names))
-        }
-        classes = card.order or tuple(sorted({name for folder in folders.values() for name in _folders(folder)}))
-        listed = {split: _images_of(folder, classes) for split, folder in folders.items()}
-        files = {split: images for split, images in listed.items() if images}
-        if not files:
+        base, read = root / options.path, list[Folder]()
+
+        def folder(name: str) -> Folder:
+            read.append(Folder.read(base, name))
+            return read[-1]
+
+        folders = {split: chosen(options, split, folder, base) for split in SPLITS}
+        if not any(folders.values()):
             return None
-        base = root / options.path
-        about = {"folders": {split: str(folder.relative_to(base)) for split, folder in folders.items()}}
-        return Source(source.layout, base, files, classes, about)
+        _refuse_shared(base, [*folders["train"], *folders["test"]])
+        classes = card.order or _classes(folders["train"], folders["test"])
+        files = {split: _files(base, each, classes) for split, each in folders.items() if each}
+        about = {"folders": {split: [each.name for each in folders[split]] for split in files}}
+        said = notes(base, [each.walk for each in read])
+        return Source(source.layout, base, files, classes, about, notes=said)
 
     def labels(self, source: Source, split: SplitName) -> Tensor:
         """From the names of the class folders."""
         rank = {name: index for index, name in enumerate(source.classes)}
-        depth = len((source.root / source.options["folders"][split]).parts)
-        return torch.tensor([rank[path.parts[depth]] for path in source.files[split]], dtype=torch.int64)
+        folders = [(source.root / name).parts for name in source.options["folders"][split]]
+        return torch.tensor([rank[_class_of(path, folders)] for path in source.files[split]], dtype=torch.int64)
 
     def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
         """Reads the files."""
@@ -73,28 +103,27 @@ class ImageFolderReader(Reader):
                 raise RunFailure(f"corrupt image: {path} cannot be read: {error.strerror}") from error
 
 
-def images_below(folder: Path) -> Iterator[Path]:
-    """Every image file below a folder, in sorted order, folder by folder."""
-    with os.scandir(folder) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir():
-            yield from images_below(Path(entry.path))
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a Path for every entry costs more
-            yield Path(entry.path)
+def _classes(train: Sequence[Folder], test: Sequence[Folder]) -> tuple[str, ...]:
+    """A folder of the training split is a class, with or without images; one that only the test split has, with."""
+    return tuple(
+        sorted({name for each in train for name in each.images} | {name for each in test for name in each.classes})
+    )
 
 
-def _existing(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
-
-
-def _folders(split: Path) -> list[str]:
-    """The folders that hold images; moving images about leaves empty ones behind."""
-    return sorted(path.name for path in split.iterdir() if path.is_dir() and next(images_below(path), None))
-
-
-def _images_of(split: Path, classes: Sequence[str]) -> tuple[Path, ...]:
+def _files(base: Path, folders: Sequence[Folder], classes: Sequence[str]) -> tuple[Path, ...]:
     """The images of these classes; a folder that is no class means that the layout or the card is another."""
-    if stray := sorted(set(_folders(split)) - set(classes)):
-        raise UsageError(f"{split / stray[0]} is no class of this dataset ({len(stray)} such folders)")
-    return tuple(path for name in sorted(classes) if (split / name).is_dir() for path in images_below(split / name))
+    known = set(classes)
+    if stray := [base / each.name / name for each in folders for name in sorted(each.classes - known)]:
+        raise UsageError(f"{stray[0]} is no class of this dataset ({len(stray)} such folders)")
+    return tuple(path for name in sorted(classes) for each in folders for path in each.images.get(name, ()))
+
+
+def _class_of(path: Path, folders: Sequence[tuple[str, ...]]) -> str:
+    parts = path.parts
+    return next(parts[len(above)] for above in folders if parts[: len(above)] == above)
+
+
+def _refuse_shared(base: Path, folders: Sequence[Folder]) -> None:
+    for one, other in combinations(folders, 2):
+        if shared := one.walk.in_common(other.walk):
+            raise UsageError(f"{base / one.name} and {base / other.name} share images ({shared}); each is of one split")

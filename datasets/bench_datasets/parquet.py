@@ -2,22 +2,23 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.folders import is_dropping, require_utf8
+from bench.data.places import SPLITS, Places, chosen
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-
-Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
 
 class ParquetOptions(BaseModel):
@@ -25,14 +26,15 @@ class ParquetOptions(BaseModel):
 
     Attributes:
         path: the folder, below the data root or beside the card.
-        train, test: patterns of the splits' files below it; the first that matches counts.
+        train, test: patterns of the splits' files below it. A list that a card gives is a union: the files of all of
+            them, each of which must match some. Of the patterns that stand here the first that matches counts.
         image, label: the columns. Images are bytes, or a struct with a field `bytes`; labels are integers or strings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str = "."
-    train: Patterns = ("train*.parquet", "data/train*.parquet")
-    test: Patterns = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
+    train: Places = ("train*.parquet", "data/train*.parquet")
+    test: Places = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
     image: str = "image"
     label: str = "label"
 
@@ -52,17 +54,18 @@ class ParquetReader(Reader):
     def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
         """The patterns."""
         options = ParquetOptions.model_validate(source.options)
-        return " or ".join(str(Path(options.path, pattern)) for pattern in options.train)
+        return " or ".join(str(Path(options.path, pattern)) for pattern in options.train or options.test)
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
         """Files of either split; reads their schemas."""
         options = ParquetOptions.model_validate(source.options)
         folder = root / options.path
-        wanted: dict[SplitName, Patterns] = {"train": options.train, "test": options.test}
-        files = {split: found for split, patterns in wanted.items() if (found := _first_match(folder, patterns))}
+        matched = {split: chosen(options, split, partial(_matching, folder), folder) for split in SPLITS}
+        files = {split: _each_once(found) for split, found in matched.items() if found}
         if not files:
             return None
         paths = [path for each in files.values() for path in each]
+        _refuse_shared(files)
         written = None if card.class_ids is None else list(card.class_ids)
         known = {**options.model_dump(), "class_ids": written}
         checksums = _checksums(folder, paths)
@@ -105,8 +108,24 @@ class RowGroup:
     start: int
 
 
-def _first_match(folder: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
-    return next((tuple(sorted(found)) for pattern in patterns if (found := list(folder.glob(pattern)))), ())
+def _matching(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """The files of a pattern, sorted, without what systems leave in folders ("._train-0.parquet")."""
+    found = sorted(path for path in folder.glob(pattern) if not any(map(is_dropping, path.relative_to(folder).parts)))
+    for path in found:
+        require_utf8(path)
+    return tuple(found)
+
+
+def _each_once(matched: Sequence[tuple[Path, ...]]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for found in matched for path in found))
+
+
+def _refuse_shared(files: Mapping[SplitName, tuple[Path, ...]]) -> None:
+    """Refuses a file that is read twice, under two names or for two splits."""
+    seen: dict[Path, Path] = {}
+    for path in (path for found in files.values() for path in found):
+        if (first := seen.setdefault(path.resolve(), path)) is not path:
+            raise UsageError(f"{path} is read twice" + (f", also as {first}" if first != path else " (train and test)"))
 
 
 @contextmanager

@@ -14,11 +14,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from bench import seeds
+from bench.data.cutting import stratified
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 
 TEST_SHARE = 0.2
 _LEVELS = 16
+_CLASSES = tuple(str(digit) for digit in range(10))
 
 
 class DigitsOptions(BaseModel):
@@ -38,9 +39,8 @@ class DigitsReader(Reader):
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source:
         """Always found."""
-        classes = tuple(str(digit) for digit in range(10))
         about = {"scikit-learn": version("scikit-learn")}
-        return Source(source.layout, Path("scikit-learn"), {"train": (), "test": ()}, classes, about)
+        return Source(source.layout, Path("scikit-learn"), {"train": (), "test": ()}, _CLASSES, about)
 
     def labels(self, source: Source, split: SplitName) -> Tensor:
         """The digits themselves."""
@@ -65,11 +65,5 @@ def _load() -> tuple[Tensor, Tensor]:
 
 
 def _indices(labels: Tensor, split: SplitName) -> Tensor:
-    """Which images are of the split, ascending: the first fifth of each class, shuffled, is the test split."""
-    chosen = []
-    for digit in range(10):
-        of_class = torch.nonzero(labels == digit).flatten()
-        shuffled = of_class[torch.randperm(len(of_class), generator=seeds.generator("digits", "split", digit))]
-        count = round(len(of_class) * TEST_SHARE)
-        chosen.append(shuffled[:count] if split == "test" else shuffled[count:])
-    return torch.cat(chosen).sort().values
+    """Which images are of the split, ascending: a fifth of each class, drawn at random, is the test split."""
+    return stratified(labels, _CLASSES, TEST_SHARE, "digits", "split")[split]

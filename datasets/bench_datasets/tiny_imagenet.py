@@ -22,9 +22,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.folders import Walk, is_dropping, notes
 from bench.errors import RunFailure
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench_datasets.image_folder import images_below
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)
 
@@ -118,7 +118,7 @@ class ZipReader(_Official):
 
     def _names(self, source: Source) -> Iterable[str]:
         archive, prefix = self._archive(source)
-        return (name.removeprefix(prefix) for name in archive.namelist() if name.endswith(".JPEG"))
+        return (name.removeprefix(prefix) for name in _members(archive) if name.endswith(".JPEG"))
 
     def _content(self, source: Source, name: str) -> bytes:
         archive, prefix = self._archive(source)
@@ -128,7 +128,7 @@ class ZipReader(_Official):
         """The archive, kept open (reading a ZipFile is safe in threads), and the name of the folder it holds."""
         if source.root not in self._opened:
             archive = ZipFile(source.root)
-            prefix = next((name for name in archive.namelist() if name.endswith("wnids.txt")), "wnids.txt")
+            prefix = next((name for name in _members(archive) if name.endswith("wnids.txt")), "wnids.txt")
             self._opened[source.root] = archive, prefix.removesuffix("wnids.txt")
         return self._opened[source.root]
 
@@ -147,13 +147,15 @@ class FolderReader(_Official):
         folder = root / FolderOptions.model_validate(source.options).path
         if not ((folder / ANNOTATIONS).is_file() and (folder / "val/images").is_dir() and (folder / "train").is_dir()):
             return None
+        walk = Walk()
         files: dict[SplitName, tuple[Path, ...]] = {
-            "train": tuple(images_below(folder / "train")),
-            "test": (folder / ANNOTATIONS, *images_below(folder / "val/images")),
+            "train": tuple(walk.images(folder / "train")),
+            "test": (folder / ANNOTATIONS, *walk.images(folder / "val/images")),
         }
         if len(files["test"]) == 1:
             return None  # its images were moved into class folders: an image folder, not this layout
-        return Source(source.layout, folder, files, card.order or _ids((folder / "wnids.txt").read_bytes()))
+        classes = card.order or _ids((folder / "wnids.txt").read_bytes())
+        return Source(source.layout, folder, files, classes, notes=notes(folder, [walk]))
 
     def _names(self, source: Source) -> Iterable[str]:
         start = len(str(source.root)) + 1
@@ -161,6 +163,11 @@ class FolderReader(_Official):
 
     def _content(self, source: Source, name: str) -> bytes:
         return (source.root / name).read_bytes()
+
+
+def _members(archive: ZipFile) -> list[str]:
+    """The names in an archive, without what macOS and others add when they pack one anew."""
+    return [name for name in archive.namelist() if not any(map(is_dropping, name.split("/")))]
 
 
 def _ids(wnids: bytes) -> tuple[str, ...]:

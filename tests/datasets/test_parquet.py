@@ -112,3 +112,36 @@ def test_files_without_rows_are_no_dataset(registry: Registry, tmp_path: Path) -
     write_parquet(tmp_path / "train.parquet", [])
     with pytest.raises(UsageError, match="holds no labelled row"):
         _open(registry, tmp_path)
+
+
+def _with(registry: Registry, folder: Path, options: str, fields: str = "") -> Dataset:
+    card = folder / "rows.toml"
+    card.write_text(CARD.format(fields=fields) + f"options = {{ {options} }}\n")
+    return open_dataset(registry, str(card), folder / "none", folder / "cache", Silent())
+
+
+def _two(folder: Path, *names: str) -> None:
+    for name in names:
+        write_parquet(folder / name, [(jpeg(0), "a"), (jpeg(1), "b")])
+
+
+def test_a_list_of_patterns_is_a_union_of_files_each_once(registry: Registry, tmp_path: Path) -> None:
+    _two(tmp_path, "train-0.parquet", "more/x.parquet", "._train-1.parquet")
+    assert len(_with(registry, tmp_path, 'train = ["train*.parquet", "*/x.parquet", "*.parquet"]').train) == 4
+    with pytest.raises(UsageError, match=r"none-\*\.parquet holds no images; the card wants all of train"):
+        _with(registry, tmp_path, 'train = ["train*.parquet", "none-*.parquet"]')
+
+
+def test_a_file_of_both_splits_is_refused(registry: Registry, tmp_path: Path) -> None:
+    _two(tmp_path, "train-0.parquet")
+    (tmp_path / "test-0.parquet").symlink_to("train-0.parquet")
+    with pytest.raises(UsageError, match=r"test-0\.parquet is read twice, also as .*train-0\.parquet"):
+        _open(registry, tmp_path)
+    with pytest.raises(UsageError, match=r"train-0\.parquet is read twice \(train and test\)"):
+        _with(registry, tmp_path, 'test = "train*.parquet"')
+
+
+def test_rows_are_cut_as_images_are(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(index), "ab"[index % 2]) for index in range(10)])
+    dataset = _open(registry, tmp_path, "split = { test = 0.2 }")
+    assert [each.labels.bincount().tolist() for each in (dataset.train, dataset.test)] == [[4, 4], [1, 1]]

@@ -133,3 +133,13 @@ def test_a_folder_that_is_no_class_is_named(registry: Registry, tmp_path: Path, 
     (left / "val_0.JPEG").write_bytes(b"")
     with pytest.raises(UsageError, match="val/images is no class of this dataset"):
         _open(registry, tmp_path, made, f"class_ids = {list(WNIDS)}")
+
+
+@pytest.mark.parametrize("make", LAYOUTS[:3])
+def test_what_systems_leave_is_no_image(
+    registry: Registry, tmp_path: Path, official: Files, make: Callable[..., tuple[str, str, str]]
+) -> None:
+    wnid = WNIDS[0]
+    left = {f"train/{wnid}/images/._{wnid}_0.JPEG": b"", f"train/{wnid}/@eaDir/x.JPEG": b"", "._wnids.txt": b"no ids"}
+    dataset = _open(registry, tmp_path, make(tmp_path, {**left, **official}, {}))
+    assert (dataset.classes, len(dataset.train.take(torch.arange(15)))) == (tuple(sorted(WNIDS)), 15)

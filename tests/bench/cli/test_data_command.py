@@ -1,6 +1,11 @@
 """`bench data`: what it prints where, and with which status it ends."""
 
+import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +13,7 @@ from PIL import Image
 
 from bench import cli
 from bench.cards import Fetch
-from bench.data import downloads
+from bench.data import downloads, verifying
 from bench.errors import RunFailure
 
 CARD = """
@@ -21,13 +26,17 @@ layout = "image-folder"
 """
 
 
+def _picture(path: Path, level: int, **saved: Any) -> None:  # noqa: ANN401 - PIL's
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(path, **saved)
+
+
 @pytest.fixture
 def flowers(tmp_path: Path) -> Path:
     for name in ("daisy", "rose"):
         for number in range(4):
-            path = tmp_path / "train" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((8, 8, 3), 20 * number, np.uint8)).save(path)
+            _picture(tmp_path / "train" / name / f"{number}.png", 20 * number)
+        _picture(tmp_path / "test" / name / "0.png", 100)
     card = tmp_path / "flowers.toml"
     card.write_text(CARD)
     return card
@@ -58,6 +67,108 @@ def test_a_whole_dataset(run: Run, flowers: Path) -> None:
     assert status == 0
     assert out.startswith("flowers: whole\n")
     assert "8 images, 4 a class, 0 broken" in out
+
+
+def test_progress_ends_with_all_images(run: Run, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "_PIECE", 3)
+    lines = [line.strip() for line in run("data", "verify", flowers)[2].splitlines()]
+    assert lines == ["verify test images 2/2", "verify train images 3/8", "verify train images 8/8"]
+
+
+def _without_test(folder: Path) -> str:
+    shutil.rmtree(folder / "test")
+    return "has no test images below .* split = { test = 0.2, seed = 0 }"
+
+
+def _without_train(folder: Path) -> str:
+    shutil.rmtree(folder / "train")
+    return "has no train images below"
+
+
+def _empty_class(folder: Path) -> str:
+    (folder / "train" / "tulip").mkdir()
+    return "no train image of class tulip"
+
+
+def _class_without_test(folder: Path) -> str:
+    shutil.rmtree(folder / "test" / "rose")
+    return "no test image of class rose"
+
+
+def _class_of_test_alone(folder: Path) -> str:
+    shutil.copytree(folder / "test" / "rose", folder / "test" / "tulip")
+    return "no train image of class tulip"
+
+
+def _flat_test(folder: Path) -> str:
+    shutil.copytree(folder / "test" / "rose", folder / "test" / "images")
+    for name in ("daisy", "rose"):
+        shutil.rmtree(folder / "test" / name)
+    return "no class has images in every split: train has daisy, rose; test has images"
+
+
+LACKS = [_without_test, _without_train, _empty_class, _class_without_test, _class_of_test_alone, _flat_test]
+
+
+@pytest.mark.parametrize("spoil", LACKS)
+def test_what_no_run_can_use_is_not_whole(run: Run, flowers: Path, spoil: Callable[[Path], str]) -> None:
+    lacking = spoil(flowers.parent)
+    flowers.write_text(CARD.replace("images = { train = 8 }\n", ""))
+    status, out, _ = run("data", "verify", flowers)
+    assert status == 1
+    assert re.match(f"flowers: not whole\n  lacking  .*{lacking}", out)
+
+
+@pytest.mark.parametrize("spoil", [each for each in LACKS if each is not _without_train])
+def test_planning_refuses_it_in_one_line(run: Run, flowers: Path, tmp_path: Path, spoil: Callable[[Path], str]) -> None:
+    lacking = spoil(flowers.parent)
+    flowers.write_text(CARD.replace("images = { train = 8 }\n", ""))
+    arguments = ("-m", "random", "-d", flowers, "--ipc", 1, "--backbone", "convnet3", "--device", "cpu")
+    status, out, err = run("run", *arguments, "--runs", tmp_path / "runs")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert re.search(lacking, err)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_left_out_and_not_turned_is_counted(run: Run, flowers: Path) -> None:
+    flowers.write_text(CARD.replace("train = 8", "train = 10"))
+    exif = Image.Exif()
+    for number, orientation in enumerate((1, 6)):
+        exif[0x0112] = orientation
+        _picture(flowers.parent / "train" / "rose" / f"photo-{number}.jpg", 50, exif=exif)
+    _picture(flowers.parent / "train" / ".ipynb_checkpoints" / "0.png", 50)
+    status, out, _ = run("data", "verify", flowers)
+    assert status == 0
+    assert "  note     left out 1 × hidden or system file or folder (train/.ipynb_checkpoints)\n" in out
+    assert "  note     1 × image with an EXIF orientation, which is not followed: no image is rotated\n" in out
+
+
+def test_a_cut_test_split_is_verified_and_said(run: Run, flowers: Path) -> None:
+    shutil.rmtree(flowers.parent / "test")
+    flowers.write_text(CARD.replace("train = 8 }", "train = 6 }\nsplit = { test = 0.25 }"))
+    status, out, _ = run("data", "verify", flowers)
+    assert status == 0
+    assert "  split    25 % of train, by class, seed 0\n  test     2 images, 1 a class, 0 broken\n" in out
+
+
+def test_a_name_that_is_no_utf8_is_refused_by_verify_and_run_alike(run: Run, flowers: Path) -> None:
+    folder = flowers.parent / "train"
+    (folder / "rose").rename(folder / os.fsdecode(b"caf\xe9"))
+    arguments = ("-m", "random", "-d", flowers, "--ipc", 1, "--backbone", "convnet3", "--device", "cpu")
+    verified, ran = run("data", "verify", flowers), run("run", *arguments)
+    assert verified == ran
+    assert (verified[0], verified[1], verified[2].count("\n")) == (2, "", 1)
+    assert r"train/caf\xe9 is not UTF-8" in verified[2]
+
+
+def test_constants_are_lines_for_a_card(run: Run, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(flowers.parent / "cache"))
+    status, out, _ = run("data", "constants", flowers)
+    levels = np.repeat([0.0, 20.0, 40.0, 60.0], 2) / 255
+    mean, std = (f"[{', '.join([f'{value:.4f}'] * 3)}]" for value in (levels.mean(), levels.std()))
+    assert (status, out) == (0, f"mean = {mean}\nstd = {std}\n")
+    flowers.write_text(CARD.replace('normalisation = "imagenet"\n', out))
+    assert run("data", "verify", flowers)[0] == 0
 
 
 def test_every_broken_image_is_listed(run: Run, flowers: Path) -> None:

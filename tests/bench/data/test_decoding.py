@@ -1,8 +1,12 @@
 """Decoding: exact where sizes agree, torchvision's test view where they do not, and damaged images named."""
 
 import io
+import subprocess
+import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +110,76 @@ def test_threads_hold_only_a_few_results() -> None:
 
     assert sorted(found) == list(range(200))
     assert most <= 4 * workers() + 1
+
+
+def _gray(values: list[int], form: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.array(values, np.uint16).reshape(2, 2)).save(stream, form)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("depth", "values", "expected"),
+    [
+        (16, [0, 128, 257, 65535], [0, 0, 1, 255]),
+        (12, [0, 8, 9, 4095], [0, 0, 1, 255]),
+        (10, [0, 2, 3, 1023], [0, 0, 1, 255]),
+    ],
+)
+def test_gray_of_more_than_8_bits_is_scaled_to_the_nearest_level(
+    form: str, depth: int, values: list[int], expected: list[int]
+) -> None:
+    found = decoded("x", _gray(values, form), View(1, 2, 2, depth))
+    assert found.flatten().tolist() == expected
+    assert decoded("x", _gray(values, form), View(3, 2, 2, depth))[2].flatten().tolist() == expected
+
+
+def test_gray_of_8_bits_stays_whatever_the_depth() -> None:
+    image = _picture(8, 8, 1)
+    np.testing.assert_array_equal(decoded("x", _png(image), View(1, 8, 8, 16))[0], np.asarray(image))
+
+
+def test_a_depth_that_the_pixels_contradict_is_refused_and_a_missing_one_named() -> None:
+    with pytest.raises(RunFailure, match=r"its pixels are 0 to 4096; depth = 12 means 0 to 4095"):
+        decoded("x", _gray([0, 1, 2, 4096]), View(1, 2, 2, 12))
+    with pytest.raises(RunFailure, match=r"mode I;16; 8 bits .* a card that says depth = 16 scales them"):
+        decoded("x", _gray([0, 1, 2, 3]), View(1, 2, 2))
+
+
+def _palette() -> bytes:
+    """A palette image with a transparency a colour."""
+    stream = io.BytesIO()
+    _picture(8, 8).convert("P").save(stream, "PNG", transparency=bytes(range(0, 250, 10)))
+    return stream.getvalue()
+
+
+def test_a_transparent_palette_gives_its_colours_without_a_word_on_the_terminal() -> None:
+    for channels, mode in ((3, "RGB"), (1, "L")):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = decoded("x", _palette(), View(channels, 8, 8))
+        assert said == []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reference = np.asarray(Image.open(io.BytesIO(_palette())).convert(mode)).reshape(8, 8, channels)
+        np.testing.assert_array_equal(found, reference.transpose(2, 0, 1))
+
+
+def test_what_pil_says_of_metadata_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x05\x01\x12"  # says five tags, ends in the first
+    _picture(8, 8).save(tmp_path / "x.jpg", exif=exif)
+    code = (
+        "import pathlib, sys, PIL.Image\n"
+        "data = pathlib.Path(sys.argv[1]).read_bytes()\n"
+        "if sys.argv[2] == 'ours':\n"
+        "    from bench.data.decoding import View, decoded\n"
+        "    decoded('x', data, View(3, 8, 8))\n"
+        "PIL.Image.open(sys.argv[1]).getexif().get(0x0112)\n"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code, tmp_path / "x.jpg", who], capture_output=True, check=True).stderr
+        for who in ("theirs", "ours")
+    ]
+    assert b"EXIF" in said[0], "the file must be one that PIL warns of"
+    assert said[1] == b""

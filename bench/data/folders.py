@@ -1,0 +1,163 @@
+"""Walking folders of images: what counts as an image, what others left there, where links lead back.
+
+The one place that knows what is no part of a dataset although it lies in its folders. Whoever reads a layout of folders
+walks them with `Walk`, and hands on `notes`: what was left out is counted and said, never dropped in silence.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import UsageError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+DROPPINGS = {  # of file servers, Windows, macOS and Python; those of notebooks and desktops begin with a dot
+    *{"@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "__macosx", "__pycache__"},
+    *{"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"},
+}
+
+
+def is_dropping(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or one that systems are known to leave in folders."""
+    return name.startswith(".") or name.lower() in DROPPINGS
+
+
+def require_utf8(path: Path | str) -> None:
+    """Refuses a path whose bytes are no UTF-8: it can be no class id, and neither be written down nor hashed.
+
+    Raises:
+        UsageError: it shows the bytes as escapes.
+    """
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"the name {_shown(path)} is not UTF-8 (bytes shown as \\x..); rename it") from None
+
+
+@dataclass
+class Walk:
+    """One walk through folders.
+
+    Attributes:
+        droppings: hidden and system folders and image files, not looked into.
+        loops: links to a folder that they lie in, not followed.
+        loose: images beside the class folders of a split.
+    """
+
+    droppings: list[Path] = field(default_factory=list)
+    loops: list[Path] = field(default_factory=list)
+    loose: list[Path] = field(default_factory=list)
+    _folders: set[str] = field(default_factory=set)  # real paths of folders in which images lie
+    _linked: set[str] = field(default_factory=set)  # real paths of images that links lead to
+
+    def images(self, folder: Path) -> Iterator[Path]:
+        """Every image file below a folder, in sorted order, folder by folder.
+
+        Raises:
+            UsageError: a folder that cannot be read, a name that is no UTF-8, or a link to an image that is not there.
+        """
+        real = os.path.realpath(folder)
+        return self._below(str(folder), real, (real,))
+
+    def classes(self, split: Path) -> dict[str, list[Path]]:
+        """The images of each folder of a split by the folder's name, sorted; none for a folder without images.
+
+        Raises:
+            UsageError: as `images`.
+        """
+        real, found = os.path.realpath(split), {}
+        for entry in self._entries(str(split)):
+            if _is_folder(entry):
+                found[entry.name] = list(self._inside(entry, real, (real,)))
+            elif _is_image(entry.name):
+                self.loose.append(Path(entry.path))
+        return found
+
+    def in_common(self, other: "Walk") -> str | None:
+        """A folder of images, or an image behind a link, that both walks came through, or None.
+
+        Links are resolved. Hard links are not: tools make them of equal files, which public datasets have.
+        """
+        both = self._folders & other._folders or self._linked & other._linked
+        both = both or {path for path in self._linked if os.path.dirname(path) in other._folders}  # noqa: PTH120
+        both = both or {path for path in other._linked if os.path.dirname(path) in self._folders}  # noqa: PTH120
+        return min(both, default=None)
+
+    def _below(self, folder: str, real: str, above: tuple[str, ...]) -> Iterator[Path]:
+        for entry in self._entries(folder):
+            if _is_folder(entry):
+                yield from self._inside(entry, real, above)
+            elif _is_image(entry.name):
+                self._remember(entry, real)
+                yield Path(entry.path)
+
+    def _inside(self, entry: "os.DirEntry[str]", real: str, above: tuple[str, ...]) -> Iterator[Path]:
+        """The images of a folder, unless it is a link back; `above` are the real paths of the folders on the way."""
+        if not entry.is_symlink():
+            target = f"{real}/{entry.name}"
+        elif _leads_back(target := os.path.realpath(entry.path), above):
+            self.loops.append(Path(entry.path))
+            return
+        yield from self._below(entry.path, target, (*above, target))
+
+    def _entries(self, folder: str) -> Iterator["os.DirEntry[str]"]:
+        """What lies in a folder, sorted by name, without droppings."""
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+        for entry in entries:
+            if is_dropping(entry.name):
+                if _is_folder(entry) or _is_image(entry.name):
+                    self.droppings.append(Path(entry.path))
+            else:
+                if not entry.name.isascii():
+                    require_utf8(entry.path)
+                yield entry
+
+    def _remember(self, entry: "os.DirEntry[str]", real: str) -> None:
+        if not entry.is_symlink():
+            self._folders.add(real)
+            return
+        target = os.path.realpath(entry.path)
+        if not os.path.isfile(target):  # noqa: PTH113 - a Path for every entry costs more
+            raise UsageError(f"{entry.path} is a link to {target}, which is no file")
+        self._linked.add(target)
+
+
+def notes(root: Path, walks: Sequence[Walk]) -> tuple[str, ...]:
+    """What walks left out, a line a kind, counted; names are relative to `root`."""
+    kinds = {
+        "hidden or system file or folder": [path for walk in walks for path in walk.droppings],
+        "link to a folder that it lies in": [path for walk in walks for path in walk.loops],
+        "image that lies in no class folder": [path for walk in walks for path in walk.loose],
+    }
+    return tuple(f"left out {len(paths)} × {what} ({_named(root, paths)})" for what, paths in kinds.items() if paths)
+
+
+def _named(root: Path, paths: Sequence[Path]) -> str:
+    first = _shown(paths[0].relative_to(root))
+    return first if len(paths) == 1 else f"{first}, ..."
+
+
+def _shown(path: Path | str) -> str:
+    """The path with whatever is no UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _leads_back(target: str, above: Sequence[str]) -> bool:
+    """Whether a folder is one of those above, or holds one of them."""
+    return any(each == target or each.startswith(target.rstrip("/") + "/") for each in above)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that ends nowhere, in itself say
+        return False
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for every entry costs more
