@@ -58,8 +58,22 @@ def backbone(registry: Registry, name: str, data_root: Path) -> str:
 def dataset(registry: Registry, name: str, data_root: Path) -> str:
     """The card, and where the dataset was looked for and found."""
     registered, card = registry.find("dataset", name), load_card(registry, name)
-    facts = [
-        *_origin(registered),
+    facts = [*_origin(registered), *_facts(card), ("card", registered.offer.target)]
+    sources, where = _sources(registry, card), _whereabouts(registry, name, card, data_root)
+    return _page(f"dataset {name}", registered, facts, card.title, sources, where)
+
+
+def own_dataset(registry: Registry, path: str, data_root: Path) -> str:
+    """The same of a user's own card."""
+    card = load_card(registry, path)
+    facts = tabulate([*_facts(card), ("card", path)], tablefmt="plain", disable_numparse=True)
+    where = _whereabouts(registry, path, card, data_root)
+    return _joined([f"dataset {card.name}", card.title, facts, _sources(registry, card), where])
+
+
+def _facts(card: DatasetCard) -> list[tuple[str, object]]:
+    stated = [(name, getattr(card, name)) for name in ("split", "depth")]
+    return [
         *([("like", card.like)] if card.like else []),
         ("classes", card.classes or "as found"),
         ("images", ", ".join(f"{count:,} {split}" for split, count in card.images.items()) or "as found"),
@@ -69,11 +83,13 @@ def dataset(registry: Registry, name: str, data_root: Path) -> str:
         ("licence", card.licence),
         ("citation", card.citation),
         ("homepage", card.homepage or "none"),
-        ("card", registered.offer.target),
+        *((name, value) for name, value in stated if value is not None),
     ]
+
+
+def _sources(registry: Registry, card: DatasetCard) -> str:
     sources = [(source.layout, _download(registry, card, source)) for source in card.sources]
-    where = _whereabouts(registry, name, card, data_root)
-    return _page(f"dataset {name}", registered, facts, card.title, _section("layouts it is read from", sources), where)
+    return _section("layouts it is read from", sources)
 
 
 def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bench.cards import is_path
 from bench.cli.options import data_root_option, plugin_option, runs_option
 from bench.naming import unknown
 from bench.plugins import Registry
@@ -12,23 +13,27 @@ KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader")
 
 
 @click.command("show")
-@click.argument("name", metavar="NAME|RUN")
+@click.argument("name", metavar="NAME|CARD.toml|RUN")
 @data_root_option
 @runs_option
 @plugin_option
 def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) -> None:
     """Show all about a method, backbone, dataset, protocol, format or run.
 
-    A run is named by its folder's name below --runs, or by its path. A name of several kinds shows all of them.
+    A run is named by its folder's name below --runs, or by its path, and a dataset of your own by the path of its
+    card. A name of several kinds shows all of them.
     """
     registry = Registry(plugins)
     kinds = [kind for kind in KINDS if name in registry.names(kind)]
     folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
-    if folder is None and not kinds:
+    own = is_path(name)
+    if folder is None and not kinds and not own:
         raise unknown("name", name, _everything(registry, runs))
     from bench.cli import describing
 
     pages = [describing.PAGES[kind](registry, name, data_root) for kind in kinds]
+    if own:
+        pages.append(describing.own_dataset(registry, name, data_root))
     if folder is not None:
         pages.append(describing.run(folder))
     click.echo("\n\n".join(pages))

@@ -46,7 +46,6 @@ class DM(Condenser[DMConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = DMConfig
-    plain_arithmetic: ClassVar[bool] = True
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     _matching: FeatureMatching
 

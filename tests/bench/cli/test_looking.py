@@ -220,3 +220,17 @@ def test_doctor_works_where_torch_does_not(tmp_path: Path) -> None:
     assert "libcudart.so" in ended.stdout
     assert "torch: pip install --force-reinstall torch" in ended.stdout
     assert ended.stderr == ""
+
+
+def test_show_of_an_own_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    card = tmp_path / "flowers.toml"
+    text = 'name = "flowers"\nresolution = 8\nnormalisation = "half"\nsplit = { test = 0.2 }\n'
+    card.write_text(text + '[[sources]]\nlayout = "image-folder"\n')
+    status, out, err = in_process(capsys, "show", str(card))
+    assert (status, err) == (0, "")
+    assert out.startswith("dataset flowers\n")
+    assert "20 % of train, by class, seed 0" in out
+    assert f"not below {tmp_path}" in out
+    status, out, err = in_process(capsys, "show", str(tmp_path / "none.toml"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "none.toml cannot be read: No such file" in err
