@@ -24,7 +24,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **_many)
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Of the control's draw.")
 @click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
-@click.option("--classes", metavar="N|ID,ID,...", help="The classes that the set is of [default: all].")
+@click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
 @click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @precision_option

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
+from bench.data.choosing import select_classes as select_classes
 from bench.data.cutting import cut
 from bench.data.decoding import Decoder, View
 from bench.data.fingerprints import Fingerprints
@@ -160,31 +161,6 @@ def _open_split(
     if len(labels) * view.image_bytes > STREAM_ABOVE:
         return StreamedSplit(decoder, labels)
     return CachedSplit(decoder, labels, images)
-
-
-def select_classes(dataset: Dataset, spec: str | None) -> Dataset:
-    """The dataset restricted to what `--classes` names: "10" the first ten in class order, "ID,ID,..." those.
-
-    Raises:
-        UsageError: an unknown id (the nearest is named), an id twice, or a number below 2 or above what there is.
-    """
-    if spec is None:
-        return dataset
-    if spec.strip().lstrip("-").isdigit():
-        return dataset.only(_first(dataset, int(spec)))
-    wanted = [each.strip() for each in spec.split(",") if each.strip()]
-    for each in wanted:
-        if each not in dataset.classes:
-            raise unknown(f"class of {dataset.name}", each, dataset.classes)
-    if len(set(wanted)) != len(wanted) or len(wanted) < 2:
-        raise UsageError(f"--classes needs two or more different class ids, not {spec!r}")
-    return dataset.only(wanted)
-
-
-def _first(dataset: Dataset, count: int) -> Sequence[str]:
-    if not 2 <= count <= len(dataset.classes):
-        raise UsageError(f"--classes must be 2 to {len(dataset.classes)} for {dataset.name}, not {count}")
-    return dataset.classes[:count]
 
 
 def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:

@@ -204,7 +204,7 @@ def test_the_first_classes_or_those_named(registry: Registry, flowers: Path) -> 
         ("0", "--classes must be 2 to 3 for flowers, not 0"),
         ("-1", "--classes must be 2 to 3 for flowers, not -1"),
         ("4", "--classes must be 2 to 3 for flowers, not 4"),
-        ("rose,tulp", "unknown class of flowers 'tulp'; did you mean 'tulip'"),
+        ("rose,tulp", "unknown class of flowers 'tulp'; did you mean 'tulip', one of 3\\?$"),
         ("rose,rose", "two or more different class ids"),
         ("rose", "two or more different class ids"),
         ("", "two or more different class ids"),
