@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench import changes
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Ranking:
     Attributes:
         heading: one line with all that the rows have in common.
         rows: done rows, controls among them.
-        notes: what the quick budget took, by method; empty under the paper's budget.
+        notes: what the quick budget took and what users changed, by method.
     """
 
     heading: str
@@ -99,7 +100,7 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
         heading = _heading(group)
         if plain[heading] > 1:
             heading = f"{heading} · {_fine_print(group[0])}"
-        made.append(Ranking(heading, tuple(sorted(group, key=_place)), _quick_notes(group)))
+        made.append(Ranking(heading, tuple(sorted(group, key=_place)), (*_quick_notes(group), *changes.notes(group))))
     return sorted(made, key=lambda ranking: _natural(ranking.rows[0]))
 
 
@@ -168,7 +169,7 @@ def _heading(rows: Sequence[Row]) -> str:
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),
         "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
-        f"{row['budget']} budget",
+        f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
         f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
         f"{machine(row)}, {row['precision']}",
     ]

@@ -48,7 +48,7 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
 @cache
 def reserved() -> frozenset[str]:
     """The names that no note may take: every field of a row, of scores and of costs."""
-    method = MethodChoice("", 0, {}, "", "", (), (), "", None)
+    method = MethodChoice("", 0, {}, "", "", (), {}, "", None)
     spec = RunSpec(method, "", "", "", (), 0, 0, "", 0, "paper", "cpu", "cpu", "fp32")
     row = blank_row(spec, EvaluationSpec("", "", 0, "", 0), "", "")
     return frozenset((*row, *(each.name for each in fields(Scores)), *BESIDE_COSTS))
@@ -89,6 +89,7 @@ def _identity(spec: RunSpec) -> Row:
         "backbone": spec.backbone,
         "budget": spec.budget,
         "budget_note": "; ".join(spec.method.quick),
+        "changed": dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
         "recipe": spec.method.recipe,
         "config": spec.method.config,
         "engine": spec.method.engine,

@@ -8,7 +8,7 @@ from bench.cards import is_path
 from bench.condensation import Compile
 from bench.files import digest
 from bench.hardware import Precision
-from bench.recipes import Budget
+from bench.recipes import Budget, look
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class MethodChoice:
     """A method with every hyper-parameter resolved.
 
     `recipe` and `source` say where the values came from, `quick` what the quick budget took of them ("key: a -> b");
-    `changed` are the keys that the user set, `engine` is the config's own, where the method has such a knob. Only name,
+    `changed` holds what the user changed, by key: the recipe's value at the budget (None where it was not kept) and his
+    own; `engine` is the config's own, where the method has such a knob. Only name,
     version and config decide the result.
     """
 
@@ -26,7 +27,7 @@ class MethodChoice:
     recipe: str
     source: str
     quick: tuple[str, ...]
-    changed: tuple[str, ...]
+    changed: dict[str, list[Any]]
     plugin: str
     plugin_version: str | None
     engine: str | None = None
@@ -34,7 +35,10 @@ class MethodChoice:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
         """The inverse of `dataclasses.asdict`."""
-        return cls(**{**content, "quick": tuple(content["quick"]), "changed": tuple(content["changed"])})
+        changed = content["changed"]
+        if not isinstance(changed, Mapping):  # once the keys alone were kept
+            changed = {key: [None, look(content["config"], key)] for key in changed}
+        return cls(**{**content, "quick": tuple(content["quick"]), "changed": dict(changed)})
 
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""

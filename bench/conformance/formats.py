@@ -85,7 +85,7 @@ class ReportFormatConformance(Conformance):
 
 def sample_spec(seed: int) -> RunSpec:
     """A run of `random` on digits."""
-    choice = MethodChoice("random", 1, {}, "defaults", "the method's own defaults", (), (), "coresets", "1.0")
+    choice = MethodChoice("random", 1, {}, "defaults", "the method's own defaults", (), {}, "coresets", "1.0")
     return RunSpec(
         method=choice,
         dataset="digits",

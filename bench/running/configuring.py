@@ -9,7 +9,7 @@ from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registry
-from bench.recipes import Setting, look, put
+from bench.recipes import Setting, Values, look, merge, put
 from bench.spec import MethodChoice
 
 
@@ -25,19 +25,21 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     registered = registry.find("method", name)
     method: type[Condenser[Any]] = registry.load("method", name)
     recipe = method.recipe(setting)
-    values = recipe.at(setting.budget)
+    planned = recipe.at(setting.budget)
+    values = merge(planned, {})
     for key, text in _pairs(changes):
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
     method(config).check(setting)
-    changed = tuple(key for key, _ in _pairs(changes))
+    keys = [key for key, _ in _pairs(changes)] if method.made_here else []  # else they say where the set is
+    changed = _changed(_filled(method.Config, planned), config.model_dump(mode="json"), keys)
     return MethodChoice(
         name=name,
         version=method.version,
         config=config.model_dump(mode="json"),
         recipe=recipe.name,
         source=recipe.source,
-        quick=recipe.taken(besides=changed) if setting.budget == "quick" else (),
+        quick=recipe.taken(besides=tuple(changed)) if setting.budget == "quick" else (),
         changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,
@@ -112,6 +114,27 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _filled(model: type[MethodConfig], values: Values) -> Values:
+    """A recipe's values with the defaults of all else, where they are a whole configuration."""
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except ValidationError:
+        return values
+
+
+def _changed(before: Values, after: Values, keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Of these keys those whose value is another now: what it was and what it is."""
+    found = {key: [_look_or_none(before, key), look(after, key)] for key in keys}
+    return {key: pair for key, pair in found.items() if pair[0] != pair[1]}
+
+
+def _look_or_none(values: Values, key: str) -> Any:  # noqa: ANN401 - any value
+    try:
+        return look(values, key)
+    except KeyError:
+        return None
 
 
 def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str) -> MethodConfig:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pandas as pd
 
+from bench import changes
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
@@ -89,11 +90,13 @@ def _cleaned(text: str | None) -> str | None:
 
 
 def _identity(rows: Sequence[Row]) -> pd.DataFrame:
-    """The method, and what else tells rows apart: backbone, seed, and the run's hash where nothing else does."""
+    """The method, and what else tells rows apart: backbone, seed, changes; the run's hash where nothing else does."""
     columns: dict[str, Cell] = {"method": _method}
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
             columns[name] = partial(_text, name=name)
+    if changes.tell_rows_apart(rows):
+        columns["changed"] = partial(changes.apart, rows)
     found = frame(rows, columns)
     if found.duplicated().any():
         found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]

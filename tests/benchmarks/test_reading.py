@@ -78,7 +78,7 @@ def test_images(race: Race, competitor: str, tmp_path: Path) -> None:
 
 
 def some_record() -> Record:
-    choice = MethodChoice("random", 1, {}, "defaults", "its own", (), (), "coresets", "1.0")
+    choice = MethodChoice("random", 1, {}, "defaults", "its own", (), {}, "coresets", "1.0")
     classes = tuple(f"n{index:08}" for index in range(200))
     spec = RunSpec(choice, "d", "d", "0" * 32, classes, 200, 10, "convnet3", 0, "paper", "cpu", "cpu", "fp32")
     score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}

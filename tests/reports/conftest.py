@@ -37,6 +37,7 @@ def make_row(**changes: object) -> Row:
         "labels_of": None,
         "teacher_backbone": "convnet4-bn",
         "budget": "quick",
+        "changed": {},
         "budget_note": "squeeze.epochs 50 -> 10; recover.iterations 4000 -> 400",
         "evaluation_note": "epochs 100 -> 20",
         "recipe": "tiny-imagenet",

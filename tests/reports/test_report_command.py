@@ -28,7 +28,7 @@ class Ended:
 
 Report = Callable[..., Ended]
 
-CHOICE = MethodChoice("random", 1, {}, "defaults", "its own", (), (), "coresets", "1.0")
+CHOICE = MethodChoice("random", 1, {}, "defaults", "its own", (), {}, "coresets", "1.0")
 SPEC = RunSpec(
     method=CHOICE,
     dataset="digits",

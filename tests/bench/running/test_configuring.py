@@ -1,5 +1,6 @@
 """From recipe, budget and --set to a resolved configuration."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from bench.errors import UsageError
 from bench.plugins import Registry
 from bench.recipes import RecipeBook, Setting, merge, put
 from bench.running.configuring import configure, keys_of, share_changes
+from bench.spec import MethodChoice
 
 BOOK = RecipeBook(
     {
@@ -63,7 +65,24 @@ def test_what_the_user_sets_wins_over_the_recipe(registry: Registry) -> None:
     choice = configure(registry, "sre2l", TINY, ["recover.iterations=7", "relabel.labels=stored"])
     assert choice.config["recover"]["iterations"] == 7
     assert choice.config["relabel"]["labels"] == "stored"
-    assert choice.changed == ("recover.iterations", "relabel.labels")
+    assert choice.changed == {"recover.iterations": [4000, 7], "relabel.labels": ["online", "stored"]}
+
+
+def test_a_key_set_to_what_it_is_anyway_is_no_change(registry: Registry) -> None:
+    asked = ["recover.iterations=400", "relabel.temperature=20", "recover.lr=0.1"]
+    choice = configure(registry, "sre2l", Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18", "quick"), asked)
+    assert choice.changed == {} and "recover.iterations 4000 -> 400" in choice.quick
+
+
+def test_where_a_set_lies_is_no_change_of_a_recipe(registry: Registry) -> None:
+    where = ['path="x"', 'content="y"', 'made_by="z"', 'pixels="float32"']
+    assert configure(registry, "imported", TINY, where).changed == {}
+
+
+def test_a_choice_that_kept_the_keys_alone_is_read(registry: Registry) -> None:
+    choice = configure(registry, "sre2l", TINY, ["recover.iterations=7"])
+    old = {**asdict(choice), "changed": ["recover.iterations"]}
+    assert MethodChoice.from_json(old).changed == {"recover.iterations": [None, 7]}
 
 
 def test_what_the_quick_budget_takes_is_said(registry: Registry) -> None:
@@ -76,7 +95,7 @@ def test_what_the_user_set_is_not_said_to_be_taken(registry: Registry) -> None:
     setting_ = Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18", "quick")
     choice = configure(registry, "sre2l", setting_, ["recover.iterations=4000"])
     assert choice.config["recover"]["iterations"] == 4000
-    assert "recover.iterations" in choice.changed
+    assert choice.changed == {"recover.iterations": [400, 4000]}
     assert not any(note.startswith("recover.iterations") for note in choice.quick)
 
 

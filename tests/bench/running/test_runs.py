@@ -95,6 +95,15 @@ def test_the_control_has_the_same_protocol_labels_and_teacher_and_no_iterations(
     assert control["iterations"] is None
 
 
+def test_a_row_and_its_control_say_what_was_changed_and_from_what(bench: Bench) -> None:
+    ours, control = table.rows([bench.run(job) for job in bench.jobs(control=True)])
+    recipe = bench.jobs(changes=())[0].spec.method.config
+    was = {"squeeze.epochs": recipe["squeeze"]["epochs"], "recover.iterations": recipe["recover"]["iterations"]}
+    assert was["squeeze.epochs"] != 2 and was["recover.iterations"] != 30
+    wanted = {"squeeze.epochs": [was["squeeze.epochs"], 2], "recover.iterations": [was["recover.iterations"], 30]}
+    assert ours["changed"] == control["changed"] == wanted
+
+
 def test_a_cached_stage_reports_what_it_cost_when_it_was_made(bench: Bench) -> None:
     (first,), (second,) = bench.jobs(), bench.jobs(ipcs=(1,))
     made, reused = bench.run(first).costs["prepare_s"], bench.run(second).costs["prepare_s"]
