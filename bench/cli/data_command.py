@@ -101,7 +101,8 @@ def _lines(report: "DatasetReport") -> Iterator[str]:
         yield from _split_lines(split)
     yield from (f"  note     {line}" for line in source.notes)
     if turned := sum(split.turned for split in report.splits):
-        yield f"  note     {turned} × image with an EXIF orientation, which is not followed: no image is rotated"
+        images = sum(split.images for split in report.splits)
+        yield f"  note     no image is rotated, though {turned} of {images} have an EXIF orientation that says so"
 
 
 def _split_lines(split: "SplitReport") -> Iterator[str]:

@@ -130,11 +130,15 @@ class Walk:
 def notes(root: Path, walks: Sequence[Walk]) -> tuple[str, ...]:
     """What walks left out, a line a kind, counted; names are relative to `root`."""
     kinds = {
-        "hidden or system file or folder": [path for walk in walks for path in walk.droppings],
-        "link to a folder that it lies in": [path for walk in walks for path in walk.loops],
-        "image that lies in no class folder": [path for walk in walks for path in walk.loose],
+        ("hidden or system name", ""): [path for walk in walks for path in walk.droppings],
+        ("link", " to a folder that holds it"): [path for walk in walks for path in walk.loops],
+        ("image", " outside the class folders"): [path for walk in walks for path in walk.loose],
     }
-    return tuple(f"left out {len(paths)} × {what} ({_named(root, paths)})" for what, paths in kinds.items() if paths)
+    return tuple(f"left out {_counted(paths, *what)} ({_named(root, paths)})" for what, paths in kinds.items() if paths)
+
+
+def _counted(paths: Sequence[Path], noun: str, which: str) -> str:
+    return f"{len(paths)} {noun}{'s' if len(paths) > 1 else ''}{which}"
 
 
 def _named(root: Path, paths: Sequence[Path]) -> str:

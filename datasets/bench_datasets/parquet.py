@@ -66,6 +66,7 @@ class ParquetReader(Reader):
             return None
         paths = [path for each in files.values() for path in each]
         _refuse_shared(files)
+        _check_image_column(paths, options.image)
         written = None if card.class_ids is None else list(card.class_ids)
         known = {**options.model_dump(), "class_ids": written}
         checksums = _checksums(folder, paths)
@@ -173,10 +174,8 @@ def _labels(path: Path, column: str) -> list[int | str | None]:
 
 def _names(path: Path, column: str) -> list[str] | None:
     """The names of the labels in the file's `huggingface` metadata, in label order."""
-    with _readable(path):
-        schema = pq.read_schema(path)
-    if column not in schema.names:
-        raise UsageError(f"{path} has no column {column!r}; it has {', '.join(schema.names)}")
+    schema = _schema(path)
+    _require_column(path, schema, column)
     try:
         about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     except ValueError as error:
@@ -192,6 +191,33 @@ def _first_names(paths: Sequence[Path], column: str) -> list[str] | None:
         with suppress(RunFailure):
             return _names(path, column)
     return None
+
+
+def _check_image_column(paths: Sequence[Path], column: str) -> None:
+    """Refuses files that can be read and hold no images under that name."""
+    for path in paths:
+        with suppress(RunFailure):
+            schema = _schema(path)
+            _require_column(path, schema, column)
+            if not _holds_bytes(schema.field(column).type):
+                kind = schema.field(column).type
+                raise UsageError(f"{path}: column {column!r} is {kind}; bytes, or a struct with bytes, are expected")
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return "bytes" in kind.names and _holds_bytes(kind.field("bytes").type)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)
+
+
+def _schema(path: Path) -> pa.Schema:
+    with _readable(path):
+        return pq.read_schema(path)
+
+
+def _require_column(path: Path, schema: pa.Schema, column: str) -> None:
+    if column not in schema.names:
+        raise UsageError(f"{path} has no column {column!r}; it has {', '.join(schema.names)}")
 
 
 def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:

@@ -73,14 +73,14 @@ def test_hidden_and_system_folders_are_no_classes_and_are_said_once(registry: Re
     ear = Ear()
     dataset = _open(registry, tmp_path, *_of("train", "test"), *left, progress=ear)
     assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("a", "b"), 4, 4)
-    said = "pictures: left out 4 × hidden or system file or folder (train/.ipynb_checkpoints, ...)"
+    said = "pictures: left out 4 hidden or system names (train/.ipynb_checkpoints, ...)"
     assert ear.heard == [said]
 
 
 def test_images_beside_the_class_folders_are_said(registry: Registry, tmp_path: Path) -> None:
     ear = Ear()
     assert len(_open(registry, tmp_path, *_of("train", "test"), "train/4.jpg", progress=ear).train) == 4
-    assert ear.heard == ["pictures: left out 1 × image that lies in no class folder (train/4.jpg)"]
+    assert ear.heard == ["pictures: left out 1 image outside the class folders (train/4.jpg)"]
 
 
 @pytest.mark.parametrize("left", ["test/a/notes.txt", "test/.cache/1.jpg", "test/1.jpg"])

@@ -108,6 +108,22 @@ def test_a_missing_column_is_named(registry: Registry, tmp_path: Path) -> None:
         open_dataset(registry, str(tmp_path / "rows.toml"), tmp_path, tmp_path / "cache", Silent())
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ('image = "img"', r"train-1\.parquet has no column 'img'; it has image, label"),
+        ('image = "label"', "column 'label' is string; bytes, or a struct with bytes, are expected"),
+    ],
+)
+def test_an_image_column_without_images_is_named(
+    registry: Registry, tmp_path: Path, options: str, expected: str
+) -> None:
+    _two(tmp_path, "train-0.parquet", "train-1.parquet")
+    (tmp_path / "train-0.parquet").write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=expected):
+        _with(registry, tmp_path, options)
+
+
 def test_files_without_rows_are_no_dataset(registry: Registry, tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", [])
     with pytest.raises(UsageError, match="holds no labelled row"):

@@ -72,7 +72,10 @@ def test_a_whole_dataset(run: Run, flowers: Path) -> None:
 def test_progress_ends_with_all_images(run: Run, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_PIECE", 3)
     lines = [line.strip() for line in run("data", "verify", flowers)[2].splitlines()]
-    assert lines == ["verify test images 2/2", "verify train images 3/8", "verify train images 8/8"]
+    assert [line for line in lines if line.endswith(("2/2", "8/8"))] == [
+        "verify test images 2/2",
+        "verify train images 8/8",
+    ]
 
 
 def _without_test(folder: Path) -> str:
@@ -139,8 +142,8 @@ def test_what_is_left_out_and_not_turned_is_counted(run: Run, flowers: Path) -> 
     _picture(flowers.parent / "train" / ".ipynb_checkpoints" / "0.png", 50)
     status, out, _ = run("data", "verify", flowers)
     assert status == 0
-    assert "  note     left out 1 × hidden or system file or folder (train/.ipynb_checkpoints)\n" in out
-    assert "  note     1 × image with an EXIF orientation, which is not followed: no image is rotated\n" in out
+    assert "  note     left out 1 hidden or system name (train/.ipynb_checkpoints)\n" in out
+    assert "  note     no image is rotated, though 1 of 12 have an EXIF orientation that says so\n" in out
 
 
 def test_a_cut_test_split_is_verified_and_said(run: Run, flowers: Path) -> None:

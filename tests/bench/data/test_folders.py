@@ -38,7 +38,7 @@ def test_droppings_are_left_out_at_every_depth_and_counted(tmp_path: Path) -> No
     assert _names(tmp_path, walk) == ["a/1.png", "a/b/3.png"]
     dropped = [str(path.relative_to(tmp_path)) for path in walk.droppings]
     assert dropped == ["a/.hidden", "a/b/._3.png", "a/b/@eaDir"]  # .DS_Store would be no image in any case
-    assert notes(tmp_path, [walk]) == ("left out 3 × hidden or system file or folder (a/.hidden, ...)",)
+    assert notes(tmp_path, [walk]) == ("left out 3 hidden or system names (a/.hidden, ...)",)
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../a", "../../split/a"])

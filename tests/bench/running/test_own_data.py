@@ -25,7 +25,7 @@ def own(tmp_path: Path) -> Path:
 
 def test_the_record_names_the_cut_and_what_was_left_out_is_said_once(bench: Bench, own: Path) -> None:
     job = bench.jobs("random", datasets=(str(own),), classes=None, ipcs=(1,))[0]
-    assert bench.ear.heard == ["own: left out 1 × hidden or system file or folder (train/.ipynb_checkpoints)"]
+    assert bench.ear.heard == ["own: left out 1 hidden or system name (train/.ipynb_checkpoints)"]
     ear = Ear()
     record = bench.run(type(job)(job.spec, (), {}), progress=ear)
     assert (record.status, ear.heard) == ("done", [])
