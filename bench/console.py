@@ -38,6 +38,7 @@ class Console:
         self._bars = Bars(*_columns(), console=self._terminal, transient=True)
         self._bar: TaskID | None = None
         self._what, self._said = "", 0.0
+        self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
     def __enter__(self) -> "Console":
         if self._live:
@@ -49,13 +50,20 @@ class Console:
     ) -> None:
         if self._live:
             self._bars.stop()
+        elif self._ended:
+            self._print(self._ended)
 
     def say(self, message: str) -> None:
         """One line of news."""
         if self._live:
             self._terminal.print(message, highlight=False, markup=False)
-        else:
-            print(message, file=sys.stderr, flush=True)
+            return
+        for line in filter(None, (self._ended, message)):
+            self._print(line)
+        self._ended = ""
+
+    def _print(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
     def warn(self, message: str) -> None:
         """Something the user should know."""
@@ -65,9 +73,14 @@ class Console:
         """`done` of `total` steps of `what` are done."""
         if self._live:
             self._show(what, done, total)
-        elif what != self._what or done >= total or time.monotonic() - self._said >= PLAIN_SECONDS:
-            self.say(f"  {what} {done}/{total}")
+            return
+        line = f"  {what} {done}/{total}"
+        if what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
+            self._ended = self._ended if what != self._what else ""
+            self.say(line)
             self._what, self._said = what, time.monotonic()
+        elif done >= total:
+            self._ended = line
 
     def _show(self, what: str, done: int, total: int) -> None:
         if self._bar is None or what != self._what:

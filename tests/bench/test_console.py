@@ -1,0 +1,33 @@
+"""Progress where no terminal is: a line now and then, and the last of each work, however short it is."""
+
+import pytest
+
+from bench.console import Console
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line.strip() for line in capsys.readouterr().err.splitlines()]
+
+
+def test_work_that_ends_between_two_lines_is_said_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console() as console:
+        for done in (512, 1024, 1100):
+            console.advance("verify", done, 1100)
+    assert _lines(capsys) == ["verify 512/1100", "verify 1100/1100"]
+
+
+def test_the_end_stands_before_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console() as console:
+        for what in ("one", "two"):
+            for done in (1, 2, 3):
+                console.advance(what, done, 3)
+        console.warn("look")
+    assert _lines(capsys) == ["one 1/3", "one 3/3", "two 1/3", "two 3/3", "warning: look"]
+
+
+def test_many_short_works_of_one_kind_are_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console() as console:
+        for _unit in range(100):
+            for done in (1, 2):
+                console.advance("recover", done, 2)
+    assert _lines(capsys) == ["recover 1/2", "recover 2/2"]
