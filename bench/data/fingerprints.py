@@ -8,7 +8,7 @@ import xxhash
 
 from bench.cards import SplitName
 from bench.data.decoding import in_threads
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.files import digest, file_digest, read_json, write_json
 from bench.imagery import Source
 
@@ -43,7 +43,11 @@ class Fingerprints:
         return self._remembered([algorithm, _state(path)], lambda: file_digest(path, algorithm))
 
     def of_source(self, source: Source) -> str:
-        """The content of all files of a source: their names below its root and their bytes."""
+        """The content of all files of a source: their names below its root and their bytes.
+
+        Raises:
+            UsageError: one that cannot be read, which is named.
+        """
         paths = sorted({path for files in source.files.values() for path in files})
         if paths and all(path in source.checksums for path in paths):
             return digest([[_name(source, path), source.checksums[path]] for path in paths])
@@ -80,7 +84,10 @@ def _content(source: Source, paths: Sequence[Path]) -> str:
 
 def _xxh3(path: Path) -> str:
     state = xxhash.xxh3_128()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 22):
-            state.update(block)
+    try:
+        with path.open("rb") as handle:
+            while block := handle.read(1 << 22):
+                state.update(block)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     return state.hexdigest()

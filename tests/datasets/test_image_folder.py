@@ -1,5 +1,7 @@
 """Image folders: what counts as an image, as a class and as a split."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,10 @@ def test_a_cut_beside_a_test_split_is_a_contradiction(registry: Registry, tmp_pa
     with pytest.raises(UsageError, match=r"cuts a test split out of train, and .* has one of its own \(4 files\)"):
         _open(registry, tmp_path, *_of("train", "val"), fields=cut)
     assert len(_open(registry, tmp_path, fields=cut, options="test = []").test) == 2
+
+
+def test_a_file_that_cannot_be_read_is_named(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    os.mknod(tmp_path / "train" / "a" / "x.jpg", stat.S_IFSOCK)  # no permission keeps an administrator out; this does
+    with pytest.raises(UsageError, match=r"train/a/x\.jpg cannot be read: "):
+        _open(registry, tmp_path, *_of("train", "test"))
