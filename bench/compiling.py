@@ -12,7 +12,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -23,16 +23,18 @@ import torch
 from torch import nn
 
 from bench.condensation import Task
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.files import digest, read_json, write_json
 from bench.hardware import device_name
 from bench.iterating import window
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 Step = Callable[[], object]
 
 VERSION = 3
 WARM_UP, TIMED = 2, 5  # steps, windows of them
+ENOUGH_S = 4.0  # seconds of trying after which one of each is enough: steps that take seconds differ little
 COMPILING_CALLS = 2  # the first compiles
 RECOMPILATIONS = 256  # of one function for other networks and shapes; torch allows 8
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
@@ -141,6 +143,8 @@ def _compiled(
     fast = cast(F, torch.compile(function, dynamic=False, fullgraph=True))
     try:
         for call in range(COMPILING_CALLS):
+            if task.should_stop():
+                raise Interrupted(f"stopped while {work.what} was compiled")
             task.progress.advance(f"compile {work.what}", call, COMPILING_CALLS)
             step(fast)
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
@@ -185,7 +189,7 @@ def _weighed(step_s: float, work: Workload) -> Choice:
 
 def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
     """Whether compiled steps are the faster ones indeed: the median of a few, each timed after a plain one."""
-    pairs = [(_seconds(plain, device), _seconds(compiled, device)) for _ in range(TIMED)]
+    pairs = list(_few(lambda: (_seconds(plain, device), _seconds(compiled, device)), TIMED))
     plain_s, compiled_s = (statistics.median(kind) for kind in zip(*pairs, strict=True))
     if compiled_s >= plain_s:
         return Choice(False, f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms")
@@ -194,9 +198,18 @@ def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -
 
 def _seconds_of(step: Step, device: torch.device) -> float:
     """The mean of a few steps after a few others."""
-    for _ in range(WARM_UP):
-        step()
-    return statistics.fmean(_seconds(step, device) for _ in range(TIMED))
+    for _ in _few(step, WARM_UP):
+        pass
+    return statistics.fmean(_few(lambda: _seconds(step, device), TIMED))
+
+
+def _few(work: Callable[[], T], most: int) -> Iterator[T]:
+    """What so many goes at the work give, or fewer where they take long; one at least."""
+    began = time.perf_counter()
+    for _ in range(most):
+        yield work()
+        if time.perf_counter() - began > ENOUGH_S:
+            return
 
 
 def _seconds(step: Step, device: torch.device) -> float:

@@ -258,6 +258,8 @@ class Condenser(ABC, Generic[C]):
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
+        plain_arithmetic: True where bf16 changes what a step does: then the images are made in the arithmetic that
+            papers' code computes in (fp32; on NVIDIA GPUs from Ampere on tf32), unless the user names a --precision.
         knobs: the keys of Config that `bench speed` sets, by option: "batch_size" (images that a step updates) and
             "engine" (a Literal of the ways to compute the same step; the one written to be read is "reference").
         version: raise it when the same config would give other images; cached results of older versions are not reused.
@@ -265,6 +267,7 @@ class Condenser(ABC, Generic[C]):
     """
 
     made_here: ClassVar[bool] = True
+    plain_arithmetic: ClassVar[bool] = False
     knobs: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1
     Config: ClassVar[type[MethodConfig]] = MethodConfig

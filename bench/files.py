@@ -5,6 +5,7 @@ renamed (so a killed process leaves either the old file or the new one), with a 
 """
 
 import json
+import math
 import os
 import re
 import struct
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, RunFailure
 
 _LEFTOVER = ".part"
 _SEAL = "checksum"
@@ -72,8 +73,32 @@ def write_text(path: Path, text: str) -> None:
 
 
 def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """The one JSON text of a value (sorted keys, no spaces): what hashes and checksums are taken over."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """The one JSON text of a value (sorted keys, no spaces): what hashes and checksums are taken over.
+
+    Raises:
+        RunFailure: a number in it is NaN or infinite; it is named.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        check_finite(value)
+        raise
+
+
+def check_finite(value: Any, what: str = "") -> None:  # noqa: ANN401 - any JSON value
+    """Refuses numbers that are NaN or infinite: they are no results, and JSON has no word for them.
+
+    Args:
+        what: begins the name of what is refused, as in "costs.label_s".
+
+    Raises:
+        RunFailure: it says which number.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RunFailure(f"{what or 'a number'} is {value}, not a finite number")
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, each in inner:
+        check_finite(each, f"{what}.{name}" if what else str(name))
 
 
 def digest(value: Any) -> str:  # noqa: ANN401 - any JSON value

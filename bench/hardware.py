@@ -9,6 +9,8 @@ and not for matrix products, without calling it so: a benchmark that says "fp32"
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -16,6 +18,7 @@ import torch
 from bench.errors import UsageError
 
 Precision = Literal["fp32", "tf32", "bf16"]
+AUTO = "auto"  # for --precision
 
 AMPERE = (8, 0)  # compute capability
 
@@ -81,3 +84,14 @@ def take_up(precision: Precision) -> None:
     # written (pytorch issue 166387).
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
+@contextmanager
+def computing_in(precision: Precision) -> Iterator[None]:
+    """Has this process compute in that arithmetic for a while."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    take_up(precision)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

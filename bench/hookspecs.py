@@ -23,7 +23,7 @@ class Offer:
     """One thing a plugin offers.
 
     Attributes:
-        name: what users type, in lower case with hyphens.
+        name: what users type: lower-case letters, digits, hyphens and dots. A plugin with another name is not loaded.
         target: the thing itself, a "package.module:attribute" that is imported when used, or a path (dataset cards).
         summary: one line for `bench list` and `bench show`.
         traits: what the thing has, e.g. {"batchnorm"} for a backbone.

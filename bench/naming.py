@@ -1,9 +1,25 @@
 """Names the user types: checked against what exists, with the nearest valid choice in the message."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from bench.errors import UsageError
+
+NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+
+
+def check_name(name: str) -> None:
+    """Holds what a plugin offers to the rule for names: they stand in file names and in METHOD=NAME as users type them.
+
+    Raises:
+        ValueError: other characters than lower-case letters, digits and, between them, single hyphens and dots; the
+            message proposes a name.
+    """
+    if not NAME.fullmatch(name):
+        proposed = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+        hint = f", as in {proposed!r}" if NAME.fullmatch(proposed) else ""
+        raise ValueError(f"{name!r} is no name: take lower-case letters, digits, hyphens and dots{hint}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

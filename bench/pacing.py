@@ -11,6 +11,7 @@ import torch
 
 TRIAL_WARM_UP = 3
 TRIAL_STEPS = 30
+TRIAL_LEAST = 2  # steps, once a loop has taken
 TRIAL_SECONDS = 6.0
 
 
@@ -82,8 +83,7 @@ class Trial(Pace):
         for step in range(start, stop):
             yield step
             marks.append(self._now())
-            warm = len(marks) - 1 - TRIAL_WARM_UP
-            if warm >= TRIAL_STEPS or (warm >= 2 and marks[-1] - began > TRIAL_SECONDS):
+            if len(marks) - 1 >= _enough(marks[-1] - began):
                 break
         self.samples.append(_sample(what, stop - start, marks))
 
@@ -103,9 +103,14 @@ class Trial(Pace):
         return time.perf_counter()
 
 
+def _enough(elapsed: float) -> int:
+    """How many steps are enough, when a loop runs for so many seconds: of steps that take seconds, one warms up."""
+    return TRIAL_LEAST if elapsed > TRIAL_SECONDS else TRIAL_WARM_UP + TRIAL_STEPS
+
+
 def _sample(what: str, steps: int, marks: list[float]) -> Sample:
     took = [after - before for before, after in pairwise(marks)]
-    warm = took[TRIAL_WARM_UP:] or took
+    warm_up = TRIAL_WARM_UP if len(took) > TRIAL_WARM_UP else len(took) - 1
+    warm, early = took[warm_up:], took[:warm_up]
     step_s = statistics.fmean(warm) if warm else 0.0
-    early = took[:TRIAL_WARM_UP]
     return Sample(what, steps, step_s, max(0.0, sum(early) - len(early) * step_s), marks[-1] - marks[0])

@@ -15,7 +15,7 @@ import pluggy
 from bench import hookspecs
 from bench.errors import UsageError
 from bench.hookspecs import Offer
-from bench.naming import unknown
+from bench.naming import check_name, unknown
 
 GROUP = "bench.plugins"
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
@@ -55,7 +55,8 @@ class Registry:
         extra: what `--plugin` names: importable modules or paths of Python files.
 
     Raises:
-        UsageError: an extra plugin that does not exist or fails to import, or two plugins with one name or one offer.
+        UsageError: an extra plugin that does not exist, fails to import or offers what is none, or two plugins with one
+            name or one offer.
     """
 
     def __init__(self, extra: Sequence[str] = ()) -> None:
@@ -64,6 +65,7 @@ class Registry:
         self.extra = tuple(extra)
         self.broken: list[Broken] = []
         self._versions: dict[str, str | None] = {}
+        self._asked_for: dict[str, str] = {}  # by the plugin's name, as the user typed it
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             self._add(point.name, point.load, _version(point))
         for named in extra:
@@ -84,6 +86,7 @@ class Registry:
         """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
         try:
             module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+            self._asked_for[module.__name__] = named
             self._register(module.__name__, module)
         except UsageError:
             raise
@@ -129,7 +132,11 @@ class Registry:
             offers = list(function())
             if stray := [offer for offer in offers if not isinstance(offer, Offer)]:
                 raise TypeError(f"hooks return Offer objects, not {type(stray[0]).__name__}")
+            for offer in offers:
+                check_name(offer.name)
         except Exception as error:
+            if named := self._asked_for.get(plugin):
+                raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
             self.broken.append(Broken(plugin, _reason(error)))
             return []
         return offers

@@ -94,6 +94,7 @@ def _identity(spec: RunSpec) -> Row:
         "config": spec.method.config,
         "engine": spec.method.engine,
         "seed": spec.seed,
+        "synthesis_precision": spec.made_in,
         "labels_of": spec.labeller.name if spec.labeller else None,
         "card_hash": spec.card_hash,
         "split": spec.split,

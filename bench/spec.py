@@ -55,6 +55,8 @@ class RunSpec:
         split: how the dataset's test split was cut out of train, in words; the card's hash covers it.
         device: "cpu" or "cuda".
         machine: the GPU's own name, or "cpu": what one machine began another does not go on with.
+        precision: the arithmetic of labelling and of evaluations, which a ranking compares.
+        synthesis_precision: that of what comes before, prepare and units; None where it is the same.
         compile: whether loops compile their steps ("auto": where it pays).
         labeller: for a control, the method whose labels the images get; None means the method's own.
         known_as: the name under which recipes and claims know the dataset, or None; what follows from it is in the
@@ -77,7 +79,13 @@ class RunSpec:
     labeller: MethodChoice | None = None
     compile: Compile = "auto"
     known_as: str | None = None
+    synthesis_precision: Precision | None = None
     split: str | None = None
+
+    @property
+    def made_in(self) -> Precision:
+        """The arithmetic of prepare and units."""
+        return self.synthesis_precision or self.precision
 
     @property
     def hash(self) -> str:
@@ -90,10 +98,17 @@ class RunSpec:
                 "backbone": self.backbone,
                 "seed": self.seed,
                 "budget": self.budget,
-                "made_on": [self.machine, self.precision, *([] if self.compile == "auto" else [self.compile])],
+                "made_on": self._made_on,
                 "labeller": self.labeller.identity() if self.labeller else None,
             }
         )
+
+    @property
+    def _made_on(self) -> list[str]:
+        """Without what is left at its default, so that earlier runs keep their names."""
+        compiled = [] if self.compile == "auto" else [self.compile]
+        made_in = [] if self.made_in == self.precision else [f"synthesis in {self.made_in}"]
+        return [self.machine, self.precision, *compiled, *made_in]
 
     @property
     def name(self) -> str:

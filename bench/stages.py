@@ -18,7 +18,16 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from bench.errors import CorruptArtefact
-from bench.files import clean_leftovers, digest, read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.files import (
+    check_finite,
+    clean_leftovers,
+    digest,
+    read_json,
+    read_tensors,
+    set_aside,
+    write_json,
+    write_tensors,
+)
 from bench.lasting import lasting
 from bench.metering import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
@@ -145,6 +154,7 @@ class StageStore:
         with lasting(work / "elapsed.json") as watch:
             made = make(work)
             cost = StageCost(watch.total(), peak_memory(device))
+        check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         write_json(folder / "stage.json", about)

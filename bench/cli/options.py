@@ -52,7 +52,7 @@ def precision_option(function: F) -> F:
         type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
         default="auto",
         show_default=True,
-        help="Arithmetic; auto: bf16 where the device has units for it. tf32 is for NVIDIA GPUs.",
+        help="Arithmetic; auto: bf16 where the device has it and the method bears it. tf32: NVIDIA GPUs.",
     )
     return option(function)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from bench.conformance.common import Conformance
 from bench.files import read_tensors, write_tensors
+from bench.networks import check_network
 from bench.plugins import Registry
 
 
@@ -40,7 +41,9 @@ class BackboneConformance(Conformance):
 
     @pytest.mark.parametrize("channels", [1, 3])
     def test_gives_one_logit_a_class(self, registry: Registry, subject: str, channels: int) -> None:
-        """For gray and colour images."""
+        """For gray and colour images; a run that asks for the backbone takes the same look at it beforehand."""
+        build = registry.load("backbone", subject)
+        check_network(subject, build, classes=self.classes, resolution=self.resolution, channels=channels)
         network = self.network(registry, subject, channels=channels).eval()
         with torch.no_grad():
             logits = network(self.images(2, channels))

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from bench.naming import check_name
 from bench.plugins import Registry
 
 
@@ -37,6 +38,6 @@ class Conformance:
     def test_is_offered_under_a_name_that_users_can_type(self, registry: Registry, subject: str) -> None:
         """Lower case, digits, hyphens and dots, with a summary of one line, from a plugin that loads whole."""
         found = registry.find(self.kind, subject)
-        assert subject == subject.lower() and subject.replace("-", "").replace(".", "").isalnum(), subject
+        check_name(subject)
         assert found.offer.summary.strip() and "\n" not in found.offer.summary, "say in one line what it is"
         assert found.plugin not in [broken.plugin for broken in registry.broken], registry.broken

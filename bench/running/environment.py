@@ -13,12 +13,13 @@ from bench.spec import MethodChoice, RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[str, Any]:
-    """For the record: device and its name, precision, threads, processor, memory, versions."""
+    """For the record: device and its name, precision, that of the synthesis, threads, processor, memory, versions."""
     plugins = {spec.method.plugin: spec.method.plugin_version}
     if spec.labeller:
         plugins[spec.labeller.plugin] = spec.labeller.plugin_version
     return {
         **arithmetic(device, precision),
+        "synthesis_precision": spec.made_in,
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),

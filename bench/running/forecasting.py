@@ -19,6 +19,7 @@ from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
 from bench.evaluation import Protocol
+from bench.hardware import computing_in
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.metering import peak_memory, reset_peak_memory
 from bench.notes import Findings
@@ -90,19 +91,21 @@ class _Rehearsal:
         task = make_task(job.spec, dataset, registry, place, scratch / "work")
         task.workspace.mkdir()
         self.task = replace(task, pace=self.pace, stages=TrialStore(task.stages, scratch / "cache"))
+        self.judging = replace(self.task, precision=job.spec.precision)  # labels and scores: see `RunSpec.precision`
 
     def forecast(self) -> Forecast:
         spec, task = self.job.spec, self.task
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         self._ready(method)
-        _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
-        _, warm_up_s = self._whole(lambda: method.warm_up(task))
-        (images, peak), unit_s = self._whole(lambda: self._unit(method))
+        with computing_in(task.precision):
+            _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
+            _, warm_up_s = self._whole(lambda: method.warm_up(task))
+            (images, peak), unit_s = self._whole(lambda: self._unit(method))
         whole = self._padded(images)
         stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
         preprocessing = labeller.preprocessing(task)
-        labels, label_s = self._whole(lambda: labeller.label(task.seen_through(preprocessing), stored))
+        labels, label_s = self._whole(lambda: labeller.label(self.judging.seen_through(preprocessing), stored))
         condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing)
         return Forecast(
             run=spec.name,
@@ -139,7 +142,7 @@ class _Rehearsal:
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         workspace = self.scratch / each.key
         workspace.mkdir(exist_ok=True)
-        task = replace(self.task, workspace=workspace, facts={}, measured=Findings())
+        task = replace(self.judging, workspace=workspace, facts={}, measured=Findings())
         one_off = len(self.pace.samples)
         _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
         shared: float = sum(

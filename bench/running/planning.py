@@ -14,9 +14,10 @@ from bench.data.splits import UnavailableSplit
 from bench.data.wholeness import lacks
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.hardware import choose_device, choose_precision, device_name
+from bench.hardware import AUTO, Precision, choose_device, choose_precision, device_name, plain_precision
 from bench.imagery import Dataset, Split, SplitName
 from bench.naming import nearest, unknown
+from bench.networks import check_network
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
@@ -62,6 +63,7 @@ class Planner:
         self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
+        self._networks = NetworkChecks(registry)
         self._backbones = backbones_of(methods, request.backbones)
         self._changes = share_changes(registry, methods, request.changes)
 
@@ -116,7 +118,7 @@ class Planner:
         for ipc in request.ipcs:
             check_ipc(dataset, ipc)
         for backbone in self._every_backbone():
-            check_shape(self.registry, backbone, dataset)
+            self._networks.check(backbone, dataset)
         return dataset
 
     def _specs(self, card: str, dataset: Dataset) -> list[RunSpec]:
@@ -154,7 +156,16 @@ class Planner:
             precision=self.precision,
             compile=self.request.compile,
             known_as=dataset.known_as,
+            synthesis_precision=self._synthesis_precision(method),
         )
+
+    def _synthesis_precision(self, name: str) -> Precision | None:
+        """That of a method, where it is not the run's."""
+        method: type[Condenser[Any]] = self.registry.load("method", name)
+        if not (method.plain_arithmetic and self.request.precision == AUTO):
+            return None
+        plain = plain_precision(self.device)
+        return None if plain == self.precision else plain
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
@@ -184,12 +195,15 @@ class Planner:
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.
 
-        Under hard labels nothing of it depends on the backbone that a method condenses with, so one serves them all.
+        Under hard labels nothing of it depends on the backbone or the arithmetic that a method condenses with, so one
+        serves them all. What own labels are made with is one stage for both.
         """
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None
         backbone = evaluation.backbone if protocol.labels == "hard" else spec.backbone
-        return replace(spec, method=self._control_choice(setting), labeller=labeller, backbone=backbone)
+        made_in = spec.synthesis_precision if labeller else None
+        choice = self._control_choice(setting)
+        return replace(spec, method=choice, labeller=labeller, backbone=backbone, synthesis_precision=made_in)
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
@@ -230,11 +244,21 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
         raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
 
 
-def check_shape(registry: Registry, backbone: str, dataset: Dataset) -> None:
-    """Refuses a backbone that cannot be built for the dataset (too deep for its resolution, say); allocates nothing."""
-    build = registry.load("backbone", backbone)
-    with torch.device("meta"):
-        build(len(dataset.classes), dataset.resolution, dataset.channels)
+class NetworkChecks:
+    """Looks at networks (see `bench.networks`), at each once for images of a shape and a number of classes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._passed: set[tuple[str, int, int, int]] = set()
+
+    def check(self, backbone: str, dataset: Dataset) -> None:
+        """Refuses a backbone that cannot be built for the dataset (too deep, say), or does not give its logits."""
+        classes, resolution, channels = len(dataset.classes), dataset.resolution, dataset.channels
+        if (shape := (backbone, classes, resolution, channels)) in self._passed:
+            return
+        build = self._registry.load("backbone", backbone)
+        check_network(backbone, build, classes=classes, resolution=resolution, channels=channels)
+        self._passed.add(shape)
 
 
 def check_whole(dataset: Dataset) -> None:

@@ -61,7 +61,8 @@ class Run:
             environment = describe(self.place.device, self.job.spec.precision, self.job.spec)
             outcomes = ended(self.job, None, status, reason)
             return Record(self.job.spec, status, reason, {}, outcomes, links, environment)
-        scoring = Scoring(synthesis.folder, synthesis.task, self.registry, synthesis)
+        task = replace(synthesis.task, precision=self.job.spec.precision)
+        scoring = Scoring(synthesis.folder, task, self.registry, synthesis)
         outcomes = {key: dict(value) for key, value in earlier.evaluations.items()} if earlier else {}
         for each in self.job.evaluations:
             outcomes[each.key] = scoring.outcome(each, outcomes.get(each.key), retry=self.retry)

@@ -18,6 +18,7 @@ from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.hardware import computing_in
 from bench.imagery import Preprocessing
 from bench.labels import HardLabels, Labels, not_distributions, teacher_of
 from bench.lasting import lasting
@@ -43,7 +44,10 @@ class UnitCost:
 
 @dataclass
 class Synthesis:
-    """The synthesis of one run. `labeller` is the method that labels: the run's own, or for a control another."""
+    """The synthesis of one run. `labeller` is the method that labels: the run's own, or for a control another.
+
+    The task computes as the spec's images are `made_in`; labels are made in its `precision`.
+    """
 
     spec: RunSpec
     folder: Path
@@ -54,14 +58,17 @@ class Synthesis:
 
     def costs(self) -> Costs:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt."""
-        found = self._finished()
-        return found if found is not None else self._make()
+        if (found := self._finished()) is not None:
+            return found
+        with computing_in(self.task.precision):
+            return self._make()
 
     def prepare(self) -> None:
         """The stages of the method and of the labeller, found or made."""
-        self.method.prepare(self.task)
-        if self.labeller is not self.method:
-            self.labeller.prepare_labels(self.task)
+        with computing_in(self.task.precision):
+            self.method.prepare(self.task)
+            if self.labeller is not self.method:
+                self.labeller.prepare_labels(self.task)
 
     def _finished(self) -> Costs | None:
         try:
@@ -117,10 +124,10 @@ class Synthesis:
 
     def _labels(self, images: Images, preprocessing: Preprocessing) -> tuple[Labels, float]:
         """The labels of images seen through the set's preprocessing, and the seconds that all attempts took."""
-        workspace = self._label_workspace
+        workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
-        with lasting(workspace / "elapsed.json") as watch:
-            task = replace(self.task.seen_through(preprocessing), workspace=workspace)
+        with lasting(workspace / "elapsed.json") as watch, computing_in(precision):
+            task = replace(self.task.seen_through(preprocessing), workspace=workspace, precision=precision)
             labels = self.labeller.label(task, images)
             return labels, watch.total()
 

@@ -44,13 +44,13 @@ def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:
 
 
 def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: Place, workspace: Path) -> Task:
-    """What the spec's method is given."""
+    """What the spec's method is given to make images with; labels and evaluations have the spec's own `precision`."""
     return Task(
         dataset=dataset,
         ipc=spec.ipc,
         backbone=spec.backbone,
         device=place.device,
-        precision=spec.precision,
+        precision=spec.made_in,
         compile=spec.compile,
         seed=spec.seed,
         budget=spec.budget,

@@ -11,14 +11,14 @@ from bench.condensation import Compile, Condenser
 from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.hardware import Precision, choose_device, choose_precision, plain_precision
+from bench.hardware import AUTO, Precision, choose_device, choose_precision, plain_precision
 from bench.iterating import window
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import NOT_KNOWN, Setting, look
 from bench.reporting import REFERENCE
 from bench.running.configuring import configure, share_changes
-from bench.running.planning import check_backbone, check_shape
+from bench.running.planning import NetworkChecks, check_backbone
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
@@ -86,6 +86,7 @@ class Planner:
         self.registry, self.request = registry, request
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
+        self._networks = NetworkChecks(registry)
         self._check_iterations()
         self.table = self._table()
         self._card_name = self.table.dataset if self.table else request.dataset or DATASET
@@ -170,7 +171,7 @@ class Planner:
     def _measured(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> Planned:
         choice = self._choice(cell, method, engine, variation)
         batch = look(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
-        classes, precision = _classes(self._card, batch), self._precision(engine)
+        classes, precision = _classes(self._card, batch), self._precision(method, engine)
         step = StepSpec(
             method=choice,
             card=self._card_name,
@@ -181,7 +182,7 @@ class Planner:
             compile=self.request.compile,
             iterations=self.request.iterations,
         )
-        check_shape(self.registry, cell.backbone, random_dataset(self._card, classes, 1))
+        self._networks.check(cell.backbone, random_dataset(self._card, classes, 1))
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
         varied = None if variation is None else _value(choice, variation.partition("=")[0])
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
@@ -198,10 +199,10 @@ class Planner:
         setting = Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
         return configure(self.registry, cell.method, setting, changes)
 
-    def _precision(self, engine: str | None) -> Precision:
-        """Where none is asked for: the reference computes as papers' code does, all else as well as the device can."""
-        asked = self.request.precision != "auto"
-        return plain_precision(self.device) if engine == REFERENCE and not asked else self.precision
+    def _precision(self, method: Method, engine: str | None) -> Precision:
+        """Where none is asked for: the reference computes as papers' code does, all else as a run does."""
+        plain = engine == REFERENCE or method.plain_arithmetic
+        return plain_precision(self.device) if plain and self.request.precision == AUTO else self.precision
 
     def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
         card = self._card

@@ -79,7 +79,7 @@ def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
 
     Raises:
         Interrupted: the user asked to stop; the checkpoint is written first.
-        RunFailure: the loss of an epoch is not finite.
+        RunFailure: the loss of an epoch is not finite, or a weight or a statistic at the end.
     """
     return _Training(task, place(network, task), lesson).run()
 
@@ -123,8 +123,10 @@ class _Training:
                     checkpoints.save(self.lesson.checkpoint, self.state, {"done": done})
             if stopping:
                 raise Interrupted(f"stopped after {done} of {steps} steps of {self.lesson.what}")
+        trained = self.ema.network if self.ema else self.network
+        _check_finite(trained, self.lesson.what)
         self.lesson.checkpoint.unlink(missing_ok=True)
-        return (self.ema.network if self.ema else self.network).eval()
+        return trained.eval()
 
     def _resume(self) -> int:
         facts = checkpoints.restore(self.lesson.checkpoint, self.state)
@@ -183,6 +185,13 @@ class _Training:
             raise RunFailure(f"the loss of {self.lesson.what} is not finite in epoch {epoch + 1}")
         if self.lesson.after_epoch:
             self.lesson.after_epoch(epoch + 1, self.network)
+
+
+def _check_finite(network: nn.Module, what: str) -> None:
+    """No loss is looked at after the last step; and what BatchNorm's statistics became, no loss of a training shows."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise RunFailure(f"{what} diverged: {name} of the network holds NaN or infinity; a smaller lr may help")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.condensation import Task
+from bench.errors import RunFailure
 from bench.imagery import Preprocessing, Split
 from bench.training.feeding import Feed
 from bench.training.loop import place, wants_channels_last
@@ -26,19 +27,24 @@ def accuracy(
 
     Raises:
         ValueError: the split is empty.
+        RunFailure: logits are not finite; whatever were counted of them would be no accuracy.
     """
     if not len(split):
         raise ValueError("an empty split cannot be tested on")
     feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
     was_training = network.training
     network = place(network, task).eval()
-    hits = torch.zeros(2, dtype=torch.int64, device=task.device)
+    hits = torch.zeros(3, dtype=torch.int64, device=task.device)
     for indices in torch.arange(len(split)).split(BATCH):
         images = feed.images(indices)
         shown = images if resize is None else enlarged(images, resize)
         hits += _hits(network, feed.formatted(shown), feed.labels(indices), task)
     network.train(was_training)
-    top1, top5 = (100 * hits.double() / len(split)).tolist()
+    top1, top5, lost = (100 * hits.double() / len(split)).tolist()
+    if lost:
+        raise RunFailure(
+            f"the network gives NaN or infinity for {lost:.3g} % of the test images: its training diverged"
+        )
     return top1, top5 if task.classes > TOP else None
 
 
@@ -52,9 +58,9 @@ def enlarged(images: Tensor, size: int) -> Tensor:
 
 @torch.no_grad()
 def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task) -> Tensor:
-    """How many of these images have their class first, and among the first five: (2,), on the device."""
+    """How many images have their class first, have it among the first five, and have no finite logits: (3,)."""
     with task.autocast():
-        logits = network(images)
-    ranked = logits.float().topk(min(TOP, logits.shape[1]), dim=1).indices
+        logits = network(images).float()
+    ranked = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     right = ranked == labels[:, None]
-    return torch.stack([right[:, 0].sum(), right.any(dim=1).sum()])
+    return torch.stack([right[:, 0].sum(), right.any(dim=1).sum(), (~logits.isfinite()).any(dim=1).sum()])

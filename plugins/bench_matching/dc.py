@@ -64,6 +64,7 @@ class DC(Condenser[DCConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = DCConfig
+    plain_arithmetic: ClassVar[bool] = True
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     recipes: ClassVar[RecipeBook] = RecipeBook.load(_HERE / "dc.toml")
     evaluated_by: ClassVar[str] = "dc"

@@ -46,6 +46,7 @@ class DM(Condenser[DMConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = DMConfig
+    plain_arithmetic: ClassVar[bool] = True
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     _matching: FeatureMatching
 

@@ -90,17 +90,27 @@ def _cleaned(text: str | None) -> str | None:
 
 
 def _identity(rows: Sequence[Row]) -> pd.DataFrame:
-    """The method, and what else tells rows apart: backbone, seed, changes; the run's hash where nothing else does."""
+    """The method, and what else tells rows apart: backbone, seed, arithmetic, changes; failing these the run's hash.
+
+    The heading names the arithmetic of evaluations, which all share.
+    """
     columns: dict[str, Cell] = {"method": _method}
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
             columns[name] = partial(_text, name=name)
+    if any(row.get("synthesis_precision", row["precision"]) != row["precision"] for row in rows):
+        columns["made\nin"] = _made_in
     if changes.tell_rows_apart(rows):
         columns["changed"] = partial(changes.apart, rows)
     found = frame(rows, columns)
     if found.duplicated().any():
         found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
     return found
+
+
+def _made_in(row: Row) -> str | None:
+    """The arithmetic of the synthesis, of images that were computed and not picked."""
+    return None if row.get("iterations") is None else row.get("synthesis_precision")
 
 
 def _method(row: Row) -> str:

@@ -1,6 +1,7 @@
 """Files are whole or absent, and know when they were altered (DESIGN section 9, promises 1, 5 and 8)."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, RunFailure
 from bench.files import clean_leftovers, digest, read_json, read_tensors, set_aside, whole, write_json, write_tensors
 
 json_values = st.recursive(
@@ -30,6 +31,21 @@ def test_json_comes_back_as_it_was(payload: dict[str, object], tmp_path_factory:
     path = tmp_path_factory.mktemp("json") / "a.json"
     write_json(path, payload)
     assert read_json(path) == payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"top1": float("nan")}, "top1 is nan, not a finite number"),
+        ({"costs": {"parts": [1.0, float("-inf")]}}, "costs.parts.1 is -inf, not a finite number"),
+    ],
+)
+def test_what_is_not_finite_is_refused_by_its_name(tmp_path: Path, payload: dict[str, object], said: str) -> None:
+    with pytest.raises(RunFailure, match=f"^{re.escape(said)}$"):
+        write_json(tmp_path / "a.json", payload)
+    with pytest.raises(RunFailure, match=f"^{re.escape(said)}$"):
+        write_tensors(tmp_path / "a.safetensors", {}, payload)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_altered_json_file_is_detected(tmp_path: Path) -> None:

@@ -95,11 +95,20 @@ def test_a_plugin_that_cannot_be_imported_stops_only_who_selects_it(install: Ins
         ("None", "TypeError: 'NoneType' object is not iterable"),
         ("42", "TypeError: 'int' object is not iterable"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        (
+            "[Offer('My_Net', 'json:dumps', '')]",
+            "ValueError: 'My_Net' is no name: take lower-case letters, digits, hyphens and dots, as in 'my-net'",
+        ),
+        (
+            "[Offer('a/b', 'json:dumps', '')]",
+            "ValueError: 'a/b' is no name: take lower-case letters, digits, hyphens and dots, as in 'a-b'",
+        ),
     ],
 )
 def test_a_hook_that_returns_rubbish_is_listed(install: Install, returned: str, reason: str) -> None:
     install(
-        "stranger_e", f"from bench.hookspecs import hookimpl\n@hookimpl\ndef bench_methods():\n    return {returned}\n"
+        "stranger_e",
+        f"from bench.hookspecs import Offer, hookimpl\n@hookimpl\ndef bench_methods():\n    return {returned}\n",
     )
     registry = Registry()
     assert broken(registry, "stranger_e") == reason
@@ -166,7 +175,16 @@ def test_a_named_plugin_that_is_absent_is_the_users_mistake(named: str, reason: 
         Registry([named])
 
 
-@pytest.mark.parametrize("source", ["raise ValueError('broken on purpose')", "x = (", "unused = 1"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise ValueError('broken on purpose')",
+        "x = (",
+        "unused = 1",
+        GOOD.format(name="Novel=1"),
+        GOOD.format(name="novel").replace("return", "raise ValueError(1)\n    return"),
+    ],
+)
 def test_a_named_plugin_that_fails_is_the_users_mistake(tmp_path: Path, source: str) -> None:
     path = tmp_path / "bad.py"
     path.write_text(source)

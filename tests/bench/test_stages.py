@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.errors import RunFailure
 from bench.files import read_rows
 from bench.progress import Silent
 from bench.stages import Made, Owned, StageKey, StageStore, owned
@@ -45,6 +46,13 @@ def test_a_stage_is_made_once_and_keeps_what_it_cost(tmp_path: Path) -> None:
     assert torch.equal(found.tensors["weights"], made.tensors["weights"])
     assert found.cost == made.cost
     assert found.cost.seconds > 0
+
+
+def test_a_stage_with_a_fact_that_is_not_finite_is_not_kept(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    with pytest.raises(RunFailure, match=r"^teacher\.top1 is nan"):
+        store.get_or_make(KEY, lambda folder: Made({}, {"top1": float("nan")}), CPU)
+    assert store.read(KEY.kind, KEY.hash) is None
 
 
 @pytest.mark.parametrize(

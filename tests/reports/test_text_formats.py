@@ -82,6 +82,17 @@ def test_rows_that_would_look_the_same_are_told_apart(row: RowMaker, form: Repor
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_the_arithmetic_of_images_is_a_column_where_it_is_not_the_headings(
+    row: RowMaker, control: RowMaker, form: ReportFormat
+) -> None:
+    assert "made" not in form.render([row(), control()], claims=False)
+    text = form.render([row(), row(method="dc", synthesis_precision="fp32"), control()], claims=False)
+    assert "made" in text and "fp32" in text
+    twice = form.render([row(method="dc"), row(method="dc", synthesis_precision="fp32", run="dc-0a1b2c")], claims=False)
+    assert "0a1b2c" not in twice, "told apart by it"
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_labels_and_teachers_that_differ_get_columns(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
     text = form.render([row(), row(method="cda", teacher_top1=68.25), control()], claims=True)
     for shown in ("online, sre2l", "online, cda", "68.25", "71.40"):

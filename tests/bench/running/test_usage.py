@@ -79,3 +79,45 @@ def test_a_bad_card_names_the_file_and_the_field(tmp_path: Path, card: str, said
     assert len(ended.stderr.strip().splitlines()) == 1
     assert said in ended.stderr
     assert "mine.toml" in ended.stderr
+
+
+STRANGE = """
+from torch import nn
+from bench.hookspecs import Offer, hookimpl
+
+built = []
+
+class Pair(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.flatten(1)), images
+
+def thousand(classes, resolution, channels):
+    built.append(classes)
+    assert len(built) == 1, "looked at twice"
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * resolution**2, 1000))
+
+@hookimpl
+def bench_backbones():
+    pair = lambda classes, resolution, channels: Pair(channels * resolution**2, classes)
+    return [Offer("thousand", thousand, "of another task"), Offer("pair", pair, "and its features")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run -m random --backbone convnet3 --eval-backbone thousand --ipc 1 --ipc 2", "1000 outputs for 10 classes"),
+        ("run -m random --backbone pair", "returns a tuple of 2"),
+        ("speed -m random --backbone thousand", "1000 outputs for 10 classes"),
+    ],
+)
+def test_a_network_that_gives_no_logits_of_the_classes_is_refused_before_any_work(
+    tmp_path: Path, command: str, said: str
+) -> None:
+    (tmp_path / "strange.py").write_text(STRANGE)
+    bench = Bench(tmp_path)
+    ended = bench.spoken([sys.executable, "-m", "bench", *command.split(), "-d", "digits", "--plugin", "strange.py"])
+    assert ended.returncode == 2, ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert said in ended.stderr
+    assert not bench.runs.exists()

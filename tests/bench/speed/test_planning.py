@@ -52,6 +52,15 @@ def test_without_a_precision_the_reference_computes_as_plain_code_does(
         assert [row.floor.precision for row in found if row.floor] == expected
 
 
+def test_without_a_precision_a_method_is_measured_as_a_run_makes_its_images(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "choose_precision", lambda name, device: "bf16" if name == "auto" else name)
+    for asked, expected in (("auto", ["fp32", "bf16"]), ("bf16", ["bf16", "bf16"])):
+        found = planned(registry, methods=("dm", "sre2l"), engine="fast", precision=asked)
+        assert [row.step.precision for row in found if row.step] == expected
+
+
 def test_one_engine_alone(registry: Registry) -> None:
     assert [row.engine for row in planned(registry, engine="fast")] == ["fast"]
 

@@ -181,6 +181,22 @@ def test_a_loss_that_is_not_finite_fails_the_run(make_task: MakeTask) -> None:
         trained(make_task(), recipe(lr=1e30))
 
 
+def test_a_last_step_that_blows_up_the_weights_fails_the_run(make_task: MakeTask) -> None:
+    """No loss is looked at after it: the first, and here only, step's loss was finite."""
+    with pytest.raises(RunFailure, match=r"^test diverged: \w+\.\S+ of the network holds NaN or infinity"):
+        trained(make_task(), recipe(epochs=1, batch_size=64, lr=3e38, momentum=0.0, weight_decay=10.0))
+
+
+def test_a_network_whose_logits_are_not_finite_has_no_accuracy(make_task: MakeTask) -> None:
+    class Lost(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.full((len(images), 3), torch.nan)
+
+    task = make_task()
+    with pytest.raises(RunFailure, match="NaN or infinity for 100 % of the test images"):
+        accuracy(Lost(), task.dataset.test, task.dataset.normalisation, task)
+
+
 def test_weights_stay_fp32_and_losses_get_fp32_in_bf16(make_task: MakeTask) -> None:
     seen: list[torch.dtype] = []
 
