@@ -255,6 +255,7 @@ class Condenser(ABC, Generic[C]):
         learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
+        stores_labels: whether `label` returns `StoredLabels`, which belong to the views of its protocol (default: no).
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
@@ -296,6 +297,11 @@ class Condenser(ABC, Generic[C]):
     def pixel_format(self) -> PixelFormat:
         """How the images are stored."""
         return "uint8"
+
+    @property
+    def stores_labels(self) -> bool:
+        """Whether its labels are stored for the views of its protocol, so that variants of that cannot have them."""
+        return False
 
     def prepare(self, task: Task) -> None:
         """Makes or finds what synthesis and labels need."""

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.errors import UsageError
+from bench.naming import unknown
+
 if TYPE_CHECKING:
     from bench.condensation import Task
     from bench.condensed import CondensedSet
@@ -32,16 +35,28 @@ class Protocol(ABC):
     """A named, versioned way of turning a condensed set into scores. A new version is a new name.
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
-    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note` and `conditions`.
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note` and `conditions`, and
+    `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT".
     """
 
     name: str
     version: int = 1
+    variants: Mapping[str, str] = {}
     labels: Literal["own", "hard", "teacher"]
 
     @abstractmethod
     def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:
         """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`."""
+
+    def variant(self, name: str) -> "Protocol":
+        """The protocol called "<this one's name>+<name>", which is another one under all circumstances.
+
+        Raises:
+            UsageError: there is no such variant; the nearest is named.
+        """
+        if not self.variants:
+            raise UsageError(f"protocol {self.name!r} has no variants, and so no {name!r}")
+        raise unknown(f"variant of protocol {self.name!r}", name, self.variants)
 
     def conditions(self, setting: "Setting") -> Mapping[str, Any]:
         """All beside the set that decides the scores, as JSON. Scores made under other conditions are made again."""

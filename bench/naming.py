@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from bench.errors import UsageError
 
+VARIANT = "+"  # between the name of a protocol and that of its variant: "hard+no-flip"
 NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 

@@ -15,7 +15,7 @@ import pluggy
 from bench import hookspecs
 from bench.errors import UsageError
 from bench.hookspecs import Offer
-from bench.naming import check_name, unknown
+from bench.naming import VARIANT, check_name, unknown
 
 GROUP = "bench.plugins"
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
@@ -145,16 +145,21 @@ class Registry:
         """The names offered of a kind (a key of `KINDS`), sorted."""
         return list(self._offers[kind])
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether `find` finds something."""
+        return _split(kind, name)[0] in self._offers[kind]
+
     def registered(self, kind: str) -> list[Registered]:
         """All offers of a kind with the plugins they came from, sorted by name."""
         return list(self._offers[kind].values())
 
     def find(self, kind: str, name: str) -> Registered:
-        """The offer of that kind and name.
+        """The offer of that kind and name; of a protocol's variant ("hard+no-flip") that of the protocol.
 
         Raises:
             UsageError: there is none; the message names the nearest one, and plugins that could not be loaded.
         """
+        name = _split(kind, name)[0]
         if name in self._offers[kind]:
             return self._offers[kind][name]
         error = unknown(kind, name, self._offers[kind])
@@ -164,17 +169,24 @@ class Registry:
         raise error
 
     def load(self, kind: str, name: str) -> Any:  # noqa: ANN401 - whatever the plugin offers
-        """The thing itself, imported now.
+        """The thing itself, imported now; a protocol in the variant that the name asks for ("hard+no-flip").
 
         Raises:
-            UsageError: unknown, or its import fails (the message says why).
+            UsageError: unknown, or its import fails (the message says why), or it has no such variant.
         """
-        registered = self.find(kind, name)
+        registered, (name, variant) = self.find(kind, name), _split(kind, name)
         try:
-            return registered.offer.load()
+            found = registered.offer.load()
         except Exception as error:
             reason = _reason(error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
+        return found if variant is None else found.variant(variant)
+
+
+def _split(kind: str, name: str) -> tuple[str, str | None]:
+    """A name, and the variant that it asks for: protocols have variants, nothing else has."""
+    base, plus, variant = name.partition(VARIANT)
+    return (base, variant) if kind == "protocol" and plus else (name, None)
 
 
 def _version(point: EntryPoint) -> str | None:

@@ -103,10 +103,11 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     registered, found = registry.find("protocol", name), registry.load("protocol", name)
     assert isinstance(found, Protocol)
     facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
+    variants = _section("variants", [(f"+{each}", what) for each, what in found.variants.items()])
     recipes = {}
     if isinstance(found, TrainingProtocol):
         recipes = {each: found.recipe(setting) for each, setting in _settings(registry).items()}
-    return _page(f"protocol {name}", registered, facts, _lead(type(found)), _recipes(recipes, {}))
+    return _page(f"protocol {name}", registered, facts, _lead(type(found)), variants, _recipes(recipes, {}))
 
 
 def report_format(registry: Registry, name: str, data_root: Path) -> str:

@@ -24,7 +24,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     card. A name of several kinds shows all of them.
     """
     registry = Registry(plugins)
-    kinds = [kind for kind in KINDS if name in registry.names(kind)]
+    kinds = [kind for kind in KINDS if registry.has(kind, name)]
     folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
     own = is_path(name)
     if folder is None and not kinds and not own:

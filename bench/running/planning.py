@@ -16,12 +16,12 @@ from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.hardware import AUTO, Precision, choose_device, choose_precision, device_name, plain_precision
 from bench.imagery import Dataset, Split, SplitName
-from bench.naming import nearest, unknown
+from bench.naming import VARIANT, nearest, unknown
 from bench.networks import check_network
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
-from bench.running.configuring import configure, share_changes
+from bench.running.configuring import build, configure, share_changes
 from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 ALL = "all"  # for --method: every method that makes images
@@ -185,11 +185,13 @@ class Planner:
         return self.request.eval_backbones or (spec.backbone,)
 
     def _evaluation(self, spec: RunSpec, setting: Setting, asked: str, backbone: str) -> EvaluationSpec:
-        name = asked
-        if asked == PAPER:
-            method: type[Condenser[Any]] = self.registry.load("method", spec.method.name)
-            name = method.protocol(setting)
+        name, (base, plus, variant) = asked, asked.partition(VARIANT)
+        method: type[Condenser[Any]] = self.registry.load("method", spec.method.name)
+        if base == PAPER:
+            name = f"{method.protocol(setting)}{plus}{variant}"
         protocol: Protocol = self.registry.load("protocol", name)
+        if plus and protocol.labels == "own" and build(self.registry, spec.method).stores_labels:
+            raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
         return EvaluationSpec(asked, name, protocol.version, backbone, self.request.eval_seeds)
 
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:

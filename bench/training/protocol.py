@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from bench.evaluation import Protocol, Scores
 from bench.files import digest, tensor_digest
 from bench.imagery import TensorSplit
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
+from bench.naming import VARIANT
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.training import loop
 from bench.training.feeding import Feed
@@ -32,6 +34,7 @@ from bench.training.supervision import (
 )
 from bench.training.teachers import Teacher, load_teacher, pretrained, squeeze
 from bench.training.testing import accuracy
+from bench.training.variants import VARIANTS, VariedBook
 from bench.training.views import Views
 from bench.whitening import Whitening
 
@@ -78,8 +81,18 @@ class TrainingProtocol(Protocol):
             its network where it is not the run's own.
     """
 
+    variants = VARIANTS
+
     def __init__(self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1) -> None:
         self.name, self.labels, self.version, self.book = name, labels, version, book
+
+    def variant(self, name: str) -> "TrainingProtocol":
+        """The same with some of the recipe's augmentation off (see `bench.training.variants`)."""
+        if name not in self.variants:
+            super().variant(name)
+        varied = copy(self)
+        varied.name, varied.book, varied.variants = f"{self.name}{VARIANT}{name}", VariedBook(self.book, name), {}
+        return varied
 
     def recipe(self, setting: Setting) -> Recipe:
         """The recipe for a setting; `setting.backbone` is the network that is trained."""
@@ -168,6 +181,8 @@ class TrainingProtocol(Protocol):
         if isinstance(labels, OnlineLabels):
             network = load_teacher(task, labels.teacher)
             return TeacherSupervision(network, labels.temperature, t_squared=recipe.t_squared)
+        if VARIANT in self.name:
+            raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         check_views(labels, recipe, images=len(condensed.images), classes=task.classes)
         return StoredSupervision(labels.logits, labels.temperature, t_squared=recipe.t_squared)
 
@@ -177,7 +192,8 @@ class TrainingProtocol(Protocol):
         backbone = table.pop("backbone", None)
         if "weights" in table:
             return pretrained(task, table["weights"], backbone=backbone)
-        seed = seeds.derive("teacher", self.name, self.version)
+        shared_name = self.name.partition(VARIANT)[0]  # variants that leave the teacher's recipe alone share it
+        seed = seeds.derive("teacher", shared_name, self.version)
         return squeeze(task, TrainingRecipe(**table), seed=seed, backbone=backbone)
 
 

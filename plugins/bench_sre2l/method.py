@@ -86,6 +86,11 @@ class SRe2L(Condenser[SRe2LConfig]):
         """How the images are stored."""
         return self.config.recover.images
 
+    @property
+    def stores_labels(self) -> bool:
+        """As relabel.labels says."""
+        return self.config.relabel.labels == "stored"
+
     def check(self, setting: Setting) -> None:
         """The teacher's weights must be published, where they are not trained.
 

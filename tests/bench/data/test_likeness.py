@@ -62,6 +62,7 @@ def written(folder: Path, *changes: tuple[str, str]) -> str:
         ({"class_ids": tuple("abcdefghij")}, None),
         ({"images": {"train": 20, "test": 10}}, None),
         ({"images": {}}, None),
+        ({"split": {"test": 0.2, "seed": 0}}, None),
         ({"resolution": 16}, None),
         ({"name": "flowers"}, "flowers"),
         ({"name": "flowers", "like": "digits"}, "digits"),

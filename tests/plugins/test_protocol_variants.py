@@ -1,0 +1,168 @@
+"""A protocol without flips or without augmentation is another protocol, which differs in that alone."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benching import Bench
+
+from bench import rows
+from bench.claims import load
+from bench.condensation import Images
+from bench.condensed import CondensedSet
+from bench.conformance.tiny import tiny_task
+from bench.errors import RunFailure, UsageError
+from bench.evaluation import Protocol, Scores
+from bench.imagery import Normalisation
+from bench.labels import StoredLabels, TeacherRef
+from bench.plugins import Registry
+from bench.recipes import RecipeBook, Setting
+from bench.training.protocol import VIEW_FIELDS, TrainingProtocol
+from bench.training.recipes import TrainingRecipe
+from bench.training.views import Views, apply
+
+REGISTRY = Registry()
+NAMES = [name for name in REGISTRY.names("protocol") if isinstance(REGISTRY.load("protocol", name), TrainingProtocol)]
+SETTINGS = [Setting("cifar10", 32, 3, 10, 10, name) for name in ("convnet3", "convnet3-bn", "bn-vit-tiny")]
+BUSY: dict[str, Any] = {
+    **{"source": "busy", "epochs": 2, "batch_size": 6, "lr": 0.01, "weight_decay": 0.0, "label_smoothing": 0.2},
+    **{"crop": "resized", "flip": True, "dsa": "color_flip_rotate", "randaugment": 9, "erasing": 0.5},
+    **{"mix": "cutmix", "shuffle_patches": 2, "warmup_epochs": 1},
+}
+PLUGIN = """
+from bench.hookspecs import Offer, hookimpl
+from bench.recipes import RecipeBook
+from bench.training.protocol import TrainingProtocol
+
+TABLE = {"source": "short", "epochs": 2, "batch_size": 8, "lr": 0.01, "weight_decay": 0.0, "crop": "resized"}
+TEACHER = {"epochs": 1, "batch_size": 64, "lr": 0.01, "weight_decay": 0.0, "flip": True}
+HARD = RecipeBook({"recipes": {"small": {**TABLE, "flip": True, "dsa": "flip"}}})
+SOFT = RecipeBook({"recipes": {"small": {**TABLE, "temperature": 4.0, "teacher": TEACHER}}})
+
+
+@hookimpl
+def bench_protocols():
+    return [
+        Offer("short", TrainingProtocol("short", "hard", HARD), "two epochs"),
+        Offer("taught", TrainingProtocol("taught", "teacher", SOFT), "two epochs of soft labels"),
+    ]
+"""
+
+
+def busy(labels: Any = "hard", **more: Any) -> TrainingProtocol:  # noqa: ANN401 - fields of a table
+    return TrainingProtocol("busy", labels, RecipeBook({"recipes": {"small": {**BUSY, **more}}}))
+
+
+def training(protocol: Protocol, setting: Setting = SETTINGS[0]) -> TrainingRecipe:
+    assert isinstance(protocol, TrainingProtocol)
+    return protocol.plan(setting).training
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.backbone)
+def test_a_variant_differs_from_its_protocol_in_augmentation_alone(name: str, setting: Setting) -> None:
+    whole = training(REGISTRY.load("protocol", name), setting).model_dump()
+    for variant, may_differ in (
+        ("no-flip", {"flip", "dsa"}),
+        ("no-augmentation", {"crop", "flip", "dsa", "randaugment", "erasing", "mix", "shuffle_patches"}),
+    ):
+        protocol = REGISTRY.load("protocol", f"{name}+{variant}")
+        varied = training(protocol, setting).model_dump()
+        assert {key for key in whole if varied[key] != whole[key]} <= may_differ
+        assert varied["flip"] is False and "flip" not in varied["dsa"].split("_")
+        assert (protocol.name, protocol.version) == (f"{name}+{variant}", REGISTRY.load("protocol", name).version)
+
+
+def test_without_flips_the_other_families_stay() -> None:
+    assert training(busy().variant("no-flip")).dsa == "color_rotate"
+    assert training(busy(dsa="flip").variant("no-flip")).dsa == ""
+    assert training(busy().variant("no-flip")).crop == "resized"
+
+
+def test_without_augmentation_every_view_is_the_image_and_smoothing_stays() -> None:
+    recipe = training(busy().variant("no-augmentation"))
+    images = torch.rand(6, 3, 32, 32)
+    for protocol, unchanged in ((busy().variant("no-augmentation"), True), (busy(), False)):
+        views = Views(training(protocol), 3, len(images), 32)
+        view = views.at(0, 0)
+        seen = apply(view, images[view.indices], torch.zeros(3, 1, 1), Normalisation((0.5,) * 3, (0.5,) * 3))
+        assert torch.equal(seen, images[view.indices]) == unchanged
+    assert recipe.label_smoothing == 0.2
+    assert {name for name in VIEW_FIELDS if getattr(recipe, name) != getattr(training(busy()), name)} == {
+        *("crop", "flip", "dsa", "randaugment", "erasing", "mix", "shuffle_patches")
+    }
+
+
+def test_a_teacher_mirrors_as_its_student_and_is_else_left_alone() -> None:
+    teacher = {"epochs": 1, "batch_size": 4, "lr": 0.1, "weight_decay": 0.0, "flip": True, "crop": "padded"}
+    protocol = busy("teacher", temperature=4.0, teacher=teacher)
+    setting = SETTINGS[0]
+    assert protocol.variant("no-flip").plan(setting).teacher == {**teacher, "flip": False, "dsa": ""}
+    assert protocol.variant("no-augmentation").plan(setting).teacher == teacher
+    published = busy("teacher", temperature=4.0, teacher={"weights": "IMAGENET1K_V1"})
+    assert published.variant("no-flip").plan(setting).teacher == {"weights": "IMAGENET1K_V1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hard+no-augmentaton", "unknown variant of protocol 'hard' 'no-augmentaton'; did you mean 'no-augmentation'?"),
+        ("hard+", "unknown variant of protocol 'hard' ''; choose from no-augmentation, no-flip"),
+        ("hard+no-flip+no-flip", "unknown variant of protocol 'hard' 'no-flip+no-flip'; did you mean 'no-flip'?"),
+        ("paper+no-flip", "protocol 'paper' has no variants, and so no 'no-flip'"),
+    ],
+)
+def test_what_is_no_variant_is_one_line(name: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        REGISTRY.load("protocol", name)
+    assert str(refused.value) == said
+
+
+def test_a_protocol_of_another_kind_has_none() -> None:
+    class Fixed(Protocol):
+        name, labels = "fixed", "hard"
+
+        def evaluate(self, condensed: Any, task: Any, backbone: str, seed: int) -> Scores:  # noqa: ANN401
+            raise NotImplementedError
+
+    with pytest.raises(UsageError, match="protocol 'fixed' has no variants"):
+        Fixed().variant("no-flip")
+
+
+def test_stored_labels_belong_to_other_views(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path)
+    images = Images(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(3).repeat(2))
+    plain = {**BUSY, "crop": "none", "flip": False, "dsa": "", "randaugment": 0, "erasing": 0.0, "mix": "none"}
+    recipe = TrainingRecipe(**{key: value for key, value in plain.items() if key != "source"})
+    labels = StoredLabels(
+        TeacherRef("0" * 32, "convnet3-bn", None, 0), 4.0, 0, recipe.model_dump(mode="json"), torch.zeros(2, 6, 3)
+    )
+    assert isinstance(task.dataset.normalisation, Normalisation)
+    condensed = CondensedSet(images, labels, task.dataset.classes, task.dataset.normalisation)
+    with pytest.raises(RunFailure, match=r"stored for the views of its protocol; busy\+no-augmentation shows others"):
+        busy("own").variant("no-augmentation").evaluate(condensed, task, "convnet3-bn", 0)
+
+
+def test_runs_keep_variants_apart_and_no_claim_is_tied_to_one(tmp_path: Path) -> None:
+    """Keys of files, rows, the word "paper" and a teacher that variants share."""
+    (tmp_path / "mine.py").write_text(PLUGIN, encoding="utf-8")
+    bench = Bench(tmp_path, plugins=(str(tmp_path / "mine.py"),))
+    asked = ("short", "short+no-flip", "taught", "taught+no-augmentation", "taught+no-flip")
+    (job,) = bench.jobs("random", protocols=asked, classes=None, ipcs=(1,))
+    made = {row["protocol"]: row for row in rows.rows([bench.run(job)])}
+    assert {name: row["protocol_id"] for name, row in made.items()} == {name: f"{name}@1" for name in asked}
+    assert {row["status"] for row in made.values()} == {"done"}
+    files = {path.name for path in (bench.runs / job.spec.name / "evaluations").glob("*.json")}
+    assert files == {f"{name}-convnet3-bn-0.json" for name in asked}
+    teachers = [path for path in (bench.cache / "stages").glob("teacher-*") if path.is_dir()]
+    assert len(teachers) == 2, "one without flips, one for all else"
+    (paper,) = bench.jobs("random", protocols=("paper+no-flip",))
+    assert [(each.asked, each.protocol) for each in paper.evaluations] == [("paper+no-flip", "dc+no-flip")]
+    cell = {"method": "dm", "known_as": "cifar10", "classes": 10, "ipc": 10, "iterations": None, "budget": "paper"}
+    cell |= {"backbone": "convnet3", "eval_backbone": "convnet3", "protocol_id": "dsa@1", "label_kind": "hard"}
+    claims = load(REGISTRY)
+    assert claims.find(cell) is not None
+    assert claims.find({**cell, "protocol_id": "dsa+no-flip@1"}) is None
+    assert replace(job.evaluations[0], protocol="a+b").key == "a+b-convnet3-bn"
