@@ -107,6 +107,8 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     if task.compile == "auto":
         _keep(task, work, choice)
     seconds = time.perf_counter() - began
+    if not task.stages.making:  # else it is part of the stage's cost
+        task.measured.compiling_s += seconds
     task.measured.compiled[work.what] = {**asdict(choice), "seconds": seconds}
     return compiled
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +15,38 @@ BEAT = 20.0  # seconds between two notes
 
 @dataclass(frozen=True)
 class Lasting:
-    """Seconds spent by earlier attempts at the same work, and by all together."""
+    """Seconds spent by earlier attempts at the same work, and by all together.
+
+    `aside` tells seconds that are another's cost, however many they are by now: those within the work are left out.
+    """
 
     before: float
-    start: float = field(default_factory=time.perf_counter)
+    aside: Callable[[], float] = lambda: 0.0
+    start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", self._now())
 
     def total(self) -> float:
         """Seconds of all attempts, this one until now."""
-        return self.before + time.perf_counter() - self.start
+        return self.before + self.now()
+
+    def now(self) -> float:
+        """Seconds of this attempt until now."""
+        return self._now() - self.start
+
+    def _now(self) -> float:
+        return time.perf_counter() - self.aside()
 
 
 @contextmanager
-def lasting(path: Path) -> Iterator[Lasting]:
-    """Times the work in the context. The file at `path` remembers it for the next attempt; delete it with the work."""
-    watch, done = Lasting(_noted(path)), threading.Event()
+def lasting(path: Path, aside: Callable[[], float] = lambda: 0.0) -> Iterator[Lasting]:
+    """Times the work in the context. The file at `path` remembers it for the next attempt; delete it with the work.
+
+    Args:
+        aside: see `Lasting`.
+    """
+    watch, done = Lasting(_noted(path), aside), threading.Event()
 
     def note() -> None:
         with suppress(OSError):  # no room for a note must not end the work it is about

@@ -58,6 +58,7 @@ class Findings:
         teacher_top1: test accuracy, in percent, of the teacher that was squeezed or taken last.
         teacher_bn_loss_real, teacher_bn_loss_noise: see `bench.recovery.health`.
         compiled: of each loop, whether its step was compiled, why, and the seconds that took.
+        compiling_s: seconds that weighing, compiling and trying took, outside the making of stages.
         networks: what networks say of themselves (their attribute `facts`), by backbone.
     """
 
@@ -65,6 +66,7 @@ class Findings:
     teacher_bn_loss_real: float | None = None
     teacher_bn_loss_noise: float | None = None
     compiled: dict[str, dict[str, Any]] = field(default_factory=dict)
+    compiling_s: float = 0.0
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

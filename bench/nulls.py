@@ -11,6 +11,8 @@ SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher labels for it"
 FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
+UNSHARED = "evaluations share no stage"
+NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_TRAINING = "one training has no spread"
 
 
@@ -28,6 +30,8 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
         "top5_mean": FEW_CLASSES,
         "best_top1_mean": LAST_ONLY,
         "top1_std": ONE_TRAINING,
+        "evaluation_prepare_s": NOT_APART if row["label_kind"] == "teacher" else UNSHARED,
+        "evaluation_warm_up_s": NOT_APART,
     }
     return {name: reason for name, reason in said.items() if row.get(name) is None}
 

@@ -102,8 +102,9 @@ def _identity(spec: RunSpec) -> Row:
 
 
 def _nothing_measured() -> Row:
-    scores = ("top1_mean", "top1_std", "top5_mean", "best_top1_mean", "epochs", "evaluation_s")
-    unknown = dict.fromkeys((*scores, *COSTS))
+    scores = ("top1_mean", "top1_std", "top5_mean", "best_top1_mean", "epochs")
+    seconds = ("evaluation_s", "evaluation_prepare_s", "evaluation_warm_up_s")
+    unknown = dict.fromkeys((*scores, *seconds, *COSTS))
     return {**unknown, "top1_values": [], "eval_seeds": 0, "evaluation_note": "", "notes": {}}
 
 
@@ -132,6 +133,8 @@ def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
         "best_top1_mean": _mean(scores, "best_top1") if done else None,
         "epochs": scores[0]["epochs"] if done else None,
         "evaluation_s": sum(score["seconds"] for score in scores) if done else None,
+        "evaluation_prepare_s": _shared_stages(scores) if done else None,
+        "evaluation_warm_up_s": _sum(scores, "compiling_s") if done else None,
         "eval_seeds": len(scores) if done else 0,
     }
 
@@ -141,6 +144,17 @@ def _shared_teacher(evaluation: Mapping[str, Any]) -> Row:
     if evaluation["label_kind"] != "teacher":
         return {}
     return {"teacher_top1": next((score.get("teacher_top1") for score in evaluation["scores"]), None)}
+
+
+def _shared_stages(scores: Sequence[Mapping[str, Any]]) -> float | None:
+    """Seconds that the stages of these scores cost when they were made, each once; None where there are none."""
+    stages = {name: cost["seconds"] for score in scores for name, cost in score.get("stages", {}).items()}
+    return sum(stages.values()) if stages else None
+
+
+def _sum(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """None where some scores are older than the field."""
+    return sum(score[name] for score in scores) if all(name in score for score in scores) else None
 
 
 def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:

@@ -7,6 +7,7 @@ run starts from.
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -84,11 +85,20 @@ class Made:
 Maker = Callable[[Path], Made]
 
 
+@dataclass
+class _Call:
+    """A stage that is asked for: since when, and the seconds that stages within its making took."""
+
+    began: float
+    within: float = 0.0
+
+
 class StageStore:
     """All stages below one cache folder."""
 
     def __init__(self, cache: Path, progress: Progress | None = None) -> None:
         self.root = cache / "stages"
+        self._spent, self._under_way = 0.0, list[_Call]()
         self._progress = progress or Silent()
 
     def folder(self, kind: str, stage_hash: str) -> Path:
@@ -98,6 +108,29 @@ class StageStore:
     def file(self, kind: str, stage_hash: str) -> Path:
         """Where the tensors of a finished stage lie, to read some rows of them (`bench.files.read_rows`)."""
         return self.folder(kind, stage_hash) / RESULT
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that went into stages until now: finding, awaiting and making them."""
+        return self._spent + sum(time.perf_counter() - call.began for call in self._under_way[:1])
+
+    @property
+    def making(self) -> bool:
+        """Whether a stage is being asked for or made."""
+        return bool(self._under_way)
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Counts a call, and takes what a stage within the making of another took off the cost of that one."""
+        self._under_way.append(_Call(time.perf_counter()))
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - self._under_way.pop().began
+            if self._under_way:
+                self._under_way[-1].within += seconds
+            else:
+                self._spent += seconds
 
     def read(self, kind: str, stage_hash: str) -> StageResult | None:
         """A finished stage, or None where there is none that is whole.
@@ -137,6 +170,10 @@ class StageStore:
         Raises:
             Owned: another live process makes it, and `wait` is False.
         """
+        with self._call():
+            return self._get_or_make(key, make, device, wait=wait)
+
+    def _get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool) -> StageResult:
         folder = self.folder(key.kind, key.hash)
         if (found := self.read(key.kind, key.hash)) is not None:
             shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
@@ -153,7 +190,7 @@ class StageStore:
         reset_peak_memory(device)
         with lasting(work / "elapsed.json") as watch:
             made = make(work)
-            cost = StageCost(watch.total(), peak_memory(device))
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device))
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}

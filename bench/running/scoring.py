@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +76,29 @@ class Scoring:
         workspace = path.with_suffix(".work")
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
-        task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings())
+        task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        with lasting(workspace / "elapsed.json") as watch:
+        with lasting(workspace / "elapsed.json", partial(_aside, task)) as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
-        seconds = watch.before + measured.seconds
+            seconds = watch.before + min(measured.seconds, watch.now())
         scores = {
             **task.measured.to_json(),
             **asdict(measured),
             "seconds": seconds,
             "seed": number,
             "made_under": made_under,
+            "stages": self._shared(protocol, condensed, task),
             "notes": dict(task.facts),
         }
         write_json(path, scores)
         shutil.rmtree(workspace)
         return scores
+
+    def _shared(self, protocol: Protocol, condensed: CondensedSet, task: Task) -> dict[str, Any]:
+        """What the stages cost that evaluations share; the teacher of a set's own labels is the set's cost."""
+        teacher = teacher_of(condensed.labels) if protocol.labels == "own" else None
+        own = teacher.stage if teacher else None
+        return {name: asdict(stage.cost) for name, stage in task.used_stages.items() if name != own}
 
     def _kept(self, path: Path, made_under: str) -> Outcome | None:
         """A score that is whole and was made under these conditions."""
@@ -114,6 +122,11 @@ class Scoring:
         labels = condensed.labels
         if isinstance(labels, OnlineLabels) and self.task.stages.read("teacher", labels.teacher.stage) is None:
             self.synthesis.prepare()
+
+
+def _aside(task: Task) -> float:
+    """Seconds of an evaluation that are not its own: of stages, which others share, and of compiling."""
+    return task.stages.spent_s + task.measured.compiling_s
 
 
 def label_kind(protocol: Protocol, condensed: CondensedSet) -> str:

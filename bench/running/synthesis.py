@@ -21,7 +21,7 @@ from bench.files import read_json, read_tensors, set_aside, write_json, write_te
 from bench.hardware import computing_in
 from bench.imagery import Preprocessing
 from bench.labels import HardLabels, Labels, not_distributions, teacher_of
-from bench.lasting import lasting
+from bench.lasting import Lasting, lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.notes import Findings
 from bench.preview import write_preview
@@ -87,14 +87,14 @@ class Synthesis:
     def _make(self) -> Costs:
         if self.method.made_here:
             self.task.dataset.train.ready()
-        prepare_s = seconds_of(lambda: self.method.prepare(self.task))
+        prepare_s = self._beside_stages(lambda: self.method.prepare(self.task))
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])
         if self.labeller is not self.method:  # not before: nothing else is alive while measuring
-            prepare_s += seconds_of(lambda: self.labeller.prepare_labels(self.task))
-        prepare_s = self._prepare_seconds(prepare_s)
+            prepare_s += self._beside_stages(lambda: self.labeller.prepare_labels(self.task))
         preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
         labels, label_s = self._labels(images, preprocessing)
+        prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
         self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr))
@@ -126,19 +126,18 @@ class Synthesis:
         """The labels of images seen through the set's preprocessing, and the seconds that all attempts took."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
-        with lasting(workspace / "elapsed.json") as watch, computing_in(precision):
+        with lasting(workspace / "elapsed.json", self._stages_s) as watch, computing_in(precision):
             task = replace(self.task.seen_through(preprocessing), workspace=workspace, precision=precision)
             labels = self.labeller.label(task, images)
             return labels, watch.total()
 
-    def _prepare_seconds(self, elapsed: float) -> float:
-        """The time prepare took here, with each stage from the cache counted at what it cost when it was made."""
-        stages = self.task.used_stages.values()
-        if not stages:
-            return elapsed
-        made_now = sum(stage.cost.seconds for stage in stages if not stage.cached)
-        overhead = max(0.0, elapsed - made_now) if made_now else 0.0
-        return overhead + sum(stage.cost.seconds for stage in stages)
+    def _stages_s(self) -> float:
+        return self.task.stages.spent_s
+
+    def _beside_stages(self, work: Callable[[], None]) -> float:
+        """How long the work takes beside its stages: those count with what they cost when they were made."""
+        before = self._stages_s()
+        return seconds_of(work) - (self._stages_s() - before)
 
     def _unit(self, unit: Unit) -> tuple[Images, UnitCost]:
         """One unit's images and costs: read where they are whole, synthesised otherwise."""
@@ -151,9 +150,9 @@ class Synthesis:
         task = replace(self.task, workspace=workspace, times=IterationTimes(warm_up_s=warm_up_s))
         release_memory()
         reset_peak_memory(task.device)
-        started = time.perf_counter()
+        watch = Lasting(warm_up_s, self._stages_s)
         images = self.method.synthesize(task, unit)
-        seconds = warm_up_s + time.perf_counter() - started + task.times.carried_s
+        seconds = watch.total() + task.times.carried_s
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
         check_images(images, self.task.classes, unit.name)
         said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}

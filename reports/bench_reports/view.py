@@ -140,8 +140,11 @@ def _label(row: Row) -> str | None:
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
-    controlled = any(row.get("is_control") for row in rows)
-    return ["control: real images drawn at random, under the same protocol, with the same labels"] if controlled else []
+    legend = {
+        "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
+        "evaluation_prepare_s": "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost",
+    }
+    return [said for name, said in legend.items() if any(row.get(name) for row in rows)]
 
 
 def _unsaid(rows: Sequence[Row]) -> list[str]:
@@ -196,6 +199,7 @@ TIMES: dict[str, Cell] = {
     "synthesis": lambda row: duration(row.get("synthesis_s")),
     "per image": lambda row: duration(row.get("seconds_per_image")),
     "labelling": lambda row: duration(row.get("label_s")),
+    "shared\nstages": lambda row: duration(row.get("evaluation_prepare_s")),
     "evaluation": lambda row: duration(row.get("evaluation_s")),
 }
 

@@ -16,6 +16,8 @@ REASONS = {
     "top5_mean": nulls.FEW_CLASSES,
     "best_top1_mean": nulls.LAST_ONLY,
     "top1_std": nulls.ONE_TRAINING,
+    "evaluation_prepare_s": nulls.UNSHARED,
+    "evaluation_warm_up_s": nulls.NOT_APART,
 }
 
 

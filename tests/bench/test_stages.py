@@ -55,6 +55,28 @@ def test_a_stage_with_a_fact_that_is_not_finite_is_not_kept(tmp_path: Path) -> N
     assert store.read(KEY.kind, KEY.hash) is None
 
 
+def test_what_a_stage_within_another_took_is_no_cost_of_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    store, told = StageStore(tmp_path), []
+
+    def lasts(seconds: float) -> Made:
+        now[0] += seconds
+        return make(tmp_path)
+
+    def outer(folder: Path) -> Made:
+        now[0] += 5
+        told.append(store.get_or_make(StageKey("inner", 1, {}), lambda _: lasts(100), CPU).cost.seconds)
+        told.append(store.spent_s)
+        return lasts(7)
+
+    assert store.get_or_make(KEY, outer, CPU).cost.seconds == 12
+    assert told == [100, 105]
+    assert store.spent_s == 112 and not store.making
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -58,6 +58,8 @@ def make_row(**changes: object) -> Row:
         "synthesis_s": 397.1,
         "label_s": 0.0041,
         "evaluation_s": 93.2,
+        "evaluation_prepare_s": None,
+        "evaluation_warm_up_s": 0.5,
         "notes": {},
         "seconds_per_image": 3.971,
         "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 1_288_490_189},
@@ -106,7 +108,8 @@ def make_failure(**changes: object) -> Row:
     """A run that broke in recovery: no number is known."""
     numbers = (
         "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s warm_up_s "
-        "synthesis_s label_s evaluation_s seconds_per_image peak_memory_bytes set_bytes label_bytes teacher_top1"
+        "synthesis_s label_s evaluation_s evaluation_warm_up_s seconds_per_image peak_memory_bytes set_bytes "
+        "label_bytes teacher_top1"
     )
     failure: Row = {
         **dict.fromkeys(numbers.split()),

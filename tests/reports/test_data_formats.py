@@ -81,7 +81,8 @@ def test_csv_has_a_column_for_every_nested_value_even_where_all_are_null(failure
     (line,) = lines_of(CSV.render([failure()], claims=True))
     assert [name for name in nested if name not in line] == []
     assert {line[name] for name in nested if not name.startswith("versions")} == {""}
-    assert list(line) == list(lines_of(CSV.render([row()], claims=True))[0])
+    done = lines_of(CSV.render([row()], claims=True))[0]
+    assert list(line) == [name for name in done if not name.startswith("null_reasons.")]
 
 
 def test_csv_whole_numbers_stay_whole_beside_missing_ones(row: RowMaker, control: RowMaker) -> None:

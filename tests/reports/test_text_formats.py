@@ -93,6 +93,13 @@ def test_the_arithmetic_of_images_is_a_column_where_it_is_not_the_headings(
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_what_evaluations_share_is_a_column_of_its_own_where_they_do(row: RowMaker, form: ReportFormat) -> None:
+    shared = form.render([row(evaluation_prepare_s=266.0, label_kind="teacher")], claims=True)
+    assert "4.43 min" in shared and "shared" in shared
+    assert "shared" not in form.render([row()], claims=True)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_labels_and_teachers_that_differ_get_columns(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
     text = form.render([row(), row(method="cda", teacher_top1=68.25), control()], claims=True)
     for shown in ("online, sre2l", "online, cda", "68.25", "71.40"):
