@@ -219,11 +219,15 @@ class Reader(ABC):
 
     You must write `looked_for`, `locate`, `labels` and `encoded`. `Options` (pydantic) names the options it takes.
     You may write `fetch`, where the layout's address is known elsewhere than in cards, or `fetches`, where there are
-    several files. Raise `version` when the same files come to give other images: decoded images of older versions are
-    then left alone.
+    several files; and `label_order`, where labels have an order of their own in the files. Raise `version` when the
+    same files come to give other images: decoded images of older versions are then left alone.
+
+    Attributes:
+        names_classes: whether the files say what their classes are called; False where the card must list `class_ids`.
     """
 
     version: ClassVar[int] = 1
+    names_classes: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]]
 
     @abstractmethod
@@ -255,6 +259,13 @@ class Reader(ABC):
         Raises:
             RunFailure: a damaged file; the message names file and row.
         """
+
+    def label_order(self, source: Source) -> Sequence[str | int]:
+        """The source's classes in the order of their labels in the files; numbers where the files know numbers alone.
+
+        A condensed set in this layout is understood by it (`bench.sets.class_order`). Default: the sorted names.
+        """
+        return source.classes
 
     def fetch(self, card: DatasetCard, source: SourceCard) -> Fetch | None:
         """The official download that gives this layout, if there is one."""

@@ -33,6 +33,7 @@ class CifarReader(Reader):
     """Reads the extracted batches, or else the archive (extracted into a temporary folder for the moment it takes)."""
 
     Options = CifarOptions
+    names_classes = False
 
     def __init__(self) -> None:
         self._loaded: dict[SplitName, tuple[Any, Tensor]] = {}

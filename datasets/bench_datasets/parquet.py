@@ -85,6 +85,14 @@ class ParquetReader(Reader):
                 found.append(index)
         return torch.tensor(found, dtype=torch.int64)
 
+    def label_order(self, source: Source) -> Sequence[str | int]:
+        """The names of the metadata in label order; without any, the labels themselves: text or numbers."""
+        paths, column = source.files["train"], source.options["label"]
+        if (names := _first_names(paths, column) or source.options["class_ids"]) is not None:
+            return tuple(names)
+        numbers = all(isinstance(label, int) for label in _labels(paths[0], column))
+        return tuple(int(name) for name in source.classes) if numbers else source.classes
+
     def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
         """Reads whole row groups, each once for a run of ascending indices."""
         groups = _row_groups(source.files[split])

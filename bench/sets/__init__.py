@@ -1,0 +1,1 @@
+"""Condensed sets that came from elsewhere: their manifest, the order of their classes, their pixels, reading them."""

@@ -1,0 +1,83 @@
+"""The manifest of a set that came from elsewhere: one that a run wrote, or a short one written by hand."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.cards import SourceCard, validated
+from bench.errors import CorruptArtefact, UsageError
+from bench.files import digest, file_digest, read_json
+
+Range = Literal["0..255", "0..1", "normalised", "whitened"]
+
+
+class TensorSource(BaseModel):
+    """Images and labels in one file, under two names; soft labels, if there are any, under a third."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    images: str = "images"
+    labels: str = "labels"
+    soft: str | None = None
+    range: Range
+
+
+class ZcaSource(BaseModel):
+    """A whitening in one file, under two names: the mean of D numbers and the matrix (D, D) of `Whitening`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    mean: str = "mean"
+    matrix: str = "matrix"
+
+
+class HandWritten(BaseModel):
+    """A manifest written by hand.
+
+    Attributes:
+        name: what tables call the set; None: its folder's name.
+        method, backbone, iterations: what made it, where that is known.
+        protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: TensorSource | SourceCard
+    name: str | None = None
+    method: str = "imported"
+    backbone: str | None = None
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    protocol: str = "hard"
+    protocol_version: int | None = None
+    classes: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    zca: ZcaSource | None = None
+    learned_lr: Annotated[float, Field(gt=0)] | None = None
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """The manifest of a set: ours, or one written by hand and validated.
+
+    Raises:
+        UsageError: there is none, or it is not a manifest; the line names the field.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = read_json(path, sealed=False)
+    except FileNotFoundError:
+        raise UsageError(f"no condensed set at {folder}: looked for {path}") from None
+    except CorruptArtefact as error:
+        raise UsageError(str(error)) from error
+    if "source" not in manifest and "files" in manifest:
+        return manifest
+    source = manifest.get("source")
+    if isinstance(source, dict):  # first, because the message for a choice of two says nothing
+        validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
+    return validated(HandWritten, manifest, str(path)).model_dump()
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of every file of the set: another content is another run."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest({str(path.relative_to(folder)): file_digest(path) for path in files})

@@ -1,0 +1,132 @@
+"""Pixels of a foreign tensor: held against the range that its manifest declares, then brought into the suite's own.
+
+What is told apart are mistakes of a unit, never of taste: learned images leave the box of valid pixels a little
+(distribution matching) or a lot (trajectory matching with large steps), and must pass.
+"""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.errors import UsageError
+from bench.imagery import Dataset, Normalisation, Preprocessing
+from bench.sets.manifest import HandWritten, TensorSource, ZcaSource
+from bench.sets.tensor_files import named
+from bench.whitening import Whitening
+
+HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
+ONE_LEVEL = 1 / 255
+OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
+SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below 0
+DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
+
+
+def check_labels(labels: Tensor, where: str) -> None:
+    """Refuses labels that are not integers: floats may be anything, and truth values are no classes."""
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise UsageError(f"the labels of {where} are {_type(labels)}; class indices are integers")
+
+
+def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisation, where: str) -> None:
+    """Refuses pixels that cannot be what their manifest declares.
+
+    Args:
+        normalisation: what "normalised" means for them.
+
+    Raises:
+        UsageError: truth values, NaN or infinity, or values that belong to another range; one line that says which.
+    """
+    if pixels.dtype == torch.bool or (source.range != "0..255" and not pixels.is_floating_point()):
+        raise UsageError(f"the images of {where} are {_type(pixels)}, which range {source.range!r} cannot be")
+    values = pixels.float()
+    if not bool(torch.isfinite(values).all()):
+        raise UsageError(f"the images of {where} hold NaN or infinity")
+    if values.numel() and (wrong := _wrong(values, source, normalisation)):
+        low, high = (f"{float(value):.4g}" for value in (values.min(), values.max()))
+        raise UsageError(f"the images of {where} lie in {low}..{high}, declared as range {source.range!r}: {wrong}")
+
+
+def _wrong(pixels: Tensor, source: TensorSource, normalisation: Normalisation) -> str:
+    low, high = float(pixels.min()), float(pixels.max())
+    match source.range:
+        case "0..255":
+            return _wrong_levels(low, high)
+        case "0..1":
+            return _wrong_unit(pixels, low, high)
+        case "normalised":
+            return _wrong_normalised(low, high, float(normalisation.box(pixels)[0].max()))
+        case "whitened":
+            return "" if low < 0 else "whitened values lie around 0"
+
+
+def _wrong_levels(low: float, high: float) -> str:
+    if low < -HALF_LEVEL or high > 255 + HALF_LEVEL:
+        return "they leave it; are they normalised?"
+    return "all of it black; are they 0..1?" if high <= 1 else ""
+
+
+def _wrong_unit(pixels: Tensor, low: float, high: float) -> str:
+    if high > 1 + OUTSIDE:
+        return "are they 0..255?" if low >= 0 else "are they normalised?"
+    outside = float(((pixels < 0) | (pixels > 1)).float().mean())
+    if low < -OUTSIDE or outside > SHARE:
+        return f"{outside:.0%} of the values are outside; are they normalised?"
+    return "all of it black; was it divided by 255 twice?" if high <= ONE_LEVEL else ""
+
+
+def _wrong_normalised(low: float, high: float, black: float) -> str:
+    if max(-low, high) > DEVIATIONS:
+        return "that is no normalised pixel; are they 0..255?"
+    inside = low >= 0 and high <= 1
+    return "no pixel is darker than the mean; are they 0..1?" if inside and black < -HALF_LEVEL / 2 else ""
+
+
+def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:
+    """Checked pixels as uint8, or as floats of the preprocessing."""
+    match source.range:
+        case "0..255":
+            return pixels.float().round().clamp(0, 255).to(torch.uint8)
+        case "0..1":
+            return preprocessing.apply(pixels.float() * 255)
+        case "whitened":
+            return pixels.float()
+        case "normalised":
+            floats = pixels.float()
+            return floats if theirs == preprocessing else preprocessing.apply(255 * theirs.invert(floats))
+
+
+def declared_normalisation(hand: HandWritten, dataset: Dataset) -> Normalisation:
+    """What "normalised" means in a manifest: by its own constants, or else the dataset's.
+
+    Raises:
+        UsageError: not as many constants as channels.
+    """
+    own = dataset.own_normalisation
+    assert isinstance(own, Normalisation)
+    theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)
+    if {len(theirs.mean), len(theirs.std)} != {dataset.channels}:
+        raise UsageError(f"'mean' and 'std' must have {dataset.channels} numbers each, one a channel of {dataset.name}")
+    return theirs
+
+
+def whitening(folder: Path, zca: ZcaSource, dataset: Dataset) -> Whitening:
+    """The whitening that a manifest names.
+
+    Raises:
+        UsageError: it is not for images of the dataset's shape, or not finite.
+    """
+    path, shape = folder / zca.file, (dataset.channels, dataset.resolution, dataset.resolution)
+    mean, matrix = (tensor.float() for tensor in named(path, zca.mean, zca.matrix))
+    size = math.prod(shape)
+    if mean.numel() != size or tuple(matrix.shape) != (size, size):
+        found = f"{tuple(mean.shape)} and {tuple(matrix.shape)}"
+        raise UsageError(f"{path}: mean and matrix must have {size} and ({size}, {size}) numbers, not {found}")
+    if not bool(torch.isfinite(mean).all() & torch.isfinite(matrix).all()):
+        raise UsageError(f"{path} holds NaN or infinity")
+    return Whitening(mean.reshape(shape), matrix.contiguous())
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
