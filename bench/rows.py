@@ -76,9 +76,10 @@ def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:
 
 
 def _identity(spec: RunSpec) -> Row:
+    method, backbone = spec.maker
     return {
         "run": spec.name,
-        "method": spec.method.name,
+        "method": method,
         "dataset": spec.dataset,
         "known_as": spec.known_as,
         "classes": len(spec.classes),
@@ -86,18 +87,47 @@ def _identity(spec: RunSpec) -> Row:
         "class_ids": list(spec.classes),
         "ipc": spec.ipc,
         "images": spec.ipc * len(spec.classes),
-        "backbone": spec.backbone,
+        "backbone": backbone,
         "budget": spec.budget,
         "budget_note": "; ".join(spec.method.quick),
-        "changed": dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
+        "changed": _changed(spec),
         "recipe": spec.method.recipe,
         "config": spec.method.config,
         "engine": spec.method.engine,
         "seed": spec.seed,
         "synthesis_precision": spec.made_in,
-        "labels_of": spec.labeller.name if spec.labeller else None,
+        "labels_of": _labels_of(spec),
         "card_hash": spec.card_hash,
         "split": spec.split,
+        **_brought(spec),
+    }
+
+
+def _changed(spec: RunSpec) -> dict[str, Any]:
+    """What the user changed; which set is read is no change of a recipe."""
+    if spec.origin is not None:
+        return {}
+    return dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {}))
+
+
+def _labels_of(spec: RunSpec) -> str | None:
+    if spec.labeller is None:
+        return None
+    return spec.origin.method if spec.origin else spec.labeller.name
+
+
+def _brought(spec: RunSpec) -> Row:
+    """What only rows of sets that were not made here have to say."""
+    origin = spec.brought
+    if origin is None:
+        return {"imported": False, **dict.fromkeys(("set", "set_budget", "class_order", "images_per_class"))}
+    return {
+        "imported": True,
+        "set": origin.name,
+        "set_budget": origin.budget,
+        "class_order": origin.class_order,
+        "images": origin.images or spec.ipc * len(spec.classes),
+        "images_per_class": list(origin.images_per_class) if origin.images_per_class else None,
     }
 
 
@@ -110,6 +140,8 @@ def _nothing_measured() -> Row:
 
 def _costs(record: Record) -> Row:
     measured = _nothing_measured()
+    if record.spec.brought:
+        measured["iterations"] = record.spec.brought.iterations  # as its manifest says: nothing was iterated here
     return {**measured, **{name: record.costs[name] for name in measured if name in record.costs}}
 
 

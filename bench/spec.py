@@ -46,6 +46,36 @@ class MethodChoice:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a set that was not made here came from, by its manifest. Nothing of it decides a result: its content does.
+
+    Attributes:
+        name: of the set.
+        method, backbone, iterations, budget: what made it, as far as the manifest says.
+        protocol: what it was made for: the meaning of "paper".
+        class_order: how its labels were understood (`bench.sets.class_order.ClassOrder.how`).
+        images: how many there are in all, and `images_per_class` the fewest and the most of a class, where classes have
+            different numbers; None where each has as many as the run's ipc.
+    """
+
+    name: str
+    method: str
+    protocol: str
+    class_order: str
+    backbone: str | None = None
+    iterations: int | None = None
+    budget: Budget | None = None
+    images: int | None = None
+    images_per_class: tuple[int, int] | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Origin":
+        """The inverse of `dataclasses.asdict`."""
+        few_and_many = content["images_per_class"]
+        return cls(**{**content, "images_per_class": tuple(few_and_many) if few_and_many else None})
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One synthesis: everything that decides the condensed set, and nothing else.
 
@@ -61,6 +91,7 @@ class RunSpec:
         labeller: for a control, the method whose labels the images get; None means the method's own.
         known_as: the name under which recipes and claims know the dataset, or None; what follows from it is in the
             method's config, so it is not hashed.
+        origin: of a set that was not made here, or of the one whose labels a control gets; not part of the hash.
     """
 
     method: MethodChoice
@@ -81,11 +112,22 @@ class RunSpec:
     known_as: str | None = None
     synthesis_precision: Precision | None = None
     split: str | None = None
+    origin: Origin | None = None
 
     @property
     def made_in(self) -> Precision:
         """The arithmetic of prepare and units."""
         return self.synthesis_precision or self.precision
+
+    @property
+    def brought(self) -> Origin | None:
+        """Where the images came from, if they were not made here; a control's were."""
+        return None if self.labeller else self.origin
+
+    @property
+    def maker(self) -> tuple[str, str | None]:
+        """The method and the backbone that made the images, here or elsewhere (None where that is not known)."""
+        return (self.brought.method, self.brought.backbone) if self.brought else (self.method.name, self.backbone)
 
     @property
     def hash(self) -> str:
@@ -129,6 +171,7 @@ class RunSpec:
         fields["method"] = MethodChoice.from_json(fields["method"])
         fields["labeller"] = MethodChoice.from_json(fields["labeller"]) if fields["labeller"] else None
         fields["classes"] = tuple(fields["classes"])
+        fields["origin"] = Origin.from_json(fields["origin"]) if fields.get("origin") else None
         return cls(**fields)
 
 

@@ -22,6 +22,9 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("-d", "--dataset", required=True, metavar="NAME", help="Dataset, or a card's path, to test on.")
 @click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **_many)
 @click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **_many)
+@click.option(
+    "--ipc", "ipcs", multiple=True, type=int, metavar="N", help="The first N images of each class (repeatable)."
+)
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Of the control's draw.")
 @click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
@@ -33,36 +36,43 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @runs_option
 @click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside it.")
 @click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
+@click.option("--dry-run", is_flag=True, help="A few real iterations, and what the evaluation would take.")
 @click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
 @plugin_option
 def command(
     folder: Path,
     dataset: str,
     protocols: tuple[str, ...],
+    ipcs: tuple[int, ...],
     runs: Path,
     plugins: tuple[str, ...],
     form: str,
     retry_failed: bool,
+    dry_run: bool,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
 ) -> None:
     """Score a condensed set that came from anywhere, beside random real images under the same protocol.
 
     SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
-    or a tensor file (see docs/concepts.md).
+    or a tensor file (see docs/concepts.md). --protocol paper is the one that the manifest names, as is the default.
     """
-    from bench.cli.comparing import compare
+    from bench.cli.comparing import compare, foresee
     from bench.cli.importing import described
     from bench.running.planning import Request
 
-    found = described(folder.absolute(), dataset, asked["classes"], asked["data_root"], cache_folder(), plugins)
+    place = (asked["data_root"], cache_folder(), plugins)
+    found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place)
     request = Request(
         **asked,
         methods=("imported",),
         datasets=(dataset,),
-        ipcs=(found.ipc,),
+        ipcs=found.ipcs,
         backbones=asked["eval_backbones"][:1],
-        protocols=protocols or (found.protocol,),
+        protocols=protocols or (found.origin.protocol,),
         changes=found.changes,
         cache=cache_folder(),
+        origin=found.origin,
     )
+    if dry_run:
+        raise SystemExit(foresee(request, plugins, runs, form))
     raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed))

@@ -1,51 +1,118 @@
-"""What `bench evaluate` must know of a set before the run: how many images a class, its protocol, its pixels."""
+"""What `bench evaluate` must know of a set before the run: its images a class, where it came from, its pixels."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import importing
 from bench.condensed import check_fits
 from bench.console import Console
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, RunFailure, UsageError
+from bench.evaluation import PAPER
+from bench.imagery import Dataset
+from bench.importing import Foreign
 from bench.plugins import Registry
+from bench.progress import Progress
+from bench.recipes import Setting
+from bench.spec import Origin
 
 
 @dataclass(frozen=True)
 class Described:
-    """Images per class, the protocol its manifest names, and the configuration that finds it, as for --set."""
+    """Images per class to evaluate at, where the set came from, and the configuration that finds it, as for --set."""
 
-    ipc: int
-    protocol: str
+    ipcs: tuple[int, ...]
+    origin: Origin
     changes: tuple[str, ...]
 
 
 def described(
-    folder: Path, dataset: str, classes: str | None, data_root: Path, cache: Path, plugins: Sequence[str]
+    folder: Path,
+    dataset: str,
+    classes: str | None,
+    ipcs: Sequence[int],
+    data_root: Path,
+    cache: Path,
+    plugins: Sequence[str],
 ) -> Described:
-    """Reads a set once, against its dataset.
+    """Reads a set once, against its dataset, and says what was inferred.
+
+    Args:
+        ipcs: take the first so many images of each class; none: all there are.
 
     Raises:
-        UsageError: no set, or one that does not fit the dataset; nothing was written.
+        UsageError: no set, or one that does not fit the dataset or what is asked; nothing was written.
     """
     registry = Registry(plugins)
     manifest = importing.about(folder)
     with Console() as console:
         opened = open_dataset(registry, dataset, data_root, cache, console, told=True)  # planning tells it
         source = select_classes(opened, classes)
-    try:
-        found = importing.read(folder, source, lambda name: registry.load("reader", name))
-        check_fits(found, source)
-    except (CorruptArtefact, RunFailure) as error:
-        raise UsageError(str(error)) from error
+        found = _read(folder, source, registry)
+        fewest, most = importing.images_per_class(found.condensed.images.classes, source.classes, folder)
+        _check_ipcs(ipcs, fewest, folder)
+        whole = not ipcs and fewest != most
+        total = len(found.condensed.images)
+        usual = tuple(ipcs) or (round(total / len(source.classes)),)
+        origin = Origin(
+            name=manifest.get("name") or manifest.get("run") or folder.name,
+            method=manifest["method"],
+            protocol=_protocol(registry, manifest, source, usual[0], folder),
+            class_order=found.class_order,
+            backbone=manifest.get("backbone"),
+            iterations=manifest.get("iterations"),
+            budget=manifest.get("budget"),
+            images=total if whole else None,
+            images_per_class=(fewest, most) if whole else None,
+        )
+        _say(console, registry, manifest, origin)
     values = {
         "path": str(folder),
         "content": importing.fingerprint(folder),
         "made_by": manifest["method"],
-        "pixels": "float32" if found.images.pixels.is_floating_point() else "uint8",
+        "pixels": "float32" if found.condensed.images.pixels.is_floating_point() else "uint8",
+        "whole": whole,
     }
-    changes = tuple(f"{key}={json.dumps(value)}" for key, value in values.items())
-    ipc = importing.images_per_class(found.images.classes, source.classes, folder)
-    return Described(ipc, manifest["protocol"], changes)
+    return Described(usual, origin, tuple(f"{key}={json.dumps(value)}" for key, value in values.items()))
+
+
+def _read(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
+    try:
+        found = importing.read_foreign(folder, dataset, lambda name: registry.load("reader", name))
+        check_fits(found.condensed, dataset)
+    except (CorruptArtefact, RunFailure) as error:
+        raise UsageError(str(error)) from error
+    return found
+
+
+def _check_ipcs(ipcs: Sequence[int], fewest: int, folder: Path) -> None:
+    if strange := [ipc for ipc in ipcs if not 1 <= ipc <= fewest]:
+        raise UsageError(f"--ipc must be 1 to {fewest}, the images of the smallest class of {folder}, not {strange[0]}")
+
+
+def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset, ipc: int, folder: Path) -> str:
+    """The protocol that the manifest names; the word "paper" in it is that of a method of ours."""
+    name, method, backbone = str(manifest["protocol"]), manifest["method"], manifest.get("backbone")
+    if name != PAPER:
+        return name
+    if method not in registry.names("method") or method == "imported":
+        raise UsageError(f"the manifest of {folder} names the protocol 'paper', but {method!r} is no method here")
+    shape = (dataset.name, dataset.resolution, dataset.channels, len(dataset.classes))
+    return str(registry.load("method", method).protocol(Setting(*shape, ipc, backbone or "convnet3", "paper")))
+
+
+def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin) -> None:
+    """What a user must know of how the set was understood."""
+    if origin.class_order.startswith("inferred"):
+        console.warn(f"class order {origin.class_order}; state it with 'classes' in the manifest")
+    if origin.images_per_class:
+        fewest, most = origin.images_per_class
+        console.warn(f"the classes of {origin.name} have {fewest} to {most} images, {origin.images} in all")
+    stated = manifest.get("protocol_version")
+    if stated is not None and origin.protocol in registry.names("protocol"):
+        ours = registry.load("protocol", origin.protocol).version
+        if ours != stated:
+            console.warn(f"{origin.name} was made for {origin.protocol}@{stated}; here that protocol is @{ours}")

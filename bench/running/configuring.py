@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import Setting, Values, look, merge, put
-from bench.spec import MethodChoice
+from bench.spec import MethodChoice, Origin
 
 
 def configure(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
@@ -59,6 +59,14 @@ def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[
         if key not in every:
             raise UsageError(f"{unknown('--set key', key, every)} (methods: {', '.join(methods)})")
     return {name: [change for change in changes if _pairs([change])[0][0] in keys] for name, keys in known.items()}
+
+
+def own_protocol(registry: Registry, method: str, setting: Setting, origin: Origin | None) -> str:
+    """What "paper" stands for: the protocol that an imported set's manifest names, or else the method's own."""
+    if origin is not None:
+        return origin.protocol
+    condenser: type[Condenser[Any]] = registry.load("method", method)
+    return condenser.protocol(setting)
 
 
 def build(registry: Registry, choice: MethodChoice) -> Condenser[Any]:

@@ -21,8 +21,8 @@ from bench.networks import check_network
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
-from bench.running.configuring import build, configure, share_changes
-from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
+from bench.running.configuring import build, configure, own_protocol, share_changes
+from bench.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec
 
 ALL = "all"  # for --method: every method that makes images
 CONTROL = "random"  # real images drawn at random: the control of every table
@@ -53,6 +53,7 @@ class Request:
     control: bool
     data_root: Path
     cache: Path
+    origin: Origin | None = None  # of the set that the method `imported` reads
 
 
 class Planner:
@@ -157,6 +158,7 @@ class Planner:
             compile=self.request.compile,
             known_as=dataset.known_as,
             synthesis_precision=self._synthesis_precision(method),
+            origin=self.request.origin,
         )
 
     def _synthesis_precision(self, name: str) -> Precision | None:
@@ -186,9 +188,8 @@ class Planner:
 
     def _evaluation(self, spec: RunSpec, setting: Setting, asked: str, backbone: str) -> EvaluationSpec:
         name, (base, plus, variant) = asked, asked.partition(VARIANT)
-        method: type[Condenser[Any]] = self.registry.load("method", spec.method.name)
         if base == PAPER:
-            name = f"{method.protocol(setting)}{plus}{variant}"
+            name = f"{own_protocol(self.registry, spec.method.name, setting, spec.origin)}{plus}{variant}"
         protocol: Protocol = self.registry.load("protocol", name)
         if plus and protocol.labels == "own" and build(self.registry, spec.method).stores_labels:
             raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
@@ -203,9 +204,10 @@ class Planner:
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None
         backbone = evaluation.backbone if protocol.labels == "hard" else spec.backbone
-        made_in = spec.synthesis_precision if labeller else None
+        made_in, origin = (spec.synthesis_precision, spec.origin) if labeller else (None, None)
         choice = self._control_choice(setting)
-        return replace(spec, method=choice, labeller=labeller, backbone=backbone, synthesis_precision=made_in)
+        images = replace(spec, method=choice, labeller=labeller, backbone=backbone)
+        return replace(images, synthesis_precision=made_in, origin=origin)
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())

@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench import records
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, UsageError
 from bench.files import clean_leftovers, read_json, set_aside, write_json
 from bench.plugins import Registry
+from bench.recipes import Setting
 from bench.records import Record
-from bench.running.configuring import build
+from bench.running.configuring import build, own_protocol
 from bench.running.environment import describe
 from bench.running.failures import is_recordable, reason_of, status_of
 from bench.running.recording import controls, ended, keep
@@ -78,7 +80,16 @@ class Run:
         task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / "units")
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
-        return Synthesis(spec, folder, task, method, labeller)
+        return Synthesis(spec, folder, task, method, labeller, self._own_protocol(task.setting))
+
+    def _own_protocol(self, setting: Setting) -> dict[str, Any]:
+        """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""
+        spec, registry = self.job.spec, self.registry
+        name = own_protocol(registry, (spec.labeller or spec.method).name, setting, spec.origin)
+        try:
+            return {"protocol": name, "protocol_version": registry.load("protocol", name).version}
+        except UsageError:  # the set can be made without it
+            return {"protocol": name, "protocol_version": None}
 
     def _check_folder(self) -> None:
         """A name ends in a few digits of the hash only; two runs that share it must not share a folder."""

@@ -44,7 +44,11 @@ class UnitCost:
 
 @dataclass
 class Synthesis:
-    """The synthesis of one run. `labeller` is the method that labels: the run's own, or for a control another.
+    """The synthesis of one run.
+
+    Attributes:
+        labeller: the method that labels: the run's own, or for a control another.
+        protocol: what the set's manifest says of the protocol that it is made for.
 
     The task computes as the spec's images are `made_in`; labels are made in its `precision`.
     """
@@ -54,6 +58,7 @@ class Synthesis:
     task: Task
     method: Condenser[Any]
     labeller: Condenser[Any]
+    protocol: Mapping[str, Any]
     _warm: bool = field(default=False, init=False)
 
     def costs(self) -> Costs:
@@ -90,6 +95,7 @@ class Synthesis:
         prepare_s = self._beside_stages(lambda: self.method.prepare(self.task))
         made = [self._unit(unit) for unit in self.method.units(self.task)]
         images = self._stored([images for images, _ in made])
+        measured = unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}
         if self.labeller is not self.method:  # not before: nothing else is alive while measuring
             prepare_s += self._beside_stages(lambda: self.labeller.prepare_labels(self.task))
         preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
@@ -97,10 +103,10 @@ class Synthesis:
         prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
-        self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr))
+        self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr), measured.get("iterations"))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
-            **(unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}),
+            **measured,
             **self.task.measured.to_json(),
             "teacher_top1": teacher.top1 if (teacher := teacher_of(labels)) else None,
             "prepare_s": prepare_s,
@@ -186,23 +192,29 @@ class Synthesis:
         """All units as one set, class by class, as it is after storage."""
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
-        if counts.tolist() != [self.spec.ipc] * self.task.classes:
+        if self.method.made_here and counts.tolist() != [self.spec.ipc] * self.task.classes:
             raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
         ordered = images.at(images.classes.argsort(stable=True))
         return sets.to_stored(ordered, self.method.pixel_format, self.method.preprocessing(self.task))
 
-    def _save(self, condensed: CondensedSet) -> None:
+    def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""
-        dataset = self.task.dataset
+        spec, dataset = self.spec, self.task.dataset
+        method, backbone = spec.maker
         about = {
-            "run": self.spec.name,
-            "method": self.spec.method.name,
-            "labelled_by": self.spec.labeller.name if self.spec.labeller else self.spec.method.name,
-            "dataset": self.spec.dataset,
-            "card_hash": self.spec.card_hash,
+            "run": spec.name,
+            "name": spec.brought.name if spec.brought else spec.name,
+            "method": method,
+            "backbone": backbone,
+            "iterations": spec.brought.iterations if spec.brought else iterations,
+            "budget": spec.brought.budget if spec.brought else spec.budget,
+            "seed": None if spec.brought else spec.seed,
+            "labelled_by": spec.labeller.name if spec.labeller else method,
+            "dataset": spec.dataset,
+            "card_hash": spec.card_hash,
             "class_order_hash": dataset.class_order_hash,
-            "ipc": self.spec.ipc,
-            "protocol": type(self.labeller).protocol(self.task.setting),
+            "ipc": spec.ipc,
+            **self.protocol,
         }
         sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about)
         pixels, classes = condensed.images.pixels, condensed.images.classes

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.condensed import CondensedSet, check_fits
@@ -23,12 +24,14 @@ class ImportedConfig(MethodConfig):
         content: hash of its files, so that another content is another run.
         made_by: the method that its manifest names.
         pixels: "float32" for sets that 8 bits cannot hold.
+        whole: all images, whose classes have different numbers; otherwise the first `ipc` of each class.
     """
 
     path: str
     content: str
     made_by: str = "imported"
     pixels: Literal["uint8", "float32"] = "uint8"
+    whole: bool = False
 
 
 class Imported(Condenser[ImportedConfig]):
@@ -36,6 +39,7 @@ class Imported(Condenser[ImportedConfig]):
 
     Config: ClassVar[type[MethodConfig]] = ImportedConfig
     made_here: ClassVar[bool] = False
+    version: ClassVar[int] = 2  # labels of folders and Parquet files are understood by their ids
 
     @property
     def pixel_format(self) -> PixelFormat:
@@ -43,8 +47,9 @@ class Imported(Condenser[ImportedConfig]):
         return self.config.pixels
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        """The set's images."""
-        return self._set(task).images
+        """The set's images, or the first of each class in the set's order."""
+        images = self._set(task).images
+        return images if self.config.whole else images.at(first_of_each(images.classes, task.ipc))
 
     def label(self, task: Task, images: Images) -> Labels:
         """The set's labels; soft and stored ones belong to its own images.
@@ -77,6 +82,14 @@ class Imported(Condenser[ImportedConfig]):
         found = read(Path(self.config.path), task.dataset, task.readers)
         check_fits(found, task.dataset)
         return found
+
+
+def first_of_each(classes: Tensor, count: int) -> Tensor:
+    """Positions, ascending, of the first `count` images of each class; `classes` is int64 (N,)."""
+    order = classes.argsort(stable=True)
+    sizes = torch.bincount(classes)
+    rank = torch.arange(len(classes)) - (sizes.cumsum(0) - sizes)[classes[order]]
+    return order[rank < count].sort().values
 
 
 def _same_images(images: Images, own: Images) -> bool:
