@@ -90,7 +90,7 @@ def _identity(spec: RunSpec) -> Row:
         "backbone": backbone,
         "budget": spec.budget,
         "budget_note": "; ".join(spec.method.quick),
-        "changed": _changed(spec),
+        "changed": dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
         "recipe": spec.method.recipe,
         "config": spec.method.config,
         "engine": spec.method.engine,
@@ -101,13 +101,6 @@ def _identity(spec: RunSpec) -> Row:
         "split": spec.split,
         **_brought(spec),
     }
-
-
-def _changed(spec: RunSpec) -> dict[str, Any]:
-    """What the user changed; which set is read is no change of a recipe."""
-    if spec.origin is not None:
-        return {}
-    return dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {}))
 
 
 def _labels_of(spec: RunSpec) -> str | None:

@@ -16,7 +16,7 @@ from bench.imagery import Dataset
 from bench.importing import Foreign
 from bench.plugins import Registry
 from bench.progress import Progress
-from bench.recipes import Setting
+from bench.recipes import NOT_KNOWN, Setting
 from bench.spec import Origin
 
 
@@ -100,7 +100,7 @@ def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset,
         return name
     if method not in registry.names("method") or method == "imported":
         raise UsageError(f"the manifest of {folder} names the protocol 'paper', but {method!r} is no method here")
-    shape = (dataset.name, dataset.resolution, dataset.channels, len(dataset.classes))
+    shape = (dataset.known_as or NOT_KNOWN, dataset.resolution, dataset.channels, len(dataset.classes))
     return str(registry.load("method", method).protocol(Setting(*shape, ipc, backbone or "convnet3", "paper")))
 
 

@@ -17,7 +17,7 @@ from bench.sets.tensor_files import named
 from bench.whitening import Whitening
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
-ONE_LEVEL = 1 / 255
+ONE_LEVEL = 1.001 / 255  # with room for rounding
 OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
 SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below 0
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255

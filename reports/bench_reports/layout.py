@@ -4,7 +4,7 @@ import pandas as pd
 
 from bench_reports.view import View
 
-LEFT = ("method", "backbone", "changed", "engine", "labels", "run")
+LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run")
 GAP = 2
 
 

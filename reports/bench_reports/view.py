@@ -90,11 +90,13 @@ def _cleaned(text: str | None) -> str | None:
 
 
 def _identity(rows: Sequence[Row]) -> pd.DataFrame:
-    """The method, and what else tells rows apart: backbone, seed, arithmetic, changes; failing these the run's hash.
+    """The method, and what else tells rows apart: set, backbone, seed, arithmetic, changes; or else the run's hash.
 
     The heading names the arithmetic of evaluations, which all share.
     """
     columns: dict[str, Cell] = {"method": _method}
+    if any(row.get("imported") for row in rows):
+        columns["set"] = partial(_text, name="set")
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
             columns[name] = partial(_text, name=name)
@@ -110,11 +112,14 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
 
 def _made_in(row: Row) -> str | None:
     """The arithmetic of the synthesis, of images that were computed and not picked."""
-    return None if row.get("iterations") is None else row.get("synthesis_precision")
+    computed_here = row.get("iterations") is not None and not row.get("imported")
+    return row.get("synthesis_precision") if computed_here else None
 
 
 def _method(row: Row) -> str:
-    return f"{row['method']} (control)" if row.get("is_control") else str(row["method"])
+    if row.get("is_control"):
+        return f"{row['method']} (control)"
+    return f"{row['method']} (imported)" if row.get("imported") else str(row["method"])
 
 
 def _text(row: Row, name: str) -> str | None:
@@ -142,9 +147,16 @@ def _label(row: Row) -> str | None:
 def _legend(rows: Sequence[Row]) -> list[str]:
     legend = {
         "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
+        "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
         "evaluation_prepare_s": "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost",
     }
-    return [said for name, said in legend.items() if any(row.get(name) for row in rows)]
+    said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
+    return [*said, *(_uneven(row) for row in rows if row.get("images_per_class"))]
+
+
+def _uneven(row: Row) -> str:
+    fewest, most = row["images_per_class"]
+    return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
 
 
 def _unsaid(rows: Sequence[Row]) -> list[str]:
@@ -163,7 +175,7 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
     if not claim:
         return None
     said = [claim["source"], claim.get("note")]
-    if claim.get("budget") != row["budget"]:
+    if {row["budget"], row.get("set_budget")} - {None, claim.get("budget")}:
         said.append("at the paper's budget, not this run's")
     deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
     return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
@@ -205,5 +217,6 @@ TIMES: dict[str, Cell] = {
 
 
 def _complaint(row: Row) -> str:
-    where = f"{row['dataset']}, ipc {row['ipc']}, {row['backbone']}, {row['protocol']} on {row['eval_backbone']}"
+    made = row.get("set") or row["backbone"]
+    where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
     return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}")

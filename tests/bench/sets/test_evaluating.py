@@ -1,0 +1,167 @@
+"""`bench evaluate` of a set from elsewhere: what its row says, and parts of larger sets."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benching import Bench
+from foreign import write_manifest
+
+from bench.cli.comparing import rows_of
+from bench.cli.importing import Described, described
+from bench.data.opening import open_dataset, select_classes
+from bench.errors import UsageError
+from bench.imagery import Dataset
+from bench.plugins import Registry
+from bench.progress import Silent
+from bench.reporting import Row
+from bench.spec import Origin, RunSpec
+from bench_imports.method import first_of_each
+from bench_reports.view import views
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Dataset:
+    """Digits 0 to 2."""
+    return select_classes(open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent()), "3")
+
+
+def real(folder: Path, digits: Dataset, counts: tuple[int, int, int], **about: Any) -> Path:  # noqa: ANN401
+    """Real images, so many of each class, class by class."""
+    chosen = torch.cat([torch.nonzero(digits.train.labels == k).flatten()[:n] for k, n in enumerate(counts)])
+    write_manifest(folder, source={"file": "set.pt", "range": "0..255"}, classes=list(digits.classes), **about)
+    torch.save({"images": digits.train.take(chosen), "labels": digits.train.labels[chosen]}, folder / "set.pt")
+    return folder
+
+
+def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
+    return described(folder, "digits", "3", ipcs, bench.folder / "data", bench.cache, ())
+
+
+def evaluated(bench: Bench, folder: Path, *ipcs: int, **changes: Any) -> list[Row]:  # noqa: ANN401 - of a request
+    """The rows of `bench evaluate`, in this process."""
+    found = known(bench, folder, *ipcs)
+    asked: dict[str, Any] = {"protocols": ("hard",), "eval_backbones": ("convnet3-bn",), **changes}
+    asked |= {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
+    jobs = bench.jobs("imported", **asked)
+    return rows_of(jobs, [bench.run(job) for job in jobs])
+
+
+def test_a_row_says_what_the_manifest_says(bench: Bench, digits: Dataset) -> None:
+    about = {"name": "their-set", "method": "mtt", "backbone": "convnet3", "iterations": 5000, "protocol": "dsa"}
+    folder = real(bench.folder / "set", digits, (2, 2, 2), **about)
+    rows = evaluated(bench, folder, control=True)
+    (row,) = (row for row in rows if not row["is_control"])
+    said = {name: row[name] for name in ("set", "method", "backbone", "iterations", "ipc", "images", "imported")}
+    assert said == {
+        **{"set": "their-set", "method": "mtt", "backbone": "convnet3", "iterations": 5000},
+        **{"ipc": 2, "images": 6, "imported": True},
+    }
+    assert (row["class_order"], row["images_per_class"]) == ("stated", None)
+    (control,) = (row for row in rows if row["is_control"])
+    assert (control["method"], control["imported"], control["set"]) == ("random", False, None)
+    (view,) = views(rows, claims=False)
+    assert "condensed with" not in view.heading
+    assert view.identity["method"].tolist()[view.identity["set"].tolist().index("their-set")] == "mtt (imported)"
+
+
+def test_a_backbone_that_is_not_known_is_none(bench: Bench, digits: Dataset) -> None:
+    (row,) = evaluated(bench, real(bench.folder / "a", digits, (1, 1, 1), method="dm"))
+    assert (row["backbone"], row["set"], row["method"]) == (None, "a", "dm")
+    (view,) = views([row], claims=False)
+    assert "condensed with" not in view.heading and "convnet3-bn" in view.heading
+
+
+def test_two_sets_of_one_method_are_told_apart_by_name(bench: Bench, digits: Dataset) -> None:
+    rows = [
+        *evaluated(bench, real(bench.folder / "first", digits, (1, 1, 1), method="dm")),
+        *evaluated(bench, real(bench.folder / "second", digits, (1, 1, 1), method="dm", learned_lr=0.1)),
+    ]
+    (view,) = views(rows, claims=False)
+    assert sorted(view.identity["set"]) == ["first", "second"]
+    assert "run" not in view.identity.columns
+
+
+def test_the_first_images_of_each_class_of_a_larger_set(bench: Bench, digits: Dataset) -> None:
+    """The same row as that of the smaller set, whose images they are."""
+    large, small = (real(bench.folder / f"set-{n}", digits, (n, n, n)) for n in (3, 1))
+    one, two = evaluated(bench, large, 1, 2)
+    (alone,) = evaluated(bench, small)
+    assert (one["ipc"], one["images"], two["ipc"], two["images"]) == (1, 3, 2, 6)
+    assert one["top1_values"] == alone["top1_values"]
+    with pytest.raises(UsageError, match="--ipc must be 1 to 3, the images of the smallest class"):
+        known(bench, large, 4)
+
+
+def test_the_first_of_each_class_are_taken_in_the_sets_order() -> None:
+    classes = torch.tensor([2, 0, 2, 1, 0, 2, 1])
+    assert first_of_each(classes, 1).tolist() == [0, 1, 3]
+    assert first_of_each(classes, 2).tolist() == [0, 1, 2, 3, 4, 6]
+
+
+def test_uneven_classes_are_said_and_stand_in_the_row(
+    bench: Bench, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = evaluated(bench, real(bench.folder / "uneven", digits, (1, 2, 5)))
+    assert (row["ipc"], row["images"], row["images_per_class"]) == (3, 8, [1, 5])
+    assert "the classes of uneven have 1 to 5 images, 8 in all" in capsys.readouterr().err.replace("\n", " ")
+    (view,) = views([row], claims=False)
+    assert "set uneven: its classes have 1 to 5 images, 8 in all" in view.notes
+    with pytest.raises(UsageError, match="has no image of 1 of 3 classes, 1; --classes names"):
+        known(bench, real(bench.folder / "empty", digits, (1, 0, 1)))
+
+
+def test_paper_is_the_protocol_that_the_manifest_names(bench: Bench, digits: Dataset) -> None:
+    folder = real(bench.folder / "set", digits, (1, 1, 1), method="mtt", protocol="dsa")
+    found = known(bench, folder)
+    asked = {"changes": found.changes, "origin": found.origin, "ipcs": found.ipcs, "eval_backbones": ("convnet3",)}
+    (job,) = bench.jobs("imported", protocols=("paper",), **asked)
+    assert [each.protocol for each in job.evaluations] == ["dsa"]
+    folder = real(bench.folder / "word", digits, (1, 1, 1), method="dc", protocol="paper")
+    assert known(bench, folder).origin.protocol == "dc"
+    with pytest.raises(UsageError, match="names the protocol 'paper', but 'theirs' is no method here"):
+        known(bench, real(bench.folder / "theirs", digits, (1, 1, 1), method="theirs", protocol="paper"))
+
+
+def test_another_version_of_the_protocol_is_said(
+    bench: Bench, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known(bench, real(bench.folder / "old", digits, (1, 1, 1), protocol="hard", protocol_version=77))
+    assert "old was made for hard@77; here that protocol is @1" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_our_manifests_say_what_made_the_set(bench: Bench) -> None:
+    (job,) = bench.jobs("dm", backbones=("convnet3",), changes=("iterations=3",), protocols=("hard",))
+    bench.run(job)
+    manifest = json.loads((bench.runs / job.spec.name / "condensed" / "manifest.json").read_text())
+    said = {name: manifest[name] for name in ("method", "backbone", "iterations", "budget", "seed", "protocol_version")}
+    assert said == {
+        **{"method": "dm", "backbone": "convnet3", "iterations": 3, "budget": "quick", "seed": 0},
+        "protocol_version": 1,
+    }
+
+
+def test_where_a_set_came_from_survives_json_and_is_no_part_of_the_hash(bench: Bench) -> None:
+    origin = Origin("a", "dm", "hard", "ids", images=8, images_per_class=(1, 5))
+    (job,) = bench.jobs("random")
+    (with_origin,) = bench.jobs("random", origin=origin)
+    assert RunSpec.from_json(json.loads(json.dumps(with_origin.spec.to_json()))) == with_origin.spec
+    assert with_origin.spec.hash == job.spec.hash
+
+
+def test_a_dry_run_of_an_evaluation_leaves_no_run(bench: Bench, digits: Dataset) -> None:
+    folder = real(bench.folder / "set", digits, (1, 1, 1))
+    options = "-d digits --classes 3 --eval-backbone convnet3-bn --budget quick --eval-seeds 1 --no-control --dry-run"
+    command = ["python", "-m", "bench", "evaluate", str(folder), *options.split(), "--format", "json"]
+    ended = bench.spoken([*command, "--runs", str(bench.runs), "--device", "cpu"])
+    assert ended.returncode == 0, ended.stderr
+    (forecast,) = json.loads(ended.stdout)
+    assert forecast["evaluation_s"] > 0
+    assert not list(bench.runs.glob("imported-*"))
