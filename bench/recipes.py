@@ -4,6 +4,8 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
 
     [recipes.tiny-imagenet]
     source = "SRe2L paper Table 7a and 7c"
+    ipc = 50                                             # of the paper's own cell: what a run has that names none
+    differs = ["..."]                                    # what still differs from the paper, said beside its numbers
     [recipes.tiny-imagenet.recover]
     iterations = 1000
     [recipes.tiny-imagenet.quick]                        # fractions that --budget quick takes
@@ -19,6 +21,7 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     source = "ours, which is Tiny-ImageNet's"
 
 What differs is laid over the rest in this order, and may be anything that a recipe holds, its `source` and `quick` too.
+An `ipc` is of the dataset whose table has it, and of none that is `like` it.
 A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
 """
 
@@ -55,22 +58,30 @@ class Setting:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Nested values, where they come from, and the fraction of each that the quick budget takes."""
+    """Nested values, where they come from, and the fraction of each that the quick budget takes.
+
+    Attributes:
+        ipc: images per class of the cell that the paper is known for on this dataset, or None.
+        differs: what stays different from the paper with these values, a few words each.
+    """
 
     name: str
     source: str
     values: Values
     quick: dict[str, float] = field(default_factory=dict)
+    ipc: int | None = None
+    differs: tuple[str, ...] = ()
 
     def under(self, key: str) -> "Recipe":
         """The same as the part of another recipe that is called so."""
         quick = {f"{key}.{name}": fraction for name, fraction in self.quick.items()}
-        return Recipe(self.name, f"{key}: {self.source}", {key: self.values}, quick)
+        return Recipe(self.name, f"{key}: {self.source}", {key: self.values}, quick, differs=self.differs)
 
     def over(self, base: "Recipe") -> "Recipe":
         """This recipe with all that it leaves out as in another."""
         values = merge(base.values, self.values)
-        return Recipe(self.name, f"{self.source}; {base.source}", values, {**base.quick, **self.quick})
+        quick, differs = {**base.quick, **self.quick}, (*self.differs, *base.differs)
+        return Recipe(self.name, f"{self.source}; {base.source}", values, quick, self.ipc, differs)
 
     def at(self, budget: Budget) -> Values:
         """The values at a budget; a scaled integer stays an integer of at least 1."""
@@ -131,9 +142,11 @@ class RecipeBook:
         ipc = _reached(ipcs, setting.ipc) or min(ipcs, key=int, default="")
         table = merge(table, ipcs.get(ipc, {}))
         table = merge(table, _for(table.pop("backbones", {}), setting.backbone))
-        source, quick = table.pop("source"), table.pop("quick", {})
+        source, quick, differs = table.pop("source"), table.pop("quick", {}), table.pop("differs", ())
+        table.pop("ipc", None)
+        papers_ipc = self._recipes[name].get("ipc") if own else None
         stretched = f"; at IPC {setting.ipc} as at {ipc}" if ipc not in ("", str(setting.ipc)) else ""
-        return Recipe(name, source + stretched, table, quick)
+        return Recipe(name, source + stretched, table, quick, papers_ipc, tuple(differs))
 
     def _whole(self, name: str) -> Values:
         """A table with what it takes from another."""

@@ -104,6 +104,8 @@ def _planned(
     seconds = checkpoint_seconds()
     planner = Planner(registry, request, console)
     jobs = planner.jobs()
+    for remark in planner.remarks:
+        console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     place = Place(*roots, planner.device, console, checkpoint_seconds=seconds)
     return jobs, LocalExecutor(registry, place, retry)

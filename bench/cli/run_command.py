@@ -20,7 +20,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.command("run")
 @click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable), or all.", **_many)
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **_many)
-@click.option("--ipc", "ipcs", multiple=True, type=int, default=(10,), show_default="10", help="Images per class.")
+@click.option("--ipc", "ipcs", multiple=True, type=int, help="Images per class [default: the papers' own, else 10].")
 @click.option(
     "--backbone",
     "backbones",

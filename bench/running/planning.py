@@ -21,6 +21,7 @@ from bench.networks import check_network
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
+from bench.running import cells
 from bench.running.configuring import build, configure, own_protocol, share_changes
 from bench.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec
 
@@ -33,7 +34,7 @@ class Request:
     """What the user asked for, one value a field or a grid of them.
 
     `methods` may hold "all". A backbone may be "METHOD=NAME": then that method condenses with it, and the plain ones
-    are for all others.
+    are for all others. Without `ipcs` the papers' own cell counts (see `bench.running.cells`).
     """
 
     methods: tuple[str, ...]
@@ -57,7 +58,7 @@ class Request:
 
 
 class Planner:
-    """Makes jobs from a request."""
+    """Makes jobs from a request. `remarks` are what it chose for the user, a line each."""
 
     def __init__(self, registry: Registry, request: Request, progress: Progress) -> None:
         methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
@@ -65,6 +66,7 @@ class Planner:
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
         self._networks = NetworkChecks(registry)
+        self.remarks: list[str] = []
         self._backbones = backbones_of(methods, request.backbones)
         self._changes = share_changes(registry, methods, request.changes)
 
@@ -78,7 +80,7 @@ class Planner:
         found: dict[str, Job] = {}
         for name in self.request.datasets:
             dataset = self._dataset(name)
-            for spec in self._specs(name, dataset):
+            for spec in self._specs(name, dataset, self._ipcs(dataset)):
                 for job in self._with_control(spec, dataset):
                     found[job.spec.name] = _joined(found.get(job.spec.name), job)
         return list(found.values())
@@ -116,17 +118,27 @@ class Planner:
             raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
         dataset = select_classes(whole, request.classes)
         check_whole(dataset)
-        for ipc in request.ipcs:
-            check_ipc(dataset, ipc)
         for backbone in self._every_backbone():
             self._networks.check(backbone, dataset)
         return dataset
 
-    def _specs(self, card: str, dataset: Dataset) -> list[RunSpec]:
+    def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
+        """Those that the user named, or the papers' own."""
+        ipcs, methods = self.request.ipcs, self.request.methods
+        if not ipcs:
+            setting = self._setting(dataset, cells.USUAL, self._every_backbone()[0])
+            ipc, why = cells.usual_ipc(self.registry, methods, setting)
+            self.remarks.append(f"{dataset.name} at {ipc} images per class, {why}; --ipc says otherwise")
+            ipcs = (ipc,)
+        for ipc in ipcs:
+            check_ipc(dataset, ipc)
+        return ipcs
+
+    def _specs(self, card: str, dataset: Dataset, ipcs: Sequence[int]) -> list[RunSpec]:
         request = self.request
         return [
             self._spec(card, dataset, method, ipc, backbone, seed)
-            for ipc in request.ipcs
+            for ipc in ipcs
             for method in request.methods
             for backbone in self._backbones[method]
             for seed in request.seeds

@@ -11,8 +11,8 @@ the other to be had:
 - The first BatchNorm's term weighs 10 (code; the paper states no weights): recover.first_bn_multiplier=1.
 - The view is rolled by some pixels (code; not in the paper): recover.roll=[0,0].
 - CIFAR is recovered without crop and flip (code; not in the paper): recover.crop=resized, recover.flip=true.
-- Images are stored lossless; the code stores JPEG of quality 75: recover.images=jpeg. The images are the last
-  iterate, which is what the code stores too, whatever its flag's name says.
+- Images are stored as JPEG of quality 75 (code; not in the paper), so teacher and students see its losses:
+  recover.images=lossless. They are the last iterate, which is what the code stores, whatever its flag's name says.
 - Students on CIFAR: AdamW 0.001 (code), because the code states the rest as well; Table 10a says SGD 0.1: protocol
   sre2l-c100-sgd.
 - The factor T² before the loss: with SGD only, as in the code for Tiny-ImageNet; equation (9) has none. A field of each
@@ -34,9 +34,9 @@ CDA (Yin and Shen, TMLR 2024, arXiv 2311.18838) is SRe2L with a curriculum: earl
 ones crops of down to 0.08 of it. Its code (VILA-Lab/SRe2L, folder CDA) is followed, whose commands have the curriculum
 "cosine" over all iterations (milestone 1); recover.curriculum and recover.milestone have its other forms. It squeezes
 and relabels as SRe2L does, so both share a teacher. On Tiny-ImageNet it rolls by 0 to 4 pixels, where SRe2L's code has
--4 to 4, and is evaluated as SRe2L; images are stored lossless here as well, where the code has JPEG; on ImageNet-1K
-students see batches of 128 (appendix), not 1,024: protocol cda-in1k. The README's abstract claims 63.2 on ImageNet-1K
-at IPC 50, its table 61.3 with a ResNet-50 student: the table is quoted.
+-4 to 4, and is evaluated as SRe2L: assumed, for no release states CDA's protocol there. On ImageNet-1K students see
+batches of 128 (appendix), not 1,024: protocol cda-in1k. The README's abstract claims 63.2 on ImageNet-1K at IPC 50, its
+table 61.3 with a ResNet-50 student: the table is quoted.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.labels import Labels, OnlineLabels
@@ -28,10 +28,15 @@ class Recover(RecoveryRecipe):
     """How to recover images, and how to store them.
 
     Attributes:
-        images: "uint8" (lossless) or "jpeg" (the release's round trip through JPEG of quality 75).
+        images: "jpeg" (the releases' round trip through JPEG of quality 75) or "uint8", also called "lossless".
     """
 
-    images: Literal["uint8", "jpeg"] = "uint8"
+    images: Literal["jpeg", "uint8"] = "jpeg"
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _by_its_other_name(cls, name: object) -> object:
+        return "uint8" if name == "lossless" else name
 
 
 class Relabel(MethodConfig):

@@ -142,3 +142,17 @@ def test_a_backbones_table_may_have_a_source_and_quick_fractions_of_its_own() ->
     assert (recipe.source, recipe.at("quick")) == ("ours", {"steps": 50, "epochs": 30})
     plain = book.pick(setting(1))
     assert (plain.source, plain.at("quick")) == ("paper", {"steps": 50, "epochs": 50})
+
+
+def test_the_papers_own_number_of_images_is_of_its_dataset_alone() -> None:
+    shared = {"source": "paper", "lr": 1.0}
+    tables = {
+        "mine": {**shared, "ipc": 50, "differs": ["another network"]},
+        **{"yours": {"like": "mine", "source": "ours"}, "small": {"like": "mine"}},
+    }
+    book = RecipeBook({"recipes": tables})
+    found = {name: book.pick(replace(setting(1), dataset=name)) for name in ("mine", "yours", "nobodys")}
+    assert {name: recipe.ipc for name, recipe in found.items()} == {"mine": 50, "yours": None, "nobodys": None}
+    assert all(recipe.values == {"lr": 1.0} for recipe in found.values()), "they are no hyper-parameters"
+    laid = found["mine"].over(Recipe("b", "b", {}, ipc=10, differs=("an observer",)).under("squeeze"))
+    assert (laid.ipc, laid.differs) == (50, ("another network", "an observer"))

@@ -16,11 +16,13 @@ from bench.labels import OnlineLabels, StoredLabels
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look
 from bench.recovery import reference
+from bench.running.configuring import configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers
 from bench.training.protocol import VIEW_FIELDS
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.teachers import Teacher, load_teacher
+from bench_sre2l.cda import CDA
 from bench_sre2l.method import RECIPES, SRe2L, SRe2LConfig
 from bench_sre2l.protocols import BOOKS, PROTOCOLS
 
@@ -346,6 +348,21 @@ def test_images_are_stored_lossless_or_through_jpeg(task: Task) -> None:
     assert lossless.pixels.dtype == jpeg.pixels.dtype == torch.uint8
     difference = (lossless.pixels.int() - jpeg.pixels.int()).abs()
     assert difference.max() > 1, "quality 75 with chroma subsampling must cost something"
+
+
+@pytest.mark.parametrize("method", [SRe2L, CDA])
+@pytest.mark.parametrize("dataset", ["tiny-imagenet", "cifar100", "imagenet-1k"])
+@pytest.mark.parametrize("budget", ["paper", "quick"])
+def test_images_are_stored_as_the_releases_do(method: type[SRe2L], dataset: str, budget: Budget) -> None:
+    """Both save .jpg files by Pillow, whose own quality is 75."""
+    config = SRe2LConfig.model_validate(method.recipe(Setting(dataset, 64, 3, 200, 50, "resnet18")).at(budget))
+    assert method(config).pixel_format == "jpeg"
+
+
+def test_lossless_is_to_be_had_by_name() -> None:
+    setting = Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18")
+    choices = [configure(Registry(), "sre2l", setting, [f"recover.images={name}"]) for name in ("lossless", "uint8")]
+    assert choices[0].config == choices[1].config and choices[0].config["recover"]["images"] == "uint8"
 
 
 def test_labels_are_online_or_stored_for_the_papers_views(task: Task) -> None:

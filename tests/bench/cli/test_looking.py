@@ -155,7 +155,7 @@ def test_show_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sre2l-tiny" in rows["paper's protocol"]
     assert "SRe2L paper Table 7c" in text
     assert "squeeze: SRe2L paper Table 7a" in text
-    assert "Images are stored lossless; the code stores JPEG" in text, "what the package says of paper and code"
+    assert "Images are stored as JPEG of quality 75" in text, "what the package says of paper and code"
     assert "recover.iterations 4000 -> " in text
 
 

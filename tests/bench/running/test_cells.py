@@ -1,0 +1,39 @@
+"""Without --ipc a run is the paper's own cell, where the papers of all its methods agree on one."""
+
+import sys
+
+import pytest
+from benching import Bench
+
+from bench.plugins import Registry
+from bench.recipes import Setting
+from bench.running.cells import usual_ipc
+
+
+@pytest.mark.parametrize(
+    ("methods", "dataset", "expected"),
+    [
+        (["sre2l"], "tiny-imagenet", 50),  # abstract and Table 4: 42.5 and 60.8 at 50 images per class
+        (["sre2l", "cda"], "tiny-imagenet", 50),
+        (["sre2l", "cda"], "imagenet-1k", 50),
+        (["sre2l", "rded"], "tiny-imagenet", 10),  # of which one names none
+        (["random"], "tiny-imagenet", 10),
+        (["sre2l"], "digits", 10),
+        (["sre2l"], "of-my-own", 10),  # whose recipe is Tiny-ImageNet's
+        (["sre2l"], "cifar10", 10),
+    ],
+)
+def test_the_papers_number_is_taken_where_all_agree(methods: list[str], dataset: str, expected: int) -> None:
+    ipc, why = usual_ipc(Registry(), methods, Setting(dataset, 64, 3, 200, 10, "resnet18"))
+    assert ipc == expected
+    assert why == ("the default" if expected == 10 else f"the paper's own for {' and '.join(methods)}")
+
+
+def test_what_was_chosen_is_said_in_one_line_and_what_is_named_is_not(bench: Bench) -> None:
+    command = "-m bench run -m random -d digits --classes 3 --backbone convnet3 --budget quick --eval-seeds 1"
+    options = f"--no-control --device cpu --format csv --runs {bench.runs}"
+    ended = bench.spoken([sys.executable, *command.split(), *options.split()])
+    assert ended.returncode == 0, ended.stderr
+    assert "digits at 10 images per class, the default; --ipc says otherwise\n" in ended.stderr
+    assert "random-digits-ipc10-" in ended.stdout
+    assert "--ipc" not in bench.typed("-m", "random", "--no-control").stderr
