@@ -68,6 +68,8 @@ def described(
             images=total if whole else None,
             images_per_class=(fewest, most) if whole else None,
         )
+        for note in found.notes:
+            console.warn(f"{origin.name}: {note}")
         _say(console, registry, manifest, origin)
     values = {
         "path": str(folder),

@@ -26,10 +26,16 @@ Readers = Callable[[str], type[Reader]]
 
 @dataclass(frozen=True)
 class Foreign:
-    """A set from elsewhere in the suite's terms. `class_order` says how its labels were understood (`ClassOrder`)."""
+    """A set from elsewhere in the suite's terms.
+
+    Attributes:
+        class_order: how its labels were understood (`ClassOrder`).
+        notes: what its folders hold that was left out, a line each.
+    """
 
     condensed: CondensedSet
     class_order: str
+    notes: tuple[str, ...] = ()
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -50,13 +56,15 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     hand = HandWritten.model_validate(manifest)
     class_order.check_stated(hand.classes, dataset, str(folder))
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
+    notes: tuple[str, ...] = ()
     if isinstance(hand.source, TensorSource):
         images, order = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
     else:
-        images, order = _from_layout(folder, hand, hand.source, dataset, readers)
+        images, order, notes = _from_layout(folder, hand, hand.source, dataset, readers)
     ordered = _in_order(images, order)
     labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
-    return Foreign(CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr), order.how)
+    found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
+    return Foreign(found, order.how, notes)
 
 
 def _in_order(images: Images, order: ClassOrder) -> Images:
@@ -67,7 +75,7 @@ def _in_order(images: Images, order: ClassOrder) -> Images:
 
 def _from_layout(
     folder: Path, hand: HandWritten, card: SourceCard, dataset: Dataset, readers: Readers
-) -> tuple[Images, ClassOrder]:
+) -> tuple[Images, ClassOrder, tuple[str, ...]]:
     """Images that a dataset's reader can read; what the reader calls the training split is the set."""
     reader = readers(card.layout)()
     validated(reader.Options, card.options, str(folder / "manifest.json"))
@@ -81,7 +89,7 @@ def _from_layout(
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
     _check_shape(pixels, len(labels), dataset, folder)
-    return Images(pixels, labels), order
+    return Images(pixels, labels), order, source.notes
 
 
 def _from_tensors(
