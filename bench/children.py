@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Interrupted
-from bench.progress import Progress
+from bench.progress import COMPILING, Progress
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,50 @@ def run_child(order: Mapping[str, Any], cache: Path, progress: Progress) -> Ende
     Raises:
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
     """
-    command = [sys.executable, "-m", "bench.child"]
-    pipe, environment = subprocess.PIPE, child_environment(cache)
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as child:
+    with _started(cache) as child:
         assert child.stdin and child.stdout
-        with _stoppable(child) as asked_to_stop:
+        watch = _Watch(progress)
+        with _stoppable(child, watch) as asked_to_stop:
             child.stdin.write(json.dumps(dict(order)) + "\n")
             child.stdin.flush()
-            event, facts = _listen(child, progress)
+            event, facts = _listen(child, watch)
             status = child.wait()
     if event == "interrupted" or (asked_to_stop() and event in (None, "failed")):
         raise Interrupted(facts.get("reason") or "stopped")
     return Ended(event, facts, status, asked_to_stop())
+
+
+def _started(cache: Path) -> "subprocess.Popen[str]":
+    """The child, in a process group of its own: a terminal sends Ctrl-C to all of a group, compilers included.
+
+    One that dies of it would be taken for a network that cannot be compiled.
+    """
+    command, environment = [sys.executable, "-m", "bench.child"], child_environment(cache)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, process_group=0
+    )
+
+
+@dataclass
+class _Watch:
+    """Passes a child's news on and remembers what it is at."""
+
+    progress: Progress
+    under_way: str = ""
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.under_way = what
+        self.progress.advance(what, done, total)
+
+    def warn(self, message: str) -> None:
+        self.progress.warn(message)
+
+    def stopping(self) -> None:
+        """Says that a stop was heard, and when it takes effect."""
+        compiling = f": {self.under_way} must end first, which may take minutes"
+        when = compiling if self.under_way.startswith(COMPILING) else " after the step under way, which is then saved"
+        with contextlib.suppress(RuntimeError):  # the press came in the middle of another line
+            self.progress.warn(f"stopping{when}; Ctrl-C again kills it at once")
 
 
 def _listen(child: "subprocess.Popen[str]", progress: Progress) -> tuple[str | None, dict[str, Any]]:
@@ -77,14 +109,20 @@ def _listen(child: "subprocess.Popen[str]", progress: Progress) -> tuple[str | N
 
 
 @contextlib.contextmanager
-def _stoppable(child: "subprocess.Popen[str]") -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the child to save and stop; the second kills it. Yields whether there was one."""
+def _stoppable(child: "subprocess.Popen[str]", watch: _Watch) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the child to save and stop, and is said to have been heard; the second kills it.
+
+    Yields whether there was one.
+    """
     presses = 0
 
     def stop(*_: object) -> None:
         nonlocal presses
         presses += 1
-        child.send_signal(signal.SIGTERM if presses == 1 else signal.SIGKILL)
+        if presses > 1:
+            return _kill(child)
+        child.send_signal(signal.SIGTERM)
+        watch.stopping()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -92,6 +130,12 @@ def _stoppable(child: "subprocess.Popen[str]") -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kill(child: "subprocess.Popen[str]") -> None:
+    """Kills the child and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def child_environment(cache: Path) -> dict[str, str]:

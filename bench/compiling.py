@@ -27,6 +27,7 @@ from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.files import digest, read_json, write_json
 from bench.hardware import device_name
 from bench.iterating import window
+from bench.progress import COMPILING
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -147,7 +148,7 @@ def _compiled(
         for call in range(COMPILING_CALLS):
             if task.should_stop():
                 raise Interrupted(f"stopped while {work.what} was compiled")
-            task.progress.advance(f"compile {work.what}", call, COMPILING_CALLS)
+            task.progress.advance(f"{COMPILING}{work.what}", call, COMPILING_CALLS)
             step(fast)
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         if task.compile == "always":

@@ -37,7 +37,7 @@ class Console:
         self._live = self._terminal.is_terminal
         self._bars = Bars(*_columns(), console=self._terminal, transient=True)
         self._bar: TaskID | None = None
-        self._what, self._said = "", 0.0
+        self._run, self._what, self._said = "", "", 0.0
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
     def __enter__(self) -> "Console":
@@ -65,6 +65,18 @@ class Console:
     def _print(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    def begin(self, place: str, name: str, short: str) -> None:
+        """A run begins; the progress that follows is its.
+
+        Args:
+            place: among all, such as "[3/12]".
+            name: of the run, for a line of its own.
+            short: what stands before a bar, in few characters.
+        """
+        self._run, self._what = f"{place} {short} ", ""
+        if not self._live:
+            self.say(f"{place} {name}")
+
     def warn(self, message: str) -> None:
         """Something the user should know."""
         self.say(f"warning: {message}")
@@ -86,5 +98,5 @@ class Console:
         if self._bar is None or what != self._what:
             if self._bar is not None:
                 self._bars.remove_task(self._bar)
-            self._bar, self._what = self._bars.add_task(what, total=total), what
+            self._bar, self._what = self._bars.add_task(f"{self._run}{what}", total=total), what
         self._bars.update(self._bar, completed=done, total=total)

@@ -3,6 +3,8 @@
 import time
 from typing import Protocol
 
+COMPILING = "compile "  # begins the name of work that nothing can interrupt
+
 
 class Progress(Protocol):
     """Receives news of the work."""

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,14 @@ def _planned(
         console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     place = Place(*roots, planner.device, console, checkpoint_seconds=seconds)
-    return jobs, LocalExecutor(registry, place, retry)
+    return jobs, LocalExecutor(registry, place, retry, partial(_begin, console, [job.spec.name for job in jobs]))
+
+
+def _begin(console: Console, names: Sequence[str], job: Job) -> None:
+    """Names the run that what follows is about."""
+    spec = job.spec
+    place = f"[{names.index(spec.name) + 1}/{len(names)}]"
+    console.begin(place, spec.name, f"{spec.method.name} {spec.dataset} ipc{spec.ipc}")
 
 
 def check_writable(folder: Path) -> None:

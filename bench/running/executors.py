@@ -1,7 +1,7 @@
 """Many runs: each in a child process of its own, one after the other, so that none disturbs another's measurement."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ class Skipped:
 
 @dataclass
 class LocalExecutor:
-    """Runs jobs on this machine."""
+    """Runs jobs on this machine. `begins` is told of each job before work on it begins."""
 
     registry: Registry
     place: Place
     retry: bool = False
+    begins: Callable[[Job], None] = lambda job: None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record | Skipped]:
         """Does the jobs in order, yielding how each ended.
@@ -83,6 +84,7 @@ class LocalExecutor:
             "retry": self.retry,
             "checkpoint_seconds": place.checkpoint_seconds,
         }
+        self.begins(job)
         return run_child(order, place.cache, _Relay(self, job.spec.name))
 
     def _tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments

@@ -1,4 +1,4 @@
-"""Progress where no terminal is: a line now and then, and the last of each work, however short it is."""
+"""Progress: which run of how many; where no terminal is, a line now and then and the last of each work."""
 
 import pytest
 
@@ -31,3 +31,23 @@ def test_many_short_works_of_one_kind_are_few_lines(capsys: pytest.CaptureFixtur
             for done in (1, 2):
                 console.advance("recover", done, 2)
     assert _lines(capsys) == ["recover 1/2", "recover 2/2"]
+
+
+def test_elsewhere_than_on_a_terminal_a_run_is_named_before_its_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console() as console:
+        for number in (1, 2):
+            console.begin(f"[{number}/2]", f"random-digits-ipc{number}", f"random digits ipc{number}")
+            for done in (1, 2):  # the second within the seconds that lines lie apart
+                console.advance("evaluate", done, 2)
+    first, second = "[1/2] random-digits-ipc1", "[2/2] random-digits-ipc2"
+    stages = ["evaluate 1/2", "evaluate 2/2"]
+    assert _lines(capsys) == [first, *stages, second, *stages]
+
+
+def test_on_a_terminal_the_bar_names_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, to rich
+    console = Console()
+    console.begin("[3/12]", "sre2l-digits-ipc10-resnet18-s0-3f9c2a", "sre2l digits ipc10")
+    console.advance("recover", 5, 40)
+    (bar,) = console._bars.tasks
+    assert (bar.description, bar.completed, bar.total) == ("[3/12] sre2l digits ipc10 recover", 5, 40)

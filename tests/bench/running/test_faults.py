@@ -112,6 +112,9 @@ def test_trackers_are_told_and_one_that_raises_does_no_harm(bench: Bench) -> Non
     assert "progress" in told
     assert told[-1] == "finished"
     assert "bench_run_finished of plugin" in ended.stderr
+    lines = ended.stderr.splitlines()
+    begun = next(number for number, line in enumerate(lines) if line.startswith("[1/1] random-digits-ipc2-"))
+    assert begun < next(number for number, line in enumerate(lines) if line.startswith("  evaluate "))
 
 
 def test_a_trial_leaves_nothing_behind_and_says_what_the_run_takes(bench: Bench) -> None:
