@@ -245,6 +245,7 @@ class Condenser(ABC, Generic[C]):
         Config: a `MethodConfig` with the hyper-parameters; users set them with --set KEY=VALUE.
         recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
         check(setting): refuse, before any work, what can never be made.
+        real_images(setting): how many training images every class must have (default: one for each image to make).
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
         prepare_labels(task): the part of that which labels of other images need (default: all of it).
         warm_up(task): compile what `synthesize` will run; timed apart.
@@ -292,6 +293,13 @@ class Condenser(ABC, Generic[C]):
         Raises:
             UsageError: with these hyper-parameters the method cannot work in this setting; one line that says why.
         """
+
+    def real_images(self, setting: Setting) -> int:
+        """How many training images every class must have, asked while a run is planned.
+
+        By default as many as images are made of it, which a method needs that picks images, or starts from some.
+        """
+        return setting.ipc if self.made_here else 0
 
     @property
     def pixel_format(self) -> PixelFormat:

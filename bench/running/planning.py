@@ -130,8 +130,8 @@ class Planner:
             ipc, why = cells.usual_ipc(self.registry, methods, setting)
             self.remarks.append(f"{dataset.name} at {ipc} images per class, {why}; --ipc says otherwise")
             ipcs = (ipc,)
-        for ipc in ipcs:
-            check_ipc(dataset, ipc)
+        if (least := min(ipcs)) < 1:
+            raise UsageError(f"--ipc must be at least 1, not {least}")
         return ipcs
 
     def _specs(self, card: str, dataset: Dataset, ipcs: Sequence[int]) -> list[RunSpec]:
@@ -152,8 +152,10 @@ class Planner:
 
     def _spec(self, card: str, dataset: Dataset, method: str, ipc: int, backbone: str, seed: int) -> RunSpec:
         setting = self._setting(dataset, ipc, backbone)
+        choice = configure(self.registry, method, setting, self._changes[method])
+        self._check_real_images(choice, setting, dataset)
         return RunSpec(
-            method=configure(self.registry, method, setting, self._changes[method]),
+            method=choice,
             dataset=dataset.name,
             card=card,
             card_hash=dataset.card_hash,
@@ -180,6 +182,14 @@ class Planner:
             return None
         plain = plain_precision(self.device)
         return None if plain == self.precision else plain
+
+    def _check_real_images(self, choice: MethodChoice, setting: Setting, dataset: Dataset) -> None:
+        """Refuses more images per class than real ones, where the method or the control needs so many."""
+        needed = build(self.registry, choice).real_images(setting)
+        check_real_images(dataset, needed, f"{choice.name} needs {needed} real images a class for --ipc {setting.ipc}")
+        if self.request.control:
+            control = f"the control draws {setting.ipc} real images a class (--no-control leaves it out)"
+            check_real_images(dataset, setting.ipc, control)
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
@@ -285,17 +295,14 @@ def check_whole(dataset: Dataset) -> None:
         raise UsageError(f"{dataset.name} cannot be used: {lacking}")
 
 
-def check_ipc(dataset: Dataset, ipc: int) -> None:
-    """Refuses more images per class than the smallest class has."""
-    if ipc < 1:
-        raise UsageError(f"--ipc must be at least 1, not {ipc}")
-    if len(dataset.train) == 0:
+def check_real_images(dataset: Dataset, needed: int, who: str) -> None:
+    """Refuses what needs more training images than the smallest class has, where there are training images at all."""
+    if not len(dataset.train):
         return
     counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
-    fewest = int(counts.min())
-    if ipc > fewest:
+    if needed > (fewest := int(counts.min())):
         smallest = dataset.classes[int(counts.argmin())]
-        raise UsageError(f"--ipc {ipc} is more than the {fewest} training images of class {smallest} of {dataset.name}")
+        raise UsageError(f"{who}, more than the {fewest} training images of class {smallest} of {dataset.name}")
 
 
 def _joined(first: Job | None, second: Job) -> Job:

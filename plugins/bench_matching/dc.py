@@ -86,6 +86,10 @@ class DC(Condenser[DCConfig]):
         """A classifier of one class has no gradients to match."""
         check_classes(setting)
 
+    def real_images(self, setting: Setting) -> int:
+        """What images start from, or one to match where they start from noise."""
+        return setting.ipc if self.config.init == "real" else 1
+
     @property
     def pixel_format(self) -> PixelFormat:
         """Nothing holds the images in the box of valid pixels."""

@@ -60,6 +60,10 @@ class DM(Condenser[DMConfig]):
         """DM evaluates as DSA does."""
         return "dsa"
 
+    def real_images(self, setting: Setting) -> int:
+        """What images start from, or one to match where they start from noise."""
+        return setting.ipc if self.config.init == "real" else 1
+
     @property
     def pixel_format(self) -> PixelFormat:
         """Nothing holds the images in the box of valid pixels."""

@@ -103,6 +103,10 @@ class RDED(Condenser[RDEDConfig]):
                 f"{wanted} real images a class, and images_per_class is {pool}; --set images_per_class={wanted}"
             )
 
+    def real_images(self, setting: Setting) -> int:
+        """A patch is the best of its image."""
+        return setting.ipc * self.config.factor**2
+
     def prepare(self, task: Task) -> None:
         """Squeezes the observer, or finds it squeezed.
 

@@ -104,6 +104,10 @@ class SRe2L(Condenser[SRe2LConfig]):
         """
         check_weights(setting, self.config.squeeze, "squeeze")
 
+    def real_images(self, setting: Setting) -> int:
+        """None: images start from noise."""
+        return 0
+
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into the backbone, or finds it squeezed."""
         self._teacher = obtain(task, self.config.squeeze, seed=task.seed_for("squeeze"))
