@@ -34,7 +34,13 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Seed of the synthesis.")
 @click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The first N classes, or those of these ids or words.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
+)
 @click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @precision_option

@@ -20,7 +20,13 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--iterations", type=click.IntRange(min=1), help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
 @click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
+)
 @click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @precision_option

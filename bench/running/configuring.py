@@ -1,6 +1,7 @@
 """From a method's recipe, the budget and the user's --set to a resolved configuration."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -31,7 +32,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
     method(config).check(setting)
-    keys = [key for key, _ in _pairs(changes)] if method.made_here else []  # else they say where the set is
+    keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
     changed = _changed(_filled(method.Config, planned), config.model_dump(mode="json"), keys)
     return MethodChoice(
         name=name,
@@ -48,17 +49,52 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
 
 
 def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[str]) -> dict[str, list[str]]:
-    """For each method those of the user's changes that it has a key for.
+    """For each method those of the user's changes that are for it, as KEY=VALUE.
+
+    A plain one is for every method that has the key; METHOD:KEY=VALUE is for that method alone, and there takes the
+    place of a plain one.
 
     Raises:
-        UsageError: a key that no method has; the nearest is named.
+        UsageError: a key that no method has, or the one it is for has not, or a method that is not run; it names the
+            nearest.
     """
     known = {name: keys_of(registry.load("method", name).Config) for name in methods}
-    every = sorted({key for keys in known.values() for key in keys})
-    for key, _ in _pairs(changes):
-        if key not in every:
-            raise UsageError(f"{unknown('--set key', key, every)} (methods: {', '.join(methods)})")
-    return {name: [change for change in changes if _pairs([change])[0][0] in keys] for name, keys in known.items()}
+    addressed = [_addressed(key, text) for key, text in _pairs(changes)]
+    for change in addressed:
+        _check_known(change, known)
+    return {name: _changes_for(name, keys, addressed) for name, keys in known.items()}
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One --set; `method` is None where it is for all that have the key."""
+
+    method: str | None
+    key: str
+    text: str
+
+
+def _addressed(key: str, text: str) -> _Change:
+    method, colon, own = key.partition(":")
+    return _Change(method.strip(), own.strip(), text) if colon else _Change(None, key, text)
+
+
+def _check_known(change: _Change, known: Mapping[str, Sequence[str]]) -> None:
+    if change.method is None:
+        every = {key for keys in known.values() for key in keys}
+        if change.key not in every:
+            raise UsageError(f"{unknown('--set key', change.key, every)} (methods: {', '.join(known)})")
+    elif change.method not in known:
+        raise UsageError(f"--set {change.method}:{change.key}: {unknown('method', change.method, known)}")
+    elif change.key not in known[change.method]:
+        raise unknown(f"--set key of {change.method}", change.key, known[change.method])
+
+
+def _changes_for(method: str, keys: Sequence[str], changes: Sequence[_Change]) -> list[str]:
+    own = [change for change in changes if change.method == method]
+    named = {change.key for change in own}
+    shared = [change for change in changes if change.method is None and change.key in keys and change.key not in named]
+    return [f"{change.key}={change.text}" for change in (*shared, *own)]
 
 
 def own_protocol(registry: Registry, method: str, setting: Setting, origin: Origin | None) -> str:
@@ -102,7 +138,7 @@ def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set takes KEY=VALUE, not {change!r}")
+            raise UsageError(f"--set takes KEY=VALUE or METHOD:KEY=VALUE, not {change!r}")
         pairs.append((key.strip(), text.strip()))
     return pairs
 

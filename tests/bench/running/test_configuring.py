@@ -104,6 +104,9 @@ def test_what_the_user_set_is_not_said_to_be_taken(registry: Registry) -> None:
     [
         ("recover.iteratons=5", "unknown --set key 'recover.iteratons'; did you mean 'recover.iterations'"),
         ("recover.iterations", "KEY=VALUE"),
+        ("sre2:recover.lr=1", "--set sre2:recover.lr: unknown method 'sre2'; did you mean 'sre2l'"),
+        ("sre2l:recover.l=1", "unknown --set key of sre2l 'recover.l'; did you mean 'recover.lr'"),
+        ("cda:recover.lr=1", "unknown method 'cda'"),
     ],
 )
 def test_a_wrong_key_names_the_nearest(registry: Registry, change: str, message: str) -> None:
@@ -127,6 +130,27 @@ def test_a_rule_over_several_keys_is_said_without_all_of_them(registry: Registry
 def test_a_key_goes_to_the_methods_that_have_it(registry: Registry) -> None:
     shared = share_changes(registry, ["sre2l", "random"], ["recover.lr=0.2"])
     assert shared == {"sre2l": ["recover.lr=0.2"], "random": []}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["named last", "named first"])
+def test_a_change_for_one_method_takes_the_place_of_a_plain_one_there_alone(registry: Registry, order: int) -> None:
+    changes = ["recover.lr=0.2", "recover.bn_weight=3", "cda:recover.lr=0.4"][::order]
+    shared = share_changes(registry, ["sre2l", "cda", "random"], changes)
+    assert {name: set(found) for name, found in shared.items()} == {
+        "sre2l": {"recover.lr=0.2", "recover.bn_weight=3"},
+        "cda": {"recover.lr=0.4", "recover.bn_weight=3"},
+        "random": set(),
+    }
+
+
+def test_the_value_may_hold_a_colon(registry: Registry) -> None:
+    assert share_changes(registry, ["imported"], ["path=c:/x=y"]) == {"imported": ["path=c:/x=y"]}
+
+
+def test_a_key_that_is_set_twice_has_the_later_value_and_is_named_once(registry: Registry) -> None:
+    choice = configure(registry, "sre2l", TINY, ["recover.iterations=7", "recover.iterations=8"])
+    assert choice.config["recover"]["iterations"] == 8
+    assert list(choice.changed) == ["recover.iterations"]
 
 
 def test_every_key_of_a_config_is_listed(registry: Registry) -> None:

@@ -189,3 +189,9 @@ def test_a_bad_table_names_the_file_and_the_field(tmp_path: Path, text: str, sai
     with pytest.raises(UsageError, match=r"mine\.toml") as refused:
         read_table(path)
     assert said in str(refused.value)
+
+
+def test_a_change_may_be_for_one_method(registry: Registry) -> None:
+    rows = planned(registry, methods=("sre2l", "cda"), changes=("recover.lr=0.3", "cda:recover.lr=0.7"), engine="fast")
+    rates = {row.method: row.step.method.config["recover"]["lr"] for row in rows if row.step}
+    assert rates == {"sre2l": 0.3, "cda": 0.7}
