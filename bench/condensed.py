@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from bench.condensation import Images, PixelFormat
 from bench.errors import CorruptArtefact, RunFailure
-from bench.files import file_digest, read_json, read_tensors, write_json, write_tensors
+from bench.files import file_digest, link_or_copy, read_json, read_tensors, write_json, write_tensors
 from bench.imagery import Dataset, Normalisation, Preprocessing
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
 from bench.whitening import Whitening
 
 SCHEMA = 1
 IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
+TEACHER = "teacher.safetensors"
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
@@ -86,11 +87,17 @@ def _decode_jpeg(content: bytes) -> Tensor:
     return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
 
 
-def save(folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any]) -> None:
+def save(
+    folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any], teacher: Path | None = None
+) -> None:
     """Writes the set's tensors and, last, manifest.json, since it makes the set exist.
 
-    The tensors are images.safetensors, labels.safetensors and, for whitened sets, zca.safetensors. `about` adds what
-    else the manifest says (method, dataset, protocol).
+    The tensors are images.safetensors, labels.safetensors and, for whitened sets, zca.safetensors.
+
+    Args:
+        about: what else the manifest says (method, dataset, protocol).
+        teacher: the file with the weights of the teacher that online labels need; it is linked or copied to
+            teacher.safetensors, so that the set can be used where its maker's cache is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {IMAGES: _packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
@@ -98,6 +105,9 @@ def save(folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mappin
         tensors[ZCA] = {"mean": condensed.preprocessing.mean, "matrix": condensed.preprocessing.matrix}
     for name, content in tensors.items():
         write_tensors(folder / name, content)
+    if teacher is not None:
+        link_or_copy(teacher, folder / TEACHER)
+    files = [*tensors, *([TEACHER] if teacher else [])]
     pixels = condensed.images.pixels
     manifest = {
         "schema": SCHEMA,
@@ -111,7 +121,7 @@ def save(folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mappin
         "classes": list(condensed.classes),
         "labels": _label_facts(condensed.labels),
         "learned_lr": condensed.learned_lr,
-        "files": {name: f"sha256:{file_digest(folder / name)}" for name in tensors},
+        "files": {name: f"sha256:{file_digest(folder / name)}" for name in files},
     }
     write_json(folder / "manifest.json", manifest)
 
@@ -159,7 +169,7 @@ def load(folder: Path) -> CondensedSet:
     tensors, _ = read_tensors(folder / LABELS)
     return CondensedSet(
         images=Images(pixels, tensors["classes"], tensors.get("probabilities")),
-        labels=_labels(manifest["labels"], tensors),
+        labels=_labels(manifest["labels"], tensors, folder / TEACHER if TEACHER in manifest["files"] else None),
         classes=tuple(manifest["classes"]),
         preprocessing=_preprocessing(folder, manifest),
         learned_lr=manifest["learned_lr"],
@@ -181,7 +191,9 @@ def sizes(folder: Path) -> tuple[int, int]:
     manifest = read_json(folder / "manifest.json")
     images = sum((folder / name).stat().st_size for name in (IMAGES, ZCA) if name in manifest["files"])
     labels = (folder / LABELS).stat().st_size
-    if manifest["labels"]["kind"] == "online":
+    if TEACHER in manifest["files"]:
+        labels += (folder / TEACHER).stat().st_size
+    elif manifest["labels"]["kind"] == "online":
         labels += int(manifest["labels"]["teacher"]["bytes"])
     return images, labels
 
@@ -236,23 +248,23 @@ def _label_facts(labels: Labels) -> dict[str, Any]:
         case HardLabels() | SoftLabels():
             return {"kind": labels.kind}
         case OnlineLabels():
-            return {"kind": "online", "teacher": asdict(labels.teacher), "temperature": labels.temperature}
+            return {"kind": "online", "teacher": labels.teacher.to_json(), "temperature": labels.temperature}
         case StoredLabels():
             return {
                 "kind": "stored",
-                "teacher": asdict(labels.teacher),
+                "teacher": labels.teacher.to_json(),
                 "temperature": labels.temperature,
                 "view_seed": labels.view_seed,
                 "recipe": labels.recipe,
             }
 
 
-def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Labels:
+def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], weights: Path | None) -> Labels:
     if facts["kind"] == "hard":
         return HardLabels()
     if facts["kind"] == "soft":
         return SoftLabels(tensors["probabilities"])
-    teacher = TeacherRef(**facts["teacher"])
+    teacher = TeacherRef(**facts["teacher"], file=weights)
     if facts["kind"] == "online":
         return OnlineLabels(teacher, facts["temperature"])
     return StoredLabels(teacher, facts["temperature"], facts["view_seed"], facts["recipe"], tensors["logits"])

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,18 @@ def set_aside(path: Path) -> Path:
             path.rename(aside)
             return aside
     raise CorruptArtefact(f"{path} has been set aside 999 times; something keeps damaging it")
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same content under a second name, whole or not at all: a hard link where the file system has them.
+
+    Files of ours are never written in place, so the two cannot change each other.
+    """
+    with whole(target) as part:
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
 
 
 def write_text(path: Path, text: str) -> None:

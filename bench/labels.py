@@ -1,8 +1,9 @@
 """What the images of a condensed set are labelled with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,12 +20,18 @@ class TeacherRef:
         backbone: name of its network.
         top1: its own accuracy on the test split, in percent (None where there was no test split to try).
         bytes: size of its weights, which a user of online labels must keep.
+        file: where a set that was read keeps them beside its images; no part of what is written down or compared.
     """
 
     stage: str
     backbone: str
     top1: float | None
     bytes: int
+    file: Path | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest keeps of it."""
+        return {name: value for name, value in asdict(self).items() if name != "file"}
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
 from bench.imagery import Dataset
 from bench.importing import Foreign
+from bench.labels import teacher_of
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
+from bench.sets.teachers import check_teacher
 from bench.spec import Origin
 
 
@@ -87,6 +89,8 @@ def _read(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
         check_fits(found.condensed, dataset)
     except (CorruptArtefact, RunFailure) as error:
         raise UsageError(str(error)) from error
+    if (teacher := teacher_of(found.condensed.labels)) is not None and teacher.file is not None:
+        check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
     return found
 
 

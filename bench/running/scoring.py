@@ -118,9 +118,14 @@ class Scoring:
         return None if protocol.labels == "hard" or teacher is None else teacher.backbone
 
     def _restore_stages(self, condensed: CondensedSet) -> None:
-        """Labels that a teacher makes online need it: a cache that was cleared since is filled again."""
+        """Labels that a teacher makes online need it.
+
+        For sets from before teachers lay beside their images, a cache that was cleared since is filled again.
+        """
         labels = condensed.labels
-        if isinstance(labels, OnlineLabels) and self.task.stages.read("teacher", labels.teacher.stage) is None:
+        if not isinstance(labels, OnlineLabels) or labels.teacher.file is not None:
+            return
+        if self.task.stages.read("teacher", labels.teacher.stage) is None:
             self.synthesis.prepare()
 
 

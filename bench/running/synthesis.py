@@ -20,7 +20,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
 from bench.hardware import computing_in
 from bench.imagery import Preprocessing
-from bench.labels import HardLabels, Labels, not_distributions, teacher_of
+from bench.labels import HardLabels, Labels, OnlineLabels, not_distributions, teacher_of
 from bench.lasting import Lasting, lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
 from bench.notes import Findings
@@ -216,10 +216,21 @@ class Synthesis:
             "ipc": spec.ipc,
             **self.protocol,
         }
-        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about)
+        teacher = self._weights(condensed.labels)
+        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, teacher)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / "preview.png", pixels, classes, dataset.class_names, **as_networks_see)
+
+    def _weights(self, labels: Labels) -> Path | None:
+        """The file of the teacher that online labels need: of a set from elsewhere its own, or else the stage's.
+
+        None for an old set from elsewhere whose teacher is not here; under hard labels it can still be evaluated.
+        """
+        if not isinstance(labels, OnlineLabels):
+            return None
+        file = labels.teacher.file or self.task.stages.file("teacher", labels.teacher.stage)
+        return file if file.exists() else None
 
 
 def seconds_of(work: Callable[[], None]) -> float:

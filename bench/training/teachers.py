@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
-from bench.errors import RunFailure, UsageError
+from bench.errors import CorruptArtefact, RunFailure, UsageError
+from bench.files import read_tensors
 from bench.labels import TeacherRef
 from bench.naming import unknown
 from bench.recipes import RecipeBook, Setting
@@ -105,17 +106,30 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
 
 
 def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
-    """The network of a teacher that was kept, in evaluation mode and frozen.
+    """The network of a teacher that was kept, in evaluation mode and frozen: beside a set's images, or as a stage.
 
     Raises:
-        RunFailure: its stage is missing (never made here, deleted, or corrupt and set aside), or is another network's.
+        RunFailure: its weights are neither there (never made here, deleted, or corrupt and set aside), or they are
+            another network's.
     """
+    if ref.file is not None:
+        return _network(task, ref.backbone, _beside_the_set(ref, ref.file))
     stage = task.stages.read(KIND, ref.stage)
     if stage is None:
         folder = task.stages.folder(KIND, ref.stage)
         raise RunFailure(f"the teacher's stage is missing: {folder}; run the method again to make it")
     task.used_stages[stage.hash] = stage
     return _network(task, ref.backbone, stage.tensors)
+
+
+def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:
+    try:
+        tensors, about = read_tensors(file)
+    except (CorruptArtefact, FileNotFoundError) as error:
+        raise RunFailure(f"the teacher of the set cannot be read: {error}") from error
+    if about.get("backbone") != ref.backbone:
+        raise RunFailure(f"{file} holds the weights of {about.get('backbone')}, the set's manifest says {ref.backbone}")
+    return tensors
 
 
 def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, what: str) -> Lesson:
