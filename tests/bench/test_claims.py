@@ -62,6 +62,7 @@ def test_the_cell_itself(claims: Claims) -> None:
         {"method": "g-vbsm"},
         {"known_as": "cifar100"},
         {"known_as": None},
+        {"split": "20 % of train, by class, seed 0"},
         {"classes": 10},
         {"classes": 10, "all_classes": 10},
         {"ipc": 10},
