@@ -21,6 +21,7 @@ from bench.whitening import Whitening
 SCHEMA = 1
 IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
 TEACHER = "teacher.safetensors"
+VIEWS = "views."  # how the names of recorded views begin among the labels' tensors
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
@@ -236,8 +237,8 @@ def _label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
     match condensed.labels:
         case SoftLabels(probabilities):
             extra = {"probabilities": probabilities}
-        case StoredLabels(logits=logits):
-            extra = {"logits": logits}
+        case StoredLabels(logits=logits, views=views):
+            extra = {"logits": logits, **{f"{VIEWS}{name}": tensor for name, tensor in (views or {}).items()}}
         case _:
             extra = {}
     return {"classes": condensed.images.classes, **extra}
@@ -267,4 +268,6 @@ def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], weights: Pa
     teacher = TeacherRef(**facts["teacher"], file=weights)
     if facts["kind"] == "online":
         return OnlineLabels(teacher, facts["temperature"])
-    return StoredLabels(teacher, facts["temperature"], facts["view_seed"], facts["recipe"], tensors["logits"])
+    views = {name.removeprefix(VIEWS): tensor for name, tensor in tensors.items() if name.startswith(VIEWS)}
+    made = (facts["temperature"], facts["view_seed"], facts["recipe"])
+    return StoredLabels(teacher, *made, tensors["logits"], views or None)

@@ -56,6 +56,8 @@ def described(
         found = _read(folder, source, registry)
         fewest, most = importing.images_per_class(found.condensed.images.classes, source.classes, folder)
         _check_ipcs(ipcs, fewest, folder)
+        if ipcs and set(ipcs) != {most} and isinstance(manifest.get("labels"), dict) and "fkd" in manifest["labels"]:
+            raise UsageError(f"the stored labels of {folder} are of all its images; leave out --ipc")
         whole = not ipcs and fewest != most
         total = len(found.condensed.images)
         usual = tuple(ipcs) or (round(total / len(source.classes)),)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.cards import SourceCard, validated
 from bench.errors import CorruptArtefact, UsageError
 from bench.files import digest, file_digest, read_json
+from bench.training.fkd import SEED
 
 Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
@@ -32,12 +33,30 @@ class ZcaSource(BaseModel):
     matrix: str = "matrix"
 
 
+class FkdSource(BaseModel):
+    """Labels stored batch by batch, in the layout of `bench.training.fkd`.
+
+    Attributes:
+        fkd: the folder that holds epoch_0, epoch_1, ..., below the set's.
+        temperature: by which the logits of teacher and student are divided; releases train with 20.
+        seed: of the sampler that made the batches.
+        teacher: the network that made them, where that is known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fkd: str
+    temperature: Annotated[float, Field(gt=0)]
+    seed: int = SEED
+    teacher: str = ""
+
+
 class HandWritten(BaseModel):
     """A manifest written by hand.
 
     Attributes:
         name: what tables call the set; None: its folder's name.
         method, backbone, iterations: what made it, where that is known.
+        labels: stored soft labels that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
     """
 
@@ -54,6 +73,7 @@ class HandWritten(BaseModel):
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     zca: ZcaSource | None = None
     learned_lr: Annotated[float, Field(gt=0)] | None = None
+    labels: FkdSource | None = None
 
 
 def about(folder: Path) -> dict[str, Any]:
@@ -74,7 +94,15 @@ def about(folder: Path) -> dict[str, Any]:
     source = manifest.get("source")
     if isinstance(source, dict):  # first, because the message for a choice of two says nothing
         validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
+    if isinstance(manifest.get("labels"), dict):
+        validated(FkdSource, manifest["labels"], f"{path}, labels")
     return validated(HandWritten, manifest, str(path)).model_dump()
+
+
+def by_hand(folder: Path) -> HandWritten | None:
+    """The manifest of a set, where it is one written by hand. Raises as `about`."""
+    manifest = about(folder)
+    return HandWritten.model_validate(manifest) if "source" in manifest else None
 
 
 def fingerprint(folder: Path) -> str:

@@ -15,9 +15,9 @@ from bench.data.decoding import Decoder, View
 from bench.errors import UsageError
 from bench.imagery import Dataset, Preprocessing, Reader
 from bench.labels import HardLabels, SoftLabels, not_distributions
-from bench.sets import class_order
+from bench.sets import class_order, stored
 from bench.sets.class_order import ClassOrder
-from bench.sets.manifest import HandWritten, TensorSource, about
+from bench.sets.manifest import HandWritten, TensorSource, by_hand
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 
@@ -41,6 +41,8 @@ class Foreign:
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
     """The set at a folder: labels in the dataset's class order, floats in the dataset's normalisation or its whitening.
 
+    Labels that were stored batch by batch are looked at, and read by `bench.sets.stored.stored_labels`.
+
     Raises:
         UsageError: no set there, or one that does not fit the dataset or what it declares.
         CorruptArtefact: one of ours that was altered.
@@ -50,10 +52,9 @@ def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
 
 def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     """The same, with how its labels were understood. Raises as `read`."""
-    manifest = about(folder)
-    if "source" not in manifest:
+    hand = by_hand(folder)
+    if hand is None:
         return Foreign(sets.load(folder), class_order.STATED)
-    hand = HandWritten.model_validate(manifest)
     class_order.check_stated(hand.classes, dataset, str(folder))
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
     notes: tuple[str, ...] = ()
@@ -62,6 +63,8 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     else:
         images, order, notes = _from_layout(folder, hand, hand.source, dataset, readers)
     ordered = _in_order(images, order)
+    if hand.labels is not None:
+        stored.look(folder, hand.labels, len(images), dataset)
     labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
     return Foreign(found, order.how, notes)

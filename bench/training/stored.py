@@ -79,7 +79,7 @@ class _Relabelling:
         self.position = self.path.with_suffix(".json")
         shape = (recipe.epochs, self.views.presented, task.classes)
         self.first = self._done(2 * math.prod(shape))
-        self.logits = _reserved(self.path, shape)
+        self.logits = reserved(self.path, shape)
 
     def run(self) -> np.ndarray:
         self._compile()
@@ -135,7 +135,7 @@ class _Relabelling:
             return 0
 
 
-def _reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":
+def reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":
     """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = 2 * math.prod(shape)

@@ -11,6 +11,8 @@ from bench.condensed import CondensedSet, check_fits
 from bench.imagery import Preprocessing
 from bench.importing import read
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
+from bench.sets.manifest import by_hand
+from bench.sets.stored import stored_labels
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.teachers import Teacher, load_teacher
@@ -54,17 +56,21 @@ class Imported(Condenser[ImportedConfig]):
     def label(self, task: Task, images: Images) -> Labels:
         """The set's labels; soft and stored ones belong to its own images.
 
-        Others (a control's) get theirs from the teacher of stored ones, or hard ones where soft ones came with the set.
+        Others (a control's) get theirs from the teacher of stored ones, or hard ones where no teacher is known.
 
         Raises:
             RunFailure: that teacher is not in the cache.
         """
-        found = self._set(task)
+        found, folder = self._set(task), Path(self.config.path)
         labels, own = found.labels, found.images
+        if (hand := by_hand(folder)) is not None and hand.labels is not None:
+            return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()
         if isinstance(labels, SoftLabels):
             return HardLabels() if images.soft is None else SoftLabels(images.soft)
         if not isinstance(labels, StoredLabels) or _same_images(images, own):
             return labels
+        if labels.views is not None:
+            return HardLabels()
         teacher = Teacher(load_teacher(task, labels.teacher), labels.teacher)
         recipe = TrainingRecipe.model_validate(labels.recipe)
         temperature, seed = labels.temperature, labels.view_seed
