@@ -255,6 +255,8 @@ class Condenser(ABC, Generic[C]):
             it is saved with the set, and every protocol puts test images through it.
         learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
+        differs(setting): what stays different from the paper with these hyper-parameters (default: nothing more than
+            the recipe says).
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
         stores_labels: whether `label` returns `StoredLabels`, which belong to the views of its protocol (default: no).
 
@@ -300,6 +302,13 @@ class Condenser(ABC, Generic[C]):
         By default as many as images are made of it, which a method needs that picks images, or starts from some.
         """
         return setting.ipc if self.made_here else 0
+
+    def differs(self, setting: Setting) -> Sequence[str]:
+        """What stays different from the paper with these hyper-parameters: a few words each, beside published numbers.
+
+        It is said besides what the recipe's own `differs` says, which holds whatever a user sets.
+        """
+        return ()
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -36,13 +36,15 @@ class Protocol(ABC):
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
     "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note` and `conditions`, and
-    `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT".
+    `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT"; and set `paper_reports`,
+    the epoch that the paper whose protocol it is reports: the "last" or the "best".
     """
 
     name: str
     version: int = 1
     variants: Mapping[str, str] = {}
     labels: Literal["own", "hard", "teacher"]
+    paper_reports: Literal["last", "best"] = "last"
 
     @abstractmethod
     def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:

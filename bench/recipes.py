@@ -21,7 +21,7 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     source = "ours, which is Tiny-ImageNet's"
 
 What differs is laid over the rest in this order, and may be anything that a recipe holds, its `source` and `quick` too.
-An `ipc` is of the dataset whose table has it, and of none that is `like` it.
+`ipc` and `differs` are of the dataset whose table has them, and of none that is `like` it.
 A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
 """
 
@@ -34,6 +34,7 @@ from typing import Any, Literal
 Budget = Literal["paper", "quick"]
 Values = dict[str, Any]
 SIZES = ("small", "large")
+ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
 
 
@@ -143,8 +144,7 @@ class RecipeBook:
         table = merge(table, ipcs.get(ipc, {}))
         table = merge(table, _for(table.pop("backbones", {}), setting.backbone))
         source, quick, differs = table.pop("source"), table.pop("quick", {}), table.pop("differs", ())
-        table.pop("ipc", None)
-        papers_ipc = self._recipes[name].get("ipc") if own else None
+        papers_ipc = table.pop("ipc", None)
         stretched = f"; at IPC {setting.ipc} as at {ipc}" if ipc not in ("", str(setting.ipc)) else ""
         return Recipe(name, source + stretched, table, quick, papers_ipc, tuple(differs))
 
@@ -152,7 +152,9 @@ class RecipeBook:
         """A table with what it takes from another."""
         table = dict(self._recipes[name])
         like = table.pop("like", None)
-        return merge(self._whole(like), table) if like else table
+        if not like:
+            return table
+        return merge({key: value for key, value in self._whole(like).items() if key not in ITS_OWN}, table)
 
 
 def _reached(numbers: Iterable[str], amount: int) -> str:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import changes
+from bench.differing import differing
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
+    from bench.claims import Claims
     from bench.plugins import Registry
 
 Row = dict[str, Any]
@@ -76,8 +78,13 @@ def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool
 
     format_: ReportFormat = registry.load("format", form)
     published = load(registry) if claims else None
-    with_claims = [{**row, "claim": published.find(row) if published else None} for row in rows]
-    return format_.render(with_claims, claims=claims)
+    return format_.render([_beside(registry, published, row) for row in rows], claims=claims)
+
+
+def _beside(registry: "Registry", published: "Claims | None", row: Row) -> Row:
+    """The row with the published number for its cell, and what differs from the paper there; else with neither."""
+    claim = published.find(row) if published else None
+    return {**row, "claim": claim, "differs": differing(registry, row) if claim else []}
 
 
 def rankings(rows: Iterable[Row]) -> list[Ranking]:

@@ -96,6 +96,7 @@ def _identity(spec: RunSpec) -> Row:
         "engine": spec.method.engine,
         "seed": spec.seed,
         "synthesis_precision": spec.made_in,
+        "differs": list(spec.method.differs),
         "labels_of": _labels_of(spec),
         "card_hash": spec.card_hash,
         "split": spec.split,

@@ -17,8 +17,8 @@ class MethodChoice:
 
     `recipe` and `source` say where the values came from, `quick` what the quick budget took of them ("key: a -> b");
     `changed` holds what the user changed, by key: the recipe's value at the budget (None where it was not kept) and his
-    own; `engine` is the config's own, where the method has such a knob. Only name,
-    version and config decide the result.
+    own; `engine` is the config's own, where the method has such a knob; `differs` says what stays different from the
+    paper. Only name, version and config decide the result.
     """
 
     name: str
@@ -31,6 +31,7 @@ class MethodChoice:
     plugin: str
     plugin_version: str | None
     engine: str | None = None
+    differs: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
@@ -38,7 +39,8 @@ class MethodChoice:
         changed = content["changed"]
         if not isinstance(changed, Mapping):  # once the keys alone were kept
             changed = {key: [None, look(content["config"], key)] for key in changed}
-        return cls(**{**content, "quick": tuple(content["quick"]), "changed": dict(changed)})
+        told = {name: tuple(content.get(name, ())) for name in ("quick", "differs")}
+        return cls(**{**content, **told, "changed": dict(changed)})
 
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""

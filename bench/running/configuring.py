@@ -31,7 +31,8 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     for key, text in _pairs(changes):
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
-    method(config).check(setting)
+    configured = method(config)
+    configured.check(setting)
     keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
     changed = _changed(_filled(method.Config, planned), config.model_dump(mode="json"), keys)
     return MethodChoice(
@@ -45,6 +46,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         plugin=registered.plugin,
         plugin_version=registered.version,
         engine=look(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
+        differs=(*recipe.differs, *configured.differs(setting)),
     )
 
 

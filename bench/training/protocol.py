@@ -39,6 +39,7 @@ from bench.training.views import Views
 from bench.whitening import Whitening
 
 LabelSource = Literal["own", "hard", "teacher"]
+Reported = Literal["last", "best"]
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
     *("shuffle_patches", "flip", "dsa", "randaugment", "erasing", "mix", "mix_alpha", "mixup_alpha", "mix_probability"),
@@ -79,12 +80,16 @@ class TrainingProtocol(Protocol):
         book: a table per dataset with the fields of `TrainingRecipe`, and `test_resize`. For labels "teacher" also
             `temperature` and a table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names
             its network where it is not the run's own.
+        paper_reports: see `bench.evaluation.Protocol`.
     """
 
     variants = VARIANTS
 
-    def __init__(self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1) -> None:
+    def __init__(
+        self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1, paper_reports: Reported = "last"
+    ) -> None:
         self.name, self.labels, self.version, self.book = name, labels, version, book
+        self.paper_reports = paper_reports
 
     def variant(self, name: str) -> "TrainingProtocol":
         """The same with some of the recipe's augmentation off (see `bench.training.variants`)."""

@@ -9,5 +9,5 @@ BOOKS = RecipeBook.load_several(Path(__file__).with_name("protocols.toml"))
 
 DC = TrainingProtocol("dc", "hard", BOOKS["dc"])
 DSA = TrainingProtocol("dsa", "hard", BOOKS["dsa"])
-MTT = TrainingProtocol("mtt", "own", BOOKS["mtt"])
-TESLA = TrainingProtocol("tesla", "own", BOOKS["tesla"])
+MTT = TrainingProtocol("mtt", "own", BOOKS["mtt"], paper_reports="best")
+TESLA = TrainingProtocol("tesla", "own", BOOKS["tesla"], paper_reports="best")

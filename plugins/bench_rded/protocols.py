@@ -5,4 +5,5 @@ from pathlib import Path
 from bench.recipes import RecipeBook
 from bench.training.protocol import TrainingProtocol
 
-PROTOCOL = TrainingProtocol("rded", "own", RecipeBook.load(Path(__file__).with_name("protocols.toml")), version=2)
+BOOK = RecipeBook.load(Path(__file__).with_name("protocols.toml"))
+PROTOCOL = TrainingProtocol("rded", "own", BOOK, version=2, paper_reports="best")

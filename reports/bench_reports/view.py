@@ -177,6 +177,8 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
     said = [claim["source"], claim.get("note")]
     if {row["budget"], row.get("set_budget")} - {None, claim.get("budget")}:
         said.append("at the paper's budget, not this run's")
+    if differs := row.get("differs"):
+        said.append(f"differing here: {', '.join(differs)}")
     deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
     return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
 

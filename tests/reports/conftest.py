@@ -70,6 +70,7 @@ def make_row(**changes: object) -> Row:
         "device_name": "Intel(R) Xeon(R) Processor",
         "precision": "bf16",
         "synthesis_precision": "bf16",
+        "differs": [],
         "versions": {"bench": "0.1.0", "torch": "2.15.0", "plugin": "0.1.0"},
         "control": "random-tiny-imagenet-ipc10-convnet4-bn-s0-71b0aa",
         "is_control": False,

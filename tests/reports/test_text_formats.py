@@ -62,6 +62,13 @@ def test_a_quick_run_says_that_the_claim_had_the_papers_budget(row: RowMaker, fo
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_what_differs_from_the_paper_stands_in_the_claims_footnote(row: RowMaker, form: ReportFormat) -> None:
+    claim = {"value": 41.1, "std": None, "source": "Table 4", "note": "", "budget": "quick"}
+    text = form.render([row(claim=claim, differs=["another network", "evaluation in bf16"])], claims=True)
+    assert "Table 4; differing here: another network, evaluation in bf16" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_one_source_has_one_footnote(row: RowMaker, form: ReportFormat) -> None:
     claim = {"value": 41.1, "std": 0.4, "source": "Table 4", "note": "", "budget": "paper"}
     made = [row(method=f"m{number}", claim={**claim, "value": 40.0 + number}) for number in range(3)]
