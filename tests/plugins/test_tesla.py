@@ -20,6 +20,7 @@ from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
 from bench.labels import HardLabels, SoftLabels
+from bench.notes import Findings
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.running.configuring import configure
@@ -204,7 +205,7 @@ def test_experts_are_shared_with_mtt(task: Task) -> None:
 def test_both_engines_make_the_same_images(uncompiled: Task) -> None:
     found = {}
     for engine in ("fast", "reference"):
-        mine = replace(uncompiled, facts={})
+        mine = replace(uncompiled, facts={}, measured=Findings())
         method = prepared(mine, small(engine=engine))
         found[engine] = method.synthesize(mine, ALL).pixels, method.learned_lr(mine)
         assert ("match derivative" in mine.measured.compiled) == (engine == "fast")
