@@ -22,6 +22,8 @@ class Scores:
 
     `top1` and `top5` are the last epoch's; `best_top1` the maximum over evaluated epochs, where a protocol looked
     (top5 is None with fewer than 6 classes). `epochs` is how many were trained, `seconds` how long it took.
+    `most_predicted` is the share of test images, in percent, that got the class which was given most often, or None
+    where a protocol did not count.
     """
 
     top1: float
@@ -29,6 +31,7 @@ class Scores:
     epochs: int
     seconds: float
     best_top1: float | None = None
+    most_predicted: float | None = None
 
 
 class Protocol(ABC):

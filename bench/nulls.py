@@ -9,6 +9,7 @@ IMPORTED = "the images were made elsewhere"
 HARD = "hard labels: nothing is labelled"
 SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher labels for it"
+UNSEEN = "the set's own labels have no teacher that was at hand, or the run is older than the field"
 FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
 UNSHARED = "evaluations share no stage"
@@ -27,6 +28,7 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
         **dict.fromkeys(("iterations", "warm_up_s", "ms_per_image_iteration"), _unmetered(row)),
         "label_s": SHARED if row["label_kind"] == "teacher" else HARD,
         "teacher_top1": NO_TEACHER,
+        "teacher_on_set": UNSEEN if row.get("teacher_backbone") or row.get("teacher_top1") is not None else NO_TEACHER,
         "top5_mean": FEW_CLASSES,
         "best_top1_mean": LAST_ONLY,
         "top1_std": ONE_TRAINING,

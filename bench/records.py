@@ -19,7 +19,7 @@ SCHEMA = 2
 MIGRATED = 1  # the schema in which notes stood among the costs
 COSTS = (
     *("ms_per_image_iteration", "iterations", "prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s"),
-    *("peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1"),
+    *("peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1", "teacher_on_set"),
 )
 BESIDE_COSTS = (
     *("label_kind", "preprocessing", "class_order_hash", "environment", "stages"),

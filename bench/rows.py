@@ -6,6 +6,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
+from bench.doubts import doubts
 from bench.evaluation import Scores
 from bench.nulls import reasons
 from bench.records import BESIDE_COSTS, COSTS, Record
@@ -42,6 +43,7 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
         "preprocessing": None,
         "claim": None,
         "null_reasons": {},
+        "warnings": [],
     }
 
 
@@ -68,7 +70,7 @@ def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
                 **_made_with(record),
                 "claim": None,
             }
-            yield {**row, "null_reasons": reasons(row)}
+            yield {**row, "null_reasons": reasons(row), "warnings": doubts(row, evaluation["scores"])}
 
 
 def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:

@@ -40,6 +40,7 @@ def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
             for outcome in executor.run(jobs):
                 ended.append(outcome)
                 console.say(f"[{len(ended)}/{len(jobs)}] {_news(outcome)}")
+                _warn(console, outcome)
         except Interrupted as stop:
             console.say(f"{stop}; the same command continues")
             stopped = True
@@ -136,6 +137,13 @@ def checkpoint_seconds() -> float:
     if not 0 <= seconds < math.inf:
         raise UsageError(f"BENCH_CHECKPOINT_SECONDS takes seconds, not {text!r}")
     return seconds
+
+
+def _warn(console: Console, outcome: Record | Skipped) -> None:
+    """What a reader should doubt, as soon as it is known."""
+    rows = table.rows([outcome]) if isinstance(outcome, Record) else []
+    for said in dict.fromkeys(f"{row['run']}: {each}" for row in rows for each in row["warnings"]):
+        console.warn(said)
 
 
 def _news(outcome: Record | Skipped) -> str:

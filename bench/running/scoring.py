@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import condensed as sets
 from bench import seeds
+from bench.chance import largest_share
 from bench.condensation import Task
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
@@ -88,6 +89,7 @@ class Scoring:
             "seed": number,
             "made_under": made_under,
             "stages": self._shared(protocol, condensed, task),
+            "test": {"images": len(task.dataset.test), "largest_class": largest_share(task.dataset.test.labels)},
             "notes": dict(task.facts),
         }
         write_json(path, scores)

@@ -28,6 +28,8 @@ from bench.preview import write_preview
 from bench.records import with_notes_apart
 from bench.running.environment import describe
 from bench.spec import RunSpec
+from bench.training.recognition import recognition
+from bench.training.teachers import KIND, load_teacher
 from bench.whitening import Whitening
 
 Costs = dict[str, Any]
@@ -103,12 +105,14 @@ class Synthesis:
         prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
-        self._save(CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr), measured.get("iterations"))
+        condensed = CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr)
+        self._save(condensed, measured.get("iterations"))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
             **measured,
             **self.task.measured.to_json(),
             "teacher_top1": teacher.top1 if (teacher := teacher_of(labels)) else None,
+            "teacher_on_set": self._recognised(condensed),
             "prepare_s": prepare_s,
             "label_s": None if isinstance(labels, HardLabels) else label_s,
             "label_kind": labels.kind,
@@ -136,6 +140,14 @@ class Synthesis:
             task = replace(self.task.seen_through(preprocessing), workspace=workspace, precision=precision)
             labels = self.labeller.label(task, images)
             return labels, watch.total()
+
+    def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
+        """What the labels' teacher makes of the set, where it is here: stored labels may be another machine's."""
+        teacher = teacher_of(condensed.labels)
+        if teacher is None or (teacher.file is None and self.task.stages.read(KIND, teacher.stage) is None):
+            return None
+        task = self.task.seen_through(condensed.preprocessing)
+        return recognition(load_teacher(task, teacher), condensed, task)
 
     def _stages_s(self) -> float:
         return self.task.stages.spent_s

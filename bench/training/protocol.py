@@ -33,7 +33,7 @@ from bench.training.supervision import (
     TeacherSupervision,
 )
 from bench.training.teachers import Teacher, load_teacher, pretrained, squeeze
-from bench.training.testing import accuracy
+from bench.training.testing import assess
 from bench.training.variants import VARIANTS, VariedBook
 from bench.training.views import Views
 from bench.whitening import Whitening
@@ -52,7 +52,7 @@ class Plan:
 
     Attributes:
         training: of the student.
-        test_resize: see `bench.training.testing.accuracy`.
+        test_resize: see `bench.training.testing.assess`.
         temperature, teacher: for labels "teacher", and the table of that teacher.
     """
 
@@ -143,8 +143,9 @@ class TrainingProtocol(Protocol):
             what="evaluate",
         )
         network = loop.train(task, network, lesson)
-        top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
-        return Scores(top1, top5, recipe.epochs, time.perf_counter() - start)
+        found = assess(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
+        seconds = time.perf_counter() - start
+        return Scores(found.top1, found.top5, recipe.epochs, seconds, most_predicted=found.most_predicted)
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
         """Tells the checkpoint of this training from that of any other."""

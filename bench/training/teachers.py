@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.chance import is_no_better, largest_share
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.files import read_tensors
@@ -153,9 +154,9 @@ def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, 
 def _made(task: Task, network: nn.Module, backbone: str) -> Made:
     test = task.dataset.test
     top1 = accuracy(network, test, task.dataset.normalisation, task)[0] if len(test) else None
-    if top1 is not None and top1 < 200 / task.classes:
+    if top1 is not None and is_no_better(top1, len(test), largest_share(test.labels)):
         task.progress.warn(
-            f"the {backbone} trained on real images has {top1:.1f} % test accuracy, hardly above chance: "
+            f"the {backbone} trained on real images has {top1:.1f} % test accuracy, no better than chance: "
             "what is made from it will say little"
         )
     tensors = network.state_dict()

@@ -1,5 +1,7 @@
 """Testing a network on a split."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,12 +16,30 @@ BATCH = 256
 TOP = 5
 
 
+@dataclass(frozen=True)
+class Assessment:
+    """Accuracies in percent; top-5 is None with fewer than 6 classes, where it says nothing.
+
+    `most_predicted` is the share of images, in percent, that got the class which was given most often.
+    """
+
+    top1: float
+    top5: float | None
+    most_predicted: float
+
+
 def accuracy(
     network: nn.Module, split: Split, normalisation: Preprocessing, task: Task, *, resize: int | None = None
 ) -> tuple[float, float | None]:
-    """Top-1 and top-5 accuracy in percent, of the network in evaluation mode; its mode is put back afterwards.
+    """Top-1 and top-5 accuracy (see `assess`)."""
+    found = assess(network, split, normalisation, task, resize=resize)
+    return found.top1, found.top5
 
-    Top-5 is None with fewer than 6 classes, where it says nothing.
+
+def assess(
+    network: nn.Module, split: Split, normalisation: Preprocessing, task: Task, *, resize: int | None = None
+) -> Assessment:
+    """How well the network does in evaluation mode; its mode is put back afterwards.
 
     Args:
         resize: pixels a side that images are enlarged to, before their centre of the old size is taken; None leaves
@@ -35,17 +55,19 @@ def accuracy(
     was_training = network.training
     network = place(network, task).eval()
     hits = torch.zeros(3, dtype=torch.int64, device=task.device)
+    predicted = torch.zeros(task.classes, dtype=torch.int64, device=task.device)
     for indices in torch.arange(len(split)).split(BATCH):
         images = feed.images(indices)
         shown = images if resize is None else enlarged(images, resize)
-        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task)
+        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task, predicted)
     network.train(was_training)
     top1, top5, lost = (100 * hits.double() / len(split)).tolist()
     if lost:
         raise RunFailure(
             f"the network gives NaN or infinity for {lost:.3g} % of the test images: its training diverged"
         )
-    return top1, top5 if task.classes > TOP else None
+    most = 100 * int(predicted.max()) / len(split)
+    return Assessment(top1, top5 if task.classes > TOP else None, most)
 
 
 def enlarged(images: Tensor, size: int) -> Tensor:
@@ -57,10 +79,14 @@ def enlarged(images: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task) -> Tensor:
-    """How many images have their class first, have it among the first five, and have no finite logits: (3,)."""
+def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task, predicted: Tensor) -> Tensor:
+    """How many images have their class first, have it among the first five, and have no finite logits: (3,).
+
+    Counts in `predicted`, (K,), how often each class is first.
+    """
     with task.autocast():
         logits = network(images).float()
     ranked = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
+    predicted.scatter_add_(0, ranked[:, 0], torch.ones_like(ranked[:, 0]))  # a bincount would wait for the device
     right = ranked == labels[:, None]
     return torch.stack([right[:, 0].sum(), right.any(dim=1).sum(), (~logits.isfinite()).any(dim=1).sum()])

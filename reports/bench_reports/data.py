@@ -23,6 +23,7 @@ FIRST_OF_SPEED = (
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
+    "teacher_on_set": ("top1", "cross_entropy"),
     "versions": ("bench", "torch", "plugin"),
     "claim": ("value", "std", "source"),
     "published": ("ms_per_image_iteration", "peak_gpu_mem_gb", "source"),

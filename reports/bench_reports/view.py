@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 
 from bench import changes
+from bench.doubts import RECOGNISED
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
@@ -74,7 +75,7 @@ def _view(ranking: Ranking, claims: bool) -> View:
         heading=one_line(ranking.heading),
         identity=_identity(rows),
         groups=tuple(group for group in groups if not group.empty),
-        notes=(*_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
     )
 
@@ -135,6 +136,9 @@ def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
         columns["pre-\nprocessing"] = partial(_text, name="preprocessing")
     if common(rows, "teacher_top1") is None:
         columns["teacher\ntop-1 %"] = lambda row: percent(row.get("teacher_top1"))
+    recognised = inside("teacher_on_set", "top1")
+    if any((found := recognised(row)) is not None and found < RECOGNISED for row in rows):
+        columns["teacher on\nthe set %"] = lambda row: percent(recognised(row))
     return columns
 
 
@@ -142,6 +146,11 @@ def _label(row: Row) -> str | None:
     """The kind, and for a set's own soft labels the method that made them."""
     kind = row.get("label_kind")
     return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    found = [f"warning, {_method(row)}: {one_line(said)}" for row in rows for said in row.get("warnings") or []]
+    return list(dict.fromkeys(found))
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:

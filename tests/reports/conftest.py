@@ -75,6 +75,8 @@ def make_row(**changes: object) -> Row:
         "control": "random-tiny-imagenet-ipc10-convnet4-bn-s0-71b0aa",
         "is_control": False,
         "claim": None,
+        "teacher_on_set": {"top1": 98.0, "cross_entropy": 0.08},
+        "warnings": [],
     }
     assert set(changes) <= set(row), "a field that rows do not have"
     row |= changes
@@ -110,7 +112,7 @@ def make_failure(**changes: object) -> Row:
     numbers = (
         "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s warm_up_s "
         "synthesis_s label_s evaluation_s evaluation_warm_up_s seconds_per_image peak_memory_bytes set_bytes "
-        "label_bytes teacher_top1"
+        "label_bytes teacher_top1 teacher_on_set"
     )
     failure: Row = {
         **dict.fromkeys(numbers.split()),

@@ -195,3 +195,17 @@ def test_table_cells_and_reasons_stay_in_their_lines(row: RowMaker, failure: Row
     odd = TABLE.render([row(method=f"a{text}"), failure(reason="x")], claims=True)
     assert all(character.isprintable() for line in odd.split("\n") for character in line)
     assert odd.count("Without a result") == plain.count("Without a result") or "Without a result" in text
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_what_is_to_be_doubted_stands_below_the_table(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
+    text = form.render([row(warnings=["6 of 6 students give one class"]), control()], claims=True)
+    assert text.count("warning, sre2l: 6 of 6 students give one class") == 1
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_what_a_teacher_makes_of_its_set_is_a_column_where_it_is_little(row: RowMaker, form: ReportFormat) -> None:
+    low = {"top1": 71.25, "cross_entropy": 1.1}
+    text = form.render([row(teacher_on_set=low), row(method="cda")], claims=True)
+    assert "71.25" in text and "98.00" in text
+    assert "the set" not in form.render([row(), row(method="cda")], claims=True)

@@ -46,6 +46,12 @@ def test_a_note_that_json_cannot_hold_is_refused_when_it_is_noted(noting: Bench)
     assert row["status"] == "failed" and "the note 'loss' is no JSON value" in row["reason"]
 
 
+def test_a_score_no_better_than_chance_is_warned_of_in_the_row(noting: Bench) -> None:
+    (row,) = table.rows([noting.run(noting.jobs("modest", protocols=("honest",))[0])])  # 12.5 % of three classes
+    (said,) = row["warnings"]
+    assert said.startswith("top-1 is no better than chance (")
+
+
 def test_a_protocol_cannot_note_a_score(noting: Bench) -> None:
     (row,) = table.rows([noting.run(noting.jobs("modest", protocols=("flattering",))[0])])
     assert (row["status"], row["top1_mean"]) == ("failed", None)

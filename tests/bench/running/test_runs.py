@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from benching import QUICK, Bench
+from torch.nn.functional import cross_entropy
 
 from bench import condensed as sets
 from bench import records
@@ -16,10 +17,13 @@ from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
 from bench.files import read_json, write_json
+from bench.labels import OnlineLabels
 from bench.plugins import Registry
 from bench.running.forecasting import foresee
+from bench.running.workplace import make_task, open_for
 from bench.spec import Job
 from bench.training.protocol import TrainingProtocol
+from bench.training.teachers import load_teacher
 
 CONTRACT = [
     "run",
@@ -102,6 +106,32 @@ def test_a_row_and_its_control_say_what_was_changed_and_from_what(bench: Bench) 
     assert was["squeeze.epochs"] != 2 and was["recover.iterations"] != 30
     wanted = {"squeeze.epochs": [was["squeeze.epochs"], 2], "recover.iterations": [was["recover.iterations"], 30]}
     assert ours["changed"] == control["changed"] == wanted
+
+
+def test_a_row_says_what_the_teacher_makes_of_the_stored_set(bench: Bench) -> None:
+    jobs = bench.jobs(control=True, changes=("squeeze.epochs=12", "recover.iterations=1"))
+    ours, control = table.rows([bench.run(job) for job in jobs])
+    condensed = sets.load(bench.runs / ours["run"] / "condensed")
+    assert isinstance(condensed.labels, OnlineLabels)
+    job = jobs[0]
+    place = bench.place()
+    task = make_task(job.spec, open_for(job.spec, Registry(), place), Registry(), place, bench.folder)
+    with torch.no_grad():
+        logits = load_teacher(task, condensed.labels.teacher)(condensed.normalised())
+    classes, seen = condensed.images.classes, ours["teacher_on_set"]
+    assert seen["top1"] == pytest.approx(100 * float((logits.argmax(1) == classes).float().mean()))
+    assert seen["cross_entropy"] == pytest.approx(float(cross_entropy(logits, classes)), rel=1e-5)
+    assert ours["warnings"] and "the recovery is not finished" in ours["warnings"][-1]
+    assert not any("recovery" in each for each in control["warnings"]) and control["teacher_on_set"]["top1"] > 0
+
+
+def test_scores_say_what_was_predicted_and_on_how_many_images(bench: Bench) -> None:
+    (job,) = bench.jobs("random", protocols=("hard",))
+    ((score,),) = (each["scores"] for each in bench.run(job).evaluations.values())
+    labels = open_for(job.spec, Registry(), bench.place()).test.labels
+    counts = [int((labels == index).sum()) for index in range(3)]
+    assert score["test"] == {"images": sum(counts), "largest_class": 100 * max(counts) / sum(counts)}
+    assert 100 / 3 <= score["most_predicted"] <= 100
 
 
 def test_a_cached_stage_reports_what_it_cost_when_it_was_made(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from bench.training.feeding import Feed
 from bench.training.loop import Lesson
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision, Supervision
-from bench.training.testing import accuracy, enlarged
+from bench.training.testing import accuracy, assess, enlarged
 from bench.training.views import View, Views
 
 MakeTask = Callable[..., Task]
@@ -268,6 +268,7 @@ def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
     dataset = Dataset("x", "h", 8, 3, names, names, task.dataset.normalisation, split, split)
     network = Ranks().train()
     assert accuracy(network, split, dataset.normalisation, make_task(dataset=dataset)) == (37.5, 75.0)
+    assert assess(network, split, dataset.normalisation, make_task(dataset=dataset)).most_predicted == 100
     assert network.training
     with pytest.raises(ValueError, match="empty"):
         accuracy(network, TensorSplit(split.images[:0], labels[:0]), dataset.normalisation, task)
