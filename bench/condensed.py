@@ -249,7 +249,8 @@ def _label_facts(labels: Labels) -> dict[str, Any]:
         case HardLabels() | SoftLabels():
             return {"kind": labels.kind}
         case OnlineLabels():
-            return {"kind": "online", "teacher": labels.teacher.to_json(), "temperature": labels.temperature}
+            mode = {"teacher_mode": labels.mode} if labels.mode != "eval" else {}
+            return {"kind": "online", "teacher": labels.teacher.to_json(), "temperature": labels.temperature, **mode}
         case StoredLabels():
             return {
                 "kind": "stored",
@@ -267,7 +268,7 @@ def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], weights: Pa
         return SoftLabels(tensors["probabilities"])
     teacher = TeacherRef(**facts["teacher"], file=weights)
     if facts["kind"] == "online":
-        return OnlineLabels(teacher, facts["temperature"])
+        return OnlineLabels(teacher, facts["temperature"], facts.get("teacher_mode", "eval"))
     views = {name.removeprefix(VIEWS): tensor for name, tensor in tensors.items() if name.startswith(VIEWS)}
     made = (facts["temperature"], facts["view_seed"], facts["recipe"])
     return StoredLabels(teacher, *made, tensors["logits"], views or None)

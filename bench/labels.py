@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+TeacherMode = Literal["eval", "train"]  # BatchNorm of a teacher that labels: by running statistics, or by each batch
 ROUNDING = 1e-3  # how far from 1 the sum of a distribution may be, which may have been kept in fp16
 
 
@@ -45,12 +46,14 @@ class HardLabels:
 class OnlineLabels:
     """Soft labels made while training: the teacher sees each augmented view.
 
-    `temperature` divides teacher's and student's logits before the softmax (SRe2L section 3.3: 20).
+    `temperature` divides teacher's and student's logits before the softmax (SRe2L section 3.3: 20). In the `mode`
+    "train" the teacher's BatchNorm normalises by each batch of views.
     """
 
     kind: ClassVar[str] = "online"
     teacher: TeacherRef
     temperature: float
+    mode: TeacherMode = "eval"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from bench.training.supervision import (
     Supervision,
     TeacherSupervision,
 )
-from bench.training.teachers import Teacher, load_teacher, pretrained, squeeze
+from bench.training.teachers import Teacher, in_mode, load_teacher, pretrained, squeeze
 from bench.training.testing import assess
 from bench.training.variants import VARIANTS, VariedBook
 from bench.training.views import Views
@@ -154,6 +154,8 @@ class TrainingProtocol(Protocol):
         images = [pixels_digest(condensed.images), condensed.preprocessing.digest]
         if isinstance(labels, SoftLabels):
             labelled.append(tensor_digest(labels.probabilities))
+        if isinstance(labels, OnlineLabels) and labels.mode != "eval":
+            labelled.append(labels.mode)
         trained = [recipe.model_dump(mode="json"), *images, *labelled]
         return f"evaluation-{digest([self.name, self.version, backbone, seed, *trained])}"
 
@@ -185,7 +187,7 @@ class TrainingProtocol(Protocol):
         if isinstance(labels, SoftLabels):
             return SoftSupervision(labels.probabilities.to(task.device))
         if isinstance(labels, OnlineLabels):
-            network = load_teacher(task, labels.teacher)
+            network = in_mode(load_teacher(task, labels.teacher), labels.mode)
             return TeacherSupervision(network, labels.temperature, t_squared=recipe.t_squared)
         if VARIANT in self.name:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")

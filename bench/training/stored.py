@@ -17,12 +17,12 @@ from bench.condensation import Images, Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.files import digest, read_json, write_json
 from bench.imagery import TensorSplit
-from bench.labels import StoredLabels
+from bench.labels import StoredLabels, TeacherMode
 from bench.progress import Throttled
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
-from bench.training.teachers import Teacher
+from bench.training.teachers import Teacher, in_mode
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
@@ -30,7 +30,14 @@ SAVED = 0.2  # of a step, by compiling
 
 
 def store_labels(
-    task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, *, temperature: float, view_seed: int
+    task: Task,
+    teacher: Teacher,
+    images: Images,
+    recipe: TrainingRecipe,
+    *,
+    temperature: float,
+    view_seed: int,
+    mode: TeacherMode = "eval",
 ) -> StoredLabels:
     """The teacher's fp16 logits for all views of all epochs: (epochs, presented images, classes).
 
@@ -44,13 +51,14 @@ def store_labels(
         recipe: of the training that will use the labels; it decides the views.
         temperature: kept with the labels; logits are stored undivided.
         view_seed: seed of the views.
+        mode: of the teacher (see `bench.training.teachers.in_mode`).
 
     Raises:
         Interrupted: the user asked to stop; what is done is kept.
         RunFailure: a logit is not finite in fp16.
         OSError: no room for the file (it is reserved in full before the first label).
     """
-    relabelling = _Relabelling(task, teacher, images, recipe, view_seed)
+    relabelling = _Relabelling(task, teacher, images, recipe, view_seed, mode)
     logits = torch.from_numpy(relabelling.run())
     return StoredLabels(teacher.ref, temperature, view_seed, recipe.model_dump(mode="json"), logits)
 
@@ -65,9 +73,11 @@ def pixels_digest(images: Images) -> str:
 class _Relabelling:
     """The state of one relabelling. A step labels one batch."""
 
-    def __init__(self, task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, view_seed: int) -> None:
-        self.task, self.network = task, teacher.network
-        self.whole_batches: nn.Module = teacher.network
+    def __init__(
+        self, task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, view_seed: int, mode: TeacherMode
+    ) -> None:
+        self.task, self.network = task, in_mode(teacher.network, mode)
+        self.whole_batches: nn.Module = self.network
         normalisation = task.dataset.normalisation
         split = TensorSplit(images.pixels, images.classes)
         self.feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
@@ -75,6 +85,7 @@ class _Relabelling:
         self.blank = normalisation.blank(torch.zeros((), device=task.device))
         self.steps = recipe.epochs * self.views.batches
         made_of = [teacher.ref.stage, recipe.model_dump(mode="json"), view_seed, pixels_digest(images), task.precision]
+        made_of += [] if mode == "eval" else [mode]
         self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
         self.position = self.path.with_suffix(".json")
         shape = (recipe.epochs, self.views.presented, task.classes)

@@ -1,18 +1,20 @@
 """Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
 from bench.chance import is_no_better, largest_share
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.files import read_tensors
-from bench.labels import TeacherRef
+from bench.labels import TeacherMode, TeacherRef
 from bench.naming import unknown
 from bench.recipes import RecipeBook, Setting
 from bench.stages import Made, StageResult
@@ -121,6 +123,21 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
         raise RunFailure(f"the teacher's stage is missing: {folder}; run the method again to make it")
     task.used_stages[stage.hash] = stage
     return _network(task, ref.backbone, stage.tensors)
+
+
+def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:
+    """A teacher as it is, or in "train" mode a copy whose BatchNorm normalises by each batch.
+
+    Running statistics play no part there, so nothing moves. All else of the network stays in evaluation mode.
+    """
+    if mode == "eval":
+        return network
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+    return network
 
 
 def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:

@@ -17,8 +17,8 @@ the other to be had:
   sre2l-c100-sgd.
 - The factor T² before the loss: with SGD only, as in the code for Tiny-ImageNet; equation (9) has none. A field of each
   protocol.
-- The teacher relabels in evaluation mode everywhere. The code for CIFAR leaves it in training mode, where its
-  statistics drift while it labels; that is not offered.
+- The teacher relabels in evaluation mode everywhere. The code for CIFAR leaves it in training mode, in which BatchNorm
+  normalises by each batch of views: relabel.teacher_mode=train, for labels online and stored.
 
 CIFAR-10 has no official setting; ours follows CIFAR-100's. That of `digits` is ours, made for a quick demonstration.
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, field_validator
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.labels import Labels, OnlineLabels
+from bench.labels import Labels, OnlineLabels, TeacherMode
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
@@ -46,10 +46,12 @@ class Relabel(MethodConfig):
         temperature: divides the logits of teacher and student (section 3.2: 20; Table 10b: 30 on CIFAR-100).
         labels: "online" (the teacher sees each view while the student trains) or "stored" (FKD: made once for every
             view that the paper's protocol will show).
+        teacher_mode: "eval", or as in the code for CIFAR "train": its BatchNorm normalises by each batch of views.
     """
 
     temperature: float = Field(default=20.0, gt=0)
     labels: Literal["online", "stored"] = "online"
+    teacher_mode: TeacherMode = "eval"
 
 
 class SRe2LConfig(MethodConfig):
@@ -96,6 +98,11 @@ class SRe2L(Condenser[SRe2LConfig]):
         """As relabel.labels says."""
         return self.config.relabel.labels == "stored"
 
+    def differs(self, setting: Setting) -> Sequence[str]:
+        """On CIFAR the teacher labels in evaluation mode, unless the user asks for the code's."""
+        other = setting.resolution <= 32 and self.config.relabel.teacher_mode == "eval"
+        return ["a teacher that labels in evaluation mode, in the code in training mode"] if other else []
+
     def check(self, setting: Setting) -> None:
         """The teacher's weights must be published, where they are not trained.
 
@@ -137,10 +144,17 @@ class SRe2L(Condenser[SRe2LConfig]):
         """Soft labels by the squeezed network, made while training or stored for every view of the paper's protocol."""
         relabel = self.config.relabel
         if relabel.labels == "online":
-            return OnlineLabels(self._teacher.ref, relabel.temperature)
+            return OnlineLabels(self._teacher.ref, relabel.temperature, relabel.teacher_mode)
         recipe = PROTOCOLS[self.protocol(task.setting)].plan(task.setting).training
-        seed = task.seed_for("relabel")
-        return store_labels(task, self._teacher, images, recipe, temperature=relabel.temperature, view_seed=seed)
+        return store_labels(
+            task,
+            self._teacher,
+            images,
+            recipe,
+            temperature=relabel.temperature,
+            view_seed=task.seed_for("relabel"),
+            mode=relabel.teacher_mode,
+        )
 
 
 def _name(classes: tuple[int, ...], index: int, count: int = 1) -> str:

@@ -120,6 +120,14 @@ def whitening() -> Whitening:
     return Whitening(mean, torch.eye(192) + 0.01 * noise)
 
 
+def test_the_mode_of_a_teacher_is_kept_with_the_set(tmp_path: Path) -> None:
+    ref = TeacherRef("0" * 32, "resnet18", None, 0)
+    for name, labels in (("plain", OnlineLabels(ref, 30.0)), ("train", OnlineLabels(ref, 30.0, "train"))):
+        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+        assert sets.load(tmp_path / name).labels == labels
+    assert "teacher_mode" not in (tmp_path / "plain" / "manifest.json").read_text()
+
+
 @pytest.mark.parametrize("form", ["uint8", "float32"])
 def test_a_whitened_set_brings_its_whitening(tmp_path: Path, form: PixelFormat) -> None:
     belongs = whitening()

@@ -359,6 +359,24 @@ def test_images_are_stored_as_the_releases_do(method: type[SRe2L], dataset: str,
     assert method(config).pixel_format == "jpeg"
 
 
+def test_the_teachers_mode_of_the_code_for_cifar_is_to_be_had_by_name() -> None:
+    setting = Setting("cifar100", 32, 3, 100, 50, "resnet18")
+    usual, theirs = (configure(Registry(), "sre2l", setting, change) for change in ([], ["relabel.teacher_mode=train"]))
+    assert (usual.config["relabel"]["teacher_mode"], theirs.config["relabel"]["teacher_mode"]) == ("eval", "train")
+    assert any("evaluation mode" in said for said in usual.differs) and theirs.differs == ()
+
+
+@pytest.mark.parametrize("labels", ["online", "stored"])
+def test_the_teachers_mode_reaches_the_labels(task: Task, labels: str) -> None:
+    made = prepared(task, small(relabel={"labels": labels, "teacher_mode": "train"}))
+    images = synthesised(made, task)
+    found, usual = made.label(task, images), prepared(task, small(relabel={"labels": labels})).label(task, images)
+    if isinstance(found, StoredLabels) and isinstance(usual, StoredLabels):
+        assert not torch.equal(found.logits, usual.logits)
+    else:
+        assert isinstance(found, OnlineLabels) and found.mode == "train"
+
+
 def test_lossless_is_to_be_had_by_name() -> None:
     setting = Setting("tiny-imagenet", 64, 3, 200, 50, "resnet18")
     choices = [configure(Registry(), "sre2l", setting, [f"recover.images={name}"]) for name in ("lossless", "uint8")]

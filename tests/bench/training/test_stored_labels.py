@@ -1,5 +1,6 @@
 """Stored labels: the logits of the very views that a training with them sees."""
 
+import copy
 import resource
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from bench.training.loop import Lesson
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
-from bench.training.teachers import Teacher
+from bench.training.teachers import Teacher, in_mode
 
 MakeTask = Callable[..., Task]
 RECIPE = TrainingRecipe(
@@ -72,6 +73,30 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     labels = stored(task)
     assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
     online = TeacherSupervision(Rounded(teacher(task).network), 20.0, t_squared=True)
+    from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
+    for name, tensor in trained(task, online).items():
+        assert torch.equal(tensor, from_stored[name]), name
+
+
+def test_a_teacher_in_training_mode_labels_as_plain_torch_does_and_nothing_moves(make_task: MakeTask) -> None:
+    """Released code leaves its teacher in training mode: BatchNorm by each batch, which is what a set's views are."""
+    task = make_task()
+    network = teacher(task).network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    batch = task.dataset.normalisation.apply(images(task).pixels[:5])
+    by_batch, by_statistics = in_mode(network, "train")(batch), in_mode(network, "eval")(batch)
+    with torch.no_grad():
+        torch.testing.assert_close(by_batch, copy.deepcopy(network).train()(batch))
+    assert not torch.allclose(by_batch, by_statistics)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_online(make_task: MakeTask) -> None:
+    task = make_task()
+    made = teacher(task)
+    labels = store_labels(task, made, images(task), RECIPE, temperature=20.0, view_seed=9, mode="train")
+    assert not torch.equal(labels.logits, stored(task).logits), "and each has a file of its own"
+    online = TeacherSupervision(Rounded(in_mode(made.network, "train")), 20.0, t_squared=True)
     from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name

@@ -103,6 +103,21 @@ def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons
     assert kinds == [HardSupervision, TeacherSupervision, HardSupervision]
 
 
+def test_a_teacher_labels_in_the_mode_that_the_set_names(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    task = make_task()
+    teacher = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
+    scores = {}
+    for mode in ("eval", "train"):
+        own = condensed(task, OnlineLabels(teacher.ref, 20.0, mode))
+        scores[mode] = training("own", epochs=1).evaluate(own, task, "small", 1)
+    by_statistics, by_batch = (lesson.supervision.teacher for lesson in lessons if lesson.what == "evaluate")
+    assert by_statistics is not None and by_batch is not None
+    assert "features.1.running_mean" in by_statistics.state_dict()
+    assert "features.1.running_mean" not in by_batch.state_dict()
+    first, second = (lesson.checkpoint for lesson in lessons if lesson.what == "evaluate")
+    assert first != second, "neither goes on from the other's checkpoint"
+
+
 def test_a_shared_teacher_is_squeezed_once_for_all_methods(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
     soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
     first, second = make_task(seed=0), make_task(seed=5)
