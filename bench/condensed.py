@@ -153,8 +153,8 @@ def _leaves(pixels: Tensor, normalisation: Normalisation) -> bool:
     return bool(((pixels < lower - ROUNDING) | (pixels > upper + ROUNDING)).any())
 
 
-def load(folder: Path) -> CondensedSet:
-    """Reads a set that `save` wrote, verifying every file.
+def verified(folder: Path) -> dict[str, Any]:
+    """The manifest of a set that is whole: every file is what was written.
 
     Raises:
         CorruptArtefact: a file is altered, truncated or of another schema.
@@ -166,6 +166,17 @@ def load(folder: Path) -> CondensedSet:
     for name, checksum in manifest["files"].items():
         if not (folder / name).is_file() or f"sha256:{file_digest(folder / name)}" != checksum:
             raise CorruptArtefact(f"{folder / name} is missing or altered")
+    return manifest
+
+
+def load(folder: Path) -> CondensedSet:
+    """Reads a set that `save` wrote, verifying every file.
+
+    Raises:
+        CorruptArtefact: a file is altered, truncated or of another schema.
+        FileNotFoundError: there is no set in the folder.
+    """
+    manifest = verified(folder)
     pixels = _unpacked(read_tensors(folder / IMAGES)[0])
     tensors, _ = read_tensors(folder / LABELS)
     return CondensedSet(

@@ -149,7 +149,7 @@ def _warn(console: Console, outcome: Record | Skipped) -> None:
 def _news(outcome: Record | Skipped) -> str:
     if isinstance(outcome, Skipped):
         return f"{outcome.job.spec.name}: skipped, {outcome.reason}"
-    failed = [f"{key}: {each['reason']}" for key, each in outcome.evaluations.items() if each["status"] == "failed"]
+    failed = [f"{key}: {each['reason']}" for key, each in outcome.evaluations.items() if each["status"] != "done"]
     return f"{outcome.spec.name}: {'; '.join(failed) if failed else 'done'}"
 
 

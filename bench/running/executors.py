@@ -11,8 +11,10 @@ from bench.errors import Interrupted, RunFailure
 from bench.plugins import Registry
 from bench.records import Record
 from bench.running.recording import crashed
+from bench.running.runner import Run
 from bench.running.workplace import Place
 from bench.spec import Job
+from bench.stages import Owned
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,25 @@ class LocalExecutor:
         for job in jobs:
             name = job.spec.name
             self._tell("bench_run_started", run=name, spec=job.spec.to_json())
-            child = self._child(job, "run")
-            outcome = self._outcome(job, child)
+            outcome, stopped = self._done(job)
             if isinstance(outcome, Record):
                 self._tell("bench_run_finished", run=name, record=outcome.to_json())
             yield outcome
-            if child.stopped:  # pressed when nothing was left to stop
+            if stopped:  # pressed when nothing was left to stop
                 raise Interrupted("stopped")
+
+    def _done(self, job: Job) -> tuple[Record | Skipped, bool]:
+        """How a job ended, and whether a stop was asked for. What is finished needs no process of its own."""
+        try:
+            found = Run(job, self.registry, self.place, self.retry).found()
+        except Owned as error:
+            return Skipped(job, str(error)), False
+        except KeyboardInterrupt:
+            raise Interrupted("stopped") from None
+        if found is not None:
+            return found, False
+        child = self._child(job, "run")
+        return self._outcome(job, child), child.stopped
 
     def foresee(self, job: Job) -> dict[str, Any]:
         """A trial of one job: what it would take (see `bench.running.forecasting.Forecast`).

@@ -11,9 +11,13 @@ from bench.stages import Owned
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class WorkToDo(Exception):
+    """A run that was only looked at is not finished: something has to be made."""
+
+
 def is_recordable(error: BaseException) -> bool:
-    """Whether an error ends one row (True) or the work as a whole: a stop asked for, a run that another process has."""
-    return isinstance(error, Exception) and not isinstance(error, Interrupted | Owned)
+    """Whether an error ends one row (True) or the work as a whole: a stop, a run of another process."""
+    return isinstance(error, Exception) and not isinstance(error, Interrupted | Owned | WorkToDo)
 
 
 def status_of(error: BaseException) -> str:

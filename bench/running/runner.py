@@ -12,7 +12,7 @@ from bench.recipes import Setting
 from bench.records import Record
 from bench.running.configuring import build, own_protocol
 from bench.running.environment import describe
-from bench.running.failures import is_recordable, reason_of, status_of
+from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.recording import controls, ended, keep
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
@@ -25,12 +25,26 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """One job at a place. `retry` does again what failed before."""
+    """One job at a place. `retry` does again what failed before; `looking` makes nothing."""
 
     job: Job
     registry: Registry
     place: Place
     retry: bool = False
+    looking: bool = False
+
+    def found(self) -> Record | None:
+        """The record of a run in which nothing is left to do, verified as `complete` does; None for any other.
+
+        Raises:
+            Owned: as `complete`.
+        """
+        if not (self.place.runs / self.job.spec.name / "record.json").exists():
+            return None
+        try:
+            return replace(self, looking=True).complete()
+        except WorkToDo:
+            return None
 
     def complete(self) -> Record:
         """Does what is missing and returns the record, which is also written; failures are part of it.
@@ -38,6 +52,7 @@ class Run:
         Raises:
             Owned: a live process has this run, or its folder holds another one.
             Interrupted: the user asked to stop; the same run continues.
+            WorkToDo: something is not there, and the run is only looked at.
         """
         lock = self.place.runs / f".{self.job.spec.name}.lock"
         with owned(lock, self.place.progress, wait=False):
@@ -46,8 +61,11 @@ class Run:
             if earlier and earlier.status != "done" and not self.retry:
                 reason = earlier.reason or earlier.status
                 return replace(earlier, evaluations=ended(self.job, earlier, earlier.status, reason))
+            if earlier is None and self.looking:
+                raise WorkToDo
             record = self._attempt(earlier)
-            keep(record, self.place)
+            if record != earlier:
+                keep(record, self.place)
             return record
 
     def _attempt(self, earlier: Record | None) -> Record:
@@ -58,6 +76,8 @@ class Run:
         except Exception as error:
             if not is_recordable(error):
                 raise
+            if self.looking:  # the run's own process shall meet it, and leave it in its log
+                raise WorkToDo from error
             log.exception("synthesis failed")
             status, reason = status_of(error), reason_of(error)
             environment = describe(self.place.device, self.job.spec.precision, self.job.spec)
@@ -80,7 +100,7 @@ class Run:
         task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / "units")
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
-        return Synthesis(spec, folder, task, method, labeller, self._own_protocol(task.setting))
+        return Synthesis(spec, folder, task, method, labeller, self._own_protocol(task.setting), self.looking)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
         """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""

@@ -20,8 +20,9 @@ from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
 from bench.notes import Findings, Notes
 from bench.plugins import Registry
+from bench.recipes import Setting
 from bench.rows import reserved
-from bench.running.failures import is_recordable, reason_of, status_of
+from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
 from bench.spec import EvaluationSpec
@@ -39,14 +40,25 @@ class Scoring:
     synthesis: Synthesis
 
     def outcome(self, each: EvaluationSpec, earlier: Mapping[str, Any] | None, *, retry: bool) -> Outcome:
-        """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`."""
+        """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`.
+
+        Raises:
+            WorkToDo: something would have to be trained, while the run is only looked at.
+        """
         asked = sorted({each.asked, *(earlier["asked"] if earlier else ())})
         same = earlier is not None and earlier["protocol_id"] == each.protocol_id
         if earlier and same and earlier["status"] != "done" and not retry:
             return {**earlier, "asked": asked}
         protocol: Protocol = self.registry.load("protocol", each.protocol)
-        condensed = sets.load(self.folder / "condensed")
+        setting = replace(self.task.setting, backbone=each.backbone)
         seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier and same else 0)
+        if earlier and same and earlier["status"] == "done":
+            kept = [self._kept(each, number, _made_under(protocol, each, setting)) for number in range(seeds_wanted)]
+            if None not in kept:
+                return {**earlier, "asked": asked, "note": protocol.note(setting), "scores": kept}
+        if self.synthesis.looking:
+            raise WorkToDo
+        condensed = sets.load(self.folder / "condensed")
         about: Outcome = {
             "protocol": each.protocol,
             "protocol_id": each.protocol_id,
@@ -54,7 +66,7 @@ class Scoring:
             "asked": asked,
             "label_kind": label_kind(protocol, condensed),
             "teacher_backbone": self._teacher_backbone(protocol, condensed),
-            "note": protocol.note(replace(self.task.setting, backbone=each.backbone)),
+            "note": protocol.note(setting),
         }
         scores: list[Outcome] = []
         try:
@@ -69,10 +81,9 @@ class Scoring:
         return {**about, "status": "done", "reason": None, "scores": scores}
 
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
-        path = self.folder / "evaluations" / f"{each.key}-{number}.json"
-        setting = replace(self.task.setting, backbone=each.backbone)
-        made_under = digest([each.protocol_id, dict(protocol.conditions(setting))])
-        if (found := self._kept(path, made_under)) is not None:
+        path, setting = self._path(each, number), replace(self.task.setting, backbone=each.backbone)
+        made_under = _made_under(protocol, each, setting)
+        if (found := self._kept(each, number, made_under)) is not None:
             return found
         workspace = path.with_suffix(".work")
         workspace.mkdir(parents=True, exist_ok=True)
@@ -102,8 +113,12 @@ class Scoring:
         own = teacher.stage if teacher else None
         return {name: asdict(stage.cost) for name, stage in task.used_stages.items() if name != own}
 
-    def _kept(self, path: Path, made_under: str) -> Outcome | None:
+    def _path(self, each: EvaluationSpec, number: int) -> Path:
+        return self.folder / "evaluations" / f"{each.key}-{number}.json"
+
+    def _kept(self, each: EvaluationSpec, number: int, made_under: str) -> Outcome | None:
         """A score that is whole and was made under these conditions."""
+        path = self._path(each, number)
         try:
             found = read_json(path)
         except FileNotFoundError:
@@ -129,6 +144,11 @@ class Scoring:
             return
         if self.task.stages.read("teacher", labels.teacher.stage) is None:
             self.synthesis.prepare()
+
+
+def _made_under(protocol: Protocol, each: EvaluationSpec, setting: Setting) -> str:
+    """A hash of the conditions that a protocol trains under in a setting."""
+    return digest([each.protocol_id, dict(protocol.conditions(setting))])
 
 
 def _aside(task: Task) -> float:

@@ -27,6 +27,7 @@ from bench.notes import Findings
 from bench.preview import write_preview
 from bench.records import with_notes_apart
 from bench.running.environment import describe
+from bench.running.failures import WorkToDo
 from bench.spec import RunSpec
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
@@ -51,6 +52,7 @@ class Synthesis:
     Attributes:
         labeller: the method that labels: the run's own, or for a control another.
         protocol: what the set's manifest says of the protocol that it is made for.
+        looking: nothing is to be made.
 
     The task computes as the spec's images are `made_in`; labels are made in its `precision`.
     """
@@ -61,12 +63,19 @@ class Synthesis:
     method: Condenser[Any]
     labeller: Condenser[Any]
     protocol: Mapping[str, Any]
+    looking: bool = False
     _warm: bool = field(default=False, init=False)
 
     def costs(self) -> Costs:
-        """What the set cost. The set is made if it is not there, and made again if it is corrupt."""
+        """What the set cost. The set is made if it is not there, and made again if it is corrupt.
+
+        Raises:
+            WorkToDo: it would have to be made, while the run is only looked at.
+        """
         if (found := self._finished()) is not None:
             return found
+        if self.looking:
+            raise WorkToDo
         with computing_in(self.task.precision):
             return self._make()
 
@@ -80,7 +89,7 @@ class Synthesis:
     def _finished(self) -> Costs | None:
         try:
             costs = with_notes_apart(read_json(self.folder / "costs.json"))
-            sets.load(self.folder / "condensed")
+            sets.verified(self.folder / "condensed")
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:

@@ -230,4 +230,5 @@ TIMES: dict[str, Cell] = {
 def _complaint(row: Row) -> str:
     made = row.get("set") or row["backbone"]
     where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
-    return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}")
+    again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
+    return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}")

@@ -1,0 +1,107 @@
+"""A finished job is answered without a process of its own, after the same verification, with the same record."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benching import Bench
+
+from bench.children import Ended
+from bench.files import read_json, write_json
+from bench.plugins import Registry
+from bench.records import Record
+from bench.running.executors import LocalExecutor, Skipped
+from bench.spec import Job
+from bench.stages import owned
+
+PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
+
+
+class Watched(LocalExecutor):
+    """It does not start a child but says that it would have."""
+
+    def _child(self, job: Job, work: str) -> Ended:
+        return Ended("owned", {"reason": "a child was started"}, 0, False)
+
+
+def answer(bench: Bench, job: Job, *, retry: bool = False) -> Record | Skipped:
+    (outcome,) = Watched(Registry((PLUGIN,)), bench.place(), retry).run([job])
+    return outcome
+
+
+@pytest.fixture
+def noting(bench: Bench) -> Bench:
+    return Bench(bench.folder, (PLUGIN,))
+
+
+def the_job(bench: Bench, **changes: Any) -> Job:  # noqa: ANN401 - the fields of Request
+    (job,) = bench.jobs("modest", **{"protocols": ("honest",), **changes})
+    return job
+
+
+def test_it_is_the_record_that_a_process_of_its_own_would_give(noting: Bench) -> None:
+    job = the_job(noting)
+    first = noting.run(job)
+    assert answer(noting, job) == noting.run(job) == first
+
+
+def test_a_protocol_named_twice_is_answered_once(noting: Bench) -> None:
+    noting.run(the_job(noting))
+    found = answer(noting, the_job(noting, protocols=("honest", "honest")))
+    assert isinstance(found, Record) and read_json(noting.runs / found.spec.name / "record.json")["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    "victim", ["condensed/images.safetensors", "condensed/labels.safetensors", "costs.json", "record.json", "score"]
+)
+def test_what_is_damaged_is_not_finished(noting: Bench, victim: str) -> None:
+    job = the_job(noting)
+    first = noting.run(job)
+    folder = noting.runs / job.spec.name
+    path = next((folder / "evaluations").glob("*.json")) if victim == "score" else folder / victim
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert answer(noting, job) == Skipped(job, "a child was started")
+    assert [each["scores"][0]["top1"] for each in noting.run(job).evaluations.values()] == [12.5]
+    assert isinstance(answer(noting, job), Record) and first.status == "done"
+
+
+def test_scores_of_other_conditions_more_seeds_or_another_protocol_are_work(noting: Bench) -> None:
+    job = the_job(noting)
+    noting.run(job)
+    (path,) = (noting.runs / job.spec.name / "evaluations").glob("*.json")
+    assert isinstance(answer(noting, the_job(noting, eval_seeds=2)), Skipped)
+    assert isinstance(answer(noting, the_job(noting, protocols=("hard",))), Skipped)
+    write_json(path, {**read_json(path), "made_under": "something else"})
+    assert isinstance(answer(noting, job), Skipped)
+
+
+def test_a_failure_stands_until_it_is_to_be_done_again(noting: Bench) -> None:
+    (job,) = noting.jobs("boaster", protocols=("honest",))
+    reason = noting.run(job).reason
+    found = answer(noting, job)
+    assert isinstance(found, Record) and (found.status, found.reason) == ("failed", reason)
+    assert isinstance(answer(noting, job, retry=True), Skipped)
+
+
+def test_a_run_that_another_process_has_is_skipped_by_name(noting: Bench) -> None:
+    job = the_job(noting)
+    noting.run(job)
+    with owned(noting.runs / f".{job.spec.name}.lock", noting.ear, wait=False):
+        outcome = answer(noting, job)
+    assert isinstance(outcome, Skipped) and outcome.reason.startswith("in use by process")
+
+
+def test_what_is_not_there_yet_leaves_nothing_behind_when_it_is_looked_for(noting: Bench) -> None:
+    job = the_job(noting)
+    assert isinstance(answer(noting, job), Skipped)
+    assert not noting.runs.exists()
+
+
+def test_a_cleared_cache_is_not_filled_again_for_what_is_finished(bench: Bench) -> None:
+    (job,) = bench.jobs()
+    first = bench.run(job)
+    shutil.rmtree(bench.cache / "stages")
+    assert answer(bench, job) == first and not (bench.cache / "stages").exists()
