@@ -152,7 +152,7 @@ def _open_split(
     """
     source, view = found.source, View.of(card)
     if name not in source.files:
-        return UnavailableSplit(missing_split(card, source, name), damaged=False)
+        return UnavailableSplit(missing_split(card, found, name), damaged=False)
     fingerprints.verify(source, name, _again(found, card))
     decoder = Decoder(found.reader, source, name, view)
     labels = images.labels(name)
@@ -202,10 +202,13 @@ def _checked(card: DatasetCard, source: Source) -> Source:
     return source
 
 
-def missing_split(card: DatasetCard, source: Source, name: SplitName) -> str:
-    """What to say of a split that is not there."""
+def missing_split(card: DatasetCard, found: Found, name: SplitName) -> str:
+    """What to say of a split that is not there: what was looked for, where the reader's options name it."""
+    names = getattr(found.reader.Options.model_validate(found.card.options), name, None)
+    looked = f": looked for {', '.join(names)}" if names else ""
     remedy = "; a card may cut it out of train: split = { test = 0.2, seed = 0 }" if name == "test" else ""
-    return f"dataset {card.name!r} has no {name} images below {source.root} (layout {source.layout}){remedy}"
+    where = f"below {found.source.root} (layout {found.source.layout})"
+    return f"dataset {card.name!r} has no {name} images {where}{looked}{remedy}"
 
 
 def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) -> None:

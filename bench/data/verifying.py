@@ -90,14 +90,14 @@ def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress
         files=len({path for paths in found.source.files.values() for path in paths}),
         checked=len(found.source.checksums),
         splits=tuple(_verify_split(card, found, name, parts[name], Throttled(progress)) for name in sorted(parts)),
-        lacking=tuple(_lacking(card, found.source, {name: part.labels for name, part in parts.items()})),
+        lacking=tuple(_lacking(card, found, {name: part.labels for name, part in parts.items()})),
         split=str(card.split) if card.split else None,
     )
 
 
-def _lacking(card: DatasetCard, source: Source, labels: dict[SplitName, Tensor]) -> Iterator[str]:
-    yield from (missing_split(card, source, name) for name in SPLITS if name not in labels)
-    yield from lacks(source.classes, labels)
+def _lacking(card: DatasetCard, found: Found, labels: dict[SplitName, Tensor]) -> Iterator[str]:
+    yield from (missing_split(card, found, name) for name in SPLITS if name not in labels)
+    yield from lacks(found.source.classes, labels)
 
 
 def _verify_split(card: DatasetCard, found: Found, name: SplitName, part: Part, progress: Progress) -> SplitReport:

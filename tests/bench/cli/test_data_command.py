@@ -80,7 +80,13 @@ def test_progress_ends_with_all_images(run: Run, flowers: Path, monkeypatch: pyt
 
 def _without_test(folder: Path) -> str:
     shutil.rmtree(folder / "test")
-    return "has no test images below .* split = { test = 0.2, seed = 0 }"
+    looked = r"has no test images below .*: looked for test, val, valid, validation; "
+    return looked + r"a card may cut it out of train: split = \{ test = 0\.2, seed = 0 \}"
+
+
+def _misspelt_test(folder: Path) -> str:
+    (folder / "test").rename(folder / "tests")
+    return r"has no test images below .*: looked for test, val"
 
 
 def _without_train(folder: Path) -> str:
@@ -110,7 +116,15 @@ def _flat_test(folder: Path) -> str:
     return "no class has images in every split: train has daisy, rose; test has images"
 
 
-LACKS = [_without_test, _without_train, _empty_class, _class_without_test, _class_of_test_alone, _flat_test]
+LACKS = [
+    _without_test,
+    _misspelt_test,
+    _without_train,
+    _empty_class,
+    _class_without_test,
+    _class_of_test_alone,
+    _flat_test,
+]
 
 
 @pytest.mark.parametrize("spoil", LACKS)
