@@ -50,6 +50,14 @@ class CondensedSet:
         return self.preprocessing.apply(pixels) if pixels.dtype == torch.uint8 else pixels.float()
 
 
+def first_of_each(classes: Tensor, count: int) -> Tensor:
+    """Positions, ascending, of the first `count` images of each class; `classes` is int64 (N,)."""
+    order = classes.argsort(stable=True)
+    sizes = torch.bincount(classes)
+    rank = torch.arange(len(classes)) - (sizes.cumsum(0) - sizes)[classes[order]]
+    return order[rank < count].sort().values
+
+
 def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
     """Images as they are after storage, so that labels are made from what a user will read.
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.condensed import CondensedSet, check_fits
+from bench.condensed import CondensedSet, check_fits, first_of_each
 from bench.imagery import Preprocessing
 from bench.importing import read
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
+from bench.sets.label_fit import fit_of_labels
 from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels
 from bench.training.recipes import TrainingRecipe
@@ -49,8 +49,13 @@ class Imported(Condenser[ImportedConfig]):
         return self.config.pixels
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        """The set's images, or the first of each class in the set's order."""
-        images = self._set(task).images
+        """The set's images, or the first of each class in the set's order.
+
+        Labels that do not seem to be those of the images are warned about and noted, whoever made the set.
+        """
+        found = self._set(task)
+        _doubt(task, found)
+        images = found.images
         return images if self.config.whole else images.at(first_of_each(images.classes, task.ipc))
 
     def label(self, task: Task, images: Images) -> Labels:
@@ -90,12 +95,15 @@ class Imported(Condenser[ImportedConfig]):
         return found
 
 
-def first_of_each(classes: Tensor, count: int) -> Tensor:
-    """Positions, ascending, of the first `count` images of each class; `classes` is int64 (N,)."""
-    order = classes.argsort(stable=True)
-    sizes = torch.bincount(classes)
-    rank = torch.arange(len(classes)) - (sizes.cumsum(0) - sizes)[classes[order]]
-    return order[rank < count].sort().values
+def _doubt(task: Task, found: CondensedSet) -> None:
+    pixels = found.images.pixels
+    shown = pixels.float() / 255 if pixels.dtype == torch.uint8 else found.preprocessing.invert(pixels.float())
+    fit = fit_of_labels(shown, found.images.classes, task.dataset.test, task.classes)
+    if fit is None:
+        return
+    task.facts["labels_fit"] = {"given": round(fit.given, 2), "in_some_order": round(fit.in_some_order, 2)}
+    if fit.doubtful:
+        task.progress.warn(str(fit))
 
 
 def _same_images(images: Images, own: Images) -> bool:

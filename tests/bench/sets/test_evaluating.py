@@ -11,6 +11,7 @@ from foreign import write_manifest
 
 from bench.cli.comparing import rows_of
 from bench.cli.importing import Described, described
+from bench.condensed import first_of_each
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.imagery import Dataset
@@ -18,7 +19,6 @@ from bench.plugins import Registry
 from bench.progress import Silent
 from bench.reporting import Row
 from bench.spec import Origin, RunSpec
-from bench_imports.method import first_of_each
 from bench_reports.view import views
 
 

@@ -1,0 +1,142 @@
+"""Whether the labels of a set fit the dataset's classes better than chance would; seconds, and nothing is trained.
+
+Small versions of real test images give each class a mean, in the space where the spread within classes is the same in
+all directions (linear discriminant analysis). The mean image of each class of the set is held against these means.
+
+- How well the labels fit as given: the sum of the products of class and like-named class, in standard deviations over
+  that of all permutations of the classes, whose mean and variance are known in closed form (Hoeffding 1951).
+- Whether the set shows the dataset's classes at all, in whatever order: the best assignment of its classes to the
+  dataset's, in standard deviations over that of the same images turned at random against the class means. Images that
+  have structure of their own, but not that of these classes, are no better than turned ones.
+
+Labels are doubted only where the second is clear and the first is not: abstract images, noise, few classes and single
+images a class mostly leave both near 0. The test images serve as the dataset's picture of its classes; they decide
+nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench import seeds
+from bench.condensed import first_of_each
+from bench.imagery import Split
+
+SIDE = 8  # pixels of the small versions
+REAL_IMAGES = 2000  # at most, and of a class at most
+REAL_PER_CLASS = 100
+SET_PER_CLASS = 20
+FEWEST_CLASSES = 4  # among three, no order is surprising
+DIRECTIONS = 8  # in which classes are told apart, at most
+SHRINKAGE = 0.05  # of the spread within classes towards a ball: corners of images may be always black
+TURNS = 32
+CLEAR = 4.0  # standard deviations; in 20 draws of five kinds of unrelated images the most was 3.6
+UNLIKELY = 3.0  # standard deviations: right labels of images that show their classes lie at 4 and above
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class LabelFit:
+    """In standard deviations over chance: labels as `given`, and `in_some_order` of the classes."""
+
+    given: float
+    in_some_order: float
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the images show the dataset's classes, and the labels do not say which."""
+        return self.in_some_order > CLEAR and self.given < UNLIKELY
+
+    def __str__(self) -> str:
+        return (
+            f"labels fit the dataset's classes no better than chance would ({self.given:.1f} standard deviations), "
+            f"and in another order they would ({self.in_some_order:.1f}); is the class order right?"
+        )
+
+
+def fit_of_labels(pixels: Tensor, classes: Tensor, real: Split, count: int) -> LabelFit | None:
+    """How well labels fit, or None where there are too few classes or directions to tell.
+
+    Args:
+        pixels: float (N, C, H, W), in [0, 1] for images that pixels can show.
+        classes: int64 (N,), each of the `count` classes at least once.
+        real: images of the same classes and shape.
+    """
+    if count < FEWEST_CLASSES:
+        return None
+    chosen = first_of_each(real.labels, min(REAL_PER_CLASS, max(2, REAL_IMAGES // count)))
+    space = _Space(_small(real.take(chosen).float() / 255), real.labels[chosen], count)
+    kept = first_of_each(classes, SET_PER_CLASS)
+    means = space.whitened(_class_means(_small(pixels[kept]), classes[kept], count))
+    if space.directions.shape[1] < 2:
+        return None
+    return LabelFit(_over_permutations(means @ space.means.T), _over_turns(space.even(means), space.even(space.means)))
+
+
+class _Space:
+    """Where the spread within classes is the same in all directions, with the directions that tell classes apart."""
+
+    def __init__(self, images: Tensor, classes: Tensor, count: int) -> None:
+        centres = _class_means(images, classes, count)
+        self._origin = centres.mean(0)
+        within = images - centres[classes]
+        spread = within.T @ within / max(1, len(images) - count)
+        ball = SHRINKAGE * spread.diagonal().mean() + torch.finfo(spread.dtype).eps
+        self._root = torch.linalg.cholesky(spread + ball * torch.eye(len(spread), dtype=spread.dtype))
+        self.means = self.whitened(centres)
+        _, sizes, directions = torch.linalg.svd(self.means, full_matrices=False)
+        beyond_noise = int((sizes.square() / count > 2 * count / len(images)).sum())
+        kept = min(beyond_noise, count - 1, DIRECTIONS)
+        self.directions, self._sizes = directions[:kept].T, sizes[:kept] / count**0.5
+
+    def whitened(self, images: Tensor) -> Tensor:
+        """(N, D), seen from the mean of the classes."""
+        solved: Tensor = torch.linalg.solve_triangular(self._root, (images - self._origin).T, upper=False)
+        return solved.T
+
+    def even(self, means: Tensor) -> Tensor:
+        """Means in the directions that tell classes apart, in which the real ones spread evenly; their mean is 0."""
+        seen: Tensor = means @ self.directions / self._sizes
+        return seen - seen.mean(0)
+
+
+def _over_permutations(products: Tensor) -> float:
+    """How far the diagonal's sum lies over that of permuted rows, in standard deviations."""
+    centred = products - products.mean(0) - products.mean(1, keepdim=True) + products.mean()
+    deviation = (centred.square().sum() / (len(products) - 1)).sqrt()
+    return float(centred.diagonal().sum() / deviation.clamp_min(torch.finfo(products.dtype).tiny))
+
+
+def _over_turns(means: Tensor, real: Tensor) -> float:
+    """How far the best assignment lies over those of turned means, in standard deviations."""
+    found = _best_assignment(means @ real.T)
+    turned = torch.tensor([_best_assignment(means @ turn @ real.T) for turn in _turns(means.shape[1])])
+    return float((found - turned.mean()) / turned.std().clamp_min(1e-6 * abs(found) + 1e-12))
+
+
+def _turns(size: int) -> Iterator[Tensor]:
+    draws = seeds.generator("label fit")
+    for _ in range(TURNS):
+        yield torch.linalg.qr(torch.randn(size, size, generator=draws, dtype=torch.float64))[0]
+
+
+def _best_assignment(products: Tensor) -> float:
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(products.numpy(), maximize=True)
+    return float(products[rows, columns].sum())
+
+
+def _small(images: Tensor) -> Tensor:
+    """float64 (N, D): at most 8 pixels a side."""
+    side = min(SIDE, images.shape[-1])
+    return torch.cat([F.adaptive_avg_pool2d(part, side).flatten(1).double() for part in images.split(CHUNK)])
+
+
+def _class_means(images: Tensor, classes: Tensor, count: int) -> Tensor:
+    sizes = torch.bincount(classes, minlength=count).clamp_min(1)
+    sums = torch.zeros(count, images.shape[1], dtype=images.dtype).index_add_(0, classes, images)
+    return sums / sizes[:, None]
