@@ -1,9 +1,10 @@
-"""What a reader should doubt in a finished row: students that learned nothing, a teacher that knows nothing."""
+"""What a reader should doubt in a finished row: students, teachers and labels that know no more than chance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.chance import is_no_better
+from bench.sets.label_fit import NOTE, LabelFit
 
 RECOGNISED = 90.0  # percent of a set's images that its teacher should recognise; recovered images end close to 100
 ONE_CLASS = 0.1  # who gives all other classes less than this part of their share of images predicts one class
@@ -19,7 +20,9 @@ def doubts(row: Fields, scores: Sequence[Fields]) -> list[str]:
         scores: of its trainings. Those of older versions and of some protocols do not say what was predicted, or on how
             many images; of them less can be said.
     """
-    return [*_students(row, scores), *_teacher(row, scores)] if row["status"] == "done" else []
+    if row["status"] != "done":
+        return []
+    return [*_students(row, scores), *_teacher(row, scores), *_labels(row)]
 
 
 def _students(row: Fields, scores: Sequence[Fields]) -> Iterator[str]:
@@ -41,6 +44,13 @@ def _teacher(row: Fields, scores: Sequence[Fields]) -> Iterator[str]:
     seen = row["teacher_on_set"]
     if seen and seen["top1"] < RECOGNISED and row["iterations"] is not None:
         yield f"the teacher itself recognises {seen['top1']:.1f} % of these images: the recovery is not finished"
+
+
+def _labels(row: Fields) -> Iterator[str]:
+    """What was noted when a set from elsewhere was read."""
+    noted = row["notes"].get(NOTE) if row["imported"] else None
+    if noted and (fit := LabelFit(**noted)).doubtful:
+        yield str(fit)
 
 
 def _luck(top1: float | None, scores: Sequence[Fields]) -> str:

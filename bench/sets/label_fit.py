@@ -15,7 +15,7 @@ nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from bench import seeds
 from bench.condensed import first_of_each
 from bench.imagery import Split
 
+NOTE = "labels_fit"  # under which a run records it
 SIDE = 8  # pixels of the small versions
 REAL_IMAGES = 2000  # at most, and of a class at most
 REAL_PER_CLASS = 100
@@ -49,6 +50,10 @@ class LabelFit:
     def doubtful(self) -> bool:
         """Whether the images show the dataset's classes, and the labels do not say which."""
         return self.in_some_order > CLEAR and self.given < UNLIKELY
+
+    def to_json(self) -> dict[str, float]:
+        """What is noted."""
+        return {name: round(value, 2) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
         return (

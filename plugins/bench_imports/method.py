@@ -10,7 +10,7 @@ from bench.condensed import CondensedSet, check_fits, first_of_each
 from bench.imagery import Preprocessing
 from bench.importing import read
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
-from bench.sets.label_fit import fit_of_labels
+from bench.sets.label_fit import NOTE, fit_of_labels
 from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels
 from bench.training.recipes import TrainingRecipe
@@ -101,7 +101,7 @@ def _doubt(task: Task, found: CondensedSet) -> None:
     fit = fit_of_labels(shown, found.images.classes, task.dataset.test, task.classes)
     if fit is None:
         return
-    task.facts["labels_fit"] = {"given": round(fit.given, 2), "in_some_order": round(fit.in_some_order, 2)}
+    task.facts[NOTE] = fit.to_json()
     if fit.doubtful:
         task.progress.warn(str(fit))
 

@@ -67,3 +67,15 @@ def test_a_recovery_that_its_teacher_does_not_recognise_is_not_finished() -> Non
 
 def test_without_a_result_there_is_nothing_to_doubt() -> None:
     assert doubts(failed_row("failed"), []) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "in_some_order", "imported", "doubted"),
+    [(0.3, 9.0, True, True), (5.0, 9.0, True, False), (0.3, 1.0, True, False), (0.3, 9.0, False, False)],
+)
+def test_labels_of_a_set_from_elsewhere_in_a_doubtful_order_are_named(
+    given: float, in_some_order: float, imported: bool, doubted: bool
+) -> None:
+    noted = {"labels_fit": {"given": given, "in_some_order": in_some_order}}
+    said = doubts(row(imported=imported, notes=noted), [score()])
+    assert [each.endswith("is the class order right?") for each in said] == [True] * doubted
