@@ -209,3 +209,10 @@ def test_what_a_teacher_makes_of_its_set_is_a_column_where_it_is_little(row: Row
     text = form.render([row(teacher_on_set=low), row(method="cda")], claims=True)
     assert "71.25" in text and "98.00" in text
     assert "the set" not in form.render([row(), row(method="cda")], claims=True)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize(("status", "said"), [("failed", True), ("refused", True), ("skipped", False)])
+def test_what_failed_says_what_does_it_again(failure: RowMaker, form: ReportFormat, status: str, said: bool) -> None:
+    text = " ".join(form.render([failure(status=status)], claims=True).split())
+    assert ("--retry-failed does it again" in text) is said
