@@ -3,10 +3,10 @@
 1. Ids beat order. Where images carry class ids of the dataset (names of folders, names of a ClassLabel, text labels),
    those decide; `classes` in the manifest is then only held against them.
 2. Order needs a statement. Numbers (tensors, Parquet without names, folders "3", "00003" or "new003") are positions in
-   the manifest's `classes`. Without it they are positions in the dataset's own class order, but only where its ids are
-   no numbers in another order themselves: sorted as text, 10 comes before 2. Names that are no ids are told by
-   `classes` as well, which then lists the ids in the order of the labels (of folders, in the order of sorted names).
-   Names that are the card's words for its classes need no statement.
+   the manifest's `classes`. Without it they are positions in the dataset's own class order, but only where neither its
+   ids nor the card's words for them are numbers in another order, or have some: sorted as text, c10 comes before c2.
+   Names that are no ids are told by `classes` as well, which then lists the ids in the order of the labels (of folders,
+   in the order of sorted names). Names that are the card's words for its classes, and no other's ids, need no statement.
 3. What is inferred is said; what contradicts is refused.
 
 A set whose labels mean other classes evaluates at chance without a word (pytorch/vision issue 714: a dataset made of
@@ -28,6 +28,7 @@ SORTED = "inferred: labels are positions in the dataset's class order"
 WORDS = "inferred: the card's words for its classes"
 _NUMBER = re.compile(r"(?:new)?(\d+)")
 _SHOWN = 5
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,17 @@ def of_numbers(stated: Sequence[str] | None, dataset: Dataset, where: str) -> Cl
     """What the numbers 0 to K - 1 mean.
 
     Raises:
-        UsageError: nothing is stated, and the dataset's ids are numbers in another order.
+        UsageError: nothing is stated, and the dataset's ids or words have numbers in another order.
     """
     if stated is not None:
         return ClassOrder(_ranks(stated, dataset), STATED)
-    if _are_other_numbers(dataset.classes):
-        numeric = _some([f'"{each}"' for each in sorted(dataset.classes, key=int)])
+    if (other := _by_their_numbers(dataset)) is not None:
+        what, ids = other
+        quoted = _some([f'"{each}"' for each in ids])
         raise UsageError(
-            f"the labels of {where} are numbers, and so are the class ids of {dataset.name}, which sort as text "
+            f"the labels of {where} are numbers, and so are {what} of {dataset.name}, whose ids sort as text "
             f"({_some(dataset.classes)}): state in its manifest the ids in the order of the labels, "
-            f'as "classes": [{numeric}]'
+            f'as "classes": [{quoted}]'
         )
     return ClassOrder(torch.arange(len(dataset.classes)), SORTED)
 
@@ -86,12 +88,27 @@ def of_names(
         return ClassOrder(_ranks(names, dataset), IDS)
     if (numbers := _numbers(names)) is not None:
         return _of_numbered(numbers, of_numbers(stated, dataset, where), where)
-    if (words := _in_words(names, dataset)) is not None:
+    words, told = _in_words(names, dataset), _told(names, labels, stated, dataset)
+    if words is not None and told is not None and not torch.equal(words, told):
+        raise UsageError(
+            f"the class names of {where} are the words of {dataset.name} for its classes, and 'classes' in its "
+            f"manifest says another order ({_some(stated or ())}): leave it out, or rename them"
+        )
+    if words is not None:
         return ClassOrder(words, WORDS)
-    if stated is not None and len(stated) == len(labels):
-        ids = dict(zip(map(str, labels), stated, strict=True))
-        return ClassOrder(_ranks([ids[name] for name in names], dataset), STATED)
+    if told is not None:
+        return ClassOrder(told, STATED)
     raise UsageError(_unknown(names, dataset, where))
+
+
+def _told(
+    names: Sequence[str], labels: Sequence[str | int], stated: Sequence[str] | None, dataset: Dataset
+) -> Tensor | None:
+    """What `classes`, in the order of the labels, says of each name; None where it says nothing of so many."""
+    if stated is None or len(stated) != len(labels):
+        return None
+    ids = dict(zip(map(str, labels), stated, strict=True))
+    return _ranks([ids[name] for name in names], dataset)
 
 
 def _of_numbered(numbers: Sequence[int], order: ClassOrder, where: str) -> ClassOrder:
@@ -114,8 +131,18 @@ def _ranks(names: Sequence[str], dataset: Dataset) -> Tensor:
     return torch.tensor([rank[name] for name in names])
 
 
-def _are_other_numbers(ids: Sequence[str]) -> bool:
-    return all(each.isdecimal() for each in ids) and [int(each) for each in ids] != list(range(len(ids)))
+def _by_their_numbers(dataset: Dataset) -> tuple[str, list[str]] | None:
+    """The class ids as the numbers in them, or in the card's words, order them, where labels may mean that as well."""
+    for what, names in (("the class ids", dataset.classes), ("the words for the classes", dataset.class_names)):
+        if all(each.isdecimal() for each in names) and [int(each) for each in names] != list(range(len(names))):
+            return what, [id_ for _, id_ in sorted(zip(map(int, names), dataset.classes, strict=True))]
+    counted = sorted(dataset.classes, key=_with_equal_digits)
+    return None if counted == list(dataset.classes) else ("parts of the class ids", counted)
+
+
+def _with_equal_digits(name: str) -> str:
+    """A text that sorts by the numbers in a name."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(_DIGITS), name)
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
@@ -133,10 +160,10 @@ def _in_words(names: Sequence[str], dataset: Dataset) -> Tensor | None:
 
 
 def _words(dataset: Dataset) -> Mapping[str, int]:
-    """The card's words that mean one class alone, as "goldfish" of "goldfish, Carassius auratus"."""
+    """The ids, and words of the card, that mean one class alone, as "goldfish" of "goldfish, Carassius auratus"."""
     found: dict[str, set[int]] = {}
-    for index, name in enumerate(dataset.class_names):
-        for word in {_plain(name), *map(_plain, name.split(","))}:
+    for index, (id_, name) in enumerate(zip(dataset.classes, dataset.class_names, strict=True)):
+        for word in {_plain(id_), _plain(name), *map(_plain, name.split(","))}:
             found.setdefault(word, set()).add(index)
     return {word: indices.pop() for word, indices in found.items() if len(indices) == 1}
 

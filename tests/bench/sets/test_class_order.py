@@ -101,6 +101,42 @@ def test_the_cards_words_are_matched_to_its_ids(tmp_path: Path) -> None:
         read_foreign(in_folders(tmp_path / "crane", {"crane": 0, "n2": 1}), twins, readers)
 
 
+def test_words_that_are_ids_of_other_classes_decide_nothing(tmp_path: Path) -> None:
+    shifted = known_by_gray("a", "b", "c", words=("b", "c", "x"))
+    with pytest.raises(UsageError, match="x of .* is no class id"):
+        read_foreign(in_folders(tmp_path / "set", {"b": 0, "c": 1, "x": 2}), shifted, readers)
+    mixed = in_folders(tmp_path / "mixed", {"n01": 0, "great-white-shark": 1, "cock": 2})
+    assert understood(mixed, BIRDS) == "inferred: the card's words for its classes"
+
+
+def test_words_that_contradict_the_stated_order_are_refused(tmp_path: Path) -> None:
+    words = {"cock": 2, "goldfish": 0, "great white shark": 1}
+    with pytest.raises(UsageError, match=r"'classes' in its manifest says another order \(n01, n02, n03\)"):
+        read_foreign(in_folders(tmp_path / "set", words, classes=["n01", "n02", "n03"]), BIRDS, readers)
+    assert understood(in_folders(tmp_path / "right", words, classes=ORDER), BIRDS).startswith("inferred: the card's")
+
+
+def test_numbers_beside_words_that_are_numbers_in_another_order_are_refused(tmp_path: Path) -> None:
+    digits = known_by_gray("one", "two", "zero", words=("1", "2", "0"))
+    by_digit = {"0": 2, "1": 0, "2": 1}
+    wanted = r"so are the words for the classes of tiny.*\"classes\": \[\"zero\", \"one\", \"two\"\]"
+    with pytest.raises(UsageError, match=wanted):
+        read_foreign(in_folders(tmp_path / "folders", by_digit), digits, readers)
+    pixels = torch.stack([gray(2), gray(0), gray(1)])
+    with pytest.raises(UsageError, match=wanted):
+        read_foreign(in_tensors(tmp_path / "tensors", pixels, torch.arange(3)), digits, readers)
+    assert understood(in_folders(tmp_path / "told", by_digit, classes=["zero", "one", "two"]), digits) == "stated"
+
+
+def test_numbers_beside_ids_whose_numbers_sort_in_another_order_are_refused(tmp_path: Path) -> None:
+    counted = known_by_gray("c1", "c10", "c2")
+    pixels = torch.stack([gray(0), gray(2), gray(1)])
+    with pytest.raises(UsageError, match=r"\(c1, c10, c2\).*\"classes\": \[\"c1\", \"c2\", \"c10\"\]"):
+        read_foreign(in_tensors(tmp_path / "set", pixels, torch.arange(3)), counted, readers)
+    told_so = in_tensors(tmp_path / "told", pixels, torch.arange(3), classes=["c1", "c2", "c10"])
+    assert understood(told_so, counted) == "stated"
+
+
 @pytest.mark.parametrize("classes", [["n01", "n02"], ["n01", "n02", "n02"], ["n01", "n02", "n04"]])
 def test_stated_classes_are_the_datasets_each_once(tmp_path: Path, classes: list[str]) -> None:
     folder = in_folders(tmp_path / "set", {"n01": 0, "n02": 1, "n03": 2}, classes=classes)
