@@ -6,7 +6,7 @@
    the manifest's `classes`. Without it they are positions in the dataset's own class order, but only where neither its
    ids nor the card's words for them are numbers in another order, or have some: sorted as text, c10 comes before c2.
    Names that are no ids are told by `classes` as well, which then lists the ids in the order of the labels (of folders,
-   in the order of sorted names). Names that are the card's words for its classes, and no other's ids, need no statement.
+   in the order of sorted names). Names that are the card's words for its classes, and ids of no other, need none.
 3. What is inferred is said; what contradicts is refused.
 
 A set whose labels mean other classes evaluates at chance without a word (pytorch/vision issue 714: a dataset made of

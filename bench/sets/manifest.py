@@ -1,9 +1,10 @@
 """The manifest of a set that came from elsewhere: one that a run wrote, or a short one written by hand."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench.cards import SourceCard, validated
 from bench.errors import CorruptArtefact, UsageError
@@ -13,11 +14,21 @@ from bench.training.fkd import SEED
 Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
 
+def _below_the_set(name: str) -> str:
+    """A run is told from others by the content of the set's folder, so nothing of the set lies elsewhere."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise ValueError(f"{name} is not below the folder of the set; put it or a link to it there")
+    return name
+
+
+Below = Annotated[str, AfterValidator(_below_the_set)]
+
+
 class TensorSource(BaseModel):
     """Images and labels in one file, under two names; soft labels, if there are any, under a third."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    file: str
+    file: Below
     images: str = "images"
     labels: str = "labels"
     soft: str | None = None
@@ -28,7 +39,7 @@ class ZcaSource(BaseModel):
     """A whitening in one file, under two names: the mean of D numbers and the matrix (D, D) of `Whitening`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    file: str
+    file: Below
     mean: str = "mean"
     matrix: str = "matrix"
 
@@ -44,7 +55,7 @@ class FkdSource(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    fkd: str
+    fkd: Below
     temperature: Annotated[float, Field(gt=0)]
     seed: int = SEED
     teacher: str = ""
@@ -106,6 +117,17 @@ def by_hand(folder: Path) -> HandWritten | None:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of every file of the set: another content is another run."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return digest({str(path.relative_to(folder)): file_digest(path) for path in files})
+    """A hash of every file of the set, also behind links: another content is another run."""
+    return digest({str(path.relative_to(folder)): file_digest(path) for path in _files(folder, ())})
+
+
+def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All files below a folder, without folders that hold one of those above, to which links may lead back."""
+    real = folder.resolve()
+    if any(each.is_relative_to(real) for each in above):
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, (*above, real))
+        elif path.is_file():
+            yield path

@@ -1,5 +1,6 @@
 """Reading a set that came from elsewhere, against the dataset that it is of."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +89,19 @@ def _from_layout(
     source = reader.locate(plain, card, folder.absolute())
     if source is None or "train" not in source.files:
         raise UsageError(f"no images at {folder}: looked for {reader.looked_for(plain, card)}")
+    _check_below(folder, source.files["train"])
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
     _check_shape(pixels, len(labels), dataset, folder)
     return Images(pixels, labels), order, source.notes
+
+
+def _check_below(folder: Path, files: Sequence[Path]) -> None:
+    """As `_below_the_set` of the manifest: options of readers may lead elsewhere."""
+    place = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are, and ".." goes
+    if stray := next((each for each in files if not Path(os.path.abspath(each)).is_relative_to(place)), None):  # noqa: PTH100
+        raise UsageError(f"{stray} is not below the folder of the set, {folder}; put it or a link to it there")
 
 
 def _from_tensors(

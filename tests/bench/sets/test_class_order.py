@@ -103,7 +103,7 @@ def test_the_cards_words_are_matched_to_its_ids(tmp_path: Path) -> None:
 
 def test_words_that_are_ids_of_other_classes_decide_nothing(tmp_path: Path) -> None:
     shifted = known_by_gray("a", "b", "c", words=("b", "c", "x"))
-    with pytest.raises(UsageError, match="x of .* is no class id"):
+    with pytest.raises(UsageError, match=r"x of .* is no class id"):
         read_foreign(in_folders(tmp_path / "set", {"b": 0, "c": 1, "x": 2}), shifted, readers)
     mixed = in_folders(tmp_path / "mixed", {"n01": 0, "great-white-shark": 1, "cock": 2})
     assert understood(mixed, BIRDS) == "inferred: the card's words for its classes"
