@@ -13,6 +13,7 @@ from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
 Cell = Callable[[Row], str | None]
+IMPORTED = "imported"
 SPACE = re.compile(r"\s+")
 
 
@@ -120,7 +121,8 @@ def _made_in(row: Row) -> str | None:
 def _method(row: Row) -> str:
     if row.get("is_control"):
         return f"{row['method']} (control)"
-    return f"{row['method']} (imported)" if row.get("imported") else str(row["method"])
+    known = row["method"] != IMPORTED  # that is what a manifest without a method's name is taken to say
+    return f"{row['method']} ({IMPORTED})" if row.get("imported") and known else str(row["method"])
 
 
 def _text(row: Row, name: str) -> str | None:

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from click.testing import CliRunner
 from foreign import write_manifest
 
+from bench.cli import comparing
 from bench.cli.comparing import rows_of
+from bench.cli.evaluate_command import command
 from bench.cli.importing import Described, described
 from bench.condensed import first_of_each
 from bench.data.opening import open_dataset, select_classes
@@ -18,13 +21,14 @@ from bench.imagery import Dataset
 from bench.plugins import Registry
 from bench.progress import Silent
 from bench.reporting import Row
+from bench.running.planning import Request
 from bench.spec import Origin, RunSpec
 from bench_reports.view import views
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+    return Bench(tmp_path, (str(Path(__file__).with_name("short_protocols.py")),))
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
 def evaluated(bench: Bench, folder: Path, *ipcs: int, **changes: Any) -> list[Row]:  # noqa: ANN401 - of a request
     """The rows of `bench evaluate`, in this process."""
     found = known(bench, folder, *ipcs)
-    asked: dict[str, Any] = {"protocols": ("hard",), "eval_backbones": ("convnet3-bn",), **changes}
+    asked: dict[str, Any] = {"protocols": ("short",), "eval_backbones": ("convnet3-bn",), **changes}
     asked |= {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
     jobs = bench.jobs("imported", **asked)
     return rows_of(jobs, [bench.run(job) for job in jobs])
@@ -138,7 +142,7 @@ def test_another_version_of_the_protocol_is_said(
 
 
 def test_our_manifests_say_what_made_the_set(bench: Bench) -> None:
-    (job,) = bench.jobs("dm", backbones=("convnet3",), changes=("iterations=3",), protocols=("hard",))
+    (job,) = bench.jobs("dm", backbones=("convnet3",), changes=("iterations=3",), protocols=("short",))
     bench.run(job)
     manifest = json.loads((bench.runs / job.spec.name / "condensed" / "manifest.json").read_text())
     said = {name: manifest[name] for name in ("method", "backbone", "iterations", "budget", "seed", "protocol_version")}
@@ -156,12 +160,21 @@ def test_where_a_set_came_from_survives_json_and_is_no_part_of_the_hash(bench: B
     assert with_origin.spec.hash == job.spec.hash
 
 
-def test_a_dry_run_of_an_evaluation_leaves_no_run(bench: Bench, digits: Dataset) -> None:
-    folder = real(bench.folder / "set", digits, (1, 1, 1))
-    options = "-d digits --classes 3 --eval-backbone convnet3-bn --budget quick --eval-seeds 1 --no-control --dry-run"
-    command = ["python", "-m", "bench", "evaluate", str(folder), *options.split(), "--format", "json"]
-    ended = bench.spoken([*command, "--runs", str(bench.runs), "--device", "cpu"])
-    assert ended.returncode == 0, ended.stderr
-    (forecast,) = json.loads(ended.stdout)
-    assert forecast["evaluation_s"] > 0
-    assert not list(bench.runs.glob("imported-*"))
+def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
+    bench: Bench, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def seen(request: Request, *_: object) -> int:
+        asked.append(request)
+        return 0
+
+    monkeypatch.setattr(comparing, "foresee", seen)
+    folder = real(bench.folder / "set", digits, (2, 2, 2), method="dm")
+    options = f"-d digits --classes 3 --eval-backbone convnet3 --ipc 1 --ipc 2 --dry-run --runs {bench.runs}"
+    ended = CliRunner().invoke(command, [str(folder), *options.split()], env={"BENCH_CACHE": str(bench.cache)})
+    assert ended.exit_code == 0, ended.output
+    (request,) = asked
+    assert (request.methods, request.ipcs, request.protocols) == (("imported",), (1, 2), ("hard",))
+    assert request.origin is not None and request.origin.method == "dm"
+    assert not bench.runs.exists()

@@ -1,0 +1,18 @@
+"""A protocol that takes a second, for tests that look at what stands beside a score."""
+
+from collections.abc import Sequence
+
+from bench.hookspecs import Offer, hookimpl
+from bench.recipes import RecipeBook
+from bench.training.protocol import TrainingProtocol
+
+RECIPE = {
+    "source": "ours: three epochs, for tries",
+    **{"epochs": 3, "batch_size": 64, "lr": 0.01, "weight_decay": 5e-4, "schedule": "constant"},
+}
+SHORT = TrainingProtocol("short", "hard", RecipeBook({"recipes": {"small": RECIPE, "large": RECIPE}}))
+
+
+@hookimpl
+def bench_protocols() -> Sequence[Offer]:
+    return [Offer("short", SHORT, "three epochs")]
