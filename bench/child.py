@@ -89,7 +89,8 @@ def _run(order: Order, registry: Registry, channel: Channel) -> None:
 
 
 def _trial(order: Order, registry: Registry, channel: Channel) -> None:
-    forecast = foresee(Job.from_json(order["job"]), registry, _place(order, channel))
+    scratch = Path(order["scratch"])
+    forecast = foresee(Job.from_json(order["job"]), registry, _place(order, channel), scratch)
     channel.send("forecast", forecast=forecast.to_json())
 
 

@@ -55,13 +55,17 @@ class Few(Pace):
 
 @dataclass(frozen=True)
 class Sample:
-    """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran."""
+    """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran.
+
+    `rest` tells the pieces that nobody tried (`Pace.alike`), of which a step is one.
+    """
 
     what: str
     steps: int
     step_s: float
     warm_up_s: float
     spent_s: float
+    rest: bool = False
 
     @property
     def whole_s(self) -> float:
@@ -94,7 +98,7 @@ class Trial(Pace):
             yield index
             if walked := self.samples[seen:]:
                 whole_s = sum(sample.whole_s for sample in walked)
-                self.samples.append(Sample(what, count - index - 1, whole_s, warm_up_s=0.0, spent_s=0.0))
+                self.samples.append(Sample(what, count - index - 1, whole_s, 0.0, 0.0, rest=True))
                 return
 
     def _now(self) -> float:

@@ -1,19 +1,16 @@
-"""`bench run` from request to table: the grid done, or only foreseen."""
+"""`bench run` from request to table."""
 
-import json
 import math
 import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
-from tabulate import tabulate
 
 from bench import rows as table
 from bench.console import Console
-from bench.errors import Interrupted, RunFailure, UsageError
+from bench.errors import Interrupted, UsageError
 from bench.plugins import Registry
 from bench.records import Record
 from bench.reporting import Row, report
@@ -21,7 +18,6 @@ from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
 from bench.running.workplace import Place
 from bench.spec import Job
-from bench.units import duration, size
 
 
 def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool) -> int:
@@ -35,7 +31,7 @@ def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     ended: list[Record | Skipped] = []
     stopped = False
     with Console() as console:
-        jobs, executor = _planned(request, registry, runs, console, retry=retry)
+        jobs, executor = planned(request, registry, runs, console, retry=retry)
         try:
             for outcome in executor.run(jobs):
                 ended.append(outcome)
@@ -50,30 +46,6 @@ def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     if stopped:
         return 130
     return 0 if all(row["status"] == "done" for row in rows) else 1
-
-
-def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> int:
-    """Tries the jobs of a request and prints what each would take; returns the exit status.
-
-    Raises:
-        UsageError: a request that cannot be right.
-    """
-    registry = Registry(plugins)
-    registry.load("format", form)
-    found: list[dict[str, Any]] = []
-    status = 0
-    with Console() as console:
-        jobs, executor = _planned(request, registry, runs, console, retry=False)
-        for job in jobs:
-            try:
-                found.append(executor.foresee(job))
-            except RunFailure as error:
-                console.warn(str(error))
-                status = 1
-            except Interrupted:
-                return 130
-    click.echo(json.dumps(found, indent=2) if form == "json" else _forecast_table(found))
-    return status
 
 
 def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]:
@@ -98,9 +70,14 @@ def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]
     return [*kept, *lost, *blank]
 
 
-def _planned(
+def planned(
     request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool
 ) -> tuple[list[Job], LocalExecutor]:
+    """The jobs of a request, and who does them.
+
+    Raises:
+        UsageError: a request that cannot be right, or a folder that cannot be written to.
+    """
     for folder in (runs, request.cache):
         check_writable(folder.absolute())
     seconds = checkpoint_seconds()
@@ -151,16 +128,3 @@ def _news(outcome: Record | Skipped) -> str:
         return f"{outcome.job.spec.name}: skipped, {outcome.reason}"
     failed = [f"{key}: {each['reason']}" for key, each in outcome.evaluations.items() if each["status"] != "done"]
     return f"{outcome.spec.name}: {'; '.join(failed) if failed else 'done'}"
-
-
-def _forecast_table(found: Sequence[dict[str, Any]]) -> str:
-    """A table of forecasts and, below it, their sum."""
-    stages = ("prepare_s", "synthesis_s", "label_s", "evaluation_s", "total_s")
-    lines = []
-    for each in found:
-        memory = each["peak_memory_bytes"]
-        peak = memory["rss"] if memory["allocated"] is None else memory["allocated"]
-        lines.append([each["run"], *(duration(each[name]) for name in stages), size(peak), size(each["disk_bytes"])])
-    headers = ["run", "prepare", "synthesis", "labels", "evaluation", "total", "peak memory", "disk"]
-    table = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * 7)) if lines else ""
-    return f"{table}\n\nIn all {duration(sum(each['total_s'] for each in found))}; stages shared by runs are made once."

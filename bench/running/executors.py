@@ -1,5 +1,6 @@
 """Many runs: each in a child process of its own, one after the other, so that none disturbs another's measurement."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import Ended, run_child
-from bench.errors import Interrupted, RunFailure
+from bench.errors import Interrupted
 from bench.plugins import Registry
 from bench.records import Record
+from bench.running.forecasting import Forecast, scratch_folder
 from bench.running.recording import crashed
 from bench.running.runner import Run
 from bench.running.workplace import Place
@@ -63,17 +65,31 @@ class LocalExecutor:
         child = self._child(job, "run")
         return self._outcome(job, child), child.stopped
 
-    def foresee(self, job: Job) -> dict[str, Any]:
-        """A trial of one job: what it would take (see `bench.running.forecasting.Forecast`).
+    def foresee(self, jobs: Sequence[Job]) -> Iterator[Forecast]:
+        """What is left to do of each job, in order: a trial of what is not done.
 
         Raises:
-            RunFailure: the trial failed.
             Interrupted: the user asked to stop.
         """
-        child = self._child(job, "trial")
+        with scratch_folder(self.place.cache) as scratch:
+            for job in jobs:
+                yield self._foreseen(job, scratch)
+
+    def _foreseen(self, job: Job, scratch: str) -> Forecast:
+        if self._is_done(job):
+            return Forecast(job.spec.name, "done")
+        child = self._child(job, "trial", scratch=scratch)
         if child.event != "forecast":
-            raise RunFailure(f"{job.spec.name}: {child.reason}")
-        return dict(child.facts["forecast"])
+            return Forecast(job.spec.name, "failed", child.reason)
+        return Forecast.from_json(child.facts["forecast"])
+
+    def _is_done(self, job: Job) -> bool:
+        """Whether nothing is left to do; what failed is tried, as --retry-failed would do it."""
+        with contextlib.suppress(Owned):
+            found = Run(job, self.registry, self.place).found()
+            outcomes = [found.evaluations[each.key]["status"] for each in job.evaluations] if found else []
+            return found is not None and {found.status, *outcomes} == {"done"}
+        return False
 
     def _outcome(self, job: Job, child: Ended) -> Record | Skipped:
         if child.event == "record":
@@ -82,7 +98,7 @@ class LocalExecutor:
             return Skipped(job, child.reason)
         return crashed(job, self.place, child.reason)
 
-    def _child(self, job: Job, work: str) -> Ended:
+    def _child(self, job: Job, work: str, **more: str) -> Ended:
         place = self.place
         log = Path(os.devnull) if work == "trial" else place.runs / job.spec.name / "log.txt"
         order = {
@@ -97,6 +113,7 @@ class LocalExecutor:
             "data_root": str(place.data_root),
             "retry": self.retry,
             "checkpoint_seconds": place.checkpoint_seconds,
+            **more,
         }
         self.begins(job)
         return run_child(order, place.cache, _Relay(self, job.spec.name))

@@ -1,13 +1,14 @@
 """What a run would take: a few real iterations of each of its loops, and the rest foretold from them.
 
-Stages that are in the cache cost nothing and are used; the others are tried in a temporary folder that is thrown away,
-so a trial leaves nothing behind but what it compiled, which the run then need not. It happens in a child process of its
-own, whose peak memory is the forecast's.
+What is done costs nothing and is used: stages in the cache, a set that is whole, scores. The rest is tried in a scratch
+folder that is thrown away, so a trial leaves nothing behind but what it compiled, which the run then need not. It
+happens in a child process of its own, whose peak memory is the forecast's. What it shares with other trials is tried
+once (`bench.running.trials`).
 """
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,18 +19,21 @@ from bench import condensed as sets
 from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
+from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
+from bench.files import read_json
 from bench.hardware import computing_in
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.metering import peak_memory, reset_peak_memory
 from bench.notes import Findings
-from bench.pacing import Sample, Trial
+from bench.pacing import Trial
 from bench.plugins import Registry
+from bench.progress import Progress
 from bench.running.configuring import build
-from bench.running.synthesis import images_of, tensors_of
+from bench.running.scoring import conditions_of, scored
+from bench.running.trials import Memory, TrialStore, TriedStage
 from bench.running.workplace import Place, make_task, open_for
-from bench.spec import EvaluationSpec, Job
-from bench.stages import StageResult, StageStore
+from bench.spec import EvaluationSpec, Job, RunSpec
 from bench.whitening import Whitening
 
 T = TypeVar("T")
@@ -37,85 +41,139 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds by stage, the peak memory of the synthesis in bytes (`allocated` on CUDA, `rss`), bytes on disk."""
+    """What is left to do of a run.
+
+    Attributes:
+        status: "to do", "done" (then nothing is left), or "failed" (then nothing is known, and `reason` says why).
+        prepare_s: the stages of its synthesis and labels, and what prepares them.
+        evaluation_prepare_s: the stages that evaluations share, such as the teacher of `soft`.
+        stages: what both have of stages; one that several runs have is made once.
+        peak_memory_bytes: of the synthesis: `allocated` on CUDA, `rss`.
+        disk_bytes: of units, set and labels.
+    """
 
     run: str
+    status: str = "to do"
+    reason: str | None = None
+    prepare_s: float | None = None
+    synthesis_s: float | None = None
+    label_s: float | None = None
+    evaluation_prepare_s: float | None = None
+    evaluation_s: float | None = None
+    peak_memory_bytes: Mapping[str, int | None] | None = None
+    disk_bytes: int | None = None
+    stages: tuple[TriedStage, ...] = ()
+
+    @property
+    def total_s(self) -> float:
+        """All that is left, stages included."""
+        parts = (self.prepare_s, self.synthesis_s, self.label_s, self.evaluation_prepare_s, self.evaluation_s)
+        return sum(part or 0.0 for part in parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As an object, with the total; null where nothing is known."""
+        return {**asdict(self), "total_s": None if self.status == "failed" else self.total_s}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Forecast":
+        """The inverse of `to_json`."""
+        known = {name: value for name, value in content.items() if name != "total_s"}
+        return cls(**{**known, "stages": tuple(TriedStage(**stage) for stage in content["stages"])})
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A condensed set of the right size, and what is left to do for it beside stages."""
+
+    condensed: CondensedSet
     prepare_s: float
     synthesis_s: float
     label_s: float
-    evaluation_s: float
-    peak_memory_bytes: dict[str, int | None]
+    memory: Mapping[str, int | None]
     disk_bytes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """As a flat object, with the total."""
-        total = self.prepare_s + self.synthesis_s + self.label_s + self.evaluation_s
-        return {**asdict(self), "total_s": total}
 
+def foresee(job: Job, registry: Registry, place: Place, scratch: Path | None = None) -> Forecast:
+    """Tries every part of a job that is not done and says what the whole would take.
 
-class TrialStore(StageStore):
-    """Finds finished stages where they are kept and makes missing ones in a temporary folder."""
-
-    def __init__(self, kept: StageStore, scratch: Path) -> None:
-        super().__init__(scratch)
-        self._kept = kept
-
-    def read(self, kind: str, stage_hash: str) -> StageResult | None:
-        """A stage that is kept, or one that this trial made."""
-        return self._kept.read(kind, stage_hash) or super().read(kind, stage_hash)
-
-    def file(self, kind: str, stage_hash: str) -> Path:
-        """The same, of its tensors."""
-        kept = self._kept.file(kind, stage_hash)
-        return kept if kept.exists() else super().file(kind, stage_hash)
-
-
-def foresee(job: Job, registry: Registry, place: Place) -> Forecast:
-    """Tries every stage of a job and says what the whole would take.
+    Args:
+        scratch: what this trial shares with others; a folder of its own where there is none.
 
     Raises:
         Exception: whatever the run itself would raise.
     """
-    place.cache.mkdir(parents=True, exist_ok=True)  # not /tmp, which may be memory: stored labels are large
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=place.cache) as scratch:
-        return _Rehearsal(job, registry, place, Path(scratch)).forecast()
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        return _Rehearsal(job, registry, place, scratch).forecast()
+    with scratch_folder(place.cache) as own:
+        return _Rehearsal(job, registry, place, Path(own)).forecast()
+
+
+def scratch_folder(cache: Path) -> "tempfile.TemporaryDirectory[str]":
+    """For the trials of one dry run. Not in /tmp, which may be memory: stored labels are large."""
+    cache.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="trial-", dir=cache)
 
 
 class _Rehearsal:
     """One trial: the run's own steps in its own order, each cut short."""
 
     def __init__(self, job: Job, registry: Registry, place: Place, scratch: Path) -> None:
-        self.job, self.registry, self.scratch = job, registry, scratch
+        self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
+        self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
         self.pace = Trial(place.device)
         dataset = open_for(job.spec, registry, place)
-        task = make_task(job.spec, dataset, registry, place, scratch / "work")
-        task.workspace.mkdir()
-        self.task = replace(task, pace=self.pace, stages=TrialStore(task.stages, scratch / "cache"))
+        task = make_task(job.spec, dataset, registry, place, self.work)
+        self.store = TrialStore(task.stages, scratch / "cache", self.pace)
+        self.task = replace(task, pace=self.pace, stages=self.store, progress=_Unworried(place.progress))
         self.judging = replace(self.task, precision=job.spec.precision)  # labels and scores: see `RunSpec.precision`
 
     def forecast(self) -> Forecast:
+        made = self._found() or self._made()
+        prepared = {stage.hash for stage in self.store.tried()}
+        evaluation_s = sum(self._evaluation(each, made.condensed) for each in self.job.evaluations)
+        stages = self.store.tried()
+        return Forecast(
+            run=self.job.spec.name,
+            prepare_s=made.prepare_s + sum(stage.seconds for stage in stages if stage.hash in prepared),
+            synthesis_s=made.synthesis_s,
+            label_s=made.label_s,
+            evaluation_prepare_s=sum(stage.seconds for stage in stages if stage.hash not in prepared),
+            evaluation_s=evaluation_s,
+            peak_memory_bytes=made.memory,
+            disk_bytes=made.disk_bytes,
+            stages=tuple(stages),
+        )
+
+    def _found(self) -> _Set | None:
+        """The set, where the run has made it, and what its labels need is there."""
+        try:
+            costs, condensed = read_json(self.folder / "costs.json"), sets.load(self.folder / "condensed")
+        except (FileNotFoundError, CorruptArtefact):
+            return None
+        teacher = teacher_of(condensed.labels)
+        if isinstance(condensed.labels, OnlineLabels) and teacher and not self.store.read("teacher", teacher.stage):
+            return None
+        self.task.dataset.test.ready()
+        memory = costs.get("peak_memory_bytes") or dict.fromkeys(("allocated", "reserved", "rss"))
+        return _Set(condensed, 0.0, 0.0, 0.0, memory, 0)
+
+    def _made(self) -> _Set:
         spec, task = self.job.spec, self.task
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         self._ready(method)
         with computing_in(task.precision):
             _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
-            _, warm_up_s = self._whole(lambda: method.warm_up(task))
-            (images, peak), unit_s = self._whole(lambda: self._unit(method))
-        whole = self._padded(images)
+            memory = Memory(self.scratch / "units")
+            images, about = memory.images(_synthesised(spec), lambda: self._unit(method))
+        whole = self._padded(images) if method.made_here else images.at(images.classes.argsort(stable=True))
         stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
         preprocessing = labeller.preprocessing(task)
         labels, label_s = self._whole(lambda: labeller.label(self.judging.seen_through(preprocessing), stored))
         condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing)
-        return Forecast(
-            run=spec.name,
-            prepare_s=prepare_s,
-            synthesis_s=warm_up_s + unit_s * len(whole) / len(images),
-            label_s=label_s,
-            evaluation_s=sum(self._evaluation(each, condensed) for each in self.job.evaluations),
-            peak_memory_bytes=peak,
-            disk_bytes=_disk(images, condensed),
-        )
+        synthesis_s = about["warm_up_s"] + about["unit_s"] * len(whole) / len(images)
+        return _Set(condensed, prepare_s, synthesis_s, label_s, about["memory"], _disk(images, condensed))
 
     def _ready(self, method: Condenser[Any]) -> None:
         """What is decoded now will lie in the cache: no part of a run is predicted to take as long."""
@@ -123,13 +181,14 @@ class _Rehearsal:
             self.task.dataset.train.ready()
         self.task.dataset.test.ready()
 
-    def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, int | None]]:
-        """The first unit, and the peak of making it."""
+    def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, Any]]:
+        """The first unit, seconds of warming up and of making it, and the peak of that."""
+        _, warm_up_s = self._whole(lambda: method.warm_up(self.task))
         release_memory()
         reset_peak_memory(self.task.device)
-        images = method.synthesize(self.task, method.units(self.task)[0])
-        memory = peak_memory(self.task.device)
-        return images_of(tensors_of(images)), asdict(memory)
+        images, unit_s = self._whole(lambda: method.synthesize(self.task, method.units(self.task)[0]))
+        memory = asdict(peak_memory(self.task.device))
+        return images, {"warm_up_s": warm_up_s, "unit_s": unit_s, "memory": memory}
 
     def _padded(self, images: Images) -> Images:
         """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
@@ -139,25 +198,71 @@ class _Rehearsal:
         return replace(images.at(chosen), classes=classes)
 
     def _evaluation(self, each: EvaluationSpec, condensed: CondensedSet) -> float:
+        """Seconds of the trainings that are not done, the stages that they share left out."""
         protocol: Protocol = self.registry.load("protocol", each.protocol)
-        workspace = self.scratch / each.key
-        workspace.mkdir(exist_ok=True)
+        conditions = conditions_of(each, protocol, self.task)
+        missing = each.seeds - scored(self.folder, each, conditions)
+        if not missing:
+            return 0.0
+        what = {"made under": conditions, "backbone": each.backbone, **_evaluated(self.job.spec, condensed)}
+        found = Memory(self.scratch / "evaluations").number(what, lambda: self._training(protocol, each, condensed))
+        for stage in found["stages"]:
+            self.store.adopt(TriedStage(**stage))
+        return float(found["once_s"] + found["seed_s"] * missing)
+
+    def _training(self, protocol: Protocol, each: EvaluationSpec, condensed: CondensedSet) -> dict[str, Any]:
+        """Seconds that one training takes, what of it all seeds share, and the stages it came to."""
+        workspace = self.work / each.key
+        workspace.mkdir()
+        before = self.store.tried()
         task = replace(self.judging, workspace=workspace, facts={}, measured=Findings())
-        one_off = len(self.pace.samples)
         _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
-        shared: float = sum(
-            sample.whole_s for sample in self.pace.samples[one_off:-1]
-        )  # a teacher made once for all seeds
-        shared += sum(loop["seconds"] for loop in task.measured.compiled.values())  # as is what was compiled
-        return shared + (seconds - shared) * each.seeds
+        once_s = min(seconds, task.measured.compiling_s)
+        stages = [asdict(stage) for stage in self.store.tried() if stage not in before]
+        return {"once_s": once_s, "seed_s": seconds - once_s, "stages": stages}
 
     def _whole(self, work: Callable[[], T]) -> tuple[T, float]:
-        """The work's result and the seconds it would take with its loops walked to their ends."""
-        seen, began = len(self.pace.samples), time.perf_counter()
+        """The work's result and the seconds it would take with its loops walked to their ends, stages left out."""
+        first, in_stages, began = len(self.pace.samples), self.store.spent_s, time.perf_counter()
         result = work()
-        elapsed = time.perf_counter() - began
-        samples: list[Sample] = self.pace.samples[seen:]
-        return result, elapsed + sum(sample.whole_s - sample.spent_s for sample in samples)
+        elapsed = time.perf_counter() - began - (self.store.spent_s - in_stages)
+        return result, elapsed + self.store.outstanding(first)
+
+
+@dataclass(frozen=True)
+class _Unworried:
+    """Progress without warnings: what a few steps make is poor, and what else there is to say the run says itself."""
+
+    watcher: Progress
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.watcher.advance(what, done, total)
+
+    def warn(self, message: str) -> None:
+        """Says nothing."""
+
+
+def _synthesised(spec: RunSpec) -> dict[str, Any]:
+    """All that decides what a unit costs: not the seed."""
+    return {
+        "method": spec.method.identity(),
+        "dataset": [spec.card_hash, list(spec.classes)],
+        "ipc": spec.ipc,
+        "backbone": spec.backbone,
+        "made in": [spec.made_in, spec.compile],
+    }
+
+
+def _evaluated(spec: RunSpec, condensed: CondensedSet) -> dict[str, Any]:
+    """All of a set that decides what a training on it costs: not what its images show."""
+    labels, pixels, teacher = condensed.labels, condensed.images.pixels, teacher_of(condensed.labels)
+    return {
+        "dataset": [spec.card_hash, list(spec.classes)],
+        "images": [str(pixels.dtype), *pixels.shape],
+        "labels": [labels.kind, teacher.backbone if teacher else None, spec.backbone],
+        "preprocessing": condensed.preprocessing.digest,
+        "made in": [spec.precision, spec.compile],
+    }
 
 
 def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> None:

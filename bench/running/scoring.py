@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
 from bench.notes import Findings, Notes
 from bench.plugins import Registry
-from bench.recipes import Setting
 from bench.rows import reserved
 from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.recording import Outcome
@@ -53,7 +53,8 @@ class Scoring:
         setting = replace(self.task.setting, backbone=each.backbone)
         seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier and same else 0)
         if earlier and same and earlier["status"] == "done":
-            kept = [self._kept(each, number, _made_under(protocol, each, setting)) for number in range(seeds_wanted)]
+            made_under = conditions_of(each, protocol, self.task)
+            kept = [self._kept(each, number, made_under) for number in range(seeds_wanted)]
             if None not in kept:
                 return {**earlier, "asked": asked, "note": protocol.note(setting), "scores": kept}
         if self.synthesis.looking:
@@ -81,8 +82,7 @@ class Scoring:
         return {**about, "status": "done", "reason": None, "scores": scores}
 
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
-        path, setting = self._path(each, number), replace(self.task.setting, backbone=each.backbone)
-        made_under = _made_under(protocol, each, setting)
+        path, made_under = self._path(each, number), conditions_of(each, protocol, self.task)
         if (found := self._kept(each, number, made_under)) is not None:
             return found
         workspace = path.with_suffix(".work")
@@ -146,9 +146,21 @@ class Scoring:
             self.synthesis.prepare()
 
 
-def _made_under(protocol: Protocol, each: EvaluationSpec, setting: Setting) -> str:
-    """A hash of the conditions that a protocol trains under in a setting."""
-    return digest([each.protocol_id, dict(protocol.conditions(setting))])
+def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:
+    """A hash of all beside the set and the seed that decides the scores: what a score is kept with as `made_under`."""
+    return digest([each.protocol_id, dict(protocol.conditions(replace(task.setting, backbone=each.backbone)))])
+
+
+def scored(folder: Path, each: EvaluationSpec, made_under: str) -> int:
+    """How many of an evaluation's trainings a run has already, of those asked for."""
+    files = [folder / "evaluations" / f"{each.key}-{number}.json" for number in range(each.seeds)]
+    return sum(_made_under(path) == made_under for path in files)
+
+
+def _made_under(path: Path) -> str | None:
+    with suppress(FileNotFoundError, CorruptArtefact):
+        return str(read_json(path).get("made_under"))
+    return None
 
 
 def _aside(task: Task) -> float:

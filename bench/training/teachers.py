@@ -79,7 +79,11 @@ def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | No
     def make(folder: Path) -> Made:
         network = task.network(seeds.derive("init", seed), name)
         lesson = on_real_images(task, recipe, seed, folder, "squeeze")
-        return _made(task, loop.train(task, network, lesson), name)
+        trained = loop.train(task, network, lesson)
+        try:
+            return _made(task, trained, name)
+        except RunFailure as error:
+            raise RunFailure(f"squeeze: {error}") from error
 
     return _teacher(task, name, task.stage(KIND, loop.VERSION, parameters, make))
 

@@ -1,0 +1,90 @@
+"""`bench run --dry-run` from request to table: what is left to do, and how long it would take."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+
+from bench.cli.comparing import planned
+from bench.console import Console
+from bench.errors import Interrupted
+from bench.plugins import Registry
+from bench.running.forecasting import Forecast
+from bench.running.planning import Request
+from bench.running.trials import TriedStage
+from bench.units import duration, size
+
+PARTS = {
+    "prepare": "prepare_s",
+    "synthesis": "synthesis_s",
+    "labels": "label_s",
+    "shared stages": "evaluation_prepare_s",
+    "evaluation": "evaluation_s",
+}
+WORTH_SAYING_S = 1.0
+
+
+def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> int:
+    """Tries the jobs of a request and prints what each would take; returns the exit status.
+
+    Raises:
+        UsageError: a request that cannot be right.
+    """
+    registry = Registry(plugins)
+    registry.load("format", form)
+    found: list[Forecast] = []
+    with Console() as console:
+        jobs, executor = planned(request, registry, runs, console, retry=False)
+        try:
+            for forecast in executor.foresee(jobs):
+                found.append(forecast)
+                if forecast.reason:
+                    console.warn(f"{forecast.run}: {forecast.reason}")
+        except Interrupted:
+            return 130
+    click.echo(json.dumps([each.to_json() for each in found], indent=2) if form == "json" else table(found))
+    return 1 if any(each.status == "failed" for each in found) else 0
+
+
+def table(found: Sequence[Forecast]) -> str:
+    """A row for each run, and below them what all take together."""
+    headers = ["run", *PARTS, "total", "peak memory", "disk"]
+    text = tabulate([_cells(each) for each in found], headers, disable_numparse=True, colalign=("left", *["right"] * 8))
+    return f"{text}\n\n{_sum(found)}"
+
+
+def _cells(each: Forecast) -> list[str]:
+    if each.status != "to do":
+        return [each.run, *[""] * len(PARTS), each.status, "", ""]
+    memory = each.peak_memory_bytes or {}
+    peak = memory.get("allocated") or memory.get("rss") or 0  # 0: picked or brought, never measured
+    parts = [duration(getattr(each, name) or 0.0) for name in PARTS.values()]
+    return [each.run, *parts, duration(each.total_s), size(peak) if peak else "", size(each.disk_bytes or 0)]
+
+
+def _sum(found: Sequence[Forecast]) -> str:
+    """The seconds of all runs, with each stage that several have counted once and named."""
+    users = _users(found)
+    twice = {stage: count for stage, count in users.items() if count > 1}
+    total = sum(each.total_s for each in found) - sum(stage.seconds * (count - 1) for stage, count in twice.items())
+    named = [
+        f"{stage.kind} {stage.hash[:6]} ({duration(stage.seconds)}) of {count} runs"
+        for stage, count in twice.items()
+        if stage.seconds >= WORTH_SAYING_S
+    ]
+    failed = sum(each.status == "failed" for each in found)
+    unknown = f", without {failed} that failed to be tried" if failed else ""
+    shared = f"; made once: {', '.join(named)}" if named else ""
+    return f"In all {duration(total)}{unknown}{shared}."
+
+
+def _users(found: Sequence[Forecast]) -> dict[TriedStage, int]:
+    """How many runs have each stage, as the first of them found it."""
+    first: dict[str, TriedStage] = {}
+    users: dict[TriedStage, int] = {}
+    for stage in (stage for each in found for stage in each.stages):
+        known = first.setdefault(stage.hash, stage)
+        users[known] = users.get(known, 0) + 1
+    return users

@@ -1,0 +1,146 @@
+"""What a dry run says: what is done costs nothing, what runs share is tried and counted once, what fails is said."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benching import Bench, Ear
+
+from bench.cli.foreseeing import table
+from bench.pacing import Trial
+from bench.plugins import Registry
+from bench.running import executors
+from bench.running.executors import LocalExecutor
+from bench.running.forecasting import Forecast, foresee
+from bench.running.trials import TrialStore, TriedStage
+from bench.stages import Made, StageKey, StageStore
+
+CPU = torch.device("cpu")
+TEACHER = TriedStage("teacher", "ab12cd34", 5400.0)
+DIVERGES = ("squeeze.epochs=1", "squeeze.warmup_epochs=0", "squeeze.batch_size=2000", "squeeze.lr=1e38")
+
+
+class Watcher(Ear):
+    """Remembers what was worked on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.seen.append(what)
+
+
+class Rehearsals:
+    """Trials of one dry run, in this process."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.scratch = bench, bench.folder / "scratch"
+
+    def of(self, **changes: Any) -> tuple[Forecast, set[str]]:  # noqa: ANN401 - the fields of Request
+        """The forecast of one job, and what was worked on for it."""
+        (job,), watcher = self.bench.jobs(**changes), Watcher()
+        found = foresee(job, Registry(), self.bench.place(progress=watcher), self.scratch)
+        assert watcher.heard == []
+        return found, set(watcher.seen)
+
+
+@pytest.fixture
+def rehearsals(bench: Bench) -> Iterator[Rehearsals]:
+    yield Rehearsals(bench)
+
+
+def test_a_teacher_is_tried_once_and_is_the_same_in_every_run_that_has_it(rehearsals: Rehearsals) -> None:
+    first, worked = rehearsals.of(ipcs=(1,), protocols=("soft",))
+    assert worked >= {"squeeze", "recover", "evaluate"}
+    second, worked = rehearsals.of(ipcs=(2,), protocols=("soft",))
+    assert "squeeze" not in worked
+    assert second.stages == first.stages
+    own, shared = (stage for stage in first.stages if stage.kind == "teacher")
+    assert second.prepare_s is not None and second.prepare_s >= own.seconds
+    assert second.evaluation_prepare_s == pytest.approx(shared.seconds)
+    assert first.total_s == pytest.approx(sum(first.to_json()[name] for name in PARTS))
+
+
+PARTS = ("prepare_s", "synthesis_s", "label_s", "evaluation_prepare_s", "evaluation_s")
+
+
+def test_another_seed_costs_the_same_is_not_tried_again_and_needs_a_teacher_of_its_own(rehearsals: Rehearsals) -> None:
+    first, _ = rehearsals.of()
+    second, worked = rehearsals.of(seeds=(1,))
+    assert not worked & {"squeeze", "recover", "evaluate"}
+    assert (second.synthesis_s, second.evaluation_s) == (first.synthesis_s, first.evaluation_s)
+    ours, theirs = (next(each for each in found.stages if each.kind == "teacher") for found in (first, second))
+    assert ours.hash != theirs.hash
+    assert ours.seconds == theirs.seconds
+
+
+def test_a_run_that_is_done_is_not_tried(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = bench.jobs("random", protocols=("hard",))
+    bench.run(job)
+    monkeypatch.setattr(executors, "run_child", None)
+    (found,) = LocalExecutor(Registry(), bench.place()).foresee([job])
+    assert (found.status, found.total_s, found.stages) == ("done", 0.0, ())
+
+
+def test_of_a_run_whose_set_is_made_only_what_is_missing_is_left(bench: Bench, rehearsals: Rehearsals) -> None:
+    bench.run(bench.jobs()[0])
+    rehearsals.of(eval_seeds=2)  # what is tried first takes longer
+    found = [rehearsals.of(eval_seeds=seeds)[0] for seeds in (2, 3, 4)]
+    for each in found:
+        assert (each.prepare_s, each.synthesis_s, each.label_s) == (0.0, 0.0, 0.0)
+    two, three, four = (each.evaluation_s or 0.0 for each in found)
+    assert 0 < two < three
+    assert four - three == pytest.approx(three - two)  # each more is one more training
+
+
+def test_what_a_stage_would_take_is_its_own_cost_and_nobody_elses(tmp_path: Path) -> None:
+    """Ten of a thousand steps and more of 1 ms are walked within the stage; outside of it ten of ten."""
+    pace = Trial(CPU)
+    store = TrialStore(StageStore(tmp_path / "kept"), tmp_path / "scratch", pace)
+
+    def make(folder: Path) -> Made:
+        for _ in pace.walk("training", 0, 10_000):
+            time.sleep(0.001)
+        return Made({}, {})
+
+    for index in pace.alike("experts", 5):
+        store.get_or_make(StageKey("expert", 1, {"index": index}), make, CPU)
+    for _ in pace.walk("matching", 0, 10):
+        time.sleep(0.001)
+    (expert,) = store.tried()
+    (training,) = (sample for sample in pace.samples if sample.what == "training")
+    assert training.whole_s >= 10.0
+    assert expert.seconds == pytest.approx(5 * training.whole_s, rel=0.05)  # this one and the four like it
+    assert store.outstanding(0) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_sum_counts_once_what_runs_share_and_names_it() -> None:
+    parts = {"synthesis_s": 60.0, "prepare_s": 0.0, "label_s": 0.0, "evaluation_s": 0.0}
+    shared = {"evaluation_prepare_s": TEACHER.seconds, "stages": (TEACHER,)}
+    runs = [Forecast(f"run{number}", **parts, **shared) for number in (1, 2, 3)]  # type: ignore[arg-type]
+    text = table([*runs, Forecast("run4", "done"), Forecast("run5", "failed", "the loss is not finite")])
+    said = "In all 93 min, without 1 that failed to be tried; made once: teacher ab12cd (90 min) of 3 runs."
+    assert text.splitlines()[-1] == said
+    rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run")}
+    assert rows["run4"].split() == ["run4", "done"]
+    assert rows["run5"].split() == ["run5", "failed"]
+
+
+def test_a_teacher_that_diverges_is_a_failed_row_with_its_reason(bench: Bench) -> None:
+    sets = [word for change in (*DIVERGES, "recover.iterations=30") for word in ("--set", change)]
+    tried = bench.typed("-m", "sre2l", "--no-control", *sets, "--dry-run", "--format", "json")
+    assert tried.returncode == 1
+    (row,) = json.loads(tried.stdout)
+    assert (row["status"], row["total_s"]) == ("failed", None)
+    assert row["reason"].startswith("squeeze: the network gives NaN or infinity for 100 % of the test images")
+    assert f"warning: {row['run']}: squeeze: the network gives NaN" in tried.stderr
+    assert "Traceback" not in tried.stderr
+    (job,) = bench.jobs(changes=DIVERGES)
+    record = bench.run(job)
+    assert record.status == "failed"
+    assert str(record.reason).startswith("squeeze: the network gives NaN or infinity for 100 % of the test images")
