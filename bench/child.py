@@ -122,6 +122,7 @@ def _place(order: Order, channel: Channel) -> Place:
         progress=channel,
         should_stop=_stop(),
         checkpoint_seconds=order["checkpoint_seconds"],
+        command=order["command"],
     )
 
 

@@ -39,6 +39,7 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
         "device_name": None,
         "precision": spec.precision,
         "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
+        "made": None,
         "class_order_hash": None,
         "preprocessing": None,
         "claim": None,
@@ -192,6 +193,6 @@ def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
 
 def _made_with(record: Record) -> Row:
     made = record.environment
-    kept = ("device", "device_name", "precision", "versions")
+    kept = ("device", "device_name", "precision", "versions", "made")
     known = {name: record.costs.get(name) for name in ("class_order_hash", "preprocessing")}
     return {**{name: made.get(name) for name in kept}, **known}

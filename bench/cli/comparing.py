@@ -16,6 +16,7 @@ from bench.records import Record
 from bench.reporting import Row, report
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
+from bench.running.provenance import typed
 from bench.running.workplace import Place
 from bench.spec import Job
 
@@ -86,7 +87,7 @@ def planned(
     for remark in planner.remarks:
         console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
-    place = Place(*roots, planner.device, console, checkpoint_seconds=seconds)
+    place = Place(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
     return jobs, LocalExecutor(registry, place, retry, partial(_begin, console, [job.spec.name for job in jobs]))
 
 

@@ -9,11 +9,12 @@ import torch
 
 from bench import __version__
 from bench.hardware import Precision, device_name
+from bench.running.provenance import made
 from bench.spec import MethodChoice, RunSpec
 
 
-def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[str, Any]:
-    """For the record: device and its name, precision, that of the synthesis, threads, processor, memory, versions."""
+def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> dict[str, Any]:
+    """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`."""
     plugins = {spec.method.plugin: spec.method.plugin_version}
     if spec.labeller:
         plugins[spec.labeller.plugin] = spec.labeller.plugin_version
@@ -25,6 +26,7 @@ def describe(device: torch.device, precision: Precision, spec: RunSpec) -> dict[
         "python": platform.python_version(),
         "versions": versions(spec.method),
         "plugins": plugins,
+        "made": made(command),
     }
 
 

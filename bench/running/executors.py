@@ -112,6 +112,7 @@ class LocalExecutor:
             "cache": str(place.cache),
             "data_root": str(place.data_root),
             "retry": self.retry,
+            "command": place.command,
             "checkpoint_seconds": place.checkpoint_seconds,
             **more,
         }

@@ -63,7 +63,7 @@ def crashed(job: Job, place: Place, reason: str) -> Record:
     if earlier is not None and earlier.status == "done" and (folder / "costs.json").exists():
         record = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
     else:
-        environment = describe(place.device, job.spec.precision, job.spec)
+        environment = describe(place.device, job.spec.precision, job.spec, place.command)
         record = Record(job.spec, "failed", reason, {}, outcomes, links, environment)
     keep(record, place)
     return record

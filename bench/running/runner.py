@@ -80,7 +80,7 @@ class Run:
                 raise WorkToDo from error
             log.exception("synthesis failed")
             status, reason = status_of(error), reason_of(error)
-            environment = describe(self.place.device, self.job.spec.precision, self.job.spec)
+            environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command)
             outcomes = ended(self.job, None, status, reason)
             return Record(self.job.spec, status, reason, {}, outcomes, links, environment)
         task = replace(synthesis.task, precision=self.job.spec.precision)
@@ -100,7 +100,8 @@ class Run:
         task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / "units")
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
-        return Synthesis(spec, folder, task, method, labeller, self._own_protocol(task.setting), self.looking)
+        protocol, looking = self._own_protocol(task.setting), self.looking
+        return Synthesis(spec, folder, task, method, labeller, protocol, place.command, looking)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
         """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""

@@ -23,6 +23,7 @@ from bench.notes import Findings, Notes
 from bench.plugins import Registry
 from bench.rows import reserved
 from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
+from bench.running.provenance import made
 from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
 from bench.spec import EvaluationSpec
@@ -102,6 +103,7 @@ class Scoring:
             "stages": self._shared(protocol, condensed, task),
             "test": {"images": len(task.dataset.test), "largest_class": largest_share(task.dataset.test.labels)},
             "notes": dict(task.facts),
+            "made": made(self.synthesis.command),
         }
         write_json(path, scores)
         shutil.rmtree(workspace)

@@ -52,6 +52,7 @@ class Synthesis:
     Attributes:
         labeller: the method that labels: the run's own, or for a control another.
         protocol: what the set's manifest says of the protocol that it is made for.
+        command: what the user typed.
         looking: nothing is to be made.
 
     The task computes as the spec's images are `made_in`; labels are made in its `precision`.
@@ -63,6 +64,7 @@ class Synthesis:
     method: Condenser[Any]
     labeller: Condenser[Any]
     protocol: Mapping[str, Any]
+    command: str
     looking: bool = False
     _warm: bool = field(default=False, init=False)
 
@@ -129,7 +131,7 @@ class Synthesis:
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
             "class_order_hash": dataset.class_order_hash,
-            "environment": describe(self.task.device, self.spec.precision, self.spec),
+            "environment": describe(self.task.device, self.spec.precision, self.spec, self.command),
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
             "notes": dict(self.task.facts),
         }

@@ -20,7 +20,10 @@ from bench.stages import StageStore
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart."""
+    """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart.
+
+    `command` is what the user typed, for the record.
+    """
 
     runs: Path
     cache: Path
@@ -29,6 +32,7 @@ class Place:
     progress: Progress
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
+    command: str = ""
 
 
 def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:

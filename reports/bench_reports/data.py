@@ -20,6 +20,7 @@ FIRST_OF_SPEED = (
     *("ms_per_image_iteration", "peak_memory_bytes", "warm_up_s", "ratio_to_reference", "floor_ms", "times_floor"),
     *("above_model_bytes", "iterations", "device_name", "threads", "dataset", "compiled", "versions", "published"),
 )
+AS_TEXT = ("changed", "notes")  # whose keys are other ones in every row
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
@@ -45,7 +46,7 @@ class Json(ReportFormat):
 
 
 class Csv(ReportFormat):
-    """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.
+    """One line a row; nested values become dotted columns, lists, `changed` and `notes` JSON text, and what is not known stays empty.
 
     Line breaks of any kind inside a text are written as \\n.
     """
@@ -78,6 +79,9 @@ def _ordered(row: Row, first: Sequence[str]) -> Row:
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and plain values. An object that is null still has its columns, so that files line up."""
     for name, value in values.items():
+        if name in AS_TEXT and not above:
+            yield name, json.dumps(value, allow_nan=False)
+            continue
         known = dict.fromkeys(NESTED.get(name, ())) if not above else {}
         if known or isinstance(value, Mapping):
             yield from _flat({**known, **(value or {})}, f"{above}{name}.")
