@@ -46,9 +46,10 @@ class Json(ReportFormat):
 
 
 class Csv(ReportFormat):
-    """One line a row; nested values become dotted columns, lists, `changed` and `notes` JSON text, and what is not known stays empty.
+    """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.
 
-    Line breaks of any kind inside a text are written as \\n.
+    `changed` and `notes`, whose keys are others in every row, are JSON text too. Line breaks of any kind inside a text
+    are written as \\n.
     """
 
     name = "csv"
