@@ -17,7 +17,7 @@ Range = Literal["0..255", "0..1", "normalised", "whitened"]
 def _below_the_set(name: str) -> str:
     """A run is told from others by the content of the set's folder, so nothing of the set lies elsewhere."""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise ValueError(f"{name} is not below the folder of the set; put it or a link to it there")
+        raise ValueError("what is named lies below the set's folder, itself or as a link")
     return name
 
 

@@ -20,6 +20,7 @@ HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
 ONE_LEVEL = 1.001 / 255  # with room for rounding
 OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
 SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below 0
+LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
 
 
@@ -56,7 +57,7 @@ def _wrong(pixels: Tensor, source: TensorSource, normalisation: Normalisation) -
         case "0..1":
             return _wrong_unit(pixels, low, high)
         case "normalised":
-            return _wrong_normalised(low, high, float(normalisation.box(pixels)[0].max()))
+            return _wrong_normalised(pixels, low, high, float(normalisation.box(pixels)[0].max()))
         case "whitened":
             return "" if low < 0 else "whitened values lie around 0"
 
@@ -64,7 +65,7 @@ def _wrong(pixels: Tensor, source: TensorSource, normalisation: Normalisation) -
 def _wrong_levels(low: float, high: float) -> str:
     if low < -HALF_LEVEL or high > 255 + HALF_LEVEL:
         return "they leave it; are they normalised?"
-    return "all of it black; are they 0..1?" if high <= 1 else ""
+    return "all of it black; are they 0..1?" if high <= 1 + OUTSIDE else ""
 
 
 def _wrong_unit(pixels: Tensor, low: float, high: float) -> str:
@@ -76,11 +77,11 @@ def _wrong_unit(pixels: Tensor, low: float, high: float) -> str:
     return "all of it black; was it divided by 255 twice?" if high <= ONE_LEVEL else ""
 
 
-def _wrong_normalised(low: float, high: float, black: float) -> str:
+def _wrong_normalised(pixels: Tensor, low: float, high: float, black: float) -> str:
     if max(-low, high) > DEVIATIONS:
         return "that is no normalised pixel; are they 0..255?"
-    inside = low >= 0 and high <= 1
-    return "no pixel is darker than the mean; are they 0..1?" if inside and black < -HALF_LEVEL / 2 else ""
+    around = low >= -LEARNED and high <= 1 + LEARNED and float(((pixels < 0) | (pixels > 1)).float().mean()) <= SHARE
+    return "hardly a pixel is darker than the mean; are they 0..1?" if around and black < -HALF_LEVEL / 2 else ""
 
 
 def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:

@@ -66,6 +66,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     ordered = _in_order(images, order)
     if hand.labels is not None:
         stored.look(folder, hand.labels, len(images), dataset)
+        class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
     labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
     return Foreign(found, order.how, notes)
@@ -101,7 +102,7 @@ def _check_below(folder: Path, files: Sequence[Path]) -> None:
     """As `_below_the_set` of the manifest: options of readers may lead elsewhere."""
     place = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are, and ".." goes
     if stray := next((each for each in files if not Path(os.path.abspath(each)).is_relative_to(place)), None):  # noqa: PTH100
-        raise UsageError(f"{stray} is not below the folder of the set, {folder}; put it or a link to it there")
+        raise UsageError(f"{stray} does not lie below the set's folder {folder}, itself or as a link")
 
 
 def _from_tensors(

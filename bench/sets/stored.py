@@ -1,17 +1,20 @@
 """Labels that somebody else stored for every view of a set's images, as labels of ours."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from bench.chance import is_no_better, largest_share
 from bench.condensation import Images, Task
 from bench.errors import UsageError
 from bench.imagery import Dataset
 from bench.labels import StoredLabels, TeacherRef
+from bench.sets.class_order import ClassOrder, of_numbers
 from bench.sets.manifest import FkdSource, HandWritten
 from bench.training.fkd import FkdFolder
-from bench.training.recorded import ORDER
+from bench.training.recorded import BATCH, ORDER, PARTNERS
 from bench.training.stored import reserved
 
 
@@ -46,17 +49,39 @@ def stored_labels(task: Task, folder: Path, hand: HandWritten, own: Images) -> S
     found = look(folder, hand.labels, len(own), task.dataset)
     logits = torch.from_numpy(reserved(task.workspace / "fkd.fp16", found.shape))
     record = found.read(logits, task.dataset.resolution, hand.labels.seed, task.progress)
-    _arrange(logits, hand.classes, task.dataset)
+    _arrange(logits, of_numbers(hand.classes, task.dataset, str(folder / hand.labels.fkd)))
+    if (told := _told(logits[0], record, own.classes)) is not None:
+        task.progress.warn(f"{folder / hand.labels.fkd}: {told}")
     place = own.classes.argsort(stable=True).argsort()
     record[ORDER] = place[record[ORDER].long()].int()
     teacher = TeacherRef("", hand.labels.teacher, None, 0)
     return StoredLabels(teacher, hand.labels.temperature, 0, {}, logits, record)
 
 
-def _arrange(logits: Tensor, classes: tuple[str, ...] | None, dataset: Dataset) -> None:
-    """Puts the columns, which are in the order of `classes`, into the dataset's class order, epoch by epoch."""
-    if classes is None or classes == dataset.classes:
+def _arrange(logits: Tensor, order: ClassOrder) -> None:
+    """Puts the columns, which are labels 0, 1, ..., into the dataset's class order, epoch by epoch."""
+    columns = order.positions.argsort()
+    if torch.equal(columns, torch.arange(len(columns))):
         return
-    columns = torch.tensor([classes.index(name) for name in dataset.classes])
     for epoch in logits:
         epoch.copy_(epoch[:, columns])
+
+
+def _told(logits: Tensor, record: Mapping[str, Tensor], classes: Tensor) -> str | None:
+    """Why the answers of the first epoch (N, K) seem to be of other images, or None.
+
+    Which image an answer is of is not written down. A wrong seed, a renamed image or other columns leave answers that
+    name the class of their image, or of the one that it is mixed with, no more often than a guess.
+    """
+    shown = classes[record[ORDER][0].long()]
+    hits, share = logits.argmax(1) == shown, largest_share(classes)
+    if PARTNERS in record:
+        starts = torch.arange(len(shown)) // record[BATCH] * record[BATCH]
+        hits, share = hits | (logits.argmax(1) == shown[starts + record[PARTNERS][0].long()]), min(100.0, 2 * share)
+    agreed = 100 * float(hits.float().mean())
+    if not is_no_better(agreed, len(shown), share):
+        return None
+    return (
+        f"the stored labels name the class of their image for {agreed:.0f} % of the images, no more often than a "
+        "guess; are the seed, the names of the images and 'classes' those that they were made with?"
+    )

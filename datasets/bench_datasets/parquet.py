@@ -66,8 +66,10 @@ class ParquetReader(Reader):
             return None
         paths = [path for each in files.values() for path in each]
         _refuse_shared(files)
-        _check_image_column(paths, options.image)
+        _check_columns(paths, options)
         written = None if card.class_ids is None else list(card.class_ids)
+        if written is None:
+            _check_all_named(paths, options.label)
         known = {**options.model_dump(), "class_ids": written}
         checksums = _checksums(folder, paths)
         return Source(source.layout, folder, files, _classes(paths, options.label, written), known, checksums)
@@ -190,6 +192,8 @@ def _names(path: Path, column: str) -> list[str] | None:
         raise RunFailure(f"corrupt file: the huggingface metadata of {path} is not JSON: {error}") from error
     feature = about.get("info", {}).get("features", {}).get(column, {})
     names: list[str] | None = feature.get("names") if isinstance(feature, dict) else None
+    if names is not None and (not all(isinstance(name, str) for name in names) or len(set(names)) < len(names)):
+        raise UsageError(f"{path}: the names of {column!r} in its huggingface metadata are not different words")
     return names
 
 
@@ -201,21 +205,42 @@ def _first_names(paths: Sequence[Path], column: str) -> list[str] | None:
     return None
 
 
-def _check_image_column(paths: Sequence[Path], column: str) -> None:
-    """Refuses files that can be read and hold no images under that name."""
+def _check_columns(paths: Sequence[Path], options: ParquetOptions) -> None:
+    """Refuses files that can be read and hold no images or no labels under these names."""
+    wanted = (
+        (options.image, _holds_bytes, "bytes, or a struct with bytes,"),
+        (options.label, _holds_labels, "integers or text"),
+    )
     for path in paths:
         with suppress(RunFailure):
             schema = _schema(path)
-            _require_column(path, schema, column)
-            if not _holds_bytes(schema.field(column).type):
-                kind = schema.field(column).type
-                raise UsageError(f"{path}: column {column!r} is {kind}; bytes, or a struct with bytes, are expected")
+            for column, is_right, expected in wanted:
+                _require_column(path, schema, column)
+                if not is_right(kind := schema.field(column).type):
+                    raise UsageError(f"{path}: column {column!r} is {kind}; {expected} are expected")
+
+
+def _check_all_named(paths: Sequence[Path], column: str) -> None:
+    """Refuses files of which some name their labels and some do not: what these mean, nothing says."""
+    named: dict[bool, Path] = {}
+    for path in paths:
+        with suppress(RunFailure):
+            named[_names(path, column) is not None] = path
+    if len(named) == 2:
+        raise UsageError(f"{named[True]} names its labels and {named[False]} does not; a card's class_ids would")
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return "bytes" in kind.names and _holds_bytes(kind.field("bytes").type)
     return "binary" in str(kind) or pa.types.is_null(kind)  # plain, large, of a fixed size, a view
+
+
+def _holds_labels(kind: pa.DataType) -> bool:
+    """Truth values are no classes, and floats may be anything."""
+    if pa.types.is_dictionary(kind):
+        return _holds_labels(kind.value_type)
+    return pa.types.is_integer(kind) or pa.types.is_null(kind) or "string" in str(kind)
 
 
 def _schema(path: Path) -> pa.Schema:

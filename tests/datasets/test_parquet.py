@@ -1,6 +1,7 @@
 """Parquet: where class ids come from, rows that are damaged, files that are."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -161,3 +162,34 @@ def test_rows_are_cut_as_images_are(registry: Registry, tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", [(jpeg(index), "ab"[index % 2]) for index in range(10)])
     dataset = _open(registry, tmp_path, "split = { test = 0.2 }")
     assert [each.labels.bincount().tolist() for each in (dataset.train, dataset.test)] == [[4, 4], [1, 1]]
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b"]])
+@pytest.mark.parametrize(
+    ("one", "other", "kind"), [(0.0, 1.0, "double"), (True, False, "bool"), (b"0", b"1", "binary")]
+)
+def test_labels_are_integers_or_text(
+    registry: Registry, tmp_path: Path, names: list[str] | None, labels: list[Any], kind: str
+) -> None:
+    write_parquet(tmp_path / "train.parquet", list(zip([jpeg(0), jpeg(1)], labels, strict=True)), names)
+    with pytest.raises(UsageError, match=f"column 'label' is {kind}; integers or text are expected"):
+        _open(registry, tmp_path)
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["a", None]])
+def test_names_of_labels_are_different_words(registry: Registry, tmp_path: Path, names: list[str]) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)], names)
+    with pytest.raises(UsageError, match="in its huggingface metadata are not different words"):
+        _open(registry, tmp_path)
+
+
+@pytest.mark.parametrize("first_is_named", [True, False])
+def test_files_of_which_only_some_name_their_labels_need_a_card(
+    registry: Registry, tmp_path: Path, first_is_named: bool
+) -> None:
+    rows: list[Row] = [(jpeg(0), 0), (jpeg(1), 1)]
+    write_parquet(tmp_path / "train-0.parquet", rows, ["b", "a"] if first_is_named else None)
+    write_parquet(tmp_path / "train-1.parquet", rows, None if first_is_named else ["b", "a"])
+    with pytest.raises(UsageError, match=r"names its labels and .* does not"):
+        _open(registry, tmp_path)
+    assert _open(registry, tmp_path, 'class_ids = ["b", "a"]').train.labels.tolist() == [1, 0, 1, 0]

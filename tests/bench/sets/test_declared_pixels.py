@@ -27,6 +27,7 @@ def noise(deviation: float) -> Tensor:
 
 
 NORMALISED = DATASET.normalisation.apply(levels())
+LEARNED_UNIT = (levels() / 255 + noise(0.02)).clamp(-0.2, 1.2)  # leaves 0..1 a little, as learned images do
 SPOILT = torch.where(levels() == 7, torch.nan, levels().float())
 WRONG = [
     (levels().float(), "0..1", r"lie in 0..255, declared as range '0..1': are they 0\.\.255"),
@@ -41,6 +42,8 @@ WRONG = [
     (NORMALISED, "0..255", "they leave it; are they normalised"),
     (levels() / 255, "normalised", r"are they 0\.\.1"),
     (levels().float(), "normalised", r"are they 0\.\.255"),
+    (LEARNED_UNIT, "0..255", r"all of it black; are they 0\.\.1"),
+    (LEARNED_UNIT, "normalised", r"hardly a pixel is darker than the mean; are they 0\.\.1"),
     (SPOILT, "0..255", "hold NaN or infinity"),
     (SPOILT / 255, "0..1", "hold NaN or infinity"),
     (levels() / 0.0, "normalised", "hold NaN or infinity"),
@@ -65,6 +68,10 @@ LEARNED = [
     (NORMALISED + noise(8), "normalised"),
     (NORMALISED.double(), "normalised"),
     (noise(0.05), "normalised"),
+    (
+        DATASET.normalisation.apply(levels() // 8 + 223),
+        "normalised",
+    ),  # bright, but its mean is not those of the dataset
 ]
 
 

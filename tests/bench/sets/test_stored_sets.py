@@ -78,11 +78,19 @@ def test_every_answer_belongs_to_the_image_that_the_teacher_saw(bench: Bench, di
     assert torch.equal(made.labels.logits.argmax(2), classes)
     assert classes[0].tolist() != sorted(classes[0].tolist())  # they do come in the sampler's order
     assert score(record) > 60
+    assert not bench.ear.heard
 
 
 def test_a_teacher_that_errs_is_followed(bench: Bench, digits: Dataset) -> None:
     (record,) = evaluated(bench, foreign(bench.folder / "b", digits, shift=1))
     assert score(record) < 30
+    assert sum("name the class of their image for 0 %" in line for line in bench.ear.heard) == 1
+
+
+def test_answers_of_other_images_are_doubted(bench: Bench, digits: Dataset) -> None:
+    labels = {"fkd": "FKD", "temperature": 20, "seed": 41}  # they were made with 42
+    evaluated(bench, foreign(bench.folder / "seed", digits, labels=labels))
+    assert sum("no more often than a guess; are the seed, the names" in line for line in bench.ear.heard) == 1
 
 
 def test_columns_are_in_the_order_of_classes(bench: Bench, digits: Dataset) -> None:
