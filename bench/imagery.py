@@ -94,6 +94,13 @@ class Split(ABC):
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W), in the order asked for."""
 
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        """The images as their files have them, before they are made to be of one size: uint8 (C, h, w) each.
+
+        They are decoded anew every time. Those of `take`, where there are no files.
+        """
+        return list(self.take(indices))
+
     def ready(self) -> None:  # noqa: B027 - most have nothing to do
         """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
 
@@ -133,6 +140,9 @@ class Selection(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         return self.base.take(self.indices[indices])
+
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        return self.base.originals(self.indices[indices])
 
     def ready(self) -> None:
         self.base.ready()

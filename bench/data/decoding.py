@@ -78,22 +78,28 @@ class Decoder:
             images[position] = decoded(name, encoded, self.view)
         return torch.from_numpy(images)
 
+    def originals(self, indices: Sequence[int]) -> list[Tensor]:
+        """uint8 (C, h, w) each, as large as the files have them; for ascending indices. Raises as `decode`."""
+        encoded = self.reader.encoded(self.source, self.split, indices)
+        return [torch.from_numpy(decoded(name, each, self.view, whole=True).copy()) for name, each in encoded]
 
-def decoded(name: str, encoded: Any, view: View) -> Pixels:  # noqa: ANN401 - bytes or an array, see Reader.encoded
+
+def decoded(name: str, encoded: Any, view: View, *, whole: bool = False) -> Pixels:  # noqa: ANN401 - see Reader.encoded
     """One image as uint8 (C, H, W).
 
     Args:
         name: what messages call it.
         encoded: the bytes of an image file, or a uint8 array (C, H, W).
+        whole: as large as it is, in the view's channels and depth alone.
 
     Raises:
         RunFailure: bytes that are no readable 8-bit image.
     """
     if isinstance(encoded, np.ndarray):
-        return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view)
+        return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view, whole=whole)
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            return _fitted(_of_8_bits(image, view.depth), view)
+            return _fitted(_of_8_bits(image, view.depth), view, whole=whole)
     except UnidentifiedImageError as error:
         raise RunFailure(f"corrupt image: {name} is in no known image format") from error
     except (MemoryError, RunFailure):
@@ -123,13 +129,13 @@ def _image_of(array: Pixels) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
 
 
-def _fitted(image: Image.Image, view: View) -> Pixels:
+def _fitted(image: Image.Image, view: View, *, whole: bool) -> Pixels:
     mode = _MODES[view.channels]
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # the same colours; converted at once, PIL would warn on the terminal
     if image.mode != mode:
         image = image.convert(mode)
-    if image.size != (view.resolution, view.resolution):
+    if not whole and image.size != (view.resolution, view.resolution):
         image = _cropped(image, view)
     pixels = np.asarray(image)
     return pixels[None] if view.channels == 1 else pixels.transpose(2, 0, 1)

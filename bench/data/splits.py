@@ -34,6 +34,10 @@ class CachedSplit(Split):
         """uint8 (len(indices), C, H, W)."""
         return self.images[indices]
 
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        """See `Split`."""
+        return _originals(self.decoder, indices)
+
     def ready(self) -> None:
         """Decodes them, if that was never done."""
         _ = self.images
@@ -57,6 +61,17 @@ class StreamedSplit(Split):
         for start, images in in_threads(decode, range(0, len(indices), _BATCH)):
             taken[places[start : start + _BATCH]] = images
         return taken
+
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        """See `Split`."""
+        return _originals(self.decoder, indices)
+
+
+def _originals(decoder: Decoder, indices: Tensor) -> list[Tensor]:
+    """Read in the order they lie in, given back in the order asked for."""
+    ascending, places = indices.sort()
+    found = decoder.originals(ascending.tolist())
+    return [found[place] for place in places.argsort().tolist()]
 
 
 class UnavailableSplit(Split):

@@ -14,8 +14,8 @@ cross-entropy of a class are tiled. What the released code (LINs-lab/RDED) does 
 
 What differs:
 
-- The code crops images as they are in the files; here they are cropped from the dataset's own resolution (ImageNet-1K:
-  the central 224 x 224 of 256).
+- The code crops images as they are in the files. So does this above 64 pixels; up to there images are what all methods
+  see, which on CIFAR and Tiny-ImageNet is the same: crop_from.
 - The code normalises everything with ImageNet's constants; here it is the dataset's own.
 - The release's observers are downloads (CIFAR-10: 93.86 % for ResNet-18, CIFAR-100: 72.27 %, Tiny-ImageNet: 61.98 %).
   They were trained with torchvision's reference code, says its readme; the hyper-parameters are not published (asked

@@ -23,7 +23,7 @@ from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain
 from bench.training.views import resized_boxes
 from bench.walking import walk
-from bench_rded.patches import centred, easiest, tiled
+from bench_rded.patches import centred, easiest, square_boxes, tiled
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))
 SQUARE = (1.0, 1.0)
@@ -38,6 +38,8 @@ class RDEDConfig(MethodConfig):
         images_per_class: real images whose crops are scored, or as many as the class has (the code's mipc).
         crops_per_image: random crops of each, of which the best is kept (the code's num_crop).
         crop_scale: range of a crop's share of the image's area.
+        crop_from: "files" (images as large as their files have them, as in the code) or "dataset" (as all methods see
+            them, resized and cut to the dataset's resolution).
         factor: an image is factor x factor patches; it divides the resolution.
         batch_size: crops that the observer scores at once.
         temperature: divides the logits of observer and student.
@@ -48,6 +50,7 @@ class RDEDConfig(MethodConfig):
     images_per_class: int = Field(default=300, ge=1)
     crops_per_image: int = Field(default=5, ge=1)
     crop_scale: tuple[Share, Share] = (0.08, 1.0)
+    crop_from: Literal["files", "dataset"] = "dataset"
     factor: int = Field(default=1, ge=1)
     batch_size: int = Field(default=100, ge=1)
     temperature: float = Field(default=20.0, gt=0)
@@ -131,9 +134,8 @@ class RDED(Condenser[RDEDConfig]):
         """`task.ipc` images of the unit's class."""
         config, (label,) = self.config, unit.classes
         pool = self._pool(task, label)
-        boxes = self._boxes(task, label, len(pool))
-        images, crops = easiest(self._losses(task, label, pool, boxes), task.ipc * config.factor**2)
-        patches = self._cut(task, pool[images], boxes[images, crops][:, None])
+        images, crops = easiest(self._losses(task, label, pool), task.ipc * config.factor**2)
+        patches = self._crops(task, label, pool, images)[torch.arange(len(images)), crops]
         return Images(tiled(patches, config.factor).cpu(), torch.full((task.ipc,), label))
 
     def label(self, task: Task, images: Images) -> Labels:
@@ -151,19 +153,33 @@ class RDED(Condenser[RDEDConfig]):
         boxes = resized_boxes(rng, images * crops, task.dataset.resolution, self.config.crop_scale, SQUARE)
         return boxes.view(images, crops, 4)
 
-    def _cut(self, task: Task, images: Tensor, boxes: Tensor) -> Tensor:
-        """float32 (n * K, C, s, s), in normalised space: the K boxes of each of these n training images as patches."""
+    def _crops(self, task: Task, label: int, pool: Tensor, places: Tensor) -> Tensor:
+        """float32 (n, K, C, s, s), in normalised space: the crops of the images at some places of the pool."""
         side = task.dataset.resolution // self.config.factor
-        return resized_crops(self._feed.images(images), boxes, side).flatten(0, 1)
+        if self.config.crop_from == "files":
+            return self._crops_of_files(task, label, pool, places, side)
+        boxes = self._boxes(task, label, len(pool))[places]
+        return resized_crops(self._feed.images(pool[places]), boxes, side)
+
+    def _crops_of_files(self, task: Task, label: int, pool: Tensor, places: Tensor, side: int) -> Tensor:
+        dataset, crops = task.dataset, []
+        seed = task.seed_for("crops", dataset.classes[label])
+        originals = dataset.train.originals(pool[places])
+        for place, original in zip(places.tolist(), originals, strict=True):
+            rng, (_, height, width) = seeds.counter(seed, place), original.shape
+            boxes = square_boxes(rng, self.config.crops_per_image, height, width, self.config.crop_scale)
+            image = dataset.normalisation.apply(original[None].to(task.device))
+            crops.append(resized_crops(image, boxes[None], side))
+        return torch.cat(crops)
 
     @torch.no_grad()
-    def _losses(self, task: Task, label: int, pool: Tensor, boxes: Tensor) -> Tensor:
+    def _losses(self, task: Task, label: int, pool: Tensor) -> Tensor:
         """float32 (n, K), on the CPU: the observer's cross-entropy of each crop to the class; infinite if untried."""
         images = max(1, self.config.batch_size // self.config.crops_per_image)
-        losses = torch.full(boxes.shape[:2], torch.inf, device=task.device)
+        losses = torch.full((len(pool), self.config.crops_per_image), torch.inf, device=task.device)
         for step in walk(task, "score", -(-len(pool) // images)):
-            batch = slice(step * images, (step + 1) * images)
-            crops = centred(self._cut(task, pool[batch], boxes[batch]), task.dataset.resolution)
+            batch = torch.arange(step * images, min((step + 1) * images, len(pool)))
+            crops = centred(self._crops(task, label, pool, batch).flatten(0, 1), task.dataset.resolution)
             losses[batch] = self._scored(crops, label).view(-1, self.config.crops_per_image)
         return losses.cpu()
 

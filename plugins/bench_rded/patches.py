@@ -1,7 +1,27 @@
 """Patches of real images: how they are shown to an observer, chosen and tiled."""
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+TRIES = 10  # of torchvision's RandomResizedCrop, before it takes the central square
+
+
+def square_boxes(rng: np.random.Generator, count: int, height: int, width: int, scale: tuple[float, float]) -> Tensor:
+    """Random squares in an image of any shape, by torchvision's rule: int64 (count, 4), top, left, height, width.
+
+    The area is uniform in `scale` of the image's; the first of ten tries that fits is taken, and if none does the
+    largest central square.
+    """
+    most = min(height, width)
+    sides = np.rint(np.sqrt(height * width * rng.uniform(*scale, (count, TRIES))))
+    fits = (sides > 0) & (sides <= most)
+    found = fits.any(1)
+    side = np.where(found, sides[np.arange(count), fits.argmax(1)], most).astype(np.int64)
+    top = np.where(found, rng.integers(0, height - side + 1), (height - side) // 2)
+    left = np.where(found, rng.integers(0, width - side + 1), (width - side) // 2)
+    return torch.from_numpy(np.stack([top, left, side, side], axis=1))
 
 
 def centred(patches: Tensor, size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """RDED: which patches are chosen and how they are tiled, against plain loops; recipes; what it refuses."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tv
 
+from bench import seeds
 from bench.condensation import Images, Task
 from bench.condensed import to_stored
 from bench.errors import UsageError
-from bench.imagery import Normalisation
+from bench.imagery import Normalisation, TensorSplit
 from bench.labels import OnlineLabels
 from bench.pacing import Few
 from bench.plugins import Registry
@@ -26,7 +27,7 @@ from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.recipes import TeacherRecipe
 from bench.training.teachers import RECIPES as TEACHERS
 from bench_rded.method import RDED, RECIPES, RDEDConfig
-from bench_rded.patches import centred, easiest, tiled
+from bench_rded.patches import centred, easiest, square_boxes, tiled
 from bench_rded.protocols import PROTOCOL
 
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
@@ -130,7 +131,7 @@ def literally(method: RDED, task: Task, label: int) -> Tensor:
     pool, normalisation = method._pool(task, label), dataset.normalisation
     assert isinstance(normalisation, Normalisation)
     best: list[tuple[float, Tensor]] = []
-    for image, boxes in zip(dataset.train.take(pool), method._boxes(task, label, len(pool)).tolist(), strict=True):
+    for image, boxes in images_and_boxes(method, task, label, pool):
         scored = []
         for box in boxes:
             crop = tv.resized_crop(image / 255, *box, [size // config.factor] * 2, antialias=True)
@@ -147,6 +148,61 @@ def literally(method: RDED, task: Task, label: int) -> Tensor:
         joined = [torch.cat(mine[row : row + config.factor], 2) for row in range(0, len(mine), config.factor)]
         rows.append(torch.cat(joined, 1))
     return torch.stack(rows)
+
+
+def images_and_boxes(method: RDED, task: Task, label: int, pool: Tensor) -> list[tuple[Tensor, list[list[int]]]]:
+    config, dataset = method.config, task.dataset
+    if config.crop_from == "dataset":
+        return list(zip(dataset.train.take(pool), method._boxes(task, label, len(pool)).tolist(), strict=True))
+    seed, found = task.seed_for("crops", dataset.classes[label]), dataset.train.originals(pool)
+    drawn = [
+        square_boxes(seeds.counter(seed, place), config.crops_per_image, *each.shape[1:], config.crop_scale).tolist()
+        for place, each in enumerate(found)
+    ]
+    return list(zip(found, drawn, strict=True))
+
+
+@dataclass
+class Filed(TensorSplit):
+    """Images whose files are larger, and no squares: what is taken is cut out of them."""
+
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        draws = torch.Generator().manual_seed(1)
+        size = self.images.shape[-1]
+        frames = [
+            torch.randint(256, (3, size + 2 * (index % 3), size + 5), generator=draws, dtype=torch.uint8)
+            for index in range(len(self))
+        ]
+        return [frames[index] for index in indices.tolist()]
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_crops_of_files_are_those_of_plain_loops_over_whole_files(task: Task, factor: int) -> None:
+    train = Filed(task.dataset.train.take(torch.arange(len(task.dataset.train))), task.dataset.train.labels)
+    task = replace(task, dataset=replace(task.dataset, train=train))
+    files, cut = (
+        prepared(task, factor=factor, images_per_class=13, batch_size=7, crop_from=source)
+        for source in ("files", "dataset")
+    )
+    images = of_class(files, task, 1)
+    torch.testing.assert_close(images.pixels, literally(files, task, 1), rtol=0, atol=1e-5)
+    assert not torch.equal(images.pixels, of_class(cut, task, 1).pixels)
+
+
+def test_squares_of_a_rectangle_are_shares_of_its_area_anywhere_in_it() -> None:
+    boxes = square_boxes(seeds.counter(0), 4000, 40, 60, (0.08, 0.5))
+    top, left, height, width = boxes.unbind(1)
+    assert torch.equal(height, width)
+    area = height.double().square() / (40 * 60)
+    assert 0.06 < float(area.min()) < 0.1 and 0.47 < float(area.max()) < 0.53
+    assert float(area.mean()) == pytest.approx(0.29, abs=0.01), "uniform in the area"
+    assert (int(top.min()), int(left.min())) == (0, 0)
+    assert (int((top + height).max()), int((left + width).max())) == (40, 60)
+
+
+def test_where_no_square_fits_the_largest_central_one_is_taken() -> None:
+    """10 x 90: a square of half of the area would have 21 pixels a side."""
+    assert square_boxes(seeds.counter(0), 2, 10, 90, (0.5, 1.0)).tolist() == [[0, 40, 10, 10]] * 2
 
 
 @pytest.mark.parametrize(("factor", "batch_size"), [(1, 100), (2, 7), (2, 2)])
@@ -174,7 +230,7 @@ def test_what_was_chosen_is_easier_than_what_was_not(task: Task) -> None:
     """The observer's loss on the chosen crops is below that of every other image's best."""
     method = prepared(task)
     pool = method._pool(task, 1)
-    losses = method._losses(task, 1, pool, method._boxes(task, 1, len(pool)))
+    losses = method._losses(task, 1, pool)
     assert losses.shape == (14, 5) and losses.isfinite().all()
     shown = of_class(method, task, 1).pixels
     chosen = F.cross_entropy(method._observer.network(shown), torch.ones(3, dtype=torch.int64), reduction="none")
@@ -215,8 +271,7 @@ def test_a_control_has_the_observers_labels_and_scores_nothing(task: Task) -> No
 def test_crops_are_scored_in_fp32_whatever_the_precision(task: Task) -> None:
     method = prepared(task)
     pool = torch.arange(6)
-    boxes = torch.tensor([0, 0, 12, 12]).expand(6, 5, 4)
-    scores = [method._losses(replace(task, precision=each), 0, pool, boxes) for each in ("fp32", "bf16")]
+    scores = [method._losses(replace(task, precision=each), 0, pool) for each in ("fp32", "bf16")]
     assert torch.equal(*scores)
 
 
@@ -281,6 +336,7 @@ def test_the_values_of_the_scripts() -> None:
         values = RDED.recipe(setting(name, resolution)).values
         pool = (values["images_per_class"], values["crops_per_image"], values["crop_scale"], values["temperature"])
         assert pool == (300, 5, [0.08, 1.0], 20.0) and values["factor"] == factor
+        assert values.get("crop_from", "dataset") == ("files" if resolution > 64 else "dataset")
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

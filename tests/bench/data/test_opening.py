@@ -1,6 +1,7 @@
 """Opening by name or by a user's card: what is found, what is refused and in which words, what a hash covers."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.data import opening
 from bench.data.opening import find_source, load_card, open_dataset, select_classes
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
-from bench.imagery import Dataset
+from bench.imagery import Dataset, Selection
 from bench.plugins import Registry
 from bench.progress import Silent
 
@@ -64,6 +65,29 @@ def test_a_card_beside_a_folder_is_a_dataset(registry: Registry, flowers: Path) 
         pixels = np.asarray(Image.open(flowers.parent / "test" / name / f"{number}.png"))
         np.testing.assert_array_equal(images[index].numpy(), pixels.transpose(2, 0, 1))
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_originals_are_the_files_own_pixels_whatever_the_resolution(registry: Registry, tmp_path: Path) -> None:
+    """Some classes of a dataset too, in the order asked for, from the cache as from a stream."""
+    files = {}
+    for name in CLASSES:
+        for number in range(2):
+            files[name, number] = tmp_path / "train" / name / f"{number}.png"
+            _picture(files[name, number], len(files))
+            with Image.open(files[name, number]) as picture:
+                picture.resize((20 + len(files), 12)).save(files[name, number])
+        _picture(tmp_path / "test" / name / "0.png", 0)
+    (tmp_path / "flowers.toml").write_text(CARD)
+    dataset = _open(registry, tmp_path / "flowers.toml").only(("rose", "tulip"))
+    assert dataset.train.take(torch.arange(4)).shape == (4, 3, 8, 8)
+    assert isinstance(dataset.train, Selection) and isinstance(dataset.train.base, CachedSplit)
+    streamed = replace(dataset.train, base=StreamedSplit(dataset.train.base.decoder, dataset.train.base.labels))
+    expected = [
+        np.asarray(Image.open(files[key])).transpose(2, 0, 1) for key in (("tulip", 1), ("rose", 0), ("tulip", 0))
+    ]
+    for split in (dataset.train, streamed):
+        for found, pixels in zip(split.originals(torch.tensor([3, 0, 2])), expected, strict=True):
+            np.testing.assert_array_equal(found.numpy(), pixels)
 
 
 def test_a_user_card_also_finds_what_lies_below_the_data_root(
