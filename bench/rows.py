@@ -48,13 +48,23 @@ def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: st
     }
 
 
+def bare_row(spec: RunSpec, status: str) -> Row:
+    """The row of a run of which no evaluation is known."""
+    unknown = dict.fromkeys(("reason", "eval_backbone", "protocol", "protocol_id"))
+    return {**blank_row(spec, EvaluationSpec("", "", 0, "", 0), status, ""), **unknown}
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The fields of every row."""
+    method = MethodChoice("", 0, {}, "", "", (), {}, "", None)
+    return tuple(bare_row(RunSpec(method, "", "", "", (), 0, 0, "", 0, "paper", "cpu", "cpu", "fp32"), ""))
+
+
 @cache
 def reserved() -> frozenset[str]:
     """The names that no note may take: every field of a row, of scores and of costs."""
-    method = MethodChoice("", 0, {}, "", "", (), {}, "", None)
-    spec = RunSpec(method, "", "", "", (), 0, 0, "", 0, "paper", "cpu", "cpu", "fp32")
-    row = blank_row(spec, EvaluationSpec("", "", 0, "", 0), "", "")
-    return frozenset((*row, *(each.name for each in fields(Scores)), *BESIDE_COSTS))
+    return frozenset((*names(), *(each.name for each in fields(Scores)), *BESIDE_COSTS))
 
 
 def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:

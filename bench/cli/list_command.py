@@ -1,14 +1,17 @@
 """`bench list`: what there is, without importing any of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from tabulate import tabulate
 
+from bench.changes import told
 from bench.cli.options import plugin_option, runs_option
+from bench.cli.picking import run_rows, where_option
+from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registered, Registry
 
@@ -25,16 +28,22 @@ LISTS = [*KINDS, "runs"]
 @click.command("list")
 @click.argument("what", metavar="|".join(LISTS))
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@where_option
 @runs_option
 @plugin_option
-def command(what: str, form: str, runs: Path, plugins: tuple[str, ...]) -> None:
+def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: tuple[str, ...]) -> None:
     """List methods, backbones, datasets, protocols, formats or runs.
+
+    `bench list runs --where method=sre2l --where ipc=10` lists the runs with this in their rows; a dot looks inside a
+    field: changed.recover.iterations=40.
 
     Plugins that could not be loaded are named on standard error with their reason.
     """
     if what not in LISTS:
         raise unknown("list", what, LISTS)
-    rows = run_rows(runs) if what == "runs" else offer_rows(Registry(plugins), KINDS[what])
+    if where and what != "runs":
+        raise UsageError("--where picks runs: bench list runs --where FIELD=VALUE")
+    rows = [*map(listed, run_rows(runs, where))] if what == "runs" else offer_rows(Registry(plugins), KINDS[what])
     click.echo(json.dumps(rows, indent=2) if form == "json" else _table(rows, f"no {what}"))
 
 
@@ -57,26 +66,27 @@ def _offer_row(registered: Registered) -> dict[str, Any]:
     }
 
 
-def run_rows(runs: Path) -> list[dict[str, Any]]:
-    """One object an evaluation of every run below a folder; runs without a record yet are "incomplete"."""
-    from bench import records
-    from bench import rows as table
-    from bench.console import Console
-
-    names = ("run", "status", "protocol", "eval_backbone", "top1_mean", "top1_std", "reason")
-    rows = [{name: row[name] for name in names} for row in table.rows(records.load_all(runs, Console()))]
-    begun = [path.parent for path in runs.glob("*/spec.json") if not path.with_name("record.json").exists()]
-    rows += [{**dict.fromkeys(names), "run": folder.name, "status": "incomplete"} for folder in begun]
-    return sorted(rows, key=lambda row: str(row["run"]))
+def listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a row what a list of runs shows."""
+    first = ("run", "status", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
+    date = (row.get("made") or {}).get("date")
+    return {
+        **{name: row.get(name) for name in first},
+        "date": date,
+        "changed": row.get("changed") or {},
+        "reason": row.get("reason"),
+    }
 
 
 def _table(rows: Sequence[dict[str, Any]], nothing: str) -> str:
     """Columns that are empty in every row are left out."""
-    kept = [name for name in (rows[0] if rows else {}) if any(row[name] not in (None, [], "") for row in rows)]
+    kept = [name for name in (rows[0] if rows else {}) if any(row[name] not in (None, [], {}, "") for row in rows)]
     cells = [[_cell(row[name]) for name in kept] for row in rows]
     headers = [name.replace("_", " ") for name in kept]
     return tabulate(cells, headers, floatfmt=".1f", disable_numparse=[0]) if rows else nothing
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return told(value)
     return ", ".join(value) if isinstance(value, list) else "" if value is None else value

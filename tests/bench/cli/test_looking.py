@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from bench.files import write_json
 from bench.plugins import KINDS, Registry
 from bench.records import Record
 
+DATE = "2026-01-02T03:04:05+00:00"
 LISTS = ("methods", "backbones", "datasets", "protocols", "formats")
 
 
@@ -38,7 +41,8 @@ def in_process(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int
 def runs(tmp_path: Path) -> Path:
     """A folder with a failed run, one that is not finished, and one whose record is damaged."""
     failed, begun, damaged = (sample_spec(seed) for seed in (0, 1, 2))
-    environment = {"device": "cpu", "precision": "fp32", "versions": {"torch": "2.9"}}
+    made = {"command": "bench run", "date": DATE, "version": "0.1", "commit": "v1-dirty"}
+    environment = {"device": "cpu", "precision": "fp32", "versions": {"torch": "2.9"}, "made": made}
     evaluation = {
         **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"]},
         **{"label_kind": "hard", "teacher_backbone": None, "note": "", "status": "done", "reason": None},
@@ -46,7 +50,8 @@ def runs(tmp_path: Path) -> Path:
     }
     for spec in (failed, begun, damaged):
         write_json(tmp_path / spec.name / "spec.json", spec.to_json())
-    record = Record(failed, "done", None, {"synthesis_s": 4.5}, {"hard-convnet3": evaluation}, {}, environment)
+    changed = replace(failed, method=replace(failed.method, changed={"lr": [0.1, 0.2]}))
+    record = Record(changed, "done", None, {"synthesis_s": 4.5}, {"hard-convnet3": evaluation}, {}, environment)
     records.write(tmp_path / failed.name, record)
     (tmp_path / damaged.name / "record.json").write_text("{")
     return tmp_path
@@ -61,6 +66,59 @@ def test_lists_name_everything_registered(capsys: pytest.CaptureFixture[str], wh
     rows = json.loads(text)
     assert [row["name"] for row in rows] == Registry().names(kind)
     assert all(row["name"] in table and row["summary"] and row["plugin"] for row in rows)
+
+
+def listed(capsys: pytest.CaptureFixture[str], runs: Path, *where: str) -> list[dict[str, Any]]:
+    words = [word for each in where for word in ("--where", each)]
+    status, text, errors = in_process(capsys, "list", "runs", "--runs", str(runs), "--format", "json", *words)
+    assert status == 0, errors
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
+def test_a_list_of_runs_says_when_and_with_what(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    (done, begun) = sorted(listed(capsys, runs), key=lambda row: str(row["status"]))
+    assert (done["ipc"], done["seed"], done["top1_mean"]) == (10, 0, 61.25)
+    assert (done["date"], done["changed"]) == (DATE, {"lr": [0.1, 0.2]})
+    assert (begun["status"], begun["ipc"], begun["seed"], begun["date"]) == ("incomplete", 10, 1, None)
+    _, table, _ = in_process(capsys, "list", "runs", "--runs", str(runs))
+    assert DATE in table and "lr 0.1 -> 0.2" in table and " 61.2" in table
+
+
+@pytest.mark.parametrize(
+    ("where", "seeds"),
+    [
+        (("method=random",), [0, 1]),
+        (("method=random", "seed=1"), [1]),
+        (("status=done",), [0]),
+        (("ipc=10.0",), [0, 1]),
+        (("class_ids=7",), [0, 1]),
+        (("changed.lr=2e-1",), [0]),
+        (("changed.lr=0.1",), []),
+        (("made.commit=v1-dirty",), [0]),
+        (("is_control=false", "top1_mean=61.25"), [0]),
+        (("method=sre2l",), []),
+    ],
+)
+def test_runs_are_picked_by_their_fields(
+    capsys: pytest.CaptureFixture[str], runs: Path, where: tuple[str, ...], seeds: list[int]
+) -> None:
+    assert sorted(row["seed"] for row in listed(capsys, runs, *where)) == seeds
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("runs", "--where", "metod=sre2l"), "unknown --where field 'metod'; did you mean 'method'?"),
+        (("runs", "--where", "method"), "--where takes FIELD=VALUE, not 'method'"),
+        (("methods", "--where", "name=dc"), "--where picks runs"),
+    ],
+)
+def test_a_mistaken_condition_is_one_line(
+    capsys: pytest.CaptureFixture[str], runs: Path, words: tuple[str, ...], said: str
+) -> None:
+    status, out, errors = in_process(capsys, "list", *words, "--runs", str(runs))
+    assert (status, out) == (2, "") and said in errors and len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize("what", LISTS)

@@ -1,0 +1,95 @@
+"""Runs as rows, those with a record and those without one yet, and picking some of them with --where FIELD=VALUE."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bench.errors import CorruptArtefact, UsageError
+from bench.naming import unknown
+
+F = TypeVar("F", bound=Callable[..., Any])
+Row = dict[str, Any]
+
+INCOMPLETE = "incomplete"
+
+
+def where_option(function: F) -> F:
+    """--where, as a tuple."""
+    option = click.option(
+        "--where", multiple=True, metavar="FIELD=VALUE", help="Only runs with this in a row's field (repeatable)."
+    )
+    return option(function)
+
+
+def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
+    """One row an evaluation of every run below a folder that fits all conditions, by the runs' names.
+
+    Runs without a record yet are "incomplete"; where even their spec is damaged, all else of them is null.
+
+    Raises:
+        UsageError: a condition that is none, or on a field that rows do not have; the nearest is named.
+    """
+    from bench import records
+    from bench import rows as table
+    from bench.console import Console
+
+    conditions = [_condition(each, table.names()) for each in where]
+    rows = [*table.rows(records.load_all(runs, Console())), *map(_begun, _without_record(runs))]
+    return sorted((row for row in rows if all(fits(row) for fits in conditions)), key=lambda row: str(row["run"]))
+
+
+def _without_record(runs: Path) -> list[Path]:
+    return [path.parent for path in runs.glob("*/spec.json") if not path.with_name("record.json").exists()]
+
+
+def _begun(folder: Path) -> Row:
+    """The row of a run that has no record."""
+    from bench.files import read_json
+    from bench.rows import bare_row, names
+    from bench.spec import RunSpec
+
+    try:
+        row = bare_row(RunSpec.from_json(read_json(folder / "spec.json")), INCOMPLETE)
+    except (CorruptArtefact, KeyError, TypeError):
+        row = {**dict.fromkeys(names()), "status": INCOMPLETE}
+    return {**row, "run": folder.name}
+
+
+def _condition(text: str, known: Sequence[str]) -> Callable[[Row], bool]:
+    """As typed: `ipc=10`, `class_ids=n01443537` (one of a list), `changed.recover.iterations=40`, `made.commit=v1`."""
+    field, equals, wanted = text.partition("=")
+    if not equals:
+        raise UsageError(f"--where takes FIELD=VALUE, not {text!r}")
+    name, _, inside = field.partition(".")
+    if name not in known:
+        raise unknown("--where field", name, known)
+    if name == "changed":  # the recipe's value and the user's, who asks for his own
+        return lambda row: _is(((row["changed"] or {}).get(inside) or [None])[-1], wanted)
+    return lambda row: _is(_inside(row.get(name), inside), wanted)
+
+
+def _inside(value: Any, key: str) -> Any:  # noqa: ANN401 - any JSON value
+    """What an object holds under a key, which may have dots: as a whole, or one object within another."""
+    if not key or not isinstance(value, Mapping):
+        return None if key else value
+    if key in value:
+        return value[key]
+    first, _, rest = key.partition(".")
+    return _inside(value.get(first), rest)
+
+
+def _is(value: Any, wanted: str) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(value, list):
+        return any(_is(each, wanted) for each in value)
+    return wanted in (str(value), json.dumps(value, default=str)) or _number(value) == _number(wanted) is not None
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - any JSON value
+    """As 0.1 and 1e-1 are one."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
