@@ -155,10 +155,10 @@ def images_and_boxes(method: RDED, task: Task, label: int, pool: Tensor) -> list
     if config.crop_from == "dataset":
         return list(zip(dataset.train.take(pool), method._boxes(task, label, len(pool)).tolist(), strict=True))
     seed, found = task.seed_for("crops", dataset.classes[label]), dataset.train.originals(pool)
-    drawn = [
-        square_boxes(seeds.counter(seed, place), config.crops_per_image, *each.shape[1:], config.crop_scale).tolist()
-        for place, each in enumerate(found)
-    ]
+    drawn = []
+    for place, (_, height, width) in enumerate(each.shape for each in found):
+        rng = seeds.counter(seed, place)
+        drawn.append(square_boxes(rng, config.crops_per_image, height, width, config.crop_scale).tolist())
     return list(zip(found, drawn, strict=True))
 
 
