@@ -16,6 +16,8 @@ DROPPINGS = {  # of file servers, Windows, macOS and Python; those of notebooks 
     *{"@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "__macosx", "__pycache__"},
     *{"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"},
 }
+ASIDE = {".txt", ".json", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".md", ".html", ".log", ".md5", ".sha256"}
+DEEPEST = 200  # folders in one another; no layout has so many, and those that are generated without end are no dataset
 
 
 def is_dropping(name: str) -> bool:
@@ -43,11 +45,13 @@ class Walk:
         droppings: hidden and system folders and image files, not looked into.
         loops: links to a folder that they lie in, not followed.
         loose: images beside the class folders of a split.
+        strange: files among the images whose suffix is neither one of `SUFFIXES` nor of notes beside them (`ASIDE`).
     """
 
     droppings: list[Path] = field(default_factory=list)
     loops: list[Path] = field(default_factory=list)
     loose: list[Path] = field(default_factory=list)
+    strange: list[Path] = field(default_factory=list)
     _folders: set[str] = field(default_factory=set)  # real paths of folders in which images lie
     _linked: set[str] = field(default_factory=set)  # real paths of images that links lead to
 
@@ -55,7 +59,8 @@ class Walk:
         """Every image file below a folder, in sorted order, folder by folder.
 
         Raises:
-            UsageError: a folder that cannot be read, a name that is no UTF-8, or a link to an image that is not there.
+            UsageError: a folder that cannot be read, a name that is no UTF-8, an image that is no file or a link to
+                none, or folders without end in one another.
         """
         real = os.path.realpath(folder)
         return self._below(str(folder), real, (real,))
@@ -91,6 +96,8 @@ class Walk:
             elif _is_image(entry.name):
                 self._remember(entry, real)
                 yield Path(entry.path)
+            elif _suffix(entry.name) not in ASIDE:
+                self.strange.append(Path(entry.path))
 
     def _inside(self, entry: "os.DirEntry[str]", real: str, above: tuple[str, ...]) -> Iterator[Path]:
         """The images of a folder, unless it is a link back; `above` are the real paths of the folders on the way."""
@@ -99,6 +106,8 @@ class Walk:
         elif _leads_back(target := os.path.realpath(entry.path), above):
             self.loops.append(Path(entry.path))
             return
+        if len(above) > DEEPEST:
+            raise UsageError(f"{above[0]} holds more than {DEEPEST} folders in one another")
         yield from self._below(entry.path, target, (*above, target))
 
     def _entries(self, folder: str) -> Iterator["os.DirEntry[str]"]:
@@ -118,9 +127,11 @@ class Walk:
                 yield entry
 
     def _remember(self, entry: "os.DirEntry[str]", real: str) -> None:
-        if not entry.is_symlink():
+        if entry.is_file(follow_symlinks=False):
             self._folders.add(real)
             return
+        if not entry.is_symlink():
+            raise UsageError(f"{entry.path} cannot be read: it is called as an image is, and is no file")
         target = os.path.realpath(entry.path)
         if not os.path.isfile(target):  # noqa: PTH113 - a Path for every entry costs more
             raise UsageError(f"{entry.path} is a link to {target}, which is no file")
@@ -133,6 +144,7 @@ def notes(root: Path, walks: Sequence[Walk]) -> tuple[str, ...]:
         ("hidden or system name", ""): [path for walk in walks for path in walk.droppings],
         ("link", " to a folder that holds it"): [path for walk in walks for path in walk.loops],
         ("image", " outside the class folders"): [path for walk in walks for path in walk.loose],
+        ("file", " without the suffix of an image"): [path for walk in walks for path in walk.strange],
     }
     return tuple(f"left out {_counted(paths, *what)} ({_named(root, paths)})" for what, paths in kinds.items() if paths)
 
@@ -164,4 +176,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for every entry costs more
+    return _suffix(name) in SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for every entry costs more

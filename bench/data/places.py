@@ -20,6 +20,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 def _listed(given: Any) -> Any:  # noqa: ANN401 - whatever a card says; pydantic checks the rest
     names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, list | tuple):
+        raise ValueError("a name or a list of names is expected")
     if absolute := [each for each in names if isinstance(each, str) and PurePath(each).is_absolute()]:
         raise ValueError(f"{absolute[0]} is absolute; name it below path")
     return names

@@ -15,6 +15,7 @@ from bench.cards import DatasetCard, SplitName
 from bench.data.cutting import Part, parts_of
 from bench.data.decoding import Decoder, View, decoded, in_threads
 from bench.data.fingerprints import Fingerprints
+from bench.data.likeness import known_as
 from bench.data.opening import Found, check_count, find_source, load_card, missing_split
 from bench.data.places import SPLITS
 from bench.data.wholeness import lacks
@@ -72,11 +73,13 @@ def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress
     """Reads the whole dataset, whatever the cache holds. Keeps nothing.
 
     Raises:
-        UsageError: a wrong card, nothing below the root, other classes or counts than the card's.
+        UsageError: a wrong card, one that is like no dataset of its shape, nothing below the root, other classes or
+            counts than the card's.
         RunFailure: a file with another checksum, or one that cannot be read at all.
     """
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
+    known_as(registry, card, len(found.source.classes))
     with TemporaryDirectory() as nothing_remembered:
         for name in found.source.files:
             Fingerprints(Path(nothing_remembered)).verify(found.source, name, "")

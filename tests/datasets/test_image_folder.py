@@ -11,6 +11,7 @@ from small_layouts import jpeg, write_files
 
 from bench.data.opening import open_dataset
 from bench.data.splits import UnavailableSplit
+from bench.data.verifying import verify
 from bench.errors import UsageError
 from bench.imagery import Dataset
 from bench.plugins import Registry
@@ -162,3 +163,16 @@ def test_a_file_that_cannot_be_read_is_named(registry: Registry, tmp_path: Path)
     os.mknod(tmp_path / "train" / "a" / "x.jpg", stat.S_IFSOCK)  # no permission keeps an administrator out; this does
     with pytest.raises(UsageError, match=r"train/a/x\.jpg cannot be read: "):
         _open(registry, tmp_path, *_of("train", "test"))
+
+
+def test_a_split_is_named_in_words(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"field 'train': a name or a list of names is expected, not 3"):
+        _open(registry, tmp_path, *_of("train"), options="train = 3")
+
+
+def test_a_dataset_that_no_run_takes_is_not_verified(registry: Registry, tmp_path: Path) -> None:
+    said = "is like 'cifar10', which has resolution 32, not 16"
+    with pytest.raises(UsageError, match=said):
+        _open(registry, tmp_path, *_of("train", "test"), fields='like = "cifar10"')
+    with pytest.raises(UsageError, match=said):
+        verify(registry, str(tmp_path / "card.toml"), tmp_path / "none", Silent())

@@ -104,3 +104,23 @@ def test_folders_and_links_that_two_walks_share(tmp_path: Path) -> None:
     assert walks["one"].in_common(walks["alias"]) == one
     assert walks["one"].in_common(walks["three"]) == walks["three"].in_common(walks["one"]) == f"{one}/1.png"
     assert walks["one"].in_common(walks["two"]) is None  # hard links are made of equal files by tools
+
+
+def test_files_without_the_suffix_of_an_image_are_counted_and_notes_are_not(tmp_path: Path) -> None:
+    _touch(tmp_path, "a/1.png", "a/2.avif", "a/3", "a/boxes.txt", "a/README.md", "labels.npy")
+    walk = Walk()
+    assert {name: len(images) for name, images in walk.classes(tmp_path).items()} == {"a": 1}
+    assert notes(tmp_path, [walk]) == ("left out 2 files without the suffix of an image (a/2.avif, ...)",)
+
+
+def test_an_image_that_is_no_file_is_refused_not_waited_for(tmp_path: Path) -> None:
+    _touch(tmp_path, "a/1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")
+    with pytest.raises(UsageError, match=r"2\.png cannot be read: it is called as an image is, and is no file"):
+        Walk().classes(tmp_path)
+
+
+def test_folders_without_end_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "/".join(["a"] * 300)).mkdir(parents=True)
+    with pytest.raises(UsageError, match="holds more than 200 folders in one another"):
+        Walk().classes(tmp_path)
