@@ -108,7 +108,7 @@ def _identity(spec: RunSpec) -> Row:
         "config": spec.method.config,
         "engine": spec.method.engine,
         "seed": spec.seed,
-        "synthesis_precision": spec.made_in,
+        "synthesis_precision": None if spec.brought else spec.made_in,
         "differs": list(spec.method.differs),
         "labels_of": _labels_of(spec),
         "card_hash": spec.card_hash,

@@ -102,7 +102,7 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
             columns[name] = partial(_text, name=name)
-    if any(row.get("synthesis_precision", row["precision"]) != row["precision"] for row in rows):
+    if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
         columns["made\nin"] = _made_in
     if changes.tell_rows_apart(rows):
         columns["changed"] = partial(changes.apart, rows)
@@ -114,8 +114,7 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
 
 def _made_in(row: Row) -> str | None:
     """The arithmetic of the synthesis, of images that were computed and not picked."""
-    computed_here = row.get("iterations") is not None and not row.get("imported")
-    return row.get("synthesis_precision") if computed_here else None
+    return None if row.get("iterations") is None else row.get("synthesis_precision")
 
 
 def _method(row: Row) -> str:

@@ -69,6 +69,7 @@ def test_a_row_says_what_the_manifest_says(bench: Bench, digits: Dataset) -> Non
         **{"ipc": 2, "images": 6, "imported": True},
     }
     assert (row["class_order"], row["images_per_class"]) == ("stated", None)
+    assert row["synthesis_precision"] is None, "in which arithmetic it was made is not known"
     (control,) = (row for row in rows if row["is_control"])
     assert (control["method"], control["imported"], control["set"]) == ("random", False, None)
     (view,) = views(rows, claims=False)
