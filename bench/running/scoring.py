@@ -1,5 +1,6 @@
 """Scores of a condensed set: each protocol on each evaluation backbone, one file a seed."""
 
+import inspect
 import logging
 import shutil
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ from typing import Any
 from bench import condensed as sets
 from bench import seeds
 from bench.chance import largest_share
-from bench.condensation import Task
+from bench.condensation import Condenser, Task
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
-from bench.evaluation import Protocol
+from bench.evaluation import PAPER, Protocol
 from bench.files import digest, read_json, set_aside, write_json
 from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
@@ -61,6 +62,7 @@ class Scoring:
         if self.synthesis.looking:
             raise WorkToDo
         condensed = sets.load(self.folder / "condensed")
+        self._warn_of_labels(each, protocol, condensed)
         about: Outcome = {
             "protocol": each.protocol,
             "protocol_id": each.protocol_id,
@@ -81,6 +83,15 @@ class Scoring:
             log.exception("%s failed", each.key)
             return {**about, "status": status_of(error), "reason": reason_of(error), "scores": scores}
         return {**about, "status": "done", "reason": None, "scores": scores}
+
+    def _warn_of_labels(self, each: EvaluationSpec, protocol: Protocol, condensed: CondensedSet) -> None:
+        """A method that names no protocol falls to one of hard labels, also where it made soft ones."""
+        method, kind = self.synthesis.method, condensed.labels.kind
+        ignored = each.asked == PAPER and protocol.labels != "own" and kind != HardLabels.kind
+        if ignored and method.made_here and not names_protocol(type(method)):
+            unsaid = f"{self.synthesis.spec.method.name} names no protocol, and {each.protocol}, which stands in,"
+            said = f"ignores the {kind} labels that it made; --protocol own trains on them"
+            self.task.progress.warn(f"{unsaid} {said}")
 
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
         path, made_under = self._path(each, number), conditions_of(each, protocol, self.task)
@@ -146,6 +157,11 @@ class Scoring:
             return
         if self.task.stages.read("teacher", labels.teacher.stage) is None:
             self.synthesis.prepare()
+
+
+def names_protocol(method: type[Condenser[Any]]) -> bool:
+    """Whether a method says which protocol its paper uses, or leaves that open."""
+    return inspect.getattr_static(method, "protocol") is not inspect.getattr_static(Condenser, "protocol")
 
 
 def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:

@@ -81,15 +81,24 @@ class TrainingProtocol(Protocol):
             `temperature` and a table `teacher`: a `TrainingRecipe` too, or `weights` of torchvision; `backbone` names
             its network where it is not the run's own.
         paper_reports: see `bench.evaluation.Protocol`.
+        shared: one recipe for the sets of all methods, though their labels are their own: stored labels bring the views
+            that they were made for, and a learned step size, which belongs to the method's own protocol, is left.
     """
 
     variants = VARIANTS
 
     def __init__(
-        self, name: str, labels: LabelSource, book: RecipeBook, *, version: int = 1, paper_reports: Reported = "last"
+        self,
+        name: str,
+        labels: LabelSource,
+        book: RecipeBook,
+        *,
+        version: int = 1,
+        paper_reports: Reported = "last",
+        shared: bool = False,
     ) -> None:
         self.name, self.labels, self.version, self.book = name, labels, version, book
-        self.paper_reports = paper_reports
+        self.paper_reports, self.shared = paper_reports, shared or labels != "own"
 
     def variant(self, name: str) -> "TrainingProtocol":
         """The same with some of the recipe's augmentation off (see `bench.training.variants`)."""
@@ -128,8 +137,8 @@ class TrainingProtocol(Protocol):
         check_fits(condensed, task.dataset)
         task = task.seen_through(condensed.preprocessing)
         plan = self.plan(replace(task.setting, backbone=backbone))
-        supervision = self._supervision(condensed, task, plan)
-        recipe = self._with_learned_lr(plan.training, condensed)
+        recipe = self._fitted(plan.training, condensed)
+        supervision = self._supervision(condensed, task, replace(plan, training=recipe))
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
@@ -170,11 +179,13 @@ class TrainingProtocol(Protocol):
             return None
         return RecordedViews(labels.views)
 
-    def _with_learned_lr(self, recipe: TrainingRecipe, condensed: CondensedSet) -> TrainingRecipe:
-        """A learned step size belongs to the method's own protocol; a shared one treats all sets alike."""
-        if condensed.learned_lr is None or self.labels != "own":
-            return recipe
-        return recipe.model_copy(update={"lr": condensed.learned_lr})
+    def _fitted(self, recipe: TrainingRecipe, condensed: CondensedSet) -> TrainingRecipe:
+        """The recipe with what a set brings: a learned step size to its own protocol, stored views to a shared one."""
+        if condensed.learned_lr is not None and not self.shared:
+            return recipe.model_copy(update={"lr": condensed.learned_lr})
+        if self.labels == "own" and self.shared and isinstance(condensed.labels, StoredLabels):
+            return in_views_of(condensed.labels, recipe)
+        return recipe
 
     def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan) -> Supervision:
         recipe, labels = plan.training, condensed.labels
@@ -211,6 +222,18 @@ def _pixels(condensed: CondensedSet) -> Tensor:
     return condensed.normalised() if whitened else condensed.images.pixels
 
 
+def in_views_of(labels: StoredLabels, recipe: TrainingRecipe) -> TrainingRecipe:
+    """A recipe that shows what stored labels were made for, and is as it was in all else."""
+    if labels.views is None:
+        labelled = _recipe_of(labels)
+        shown = {name: getattr(labelled, name) for name in VIEW_FIELDS}
+    else:
+        views = RecordedViews(labels.views)
+        shown = {**views.fields, "epochs": min(recipe.epochs, views.epochs)}
+    shown["warmup_epochs"] = min(recipe.warmup_epochs, shown["epochs"] - 1)
+    return recipe.model_copy(update=shown)
+
+
 def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:
     """Refuses stored labels that belong to other views than the recipe's.
 
@@ -220,15 +243,19 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
     if labels.views is not None:
         check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
         return
-    try:
-        labelled = TrainingRecipe.model_validate(labels.recipe)
-    except ValidationError as error:
-        raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
+    labelled = _recipe_of(labels)
     differing = [name for name in VIEW_FIELDS if getattr(labelled, name) != getattr(recipe, name)]
     if differing:
         what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
         raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
     _check_logits(labels, (recipe.epochs, Views(recipe, 0, images, 1).presented, classes))
+
+
+def _recipe_of(labels: StoredLabels) -> TrainingRecipe:
+    try:
+        return TrainingRecipe.model_validate(labels.recipe)
+    except ValidationError as error:
+        raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
 
 
 def check_recorded(

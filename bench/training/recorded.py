@@ -5,6 +5,7 @@ with the views that the teacher saw, and a student must see the same.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -66,12 +67,17 @@ class RecordedViews:
         top, bottom, left, right = self.record[MIX_BOXES][epoch, batch].tolist()
         return Mix(partners, share, (top, bottom, left, right))
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a recipe must say for a student to follow them; its epochs may be fewer."""
+        return {"batch_size": self.batch_size, "crop": "resized", "flip": True, "mix": self.mix, **UNRECORDED}
+
     def differing(self, recipe: TrainingRecipe) -> list[str]:
         """How a recipe differs from what is recorded, a line each; empty where a student can follow it.
 
         Its epochs may be fewer than those recorded. The scale of the crops is not written down, and not compared.
         """
-        ours = {"batch_size": self.batch_size, "crop": "resized", "flip": True, "mix": self.mix, **UNRECORDED}
+        ours = self.fields
         theirs = {name: getattr(recipe, name) for name in ours}
         theirs["batch_size"] = min(recipe.batch_size, self.presented)
         found = [f"{name} {ours[name] or 'none'} not {theirs[name]}" for name in ours if ours[name] != theirs[name]]

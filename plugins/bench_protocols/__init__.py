@@ -8,9 +8,10 @@ from bench.hookspecs import Offer, hookimpl
 
 @hookimpl
 def bench_protocols() -> Sequence[Offer]:
-    """`hard`, `soft` and `paper`."""
+    """`hard`, `soft`, `own` and `paper`."""
     return [
         Offer("hard", "bench_protocols.shared:hard", "one recipe for all: hard labels, SGD, DSA augmentation"),
         Offer("soft", "bench_protocols.shared:soft", "one recipe for all: soft labels of one teacher, AdamW, CutMix"),
+        Offer("own", "bench_protocols.shared:own", "one recipe for all: each set's own labels, AdamW, CutMix"),
         Offer(PAPER, "bench_protocols.shared:paper", "the protocol that the method's own paper uses"),
     ]

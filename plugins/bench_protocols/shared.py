@@ -1,4 +1,4 @@
-"""The protocols themselves. Their recipes are data, in hard.toml and soft.toml beside this file."""
+"""The protocols themselves. Their recipes are data, in hard.toml, soft.toml and own.toml beside this file."""
 
 from pathlib import Path
 
@@ -25,4 +25,5 @@ class PaperProtocol(Protocol):
 
 hard = TrainingProtocol("hard", "hard", RecipeBook.load(_HERE / "hard.toml"))
 soft = TrainingProtocol("soft", "teacher", RecipeBook.load(_HERE / "soft.toml"))
+own = TrainingProtocol("own", "own", RecipeBook.load(_HERE / "own.toml"), shared=True)
 paper = PaperProtocol()

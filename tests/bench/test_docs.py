@@ -14,7 +14,7 @@ from bench.cli import COMMANDS
 from bench.condensation import Condenser
 from bench.plugins import KINDS, Registry
 from bench.recipes import Setting
-from bench.testing import Conformance, MethodConformance
+from bench.testing import Conformance, MethodConformance, ProtocolConformance
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -85,14 +85,14 @@ def test_every_protocol_is_on_the_page_of_protocols() -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the examples in it, where the reader stands."""
-    for name in ("nearest_mean.py", "random_features.py"):
+    for name in ("nearest_mean.py", "random_features.py", "easiest.py"):
         (tmp_path / name).write_text(block_called(name))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-class FromTheDocs(MethodConformance):
-    """The conformance of an example on the page."""
+class FromTheDocs:
+    """The conformance of an example on the page; the kind of conformance stands beside it."""
 
     file: str
 
@@ -104,18 +104,28 @@ class FromTheDocs(MethodConformance):
         return Registry([str(path)])
 
 
-class TestNearestMean(FromTheDocs):
+class TestNearestMean(FromTheDocs, MethodConformance):
     name = "nearest-mean"
     file = "nearest_mean.py"
     seeded = False
 
 
-class TestRandomFeatures(FromTheDocs):
+class TestRandomFeatures(FromTheDocs, MethodConformance):
     name = "random-features"
     file = "random_features.py"
 
 
-@pytest.mark.parametrize(("file", "most"), [("nearest_mean.py", 30), ("random_features.py", 60)])
+class TestEasiest(FromTheDocs, MethodConformance):
+    name = "easiest"
+    file = "easiest.py"
+
+
+class TestEasiestProtocol(FromTheDocs, ProtocolConformance):
+    name = "easiest"
+    file = "easiest.py"
+
+
+@pytest.mark.parametrize(("file", "most"), [("nearest_mean.py", 30), ("random_features.py", 60), ("easiest.py", 75)])
 def test_the_examples_are_as_short_as_the_page_promises(file: str, most: int) -> None:
     assert len(block_called(file).splitlines()) <= most
 
@@ -130,15 +140,15 @@ def test_the_test_on_the_page_is_the_test(here: Path) -> None:
     assert example.seeded is TestNearestMean.seeded
 
 
-def test_the_first_command_runs(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("number", "rows"), [(0, 1), (1, 2)], ids=["first", "second"])
+def test_the_commands_run(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, rows: int
 ) -> None:
     """With fewer classes and seeds than on the page, to be quick."""
     from bench.cli import main
 
-    command = next(
-        line for block in blocks(ADDING, "sh") for line in block.splitlines() if line.startswith("bench run")
-    )
+    lines = (line for block in blocks(ADDING, "sh") for line in block.splitlines())
+    command = [line for line in lines if line.startswith("bench run")][number]
     quick = ("--classes", "2", "--ipc", "1", "--eval-seeds", "1", "--device", "cpu", "--no-control", "--format", "json")
     monkeypatch.setattr(sys, "argv", [*command.split(), *quick])
     monkeypatch.setenv("BENCH_CACHE", str(here / "cache"))
@@ -147,7 +157,7 @@ def test_the_first_command_runs(
         main()
     captured = capsys.readouterr()
     assert ended.value.code == 0, captured.err
-    assert [row["status"] for row in json.loads(captured.out)] == ["done"]
+    assert [row["status"] for row in json.loads(captured.out)] == ["done"] * rows
 
 
 @pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)

@@ -16,7 +16,13 @@ from bench.training import loop
 from bench.training.protocol import TrainingProtocol, check_views
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
-from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
+from bench.training.supervision import (
+    HardSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    Supervision,
+    TeacherSupervision,
+)
 from bench.training.teachers import squeeze
 from bench.whitening import Whitening, fit
 
@@ -253,3 +259,42 @@ def test_a_whitening_for_other_images_is_refused(make_task: MakeTask) -> None:
     wide = Whitening(torch.zeros(3, 4, 4), torch.eye(48))
     with pytest.raises(RunFailure, match=r"is for images of \(3, 4, 4\), not \(3, 8, 8\)"):
         training("hard").evaluate(condensed(task, preprocessing=wide), task, "small", 1)
+
+
+def shared(**changes: Any) -> TrainingProtocol:  # noqa: ANN401 - fields of a recipe
+    book = RecipeBook({"recipes": {"small": {**TRAIN, **changes}}})
+    return TrainingProtocol("ours", "own", book, shared=True)
+
+
+def test_one_recipe_for_all_own_labels_takes_each_kind_and_leaves_a_learned_step_size(
+    make_task: MakeTask, lessons: list[loop.Lesson]
+) -> None:
+    task = make_task()
+    teacher, plain = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0), condensed(task)
+    probabilities = torch.eye(3)[plain.images.classes]
+    kinds: list[tuple[Labels, type[Supervision]]] = [
+        (HardLabels(), HardSupervision),
+        (SoftLabels(probabilities), SoftSupervision),
+        (OnlineLabels(teacher.ref, 4.0), TeacherSupervision),
+    ]
+    lessons.clear()
+    for labels, supervision in kinds:
+        shared(epochs=2).evaluate(condensed(task, labels, learned_lr=0.7), task, "small", 1)
+        assert isinstance(lessons[-1].supervision, supervision)
+        assert lessons[-1].recipe.lr == TRAIN["lr"]
+
+
+def test_stored_labels_bring_their_views_to_a_shared_recipe(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+    """Epochs, batches, crops, flips and mixes of the labels; optimiser and rates of the recipe."""
+    task = make_task()
+    teacher, plain = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0), condensed(task)
+    views = {"epochs": 3, "batch_size": 5, "crop": "padded", "pad": 2, "mix": "cutmix"}
+    labelled = TrainingRecipe(**views, lr=9.0, weight_decay=0.0)  # type: ignore[arg-type]
+    labels = store_labels(task, teacher, plain.images, labelled, temperature=4.0, view_seed=7)
+    lessons.clear()
+    scores = shared(optimizer="adamw", warmup_epochs=4).evaluate(replace(plain, labels=labels), task, "small", 1)
+    (lesson,) = lessons
+    assert isinstance(lesson.supervision, StoredSupervision)
+    assert {name: getattr(lesson.recipe, name) for name in views} == views
+    assert (lesson.recipe.optimizer, lesson.recipe.lr, lesson.recipe.warmup_epochs) == ("adamw", TRAIN["lr"], 2)
+    assert (lesson.view_seed, scores.epochs) == (7, 3)

@@ -1,0 +1,33 @@
+"""Soft labels that a protocol ignores: said where the method did not decide it; `own` trains on them."""
+
+from pathlib import Path
+
+import pytest
+from benching import Bench
+
+from bench import rows
+
+PLUGIN = str(Path(__file__).with_name("labelling_methods.py"))
+SAID = (
+    "soft-labelled names no protocol, and hard, which stands in, ignores the soft labels that it made; "
+    "--protocol own trains on them"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "protocol", "warnings", "trained_on"),
+    [
+        ("soft-labelled", "paper", [SAID], "hard"),
+        ("soft-labelled", "hard", [], "hard"),
+        ("soft-labelled", "own", [], "soft"),
+        ("decided", "paper", [], "hard"),
+    ],
+)
+def test_ignored_labels_are_said(
+    bench: Bench, method: str, protocol: str, warnings: list[str], trained_on: str
+) -> None:
+    stranger = Bench(bench.folder, (PLUGIN,))
+    (job,) = stranger.jobs(method, protocols=(protocol,))
+    (row,) = rows.rows([stranger.run(job)])
+    assert stranger.ear.heard == warnings
+    assert (row["status"], row["label_kind"]) == ("done", trained_on)
