@@ -17,8 +17,8 @@ from bench.naming import unknown
 from bench.plugins import Registry
 from bench.recipes import NOT_KNOWN, Setting, look
 from bench.reporting import REFERENCE
+from bench.running.checks import NetworkChecks, check_backbone
 from bench.running.configuring import configure, share_changes
-from bench.running.planning import NetworkChecks, check_backbone
 from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of

@@ -1,0 +1,57 @@
+"""What can never be done is refused while runs are planned: each check one line that says why."""
+
+import torch
+
+from bench.data.splits import UnavailableSplit
+from bench.data.wholeness import lacks
+from bench.errors import UsageError
+from bench.imagery import Dataset, Split, SplitName
+from bench.naming import nearest
+from bench.networks import check_network
+from bench.plugins import Registry
+
+
+def check_backbone(registry: Registry, method: str, backbone: str) -> None:
+    """Refuses a backbone that lacks what the method needs, naming those that have it, the most alike first."""
+    needs, has = registry.find("method", method).offer.needs, registry.find("backbone", backbone).offer.traits
+    if missing := sorted(needs - has):
+        fitting = [each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits]
+        first = nearest(backbone, fitting)
+        choices = ", ".join(sorted(fitting, key=lambda name: name != first))
+        lacks = ", ".join(missing)
+        raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
+
+
+class NetworkChecks:
+    """Looks at networks (see `bench.networks`), at each once for images of a shape and a number of classes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._passed: set[tuple[str, int, int, int]] = set()
+
+    def check(self, backbone: str, dataset: Dataset) -> None:
+        """Refuses a backbone that cannot be built for the dataset (too deep, say), or does not give its logits."""
+        classes, resolution, channels = len(dataset.classes), dataset.resolution, dataset.channels
+        if (shape := (backbone, classes, resolution, channels)) in self._passed:
+            return
+        build = self._registry.load("backbone", backbone)
+        check_network(backbone, build, classes=classes, resolution=resolution, channels=channels)
+        self._passed.add(shape)
+
+
+def check_whole(dataset: Dataset) -> None:
+    """Refuses classes without images in a split that is there; a damaged one fails its own runs, with its reason."""
+    splits: dict[SplitName, Split] = {"train": dataset.train, "test": dataset.test}
+    labels = {name: each.labels for name, each in splits.items() if not isinstance(each, UnavailableSplit)}
+    if lacking := next(lacks(dataset.classes, labels), None):
+        raise UsageError(f"{dataset.name} cannot be used: {lacking}")
+
+
+def check_real_images(dataset: Dataset, needed: int, who: str) -> None:
+    """Refuses what needs more training images than the smallest class has, where there are training images at all."""
+    if not len(dataset.train):
+        return
+    counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    if needed > (fewest := int(counts.min())):
+        smallest = dataset.classes[int(counts.argmin())]
+        raise UsageError(f"{who}, more than the {fewest} training images of class {smallest} of {dataset.name}")
