@@ -57,6 +57,11 @@ def clean_leftovers(folder: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def is_set_aside(path: Path) -> bool:
+    """Whether `set_aside` gave a file or folder its name."""
+    return re.search(r"\.corrupt-\d+$", path.name) is not None
+
+
 def set_aside(path: Path) -> Path:
     """Renames a corrupt file or folder out of the way, keeping it for inspection, and returns its new name."""
     for number in range(1, 1000):

@@ -232,6 +232,19 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
         lock.release()
 
 
+def holder(path: Path) -> str | None:
+    """The live process that holds the lock file at `path`, in words; None where nobody does."""
+    if not path.exists():
+        return None
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return _named(path.with_suffix(".owner"))
+    lock.release()
+    return None
+
+
 def _named(owner: Path) -> str:
     """Who holds a lock; they may release it, and take their name away, at this very moment."""
     try:

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "Score a condensed set that came from anywhere.",
     "list": "What there is: methods, backbones, datasets, protocols, formats, runs.",
     "show": "All about one name or one run.",
+    "clean": "Take away runs and what lies in the cache; shows first what would go.",
     "data": "Fetch and verify datasets.",
     "new-plugin": "Write a complete, passing plugin to start from.",
     "doctor": "What this machine has, and what is missing.",

@@ -69,13 +69,9 @@ def _offer_row(registered: Registered) -> dict[str, Any]:
 def listed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Of a row what a list of runs shows."""
     first = ("run", "status", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
-    date = (row.get("made") or {}).get("date")
-    return {
-        **{name: row.get(name) for name in first},
-        "date": date,
-        "changed": row.get("changed") or {},
-        "reason": row.get("reason"),
-    }
+    made, changed = row.get("made") or {}, row.get("changed") or {}
+    shown = {name: row.get(name) for name in first}
+    return {**shown, "date": made.get("date"), "changed": changed, "reason": row.get("reason")}
 
 
 def _table(rows: Sequence[dict[str, Any]], nothing: str) -> str:

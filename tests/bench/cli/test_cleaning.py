@@ -1,0 +1,157 @@
+"""`bench clean`: what would go is shown, what was asked for goes and nothing else, and nobody at work is disturbed."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.conformance.formats import sample_spec
+from bench.files import set_aside, write_json
+from bench.spec import RunSpec
+
+Clean = Callable[..., tuple[int, str, str]]
+HOLD = (
+    "import sys, time; from pathlib import Path; from bench.progress import Silent; from bench.stages import owned\n"
+    "with owned(Path(sys.argv[1]), Silent(), wait=False):\n    print('held', flush=True); time.sleep(600)"
+)
+
+
+def put(path: Path, size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path
+
+
+def made_run(runs: Path, seed: int, status: str, *, stages: tuple[str, ...] = (), taught: str | None = None) -> RunSpec:
+    """A run's folder as the runner leaves it: costs that name stages of its synthesis, a score that names a teacher."""
+    spec = sample_spec(seed)
+    folder = runs / spec.name
+    write_json(folder / "spec.json", spec.to_json())
+    content = {"status": status, "reason": None, "spec": spec.to_json(), "costs": {}, "evaluations": {}}
+    write_json(folder / "record.json", {"schema": 2, **content, "controls": {}, "environment": {}})
+    if status == "done":
+        write_json(folder / "costs.json", {"stages": {stage: {} for stage in stages}})
+        write_json(folder / "evaluations" / "soft-0.json", {"stages": {taught: {}} if taught else {}})
+        put(folder / "condensed" / "images.safetensors", 100_000)
+    return spec
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Two runs, one of them failed; stages that one uses and that none does; damaged files; decoded images."""
+    runs, cache = tmp_path / "runs", tmp_path / "cache"
+    made_run(runs, 0, "done", stages=("a" * 32,), taught="b" * 32)
+    made_run(runs, 1, "failed")
+    for name, made in (("teacher-" + "a" * 32, True), ("teacher-" + "b" * 32, True), ("experts-" + "c" * 32, True)):
+        put(cache / "stages" / name / "result.safetensors", 2_000_000)
+        write_json(cache / "stages" / name / "stage.json", {"made": made})
+    put(cache / "stages" / ("teacher-" + "d" * 32) / "work" / "squeeze.checkpoint.safetensors", 1000)
+    set_aside(put(cache / "stages" / ("teacher-" + "e" * 32) / "result.safetensors", 500).parent)
+    put(cache / "images" / "digits-0011" / "train.u8", 3_000_000)
+    put(cache / "images" / "digests" / "file.json", 10)
+    return tmp_path
+
+
+@pytest.fixture
+def clean(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clean:
+    from bench.cli import main
+
+    monkeypatch.setenv("BENCH_CACHE", str(place / "cache"))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", "clean", *words, "--runs", str(place / "runs")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[[Path], None]]:
+    """Has another process hold a lock until the test is over."""
+    started: list[subprocess.Popen[str]] = []
+
+    def hold(lock: Path) -> None:
+        process = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout and process.stdout.readline() == "held\n"
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def content(place: Path) -> set[str]:
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+GONE = {
+    "--failed": f"runs/{sample_spec(1).name}/",
+    "--stages": ("cache/stages/experts-" + "c" * 32, "cache/stages/teacher-" + "d" * 32),
+    "--corrupt": "cache/stages/teacher-" + "e" * 32 + ".corrupt-1/",
+    "--images": "cache/images/digits-0011/",
+    sample_spec(0).name: f"runs/{sample_spec(0).name}/",
+    "--where seed=0": f"runs/{sample_spec(0).name}/",
+}
+
+
+@pytest.mark.parametrize(("asked", "gone"), GONE.items())
+def test_what_is_asked_for_is_shown_and_with_yes_it_goes_and_nothing_else(
+    place: Path, clean: Clean, asked: str, gone: str | tuple[str, ...]
+) -> None:
+    if asked.startswith("--where"):  # rows are of evaluations; a run without its record has one as well
+        (place / "runs" / sample_spec(0).name / "record.json").unlink()
+    before = content(place)
+    status, shown, _ = clean(*asked.split(" "))
+    assert status == 0 and content(place) == before and "nothing was taken away; --yes does it" in shown
+    doomed = {path for path in before if path.startswith(gone)}
+    assert doomed and all(f"{place / each}" in shown for each in ((gone,) if isinstance(gone, str) else gone))
+    status, _, _ = clean(*asked.split(" "), "--yes")
+    assert status == 0 and content(place) == before - doomed
+
+
+def test_without_a_word_everything_that_may_go_is_summed_up(place: Path, clean: Clean) -> None:
+    before = content(place)
+    status, shown, _ = clean()
+    lines = {line.split()[0]: line.split()[-3:] for line in shown.splitlines()[2:]}
+    assert status == 0 and content(place) == before
+    assert lines["--images"] == ["1", "2.9", "MiB"] and lines["--stages"] == ["2", "1.9", "MiB"]
+    assert lines["--failed"][0] == "1" and lines["--corrupt"] == ["1", "500", "B"]
+    assert clean("--yes")[0] == 2 and content(place) == before
+
+
+def test_a_name_that_is_no_run_is_a_mistake(place: Path, clean: Clean) -> None:
+    before, name = content(place), sample_spec(0).name
+    status, out, said = clean(name[:-1], "--yes")
+    assert (status, out) == (2, "") and f"did you mean '{name}'" in said and content(place) == before
+
+
+def test_a_run_that_somebody_has_is_left_and_so_is_every_stage_meanwhile(
+    place: Path, clean: Clean, held: Callable[[Path], None]
+) -> None:
+    name = sample_spec(0).name
+    held(place / "runs" / f".{name}.lock")
+    before = content(place)
+    status, _, said = clean(name, "--failed", "--yes")
+    assert status == 1 and f"left: {name} is in use by process" in said
+    assert content(place) == {path for path in before if sample_spec(1).name not in path}
+    status, _, said = clean("--stages", "--yes")
+    assert status == 2 and name in said and "experts-" in "".join(content(place))
+
+
+def test_a_stage_that_somebody_makes_is_left(place: Path, clean: Clean, held: Callable[[Path], None]) -> None:
+    stage = place / "cache" / "stages" / ("teacher-" + "d" * 32)
+    held(stage.with_name(f"{stage.name}.lock"))
+    status, _, said = clean("--stages", "--yes")
+    assert status == 1 and f"left: {stage.name} is in use by process" in said
+    assert stage.exists() and not stage.with_name("experts-" + "c" * 32).exists()
+
+
+def test_stages_of_runs_that_are_not_finished_are_warned_of(place: Path, clean: Clean) -> None:
+    status, _, said = clean("--stages")
+    assert status == 0 and "1 run has not made a set yet" in said  # the failed one
