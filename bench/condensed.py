@@ -219,7 +219,9 @@ def sizes(folder: Path) -> tuple[int, int]:
 
 
 def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
-    """Refuses a set whose class order or normalisation is not the dataset's: it would evaluate at chance.
+    """Refuses a set whose class order, shape or normalisation is not the dataset's: it would evaluate at chance.
+
+    A network that pools all positions takes images of every size, so nothing else would tell.
 
     A whitened set brings what it needs; its whitening must be for images of the dataset's shape.
 
@@ -230,6 +232,8 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure("the set's class order is not the dataset's; its labels would mean other classes")
     preprocessing = condensed.preprocessing
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
+    if (found := tuple(condensed.images.pixels.shape[1:])) != shape:
+        raise RunFailure(f"the set's images have shape {found}, those of {dataset.name} {shape}")
     if isinstance(preprocessing, Whitening):
         if preprocessing.mean.shape != shape:
             raise RunFailure(f"the set's ZCA matrix is for images of {tuple(preprocessing.mean.shape)}, not {shape}")

@@ -9,11 +9,12 @@ import torch
 
 from bench import condensed as sets
 from bench.condensation import Images, PixelFormat
-from bench.condensed import CondensedSet, to_stored
+from bench.condensed import CondensedSet, check_fits, to_stored
 from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, write_json
 from bench.imagery import Normalisation
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
+from bench.testing import tiny_dataset
 from bench.whitening import Whitening
 
 GRAY = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
@@ -214,3 +215,10 @@ def test_soft_labels_stay_with_their_images_through_storage() -> None:
 def test_what_is_no_distribution_is_said(wrong: torch.Tensor, said: str) -> None:
     assert re.search(said, not_distributions(wrong, 4, 2))
     assert not_distributions(SOFT.probabilities.half(), 4, 2) == ""
+
+
+@pytest.mark.parametrize(("resolution", "channels"), [(16, 3), (8, 1)])
+def test_a_set_of_images_of_another_shape_does_not_fit(resolution: int, channels: int) -> None:
+    dataset = replace(tiny_dataset(classes=2, resolution=resolution, channels=channels), classes=("n01", "n02"))
+    with pytest.raises(RunFailure, match=rf"the set's images have shape \(3, 8, 8\), those of tiny \({channels}, "):
+        check_fits(a_set(HardLabels()), dataset)
