@@ -150,8 +150,12 @@ def _label(row: Row) -> str | None:
 
 
 def _warnings(rows: Sequence[Row]) -> list[str]:
-    found = [f"warning, {_method(row)}: {one_line(said)}" for row in rows for said in row.get("warnings") or []]
-    return list(dict.fromkeys(found))
+    """What is to be doubted, each doubt once with all whom it concerns."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for said in row.get("warnings") or []:
+            found.setdefault(one_line(said), []).append(_method(row))
+    return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:

@@ -199,8 +199,10 @@ def test_table_cells_and_reasons_stay_in_their_lines(row: RowMaker, failure: Row
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_what_is_to_be_doubted_stands_below_the_table(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
-    text = form.render([row(warnings=["6 of 6 students give one class"]), control()], claims=True)
-    assert text.count("warning, sre2l: 6 of 6 students give one class") == 1
+    said = ["6 of 6 students give one class"]
+    text = form.render([row(warnings=said), control(), row(method="cda", warnings=[*said, "luck"])], claims=True)
+    assert text.count("warning, cda, sre2l: 6 of 6 students give one class") == 1
+    assert text.count("warning, cda: luck") == 1
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
