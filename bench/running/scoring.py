@@ -48,41 +48,48 @@ class Scoring:
             WorkToDo: something would have to be trained, while the run is only looked at.
         """
         asked = sorted({each.asked, *(earlier["asked"] if earlier else ())})
-        same = earlier is not None and earlier["protocol_id"] == each.protocol_id
-        if earlier and same and earlier["status"] != "done" and not retry:
-            return {**earlier, "asked": asked}
+        same = earlier if earlier and earlier["protocol_id"] == each.protocol_id else None
+        if same and same["status"] != "done" and not retry:
+            return {**same, "asked": asked}
         protocol: Protocol = self.registry.load("protocol", each.protocol)
-        setting = replace(self.task.setting, backbone=each.backbone)
-        seeds_wanted = max(each.seeds, len(earlier["scores"]) if earlier and same else 0)
-        if earlier and same and earlier["status"] == "done":
-            made_under = conditions_of(each, protocol, self.task)
-            kept = [self._kept(each, number, made_under) for number in range(seeds_wanted)]
-            if None not in kept:
-                return {**earlier, "asked": asked, "note": protocol.note(setting), "scores": kept}
+        note = protocol.note(replace(self.task.setting, backbone=each.backbone))
+        seeds_wanted = max(each.seeds, len(same["scores"]) if same else 0)
+        if same and same["status"] == "done" and (kept := self._all_kept(protocol, each, seeds_wanted)):
+            return {**same, "asked": asked, "note": note, "scores": kept}
         if self.synthesis.looking:
             raise WorkToDo
         condensed = sets.load(self.folder / "condensed")
         self._warn_of_labels(each, protocol, condensed)
-        about: Outcome = {
+        about = {
             "protocol": each.protocol,
             "protocol_id": each.protocol_id,
             "backbone": each.backbone,
             "asked": asked,
             "label_kind": label_kind(protocol, condensed),
             "teacher_backbone": self._teacher_backbone(protocol, condensed),
-            "note": protocol.note(setting),
+            "note": note,
         }
+        return {**about, **self._trained(protocol, condensed, each, seeds_wanted)}
+
+    def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Outcome] | None:
+        """The scores of all seeds, or None where one of them has to be made."""
+        made_under = conditions_of(each, protocol, self.task)
+        found = [self._kept(each, number, made_under) for number in range(count)]
+        return [score for score in found if score is not None] if None not in found else None
+
+    def _trained(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, count: int) -> Outcome:
+        """How the trainings of all seeds ended; the scores of those before a failure stay."""
         scores: list[Outcome] = []
         try:
             self._restore_stages(condensed)
-            for number in range(seeds_wanted):
-                scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401 - those before a failure stay
+            for number in range(count):
+                scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401
         except Exception as error:
             if not is_recordable(error):
                 raise
             log.exception("%s failed", each.key)
-            return {**about, "status": status_of(error), "reason": reason_of(error), "scores": scores}
-        return {**about, "status": "done", "reason": None, "scores": scores}
+            return {"status": status_of(error), "reason": reason_of(error), "scores": scores}
+        return {"status": "done", "reason": None, "scores": scores}
 
     def _warn_of_labels(self, each: EvaluationSpec, protocol: Protocol, condensed: CondensedSet) -> None:
         """A method that names no protocol falls to one of hard labels, also where it made soft ones."""

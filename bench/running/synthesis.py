@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +20,20 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
 from bench.hardware import computing_in
 from bench.imagery import Preprocessing
-from bench.labels import HardLabels, Labels, OnlineLabels, not_distributions, teacher_of
+from bench.labels import HardLabels, Labels, OnlineLabels, teacher_of
 from bench.lasting import Lasting, lasting
 from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
-from bench.notes import Findings
 from bench.preview import write_preview
 from bench.records import with_notes_apart
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
+from bench.running.units import UnitCost, check_images, images_of, said_in, tensors_of, unit_costs
 from bench.spec import RunSpec
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
 from bench.whitening import Whitening
 
 Costs = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class UnitCost:
-    """What one unit took; kept beside its images."""
-
-    seconds: float
-    times: IterationTimes
-    memory: PeakMemory
 
 
 @dataclass
@@ -261,59 +252,3 @@ def seconds_of(work: Callable[[], None]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def check_images(images: Images, classes: int, unit: str) -> None:
-    """Refuses images that are not finite, and soft labels that are no distributions, before they are kept."""
-    pixels = images.pixels
-    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
-        raise RunFailure(f"unit {unit} holds NaN or infinity")
-    if images.soft is not None and (wrong := not_distributions(images.soft, len(images), classes)):
-        raise RunFailure(f"the soft labels of unit {unit} {wrong}")
-
-
-def said_in(about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The notes and the findings that a unit's file holds; older files hold them together."""
-    if "facts" not in about:
-        return about["notes"], about["measured"]
-    known = {each.name for each in fields(Findings)}
-    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for name, value in about["facts"].items():
-        parts[name in known][name] = value
-    return parts
-
-
-def tensors_of(images: Images) -> dict[str, torch.Tensor]:
-    """What a unit's file holds: detached, on the CPU."""
-    named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft}
-    return {name: tensor.detach().cpu() for name, tensor in named.items() if tensor is not None}
-
-
-def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:
-    """The inverse of `tensors_of`; files from before there were soft labels have none."""
-    return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"))
-
-
-def unit_costs(units: Sequence[UnitCost], images: int) -> Costs:
-    """The synthesis' part of the costs; null where there is nothing to say, never 0."""
-    times = IterationTimes()
-    for unit in units:
-        times.merge(unit.times)
-    seconds = sum(unit.seconds for unit in units)
-    return {
-        "synthesis_s": seconds,
-        "seconds_per_image": seconds / images,
-        "ms_per_image_iteration": times.milliseconds(),
-        "iterations": times.iterations or None,
-        "warm_up_s": times.warm_up_s if times.iterations else None,
-        "peak_memory_bytes": {
-            "allocated": _most([unit.memory.allocated for unit in units]),
-            "reserved": _most([unit.memory.reserved for unit in units]),
-            "rss": _most([unit.memory.rss for unit in units]),
-        },
-    }
-
-
-def _most(values: Sequence[int | None]) -> int | None:
-    present = [value for value in values if value is not None]
-    return max(present) if present else None

@@ -16,7 +16,7 @@ import torch
 from bench.condensation import Images
 from bench.files import digest, read_json, read_tensors, write_json, write_tensors
 from bench.pacing import Sample, Trial
-from bench.running.synthesis import images_of, tensors_of
+from bench.running.units import images_of, tensors_of
 from bench.stages import Maker, StageKey, StageResult, StageStore
 
 

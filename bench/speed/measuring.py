@@ -25,7 +25,8 @@ from bench.pacing import Few
 from bench.plugins import Registry
 from bench.progress import Progress, Silent
 from bench.running.configuring import build
-from bench.running.synthesis import check_images, seconds_of
+from bench.running.synthesis import seconds_of
+from bench.running.units import check_images
 from bench.spec import MethodChoice
 from bench.speed.random_data import random_dataset
 from bench.stages import StageStore

@@ -1,0 +1,78 @@
+"""A unit of a synthesis as it is kept: its images, what they took, and what was said of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from bench.condensation import Images
+from bench.errors import RunFailure
+from bench.labels import not_distributions
+from bench.metering import IterationTimes, PeakMemory
+from bench.notes import Findings
+
+
+@dataclass(frozen=True)
+class UnitCost:
+    """What one unit took; kept beside its images."""
+
+    seconds: float
+    times: IterationTimes
+    memory: PeakMemory
+
+
+def check_images(images: Images, classes: int, unit: str) -> None:
+    """Refuses images that are not finite, and soft labels that are no distributions, before they are kept."""
+    pixels = images.pixels
+    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
+        raise RunFailure(f"unit {unit} holds NaN or infinity")
+    if images.soft is not None and (wrong := not_distributions(images.soft, len(images), classes)):
+        raise RunFailure(f"the soft labels of unit {unit} {wrong}")
+
+
+def said_in(about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The notes and the findings that a unit's file holds; older files hold them together."""
+    if "facts" not in about:
+        return about["notes"], about["measured"]
+    known = {each.name for each in fields(Findings)}
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in about["facts"].items():
+        parts[name in known][name] = value
+    return parts
+
+
+def tensors_of(images: Images) -> dict[str, torch.Tensor]:
+    """What a unit's file holds: detached, on the CPU."""
+    named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft}
+    return {name: tensor.detach().cpu() for name, tensor in named.items() if tensor is not None}
+
+
+def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:
+    """The inverse of `tensors_of`; files from before there were soft labels have none."""
+    return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"))
+
+
+def unit_costs(units: Sequence[UnitCost], images: int) -> dict[str, Any]:
+    """The synthesis' part of the costs; null where there is nothing to say, never 0."""
+    times = IterationTimes()
+    for unit in units:
+        times.merge(unit.times)
+    seconds = sum(unit.seconds for unit in units)
+    return {
+        "synthesis_s": seconds,
+        "seconds_per_image": seconds / images,
+        "ms_per_image_iteration": times.milliseconds(),
+        "iterations": times.iterations or None,
+        "warm_up_s": times.warm_up_s if times.iterations else None,
+        "peak_memory_bytes": {
+            "allocated": _most([unit.memory.allocated for unit in units]),
+            "reserved": _most([unit.memory.reserved for unit in units]),
+            "rss": _most([unit.memory.rss for unit in units]),
+        },
+    }
+
+
+def _most(values: Sequence[int | None]) -> int | None:
+    present = [value for value in values if value is not None]
+    return max(present) if present else None
