@@ -200,9 +200,10 @@ def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -
 
 
 def _seconds_of(step: Step, device: torch.device) -> float:
-    """The mean of a few steps after a few others."""
-    for _ in _few(step, WARM_UP):
-        pass
+    """The mean of a few steps after a few others, or of one so slow that no warming up shows."""
+    *_, latest = _few(lambda: _seconds(step, device), WARM_UP)
+    if latest > ENOUGH_S:
+        return latest
     return statistics.fmean(_few(lambda: _seconds(step, device), TIMED))
 
 

@@ -13,7 +13,16 @@ from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from bench import compiling
-from bench.compiling import FIXED_S, TIMED, WARM_UP, Choice, Workload, compiled_where_it_pays, missing_compiler
+from bench.compiling import (
+    FIXED_S,
+    TIMED,
+    WARM_UP,
+    Choice,
+    Workload,
+    _seconds_of,
+    compiled_where_it_pays,
+    missing_compiler,
+)
 from bench.condensation import Task
 from bench.errors import RunFailure
 from bench.testing import tiny_task
@@ -182,3 +191,12 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_so(task: Task, monkeypat
     assert not task.measured.compiled["loop"]["compiled"]
     with pytest.raises(TorchDynamoException):
         compiled_where_it_pays(replace(heard, compile="always"), LONG, a_millisecond, lambda function: function())
+
+
+@pytest.mark.parametrize(("step_s", "made"), [(0.001, WARM_UP + TIMED), (100.0, 1)], ids=["quick", "slow"])
+def test_slow_steps_are_tried_once(monkeypatch: pytest.MonkeyPatch, step_s: float, made: int) -> None:
+    """On a clock that goes by steps."""
+    steps: list[int] = []
+    monkeypatch.setattr("bench.compiling.time.perf_counter", lambda: step_s * len(steps))
+    assert _seconds_of(lambda: steps.append(1), CPU) == pytest.approx(step_s)
+    assert len(steps) == made
