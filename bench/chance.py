@@ -4,6 +4,7 @@ import math
 
 from torch import Tensor
 
+MOSTLY = 75.0  # percent
 LEVEL = 0.01  # so seldom does a network that knows nothing pass for one that knows something
 
 
@@ -21,6 +22,19 @@ def is_no_better(top1: float, images: int, share: float) -> bool:
         share: percentage of the most frequent class among them (`largest_share`); no guess does better.
     """
     return _at_least(round(top1 / 100 * images), images, share / 100) > LEVEL
+
+
+def are_no_better(hits: Tensor, share: float) -> bool:
+    """Whether answers that ought to hit mostly do so no more often than a guess.
+
+    A handful that all hit prove little, and are no reason for doubt.
+
+    Args:
+        hits: bool (N,).
+        share: as `is_no_better` has it.
+    """
+    top1 = 100 * float(hits.float().mean())
+    return top1 < MOSTLY and is_no_better(top1, len(hits), share)
 
 
 def _at_least(hits: int, trials: int, chance: float) -> float:

@@ -108,6 +108,14 @@ def decoded(name: str, encoded: Any, view: View, *, whole: bool = False) -> Pixe
         raise RunFailure(f"corrupt image: {name} cannot be decoded: {error}") from error
 
 
+def size_of(encoded: Any) -> tuple[int, int]:  # noqa: ANN401 - bytes or an array, see Reader.encoded
+    """Width and height of an image that can be decoded, as it is encoded."""
+    if isinstance(encoded, np.ndarray):
+        return encoded.shape[2], encoded.shape[1]
+    with Image.open(io.BytesIO(encoded)) as image:
+        return image.size
+
+
 def _of_8_bits(image: Image.Image, depth: int | None) -> Image.Image:
     """The image, scaled from `depth` bits if it has more than 8.
 

@@ -56,7 +56,7 @@ class FkdSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     fkd: Below
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     seed: int = SEED
     teacher: str = ""
 
@@ -81,9 +81,9 @@ class HandWritten(BaseModel):
     protocol_version: int | None = None
     classes: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
     zca: ZcaSource | None = None
-    learned_lr: Annotated[float, Field(gt=0)] | None = None
+    learned_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     labels: FkdSource | None = None
 
 
@@ -100,6 +100,8 @@ def about(folder: Path) -> dict[str, Any]:
         raise UsageError(f"no condensed set at {folder}: looked for {path}") from None
     except CorruptArtefact as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if "source" not in manifest and "files" in manifest:
         return manifest
     source = manifest.get("source")

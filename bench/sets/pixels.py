@@ -102,13 +102,18 @@ def declared_normalisation(hand: HandWritten, dataset: Dataset) -> Normalisation
     """What "normalised" means in a manifest: by its own constants, or else the dataset's.
 
     Raises:
-        UsageError: not as many constants as channels.
+        UsageError: not as many constants as channels, or others than the dataset's for images that are not normalised.
     """
     own = dataset.own_normalisation
     assert isinstance(own, Normalisation)
     theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)
     if {len(theirs.mean), len(theirs.std)} != {dataset.channels}:
         raise UsageError(f"'mean' and 'std' must have {dataset.channels} numbers each, one a channel of {dataset.name}")
+    if theirs != own and not (isinstance(hand.source, TensorSource) and hand.source.range == "normalised"):
+        raise UsageError(
+            f"'mean' and 'std' say what range 'normalised' means, and these images have none; "
+            f"students see them by the constants of {dataset.name}: leave both out"
+        )
     return theirs
 
 

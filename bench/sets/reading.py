@@ -1,7 +1,7 @@
 """Reading a set that came from elsewhere, against the dataset that it is of."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from bench import condensed as sets
 from bench.cards import DatasetCard, SourceCard, validated
+from bench.chance import are_no_better, largest_share
 from bench.condensation import Images
 from bench.condensed import CondensedSet
-from bench.data.decoding import Decoder, View
+from bench.data.decoding import Decoder, View, size_of
 from bench.errors import UsageError
-from bench.imagery import Dataset, Preprocessing, Reader
+from bench.imagery import Dataset, Preprocessing, Reader, Source
 from bench.labels import HardLabels, SoftLabels, not_distributions
 from bench.sets import class_order, stored
 from bench.sets.class_order import ClassOrder
@@ -23,6 +24,7 @@ from bench.sets.pixels import check_labels, check_range, declared_normalisation,
 from bench.sets.tensor_files import named
 
 Readers = Callable[[str], type[Reader]]
+LOOKED_AT = 64  # images whose size is looked at
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Foreign:
 
     Attributes:
         class_order: how its labels were understood (`ClassOrder`).
-        notes: what its folders hold that was left out, a line each.
+        notes: what its user should know, a line each: what was left out or scaled, what seems to contradict.
     """
 
     condensed: CondensedSet
@@ -57,10 +59,12 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     if hand is None:
         return Foreign(sets.load(folder), class_order.STATED)
     class_order.check_stated(hand.classes, dataset, str(folder))
+    declared_normalisation(hand, dataset)
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
     notes: tuple[str, ...] = ()
     if isinstance(hand.source, TensorSource):
         images, order = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
+        notes = _contradicting(images, hand.source)
     else:
         images, order, notes = _from_layout(folder, hand, hand.source, dataset, readers)
     ordered = _in_order(images, order)
@@ -95,7 +99,17 @@ def _from_layout(
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
     _check_shape(pixels, len(labels), dataset, folder)
-    return Images(pixels, labels), order, source.notes
+    return Images(pixels, labels), order, (*source.notes, *_scaled(reader, source, len(labels), dataset))
+
+
+def _scaled(reader: Reader, source: Source, count: int, dataset: Dataset) -> Iterator[str]:
+    """A line where images are of another size: they are scaled, as a dataset's are."""
+    some = range(0, count, max(1, count // LOOKED_AT))
+    sizes = {size_of(encoded) for _, encoded in reader.encoded(source, "train", some)}
+    side = dataset.resolution
+    if strange := sorted(sizes - {(side, side)}):
+        width, height = strange[0]
+        yield f"images of {width}×{height} pixels are scaled and cut to {side}×{side}, as the dataset's are"
 
 
 def _check_below(folder: Path, files: Sequence[Path]) -> None:
@@ -125,6 +139,17 @@ def _from_tensors(
     shown = in_range(pixels, source, theirs, preprocessing)
     order = class_order.of_numbers(hand.classes, dataset, str(folder))
     return Images(shown, labels, soft[0].float() if soft else None), order
+
+
+def _contradicting(images: Images, source: TensorSource) -> tuple[str, ...]:
+    """A line where soft labels are of other classes than the labels beside them: columns may have another order."""
+    if images.soft is None:
+        return ()
+    hits = images.soft.argmax(1) == images.classes
+    if not are_no_better(hits, largest_share(images.classes)):
+        return ()
+    agreed = f"{100 * hits.float().mean():.0f} % of the images"
+    return (f"{source.soft!r} is highest for the class in {source.labels!r} for {agreed}; are both in one order?",)
 
 
 def _check_shape(pixels: Tensor, count: int, dataset: Dataset, folder: Path) -> None:

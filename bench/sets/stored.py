@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.chance import is_no_better, largest_share
+from bench.chance import are_no_better, largest_share
 from bench.condensation import Images, Task
 from bench.errors import UsageError
 from bench.imagery import Dataset
@@ -78,10 +78,9 @@ def _told(logits: Tensor, record: Mapping[str, Tensor], classes: Tensor) -> str 
     if PARTNERS in record:
         starts = torch.arange(len(shown)) // record[BATCH] * record[BATCH]
         hits, share = hits | (logits.argmax(1) == shown[starts + record[PARTNERS][0].long()]), min(100.0, 2 * share)
-    agreed = 100 * float(hits.float().mean())
-    if not is_no_better(agreed, len(shown), share):
+    if not are_no_better(hits, share):
         return None
     return (
-        f"the stored labels name the class of their image for {agreed:.0f} % of the images, no more often than a "
-        "guess; are the seed, the names of the images and 'classes' those that they were made with?"
+        f"the stored labels name the class of their image for {100 * hits.float().mean():.0f} % of the "
+        "images, no more often than a guess; are the seed, the names of the images and 'classes' those that they were made with?"
     )
