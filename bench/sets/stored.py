@@ -82,5 +82,6 @@ def _told(logits: Tensor, record: Mapping[str, Tensor], classes: Tensor) -> str 
         return None
     return (
         f"the stored labels name the class of their image for {100 * hits.float().mean():.0f} % of the "
-        "images, no more often than a guess; are the seed, the names of the images and 'classes' those that they were made with?"
+        "images, no more often than a guess; are the seed, the names of the images and 'classes' those that "
+        "they were made with?"
     )

@@ -10,7 +10,7 @@ from benching import Bench
 from click.testing import CliRunner
 from foreign import write_manifest
 
-from bench.cli import comparing
+from bench.cli import foreseeing
 from bench.cli.comparing import rows_of
 from bench.cli.evaluate_command import command
 from bench.cli.importing import Described, described
@@ -170,7 +170,7 @@ def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
         asked.append(request)
         return 0
 
-    monkeypatch.setattr(comparing, "foresee", seen)
+    monkeypatch.setattr(foreseeing, "foresee", seen)
     folder = real(bench.folder / "set", digits, (2, 2, 2), method="dm")
     options = f"-d digits --classes 3 --eval-backbone convnet3 --ipc 1 --ipc 2 --dry-run --runs {bench.runs}"
     ended = CliRunner().invoke(command, [str(folder), *options.split()], env={"BENCH_CACHE": str(bench.cache)})
