@@ -83,8 +83,9 @@ def of_names(
     Raises:
         UsageError: they are no class ids, and nothing else says what they mean.
     """
-    bare = not all(isinstance(label, str) for label in labels)
-    if not bare and set(names) <= set(dataset.classes):
+    if bare := [label for label in labels if isinstance(label, int)]:
+        return _of_numbered(bare, of_numbers(stated, dataset, where), where)
+    if set(names) <= set(dataset.classes):
         return ClassOrder(_ranks(names, dataset), IDS)
     if (numbers := _numbers(names)) is not None:
         return _of_numbered(numbers, of_numbers(stated, dataset, where), where)
@@ -112,7 +113,7 @@ def _told(
 
 
 def _of_numbered(numbers: Sequence[int], order: ClassOrder, where: str) -> ClassOrder:
-    if max(numbers) >= len(order.positions) or len(set(numbers)) < len(numbers):
+    if not 0 <= min(numbers) <= max(numbers) < len(order.positions) or len(set(numbers)) < len(numbers):
         raise UsageError(f"the labels of {where} are not class indices 0 to {len(order.positions) - 1}")
     return ClassOrder(order.positions[torch.tensor(numbers)], order.how)
 

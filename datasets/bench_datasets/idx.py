@@ -37,8 +37,12 @@ class IdxOptions(BaseModel):
 
 
 class IdxReader(Reader):
-    """Reads them; the gzipped file where both are there, as its checksum is published. Label i is the i-th class."""
+    """Reads them; the gzipped file where both are there, as its checksum is published.
 
+    Label i is the i-th of the card's `class_ids` as written there, which sorted as text may be another: 10 before 2.
+    """
+
+    names_classes = False
     Options = IdxOptions
 
     def __init__(self) -> None:
@@ -55,15 +59,16 @@ class IdxReader(Reader):
         files = {split: found for split in _SPLITS if (found := _files(folder, split))}
         if not files:
             return None
-        if card.order is None:
+        if card.class_ids is None or card.order is None:
             raise UsageError(f"the card of {card.name} must list class_ids: the layout idx does not give them")
         published = {each.file: each.checksum for each in self.fetches(card, source)}
         here = [path for paths in files.values() for path in paths]
         checksums = {path: published[name] for path in here if (name := str(path.relative_to(root))) in published}
-        return Source(source.layout, folder, files, card.order, options.model_dump(), checksums)
+        known = {**options.model_dump(), "class_ids": card.class_ids}
+        return Source(source.layout, folder, files, card.order, known, checksums)
 
     def labels(self, source: Source, split: SplitName) -> Tensor:
-        """The labels of the file, which are positions in class order."""
+        """The labels of the file, as positions in class order."""
         images, labels = (self._content(source, split, kind) for kind in _KINDS)
         if len(images) != len(labels):
             raise RunFailure(f"corrupt file: {source.root} has {len(images)} {split} images and {len(labels)} labels")
@@ -72,7 +77,12 @@ class IdxReader(Reader):
             raise RunFailure(
                 f"corrupt file: {source.files[split][1]}: row {row} has the label {labels[row]}, of no class"
             )
-        return torch.from_numpy(labels.astype(np.int64))
+        ranks = torch.tensor([source.classes.index(each) for each in source.options["class_ids"]])
+        return ranks[torch.from_numpy(labels.astype(np.int64))]
+
+    def label_order(self, source: Source) -> Sequence[str | int]:
+        """Numbers are all that the files know."""
+        return range(len(source.classes))
 
     def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
         """Arrays (1, rows, columns)."""

@@ -31,6 +31,7 @@ class SvhnOptions(BaseModel):
 class SvhnReader(Reader):
     """Reads train_32x32.mat and test_32x32.mat, once they have the published checksums."""
 
+    names_classes = False
     Options = SvhnOptions
 
     def __init__(self) -> None:
@@ -57,6 +58,10 @@ class SvhnReader(Reader):
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(source.classes):
             raise RunFailure(f"corrupt file: {source.files[split][0]} has a label that is no digit")
         return torch.from_numpy(labels)
+
+    def label_order(self, source: Source) -> Sequence[str | int]:
+        """Numbers are all that the files know."""
+        return range(len(source.classes))
 
     def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
         """Arrays (3, 32, 32)."""

@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from foreign import readers, write_manifest
 from scipy.io import savemat
 from torchvision import datasets
 from torchvision.datasets import VisionDataset
@@ -19,8 +21,10 @@ from bench.data import downloads
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.imagery import Dataset, Normalisation
+from bench.importing import read_foreign
 from bench.plugins import Registry
 from bench.progress import Silent
+from bench.testing import tiny_dataset
 
 IDX = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 COUNTS = {"train": 30, "t10k": 20}
@@ -128,6 +132,36 @@ def test_a_label_that_is_no_class_is_named(registry: Registry, idx_root: tuple[s
     (folder / "train-labels-idx1-ubyte").write_bytes(idx(np.where(np.arange(30) == 17, 10, labels).astype(np.uint8)))
     with pytest.raises(RunFailure, match=r"train-labels-idx1-ubyte: row 17 has the label 10, of no class"):
         opened(registry, name, root).train.take(torch.tensor([0]))
+
+
+def write_few(folder: Path, labels: Sequence[int]) -> None:
+    """Training images all of whose pixels are 10 times their label."""
+    folder.mkdir(exist_ok=True)
+    values = np.array(labels, np.uint8)
+    (folder / "train-images-idx3-ubyte").write_bytes(
+        idx(np.broadcast_to(10 * values[:, None, None], (len(values), 8, 8)))
+    )
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(values))
+
+
+def test_label_i_is_the_ith_id_as_the_card_has_them(registry: Registry, tmp_path: Path) -> None:
+    write_few(tmp_path, [0, 2, 10])
+    ids = ", ".join(f'"{number}"' for number in range(12))
+    fields = f'name = "few"\nresolution = 8\nchannels = 1\nnormalisation = "half"\nclass_ids = [{ids}]\n'
+    (tmp_path / "few.toml").write_text(f'{fields}[[sources]]\nlayout = "idx"\noptions = {{ path = "." }}\n')
+    dataset = open_dataset(registry, str(tmp_path / "few.toml"), tmp_path, tmp_path / "cache", Silent())
+    assert [dataset.classes[label] for label in dataset.train.labels.tolist()] == ["0", "2", "10"]
+
+
+def test_a_set_in_idx_files_has_labels_that_are_positions(tmp_path: Path) -> None:
+    write_few(tmp_path / "set", [0, 1, 2])
+    source = {"layout": "idx", "options": {"path": "."}}
+    dataset = replace(tiny_dataset(classes=3, resolution=8, channels=1), classes=("a", "b", "c"))
+    told = write_manifest(tmp_path / "set", source=source, classes=["c", "a", "b"])
+    found = read_foreign(told, dataset, readers)
+    assert (found.class_order, found.condensed.images.classes.tolist()) == ("stated", [2, 0, 1])
+    plain = read_foreign(write_manifest(tmp_path / "set", source=source), dataset, readers)
+    assert plain.class_order.startswith("inferred: labels are positions")
 
 
 def test_images_without_labels_are_refused(registry: Registry, idx_root: tuple[str, Path]) -> None:
