@@ -166,8 +166,6 @@ def test_rows_are_cut_as_images_are(registry: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [None, ["a", "b"]])
 @pytest.mark.parametrize(("labels", "kind"), [([0.0, 1], "double"), ([True, False], "bool"), ([b"0", b"1"], "binary")])
-    ("labels", "kind"), [([0.0, 1.0], "double"), ([True, False], "bool"), ([b"0", b"1"], "binary")]
-)
 def test_labels_are_integers_or_text(
     registry: Registry, tmp_path: Path, names: list[str] | None, labels: list[Any], kind: str
 ) -> None:
