@@ -159,7 +159,6 @@ class TrajectoryMatcher(Condenser[T]):
     """
 
     version: ClassVar[int] = 2
-    plain_arithmetic: ClassVar[bool] = True
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     of_weights: ClassVar[bool] = True  # whether the derivatives by the weights are needed
     _preprocessing: Preprocessing
