@@ -48,7 +48,9 @@ def check_stated(stated: Sequence[str] | None, dataset: Dataset, where: str) -> 
     """Refuses `classes` of a manifest that are not the dataset's class ids, each once."""
     if stated is not None and sorted(stated) != sorted(dataset.classes):
         stray = sorted(set(stated) ^ set(dataset.classes)) or sorted(stated)
-        raise UsageError(f"the classes of {where} are not those of {dataset.name} here: {_some(stray)}")
+        partly = len(stray) + len(stated) == len(dataset.classes)
+        some = "; --classes names those that a set is of" if partly and set(stated) < set(dataset.classes) else ""
+        raise UsageError(f"the classes of {where} are not those of {dataset.name} here: {_some(stray)}{some}")
 
 
 def of_numbers(stated: Sequence[str] | None, dataset: Dataset, where: str) -> ClassOrder:

@@ -116,7 +116,7 @@ class FkdFolder:
         for epoch, files in enumerate(self.files):
             for number, file in enumerate(files):
                 batch, part = read_batch(file), self._part(number)
-                self._check(file, batch, part)
+                self._check(file, batch, part, resolution)
                 logits[epoch, part] = batch.logits.half()
                 self._note(record, batch, epoch, number, resolution)
             progress.advance("reading stored labels", epoch + 1, len(self.files))
@@ -145,7 +145,7 @@ class FkdFolder:
         sampler = RandomSampler(range(self.images), generator=torch.Generator().manual_seed(seed))
         return torch.stack([torch.tensor(list(sampler), dtype=torch.int32) for _ in self.files])
 
-    def _check(self, file: Path, batch: Batch, part: slice) -> None:
+    def _check(self, file: Path, batch: Batch, part: slice, resolution: int) -> None:
         expected = (part.stop - part.start, self.classes)
         if tuple(batch.logits.shape) != expected:
             raise UsageError(f"{file} has logits of shape {tuple(batch.logits.shape)}, not {expected}")
@@ -153,6 +153,9 @@ class FkdFolder:
             raise UsageError(f"{file} is mixed by {batch.mix}, the first batch by {self.mix}")
         if not bool(torch.isfinite(batch.logits.half()).all()):
             raise UsageError(f"{file} holds logits that are not finite in fp16")
+        if batch.box is not None and not all(0 <= edge <= resolution for edge in batch.box):
+            edges = ", ".join(str(int(edge)) for edge in batch.box)
+            raise UsageError(f"{file} mixes by the box {edges} in pixels, and the images have {resolution} a side")
 
     def _note(self, record: dict[str, Tensor], batch: Batch, epoch: int, number: int, resolution: int) -> None:
         part = self._part(number)
@@ -160,7 +163,7 @@ class FkdFolder:
         record[FLIPS][epoch, part] = batch.flips.bool()
         if batch.partners is not None:
             record[PARTNERS][epoch, part] = batch.partners.int()
-            record[SHARES][epoch, number] = float(batch.share or 0.0)
+            record[SHARES][epoch, number] = batch.share or 0.0
         if batch.box is not None:
             record[MIX_BOXES][epoch, number] = torch.tensor([int(edge) for edge in batch.box], dtype=torch.int16)
 
@@ -197,12 +200,14 @@ def _malformed(batch: Batch) -> str:
     for name, (tensor, shape) in wanted.items():
         if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
             return f"its {name} are no tensor of shape {shape}"
-    if bool((batch.crops < 0).any()) or bool((batch.crops[:, 2:] <= 0).any()):
+    if not (bool((batch.crops >= 0).all()) and bool((batch.crops[:, 2:] > 0).all())):  # so NaN is none either
         return "its crops are no fractions of an image"
-    if bool((batch.crops[:, :2] + batch.crops[:, 2:] > 1 + ROUNDING).any()):
+    if not bool((batch.crops[:, :2] + batch.crops[:, 2:] <= 1 + ROUNDING).all()):
         return "its crops leave the image"
     if batch.partners is not None and sorted(batch.partners.tolist()) != list(range(count)):
         return "its partners are no permutation"
+    if batch.partners is not None and not (batch.share is not None and 0 <= batch.share <= 1):
+        return f"its lambda is {batch.share}, not 0 to 1"
     return "" if batch.box is None or len(batch.box) == 4 else "its box has not four edges"
 
 

@@ -147,6 +147,9 @@ CROPS, FLIPS, LOGITS = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(3, 1), torch.
         (_replaced(B, CROPS, FLIPS, None, None, None, LOGITS[:, :2]), "not (3, 4)"),
         (_replaced(B, CROPS, FLIPS, None, None, None, LOGITS / 0), "not finite"),
         (_replaced(B, CROPS * 2, FLIPS, None, None, None, LOGITS), "crops leave the image"),
+        (_replaced(B, CROPS * torch.nan, FLIPS, None, None, None, LOGITS), "crops are no fractions"),
+        (_replaced(B, CROPS, FLIPS, torch.arange(3), 1.5, None, LOGITS), "lambda is 1.5, not 0 to 1"),
+        (_replaced(B, CROPS, FLIPS, torch.arange(3), None, None, LOGITS), "lambda is None"),
         (_replaced(B, CROPS, FLIPS[:2], None, None, None, LOGITS), "flips are no tensor"),
         (_replaced(B, CROPS, FLIPS, torch.tensor([0, 0, 1]), 0.5, None, LOGITS), "no permutation"),
         (_replaced(B, CROPS, FLIPS, torch.arange(3), 0.5, None, LOGITS), "is mixed by mixup, the first batch by none"),
@@ -159,6 +162,15 @@ def test_what_is_not_such_a_folder_is_refused(tmp_path: Path, damage: Callable[[
     with pytest.raises(UsageError) as refusal:
         read(tmp_path)
     assert said in str(refusal.value)
+
+
+def test_boxes_of_larger_images_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, "cutmix")
+    path = tmp_path / "epoch_1" / "batch_0.tar"
+    crops, flips, partners, _, _, logits = torch.load(path, weights_only=False)
+    torch.save([crops, flips, partners, 0.75, [0, 28, 0, 28], logits], path)
+    with pytest.raises(UsageError, match="mixes by the box 0, 28, 0, 28 in pixels, and the images have 16 a side"):
+        read(tmp_path)
 
 
 def test_numbers_of_older_numpy_are_read(tmp_path: Path) -> None:
