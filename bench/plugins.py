@@ -1,5 +1,6 @@
 """Finding plugins, refusing duplicates, listing the broken with their reason."""
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -33,7 +34,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Registered:
-    """An offer and the plugin it came from (`version` is that of the distribution, where it has one)."""
+    """An offer and the plugin it came from.
+
+    `version` is that of the distribution, where it has one, and of a plugin in a file its content ("sha256:" and the
+    first 12 hexadecimal digits).
+    """
 
     offer: Offer
     plugin: str
@@ -88,6 +93,8 @@ class Registry:
             module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
             self._asked_for[module.__name__] = named
             self._register(module.__name__, module)
+            if named.endswith(".py"):
+                self._versions[module.__name__] = content_of(Path(named))
         except UsageError:
             raise
         except Exception as error:
@@ -200,6 +207,11 @@ def _reason(error: BaseException) -> str:
 
 def _origin(plugin: object) -> str:
     return str(getattr(plugin, "__file__", None) or plugin)
+
+
+def content_of(path: Path) -> str:
+    """What a plugin in a file has in place of a version: its content, shortened."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def _load_file(path: Path) -> ModuleType:

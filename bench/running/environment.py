@@ -9,15 +9,14 @@ import torch
 
 from bench import __version__
 from bench.hardware import Precision, device_name
+from bench.plugins import FILE_PREFIX
+from bench.records import Record
 from bench.running.provenance import made
 from bench.spec import MethodChoice, RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> dict[str, Any]:
     """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`."""
-    plugins = {spec.method.plugin: spec.method.plugin_version}
-    if spec.labeller:
-        plugins[spec.labeller.plugin] = spec.labeller.plugin_version
     return {
         **arithmetic(device, precision),
         "synthesis_precision": spec.made_in,
@@ -25,9 +24,29 @@ def describe(device: torch.device, precision: Precision, spec: RunSpec, command:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions(spec.method),
-        "plugins": plugins,
+        "plugins": {each.plugin: each.plugin_version for each in _makers(spec)},
         "made": made(command),
     }
+
+
+def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
+    """What to say of a finished set whose method, or labeller, lies in a file that was edited since.
+
+    The code of a method is not part of what a run is: its author says by `version` when it would give other images.
+    """
+    kept = record.environment.get("plugins", {})
+    for each in _makers(spec) if record.status == "done" else ():
+        then = kept.get(each.plugin)
+        if each.plugin.startswith(FILE_PREFIX) and then not in (None, each.plugin_version):
+            return (
+                f"{spec.name} is from before the file of {each.name} was edited; if it would give other images now, "
+                f"raise its `version`, or take the run away: bench clean {spec.name} --yes"
+            )
+    return None
+
+
+def _makers(spec: RunSpec) -> list[MethodChoice]:
+    return [spec.method, *([spec.labeller] if spec.labeller else [])]
 
 
 def arithmetic(device: torch.device, precision: Precision) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bench.plugins import Registry
 from bench.recipes import Setting
 from bench.records import Record
 from bench.running.configuring import build, own_protocol
-from bench.running.environment import describe
+from bench.running.environment import describe, made_by_another_file
 from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.recording import controls, ended, keep
 from bench.running.scoring import Scoring
@@ -66,6 +66,8 @@ class Run:
             record = self._attempt(earlier)
             if record != earlier:
                 keep(record, self.place)
+            if said := made_by_another_file(record, self.job.spec):
+                self.place.progress.warn(said)
             return record
 
     def _attempt(self, earlier: Record | None) -> Record:

@@ -232,3 +232,10 @@ def test_loading_methods_and_protocols_imports_no_transforms() -> None:
         "sys.exit('torchvision' in sys.modules or 'torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_version_of_a_plugin_in_a_file_is_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD.format(name="mine"))
+    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
+    assert Registry((str(path),)).find("method", "mine").version == f"sha256:{digest[:12]}"

@@ -105,3 +105,18 @@ def test_a_cleared_cache_is_not_filled_again_for_what_is_finished(bench: Bench) 
     first = bench.run(job)
     shutil.rmtree(bench.cache / "stages")
     assert answer(bench, job) == first and not (bench.cache / "stages").exists()
+
+
+def test_an_edited_plugin_file_is_said_and_its_set_kept(noting: Bench) -> None:
+    copy = noting.folder / "edited.py"
+    copy.write_text(Path(PLUGIN).read_text())
+    edited = Bench(noting.folder, (str(copy),))
+    first = edited.run(the_job(edited))
+    edited.run(the_job(edited))
+    assert not any("edited" in said for said in edited.ear.heard)
+    copy.write_text(f"{copy.read_text()}\n# another thought\n")
+    for _ in range(2):  # what is said once is true the next time as well
+        edited.ear.heard.clear()
+        assert edited.run(the_job(edited)).costs == first.costs
+        (said,) = [said for said in edited.ear.heard if "was edited" in said]
+        assert f"{first.spec.name} is from before the file of modest was edited" in said and "bench clean" in said
