@@ -197,6 +197,8 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
         return f"the field {field!r} is missing"
     if problem["type"] == "extra_forbidden":
         return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {problem['input']!r}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"field {field!r}: {message}, not {problem['input']!r}" if field else message
 
@@ -214,6 +216,14 @@ def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[
             model = (_table_in(field.annotation) if field else None) or model
     extra = ["normalisation"] if model is DatasetCard else []
     return [*model.model_fields, *extra]
+
+
+def _example(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """The table that belongs at a location, as its fields or, where any are taken, by its outline."""
+    part = location[-1] if location else ""
+    field = next((each for name, each in model.model_fields.items() if name == part), None)
+    table = _table_in(field.annotation) if field else None
+    return f"{{ {', '.join(f'{name} = ...' for name in table.model_fields)} }}" if table else "{ ... }"
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation

@@ -79,7 +79,7 @@ def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -
 
 def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
     if float(pixels.min()) < -0.5 / 255 or float(pixels.max()) > 1 + 0.5 / 255:
-        raise RunFailure("pixels leave the valid range, so 8-bit storage would change them; store as float32")
+        raise RunFailure("pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'")
     levels = pixels.clamp(0, 1) * 255
     return (levels.floor() if form == "jpeg" else levels.round()).to(torch.uint8)
 
@@ -218,6 +218,12 @@ def sizes(folder: Path) -> tuple[int, int]:
     return images, labels
 
 
+def _other_classes(condensed: CondensedSet, dataset: Dataset) -> str:
+    if set(condensed.classes) < set(dataset.classes):  # it only has to be asked for as what it is
+        return f"the set is of some classes of {dataset.name} alone; add --classes {','.join(condensed.classes)}"
+    return "the set's class order is not the dataset's; its labels would mean other classes"
+
+
 def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
     """Refuses a set whose class order, shape or normalisation is not the dataset's: it would evaluate at chance.
 
@@ -229,7 +235,7 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         RunFailure: with what differs.
     """
     if condensed.classes != dataset.classes:
-        raise RunFailure("the set's class order is not the dataset's; its labels would mean other classes")
+        raise RunFailure(_other_classes(condensed, dataset))
     preprocessing = condensed.preprocessing
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
     if (found := tuple(condensed.images.pixels.shape[1:])) != shape:

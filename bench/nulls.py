@@ -6,6 +6,7 @@ from typing import Any
 UNITERATED = "no image is updated step by step; see the time per image"
 TOO_SHORT = "the loop has no steps beyond the warm-up"
 IMPORTED = "the images were made elsewhere"
+TEACHER_ELSEWHERE = "what the labels need was made elsewhere"
 HARD = "hard labels: nothing is labelled"
 SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher labels for it"
@@ -22,6 +23,7 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
     if row["status"] != "done":
         return {}
     said = {
+        "prepare_s": IMPORTED if row.get("synthesis_s") is None else TEACHER_ELSEWHERE,
         "synthesis_s": IMPORTED,
         "seconds_per_image": IMPORTED,
         "peak_memory_bytes": IMPORTED,

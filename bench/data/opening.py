@@ -41,8 +41,11 @@ def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
     Raises:
         UsageError: unknown name, no such file, or a missing, unknown or wrong field; one line that names the nearest.
     """
-    path = Path(name_or_path) if is_path(name_or_path) else Path(registry.load("dataset", name_or_path))
-    return read_card(path)
+    if is_path(name_or_path):
+        return read_card(Path(name_or_path))
+    if not registry.has("dataset", name_or_path) and (cards := sorted(Path(name_or_path).glob("*.toml"))):
+        raise UsageError(f"{name_or_path!r} is a folder; a dataset of your own is named by its card: {cards[0]}")
+    return read_card(Path(registry.load("dataset", name_or_path)))
 
 
 def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> Found:

@@ -63,7 +63,7 @@ def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[
     known = {name: keys_of(registry.load("method", name).Config) for name in methods}
     addressed = [_addressed(key, text) for key, text in _pairs(changes)]
     for change in addressed:
-        _check_known(change, known)
+        _check_known(registry, change, known)
     return {name: _changes_for(name, keys, addressed) for name, keys in known.items()}
 
 
@@ -81,13 +81,17 @@ def _addressed(key: str, text: str) -> _Change:
     return _Change(method.strip(), own.strip(), text) if colon else _Change(None, key, text)
 
 
-def _check_known(change: _Change, known: Mapping[str, Sequence[str]]) -> None:
+def _check_known(registry: Registry, change: _Change, known: Mapping[str, Sequence[str]]) -> None:
     if change.method is None:
         every = {key for keys in known.values() for key in keys}
+        if not every:
+            raise UsageError(f"--set {change.key}: {', '.join(known)} takes no hyper-parameters")
         if change.key not in every:
             raise UsageError(f"{unknown('--set key', change.key, every)} (methods: {', '.join(known)})")
     elif change.method not in known:
-        raise UsageError(f"--set {change.method}:{change.key}: {unknown('method', change.method, known)}")
+        offered = registry.has("method", change.method)
+        why = f"{change.method} is not among the methods here" if offered else unknown("method", change.method, known)
+        raise UsageError(f"--set {change.method}:{change.key}: {why}")
     elif change.key not in known[change.method]:
         raise unknown(f"--set key of {change.method}", change.key, known[change.method])
 

@@ -89,10 +89,20 @@ class Planner:
         for backbone in self._every_backbone():
             self.registry.find("backbone", backbone)
         for protocol in request.protocols:
-            self.registry.find("protocol", protocol)
+            self._check_protocol(protocol)
         for method, backbones in self._backbones.items():
             for backbone in backbones:
                 self._check_backbone(method, backbone)
+
+    def _check_protocol(self, asked: str) -> None:
+        origin = self.request.origin
+        name = origin.protocol if origin and asked == PAPER else asked
+        try:
+            self.registry.find("protocol", name)
+        except UsageError as error:
+            theirs = origin is not None and name == origin.protocol
+            hint = " (the set's manifest names it: load its plugin by --plugin, or name another by --protocol)"
+            raise UsageError(f"{error}{hint if theirs else ''}") from error
 
     def _check_backbone(self, method: str, backbone: str) -> None:
         try:

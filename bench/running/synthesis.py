@@ -115,7 +115,7 @@ class Synthesis:
             **self.task.measured.to_json(),
             "teacher_top1": teacher.top1 if (teacher := teacher_of(labels)) else None,
             "teacher_on_set": self._recognised(condensed),
-            "prepare_s": prepare_s,
+            "prepare_s": prepare_s if self._prepared_here(labels) else None,
             "label_s": None if isinstance(labels, HardLabels) else label_s,
             "label_kind": labels.kind,
             "preprocessing": "zca" if isinstance(preprocessing, Whitening) else "normalised",
@@ -129,6 +129,10 @@ class Synthesis:
         write_json(self.folder / "costs.json", costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
         return costs
+
+    def _prepared_here(self, labels: Labels) -> bool:
+        """Whether all that comes before the images was made here; a set from elsewhere brings its teacher with it."""
+        return self.method.made_here and (self.labeller.made_here or isinstance(labels, HardLabels))
 
     @property
     def _label_workspace(self) -> Path:

@@ -24,6 +24,8 @@ class UnitCost:
 
 def check_images(images: Images, classes: int, unit: str) -> None:
     """Refuses images that are not finite, and soft labels that are no distributions, before they are kept."""
+    if not isinstance(images, Images):  # nothing but its own type checker tells an author before
+        raise RunFailure(f"synthesize returned a {type(images).__name__}; it must return bench.condensation.Images")
     pixels = images.pixels
     if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
         raise RunFailure(f"unit {unit} holds NaN or infinity")

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bench.errors import UsageError
 from bench.imagery import Dataset
+from bench.naming import nearest
 
 IDS, STATED = "ids", "stated"
 SORTED = "inferred: labels are positions in the dataset's class order"
@@ -47,10 +48,17 @@ class ClassOrder:
 def check_stated(stated: Sequence[str] | None, dataset: Dataset, where: str) -> None:
     """Refuses `classes` of a manifest that are not the dataset's class ids, each once."""
     if stated is not None and sorted(stated) != sorted(dataset.classes):
-        stray = sorted(set(stated) ^ set(dataset.classes)) or sorted(stated)
-        partly = len(stray) + len(stated) == len(dataset.classes)
-        some = "; --classes names those that a set is of" if partly and set(stated) < set(dataset.classes) else ""
-        raise UsageError(f"the classes of {where} are not those of {dataset.name} here: {_some(stray)}{some}")
+        raise UsageError(f"the classes of {where} are not those of {dataset.name} here: {_difference(stated, dataset)}")
+
+
+def _difference(stated: Sequence[str], dataset: Dataset) -> str:
+    stray, lacking = sorted(set(stated) - set(dataset.classes)), sorted(set(dataset.classes) - set(stated))
+    if stray:
+        hint = f"; did you mean {match!r}?" if (match := nearest(stray[0], lacking)) else ""
+        return f"it has no {_some(stray)}{hint}"
+    if twice := [each for each in stated if stated.count(each) > 1]:
+        return f"{twice[0]} stands in the manifest twice"
+    return f"the manifest lacks {_some(lacking)}; --classes names those that a set is of"
 
 
 def of_numbers(stated: Sequence[str] | None, dataset: Dataset, where: str) -> ClassOrder:

@@ -208,7 +208,12 @@ def _resident(row: Row) -> float | None:
     return memory.get("rss") if memory.get("allocated") is None else None
 
 
-UNSAID = {"ms_per_image_iteration": "ms/image-iteration", "synthesis_s": "synthesis", "label_s": "labelling"}
+UNSAID = {
+    "ms_per_image_iteration": "ms/image-iteration",
+    "prepare_s": "prepare",
+    "synthesis_s": "synthesis",
+    "label_s": "labelling",
+}
 SCORES: dict[str, Cell] = {
     "top-1 %\n(seeds)": lambda row: spread(row["top1_mean"], row.get("top1_std"), row.get("eval_seeds")),
     "top-5 %": lambda row: percent(row.get("top5_mean")),

@@ -49,6 +49,8 @@ def test_half_fits_any_number_of_channels(tmp_path: Path) -> None:
         (("[[", "resize = 8\n[["), ["resize 8 is smaller than resolution 16"]),
         (("[[", 'class_ids = ["a", "b", "a"]\n[['), ["one id twice"]),
         (("[[", 'classes = 3\nclass_ids = ["a", "b"]\n[['), ["classes says 3, class_ids has 2"]),
+        (("[[", "split = 0.2\n[["), ["field 'split' is a table, { test = ..., seed = ... }, not 0.2"]),
+        (("[[", "images = 3\n[["), ["field 'images' is a table, { ... }, not 3"]),
         (('"flowers"', '"../flowers"'), ["field 'name'"]),
         (("[[sources]]", "[[sources]"), ["not valid TOML"]),
     ],

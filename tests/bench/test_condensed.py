@@ -222,3 +222,11 @@ def test_a_set_of_images_of_another_shape_does_not_fit(resolution: int, channels
     dataset = replace(tiny_dataset(classes=2, resolution=resolution, channels=channels), classes=("n01", "n02"))
     with pytest.raises(RunFailure, match=rf"the set's images have shape \(3, 8, 8\), those of tiny \({channels}, "):
         check_fits(a_set(HardLabels()), dataset)
+
+
+def test_a_set_of_some_classes_is_told_from_one_in_another_order() -> None:
+    whole = replace(tiny_dataset(classes=3, resolution=8), classes=("n01", "n02", "n03"))
+    with pytest.raises(RunFailure, match=r"^the set is of some classes of tiny alone; add --classes n01,n02$"):
+        check_fits(a_set(HardLabels()), whole)
+    with pytest.raises(RunFailure, match="class order is not the dataset's"):
+        check_fits(a_set(HardLabels()), replace(whole, classes=("n02", "n01")))

@@ -10,6 +10,7 @@ from bench.conformance.formats import done_row, failed_row
 REASONS = {
     "ms_per_image_iteration": nulls.TOO_SHORT,
     "iterations": nulls.UNITERATED,
+    "prepare_s": nulls.TEACHER_ELSEWHERE,
     "synthesis_s": nulls.IMPORTED,
     "label_s": nulls.HARD,
     "teacher_top1": nulls.NO_TEACHER,
@@ -42,7 +43,7 @@ def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterat
 
 
 def test_what_was_made_elsewhere_says_so() -> None:
-    elsewhere = {"ms_per_image_iteration": None, "iterations": None, "synthesis_s": None}
+    elsewhere = {"ms_per_image_iteration": None, "iterations": None, "prepare_s": None, "synthesis_s": None}
     said = nulls.reasons(row(**elsewhere))
     assert {said[name] for name in elsewhere} == {nulls.IMPORTED}
 

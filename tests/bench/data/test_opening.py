@@ -126,6 +126,12 @@ def test_imagenet_points_to_its_homepage(registry: Registry, tmp_path: Path) -> 
         find_source(registry, "imagenet-1k", load_card(registry, "imagenet-1k"), tmp_path)
 
 
+def test_a_folder_in_place_of_its_card_is_told_of_the_card(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "flowers.toml").touch()
+    with pytest.raises(UsageError, match=r"is a folder; a dataset of your own is named by its card: .*/flowers\.toml$"):
+        load_card(registry, str(tmp_path))
+
+
 def test_unknown_names_get_the_nearest(registry: Registry) -> None:
     with pytest.raises(UsageError, match="unknown dataset 'tiny-imagnet'; did you mean 'tiny-imagenet'"):
         load_card(registry, "tiny-imagnet")

@@ -44,6 +44,11 @@ class TooFew(Condenser[MethodConfig]):
         return Images(torch.zeros(task.classes, 1, 8, 8, dtype=torch.uint8), torch.arange(task.classes))
 
 
+class BareTensor(Condenser[MethodConfig]):
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        return torch.zeros(task.classes, 1, 8, 8, dtype=torch.uint8)  # type: ignore[return-value]
+
+
 @hookimpl
 def bench_methods() -> Sequence[Offer]:
     broken = {
@@ -53,6 +58,7 @@ def bench_methods() -> Sequence[Offer]:
         "suicide": Suicide,
         "not-finite": NotFinite,
         "too-few": TooFew,
+        "bare-tensor": BareTensor,
     }
     return [Offer(name, target, "breaks by design") for name, target in broken.items()]
 

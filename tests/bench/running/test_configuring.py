@@ -106,12 +106,17 @@ def test_what_the_user_set_is_not_said_to_be_taken(registry: Registry) -> None:
         ("recover.iterations", "KEY=VALUE"),
         ("sre2:recover.lr=1", "--set sre2:recover.lr: unknown method 'sre2'; did you mean 'sre2l'"),
         ("sre2l:recover.l=1", "unknown --set key of sre2l 'recover.l'; did you mean 'recover.lr'"),
-        ("cda:recover.lr=1", "unknown method 'cda'"),
+        ("cda:recover.lr=1", "--set cda:recover.lr: cda is not among the methods here"),
     ],
 )
 def test_a_wrong_key_names_the_nearest(registry: Registry, change: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         share_changes(registry, ["sre2l"], [change])
+
+
+def test_a_method_without_hyper_parameters_takes_no_key(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"^--set lr: random takes no hyper-parameters$"):
+        share_changes(registry, ["random"], ["lr=1"])
 
 
 @pytest.mark.parametrize("change", ["recover.iterations=many", "recover.iterations=0", "relabel.labels=sometimes"])

@@ -45,7 +45,7 @@ def test_a_killed_child_is_a_failed_row_and_the_other_rows_are_done(bench: Bench
 
 
 def test_every_fault_of_a_plugin_is_a_row_with_its_reason_and_no_traceback(bench: Bench) -> None:
-    methods = ("raises", "no-memory", "full-disk", "not-finite", "too-few")
+    methods = ("raises", "no-memory", "full-disk", "not-finite", "too-few", "bare-tensor")
     named = [word for method in methods for word in ("-m", method)]
     ended = bench.typed(*named, "-m", "random", "--plugin", str(BROKEN), "--protocol", "hard", "--format", "json")
     assert ended.returncode == 1
@@ -57,6 +57,7 @@ def test_every_fault_of_a_plugin_is_a_row_with_its_reason_and_no_traceback(bench
     assert reasons["full-disk"].startswith("disk full")
     assert "NaN" in reasons["not-finite"]
     assert "not 2" in reasons["too-few"]
+    assert reasons["bare-tensor"] == "synthesize returned a Tensor; it must return bench.condensation.Images"
     (log,) = bench.runs.glob("raises-*/log.txt")
     assert "ZeroDivisionError" in log.read_text()
 

@@ -135,6 +135,15 @@ def test_paper_is_the_protocol_that_the_manifest_names(bench: Bench, digits: Dat
         known(bench, real(bench.folder / "theirs", digits, (1, 1, 1), method="theirs", protocol="paper"))
 
 
+@pytest.mark.parametrize("asked", ["theirs", "paper"])
+def test_a_protocol_that_nobody_typed_is_said_to_be_the_manifests(bench: Bench, digits: Dataset, asked: str) -> None:
+    found = known(bench, real(bench.folder / "set", digits, (1, 1, 1), protocol="theirs"))
+    with pytest.raises(UsageError, match=r"^unknown protocol 'theirs'; .*\(the set's manifest names it: .*\)$"):
+        bench.jobs("imported", protocols=(asked,), changes=found.changes, origin=found.origin, ipcs=found.ipcs)
+    with pytest.raises(UsageError, match=r"^unknown protocol 'sotf'; did you mean 'soft'\?$"):
+        bench.jobs("imported", protocols=("sotf",), changes=found.changes, origin=found.origin, ipcs=found.ipcs)
+
+
 def test_another_version_of_the_protocol_is_said(
     bench: Bench, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from benching import Bench
 
 from bench import condensed as sets
+from bench import nulls
 from bench.cli.comparing import rows_of
 from bench.cli.importing import described
 from bench.condensed import TEACHER
@@ -57,6 +58,8 @@ def test_a_set_with_online_labels_scores_the_same_where_its_makers_cache_is_not(
     (control,) = (row for row in rows if row["is_control"])
     assert (control["status"], control["label_kind"], control["labels_of"]) == ("done", "online", "sre2l")
     assert control["teacher_top1"] == row["teacher_top1"] == own["teacher_top1"]
+    assert (row["prepare_s"], row["null_reasons"]["prepare_s"]) == (None, nulls.IMPORTED)
+    assert (control["prepare_s"], control["null_reasons"]["prepare_s"]) == (None, nulls.TEACHER_ELSEWHERE)
     assert not (tmp_path / "cache" / "stages").exists()
 
 
