@@ -29,9 +29,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that does not exist: one line, naming the nearest valid choice or all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], listed_by: str | None = None) -> UsageError:
+    """The error for a name that does not exist: one line, naming the nearest valid choice or all of them.
+
+    Args:
+        listed_by: the command that lists the choices, for those that grow without bound, as runs do.
+    """
     choices = sorted(known)
     match = nearest(name, choices)
-    hint = f"did you mean {match!r}?" if match else f"choose from {', '.join(choices) or '(none)'}"
+    every = f"{listed_by} names all" if listed_by else f"choose from {', '.join(choices) or '(none)'}"
+    hint = f"did you mean {match!r}?" if match else every
     return UsageError(f"unknown {kind} {name!r}; {hint}")

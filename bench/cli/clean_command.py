@@ -55,7 +55,7 @@ def _folder(name: str, runs: Path) -> Path:
     """The folder of a run that exists."""
     known = {folder.name: folder for folder in cleaning.run_folders(runs)}
     if name not in known:
-        raise unknown("run", name, known)
+        raise unknown("run", name, known, f"bench list runs --runs {runs}")
     return known[name]
 
 

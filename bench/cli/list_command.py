@@ -68,7 +68,7 @@ def _offer_row(registered: Registered) -> dict[str, Any]:
 
 def listed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Of a row what a list of runs shows."""
-    first = ("run", "status", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
+    first = ("run", "status", "set", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
     made, changed = row.get("made") or {}, row.get("changed") or {}
     shown = {name: row.get(name) for name in first}
     return {**shown, "date": made.get("date"), "changed": changed, "reason": row.get("reason")}

@@ -28,7 +28,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
     own = is_path(name)
     if folder is None and not kinds and not own:
-        raise unknown("name", name, _everything(registry, runs))
+        raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
     from bench.cli import describing
 
     pages = [describing.PAGES[kind](registry, name, data_root) for kind in kinds]

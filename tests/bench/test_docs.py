@@ -152,6 +152,7 @@ def test_the_commands_run(
     quick = ("--classes", "2", "--ipc", "1", "--eval-seeds", "1", "--device", "cpu", "--no-control", "--format", "json")
     monkeypatch.setattr(sys, "argv", [*command.split(), *quick])
     monkeypatch.setenv("BENCH_CACHE", str(here / "cache"))
+    monkeypatch.setenv("BENCH_RUNS", str(here / "runs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with pytest.raises(SystemExit) as ended:
         main()

@@ -19,7 +19,8 @@ NAME = "closest-to-mean"
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end; its output is in the failure."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "BENCH_CACHE": str(cwd / "cache")}
+    ours = {"OMP_NUM_THREADS": "1", "BENCH_CACHE": str(cwd / "cache"), "BENCH_RUNS": str(cwd / "runs")}
+    environment = {**os.environ, **ours}
     ended = subprocess.run(
         [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )

@@ -15,6 +15,7 @@ from bench.conformance.formats import sample_spec
 from bench.files import write_json
 from bench.plugins import KINDS, Registry
 from bench.records import Record
+from bench.spec import Origin
 
 DATE = "2026-01-02T03:04:05+00:00"
 LISTS = ("methods", "backbones", "datasets", "protocols", "formats")
@@ -83,6 +84,23 @@ def test_a_list_of_runs_says_when_and_with_what(capsys: pytest.CaptureFixture[st
     assert (begun["status"], begun["ipc"], begun["seed"], begun["date"]) == ("incomplete", 10, 1, None)
     _, table, _ = in_process(capsys, "list", "runs", "--runs", str(runs))
     assert DATE in table and "lr 0.1 -> 0.2" in table and " 61.2" in table
+
+
+def test_a_list_of_runs_tells_sets_from_elsewhere_apart(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for seed, name in enumerate(("first-set", "second-set")):
+        origin = Origin(name, "mtt", "dsa", "stated")
+        spec = replace(sample_spec(seed), origin=origin)
+        write_json(tmp_path / spec.name / "spec.json", spec.to_json())
+    assert sorted(row["set"] for row in listed(capsys, tmp_path)) == ["first-set", "second-set"]
+
+
+@pytest.mark.parametrize("command", ["show", "clean"])
+def test_a_name_like_no_other_is_not_answered_with_every_run(
+    capsys: pytest.CaptureFixture[str], runs: Path, command: str
+) -> None:
+    status, _, errors = in_process(capsys, command, "zzzzzzzz", "--runs", str(runs))
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "bench list" in errors and "names all" in errors and sample_spec(0).name not in errors
 
 
 @pytest.mark.parametrize(
