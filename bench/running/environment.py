@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import torch
 
 from bench import __version__
 from bench.hardware import Precision, device_name
-from bench.plugins import FILE_PREFIX
+from bench.plugins import FILE_PREFIX, Registry
 from bench.records import Record
 from bench.running.provenance import made
-from bench.spec import MethodChoice, RunSpec
+from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> dict[str, Any]:
@@ -43,6 +44,25 @@ def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
                 f"raise its `version`, or take the run away: bench clean {spec.name} --yes"
             )
     return None
+
+
+def scored_by_another_file(record: Record, job: Job, registry: Registry) -> Iterator[str]:
+    """What to say of each kept evaluation whose protocol or network lies in a file that was edited since."""
+    for each in job.evaluations:
+        now, scores = files_of(each, registry), record.evaluations[each.key].get("scores", ())
+        kept = [(score.get("made") or {}).get("plugins", {}) for score in scores]
+        if any(then.get(name, version) != version for then in kept for name, version in now.items()):
+            yield (
+                f"scores of {record.spec.name} under {each.key} are from before a file of theirs was edited; if it "
+                f"would give others now, raise the protocol's `version` or rename the network, or take the run away: "
+                f"bench clean {record.spec.name} --yes"
+            )
+
+
+def files_of(each: EvaluationSpec, registry: Registry) -> dict[str, str | None]:
+    """The content of the files in which an evaluation's protocol and network lie; none for what is installed."""
+    found = (registry.find("protocol", each.protocol), registry.find("backbone", each.backbone))
+    return {one.plugin: one.version for one in found if one.plugin.startswith(FILE_PREFIX)}
 
 
 def _makers(spec: RunSpec) -> list[MethodChoice]:

@@ -11,7 +11,7 @@ from bench.plugins import Registry
 from bench.recipes import Setting
 from bench.records import Record
 from bench.running.configuring import build, own_protocol
-from bench.running.environment import describe, made_by_another_file
+from bench.running.environment import describe, made_by_another_file, scored_by_another_file
 from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.recording import controls, ended, keep
 from bench.running.scoring import Scoring
@@ -66,9 +66,14 @@ class Run:
             record = self._attempt(earlier)
             if record != earlier:
                 keep(record, self.place)
-            if said := made_by_another_file(record, self.job.spec):
-                self.place.progress.warn(said)
+            self._say_edits(record)
             return record
+
+    def _say_edits(self, record: Record) -> None:
+        """Of files edited since: one that holds the method and its protocol is said once, for the set."""
+        of_the_set = made_by_another_file(record, self.job.spec)
+        for said in [of_the_set] if of_the_set else scored_by_another_file(record, self.job, self.registry):
+            self.place.progress.warn(said)
 
     def _attempt(self, earlier: Record | None) -> Record:
         links = controls(self.job, earlier)

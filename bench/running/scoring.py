@@ -23,6 +23,7 @@ from bench.lasting import lasting
 from bench.notes import Findings, Notes
 from bench.plugins import Registry
 from bench.rows import reserved
+from bench.running.environment import files_of
 from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
 from bench.running.provenance import made
 from bench.running.recording import Outcome
@@ -121,7 +122,7 @@ class Scoring:
             "stages": self._shared(protocol, condensed, task),
             "test": {"images": len(task.dataset.test), "largest_class": largest_share(task.dataset.test.labels)},
             "notes": dict(task.facts),
-            "made": made(self.synthesis.command),
+            "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},
         }
         write_json(path, scores)
         shutil.rmtree(workspace)

@@ -15,6 +15,19 @@ from bench.running.executors import LocalExecutor, Skipped
 from bench.spec import Job
 from bench.stages import owned
 
+LONGER = """
+from bench.hookspecs import Offer, hookimpl
+from bench.recipes import RecipeBook
+from bench.training.protocol import TrainingProtocol
+
+RECIPE = {"source": "a test", "epochs": 1, "batch_size": 8, "lr": 0.01, "weight_decay": 0.0, "schedule": "constant"}
+BOOK = RecipeBook({"recipes": {"small": RECIPE, "large": RECIPE}})
+
+
+@hookimpl
+def bench_protocols():
+    return [Offer("longer", TrainingProtocol("longer", "hard", BOOK), "one epoch")]
+"""
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 
 
@@ -120,3 +133,21 @@ def test_an_edited_plugin_file_is_said_and_its_set_kept(noting: Bench) -> None:
         assert edited.run(the_job(edited)).costs == first.costs
         (said,) = [said for said in edited.ear.heard if "was edited" in said]
         assert f"{first.spec.name} is from before the file of modest was edited" in said and "bench clean" in said
+
+
+def test_scores_by_an_edited_protocol_file_are_said(noting: Bench) -> None:
+    path = noting.folder / "longer.py"
+    path.write_text(LONGER)
+    noting = Bench(noting.folder, (PLUGIN, str(path)))
+    job = the_job(noting, methods=("random",), protocols=("longer",))
+    first = noting.run(job)
+    noting.run(job)
+    assert not any("edited" in said for said in noting.ear.heard)
+    path.write_text(f"{LONGER}\n# another thought\n")  # what a recipe says is a condition of scores; code is none
+    assert noting.run(job).evaluations == first.evaluations
+    (said,) = [said for said in noting.ear.heard if "edited" in said]
+    assert said.startswith(f"scores of {first.spec.name} under longer-convnet3-bn are from before a file of theirs")
+    path.write_text(LONGER.replace('"lr": 0.01', '"lr": 0.02'))
+    noting.ear.heard.clear()
+    assert noting.run(job).evaluations != first.evaluations
+    assert not any("scores of" in said for said in noting.ear.heard)
