@@ -148,7 +148,7 @@ def run(folder: Path) -> str:
             f"run {folder.name}",
             tabulate(state, tablefmt="plain"),
             _section("spec", _flat(record.spec.to_json())),
-            _section("costs", _flat(record.costs)),
+            _section("costs", _flat({name: cost for name, cost in record.costs.items() if name != "environment"})),
             *(_evaluation(key, each) for key, each in record.evaluations.items()),
             _section("controls", record.controls.items()),
             _section("made with", _flat(record.environment)),
@@ -158,8 +158,12 @@ def run(folder: Path) -> str:
 
 
 def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:
-    about = _flat({name: value for name, value in outcome.items() if name != "scores"})
-    return f"{_section(f'evaluation {key}', about)}\n{tabulate(outcome['scores'], 'keys', floatfmt='.2f')}"
+    """What is said of a score in more than one value lies in its own file, which the list of files names."""
+    about = _section(f"evaluation {key}", _flat({name: value for name, value in outcome.items() if name != "scores"}))
+    scores = [
+        {name: value for name, value in each.items() if not isinstance(value, dict)} for each in outcome["scores"]
+    ]
+    return f"{about}\n\n{tabulate(scores, 'keys', floatfmt='.2f')}" if scores else about
 
 
 def _page(heading: str, registered: Registered, facts: Facts, *sections: str) -> str:

@@ -258,6 +258,20 @@ def test_show_of_a_run_by_name_and_by_path(capsys: pytest.CaptureFixture[str], r
         assert expected in text
 
 
+def test_show_of_a_run_says_where_it_was_made_once_and_keeps_its_scores_narrow(
+    capsys: pytest.CaptureFixture[str], runs: Path
+) -> None:
+    folder = runs / sample_spec(0).name
+    record = records.read(folder)
+    made = {"command": "bench run " + "--set key=value " * 20}
+    evaluation = dict(record.evaluations["hard-convnet3"])
+    evaluation["scores"] = [{**each, "made": made} for each in evaluation["scores"]]
+    costs = {**record.costs, "environment": record.environment}
+    records.write(folder, replace(record, costs=costs, evaluations={"hard-convnet3": evaluation}))
+    _, text, _ = in_process(capsys, "show", folder.name, "--runs", str(runs))
+    assert text.count("v1-dirty") == 1 and "61.25" in text and "--set key=value" not in text
+
+
 def test_show_of_a_run_that_is_not_finished(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
     assert "incomplete" in in_process(capsys, "show", sample_spec(1).name, "--runs", str(runs))[1]
 
