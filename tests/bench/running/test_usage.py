@@ -30,7 +30,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
         ({"--ipc": "0"}, "--ipc must be at least 1"),
         ({"--ipc": "1000"}, "the control draws 1000 real images a class (--no-control leaves it out), more than the 1"),
         ({"-m": "random", "--ipc": "1000"}, "random needs 1000 real images a class for --ipc 1000, more than the 1"),
-        ({"-m": "rded", "--ipc": "40", "--set": "images_per_class=200"}, "rded needs 160 real images a class"),
+        ({"-m": "rded", "--ipc": "40", "--set": "factor=2"}, "rded needs 160 real images a class"),
         ({"--set": "recover.iteration=5"}, "did you mean 'recover.iterations'?"),
         ({"--set": "recover.iterations=lots"}, "recover.iterations"),
         ({"--set": "recover.iterations"}, "KEY=VALUE"),
