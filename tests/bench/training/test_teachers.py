@@ -143,8 +143,8 @@ def test_a_pace_without_steps_fetches_no_weights(
 @pytest.mark.parametrize(
     ("classes", "side", "backbone", "weights", "message"),
     [
-        (10, 65, "resnet18", "IMAGENET1K_V1", "big has 10 classes"),
-        (1000, 64, "resnet18", "IMAGENET1K_V1", "above 64 pixels; big has 64"),
+        (10, 65, "resnet18", "IMAGENET1K_V1", "this dataset has 10 classes"),
+        (1000, 64, "resnet18", "IMAGENET1K_V1", "above 64 pixels; this dataset has 64"),
         (1000, 65, "small", "IMAGENET1K_V1", "no weights for 'small'"),
         (1000, 65, "resnet18", "IMAGENET1K_V2", "did you mean 'IMAGENET1K_V1'"),
     ],
