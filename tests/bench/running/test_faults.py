@@ -15,6 +15,10 @@ from bench import condensed as sets
 
 SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=1500")
 FAST = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=30")
+ENDLESS = (
+    *SLOW[:-1],
+    "recover.iterations=100000",
+)  # outlasts the planning of another command, however busy the machine
 BROKEN = Path(__file__).with_name("broken_methods.py")
 
 
@@ -75,11 +79,11 @@ def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(b
 
 
 def test_two_runners_never_do_one_run_twice(bench: Bench) -> None:
-    first = bench.started(*SLOW)
+    first = bench.started(*ENDLESS)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
     (owner,) = bench.runs.glob(".*.owner")
     pid = owner.read_text().split()[1]
-    second = bench.typed(*SLOW, "--format", "json")
+    second = bench.typed(*ENDLESS, "--format", "json")
     assert second.returncode == 1
     assert _row(second)["status"] == "skipped"
     assert f"process {pid}" in _row(second)["reason"]
