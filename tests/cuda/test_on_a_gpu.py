@@ -1,0 +1,158 @@
+"""What a GPU computes is what the CPU computes, and what the harness measures there. Without one these say so."""
+
+import json
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benching import Bench
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from bench.condensation import Task
+from bench.errors import Interrupted
+from bench.hardware import Precision, computing_in
+from bench.recovery.engine import Batch, Engine, initial_images
+from bench.recovery.engines import engine_for
+from bench.recovery.recipes import EngineName, RecoveryRecipe
+from bench.testing import tiny_dataset, tiny_task
+from bench.training import loop
+from bench.training.feeding import Feed
+from bench.training.loop import Lesson
+from bench.training.recipes import TrainingRecipe
+from bench.training.supervision import HardSupervision
+from bench.training.views import Views, apply
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none")
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+BACKBONES = ("convnet3-bn", "resnet18", "bn-vit-tiny")
+AUGMENTATIONS: list[dict[str, Any]] = [
+    {"crop": "resized", "flip": True},
+    {"crop": "padded", "pad": 2, "flip": True},
+    {"dsa": "color_crop_cutout_flip_scale_rotate"},
+    {"mix": "cutmix"},
+    {"mix": "mixup"},
+    {"shuffle_patches": 2},
+]
+
+
+def close(ours: Tensor, theirs: Tensor) -> float:
+    """||ours - theirs|| / ||theirs||, in float64 on the CPU."""
+    ours, theirs = ours.detach().double().cpu(), theirs.detach().double().cpu()
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+def task_on(device: torch.device, folder: Path, **changes: Any) -> Task:  # noqa: ANN401 - the fields of Task
+    dataset = tiny_dataset(classes=4, resolution=32)
+    task = tiny_task(folder, dataset=dataset, backbone="resnet18", workspace=f"work-{device.type}")
+    return replace(task, device=device, **changes)
+
+
+def gradient(task: Task, backbone: str, engine_name: EngineName, *, double: bool = False) -> Tensor:
+    """Of two batches of four images each at iteration 3."""
+    recipe = RecoveryRecipe(iterations=8, lr=0.1, bn_weight=0.1, roll=(-2, 2), engine=engine_name)
+    network = task.network(3, backbone).to(task.device)
+    engine: Engine = engine_for(network.double() if double else network, recipe)
+    batches = [Batch(torch.arange(4), 5), Batch(torch.arange(4), 6)]
+    images = initial_images(task, batches)
+    with computing_in(task.precision):
+        return engine.gradient(task, batches)(images.double() if double else images, 3)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("engine_name", ["reference", "fast"])
+@pytest.mark.parametrize(("precision", "error"), [("fp32", 2e-4), ("tf32", 2e-2), ("bf16", 0.15)])
+def test_gradients_are_those_of_float64_on_the_cpu(
+    backbone: str, engine_name: EngineName, precision: Precision, error: float, tmp_path: Path
+) -> None:
+    exact = gradient(task_on(CPU, tmp_path), backbone, "reference", double=True)
+    ours = gradient(task_on(CUDA, tmp_path, precision=precision), backbone, engine_name)
+    assert close(ours, exact) < error
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_compiled_step_is_the_plain_one(precision: Precision, tmp_path: Path) -> None:
+    plain = gradient(task_on(CUDA, tmp_path, precision=precision), "resnet18", "fast")
+    compiled = gradient(task_on(CUDA, tmp_path, precision=precision, compile="always"), "resnet18", "fast")
+    assert float(cosine_similarity(plain.flatten(), compiled.flatten(), dim=0)) > (
+        0.99 if precision == "bf16" else 0.9999
+    )
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_views_are_the_cpus(augmentation: dict[str, Any]) -> None:
+    dataset = tiny_dataset(resolution=32)
+    recipe = TrainingRecipe.model_validate(
+        {"epochs": 2, "batch_size": 12, "lr": 0.1, "schedule": "step", **augmentation}
+    )
+    view = Views(recipe, 1, len(dataset.train), 32).at(1, 1)
+    seen = []
+    for device in (CPU, CUDA):
+        feed = Feed(dataset.train, dataset.normalisation, device, channels_last=False)
+        images = feed.images(view.indices)
+        with computing_in("fp32"):
+            seen.append(apply(view, images, dataset.normalisation.blank(images), dataset.normalisation))
+    assert close(seen[1], seen[0]) < 1e-5
+
+
+def trained(device: torch.device, folder: Path, precision: Precision) -> list[Tensor]:
+    task = task_on(device, folder, precision=precision)
+    dataset = task.dataset
+    recipe = TrainingRecipe(epochs=2, batch_size=12, lr=0.01, weight_decay=1e-3, schedule="step", flip=True)
+    feed = Feed(dataset.train, dataset.normalisation, device, channels_last=loop.wants_channels_last(task))
+    checkpoint = task.workspace / "training.checkpoint.safetensors"
+    with computing_in(precision):
+        network = loop.train(task, task.network(5), Lesson(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
+    return list(network.parameters())
+
+
+def test_a_training_is_the_cpus(tmp_path: Path) -> None:
+    ours, theirs = trained(CUDA, tmp_path, "fp32"), trained(CPU, tmp_path, "fp32")
+    assert max(close(*pair) for pair in zip(ours, theirs, strict=True)) < 1e-2
+
+
+def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
+    (job,) = bench.jobs(device="cuda", precision="auto")
+    record = bench.run(job, device=CUDA)
+    assert record.status == "done", record.reason
+    (row,) = [row for row in rows(bench) if row["method"] == "sre2l"]
+    assert row["device"] == torch.cuda.get_device_name(0)
+    assert row["precision"] == "bf16"
+    assert row["peak_memory_bytes"]["allocated"] > 0
+    assert row["peak_memory_bytes"]["reserved"] >= row["peak_memory_bytes"]["allocated"]
+    assert row["ms_per_image_iteration"]["median"] > 0
+
+
+def rows(bench: Bench) -> list[dict[str, Any]]:
+    told = bench.spoken([*bench.command()[:3], "report", str(bench.runs), "--format", "json"])
+    assert told.returncode == 0, told.stderr
+    return list(json.loads(told.stdout))
+
+
+def test_a_stopped_recovery_continues_where_it_was(tmp_path: Path) -> None:
+    def recovered(task: Task) -> Tensor:
+        recipe = RecoveryRecipe(iterations=40, lr=0.1, bn_weight=0.1)
+        engine = engine_for(task.network(3).to(CUDA), recipe)
+        return engine.recover(task, [Batch(torch.arange(4), 5)])
+
+    whole = recovered(task_on(CUDA, tmp_path / "whole"))
+    asked = count()
+    broken = task_on(CUDA, tmp_path / "broken", should_stop=lambda: next(asked) == 20)
+    with pytest.raises(Interrupted):
+        recovered(broken)
+    assert close(recovered(task_on(CUDA, tmp_path / "broken")), whole) < 1e-3
+
+
+def test_memory_that_is_not_there_is_a_failed_row(bench: Bench) -> None:
+    changed = ("squeeze.epochs=1", "recover.iterations=4", "squeeze.batch_size=30")
+    (job,) = bench.jobs(device="cuda", changes=changed, backbones=("resnet18",))
+    torch.cuda.set_per_process_memory_fraction(0.0005)
+    try:
+        record = bench.run(job, device=CUDA)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert record.status == "failed"
+    assert "memory" in str(record.reason)
