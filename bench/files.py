@@ -147,18 +147,49 @@ def read_json(path: Path, *, sealed: bool = True) -> dict[str, Any]:
         CorruptArtefact: not JSON, not an object, or not what was written.
         FileNotFoundError: there is no such file.
     """
-    try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CorruptArtefact(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(payload, dict):
-        raise CorruptArtefact(f"{path} does not hold a JSON object")
+    return unsealed(path.read_bytes(), path, sealed=sealed)
+
+
+def unsealed(content: bytes, path: Path, *, sealed: bool = True) -> dict[str, Any]:
+    """What the bytes of a JSON file hold; `path` is what messages call it. Raises CorruptArtefact as `read_json`."""
+    payload = _json_object(content, path)
     seal = payload.pop(_SEAL, None)
     if seal is None and sealed:
         raise CorruptArtefact(f"{path} has no checksum")
-    if seal is not None and seal != digest(payload):
+    if seal is None and not _is_text(payload):
+        raise CorruptArtefact(f"{path} holds halves of characters (\\ud800 to \\udfff), which are no text")
+    if seal is not None and seal != _seal_of(payload):
         raise CorruptArtefact(f"{path} was altered: its checksum does not match")
     return payload
+
+
+def _json_object(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        payload = json.loads(content)
+    except RecursionError:
+        raise CorruptArtefact(f"{path} is not valid JSON: its brackets are nested too deeply") from None
+    except ValueError as error:  # of JSON, of UTF-8, or of a number with thousands of digits
+        raise CorruptArtefact(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise CorruptArtefact(f"{path} does not hold a JSON object")
+    return payload
+
+
+def _seal_of(payload: Mapping[str, Any]) -> str | None:
+    """The checksum of a content, or None where numbers in it are none: such a content was never sealed."""
+    try:
+        return digest(payload)
+    except (RunFailure, RecursionError):
+        return None
+
+
+def _is_text(payload: Mapping[str, Any]) -> bool:
+    """Whether its strings can be written down: escapes of JSON may also stand for halves of characters."""
+    try:
+        json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
@@ -169,8 +200,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     with whole(path) as part:
         try:
             save_file(plain, part, metadata=header)
+            _order_header(part)
         except SafetensorError as error:
             raise _os_error(error, path) from error
+
+
+def _order_header(path: Path) -> None:
+    """Sorts the names in a safetensors header, whose metadata the library writes in another order each time.
+
+    The same text is as long in any order, and spaces may end it.
+    """
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        ordered = json.dumps(json.loads(file.read(length)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        file.seek(8)
+        file.write(ordered.encode().ljust(length))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

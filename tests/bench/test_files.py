@@ -72,6 +72,36 @@ def test_what_is_not_a_json_object_is_corrupt(tmp_path: Path, content: str) -> N
         read_json(path, sealed=False)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": ' + "[" * 100_000,
+        '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": "\\ud800"}',
+        '{"checksum": "0", "a": NaN}',
+        b'{"a": "\xff"}',
+    ],
+)
+def test_json_that_nothing_can_be_made_of_is_corrupt_in_one_line(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(CorruptArtefact, match=r"a\.json") as caught:
+        read_json(path, sealed=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_same_tensors_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    """The library writes metadata in the order of a hash that it draws anew each time: of 12 one would differ."""
+    said, names = {"word": "é\x7f\n"}, "abcdefghijkl"
+    for name in names:
+        write_tensors(tmp_path / name, {each: torch.arange(3) for each in names}, said)
+    assert len({(tmp_path / name).read_bytes() for name in names}) == 1
+    tensors, about = read_tensors(tmp_path / "a")
+    assert about == said
+    assert set(tensors) == set(names) and all(torch.equal(each, torch.arange(3)) for each in tensors.values())
+
+
 def test_tensors_of_every_type_and_layout_come_back(tmp_path: Path) -> None:
     tensors = {
         "half": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).half(),
