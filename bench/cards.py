@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 from bench.naming import nearest
 
 SplitName = Literal["train", "test"]
@@ -171,7 +171,7 @@ def read_toml(model: type[M], path: Path, what: str) -> M:
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
     return validated(model, fields, f"{what} {path}")

@@ -64,7 +64,7 @@ def main() -> None:
     keep_freed_memory()
     try:
         _work(order, channel)
-    except Exception as error:  # what has no record: no room for a log, a folder that cannot be written
+    except BaseException as error:  # what has no record: no room for a log, a plugin that ends Python when imported
         logging.getLogger("bench").exception("the work could not be done")
         channel.send("failed", reason=reason_of(error))
 

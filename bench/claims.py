@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
     from bench.plugins import Registry
@@ -137,7 +137,7 @@ def read(path: Path) -> list[Claim]:
                 raise UsageError(f"claims file {path} lacks the columns {', '.join(missing)}")
             return [_claim(path, reader.line_num, line) for line in reader]
     except OSError as error:
-        raise UsageError(f"claims file {path} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"claims file {path} cannot be read: {why(error)}") from error
 
 
 def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:

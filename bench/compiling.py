@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from bench.condensation import Task
-from bench.errors import CorruptArtefact, Interrupted, RunFailure
+from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
 from bench.files import digest, read_json, write_json
 from bench.hardware import device_name
 from bench.iterating import window
@@ -153,9 +153,9 @@ def _compiled(
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         if task.compile == "always":
             raise
-        why = f"could not be compiled: {str(error).strip().splitlines()[0]}"
-        task.progress.warn(f"{work.what} {why}")
-        return None, Choice(False, why)
+        reason = f"could not be compiled: {why(error)}"
+        task.progress.warn(f"{work.what} {reason}")
+        return None, Choice(False, reason)
     return fast, choice
 
 

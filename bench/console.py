@@ -1,8 +1,8 @@
 """Progress on standard error: a live line on a terminal, a plain line now and then elsewhere."""
 
-import sys
 import time
 from types import TracebackType
+from typing import TextIO, cast
 
 from rich.console import Console as Terminal
 from rich.progress import (
@@ -16,12 +16,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from bench.streams import one_line, watched
+
 PLAIN_SECONDS = 10.0
 
 
 def _columns() -> tuple[ProgressColumn, ...]:
     return (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -33,9 +35,16 @@ class Console:
     """Shows progress and warnings while it is open (use it in a `with`)."""
 
     def __init__(self) -> None:
-        self._terminal = Terminal(stderr=True)
+        self._stream = watched()
+        self._terminal = Terminal(file=cast(TextIO, self._stream))
         self._live = self._terminal.is_terminal
-        self._bars = Bars(*_columns(), console=self._terminal, transient=True)
+        self._bars = Bars(
+            *_columns(),
+            console=self._terminal,
+            transient=True,
+            redirect_stdout=False,  # what others write passes the filter of the stream itself
+            redirect_stderr=False,
+        )
         self._bar: TaskID | None = None
         self._run, self._what, self._said = "", "", 0.0
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
@@ -54,16 +63,21 @@ class Console:
             self._print(self._ended)
 
     def say(self, message: str) -> None:
-        """One line of news."""
+        """One line of news. Where it cannot be written it is lost: nothing ends because nobody reads."""
         if self._live:
-            self._terminal.print(message, highlight=False, markup=False)
-            return
-        for line in filter(None, (self._ended, message)):
-            self._print(line)
+            self._terminal.print(one_line(message), highlight=False, markup=False)
+        else:
+            self._follow(one_line(message))
+
+    def _follow(self, line: str) -> None:
+        """A line, after the last one of work that came to its end before it."""
+        for each in filter(None, (self._ended, line)):
+            self._print(each)
         self._ended = ""
 
     def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
     def begin(self, place: str, name: str, short: str) -> None:
         """A run begins; the progress that follows is its.
@@ -83,13 +97,14 @@ class Console:
 
     def advance(self, what: str, done: int, total: int) -> None:
         """`done` of `total` steps of `what` are done."""
+        what = one_line(what)
         if self._live:
             self._show(what, done, total)
             return
         line = f"  {what} {done}/{total}"
         if what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
             self._ended = self._ended if what != self._what else ""
-            self.say(line)
+            self._follow(line)
             self._what, self._said = what, time.monotonic()
         elif done >= total:
             self._ended = line

@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from bench import hookspecs
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 from bench.hookspecs import Offer
 from bench.naming import VARIANT, check_name, unknown
 
@@ -80,9 +80,9 @@ class Registry:
     def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
         try:
             self._register(name, load())
-        except UsageError:
+        except (UsageError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit too: no plugin ends a command that does not need it
             self.broken.append(Broken(name, _reason(error)))
             return
         self._versions[name] = version
@@ -95,9 +95,9 @@ class Registry:
             self._register(module.__name__, module)
             if named.endswith(".py"):
                 self._versions[module.__name__] = content_of(Path(named))
-        except UsageError:
+        except (UsageError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
 
     def _register(self, name: str, plugin: object) -> None:
@@ -141,7 +141,9 @@ class Registry:
                 raise TypeError(f"hooks return Offer objects, not {type(stray[0]).__name__}")
             for offer in offers:
                 check_name(offer.name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if named := self._asked_for.get(plugin):
                 raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
             self.broken.append(Broken(plugin, _reason(error)))
@@ -184,7 +186,9 @@ class Registry:
         registered, (name, variant) = self.find(kind, name), _split(kind, name)
         try:
             found = registered.offer.load()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = _reason(error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
         return found if variant is None else found.variant(variant)
@@ -201,8 +205,8 @@ def _version(point: EntryPoint) -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    name, said = type(error).__name__, why(error)
+    return name if said == name else f"{name}: {said}"
 
 
 def _origin(plugin: object) -> str:

@@ -1,11 +1,13 @@
 """The command line: one module a command, imported when it is called, so that `bench --help` answers at once."""
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
-from bench.errors import UsageError
+from bench.errors import LostOutput, UsageError
+from bench.streams import guarded
 
 COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
@@ -44,27 +46,42 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+# color: click takes nothing out of what is printed; bench.streams shows it
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "color": True})
 @click.version_option(package_name="condensation-bench", prog_name="bench")
 def cli() -> None:
     """Compare dataset-condensation methods: accuracy, cost, and random real images under the same protocol."""
 
 
 def main() -> None:
-    """The `bench` program. A user's mistake is one line and status 2; a bug keeps its traceback."""
+    """The `bench` program. A user's mistake is one line and status 2; a bug keeps its traceback.
+
+    Status 1 as well where standard output cannot be written.
+    """
+    with guarded():
+        status = _status()
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status() -> object:
+    """Does what was typed; the exit status, where it is a number."""
     try:
-        status = cli.main(prog_name="bench", standalone_mode=False)
+        return cli.main(prog_name="bench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        status = 2
     except (click.UsageError, UsageError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else str(error)
         click.echo(f"bench: {' '.join(message.split())}", err=True)
-        status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: stopped; the same command continues", err=True)
-        status = 130
+        return 130
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
-    sys.exit(status if isinstance(status, int) else 0)
+        return error.exit_code
+    except LostOutput as error:
+        click.echo(f"bench: {error}", err=True)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 2

@@ -10,7 +10,7 @@ import click
 
 from bench import rows as table
 from bench.console import Console
-from bench.errors import Interrupted, UsageError
+from bench.errors import Interrupted, LostOutput, UsageError
 from bench.plugins import Registry
 from bench.records import Record
 from bench.reporting import Row, report
@@ -43,10 +43,17 @@ def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
             stopped = True
     rows = rows_of(jobs, ended)
     if rows:
-        click.echo(report(registry, rows, form, claims=True), nl=False)
+        _print(report(registry, rows, form, claims=True), runs)
     if stopped:
         return 130
     return 0 if all(row["status"] == "done" for row in rows) else 1
+
+
+def _print(text: str, runs: Path) -> None:
+    try:
+        click.echo(text, nl=False)
+    except LostOutput as error:
+        raise LostOutput(f"{error}; the records are safe: bench report --runs {runs} shows them") from error
 
 
 def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]:

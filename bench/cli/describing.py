@@ -16,7 +16,7 @@ from bench import records
 from bench.cards import DatasetCard, SourceCard
 from bench.condensation import Condenser
 from bench.data.opening import find_source, load_card
-from bench.errors import CorruptArtefact, UsageError
+from bench.errors import CorruptArtefact, UsageError, why
 from bench.evaluation import Protocol
 from bench.files import read_json
 from bench.plugins import Registered, Registry
@@ -276,7 +276,7 @@ def _parameters(build: Any, resolution: int, classes: int) -> str:  # noqa: ANN4
         with torch.device("meta"):
             network = build(classes, resolution, 3)
     except (ValueError, RuntimeError, UsageError) as error:
-        return f"none: {str(error).splitlines()[0]}"
+        return f"none: {why(error)}"
     return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
     from bench.plugins import Registry
@@ -29,4 +29,4 @@ def write(output: Path, text: str) -> None:
     try:
         write_text(output, text)
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+        raise UsageError(f"cannot write {output}: {why(error)}") from error

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
-from bench.errors import RunFailure
+from bench.errors import RunFailure, why
 
 _BLOCK = 1 << 20
 
@@ -207,4 +207,4 @@ def _named_failures(archive: Path) -> Iterator[None]:
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise RunFailure(f"corrupt archive: {archive}: {error}") from error
     except OSError as error:
-        raise RunFailure(f"{archive} cannot be extracted: {error.strerror or error}") from error
+        raise RunFailure(f"{archive} cannot be extracted: {why(error)}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.cards import Fetch
 from bench.data.archives import extract
-from bench.errors import RunFailure
+from bench.errors import RunFailure, why
 from bench.files import file_digest, set_aside
 from bench.progress import Progress, Throttled
 from bench.stages import Owned, owned
@@ -52,7 +52,7 @@ def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float]
     except Owned as error:
         raise RunFailure(f"{path} is being fetched already: {error}") from error
     except OSError as error:
-        raise RunFailure(f"{path} cannot be written: {error.strerror or error}") from error
+        raise RunFailure(f"{path} cannot be written: {why(error)}") from error
 
 
 def _fetch(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float], None]) -> Path:

@@ -8,7 +8,7 @@ import xxhash
 
 from bench.cards import SplitName
 from bench.data.decoding import in_threads
-from bench.errors import CorruptArtefact, RunFailure, UsageError
+from bench.errors import CorruptArtefact, RunFailure, UsageError, why
 from bench.files import digest, file_digest, read_json, write_json
 from bench.imagery import Source
 
@@ -89,5 +89,5 @@ def _xxh3(path: Path) -> str:
             while block := handle.read(1 << 22):
                 state.update(block)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {why(error)}") from error
     return state.hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 DROPPINGS = {  # of file servers, Windows, macOS and Python; those of notebooks and desktops begin with a dot
@@ -116,7 +116,7 @@ class Walk:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+            raise UsageError(f"{folder} cannot be read: {why(error)}") from error
         for entry in entries:
             if is_dropping(entry.name):
                 if _is_folder(entry) or _is_image(entry.name):

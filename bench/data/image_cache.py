@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import CorruptArtefact, RunFailure, why
 from bench.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors
 from bench.progress import Progress, Throttled
 from bench.stages import owned
@@ -92,7 +92,7 @@ class ImageCache:
             facts = {"shape": shape, "piece": piece, "checksums": checksums}
             write_tensors(self._index(decoder.split), {"labels": labels}, facts)
         except OSError as error:
-            raise RunFailure(f"decoded images cannot be kept in {self._folder}: {error.strerror or error}") from error
+            raise RunFailure(f"decoded images cannot be kept in {self._folder}: {why(error)}") from error
 
 
 def _decode_into(path: Path, decoder: Decoder, shape: Sequence[int], piece: int, progress: Progress) -> list[str]:

@@ -124,7 +124,9 @@ class LocalExecutor:
         for implementation in getattr(self.registry.manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(**{name: facts[name] for name in implementation.argnames})
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # one that ends Python ends no table
                 self.place.progress.warn(f"{hook} of plugin {implementation.plugin_name!r} raised {error!r}")
 
 

@@ -5,7 +5,7 @@ import traceback
 
 import torch
 
-from bench.errors import BenchError, Interrupted, UsageError
+from bench.errors import BenchError, Interrupted, UsageError, why
 from bench.stages import Owned
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -16,8 +16,8 @@ class WorkToDo(Exception):
 
 
 def is_recordable(error: BaseException) -> bool:
-    """Whether an error ends one row (True) or the work as a whole: a stop, a run of another process."""
-    return isinstance(error, Exception) and not isinstance(error, Interrupted | Owned | WorkToDo)
+    """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
+    return not isinstance(error, Interrupted | Owned | WorkToDo | KeyboardInterrupt)
 
 
 def status_of(error: BaseException) -> str:
@@ -28,21 +28,21 @@ def status_of(error: BaseException) -> str:
 def reason_of(error: BaseException) -> str:
     """One line for the table; the traceback is in the run's log."""
     if (full := _no_room(error)) is not None:
-        return f"disk full: {_first_line(error) if isinstance(error, BenchError) else full}"
+        return f"disk full: {why(error) if isinstance(error, BenchError) else full}"
     if _is_out_of_memory(error):
-        return f"out of memory: {_first_line(error)}"
+        return f"out of memory: {why(error)}"
     if isinstance(error, BenchError):
-        return _first_line(error)
+        return why(error)
     where = traceback.extract_tb(error.__traceback__)
     place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
-    return f"{type(error).__name__}: {_first_line(error)}{place}"
+    return f"{type(error).__name__}: {why(error)}{place}"
 
 
 def _no_room(error: BaseException) -> str | None:
     """What the system said of a full disk, if that is what the error, or the one behind it, is about."""
     for each in (error, error.__cause__):
         if isinstance(each, OSError) and each.errno in NO_ROOM:
-            return f"{each.strerror}: {each.filename}"
+            return why(each) + (f": {each.filename}" if each.filename else "")
     return None
 
 
@@ -51,8 +51,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

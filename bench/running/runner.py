@@ -80,7 +80,7 @@ class Run:
         try:
             synthesis = self._synthesis()
             costs = synthesis.costs()
-        except Exception as error:
+        except BaseException as error:
             if not is_recordable(error):
                 raise
             if self.looking:  # the run's own process shall meet it, and leave it in its log

@@ -85,7 +85,7 @@ class Scoring:
             self._restore_stages(condensed)
             for number in range(count):
                 scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401
-        except Exception as error:
+        except BaseException as error:
             if not is_recordable(error):
                 raise
             log.exception("%s failed", each.key)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench.cards import SourceCard, validated
-from bench.errors import CorruptArtefact, UsageError
+from bench.errors import CorruptArtefact, UsageError, why
 from bench.files import digest, file_digest, read_json
 from bench.training.fkd import SEED
 
@@ -101,7 +101,7 @@ def about(folder: Path) -> dict[str, Any]:
     except CorruptArtefact as error:
         raise UsageError(str(error)) from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {why(error)}") from error
     if "source" not in manifest and "files" in manifest:
         return manifest
     source = manifest.get("source")

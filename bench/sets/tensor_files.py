@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 
 def named(path: Path, *names: str) -> list[Tensor]:
@@ -50,9 +50,9 @@ def _loaded(path: Path) -> Mapping[str, Tensor]:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays}
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{path} cannot be read: {why(error)}") from error
     except Exception as error:  # each library has errors of its own for a damaged file
-        raise UsageError(f"{path} is not a readable tensor file: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{path} is not a readable tensor file: {why(error)}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds a {type(found).__name__}; a dict of named tensors is expected")
     return found

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import RandomSampler
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 from bench.progress import Progress
 from bench.training.recorded import BATCH, BOXES, FLIPS, MIX_BOXES, ORDER, PARTNERS, SHARES
 
@@ -178,9 +178,9 @@ def read_batch(file: Path) -> Batch:
         with torch.serialization.safe_globals(_NUMBERS):
             held = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{file} cannot be read: {why(error)}") from error
     except Exception as error:  # torch has many for a damaged file
-        raise UsageError(f"{file} is no readable batch of stored labels: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{file} is no readable batch of stored labels: {why(error)}") from error
     if not isinstance(held, list | tuple) or len(held) != len(PARTS):
         raise UsageError(f"{file} does not hold the {len(PARTS)} parts of a batch: {', '.join(PARTS)}")
     batch = Batch(*held)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.data.folders import Walk, notes
 from bench.data.places import SPLITS, Places, chosen
-from bench.errors import RunFailure, UsageError
+from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 
 
@@ -100,7 +100,7 @@ class ImageFolderReader(Reader):
             try:
                 yield str(path), path.read_bytes()
             except OSError as error:
-                raise RunFailure(f"corrupt image: {path} cannot be read: {error.strerror}") from error
+                raise RunFailure(f"corrupt image: {path} cannot be read: {why(error)}") from error
 
 
 def _classes(train: Sequence[Folder], test: Sequence[Folder]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.data.folders import is_dropping, require_utf8
 from bench.data.places import SPLITS, Places, chosen
-from bench.errors import RunFailure, UsageError
+from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 
 
@@ -145,7 +145,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {str(error).splitlines()[0]}") from error
+        raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {why(error)}") from error
 
 
 def _row_groups(paths: Sequence[Path]) -> list[RowGroup]:

@@ -239,3 +239,28 @@ def test_the_version_of_a_plugin_in_a_file_is_its_content(tmp_path: Path) -> Non
     path.write_text(GOOD.format(name="mine"))
     digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
     assert Registry((str(path),)).find("method", "mine").version == f"sha256:{digest[:12]}"
+
+
+@pytest.mark.parametrize("fault", ["import sys; sys.exit(3)", "import pytest; pytest.skip(allow_module_level=True)"])
+def test_a_plugin_that_ends_python_when_imported_is_one_broken_plugin(install: Install, fault: str) -> None:
+    install("stranger_quits", fault)
+    registry = Registry()
+    assert broken(registry, "stranger_quits").startswith(("SystemExit: 3", "Skipped"))
+    assert registry.has("method", "random")
+
+
+def test_a_plugin_whose_hook_or_target_ends_python_is_named_as_one_that_raises(install: Install) -> None:
+    quits = "import sys\n" + GOOD.replace("return", "sys.exit(4); return")
+    install("stranger_hook", quits.format(name="novel"))
+    assert broken(Registry(), "stranger_hook") == "SystemExit: 4"
+    install("stranger_target", GOOD.format(name="late").replace("json:dumps", "stranger_late:Thing"))
+    install("stranger_late", "import sys; sys.exit('no licence')")
+    with pytest.raises(UsageError, match="method 'late' of plugin 'stranger_target' is unavailable: SystemExit: no li"):
+        Registry().load("method", "late")
+
+
+def test_a_named_plugin_that_ends_python_is_a_mistake_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "quits.py"
+    path.write_text("raise SystemExit(0)")
+    with pytest.raises(UsageError, match=r"plugin '.*quits\.py' cannot be loaded: SystemExit: 0"):
+        Registry((str(path),))
