@@ -2,17 +2,21 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import Interrupted
+from bench.events import event_in, lines
 from bench.progress import COMPILING, Progress
+from bench.units import duration
 
 
 @dataclass(frozen=True)
@@ -37,34 +41,57 @@ class Ended:
         return str(self.facts.get("reason") or _death(self.status))
 
 
-def run_child(order: Mapping[str, Any], cache: Path, progress: Progress) -> Ended:
+def run_child(order: Mapping[str, Any], cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
     """Has a child do what is ordered (see `bench.child`) and passes its news on to `progress`.
+
+    Args:
+        timeout: seconds after which the child and all that it started are killed.
 
     Raises:
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
     """
+    until = math.inf if timeout is None else time.monotonic() + timeout
     with _started(cache) as child:
-        assert child.stdin and child.stdout
         watch = _Watch(progress)
         with _stoppable(child, watch) as asked_to_stop:
-            child.stdin.write(json.dumps(dict(order)) + "\n")
-            child.stdin.flush()
-            event, facts = _listen(child, watch)
-            status = child.wait()
-    if event == "interrupted" or (asked_to_stop() and event in (None, "failed")):
+            _send(child, order)
+            event, facts = _listen(child, watch, until)
+            status, in_time = _end(child, until)
+    if asked_to_stop() and event in (None, "failed", "interrupted"):
         raise Interrupted(facts.get("reason") or "stopped")
+    if event == "interrupted":  # a signal to the child alone, or a plugin's word: no reason to end a table
+        return Ended("failed", {"reason": f"its process was told to stop: {facts['reason']}"}, status, False)
+    if event is None and timeout is not None and not in_time:
+        facts = {"reason": f"over its time: stopped after {duration(timeout)} (--timeout)"}
     return Ended(event, facts, status, asked_to_stop())
 
 
-def _started(cache: Path) -> "subprocess.Popen[str]":
+def _started(cache: Path) -> "subprocess.Popen[bytes]":
     """The child, in a process group of its own: a terminal sends Ctrl-C to all of a group, compilers included.
 
     One that dies of it would be taken for a network that cannot be compiled.
     """
     command, environment = [sys.executable, "-m", "bench.child"], child_environment(cache)
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, process_group=0
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0, process_group=0
     )
+
+
+def _send(child: "subprocess.Popen[bytes]", order: Mapping[str, Any]) -> None:
+    assert child.stdin
+    rest = json.dumps(dict(order)).encode() + b"\n"
+    with contextlib.suppress(BrokenPipeError):  # it died before it could listen; its status says of what
+        while rest:
+            rest = rest[child.stdin.write(rest) :]
+
+
+def _end(child: "subprocess.Popen[bytes]", until: float) -> tuple[int, bool]:
+    """The status of the child, and whether it ended by itself before the time came."""
+    try:
+        return child.wait(None if until == math.inf else max(0.0, until - time.monotonic())), True
+    except subprocess.TimeoutExpired:
+        _kill(child)
+        return child.wait(), False
 
 
 @dataclass
@@ -89,27 +116,22 @@ class _Watch:
             self.progress.warn(f"stopping{when}; Ctrl-C again kills it at once")
 
 
-def _listen(child: "subprocess.Popen[str]", progress: Progress) -> tuple[str | None, dict[str, Any]]:
-    """Passes the child's news on until it closes its channel; its last word says how it ended."""
-    assert child.stdout
+def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) -> tuple[str | None, dict[str, Any]]:
+    """Passes the child's news on until it closes its channel or the time comes; its last word says how it ended."""
     last: tuple[str | None, dict[str, Any]] = None, {}
-    for line in child.stdout:
-        try:
-            facts: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError:  # cut short by a kill
-            continue
-        match facts.pop("event"):
-            case "progress":
+    for line in lines(child, until):
+        match event_in(line):
+            case "progress", facts:
                 progress.advance(**facts)
-            case "warning":
+            case "warning", facts:
                 progress.warn(facts["message"])
-            case kind:
+            case kind, facts:
                 last = kind, facts
     return last
 
 
 @contextlib.contextmanager
-def _stoppable(child: "subprocess.Popen[str]", watch: _Watch) -> Iterator[Callable[[], bool]]:
+def _stoppable(child: "subprocess.Popen[bytes]", watch: _Watch) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C asks the child to save and stop, and is said to have been heard; the second kills it.
 
     Yields whether there was one.
@@ -132,7 +154,7 @@ def _stoppable(child: "subprocess.Popen[str]", watch: _Watch) -> Iterator[Callab
             signal.signal(number, handler)
 
 
-def _kill(child: "subprocess.Popen[str]") -> None:
+def _kill(child: "subprocess.Popen[bytes]") -> None:
     """Kills the child and what it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,9 @@
-"""Numbers as people read them."""
+"""Numbers as people read and write them."""
+
+import re
+
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smh]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def duration(seconds: float) -> str:
@@ -17,3 +22,16 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def seconds(text: str) -> float:
+    """The seconds in "90", "90s", "30m" or "2h".
+
+    Raises:
+        ValueError: another word, or no time at all; one line.
+    """
+    found = _TIME.fullmatch(text)
+    number = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if number <= 0:
+        raise ValueError(f"{text!r} is no time above 0: take seconds, or a number with s, m or h, as in 90, 30m or 2h")
+    return number

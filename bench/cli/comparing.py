@@ -21,8 +21,14 @@ from bench.running.workplace import Place
 from bench.spec import Job
 
 
-def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool) -> int:
+def compare(
+    request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool, timeout: float | None = None
+) -> int:
     """Does the jobs of a request and prints their table; returns the exit status.
+
+    Args:
+        retry: does again what failed before.
+        timeout: seconds after which a run is stopped.
 
     Raises:
         UsageError: a request that cannot be right; nothing was written.
@@ -32,7 +38,7 @@ def compare(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     ended: list[Record | Skipped] = []
     stopped = False
     with Console() as console:
-        jobs, executor = planned(request, registry, runs, console, retry=retry)
+        jobs, executor = planned(request, registry, runs, console, retry=retry, timeout=timeout)
         try:
             for outcome in executor.run(jobs):
                 ended.append(outcome)
@@ -79,7 +85,7 @@ def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]
 
 
 def planned(
-    request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool
+    request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool, timeout: float | None
 ) -> tuple[list[Job], LocalExecutor]:
     """The jobs of a request, and who does them.
 
@@ -95,7 +101,8 @@ def planned(
         console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     place = Place(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
-    return jobs, LocalExecutor(registry, place, retry, partial(_begin, console, [job.spec.name for job in jobs]))
+    begins = partial(_begin, console, [job.spec.name for job in jobs])
+    return jobs, LocalExecutor(registry, place, retry, timeout, begins)
 
 
 def _begin(console: Console, names: Sequence[str], job: Job) -> None:

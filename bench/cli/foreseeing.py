@@ -26,8 +26,11 @@ PARTS = {
 WORTH_SAYING_S = 1.0
 
 
-def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> int:
+def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, timeout: float | None = None) -> int:
     """Tries the jobs of a request and prints what each would take; returns the exit status.
+
+    Args:
+        timeout: seconds after which a trial is stopped, as its run would be.
 
     Raises:
         UsageError: a request that cannot be right.
@@ -36,7 +39,7 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str) -> 
     registry.load("format", form)
     found: list[Forecast] = []
     with Console() as console:
-        jobs, executor = planned(request, registry, runs, console, retry=False)
+        jobs, executor = planned(request, registry, runs, console, retry=False, timeout=timeout)
         try:
             for forecast in executor.foresee(jobs):
                 found.append(forecast)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bench.units import seconds
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_CACHE = Path("~/.cache/condensation-bench")
@@ -53,6 +55,24 @@ def precision_option(function: F) -> F:
         default="auto",
         show_default=True,
         help="Arithmetic; auto: bf16 where the device has it and the method bears it. tf32: NVIDIA GPUs.",
+    )
+    return option(function)
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def timeout_option(function: F) -> F:
+    """--timeout, in seconds."""
+    option = click.option(
+        "--timeout",
+        callback=_seconds,
+        metavar="TIME",
+        help="Stop a run after so many seconds, or 90s, 30m, 2h: a failed row, which --retry-failed continues.",
     )
     return option(function)
 

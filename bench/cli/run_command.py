@@ -12,6 +12,7 @@ from bench.cli.options import (
     plugin_option,
     precision_option,
     runs_option,
+    timeout_option,
 )
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
@@ -49,6 +50,7 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @runs_option
 @click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each method.")
 @click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
+@timeout_option
 @click.option("--dry-run", is_flag=True, help="A few real iterations, and what the run would take.")
 @click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
 @plugin_option
@@ -57,6 +59,7 @@ def command(
     plugins: tuple[str, ...],
     form: str,
     retry_failed: bool,
+    timeout: float | None,
     dry_run: bool,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
 ) -> None:
@@ -70,5 +73,5 @@ def command(
 
     request = Request(**asked, cache=cache_folder())
     if dry_run:
-        raise SystemExit(foresee(request, plugins, runs, form))
-    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed))
+        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
+    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))

@@ -2,15 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.children import Ended, run_child
-from bench.errors import Interrupted
+from bench.errors import Interrupted, RunFailure
+from bench.files import check_finite
 from bench.plugins import Registry
 from bench.records import Record
+from bench.rows import rows
 from bench.running.forecasting import Forecast, scratch_folder
 from bench.running.recording import crashed
 from bench.running.runner import Run
@@ -29,11 +31,16 @@ class Skipped:
 
 @dataclass
 class LocalExecutor:
-    """Runs jobs on this machine. `begins` is told of each job before work on it begins."""
+    """Runs jobs on this machine.
+
+    `begins` is told of each job before work on it begins. A run that takes more than `timeout` seconds is stopped: a
+    failed row. How long a run may take is no part of what it is.
+    """
 
     registry: Registry
     place: Place
     retry: bool = False
+    timeout: float | None = None
     begins: Callable[[Job], None] = lambda job: None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record | Skipped]:
@@ -81,7 +88,10 @@ class LocalExecutor:
         child = self._child(job, "trial", scratch=scratch)
         if child.event != "forecast":
             return Forecast(job.spec.name, "failed", child.reason)
-        return Forecast.from_json(child.facts["forecast"])
+        try:
+            return Forecast.from_json(child.facts["forecast"])
+        except (KeyError, TypeError):
+            return Forecast(job.spec.name, "failed", "what its process sent is no forecast")
 
     def _is_done(self, job: Job) -> bool:
         """Whether nothing is left to do; what failed is tried, as --retry-failed would do it."""
@@ -93,7 +103,8 @@ class LocalExecutor:
 
     def _outcome(self, job: Job, child: Ended) -> Record | Skipped:
         if child.event == "record":
-            return Record.from_json(child.facts["record"])
+            record = _record_of(job, child.facts["record"])
+            return record or crashed(job, self.place, "what its process sent is no record of this run; see its log")
         if child.event == "owned":
             return Skipped(job, child.reason)
         return crashed(job, self.place, child.reason)
@@ -117,7 +128,7 @@ class LocalExecutor:
             **more,
         }
         self.begins(job)
-        return run_child(order, place.cache, _Relay(self, job.spec.name))
+        return run_child(order, place.cache, _Relay(self, job.spec.name), self.timeout)
 
     def _tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments
         """Calls trackers; one that raises is warned about and does not touch the run."""
@@ -128,6 +139,20 @@ class LocalExecutor:
                 raise
             except BaseException as error:  # one that ends Python ends no table
                 self.place.progress.warn(f"{hook} of plugin {implementation.plugin_name!r} raised {error!r}")
+
+
+def _record_of(job: Job, content: Mapping[str, Any]) -> Record | None:
+    """The record that a child sent, where it is one of this run, whole enough to make rows of.
+
+    A plugin in the child can write to the same channel.
+    """
+    try:
+        check_finite(content)
+        record = Record.from_json(content)
+        rows([record])
+    except (KeyError, TypeError, ValueError, AttributeError, RunFailure):
+        return None
+    return record if record.spec.hash == job.spec.hash else None
 
 
 @dataclass(frozen=True)

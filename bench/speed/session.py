@@ -61,14 +61,14 @@ class Session:
             return Outcome(row, "skipped", row.skipped)
         with tempfile.TemporaryDirectory(prefix="speed-", dir=self.cache) as scratch:
             child = self._child("step", row.step.precision, step=asdict(row.step), folder=scratch)
-        if child.event != "measured":
+        if child.event != "measured" or not isinstance(child.facts["measured"], dict):
             return Outcome(row, "failed", child.reason)
         return Outcome(row, "done", None, child.facts["measured"])
 
     def _floor(self, spec: FloorSpec) -> list[float]:
         """One value, or none with a warning: a row is worth having without it."""
         child = self._child("floor", spec.precision, floor=asdict(spec))
-        if child.event == "measured":
+        if child.event == "measured" and not isinstance(child.facts["measured"], dict):
             return [float(child.facts["measured"])]
         self.progress.warn(f"no floor for {spec.backbone}: {child.reason}")
         return []

@@ -51,9 +51,9 @@ class Impatient(Silent):
 def test_a_stop_is_said_to_be_heard_and_a_second_one_kills(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, said: str
 ) -> None:
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def start(cache: Path) -> "subprocess.Popen[str]":
+    def start(cache: Path) -> "subprocess.Popen[bytes]":
         started.append(original(cache))
         return started[-1]
 

@@ -1,0 +1,149 @@
+"""What a child's process sends is held to what was asked for: a false record is one failed row, and no table ends."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from benching import Bench
+
+from bench import units
+from bench.children import Ended
+from bench.cli import evaluate_command, run_command
+from bench.plugins import Registry
+from bench.records import Record
+from bench.running import executors
+from bench.running.executors import LocalExecutor
+from bench.running.forecasting import Forecast
+from bench.running.recording import ended
+from bench.spec import Job
+
+Content = dict[str, Any]
+
+
+def _another_run(content: Content) -> None:
+    content["spec"]["seed"] = 7
+
+
+def _words_for_scores(content: Content) -> None:
+    outcome = next(iter(content["evaluations"].values()))
+    outcome.update(status="done", scores=[{"top1": "99"}])
+    content["status"] = "done"
+
+
+def _endless_scores(content: Content) -> None:
+    next(iter(content["evaluations"].values()))["scores"] = [{"top1": float("inf")}]
+
+
+FALSE: list[Callable[[Content], object]] = [
+    lambda content: content.clear(),
+    lambda content: content.update(spec=3),
+    lambda content: content.update(evaluations=[1]),
+    lambda content: content.update(evaluations={"hard": {}}),
+    lambda content: content.update(costs=[1]),
+    _another_run,
+    _words_for_scores,
+    _endless_scores,
+]
+
+
+LYING = str(Path(__file__).with_name("lying_methods.py"))
+
+
+@pytest.fixture
+def job(bench: Bench) -> Job:
+    (job,) = bench.jobs("random", protocols=("hard",))
+    return job
+
+
+def _executor(bench: Bench, monkeypatch: pytest.MonkeyPatch, word: Ended) -> LocalExecutor:
+    monkeypatch.setattr(executors, "run_child", lambda *_: word)
+    return LocalExecutor(Registry(), bench.place())
+
+
+def _content(job: Job) -> Content:
+    return Record(job.spec, "failed", "by design", {}, ended(job, None, "failed", "by design"), {}, {}).to_json()
+
+
+def test_the_record_of_the_run_is_taken(bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = _executor(bench, monkeypatch, Ended("record", {"record": _content(job)}, 0, False))
+    (record,) = executor.run([job])
+    assert isinstance(record, Record)
+    assert record.reason == "by design"
+
+
+@pytest.mark.parametrize("falsify", FALSE, ids=range(len(FALSE)))
+def test_a_false_record_is_a_failed_row(
+    bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch, falsify: Callable[[Content], object]
+) -> None:
+    content = copy.deepcopy(_content(job))
+    falsify(content)
+    executor = _executor(bench, monkeypatch, Ended("record", {"record": content}, 0, False))
+    (record,) = executor.run([job])
+    assert isinstance(record, Record)
+    assert (record.spec, record.status) == (job.spec, "failed")
+    assert record.reason == "what its process sent is no record of this run; see its log"
+
+
+def test_a_false_forecast_is_a_failed_trial(bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = _executor(bench, monkeypatch, Ended("forecast", {"forecast": {"stages": 3}}, 0, False))
+    (forecast,) = executor.foresee([job])
+    assert forecast == Forecast(job.spec.name, "failed", "what its process sent is no forecast")
+
+
+@pytest.mark.parametrize(("text", "number"), [("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("0.5h", 1800)])
+def test_a_time_is_a_number_with_its_unit(text: str, number: float) -> None:
+    assert units.seconds(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "²", "1d", "nan", "inf", "1e3", "2 h", "0s"])
+def test_any_other_word_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time above 0: take seconds, or a number with s, m or h"):
+        units.seconds(text)
+
+
+def test_noise_and_lies_on_the_channel_end_no_table(bench: Bench) -> None:
+    named = [word for method in ("lying", "noisy") for word in ("-m", method)]
+    ended = bench.typed(*named, *("--protocol", "untrained", "--no-control", "--plugin", LYING, "--format", "json"))
+    assert ended.returncode == 1, ended.stderr
+    reasons = {row["method"]: row["reason"] for row in json.loads(ended.stdout)}
+    assert reasons == {"lying": "what its process sent is no record of this run; see its log", "noisy": None}
+
+
+def test_a_method_that_ends_python_is_a_failed_row_with_the_place(bench: Bench) -> None:
+    bench.plugins = (LYING,)
+    (job,) = bench.jobs("exits", protocols=("untrained",))
+    record = bench.run(job)
+    assert (record.status, (record.reason or "").rpartition(":")[0]) == ("failed", "SystemExit: 3 (lying_methods.py")
+
+
+def test_a_run_over_its_time_is_a_failed_row_that_a_retry_continues(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.plugins = (LYING,)
+    (job,) = bench.jobs("gray", protocols=("untrained",))
+    over, asked = Ended(None, {"reason": "over its time: stopped after 90 s (--timeout)"}, -9, False), list[object]()
+
+    def hang(*given: object) -> Ended:
+        asked.append(given[-1])
+        return over
+
+    monkeypatch.setattr(executors, "run_child", hang)
+    (record,) = LocalExecutor(Registry((LYING,)), bench.place(), timeout=90.0).run([job])
+    assert isinstance(record, Record)
+    assert (record.status, record.reason, asked) == ("failed", over.reason, [90.0])
+    assert bench.run(job).status == "failed"
+    assert bench.run(job, retry=True).status == "done"
+
+
+@pytest.mark.parametrize("command", [run_command.command, evaluate_command.command])
+def test_the_time_is_an_option_of_both_commands_and_a_wrong_one_is_refused(command: click.Command) -> None:
+    (option,) = (each for each in command.params if each.name == "timeout")
+    context = click.Context(command)
+    assert option.process_value(context, "30m") == 1800
+    assert option.process_value(context, None) is None
+    with pytest.raises(click.BadParameter, match="'soon' is no time above 0"):
+        option.process_value(context, "soon")
