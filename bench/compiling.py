@@ -5,6 +5,9 @@ that it should save is held against the time that it would take. Once compiled, 
 and the faster kind is made. The choice is kept in the cache, so that a continued run goes on with the same arithmetic,
 bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.children`), so that later runs
 of the same shapes take a fraction of the time.
+
+A dry run has some seconds for each loop (`bench.pacing.Trial`), and compiling cannot be interrupted. Where it should
+take longer it is left to the run, and counted with what it should take and save.
 """
 
 import os
@@ -16,7 +19,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -27,6 +29,7 @@ from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
 from bench.files import digest, read_json, write_json
 from bench.hardware import device_name
 from bench.iterating import window
+from bench.pacing import Postponed
 from bench.progress import COMPILING
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +42,7 @@ ENOUGH_S = 4.0  # seconds of trying after which one of each is enough: steps tha
 COMPILING_CALLS = 2  # the first compiles
 RECOMPILATIONS = 256  # of one function for other networks and shapes; torch allows 8
 FIXED_S, LAYER_S = 6.0, 0.3  # what compiling takes on two cores: once, and for each layer of the network
+AGAIN = 0.3  # of that, where it was compiled before
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,10 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
         The function compiled, or None where plain steps are to be made.
     """
     began = time.perf_counter()
-    decided = task.compile != "auto" or _kept(task, work) is not None
+    if _is_left_to_the_run(task, work):
+        return None
     choice, compiled = _choice(task, work, plain), None
+    decided = task.compile != "auto" or _kept(task, work) is not None
     if choice.compiled:
         compiled, choice = _compiled(task, work, function, step, choice)
     if compiled is not None and not decided:
@@ -108,6 +114,7 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     if task.compile == "auto":
         _keep(task, work, choice)
     seconds = time.perf_counter() - began
+    task.pace.ready(seconds)
     if not task.stages.making:  # else it is part of the stage's cost
         task.measured.compiling_s += seconds
     task.measured.compiled[work.what] = {**asdict(choice), "seconds": seconds}
@@ -135,6 +142,19 @@ def _choice(task: Task, work: Workload, step: Step) -> Choice:
     return _kept(task, work) or _weighed(_seconds_of(step, task.device), work)
 
 
+def _is_left_to_the_run(task: Task, work: Workload) -> bool:
+    """Whether compiling should take longer than a trial has; its pace is then told what the run will do."""
+    kept = _kept(task, work)
+    needed_s = _compile_s(work) * (AGAIN if kept else 1.0)
+    if needed_s <= task.pace.left_s() or task.compile == "never" or missing_compiler(task.device):
+        return False
+    if kept and not kept.compiled:
+        return False
+    certain = task.compile != "auto" or kept is not None
+    task.pace.postpone(Postponed(work.what, needed_s, work.saved, certain))
+    return True
+
+
 def _compiled(
     task: Task, work: Workload, function: F, step: Callable[[F], object], choice: Choice
 ) -> tuple[F | None, Choice]:
@@ -159,23 +179,23 @@ def _compiled(
     return fast, choice
 
 
-def _file(task: Task, work: Workload) -> Path:
-    """Where a choice is kept: not as a stage, because it costs a method nothing and is made while stages are made."""
+def _name(task: Task, work: Workload) -> str:
+    """Under which a choice is kept: not as a stage, because it costs a method nothing and is made within stages too."""
     amount = {"steps": work.steps, "saved": work.saved, "compile_s": _compile_s(work), "version": VERSION}
     made_on = {"device": device_name(task.device), "precision": task.precision, "threads": torch.get_num_threads()}
     what = {"what": work.what, "network": digest(str(work.network)), "shape": list(work.shape)}
-    return task.stages.root.parent / "choices" / f"{digest({**what, **amount, **made_on})}.json"
+    return f"{digest({**what, **amount, **made_on})}.json"
 
 
 def _kept(task: Task, work: Workload) -> Choice | None:
     try:
-        return Choice(**read_json(_file(task, work)))
+        return Choice(**read_json(task.stages.choice(_name(task, work))))
     except (FileNotFoundError, CorruptArtefact, TypeError):
         return None
 
 
 def _keep(task: Task, work: Workload, choice: Choice) -> None:
-    path = _file(task, work)
+    path = task.stages.choices / _name(task, work)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(choice))
 

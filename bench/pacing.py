@@ -3,16 +3,19 @@
 import math
 import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
 
+from bench.progress import COMPILING
+from bench.units import duration
+
 TRIAL_WARM_UP = 3
 TRIAL_STEPS = 30
-TRIAL_LEAST = 2  # steps, once a loop has taken
-TRIAL_SECONDS = 6.0
+TRIAL_SECONDS = 10.0  # of a loop: what makes its steps ready, and the steps; the step under way then is the last
+WALKING_SECONDS = 2.0  # of them, kept for the steps themselves
 
 
 class Pace:
@@ -25,6 +28,16 @@ class Pace:
     def alike(self, what: str, count: int) -> Iterator[int]:
         """Which of `count` pieces of work to do, each with loops of its own that cost the same: all of them."""
         yield from range(count)
+
+    def left_s(self) -> float:
+        """Seconds that may still go into making the steps of the next loop ready."""
+        return math.inf
+
+    def ready(self, seconds: float) -> None:
+        """So many went into that."""
+
+    def postpone(self, work: "Postponed") -> None:
+        """What would take too long now is left to the run itself."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,24 @@ class Few(Pace):
 
 
 @dataclass(frozen=True)
+class Postponed:
+    """Compiling a part of the steps of the next loop: seconds that this should take, and the share of a step it saves.
+
+    The run does it where that pays, or else if it is `certain` to.
+    """
+
+    what: str
+    seconds: float
+    saved: float
+    certain: bool
+
+
+@dataclass(frozen=True)
 class Sample:
     """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran.
 
-    `rest` tells the pieces that nobody tried (`Pace.alike`), of which a step is one.
+    `rest` tells the pieces that nobody tried (`Pace.alike`), of which a step is one, and `once` what a process does
+    once for all loops like the one before. `notes` say what was not measured.
     """
 
     what: str
@@ -66,6 +93,8 @@ class Sample:
     warm_up_s: float
     spent_s: float
     rest: bool = False
+    once: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def whole_s(self) -> float:
@@ -75,21 +104,27 @@ class Sample:
 
 @dataclass
 class Trial(Pace):
-    """The pace of a dry run: a few steps of every loop, timed one by one."""
+    """The pace of a dry run: a few steps of every loop, timed one by one.
+
+    Making the steps ready and walking them takes `TRIAL_SECONDS`, and one step more where it is slow.
+    """
 
     device: torch.device
     samples: list[Sample] = field(default_factory=list)
+    _ready_s: float = 0.0
+    _postponed: list[Postponed] = field(default_factory=list)
 
     def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
         """The first steps of the loop, until there are enough of them or they took long enough."""
-        began = time.perf_counter()
-        marks = [began]
+        enough_s, self._ready_s = max(WALKING_SECONDS, self.left_s()), 0.0
+        marks = [time.perf_counter()]
         for step in range(start, stop):
             yield step
             marks.append(self._now())
-            if len(marks) - 1 >= _enough(marks[-1] - began):
+            if len(marks) > TRIAL_WARM_UP + TRIAL_STEPS or marks[-1] - marks[0] > enough_s:
                 break
-        self.samples.append(_sample(what, stop - start, marks))
+        self.samples += _compiled(_sample(what, stop - start, marks), self._postponed)
+        self._postponed = []
 
     def alike(self, what: str, count: int) -> Iterator[int]:
         """The pieces up to the first that walks a loop, and so was not there before; it speaks for those after it."""
@@ -97,9 +132,25 @@ class Trial(Pace):
             seen = len(self.samples)
             yield index
             if walked := self.samples[seen:]:
-                whole_s = sum(sample.whole_s for sample in walked)
+                whole_s = sum(sample.whole_s for sample in walked if not sample.once)
                 self.samples.append(Sample(what, count - index - 1, whole_s, 0.0, 0.0, rest=True))
                 return
+
+    def left_s(self) -> float:
+        """Of `TRIAL_SECONDS`, what making the steps ready has left."""
+        return TRIAL_SECONDS - self._ready_s
+
+    def ready(self, seconds: float) -> None:
+        """Takes the seconds off what the next loop may take."""
+        self._ready_s += seconds
+
+    def postpone(self, work: Postponed) -> None:
+        """Counts the next loop as the run will walk it."""
+        self._postponed.append(work)
+
+    def notes(self, first: int = 0) -> list[str]:
+        """What was not measured of the samples from `first` on, each said once."""
+        return list(dict.fromkeys(note for sample in self.samples[first:] for note in sample.notes))
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -107,14 +158,31 @@ class Trial(Pace):
         return time.perf_counter()
 
 
-def _enough(elapsed: float) -> int:
-    """How many steps are enough, when a loop runs for so many seconds: of steps that take seconds, one warms up."""
-    return TRIAL_LEAST if elapsed > TRIAL_SECONDS else TRIAL_WARM_UP + TRIAL_STEPS
-
-
 def _sample(what: str, steps: int, marks: list[float]) -> Sample:
     took = [after - before for before, after in pairwise(marks)]
     warm_up = TRIAL_WARM_UP if len(took) > TRIAL_WARM_UP else len(took) - 1
     warm, early = took[warm_up:], took[:warm_up]
     step_s = statistics.fmean(warm) if warm else 0.0
-    return Sample(what, steps, step_s, max(0.0, sum(early) - len(early) * step_s), marks[-1] - marks[0])
+    warm_up_s, spent_s = max(0.0, sum(early) - len(early) * step_s), marks[-1] - marks[0]
+    return Sample(what, steps, step_s, warm_up_s, spent_s, notes=_doubts(what, steps, len(took), step_s))
+
+
+def _compiled(plain: Sample, postponed: Sequence[Postponed]) -> list[Sample]:
+    """A loop as it should be with what of its steps the run compiles, and compiling that; the least saving counts."""
+    made = [each for each in postponed if each.certain or each.saved * plain.steps * plain.step_s > each.seconds]
+    if not made:
+        return [plain]
+    seconds, saved = sum(each.seconds for each in made), min(each.saved for each in made)
+    expected = f"taken to need {duration(seconds)} and to save {saved:.0%} of a step"
+    note = f"{plain.what} was tried uncompiled; the run compiles it, {expected}"
+    return [
+        replace(plain, step_s=(1 - saved) * plain.step_s, notes=(*plain.notes, note)),
+        Sample(f"{COMPILING}{plain.what}", 1, seconds, warm_up_s=0.0, spent_s=0.0, once=True),
+    ]
+
+
+def _doubts(what: str, steps: int, tried: int, step_s: float) -> tuple[str, ...]:
+    """What to say where no step came after those that warm up."""
+    if tried > TRIAL_WARM_UP or tried == steps:
+        return ()
+    return (f"{what} stands on {tried} of {steps} steps, the last of {duration(step_s)}",)

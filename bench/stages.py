@@ -110,6 +110,15 @@ class StageStore:
         return self.folder(kind, stage_hash) / RESULT
 
     @property
+    def choices(self) -> Path:
+        """The folder beside the stages in which it is kept what was chosen for this machine (`bench.compiling`)."""
+        return self.root.parent / "choices"
+
+    def choice(self, name: str) -> Path:
+        """Where one of them lies, made or not."""
+        return self.choices / name
+
+    @property
     def spent_s(self) -> float:
         """Seconds that went into stages until now: finding, awaiting and making them."""
         return self._spent + sum(time.perf_counter() - call.began for call in self._under_way[:1])

@@ -48,6 +48,7 @@ class Forecast:
         prepare_s: the stages of its synthesis and labels, and what prepares them.
         evaluation_prepare_s: the stages that evaluations share, such as the teacher of `soft`.
         stages: what both have of stages; one that several runs have is made once.
+        notes: what of it was not measured, or on few steps, each in a line.
         peak_memory_bytes: of the synthesis: `allocated` on CUDA, `rss`.
         disk_bytes: of units, set and labels.
     """
@@ -63,6 +64,7 @@ class Forecast:
     peak_memory_bytes: Mapping[str, int | None] | None = None
     disk_bytes: int | None = None
     stages: tuple[TriedStage, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def total_s(self) -> float:
@@ -78,7 +80,8 @@ class Forecast:
     def from_json(cls, content: Mapping[str, Any]) -> "Forecast":
         """The inverse of `to_json`."""
         known = {name: value for name, value in content.items() if name != "total_s"}
-        return cls(**{**known, "stages": tuple(TriedStage(**stage) for stage in content["stages"])})
+        stages, notes = (TriedStage(**stage) for stage in content["stages"]), content["notes"]
+        return cls(**{**known, "stages": tuple(stages), "notes": tuple(notes)})
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class _Rehearsal:
     def __init__(self, job: Job, registry: Registry, place: Place, scratch: Path) -> None:
         self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
         self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
-        self.pace = Trial(place.device)
+        self.pace, self.heard = Trial(place.device), list[str]()  # what other trials noted of what this one shares
         dataset = open_for(job.spec, registry, place)
         task = make_task(job.spec, dataset, registry, place, self.work)
         self.store = TrialStore(task.stages, scratch / "cache", self.pace)
@@ -143,6 +146,7 @@ class _Rehearsal:
             peak_memory_bytes=made.memory,
             disk_bytes=made.disk_bytes,
             stages=tuple(stages),
+            notes=tuple(dict.fromkeys([*self.pace.notes(), *self.heard])),
         )
 
     def _found(self) -> _Set | None:
@@ -167,6 +171,7 @@ class _Rehearsal:
             _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
             memory = Memory(self.scratch / "units")
             images, about = memory.images(_synthesised(spec), lambda: self._unit(method))
+        self.heard += about["notes"]
         whole = self._padded(images) if method.made_here else images.at(images.classes.argsort(stable=True))
         stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
         preprocessing = labeller.preprocessing(task)
@@ -183,12 +188,15 @@ class _Rehearsal:
 
     def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, Any]]:
         """The first unit, seconds of warming up and of making it, and the peak of that."""
+        first = len(self.pace.samples)
         _, warm_up_s = self._whole(lambda: method.warm_up(self.task))
         release_memory()
         reset_peak_memory(self.task.device)
         images, unit_s = self._whole(lambda: method.synthesize(self.task, method.units(self.task)[0]))
         memory = asdict(peak_memory(self.task.device))
-        return images, {"warm_up_s": warm_up_s, "unit_s": unit_s, "memory": memory}
+        once_s = self.store.once(first)
+        about = {"warm_up_s": warm_up_s + once_s, "unit_s": unit_s - once_s, "memory": memory}
+        return images, {**about, "notes": self.pace.notes(first)}
 
     def _padded(self, images: Images) -> Images:
         """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
@@ -206,6 +214,7 @@ class _Rehearsal:
             return 0.0
         what = {"made under": conditions, "backbone": each.backbone, **_evaluated(self.job.spec, condensed)}
         found = Memory(self.scratch / "evaluations").number(what, lambda: self._training(protocol, each, condensed))
+        self.heard += found["notes"]
         for stage in found["stages"]:
             self.store.adopt(TriedStage(**stage))
         return float(found["once_s"] + found["seed_s"] * missing)
@@ -214,12 +223,12 @@ class _Rehearsal:
         """Seconds that one training takes, what of it all seeds share, and the stages it came to."""
         workspace = self.work / each.key
         workspace.mkdir()
-        before = self.store.tried()
+        before, first = self.store.tried(), len(self.pace.samples)
         task = replace(self.judging, workspace=workspace, facts={}, measured=Findings())
         _, seconds = self._whole(lambda: protocol.evaluate(condensed, task, each.backbone, seed=0))
-        once_s = min(seconds, task.measured.compiling_s)
+        once_s = min(seconds, task.measured.compiling_s + self.store.once(first))
         stages = [asdict(stage) for stage in self.store.tried() if stage not in before]
-        return {"once_s": once_s, "seed_s": seconds - once_s, "stages": stages}
+        return {"once_s": once_s, "seed_s": seconds - once_s, "stages": stages, "notes": self.pace.notes(first)}
 
     def _whole(self, work: Callable[[], T]) -> tuple[T, float]:
         """The work's result and the seconds it would take with its loops walked to their ends, stages left out."""

@@ -56,6 +56,11 @@ class TrialStore(StageStore):
         kept = self._kept.file(kind, stage_hash)
         return kept if kept.exists() else super().file(kind, stage_hash)
 
+    def choice(self, name: str) -> Path:
+        """The same, of a choice."""
+        kept = self._kept.choice(name)
+        return kept if kept.exists() else super().choice(name)
+
     def tried(self) -> list[TriedStage]:
         """The stages that this trial came to, with what each stands for: the first of many experts for all."""
         samples = self._pace.samples
@@ -68,9 +73,15 @@ class TrialStore(StageStore):
 
     def outstanding(self, first: int) -> float:
         """Seconds that the loops from a sample on would take beyond what they took, those of stages left out."""
+        return sum(sample.whole_s - sample.spent_s for sample in self._own(first))
+
+    def once(self, first: int) -> float:
+        """What of that a process does once for all loops alike."""
+        return sum(sample.whole_s for sample in self._own(first) if sample.once)
+
+    def _own(self, first: int) -> list[Sample]:
         samples = enumerate(self._pace.samples[first:], first)
-        own = [each for index, each in samples if index not in self._claimed and not self._is_rest(index)]
-        return sum(sample.whole_s - sample.spent_s for sample in own)
+        return [each for index, each in samples if index not in self._claimed and not self._is_rest(index)]
 
     def _is_rest(self, index: int) -> bool:
         """Whether a sample speaks for pieces like the stage right before it."""
@@ -90,7 +101,8 @@ class TrialStore(StageStore):
     def _note(self, key: StageKey, result: StageResult, first: int) -> None:
         samples, seconds = self._pace.samples, result.cost.seconds
         if result.cached:  # tried by another run: its loops count as walked
-            samples.append(Sample(key.kind, 1, seconds, warm_up_s=0.0, spent_s=0.0))
+            notes = tuple(read_json(self.folder(key.kind, key.hash) / "stage.json")["notes"])
+            samples.append(Sample(key.kind, 1, seconds, warm_up_s=0.0, spent_s=0.0, notes=notes))
         self._claimed |= set(range(first, len(samples)))
         self._ends[key.hash] = len(samples)
         self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds)
@@ -100,7 +112,7 @@ class TrialStore(StageStore):
         made = super()._make(key, folder, make, device)
         cost = replace(made.cost, seconds=made.cost.seconds + self.outstanding(first))
         about = read_json(folder / "stage.json")
-        write_json(folder / "stage.json", {**about, "cost": asdict(cost)})
+        write_json(folder / "stage.json", {**about, "cost": asdict(cost), "notes": self._pace.notes(first)})
         write_json(self._like(key), {"hash": key.hash})
         return replace(made, cost=cost)
 

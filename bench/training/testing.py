@@ -41,6 +41,8 @@ def assess(
 ) -> Assessment:
     """How well the network does in evaluation mode; its mode is put back afterwards.
 
+    Where the task's pace cuts the pass short, of the images that it came to; 0 where it leaves it out.
+
     Args:
         resize: pixels a side that images are enlarged to, before their centre of the old size is taken; None leaves
             them as they are.
@@ -56,17 +58,19 @@ def assess(
     network = place(network, task).eval()
     hits = torch.zeros(3, dtype=torch.int64, device=task.device)
     predicted = torch.zeros(task.classes, dtype=torch.int64, device=task.device)
-    for indices in torch.arange(len(split)).split(BATCH):
-        images = feed.images(indices)
+    batches, tested = torch.arange(len(split)).split(BATCH), 0
+    for step in task.pace.walk("test", 0, len(batches)):
+        indices = batches[step]
+        images, tested = feed.images(indices), tested + len(indices)
         shown = images if resize is None else enlarged(images, resize)
         hits += _hits(network, feed.formatted(shown), feed.labels(indices), task, predicted)
     network.train(was_training)
-    top1, top5, lost = (100 * hits.double() / len(split)).tolist()
+    top1, top5, lost = (100 * hits.double() / max(1, tested)).tolist()
     if lost:
         raise RunFailure(
             f"the network gives NaN or infinity for {lost:.3g} % of the test images: its training diverged"
         )
-    most = 100 * int(predicted.max()) / len(split)
+    most = 100 * int(predicted.max()) / max(1, tested)
     return Assessment(top1, top5 if task.classes > TOP else None, most)
 
 

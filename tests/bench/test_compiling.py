@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from torch._dynamo.exc import TorchDynamoException
 
 from bench import compiling
 from bench.compiling import (
+    AGAIN,
     FIXED_S,
+    LAYER_S,
     TIMED,
     WARM_UP,
     Choice,
@@ -25,6 +27,7 @@ from bench.compiling import (
 )
 from bench.condensation import Task
 from bench.errors import RunFailure
+from bench.pacing import Postponed, Trial
 from bench.testing import tiny_task
 
 CPU = torch.device("cpu")
@@ -200,3 +203,64 @@ def test_slow_steps_are_tried_once(monkeypatch: pytest.MonkeyPatch, step_s: floa
     monkeypatch.setattr("bench.compiling.time.perf_counter", lambda: step_s * len(steps))
     assert _seconds_of(lambda: steps.append(1), CPU) == pytest.approx(step_s)
     assert len(steps) == made
+
+
+@dataclass
+class Told(Trial):
+    """What it was told to leave to the run."""
+
+    told: list[Postponed] = field(default_factory=list)
+
+    def postpone(self, work: Postponed) -> None:
+        self.told.append(work)
+
+
+def layers(count: int) -> Workload:
+    """Work for which compiling should take 6 s and 0.3 s a layer; a container is one too."""
+    return replace(LONG, network=nn.Sequential(*(nn.ReLU() for _ in range(count - 1))))
+
+
+def test_in_a_trial_what_should_take_long_to_compile_is_left_to_the_run_and_not_even_weighed(
+    task: Task, calls: list[str]
+) -> None:
+    pace = Told(CPU)
+    trial, work = replace(task, pace=pace), layers(20)
+    assert compiled_where_it_pays(trial, work, a_millisecond, lambda _: pytest.fail("tried")) is a_millisecond
+    assert pace.told == [Postponed("loop", FIXED_S + LAYER_S * 20, LONG.saved, certain=False)]
+    assert calls == [] and not list(task.stages.choices.glob("*"))
+
+
+def test_in_a_trial_what_is_quick_to_compile_is_compiled_within_its_seconds(task: Task, calls: list[str]) -> None:
+    pace = Told(CPU)
+    assert choose(replace(task, pace=pace), layers(2), a_millisecond).compiled
+    assert pace.told == [] and "compiled" in calls
+    assert pace.left_s() < 10.0
+    pace.ready(9.0)
+    compiled_where_it_pays(replace(task, pace=pace), layers(3), a_millisecond, lambda function: function())
+    assert [work.seconds for work in pace.told] == [pytest.approx(FIXED_S + 3 * LAYER_S)]
+
+
+def test_in_a_trial_what_was_compiled_by_a_run_is_compiled_again(task: Task, calls: list[str]) -> None:
+    work = layers(20)
+    assert choose(task, work, a_millisecond).compiled
+    pace = Told(CPU)
+    assert choose(replace(task, pace=pace), work, a_millisecond).compiled
+    assert pace.told == []
+    pace.ready(9.0)
+    compiled_where_it_pays(replace(task, pace=pace), work, a_millisecond, lambda function: function())
+    assert pace.told == [Postponed("loop", AGAIN * (FIXED_S + LAYER_S * 20), LONG.saved, certain=True)]
+
+
+@pytest.mark.parametrize(("asked", "told"), [("always", [True]), ("possible", [True]), ("never", [])])
+def test_a_trial_expects_of_the_run_what_it_is_told(task: Task, asked: str, told: list[bool]) -> None:
+    pace = Told(CPU)
+    trial = replace(task, pace=pace, compile=asked)  # type: ignore[arg-type]
+    compiled_where_it_pays(trial, layers(20), a_millisecond, lambda function: function())
+    assert [work.certain for work in pace.told] == told
+
+
+def test_a_trial_expects_nothing_where_nothing_can_be_compiled(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: "nothing here")
+    pace = Told(CPU)
+    compiled_where_it_pays(replace(task, pace=pace), layers(20), a_millisecond, lambda function: function())
+    assert pace.told == []

@@ -151,9 +151,9 @@ def test_where_loops_are_left_out_one_expert_stands_for_all_and_no_two_snapshots
 def test_a_dry_run_tries_one_expert_and_counts_the_others(task: Task) -> None:
     trial = Trial(torch.device("cpu"))
     expert_trajectories(replace(task, pace=trial), recipe(count=50))
-    training, rest = trial.samples
-    assert training.steps == 9 and rest.steps == 49
-    assert rest.whole_s == pytest.approx(49 * training.whole_s)
+    training, testing, rest = trial.samples
+    assert (training.steps, testing.what, rest.steps) == (9, "test", 49)
+    assert rest.whole_s == pytest.approx(49 * (training.whole_s + testing.whole_s))
 
 
 def test_no_lock_is_left(task: Task) -> None:

@@ -12,6 +12,8 @@ from torchvision.transforms.v2 import functional as tv
 from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
+from bench.imagery import TensorSplit
+from bench.pacing import Few
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson
@@ -259,7 +261,7 @@ def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.arange(8.0, 0, -1).expand(len(images), 8)  # class 0 first, class 4 fifth
 
-    from bench.imagery import Dataset, TensorSplit
+    from bench.imagery import Dataset
 
     task = make_task()
     labels = torch.tensor([0, 0, 4, 4, 5, 7, 0, 3])
@@ -272,3 +274,20 @@ def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
     assert network.training
     with pytest.raises(ValueError, match="empty"):
         accuracy(network, TensorSplit(split.images[:0], labels[:0]), dataset.normalisation, task)
+
+
+@pytest.mark.parametrize(("batches", "top1"), [(1, 100.0), (2, 75.0), (9, 75.0), (0, 0.0)])
+def test_where_a_test_is_cut_short_the_accuracy_is_of_what_was_seen(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, batches: int, top1: float
+) -> None:
+    """Two batches of four; a network that always says 0 is right in the first, and in half of the second."""
+    monkeypatch.setattr("bench.training.testing.BATCH", 4)
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 0])
+    split = TensorSplit(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), labels)
+
+    class Sure(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([2.0, 1.0, 0.0]).expand(len(images), 3)
+
+    task = make_task(pace=Few(batches))
+    assert accuracy(Sure(), split, task.dataset.normalisation, task)[0] == top1
