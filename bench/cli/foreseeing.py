@@ -10,10 +10,13 @@ from tabulate import tabulate
 from bench.cli.comparing import planned
 from bench.console import Console
 from bench.errors import Interrupted
+from bench.pacing import TRIAL_SECONDS
 from bench.plugins import Registry
+from bench.running.expecting import expectation
 from bench.running.forecasting import Forecast
 from bench.running.planning import Request
 from bench.running.trials import TriedStage
+from bench.spec import Job
 from bench.units import duration, size
 
 PARTS = {
@@ -41,7 +44,7 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     with Console() as console:
         jobs, executor = planned(request, registry, runs, console, retry=False, timeout=timeout)
         try:
-            for forecast in executor.foresee(jobs):
+            for forecast in executor.foresee(jobs, lambda left: _announce(console, left, registry)):
                 found.append(forecast)
                 if forecast.reason:
                     console.warn(f"{forecast.run}: {forecast.reason}")
@@ -51,11 +54,32 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     return 1 if any(each.status == "failed" for each in found) else 0
 
 
+def _announce(console: Console, left: Sequence[Job], registry: Registry) -> None:
+    """Says how long the trial may take."""
+    if left:
+        console.say(expectation(left, registry))
+
+
 def table(found: Sequence[Forecast]) -> str:
-    """A row for each run, and below them what all take together."""
+    """A row for each run, and below them what was not measured, and what all take together."""
     headers = ["run", *PARTS, "total", "peak memory", "disk"]
     text = tabulate([_cells(each) for each in found], headers, disable_numparse=True, colalign=("left", *["right"] * 8))
-    return f"{text}\n\n{_sum(found)}"
+    return "\n".join([text, "", *_notes(found), _sum(found)])
+
+
+def _notes(found: Sequence[Forecast]) -> list[str]:
+    """How long was tried, and each note with the runs that it is of."""
+    runs: dict[str, list[str]] = {}
+    for each in found:
+        for note in each.notes:
+            runs.setdefault(note, []).append(each.run)
+    tried = f"Each loop was tried for at most {TRIAL_SECONDS:.0f} s, a slow step to its end."
+    notes = [f"{note} ({_named(names)})" for note, names in runs.items()]
+    return [tried, *notes] if any(each.status == "to do" for each in found) else []
+
+
+def _named(runs: Sequence[str]) -> str:
+    return runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
 
 
 def _cells(each: Forecast) -> list[str]:

@@ -1,6 +1,5 @@
 """Many runs: each in a child process of its own, one after the other, so that none disturbs another's measurement."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bench.plugins import Registry
 from bench.records import Record
 from bench.rows import rows
 from bench.running.forecasting import Forecast, scratch_folder
+from bench.running.looking import is_done
 from bench.running.recording import crashed
 from bench.running.runner import Run
 from bench.running.workplace import Place
@@ -72,19 +72,24 @@ class LocalExecutor:
         child = self._child(job, "run")
         return self._outcome(job, child), child.stopped
 
-    def foresee(self, jobs: Sequence[Job]) -> Iterator[Forecast]:
+    def foresee(
+        self, jobs: Sequence[Job], told: Callable[[Sequence[Job]], None] = lambda left: None
+    ) -> Iterator[Forecast]:
         """What is left to do of each job, in order: a trial of what is not done.
+
+        Args:
+            told: of the jobs that will be tried, before the first is.
 
         Raises:
             Interrupted: the user asked to stop.
         """
+        left = [job for job in jobs if not is_done(job, self.registry, self.place)]
+        told(left)
         with scratch_folder(self.place.cache) as scratch:
             for job in jobs:
-                yield self._foreseen(job, scratch)
+                yield self._foreseen(job, scratch) if job in left else Forecast(job.spec.name, "done")
 
     def _foreseen(self, job: Job, scratch: str) -> Forecast:
-        if self._is_done(job):
-            return Forecast(job.spec.name, "done")
         child = self._child(job, "trial", scratch=scratch)
         if child.event != "forecast":
             return Forecast(job.spec.name, "failed", child.reason)
@@ -92,14 +97,6 @@ class LocalExecutor:
             return Forecast.from_json(child.facts["forecast"])
         except (KeyError, TypeError):
             return Forecast(job.spec.name, "failed", "what its process sent is no forecast")
-
-    def _is_done(self, job: Job) -> bool:
-        """Whether nothing is left to do; what failed is tried, as --retry-failed would do it."""
-        with contextlib.suppress(Owned):
-            found = Run(job, self.registry, self.place).found()
-            outcomes = [found.evaluations[each.key]["status"] for each in job.evaluations] if found else []
-            return found is not None and {found.status, *outcomes} == {"done"}
-        return False
 
     def _outcome(self, job: Job, child: Ended) -> Record | Skipped:
         if child.event == "record":

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from bench.pacing import Trial
 from bench.plugins import Registry
 from bench.running import executors
 from bench.running.executors import LocalExecutor
+from bench.running.expecting import expectation
 from bench.running.forecasting import Forecast, foresee
+from bench.running.looking import is_done
 from bench.running.trials import TrialStore, TriedStage
 from bench.stages import Made, StageKey, StageStore
 
@@ -116,16 +120,73 @@ def test_what_a_stage_would_take_is_its_own_cost_and_nobody_elses(tmp_path: Path
     (training,) = (sample for sample in pace.samples if sample.what == "training")
     assert training.whole_s >= 10.0
     assert expert.seconds == pytest.approx(5 * training.whole_s, rel=0.05)  # this one and the four like it
-    assert store.outstanding(0) == pytest.approx(0.0, abs=1e-3)
+    assert store.outstanding(0) == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_slow_step_is_one_and_said_in_every_row_that_it_is_of(
+    rehearsals: Rehearsals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look at the clock of a trial is 20 s later."""
+    clock = count(step=20)
+    monkeypatch.setattr("bench.pacing.time.perf_counter", lambda: float(next(clock)))
+    first, _ = rehearsals.of(protocols=("soft",))
+    of_one = [note.split()[0] for note in first.notes if "stands on 1 of" in note]
+    assert {"squeeze", "recover", "evaluate"} <= set(of_one)
+    again, worked = rehearsals.of(protocols=("soft",), seeds=(1,))
+    assert not worked & {"squeeze", "recover", "evaluate"}
+    assert set(again.notes) == set(first.notes)
+    assert Forecast.from_json(json.loads(json.dumps(first.to_json()))) == first
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below, with when it was written."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+@pytest.mark.parametrize("begun", ["done", "one seed more", "another control", "not scored", "damaged record"])
+def test_a_run_that_has_begun_is_left_as_it_is(bench: Bench, begun: str) -> None:
+    """A finished one, one that lacks something, and one of which something is damaged."""
+    (job,) = bench.jobs("random", protocols=("hard",))
+    bench.run(job)
+    folder = bench.runs / job.spec.name
+    if begun == "not scored":
+        next((folder / "evaluations").glob("*.json")).unlink()
+    elif begun == "damaged record":
+        (folder / "record.json").write_text("{")
+    elif begun == "one seed more":
+        (job,) = bench.jobs("random", protocols=("hard",), eval_seeds=2)
+    elif begun == "another control":
+        job = replace(job, controls={job.evaluations[0].key: "another-run"})
+    before = files(bench.runs)
+    assert is_done(job, Registry(), bench.place()) is (begun in ("done", "another control"))
+    foresee(job, Registry(), bench.place())
+    assert files(bench.runs) == before
+
+
+def test_what_will_be_tried_is_said_before_it_is(bench: Bench) -> None:
+    """sre2l: a training and a test of the teacher, the recovery, a training and a test of a student."""
+    done, left = bench.jobs("random", protocols=("hard",))[0], bench.jobs()[0]
+    bench.run(done)
+    heard: list[str] = []
+    executor = LocalExecutor(Registry(), bench.place())
+    forecasts = executor.foresee([done, left], lambda jobs: heard.append(expectation(jobs, Registry())))
+    assert next(forecasts).status == "done"
+    said = "a trial of 1 run, about 5 loops of at most 10 s each: at most about 50 s, more only where single steps"
+    assert heard == [f"{said} are slow"]
+    both = bench.jobs(seeds=(0, 1), protocols=("soft",))
+    assert expectation(both, Registry()).startswith("a trial of 2 runs, about 7 loops ")  # and a shared teacher, once
 
 
 def test_the_sum_counts_once_what_runs_share_and_names_it() -> None:
     parts = {"synthesis_s": 60.0, "prepare_s": 0.0, "label_s": 0.0, "evaluation_s": 0.0}
     shared = {"evaluation_prepare_s": TEACHER.seconds, "stages": (TEACHER,)}
-    runs = [Forecast(f"run{number}", **parts, **shared) for number in (1, 2, 3)]  # type: ignore[arg-type]
+    notes = [("few steps", "not compiled"), ("few steps",), ()]
+    runs = [Forecast(f"run{n}", **parts, **shared, notes=notes[n - 1]) for n in (1, 2, 3)]  # type: ignore[arg-type]
     text = table([*runs, Forecast("run4", "done"), Forecast("run5", "failed", "the loss is not finite")])
     said = "In all 93 min, without 1 that failed to be tried; made once: teacher ab12cd (90 min) of 3 runs."
-    assert text.splitlines()[-1] == said
+    tried = "Each loop was tried for at most 10 s, a slow step to its end."
+    assert text.splitlines()[-4:] == [tried, "few steps (run1 and 1 more)", "not compiled (run1)", said]
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run")}
     assert rows["run4"].split() == ["run4", "done"]
     assert rows["run5"].split() == ["run5", "failed"]

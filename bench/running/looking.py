@@ -1,0 +1,35 @@
+"""What a dry run sees of a run without touching it: nothing is written, set aside or locked."""
+
+from bench import condensed as sets
+from bench import records
+from bench.condensation import Task
+from bench.errors import CorruptArtefact, RunFailure
+from bench.evaluation import Protocol
+from bench.files import read_json
+from bench.plugins import Registry
+from bench.records import Record
+from bench.running.recording import answered
+from bench.running.scoring import conditions_of, scored
+from bench.running.workplace import Place, make_task, open_for
+from bench.spec import EvaluationSpec, Job
+
+
+def is_done(job: Job, registry: Registry, place: Place) -> bool:
+    """Whether nothing is left to do of a job. What failed is left, as --retry-failed would do it again."""
+    folder = place.runs / job.spec.name
+    try:
+        record = records.read(folder)
+        read_json(folder / "costs.json")
+        sets.verified(folder / "condensed")
+        task = make_task(job.spec, open_for(job.spec, registry, place), registry, place, folder)
+    except (OSError, CorruptArtefact, RunFailure):
+        return False
+    made = record.status == "done" and record.spec.hash == job.spec.hash
+    return made and all(_is_scored(each, record, registry, task, place) for each in job.evaluations)
+
+
+def _is_scored(each: EvaluationSpec, record: Record, registry: Registry, task: Task, place: Place) -> bool:
+    if not answered(each, record.evaluations.get(each.key)):
+        return False
+    protocol: Protocol = registry.load("protocol", each.protocol)
+    return scored(place.runs / record.spec.name, each, conditions_of(each, protocol, task)) == each.seeds
