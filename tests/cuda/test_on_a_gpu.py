@@ -64,10 +64,11 @@ def gradient(task: Task, backbone: str, engine_name: EngineName, *, double: bool
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("engine_name", ["reference", "fast"])
-@pytest.mark.parametrize(("precision", "error"), [("fp32", 2e-4), ("tf32", 2e-2), ("bf16", 0.15)])
+@pytest.mark.parametrize(("precision", "error"), [("fp32", 3e-3), ("tf32", 5e-2), ("bf16", 0.15)])
 def test_gradients_are_those_of_float64_on_the_cpu(
     backbone: str, engine_name: EngineName, precision: Precision, error: float, tmp_path: Path
 ) -> None:
+    """An untrained ResNet turns the last bit of an activation into some per mille of the gradient, on a CPU too."""
     exact = gradient(task_on(CPU, tmp_path), backbone, "reference", double=True)
     ours = gradient(task_on(CUDA, tmp_path, precision=precision), backbone, engine_name)
     assert close(ours, exact) < error
@@ -86,7 +87,7 @@ def test_a_compiled_step_is_the_plain_one(precision: Precision, tmp_path: Path) 
 def test_views_are_the_cpus(augmentation: dict[str, Any]) -> None:
     dataset = tiny_dataset(resolution=32)
     recipe = TrainingRecipe.model_validate(
-        {"epochs": 2, "batch_size": 12, "lr": 0.1, "schedule": "step", **augmentation}
+        {"epochs": 2, "batch_size": 12, "lr": 0.1, "weight_decay": 0.0, "schedule": "step", **augmentation}
     )
     view = Views(recipe, 1, len(dataset.train), 32).at(1, 1)
     seen = []
@@ -98,20 +99,23 @@ def test_views_are_the_cpus(augmentation: dict[str, Any]) -> None:
     assert close(seen[1], seen[0]) < 1e-5
 
 
-def trained(device: torch.device, folder: Path, precision: Precision) -> list[Tensor]:
+def change(device: torch.device, folder: Path, precision: Precision) -> Tensor:
+    """What six steps of training change in the weights."""
     task = task_on(device, folder, precision=precision)
     dataset = task.dataset
-    recipe = TrainingRecipe(epochs=2, batch_size=12, lr=0.01, weight_decay=1e-3, schedule="step", flip=True)
+    recipe = TrainingRecipe(epochs=2, batch_size=16, lr=0.01, weight_decay=1e-3, schedule="step", flip=True)
     feed = Feed(dataset.train, dataset.normalisation, device, channels_last=loop.wants_channels_last(task))
     checkpoint = task.workspace / "training.checkpoint.safetensors"
+    before, network = task.network(5, "convnet3-bn"), task.network(5, "convnet3-bn")
     with computing_in(precision):
-        network = loop.train(task, task.network(5), Lesson(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
-    return list(network.parameters())
+        loop.train(task, network, Lesson(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
+    pairs = zip(network.parameters(), before.parameters(), strict=True)
+    return torch.cat([(now.detach().cpu() - was.detach()).flatten() for now, was in pairs])
 
 
-def test_a_training_is_the_cpus(tmp_path: Path) -> None:
-    ours, theirs = trained(CUDA, tmp_path, "fp32"), trained(CPU, tmp_path, "fp32")
-    assert max(close(*pair) for pair in zip(ours, theirs, strict=True)) < 1e-2
+@pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-2), ("tf32", 0.1), ("bf16", 0.3)])
+def test_a_training_is_the_cpus(precision: Precision, error: float, tmp_path: Path) -> None:
+    assert close(change(CUDA, tmp_path, precision), change(CPU, tmp_path, "fp32")) < error
 
 
 def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
@@ -119,7 +123,7 @@ def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
     record = bench.run(job, device=CUDA)
     assert record.status == "done", record.reason
     (row,) = [row for row in rows(bench) if row["method"] == "sre2l"]
-    assert row["device"] == torch.cuda.get_device_name(0)
+    assert row["device"] == "cuda"
     assert row["precision"] == "bf16"
     assert row["peak_memory_bytes"]["allocated"] > 0
     assert row["peak_memory_bytes"]["reserved"] >= row["peak_memory_bytes"]["allocated"]
