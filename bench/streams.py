@@ -16,21 +16,17 @@ from typing import TextIO
 
 from bench.errors import LostOutput, why
 
-_OBEYED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters of both blocks, without tab and line feed
-    "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, line breaks, what has no width
-    "\ud800-\udfff\U000e0000-\U000e007f]"  # bytes of file names that are no text; invisible tags
-)
+_UNUSUAL = re.compile(r"[^\n\t -~]")
 _SPACE = re.compile(r"\s+")
 _HANDLER = "bench.shown"
 
 
 def shown(text: str) -> str:
-    r"""The text with control, direction and invisible characters as escapes (`\u001b`); line feeds and tabs stay.
+    r"""The text with what cannot be seen as escapes (`\u001b`): control, direction, invisible, unassigned characters.
 
-    The escapes are those of JSON: a JSON text stays one, with the same values.
+    Line feeds, tabs and spaces stay. The escapes are those of JSON: a JSON text stays one, with the same values.
     """
-    return _OBEYED.sub(lambda found: _escaped(found[0]), text)
+    return _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text)
 
 
 def one_line(text: object) -> str:

@@ -42,7 +42,7 @@ def compare(
         try:
             for outcome in executor.run(jobs):
                 ended.append(outcome)
-                console.say(f"[{len(ended)}/{len(jobs)}] {_news(outcome)}")
+                console.say(f"[{len(ended)}/{len(jobs)}] {_news(jobs[len(ended) - 1], outcome)}")
                 _warn(console, outcome)
         except Interrupted as stop:
             console.say(f"{stop}; the same command continues")
@@ -138,8 +138,12 @@ def _warn(console: Console, outcome: Record | Skipped) -> None:
         console.warn(said)
 
 
-def _news(outcome: Record | Skipped) -> str:
-    if isinstance(outcome, Skipped):
-        return f"{outcome.job.spec.name}: skipped, {outcome.reason}"
-    failed = [f"{key}: {each['reason']}" for key, each in outcome.evaluations.items() if each["status"] != "done"]
-    return f"{outcome.spec.name}: {'; '.join(failed) if failed else 'done'}"
+def _news(job: Job, outcome: Record | Skipped) -> str:
+    """How a run ended for this command, in the words of its rows: only where all of them are done is it done."""
+    rows = rows_of([job], [outcome])
+    without = [row for row in rows if row["status"] != "done"]
+    said = dict.fromkeys(
+        f"{row['protocol_id']} on {row['eval_backbone']} {row['status']}, {row['reason'] or 'no reason was recorded'}"
+        for row in without
+    )
+    return f"{job.spec.name}: {'; '.join(said) or 'done'}"

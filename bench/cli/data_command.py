@@ -10,6 +10,7 @@ from bench.cli.options import cache_folder, data_root_option, plugin_option
 from bench.console import Console
 from bench.errors import RunFailure, UsageError
 from bench.plugins import Registry
+from bench.streams import one_line
 
 if TYPE_CHECKING:
     from bench.data.verifying import DatasetReport, SplitReport
@@ -34,7 +35,7 @@ def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
     try:
         click.echo(_fetched(Registry(plugins), dataset, data_root))
     except RunFailure as failure:
-        click.echo(f"bench: {failure}", err=True)
+        click.echo(f"bench: {one_line(failure)}", err=True)
         return 1
     return 0
 
@@ -57,7 +58,7 @@ def constants(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
             opened = open_dataset(Registry(plugins), dataset, data_root, cache_folder(), console)
             mean, std = measured(opened, console)
     except RunFailure as failure:
-        click.echo(f"bench: {failure}", err=True)
+        click.echo(f"bench: {one_line(failure)}", err=True)
         return 1
     click.echo(f"mean = [{', '.join(f'{each:.4f}' for each in mean)}]")
     click.echo(f"std = [{', '.join(f'{each:.4f}' for each in std)}]")
@@ -81,7 +82,7 @@ def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
         with Console() as console:
             report = read_all(Registry(plugins), dataset, data_root, console)
     except RunFailure as failure:
-        click.echo(f"{dataset}: not whole: {failure}")
+        click.echo(one_line(f"{dataset}: not whole: {failure}"))
         return 1
     for line in _lines(report):
         click.echo(line)
@@ -91,15 +92,15 @@ def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
 def _lines(report: "DatasetReport") -> Iterator[str]:
     source = report.source
     yield f"{report.name}: {'whole' if report.whole else 'not whole'}"
-    yield from (f"  lacking  {line}" for line in report.lacking)
+    yield from (f"  lacking  {one_line(line)}" for line in report.lacking)
     yield f"  layout   {source.layout}, {report.files} files, {report.checked} held against a known checksum"
-    yield f"  where    {source.root}"
+    yield f"  where    {one_line(source.root)}"
     yield f"  classes  {len(source.classes)}, order {report.class_order}"
     if report.split:
         yield f"  split    {report.split}"
     for split in report.splits:
         yield from _split_lines(split)
-    yield from (f"  note     {line}" for line in source.notes)
+    yield from (f"  note     {one_line(line)}" for line in source.notes)
     if turned := sum(split.turned for split in report.splits):
         images = sum(split.images for split in report.splits)
         yield f"  note     no image is rotated, though {turned} of {images} have an EXIF orientation that says so"
@@ -108,7 +109,7 @@ def _lines(report: "DatasetReport") -> Iterator[str]:
 def _split_lines(split: "SplitReport") -> Iterator[str]:
     each = f"{split.fewest}" if split.fewest == split.most else f"{split.fewest} to {split.most}"
     yield f"  {split.name:<8} {split.images} images, {each} a class, {len(split.broken)} broken"
-    yield from (f"    {reason}" for reason in split.broken[:MOST_NAMED])
+    yield from (f"    {one_line(reason)}" for reason in split.broken[:MOST_NAMED])
     if (more := len(split.broken) - MOST_NAMED) > 0:
         yield f"    and {more} more"
 

@@ -14,6 +14,7 @@ from bench.cli.picking import run_rows, where_option
 from bench.errors import UsageError
 from bench.naming import unknown
 from bench.plugins import Registered, Registry
+from bench.streams import one_line
 
 KINDS = {
     "methods": "method",
@@ -50,7 +51,7 @@ def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: t
 def offer_rows(registry: Registry, kind: str) -> list[dict[str, Any]]:
     """One object an offer of a kind: name, summary, what it has or needs, and the plugin it came from."""
     for broken in registry.broken:
-        click.echo(f"warning: plugin {broken.plugin!r} is unavailable: {broken.reason}", err=True)
+        click.echo(f"warning: plugin {broken.plugin!r} is unavailable: {one_line(broken.reason)}", err=True)
     return [_offer_row(registered) for registered in registry.registered(kind)]
 
 
@@ -84,5 +85,7 @@ def _table(rows: Sequence[dict[str, Any]], nothing: str) -> str:
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
-        return told(value)
-    return ", ".join(value) if isinstance(value, list) else "" if value is None else value
+        return one_line(told(value))
+    if isinstance(value, list | str):
+        return one_line(", ".join(map(str, value)) if isinstance(value, list) else value)
+    return "" if value is None else value

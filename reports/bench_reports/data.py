@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.reporting import ReportFormat, Row
+from bench.streams import shown
 
 FIRST = (
     *("run", "status", "reason", "method", "dataset", "classes", "ipc", "images", "backbone", "eval_backbone"),
@@ -20,6 +21,7 @@ FIRST_OF_SPEED = (
     *("ms_per_image_iteration", "peak_memory_bytes", "warm_up_s", "ratio_to_reference", "floor_ms", "times_floor"),
     *("above_model_bytes", "iterations", "device_name", "threads", "dataset", "compiled", "versions", "published"),
 )
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a text begins with that a spreadsheet would compute
 AS_TEXT = ("changed", "notes")  # whose keys are other ones in every row
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
@@ -49,7 +51,8 @@ class Csv(ReportFormat):
     """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.
 
     `changed` and `notes`, whose keys are others in every row, are JSON text too. Line breaks of any kind inside a text
-    are written as \\n.
+    are written as \\n, control characters as escapes. A text that a spreadsheet would take for a formula begins with an
+    apostrophe, which makes it a text there too; numbers stay numbers.
     """
 
     name = "csv"
@@ -93,11 +96,13 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return json.dumps(value, allow_nan=False)
-    if isinstance(value, str):
-        return value.replace("\r\n", "\n").replace(
-            "\r", "\n"
-        )  # before Python 3.13 the csv module leaves a lone \r unquoted
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    """A text that is safe in a spreadsheet and on a terminal."""
+    lines = value.replace("\r\n", "\n").replace("\r", "\n")  # before Python 3.13 csv leaves a lone \r unquoted
+    return f"'{shown(lines)}" if value.startswith(FORMULA) else shown(lines)
 
 
 JSON, CSV = Json(), Csv()

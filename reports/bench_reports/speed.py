@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
+from bench.streams import one_line
 from bench_reports.units import digits, duration, size
-from bench_reports.view import Cell, Footnotes, View, frame, inside, one_line
+from bench_reports.view import Cell, Footnotes, View, frame, inside
 
 LEGEND = (
     "ms/image-iteration: one step over the images it updates, median (20th to 80th percentile), after the warm-up",

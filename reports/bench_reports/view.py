@@ -1,6 +1,5 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,11 +9,11 @@ import pandas as pd
 from bench import changes
 from bench.doubts import RECOGNISED
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
+from bench.streams import one_line
 from bench_reports.units import UNKNOWN, digits, duration, percent, size, spread
 
 Cell = Callable[[Row], str | None]
 IMPORTED = "imported"
-SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,6 @@ def views(rows: Sequence[Row], *, claims: bool) -> list[View]:
 def complaints(rows: Iterable[Row]) -> list[str]:
     """One line for each row without a result: what it was, and why there is none."""
     return [_complaint(row) for row in unmeasured(rows)]
-
-
-def one_line(text: object) -> str:
-    """The text without line breaks and control characters: reasons hold whatever an exception said."""
-    printable = "".join(character if character.isprintable() else " " for character in str(text))
-    return SPACE.sub(" ", printable).strip()
 
 
 def _view(ranking: Ranking, claims: bool) -> View:

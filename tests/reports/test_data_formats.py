@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.streams import shown
 from bench_reports.data import CSV, JSON
 
 Row = dict[str, Any]
@@ -60,8 +61,26 @@ def test_json_without_claims_has_none(rows: list[Row]) -> None:
 @given(reason=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_csv_holds_any_text(row: RowMaker, reason: str) -> None:
     lines = lines_of(CSV.render([row(reason=reason), row(reason="b")], claims=True))
-    assert [line["reason"] for line in lines] == [reason.replace("\r\n", "\n").replace("\r", "\n"), "b"]
+    apostrophe = "'" if reason.startswith(tuple("=+-@\t\r")) else ""
+    assert [line["reason"] for line in lines] == [
+        apostrophe + shown(reason.replace("\r\n", "\n").replace("\r", "\n")),
+        "b",
+    ]
     assert {line["dataset"] for line in lines} == {"tiny-imagenet"}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1"])
+def test_csv_holds_no_formula_and_leaves_numbers_alone(row: RowMaker, text: str) -> None:
+    """As OWASP's page on CSV injection has it, an apostrophe before these; a number below zero is none of them."""
+    rendered = CSV.render([row(reason=text, backbone=text, prepare_s=-0.5, top1_mean=12.5)], claims=True)
+    (line,) = lines_of(rendered)
+    assert line["reason"] == line["backbone"] == f"'{text}".replace("\r", "\n")
+    assert (float(line["prepare_s"]), float(line["top1_mean"])) == (-0.5, 12.5)
+
+
+def test_csv_shows_what_a_terminal_would_obey(row: RowMaker) -> None:
+    (line,) = lines_of(CSV.render([row(reason="a\x1b[2J\0\u202eb\x9b")], claims=True))
+    assert line["reason"] == r"a\u001b[2J\u0000\u202eb\u009b"
 
 
 @FROM_FIXTURES

@@ -246,3 +246,14 @@ def test_a_failed_download_is_one_line_and_status_1(run: Run, tmp_path: Path, mo
     monkeypatch.setattr(downloads, "fetch", fetch)
     status, out, err = run("data", "fetch", "tiny-imagenet", "--data-root", tmp_path)
     assert (status, out, err) == (1, "", "bench: http://... cannot be fetched: 404 Not Found\n")
+
+
+def test_the_name_of_a_broken_image_is_one_line_without_what_a_terminal_obeys(run: "Run", flowers: Path) -> None:
+    name = "bad\x1b[31m\u202egnp\n  classes  all.png"
+    (flowers.parent / "train" / "rose" / name).write_bytes(b"no image")
+    (flowers.parent / "train" / "rose" / "0.png").unlink()
+    status, out, err = run("data", "verify", flowers)
+    assert status == 1
+    (line,) = (line for line in out.splitlines() if "bad" in line)
+    assert r"bad\u001b[31m\u202egnp classes all.png" in line
+    assert "\x1b" not in out + err and "\u202e" not in out + err

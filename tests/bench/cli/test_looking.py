@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import records
-from bench.cli import COMMANDS
+from bench.cli import COMMANDS, list_command
 from bench.conformance.formats import sample_spec
 from bench.files import write_json
 from bench.plugins import KINDS, Registry
@@ -324,3 +324,10 @@ def test_show_of_an_own_card(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     status, out, err = in_process(capsys, "show", str(tmp_path / "none.toml"))
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "none.toml cannot be read: No such file" in err
+
+
+def test_a_list_shows_escapes_in_columns_that_stay_straight() -> None:
+    rows = [{"run": "a\x1b[2J\n\u202eb", "changed": {"x": [None, "\x9b"]}}, {"run": "plain", "changed": {}}]
+    lines = list_command._table(rows, "nothing").splitlines()
+    assert lines[2].split() == [r"a\u001b[2J", r"\u202eb", "x", r"\u009b"]
+    assert lines[2].index("x ") == lines[0].index("changed")

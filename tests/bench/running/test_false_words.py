@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from benching import Bench
 
 from bench import units
 from bench.children import Ended
-from bench.cli import evaluate_command, run_command
+from bench.cli import comparing, evaluate_command, run_command
 from bench.plugins import Registry
 from bench.records import Record
 from bench.running import executors
 from bench.running.executors import LocalExecutor
 from bench.running.forecasting import Forecast
-from bench.running.recording import ended
+from bench.running.recording import ended, unscored
 from bench.spec import Job
 
 Content = dict[str, Any]
@@ -50,6 +51,7 @@ FALSE: list[Callable[[Content], object]] = [
 ]
 
 
+SCORE = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 1, "seconds": 0.1, "compiling_s": 0.0}
 LYING = str(Path(__file__).with_name("lying_methods.py"))
 
 
@@ -137,6 +139,19 @@ def test_a_run_over_its_time_is_a_failed_row_that_a_retry_continues(
     assert (record.status, record.reason, asked) == ("failed", over.reason, [90.0])
     assert bench.run(job).status == "failed"
     assert bench.run(job, retry=True).status == "done"
+
+
+@pytest.mark.parametrize("status", ["refused", "failed"])
+def test_a_row_without_a_result_is_not_announced_as_done(bench: Bench, job: Job, status: str) -> None:
+    """Its evaluation may be a result of before, kept while the run itself could not be done again."""
+    (each,) = job.evaluations
+    before = unscored(each, "done", "") | {"scores": [SCORE], "reason": None}
+    record = Record(job.spec, status, "by design", {}, {each.key: before}, {}, {})
+    assert comparing._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-bn {status}, by design"
+    nameless = replace(record, reason=None)
+    assert comparing._news(job, nameless).endswith(f"{status}, no reason was recorded")
+    assert comparing._news(job, replace(record, status="done")) == f"{job.spec.name}: done"
+    assert "its record does not answer" in comparing._news(job, replace(record, evaluations={}))
 
 
 @pytest.mark.parametrize("command", [run_command.command, evaluate_command.command])
