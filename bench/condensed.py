@@ -16,6 +16,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.files import file_digest, link_or_copy, read_json, read_tensors, write_json, write_tensors
 from bench.imagery import Dataset, Normalisation, Preprocessing
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
+from bench.wellformed import malformed, unfit_labels
 from bench.whitening import Whitening
 
 SCHEMA = 1
@@ -23,6 +24,7 @@ IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetenso
 TEACHER = "teacher.safetensors"
 VIEWS = "views."  # how the names of recorded views begin among the labels' tensors
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
+OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
 
@@ -77,9 +79,14 @@ def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -
     return replace(images, pixels=pixels)
 
 
+def in_box(pixels: Tensor) -> bool:
+    """Whether pixels, valid ones of which lie in [0, 1], round to levels that 8 bits have."""
+    return -0.5 / 255 <= float(pixels.min()) <= float(pixels.max()) <= 1 + 0.5 / 255
+
+
 def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
-    if float(pixels.min()) < -0.5 / 255 or float(pixels.max()) > 1 + 0.5 / 255:
-        raise RunFailure("pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'")
+    if not in_box(pixels):
+        raise RunFailure(OUTSIDE_BOX)
     levels = pixels.clamp(0, 1) * 255
     return (levels.floor() if form == "jpeg" else levels.round()).to(torch.uint8)
 
@@ -227,8 +234,6 @@ def _other_classes(condensed: CondensedSet, dataset: Dataset) -> str:
 def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
     """Refuses a set whose class order, shape or normalisation is not the dataset's: it would evaluate at chance.
 
-    A network that pools all positions takes images of every size, so nothing else would tell.
-
     A whitened set brings what it needs; its whitening must be for images of the dataset's shape.
 
     Raises:
@@ -238,8 +243,9 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure(_other_classes(condensed, dataset))
     preprocessing = condensed.preprocessing
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
-    if (found := tuple(condensed.images.pixels.shape[1:])) != shape:
-        raise RunFailure(f"the set's images have shape {found}, those of {dataset.name} {shape}")
+    images, classes = condensed.images, len(dataset.classes)
+    if wrong := malformed(images, shape, classes) or unfit_labels(condensed.labels, len(images), classes):
+        raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")
     if isinstance(preprocessing, Whitening):
         if preprocessing.mean.shape != shape:
             raise RunFailure(f"the set's ZCA matrix is for images of {tuple(preprocessing.mean.shape)}, not {shape}")

@@ -77,7 +77,7 @@ def described(
         _say(console, registry, manifest, origin)
     values = {
         "path": str(folder),
-        "content": importing.fingerprint(folder),
+        "content": importing.fingerprint(folder, found.files),
         "made_by": manifest["method"],
         "pixels": "float32" if found.condensed.images.pixels.is_floating_point() else "uint8",
         "whole": whole,

@@ -178,7 +178,7 @@ class Synthesis:
         images = self.method.synthesize(task, unit)
         seconds = watch.total() + task.times.carried_s
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
-        check_images(images, self.task.classes, unit.name)
+        check_images(images, self.task, self.method, unit.name)
         said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}
         write_tensors(path, tensors_of(images), {**asdict(cost), **said})
         shutil.rmtree(workspace)

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from bench.condensation import Images
+from bench.condensation import Condenser, Images, Task
+from bench.condensed import OUTSIDE_BOX, in_box
 from bench.errors import RunFailure
-from bench.labels import not_distributions
 from bench.metering import IterationTimes, PeakMemory
 from bench.notes import Findings
+from bench.wellformed import far_out, malformed
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,28 @@ class UnitCost:
     memory: PeakMemory
 
 
-def check_images(images: Images, classes: int, unit: str) -> None:
-    """Refuses images that are not finite, and soft labels that are no distributions, before they are kept."""
+def check_images(images: Images, task: Task, method: Condenser[Any], unit: str) -> None:
+    """Refuses what a method must not return, before it is kept.
+
+    Raises:
+        RunFailure: images or labels of another type, shape or range than they must have; one line that names the unit.
+    """
     if not isinstance(images, Images):  # nothing but its own type checker tells an author before
         raise RunFailure(f"synthesize returned a {type(images).__name__}; it must return bench.condensation.Images")
-    pixels = images.pixels
-    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
-        raise RunFailure(f"unit {unit} holds NaN or infinity")
-    if images.soft is not None and (wrong := not_distributions(images.soft, len(images), classes)):
-        raise RunFailure(f"the soft labels of unit {unit} {wrong}")
+    dataset = task.dataset
+    wrong = malformed(images, (dataset.channels, dataset.resolution, dataset.resolution), task.classes)
+    if wrong or (wrong := _out_of_range(images, task, method)):
+        raise RunFailure(f"unit {unit}: {wrong}")
+
+
+def _out_of_range(images: Images, task: Task, method: Condenser[Any]) -> str:
+    """What the method's pixel format cannot hold, or nothing is; what somebody else made is held to its manifest."""
+    if images.pixels.dtype == torch.uint8 or not method.made_here:
+        return ""
+    preprocessing = method.preprocessing(task)
+    if method.pixel_format == "float32":
+        return far_out(images.pixels, preprocessing)
+    return "" if in_box(preprocessing.invert(images.pixels)) else OUTSIDE_BOX
 
 
 def said_in(about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,27 +1,24 @@
 """The manifest of a set that came from elsewhere: one that a run wrote, or a short one written by hand."""
 
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.cards import SourceCard, validated
-from bench.errors import CorruptArtefact, UsageError, why
-from bench.files import digest, file_digest, read_json
+from bench.cards import SourceCard, Unit01, validated
+from bench.errors import CorruptArtefact, UsageError
+from bench.files import digest, file_digest, unsealed
+from bench.handed import content
+from bench.sets.own_manifest import Below, Name, OwnManifest, Positive
 from bench.training.fkd import SEED
 
+SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands of standard deviations apart
 Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
 
-def _below_the_set(name: str) -> str:
-    """A run is told from others by the content of the set's folder, so nothing of the set lies elsewhere."""
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise ValueError("what is named lies below the set's folder, itself or as a link")
-    return name
-
-
-Below = Annotated[str, AfterValidator(_below_the_set)]
+MANIFEST = "manifest.json"
+LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes
 
 
 class TensorSource(BaseModel):
@@ -56,9 +53,9 @@ class FkdSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     fkd: Below
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    seed: int = SEED
-    teacher: str = ""
+    temperature: Positive
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = SEED  # what torch takes
+    teacher: Name = ""
 
 
 class HandWritten(BaseModel):
@@ -73,17 +70,17 @@ class HandWritten(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     source: TensorSource | SourceCard
-    name: str | None = None
-    method: str = "imported"
-    backbone: str | None = None
-    iterations: Annotated[int, Field(ge=1)] | None = None
-    protocol: str = "hard"
-    protocol_version: int | None = None
+    name: Name | None = None
+    method: Name = "imported"
+    backbone: Name | None = None
+    iterations: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    protocol: Name = "hard"
+    protocol_version: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     classes: tuple[str, ...] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+    mean: tuple[Unit01, ...] | None = None
+    std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None
     zca: ZcaSource | None = None
-    learned_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    learned_lr: Positive | None = None
     labels: FkdSource | None = None
 
 
@@ -93,16 +90,15 @@ def about(folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: there is none, or it is not a manifest; the line names the field.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
+    if not path.exists() and not path.is_symlink():
+        raise UsageError(f"no condensed set at {folder}: looked for {path}")
     try:
-        manifest = read_json(path, sealed=False)
-    except FileNotFoundError:
-        raise UsageError(f"no condensed set at {folder}: looked for {path}") from None
+        manifest = unsealed(content(path, LARGEST), path, sealed=False)
     except CorruptArtefact as error:
         raise UsageError(str(error)) from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {why(error)}") from error
     if "source" not in manifest and "files" in manifest:
+        validated(OwnManifest, manifest, str(path))
         return manifest
     source = manifest.get("source")
     if isinstance(source, dict):  # first, because the message for a choice of two says nothing
@@ -118,18 +114,10 @@ def by_hand(folder: Path) -> HandWritten | None:
     return HandWritten.model_validate(manifest) if "source" in manifest else None
 
 
-def fingerprint(folder: Path) -> str:
-    """A hash of every file of the set, also behind links: another content is another run."""
-    return digest({str(path.relative_to(folder)): file_digest(path) for path in _files(folder, ())})
+def fingerprint(folder: Path, files: Iterable[Path]) -> str:
+    """A hash of a set's files, which are those that reading it opens: another content is another run.
 
-
-def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """All files below a folder, without folders that hold one of those above, to which links may lead back."""
-    real = folder.resolve()
-    if any(each.is_relative_to(real) for each in above):
-        return
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield from _files(path, (*above, real))
-        elif path.is_file():
-            yield path
+    Args:
+        files: below the folder, itself or behind links.
+    """
+    return digest({str(path.relative_to(folder)): file_digest(path) for path in {folder / MANIFEST, *files}})

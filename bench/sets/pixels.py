@@ -5,6 +5,7 @@ What is told apart are mistakes of a unit, never of taste: learned images leave 
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from bench.errors import UsageError
 from bench.imagery import Dataset, Normalisation, Preprocessing
 from bench.sets.manifest import HandWritten, TensorSource, ZcaSource
-from bench.sets.tensor_files import named
+from bench.sets.tensor_files import INTEGERS, named, type_of
+from bench.wellformed import DEVIATIONS
 from bench.whitening import Whitening
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
@@ -21,13 +23,13 @@ ONE_LEVEL = 1.001 / 255  # with room for rounding
 OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
 SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below 0
 LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
-DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
+WORST_CONDITION = 1e10  # of a whitening matrix; with eps = 1e-8 that of 32 x 32 x 3 pixels has 1e7 at most
 
 
 def check_labels(labels: Tensor, where: str) -> None:
     """Refuses labels that are not integers: floats may be anything, and truth values are no classes."""
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise UsageError(f"the labels of {where} are {_type(labels)}; class indices are integers")
+    if labels.dtype not in INTEGERS:
+        raise UsageError(f"the labels of {where} are {type_of(labels)}; class indices are integers")
 
 
 def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisation, where: str) -> None:
@@ -40,7 +42,7 @@ def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisati
         UsageError: truth values, NaN or infinity, or values that belong to another range; one line that says which.
     """
     if pixels.dtype == torch.bool or (source.range != "0..255" and not pixels.is_floating_point()):
-        raise UsageError(f"the images of {where} are {_type(pixels)}, which range {source.range!r} cannot be")
+        raise UsageError(f"the images of {where} are {type_of(pixels)}, which range {source.range!r} cannot be")
     values = pixels.float()
     if not bool(torch.isfinite(values).all()):
         raise UsageError(f"the images of {where} hold NaN or infinity")
@@ -124,15 +126,28 @@ def whitening(folder: Path, zca: ZcaSource, dataset: Dataset) -> Whitening:
         UsageError: it is not for images of the dataset's shape, or not finite.
     """
     path, shape = folder / zca.file, (dataset.channels, dataset.resolution, dataset.resolution)
-    mean, matrix = (tensor.float() for tensor in named(path, zca.mean, zca.matrix))
     size = math.prod(shape)
-    if mean.numel() != size or tuple(matrix.shape) != (size, size):
-        found = f"{tuple(mean.shape)} and {tuple(matrix.shape)}"
-        raise UsageError(f"{path}: mean and matrix must have {size} and ({size}, {size}) numbers, not {found}")
+
+    def fits(shapes: Mapping[str, tuple[int, ...]]) -> str:
+        mean, matrix = shapes[zca.mean], shapes[zca.matrix]
+        right = math.prod(mean) == size and matrix == (size, size)
+        expected = f"mean and matrix must have {size} and ({size}, {size}) numbers"
+        return "" if right else f"{expected}, not {mean} and {matrix}"
+
+    mean, matrix = named(path, zca.mean, zca.matrix, fits=fits)
+    if not (mean.is_floating_point() and matrix.is_floating_point()):
+        raise UsageError(f"{path}: mean and matrix are {type_of(mean)} and {type_of(matrix)}; floats are expected")
+    mean, matrix = mean.float(), matrix.float()
     if not bool(torch.isfinite(mean).all() & torch.isfinite(matrix).all()):
         raise UsageError(f"{path} holds NaN or infinity")
+    if _is_singular(matrix):
+        raise UsageError(f"{path}: the matrix is singular: unlike any ZCA whitening, it makes different images one")
     return Whitening(mean.reshape(shape), matrix.contiguous())
 
 
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _is_singular(matrix: Tensor) -> bool:
+    """Whether a matrix has no inverse, or, by its condition (1-norm), none but by rounding."""
+    exact = matrix.double()
+    inverse, failed = torch.linalg.inv_ex(exact)
+    condition = torch.linalg.matrix_norm(exact, 1) * torch.linalg.matrix_norm(inverse, 1)
+    return bool(failed) or not float(condition) < WORST_CONDITION

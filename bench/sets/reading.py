@@ -1,9 +1,12 @@
 """Reading a set that came from elsewhere, against the dataset that it is of."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +17,13 @@ from bench.chance import are_no_better, largest_share
 from bench.condensation import Images
 from bench.condensed import CondensedSet
 from bench.data.decoding import Decoder, View, size_of
-from bench.errors import UsageError
+from bench.errors import CorruptArtefact, UsageError, why
+from bench.handed import plain_name
 from bench.imagery import Dataset, Preprocessing, Reader, Source
 from bench.labels import HardLabels, SoftLabels, not_distributions
 from bench.sets import class_order, stored
 from bench.sets.class_order import ClassOrder
-from bench.sets.manifest import HandWritten, TensorSource, by_hand
+from bench.sets.manifest import MANIFEST, HandWritten, TensorSource, about, by_hand
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 
@@ -34,11 +38,23 @@ class Foreign:
     Attributes:
         class_order: how its labels were understood (`ClassOrder`).
         notes: what its user should know, a line each: what was left out or scaled, what seems to contradict.
+        files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
     """
 
     condensed: CondensedSet
     class_order: str
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Images in the order of their labels, what these mean, what to say of them, and the files that were read."""
+
+    images: Images
+    order: ClassOrder
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -57,23 +73,37 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     """The same, with how its labels were understood. Raises as `read`."""
     hand = by_hand(folder)
     if hand is None:
-        return Foreign(sets.load(folder), class_order.STATED)
+        return _own(folder)
     class_order.check_stated(hand.classes, dataset, str(folder))
     declared_normalisation(hand, dataset)
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
-    notes: tuple[str, ...] = ()
+    files = [folder / hand.zca.file] if hand.zca else []
     if isinstance(hand.source, TensorSource):
-        images, order = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
-        notes = _contradicting(images, hand.source)
+        part = _from_tensors(folder, hand, hand.source, preprocessing, dataset)
     else:
-        images, order, notes = _from_layout(folder, hand, hand.source, dataset, readers)
-    ordered = _in_order(images, order)
+        part = _from_layout(folder, hand, hand.source, dataset, readers)
+    ordered = _in_order(part.images, part.order)
     if hand.labels is not None:
-        stored.look(folder, hand.labels, len(images), dataset)
+        looked = stored.look(folder, hand.labels, len(ordered), dataset)
         class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
+        files += chain.from_iterable(looked.files)
     labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
-    return Foreign(found, order.how, notes)
+    return Foreign(found, part.order.how, part.notes, (*files, *part.files))
+
+
+def _own(folder: Path) -> Foreign:
+    """A set that a run wrote, or that calls itself one.
+
+    Raises:
+        CorruptArtefact: it is not laid out as its manifest says.
+    """
+    try:
+        found = sets.load(folder)
+        files = tuple(folder / name for name in about(folder)["files"])
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:  # of tensors that are not there, or not so
+        raise CorruptArtefact(f"{folder} is not laid out as its manifest says: {why(error)}") from error
+    return Foreign(found, class_order.STATED, files=files)
 
 
 def _in_order(images: Images, order: ClassOrder) -> Images:
@@ -82,10 +112,9 @@ def _in_order(images: Images, order: ClassOrder) -> Images:
     return Images(images.pixels, order.positions[images.classes], soft)
 
 
-def _from_layout(
-    folder: Path, hand: HandWritten, card: SourceCard, dataset: Dataset, readers: Readers
-) -> tuple[Images, ClassOrder, tuple[str, ...]]:
+def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dataset, readers: Readers) -> _Part:
     """Images that a dataset's reader can read; what the reader calls the training split is the set."""
+    _refuse_elsewhere(card.options, folder)
     reader = readers(card.layout)()
     validated(reader.Options, card.options, str(folder / "manifest.json"))
     shape = {"resolution": dataset.resolution, "channels": dataset.channels, "normalisation": "half"}  # not looked at
@@ -94,12 +123,22 @@ def _from_layout(
     source = reader.locate(plain, card, folder.absolute())
     if source is None or "train" not in source.files:
         raise UsageError(f"no images at {folder}: looked for {reader.looked_for(plain, card)}")
-    _check_below(folder, source.files["train"])
+    files = source.files["train"]
+    _check_below(folder, files)
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
-    _check_shape(pixels, len(labels), dataset, folder)
-    return Images(pixels, labels), order, (*source.notes, *_scaled(reader, source, len(labels), dataset))
+    return _Part(Images(pixels, labels), order, files, (*source.notes, *_scaled(reader, source, len(labels), dataset)))
+
+
+def _refuse_elsewhere(options: Mapping[str, Any], folder: Path) -> None:
+    """Refuses options of a reader that lead out of the set's folder, also through links."""
+    for name, value in options.items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            try:
+                plain_name(each if isinstance(each, str) else "")
+            except ValueError as error:
+                raise UsageError(f"{folder / MANIFEST}: option {name!r} is {each!r}: {error}") from error
 
 
 def _scaled(reader: Reader, source: Source, count: int, dataset: Dataset) -> Iterator[str]:
@@ -121,12 +160,10 @@ def _check_below(folder: Path, files: Sequence[Path]) -> None:
 
 def _from_tensors(
     folder: Path, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
-) -> tuple[Images, ClassOrder]:
+) -> _Part:
     path = folder / source.file
-    pixels, classes, *soft = named(path, source.images, source.labels, *([source.soft] if source.soft else []))
-    if pixels.ndim != 4 or classes.ndim != 1:
-        raise UsageError(f"{path}: images must be one tensor (N, C, H, W) and labels one of N class indices")
-    _check_shape(pixels, len(classes), dataset, folder)
+    names = [source.images, source.labels, *([source.soft] if source.soft else [])]
+    pixels, classes, *soft = named(path, *names, fits=partial(_shapes_fit, source, dataset))
     check_labels(classes, str(folder))
     if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
         raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
@@ -138,7 +175,23 @@ def _from_tensors(
     _check_indices(labels, len(dataset.classes), folder)
     shown = in_range(pixels, source, theirs, preprocessing)
     order = class_order.of_numbers(hand.classes, dataset, str(folder))
-    return Images(shown, labels, soft[0].float() if soft else None), order
+    images = Images(shown, labels, soft[0].float() if soft else None)
+    return _Part(images, order, (path,), _contradicting(images, source))
+
+
+def _shapes_fit(source: TensorSource, dataset: Dataset, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What is wrong with the shapes of tensors of a set; looked at before any arithmetic, and before they are read."""
+    images, labels = shapes[source.images], shapes[source.labels]
+    expected = (dataset.channels, dataset.resolution, dataset.resolution)
+    if len(images) != 4 or len(labels) != 1:
+        return f"images must be one tensor (N, C, H, W) and labels one of N class indices, not {images} and {labels}"
+    if images != (*labels, *expected):  # one channel against three would be stretched to three without a word
+        return f"the images have shape {images}, not {(*labels, *expected)}"
+    if source.soft and shapes[source.soft] != (*labels, len(dataset.classes)):
+        return (
+            f"the soft labels {source.soft!r} have shape {shapes[source.soft]}, not {(*labels, len(dataset.classes))}"
+        )
+    return ""
 
 
 def _contradicting(images: Images, source: TensorSource) -> tuple[str, ...]:
@@ -150,13 +203,6 @@ def _contradicting(images: Images, source: TensorSource) -> tuple[str, ...]:
         return ()
     agreed = f"{100 * hits.float().mean():.0f} % of the images"
     return (f"{source.soft!r} is highest for the class in {source.labels!r} for {agreed}; are both in one order?",)
-
-
-def _check_shape(pixels: Tensor, count: int, dataset: Dataset, folder: Path) -> None:
-    """Before any arithmetic: one channel against three would be stretched to three without a word."""
-    expected = (count, dataset.channels, dataset.resolution, dataset.resolution)
-    if tuple(pixels.shape) != expected:
-        raise UsageError(f"the images of {folder} have shape {tuple(pixels.shape)}, not {expected}")
 
 
 def _check_indices(classes: Tensor, count: int, folder: Path) -> None:

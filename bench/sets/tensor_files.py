@@ -1,58 +1,244 @@
-"""Named tensors of a file that somebody else wrote, read without running anything that it holds."""
+"""Named tensors of a file that somebody else wrote, read without running anything that it holds.
 
-from collections.abc import Mapping
+Shapes and types are known before a value is read: a small compressed file may hold any number of them.
+"""
+
+import math
+import os
+import warnings
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
+from bench.handed import regular
+
+SHOWN = 10  # names of what a file has
+Shape = tuple[int, ...]
+Fits = Callable[[Mapping[str, Shape]], str]  # what is wrong with the shapes of tensors by name; "" for nothing
+
+INTEGERS = {
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint16, torch.uint32, torch.uint64),
+}
+FLOATS = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.float8_e4m3fn, torch.float8_e5m2),
+}
 
 
-def named(path: Path, *names: str) -> list[Tensor]:
+class Held(ABC):
+    """What a file holds by name."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Of everything in it."""
+
+    @abstractmethod
+    def about(self, name: str) -> tuple[Shape, int]:
+        """The shape of a tensor and its bytes in memory, before any is read.
+
+        Raises:
+            ValueError: it is no tensor; the message ends a sentence about it.
+        """
+
+    @abstractmethod
+    def read(self, name: str) -> Tensor:
+        """The tensor, on the CPU."""
+
+
+def named(path: Path, *names: str, fits: Fits) -> list[Tensor]:
     """The tensors of a safetensors, NumPy (.npz) or PyTorch file that have these names, dense and on the CPU.
 
+    Args:
+        fits: says what is wrong with their shapes, which are looked at first.
+
     Raises:
-        UsageError: no such file, not one of those, or no such tensor in it; one line.
+        UsageError: no such file, not one of those, no such tensor in it, or shapes that do not fit; one line.
     """
-    held = _loaded(path)
-    for name in names:
-        if name not in held:
-            raise UsageError(f"{path} holds no {name!r}; it has {', '.join(sorted(held)) or 'nothing'}")
-        if not isinstance(held[name], Tensor):
-            raise UsageError(f"{path}: {name!r} is a {type(held[name]).__name__}, not a tensor")
-        if strange := _strange(held[name]):
-            raise UsageError(f"{path}: {name!r} is {strange} tensor; a plain dense one is expected")
-    return [held[name].detach() for name in names]
+    with _opened(path) as held:
+        shapes = {name: _shape(path, held, name) for name in names}
+        if wrong := fits(shapes):
+            raise UsageError(f"{path}: {wrong}")
+        found = [_plain(path, name, held.read(name)) for name in names]
+    return found
 
 
-def _strange(tensor: Tensor) -> str:
-    """What keeps ordinary arithmetic from a tensor; "" for nothing."""
+def _shape(path: Path, held: Held, name: str) -> Shape:
+    if name not in (known := held.names()):
+        shown = ", ".join(sorted(known)[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
+        raise UsageError(f"{path} holds no {name!r}; it has {shown or 'nothing'}")
+    try:
+        shape, size = held.about(name)
+    except ValueError as error:
+        raise UsageError(f"{path}: {name!r} {why(error)}") from error
+    if size > (most := _memory()):
+        raise UsageError(f"{path}: {name!r} has {size:,} bytes, more than the {most:,} of this machine's memory")
+    return shape
+
+
+def _plain(path: Path, name: str, tensor: Tensor) -> Tensor:
+    if strange := not_plain(tensor):
+        raise UsageError(f"{path}: {name!r} is {strange} tensor; a plain dense one is expected")
+    return tensor.detach()
+
+
+def not_plain(tensor: Tensor) -> str:
+    """What keeps ordinary arithmetic from a tensor, as in "a sparse"; "" for nothing."""
     if tensor.is_nested:
         return "a nested"
     if tensor.layout != torch.strided:
         return "a sparse"
     if tensor.is_quantized:
         return "a quantised"
+    if tensor.is_meta:
+        return "a valueless (meta)"
     if tensor.is_complex():
         return "a complex"
-    return "a valueless (meta)" if tensor.is_meta else ""
+    return "" if tensor.dtype in {*INTEGERS, *FLOATS, torch.bool} else f"a {type_of(tensor)}"
 
 
-def _loaded(path: Path) -> Mapping[str, Tensor]:
+def type_of(tensor: Tensor) -> str:
+    """As in "int64"."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Held]:
+    regular(path)
+    kind = {".safetensors": _safetensors, ".npz": _npz}.get(path.suffix, _pytorch)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays}
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with kind(path) as held:
+            yield held
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {why(error)}") from error
     except Exception as error:  # each library has errors of its own for a damaged file
         raise UsageError(f"{path} is not a readable tensor file: {why(error)}") from error
+
+
+class _Safetensors(Held):
+    def __init__(self, file: Any) -> None:  # noqa: ANN401 - the library has no type for it
+        self._file = file
+
+    def names(self) -> list[str]:
+        return list(self._file.keys())
+
+    def about(self, name: str) -> tuple[Shape, int]:
+        return tuple(self._file.get_slice(name).get_shape()), 0  # never more than the file, which is on the disk
+
+    def read(self, name: str) -> Tensor:
+        found: Tensor = self._file.get_tensor(name)
+        return found
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Held]:
+    with safe_open(path, framework="pt") as file:
+        yield _Safetensors(file)
+
+
+class _Arrays(Held):
+    """NumPy's archive: a file of its own for each array, whose head says what it is."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        self._archive = archive
+
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def about(self, name: str) -> tuple[Shape, int]:
+        with self._archive.open(self._members[name]) as file:
+            shape, kind = _head(file)
+        if kind.hasobject or kind.kind not in "biufc":
+            raise ValueError(f"is an array of {kind}, not of numbers")
+        return shape, math.prod(shape) * kind.itemsize
+
+    def read(self, name: str) -> Tensor:
+        with self._archive.open(self._members[name]) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _head(file: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
+    """Shape and type of an array, from the first bytes of its file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError(f"has the shape {shape}, which no array has")
+    return shape, kind
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Held]:
+    with zipfile.ZipFile(path) as archive:
+        yield _Arrays(archive)
+
+
+class _Tensors(Held):
+    """PyTorch's file, which is read whole: tensors as they were saved, and whatever lies beside them."""
+
+    def __init__(self, held: Mapping[Any, Any]) -> None:
+        self._held = {name: each for name, each in held.items() if isinstance(name, str)}
+
+    def names(self) -> list[str]:
+        return list(self._held)
+
+    def about(self, name: str) -> tuple[Shape, int]:
+        tensor = self._held[name]
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"is a {type(tensor).__name__}, not a tensor")
+        if strange := not_plain(tensor):
+            raise ValueError(f"is {strange} tensor; a plain dense one is expected")
+        return tuple(tensor.shape), tensor.numel() * tensor.element_size()  # which views of few values may exceed
+
+    def read(self, name: str) -> Tensor:
+        found: Tensor = self._held[name]
+        return found
+
+
+@contextmanager
+def _pytorch(path: Path) -> Iterator[Held]:
+    found = load_plain(path)
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds a {type(found).__name__}; a dict of named tensors is expected")
-    return found
+    yield _Tensors(found)
+
+
+def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - whatever was saved
+    """What a file of torch.save holds, without running anything: tensors, numbers, text and collections of them.
+
+    Args:
+        allowed: what else may be in it, as for `torch.serialization.safe_globals`.
+
+    Raises:
+        UsageError: no regular file, or an archive that expands to more than the machine's memory.
+        Exception: one of torch's many, for any other file.
+    """
+    regular(path)
+    if path.suffix == ".npy":
+        raise ValueError("an array without names; numpy.savez keeps several in one .npz file, each by its name")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > (most := _memory()):
+            raise UsageError(f"{path} expands to {size:,} bytes, more than the {most:,} of this machine's memory")
+    with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a pickle's age; what is wrong with it is raised
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

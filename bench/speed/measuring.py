@@ -94,7 +94,7 @@ def measure_step(
     reset_peak_memory(device)
     images = method.synthesize(task, unit)
     memory = peak_memory(device)
-    check_images(images, task.classes, unit.name)
+    check_images(images, task, method, unit.name)
     return _measured(task, images, memory, held)
 
 

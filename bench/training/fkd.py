@@ -14,7 +14,7 @@ The files are read without running anything that they hold.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from torch.utils.data import RandomSampler
 
 from bench.errors import UsageError, why
 from bench.progress import Progress
+from bench.sets.tensor_files import FLOATS, INTEGERS, load_plain, not_plain
 from bench.training.recorded import BATCH, BOXES, FLIPS, MIX_BOXES, ORDER, PARTNERS, SHARES
 
 SEED = 42  # --fkd-seed of every release
 ROUNDING = 1e-4  # of fractions kept in fp32
+DIGITS = 9  # of the number of an epoch or a batch, at most
 PARTS = ("crops", "flips", "partners", "lambda", "box", "logits")
 
 # Lambda and boxes are numpy's numbers: what a pickle needs to make some, and nothing else. Older numpy had other names.
@@ -175,8 +177,9 @@ def read_batch(file: Path) -> Batch:
         UsageError: it cannot be read without running code, or does not hold what a batch holds.
     """
     try:
-        with torch.serialization.safe_globals(_NUMBERS):
-            held = torch.load(file, map_location="cpu", weights_only=True)
+        held = load_plain(file, _NUMBERS)
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {why(error)}") from error
     except Exception as error:  # torch has many for a damaged file
@@ -190,25 +193,55 @@ def read_batch(file: Path) -> Batch:
 
 
 def _malformed(batch: Batch) -> str:
-    """What is wrong with the shapes of a batch, or ""."""
-    if not isinstance(batch.logits, Tensor) or batch.logits.ndim != 2 or not batch.logits.is_floating_point():
+    """What is wrong with a batch, or ""."""
+    return _no_tensors(batch) or _no_crops(batch.crops) or _no_mix(batch)
+
+
+def _no_tensors(batch: Batch) -> str:
+    """Which part is no plain tensor of its type and shape, or ""."""
+    if _is_not(batch.logits, FLOATS) or batch.logits.ndim != 2:
         return "its logits are no float tensor (b, K)"
     count = len(batch.logits)
-    wanted = {"crops": (batch.crops, (count, 4)), "flips": (batch.flips, (count,))}
-    if batch.partners is not None:
-        wanted["partners"] = (batch.partners, (count,))
-    for name, (tensor, shape) in wanted.items():
-        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+    numbers = {*FLOATS, *INTEGERS}
+    wanted: dict[str, tuple[Any, tuple[int, ...], Collection[torch.dtype]]] = {
+        "crops": (batch.crops, (count, 4), FLOATS),
+        "flips": (batch.flips, (count,), {*numbers, torch.bool}),
+        "partners": (batch.partners, (count,), INTEGERS),
+    }
+    for name, (tensor, shape, types) in wanted.items():
+        if name == "partners" and tensor is None:
+            continue
+        if _is_not(tensor, types) or tuple(tensor.shape) != shape:
             return f"its {name} are no tensor of shape {shape}"
-    if not (bool((batch.crops >= 0).all()) and bool((batch.crops[:, 2:] > 0).all())):  # so NaN is none either
+    return ""
+
+
+def _is_not(value: Any, types: Collection[torch.dtype]) -> bool:  # noqa: ANN401 - whatever was saved
+    return not isinstance(value, Tensor) or bool(not_plain(value)) or value.dtype not in types
+
+
+def _no_crops(crops: Tensor) -> str:
+    if not (bool((crops >= 0).all()) and bool((crops[:, 2:] > 0).all())):  # so NaN is none either
         return "its crops are no fractions of an image"
-    if not bool((batch.crops[:, :2] + batch.crops[:, 2:] <= 1 + ROUNDING).all()):
-        return "its crops leave the image"
-    if batch.partners is not None and sorted(batch.partners.tolist()) != list(range(count)):
+    return "" if bool((crops[:, :2] + crops[:, 2:] <= 1 + ROUNDING).all()) else "its crops leave the image"
+
+
+def _no_mix(batch: Batch) -> str:
+    if batch.partners is None:
+        return "" if batch.box is None else "it has a box, and no partners"
+    if sorted(batch.partners.tolist()) != list(range(len(batch.partners))):
         return "its partners are no permutation"
-    if batch.partners is not None and not (batch.share is not None and 0 <= batch.share <= 1):
+    if not (_is_finite(batch.share) and 0 <= float(batch.share or 0) <= 1):
         return f"its lambda is {batch.share}, not 0 to 1"
-    return "" if batch.box is None or len(batch.box) == 4 else "its box has not four edges"
+    if batch.box is None:
+        return ""
+    right = isinstance(batch.box, list | tuple) and len(batch.box) == 4 and all(map(_is_finite, batch.box))
+    return "" if right else "its box has not four edges"
+
+
+def _is_finite(value: Any) -> bool:  # noqa: ANN401 - whatever was saved
+    """Whether it is a finite number, Python's or NumPy's."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _numbered(folder: Path, what: str) -> tuple[Path, ...]:
@@ -219,11 +252,10 @@ def _numbered(folder: Path, what: str) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         raise UsageError(f"no folder of stored labels at {folder}")
-    found = {
-        int(match[1]): path for path in folder.iterdir() if (match := re.fullmatch(rf"{what}_(\d+)(\.tar)?", path.name))
-    }
+    pattern = rf"{what}_(\d{{1,{DIGITS}}})(\.tar)?"
+    found = {int(match[1]): path for path in folder.iterdir() if (match := re.fullmatch(pattern, path.name))}
     if not found:
         raise UsageError(f"{folder} holds no {what}_0: stored labels lie in epoch_0/batch_0.tar and so on")
-    if missing := sorted(set(range(max(found) + 1)) - set(found)):
-        raise UsageError(f"{folder} lacks {what}_{missing[0]}")
+    if (missing := next((number for number in range(len(found)) if number not in found), None)) is not None:
+        raise UsageError(f"{folder} lacks {what}_{missing}")
     return tuple(found[number] for number in range(len(found)))

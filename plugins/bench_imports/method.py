@@ -7,8 +7,9 @@ import torch
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.condensed import CondensedSet, check_fits, first_of_each
+from bench.errors import RunFailure
 from bench.imagery import Preprocessing
-from bench.importing import read
+from bench.importing import fingerprint, read_foreign
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
 from bench.sets.label_fit import NOTE, fit_of_labels
 from bench.sets.manifest import by_hand
@@ -90,9 +91,17 @@ class Imported(Condenser[ImportedConfig]):
         return self._set(task).learned_lr
 
     def _set(self, task: Task) -> CondensedSet:
-        found = read(Path(self.config.path), task.dataset, task.readers)
-        check_fits(found, task.dataset)
-        return found
+        """The set, which must still be the one that the run is of.
+
+        Raises:
+            RunFailure: it has changed since, or does not fit the dataset.
+        """
+        folder = Path(self.config.path)
+        found = read_foreign(folder, task.dataset, task.readers)
+        if fingerprint(folder, found.files) != self.config.content:
+            raise RunFailure(f"{folder} has changed since this run was asked for; ask for it again")
+        check_fits(found.condensed, task.dataset)
+        return found.condensed
 
 
 def _doubt(task: Task, found: CondensedSet) -> None:

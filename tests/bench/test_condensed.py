@@ -220,7 +220,7 @@ def test_what_is_no_distribution_is_said(wrong: torch.Tensor, said: str) -> None
 @pytest.mark.parametrize(("resolution", "channels"), [(16, 3), (8, 1)])
 def test_a_set_of_images_of_another_shape_does_not_fit(resolution: int, channels: int) -> None:
     dataset = replace(tiny_dataset(classes=2, resolution=resolution, channels=channels), classes=("n01", "n02"))
-    with pytest.raises(RunFailure, match=rf"the set's images have shape \(3, 8, 8\), those of tiny \({channels}, "):
+    with pytest.raises(RunFailure, match=rf"not fit tiny: pixels have shape \(4, 3, 8, 8\), not \(N, {channels}, "):
         check_fits(a_set(HardLabels()), dataset)
 
 

@@ -18,6 +18,7 @@ from bench import importing
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, UsageError
 from bench.imagery import Dataset, Reader
+from bench.importing import fingerprint
 from bench.labels import SoftLabels
 from bench.plugins import Registry
 from bench.progress import Silent
@@ -204,7 +205,7 @@ def test_a_control_beside_soft_labels_is_labelled_hard_and_seen_through_the_sets
     soft = torch.rand(6, 3, generator=torch.Generator().manual_seed(6)).softmax(1)
     torch.save({"images": pixels(), "labels": LABELS, "soft": soft, **a_whitening()}, folder / "set.pt")
     task = replace(tiny_task(tmp_path, dataset=digits), readers=readers)
-    method = Imported(ImportedConfig(path=str(folder), content="hash"))
+    method = Imported(ImportedConfig(path=str(folder), content=fingerprint(folder, [folder / "set.pt"])))
     own = method.synthesize(task, method.units(task)[0])
     labels = method.label(task, own.at(LABELS.argsort(stable=True)))
     assert isinstance(labels, SoftLabels) and torch.equal(labels.probabilities, soft[[0, 3, 1, 4, 2, 5]])

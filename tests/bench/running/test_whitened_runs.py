@@ -69,7 +69,7 @@ def test_labels_that_are_no_distributions_are_a_failure_with_its_reason(whitenin
     (job,) = whitening.jobs("no-distribution", protocols=("hard",))
     record = whitening.run(job)
     assert record.status == "failed"
-    assert record.reason is not None and "the soft labels of unit image0 are no distributions" in record.reason
+    assert record.reason is not None and "unit image0: soft labels are no distributions" in record.reason
 
 
 def test_a_method_that_whitens_is_refused_large_images_before_any_work(whitening: Bench, tmp_path: Path) -> None:

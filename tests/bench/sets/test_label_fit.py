@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from bench.data.opening import open_dataset, select_classes
 from bench.imagery import Dataset
+from bench.importing import fingerprint
 from bench.plugins import Registry
 from bench.progress import Silent
 from bench.sets.label_fit import fit_of_labels
@@ -113,7 +114,9 @@ def test_a_set_from_elsewhere_with_permuted_labels_is_warned_about(
     torch.save({"images": stored, "labels": classes, "mean": mean, "matrix": matrix}, folder / "set.pt")
     ear = Ear()
     task = replace(tiny_task(tmp_path, dataset=digits, ipc=3), readers=readers, progress=ear)
-    method = Imported(ImportedConfig(path=str(folder), content="hash", pixels="float32"))
+    method = Imported(
+        ImportedConfig(path=str(folder), content=fingerprint(folder, [folder / "set.pt"]), pixels="float32")
+    )
     method.synthesize(task, method.units(task)[0])
     (said,) = ear.heard
     assert said.startswith("labels fit the dataset's classes no better than chance would")

@@ -1,5 +1,7 @@
 """What a manifest may name, and what makes a set another one."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ import torch
 from foreign import gray, in_folders, in_tensors, known_by_gray, readers, write_manifest
 from PIL import Image
 
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.imagery import Normalisation
 from bench.importing import about, fingerprint, read_foreign
+from bench.testing import tiny_task
+from bench_imports.method import Imported, ImportedConfig
 
 PAIR = known_by_gray("a", "b")
 TENSORS = {"file": "set.pt", "range": "0..255"}
@@ -38,15 +42,44 @@ def test_content_behind_links_counts_and_links_back_end(tmp_path: Path) -> None:
     folder = write_manifest(tmp_path / "set", source={"layout": "image-folder", "options": {"train": "images"}})
     (folder / "images").symlink_to(elsewhere / "images")
     (elsewhere / "images" / "a" / "back").symlink_to(tmp_path)
-    before = fingerprint(folder)
-    assert fingerprint(folder) == before
+
+    def content() -> str:
+        return fingerprint(folder, read_foreign(folder, PAIR, readers).files)
+
+    before = content()
+    assert content() == before
     (elsewhere / "images" / "a" / "0.png").write_bytes((elsewhere / "images" / "b" / "0.png").read_bytes())
-    assert fingerprint(folder) != before
+    assert content() != before
+
+
+def test_a_set_is_told_by_the_files_that_are_read_and_by_no_other(tmp_path: Path) -> None:
+    pixels = torch.stack([gray(0), gray(1)])
+    folder = in_tensors(tmp_path / "set", pixels, torch.arange(2))
+    files = read_foreign(folder, PAIR, readers).files
+    assert files == (folder / "set.pt",)
+    before = fingerprint(folder, files)
+    with (folder / "beside.bin").open("wb") as beside:
+        beside.truncate(1 << 40)  # a terabyte of zeros, which would take an hour to read
+    os.mkfifo(folder / "pipe")
+    assert fingerprint(folder, read_foreign(folder, PAIR, readers).files) == before
+    torch.save({"images": pixels.flip(0), "labels": torch.arange(2)}, folder / "set.pt")
+    assert fingerprint(folder, files) != before
+
+
+def test_a_set_that_changes_between_planning_and_reading_is_a_failed_run(tmp_path: Path) -> None:
+    folder = in_tensors(tmp_path / "set", torch.stack([gray(0), gray(1)]), torch.arange(2))
+    task = replace(tiny_task(tmp_path, dataset=PAIR), readers=readers)
+    method = Imported(ImportedConfig(path=str(folder), content=fingerprint(folder, [folder / "set.pt"])))
+    unit = method.units(task)[0]
+    assert method.synthesize(task, unit).classes.tolist() == [0, 1]
+    torch.save({"images": torch.stack([gray(1), gray(0)]), "labels": torch.arange(2)}, folder / "set.pt")
+    with pytest.raises(RunFailure, match="has changed since this run was asked for"):
+        method.synthesize(task, unit)
 
 
 def test_a_manifest_that_cannot_be_read_and_numbers_without_end_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a" / "manifest.json").mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"manifest\.json cannot be read: Is a directory"):
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read: it is a folder"):
         about(tmp_path / "a")
     with pytest.raises(UsageError, match="field 'learned_lr': Input should be a finite number"):
         about(write_manifest(tmp_path / "b", source=TENSORS, learned_lr=float("inf")))
