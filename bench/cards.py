@@ -1,22 +1,70 @@
 """Dataset cards: the TOML that says what a source dataset is. Imports no torch, so that listing cards stays quick."""
 
+import hashlib
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, why
-from bench.naming import nearest
+from bench.naming import nearest, shown
+from bench.regular import read_regular
 
 SplitName = Literal["train", "test"]
 M = TypeVar("M", bound=BaseModel)
 Unit01 = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quarter of a gray level is no picture
+Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
+Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
+LONGEST = 255  # bytes of a name that file systems take
 
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5,), (0.5,)),
 }
+
+
+def spelled(text: str) -> str:
+    """The path, if a file system can have it.
+
+    Raises:
+        ValueError: a name in it is too long, or holds a NUL.
+    """
+    if "\0" in text:
+        raise ValueError("a path holds no NUL")
+    if too_long := [part for part in PurePath(text).parts if len(part.encode()) > LONGEST]:
+        raise ValueError(f"{shown(too_long[0])} is longer than the {LONGEST} bytes that a name may have")
+    return text
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)  # a ValueError of its own for brackets that are none
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise ValueError("an address that begins with https:// or http:// and has a host is expected")
+    _ = parts.port  # a ValueError for one that is no number
+    return url
+
+
+def _checksum(text: str) -> str:
+    algorithm, _, digits = text.partition(":")
+    if algorithm not in (known := _hex_digits()):
+        raise ValueError(f"unknown algorithm {shown(algorithm)}; {_hint(algorithm, sorted(known))}")
+    if len(digits) != known[algorithm]:
+        raise ValueError(f"{algorithm} has {known[algorithm]} hex digits, here are {len(digits)}")
+    return text
+
+
+def _hex_digits() -> dict[str, int]:
+    sizes = {name: hashlib.new(name).digest_size for name in hashlib.algorithms_guaranteed}
+    return {name: 2 * size for name, size in sizes.items() if size}
+
+
+def _folder_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError("the name of a folder in the archive is expected, not a path")
+    return spelled(name)
 
 
 class Fetch(BaseModel):
@@ -31,11 +79,11 @@ class Fetch(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    url: str
-    file: str
-    bytes: int | None = Field(default=None, ge=0)
-    checksum: str = Field(pattern=r"^[a-z0-9_]+:[0-9a-f]+$")
-    extract: str | None = None
+    url: Annotated[str, AfterValidator(_address)]
+    file: Annotated[str, AfterValidator(spelled)]
+    bytes: int | None = Field(default=None, strict=True, ge=0, lt=2**63)
+    checksum: Annotated[str, Field(pattern=r"^[a-z0-9_]+:[0-9a-f]+$"), AfterValidator(_checksum)]
+    extract: Annotated[str, AfterValidator(_folder_name)] | None = None
 
 
 class SourceCard(BaseModel):
@@ -60,7 +108,7 @@ class SplitCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     test: float = Field(gt=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, strict=True, ge=-(2**63), lt=2**63)
 
     def __str__(self) -> str:
         return f"{100 * self.test:g} % of train, by class, seed {self.seed}"
@@ -89,20 +137,20 @@ class DatasetCard(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=64)  # it is part of folders' names
     like: str | None = None
     title: str = ""
-    resolution: int = Field(ge=1)
-    resize: int | None = None
+    resolution: Pixels
+    resize: Pixels | None = None
     channels: Literal[1, 3] = 3
-    classes: int | None = Field(default=None, ge=2)
-    class_ids: tuple[str, ...] | None = None
+    classes: Annotated[Count, Field(ge=2)] | None = None
+    class_ids: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(default=None, min_length=2)
     class_names: dict[str, str] = Field(default_factory=dict)
-    images: dict[SplitName, int] = Field(default_factory=dict)
+    images: dict[SplitName, Count] = Field(default_factory=dict)
     split: SplitCard | None = None
-    depth: int | None = Field(default=None, ge=9, le=16)
+    depth: int | None = Field(default=None, strict=True, ge=9, le=16)
     mean: tuple[Unit01, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
+    std: tuple[Spread, ...]
     licence: str = "not stated"
     citation: str = "not stated"
     homepage: str | None = None
@@ -117,10 +165,11 @@ class DatasetCard(BaseModel):
         if stated := sorted({"mean", "std"} & rest.keys()):
             raise ValueError(f"normalisation and {stated[0]} are two ways to say one thing; keep one")
         name = fields["normalisation"]
-        if name not in NORMALISATIONS:
-            raise ValueError(f"unknown normalisation {name!r}; choose from {', '.join(NORMALISATIONS)}")
+        if not isinstance(name, str) or name not in NORMALISATIONS:
+            raise ValueError(f"unknown normalisation {shown(name)}; choose from {', '.join(NORMALISATIONS)}")
         mean, std = NORMALISATIONS[name]
-        repeats = fields.get("channels", 3) if len(mean) == 1 else 1
+        channels = fields.get("channels", 3)
+        repeats = channels if len(mean) == 1 and channels in (1, 3) else 1  # another number is refused by itself
         return {**rest, "mean": mean * repeats, "std": std * repeats}
 
     @model_validator(mode="after")
@@ -169,10 +218,12 @@ def read_toml(model: type[M], path: Path, what: str) -> M:
         UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
     """
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(read_regular(path).decode())
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"{what} {path} is not valid TOML: its brackets are nested too deeply") from None
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
     return validated(model, fields, f"{what} {path}")
 
@@ -198,9 +249,9 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
     if problem["type"] == "extra_forbidden":
         return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {problem['input']!r}"
+        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {shown(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"field {field!r}: {message}, not {problem['input']!r}" if field else message
+    return f"field {field!r}: {message}, not {shown(problem['input'])}" if field else message
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -1,13 +1,18 @@
 """Names the user types: checked against what exists, with the nearest valid choice in the message."""
 
 import re
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 from bench.errors import UsageError
 
 VARIANT = "+"  # between the name of a protocol and that of its variant: "hard+no-flip"
 NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100  # characters
+_SHORT.maxlong = 40  # digits
 
 
 def check_name(name: str) -> None:
@@ -21,6 +26,14 @@ def check_name(name: str) -> None:
         proposed = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
         hint = f", as in {proposed!r}" if NAME.fullmatch(proposed) else ""
         raise ValueError(f"{name!r} is no name: take lower-case letters, digits, hyphens and dots{hint}")
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 - any value that a user may give
+    """A value as Python writes it, in about a line: what is long or deep is shortened."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        return "a number of thousands of digits"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

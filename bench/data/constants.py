@@ -20,7 +20,7 @@ def measured(dataset: Dataset, progress: Progress) -> tuple[Channels, Channels]:
     Exact up to the last division: counts of the 256 levels are whole numbers.
 
     Raises:
-        UsageError: a channel with one level everywhere, whose std of 0 no card can hold.
+        UsageError: no image, or a channel with one level everywhere, whose std of 0 no card can hold.
         RunFailure: training images that are not there or cannot be decoded.
     """
     counts = torch.zeros(dataset.channels, _LEVELS, dtype=torch.int64)
@@ -29,6 +29,8 @@ def measured(dataset: Dataset, progress: Progress) -> tuple[Channels, Channels]:
         counts += _counted(images)
         done += len(images)
         watcher.advance("measure train images", done, len(dataset.train))
+    if not done:
+        raise UsageError(f"{dataset.name} has no training image to take a mean of")
     found = [_moments(each) for each in counts.tolist()]
     if flat := [channel for channel, (_, std) in enumerate(found) if std == 0]:
         raise UsageError(f"channel {flat[0]} of the training images of {dataset.name} is the same everywhere")

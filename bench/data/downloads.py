@@ -20,6 +20,7 @@ from bench.stages import Owned, owned
 ATTEMPTS = 5  # in a row without a byte
 TIMEOUT = 30.0  # seconds without an answer
 _BLOCK = 1 << 18
+_DIGITS = 19  # of a length that no disk has
 
 
 class _Cut(Exception):
@@ -115,7 +116,7 @@ def _receive(wanted: Fetch, part: Path, progress: Progress) -> None:
     try:
         with closing(_ask(wanted.url, have)) as answer:
             start = have if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
-            total = start + int(answer.headers.get("Content-Length", 0)) or None
+            total = start + _stated_length(answer) or None
             _append(answer, part, start, wanted, total, progress)
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -125,6 +126,12 @@ def _receive(wanted: Fetch, part: Path, progress: Progress) -> None:
         raise _Cut(f"{error.code} {error.reason}") from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise _Cut(str(getattr(error, "reason", error)) or type(error).__name__) from error
+
+
+def _stated_length(answer: http.client.HTTPResponse) -> int:
+    """The Content-Length, or 0 where there is none or it is no number; what comes is then all there is."""
+    text = answer.headers.get("Content-Length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else 0
 
 
 def _ask(url: str, start: int) -> http.client.HTTPResponse:

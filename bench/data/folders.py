@@ -37,6 +37,16 @@ def require_utf8(path: Path | str) -> None:
         raise UsageError(f"the name {_shown(path)} is not UTF-8 (bytes shown as \\x..); rename it") from None
 
 
+def require_target(path: Path | str) -> None:
+    """Refuses a link that leads nowhere: to what is not there, or around to itself.
+
+    Raises:
+        UsageError: it names the link.
+    """
+    if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - as for every entry of a walk
+        raise UsageError(f"{_shown(path)} is a link to {_shown(os.readlink(path))} and leads nowhere")  # noqa: PTH115
+
+
 @dataclass
 class Walk:
     """One walk through folders.
@@ -45,7 +55,8 @@ class Walk:
         droppings: hidden and system folders and image files, not looked into.
         loops: links to a folder that they lie in, not followed.
         loose: images beside the class folders of a split.
-        strange: files among the images whose suffix is neither one of `SUFFIXES` nor of notes beside them (`ASIDE`).
+        strange: files among the images whose suffix is neither one of `SUFFIXES` nor of notes beside them (`ASIDE`);
+            and, whatever they are called, FIFOs, sockets and devices, which nobody opens.
     """
 
     droppings: list[Path] = field(default_factory=list)
@@ -60,7 +71,7 @@ class Walk:
 
         Raises:
             UsageError: a folder that cannot be read, a name that is no UTF-8, an image that is no file or a link to
-                none, or folders without end in one another.
+                none, any link that leads nowhere, or folders without end in one another.
         """
         real = os.path.realpath(folder)
         return self._below(str(folder), real, (real,))
@@ -77,6 +88,8 @@ class Walk:
                 found[entry.name] = list(self._inside(entry, real, (real,)))
             elif _is_image(entry.name):
                 self.loose.append(Path(entry.path))
+            elif not self._is_file(entry):
+                self.strange.append(Path(entry.path))
         return found
 
     def in_common(self, other: "Walk") -> str | None:
@@ -96,7 +109,7 @@ class Walk:
             elif _is_image(entry.name):
                 self._remember(entry, real)
                 yield Path(entry.path)
-            elif _suffix(entry.name) not in ASIDE:
+            elif not self._is_file(entry) or _suffix(entry.name) not in ASIDE:
                 self.strange.append(Path(entry.path))
 
     def _inside(self, entry: "os.DirEntry[str]", real: str, above: tuple[str, ...]) -> Iterator[Path]:
@@ -125,6 +138,11 @@ class Walk:
                 if not entry.name.isascii():
                     require_utf8(entry.path)
                 yield entry
+
+    def _is_file(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether what is called neither a folder nor an image is a file. Raises UsageError as `require_target`."""
+        require_target(entry.path)
+        return entry.is_file()
 
     def _remember(self, entry: "os.DirEntry[str]", real: str) -> None:
         if entry.is_file(follow_symlinks=False):

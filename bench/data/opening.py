@@ -14,7 +14,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.likeness import known_as
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
-from bench.errors import RunFailure, UsageError
+from bench.errors import RunFailure, UsageError, why
 from bench.files import digest
 from bench.imagery import Dataset, Fetch, Normalisation, Reader, Selection, Source, Split
 from bench.naming import unknown
@@ -64,7 +64,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
         for folder in roots:
             if (source := _located(reader, card, source_card, folder.absolute())) is not None:
                 return Found(reader, source_card, _checked(card, source))
-        looked_for.append(f"{reader.looked_for(card, source_card)} ({source_card.layout})")
+        looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
     raise UsageError(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
@@ -179,6 +179,8 @@ def _located(reader: Reader, card: DatasetCard, source_card: SourceCard, folder:
         return reader.locate(card, source_card, folder)
     except RunFailure as failure:
         raise UsageError(f"the classes of {card.name} cannot be known: {failure}") from failure
+    except OSError as error:
+        raise UsageError(f"dataset {card.name!r}: {error.filename or folder} cannot be read: {why(error)}") from error
 
 
 def _checked(card: DatasetCard, source: Source) -> Source:

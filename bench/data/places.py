@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
-from bench.cards import SplitName
+from bench.cards import SplitName, spelled
 from bench.errors import UsageError
 
 T = TypeVar("T")
@@ -27,7 +27,8 @@ def _listed(given: Any) -> Any:  # noqa: ANN401 - whatever a card says; pydantic
     return names
 
 
-Places = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Place = Annotated[str, AfterValidator(spelled)]
+Places = Annotated[tuple[Place, ...], BeforeValidator(_listed)]
 
 
 def chosen(options: BaseModel, split: SplitName, read: Callable[[str], T], base: Path) -> list[T]:

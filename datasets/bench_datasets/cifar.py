@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision import datasets
 
 from bench.data.archives import extract
+from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
@@ -26,7 +27,7 @@ class CifarOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     variant: Literal["cifar10", "cifar100"]
-    path: str = "."
+    path: Place = "."
 
 
 class CifarReader(Reader):

@@ -8,6 +8,7 @@ big-endian 32-bit number, and the values (http://yann.lecun.com/exdb/mnist/).
 """
 
 import gzip
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision import datasets
 
+from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
@@ -32,7 +34,7 @@ class IdxOptions(BaseModel):
     """`path`: the folder of the files, below the data root. `official`: whose published checksums they must have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str
+    path: Place
     official: Literal["mnist", "fashion-mnist"] | None = None
 
 
@@ -139,7 +141,7 @@ def _array(path: Path, dimensions: int) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise RunFailure(f"corrupt file: {path} cannot be read: {error}") from error
     start = 4 * (1 + dimensions)
-    shape = np.frombuffer(content[4:start], ">u4").astype(int) if len(content) >= start else np.array([-1])
-    if content[:4] != bytes((0, 0, _UINT8, dimensions)) or len(content) - start != shape.prod():
+    shape = np.frombuffer(content[4:start], ">u4").tolist() if len(content) >= start else [-1]
+    if content[:4] != bytes((0, 0, _UINT8, dimensions)) or len(content) - start != math.prod(shape):
         raise RunFailure(f"corrupt file: {path} is no IDX file of uint8 in {dimensions} dimensions, or not all of it")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -10,8 +10,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from bench.data.folders import Walk, notes
-from bench.data.places import SPLITS, Places, chosen
+from bench.data.folders import Walk, notes, require_target
+from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 
@@ -26,7 +26,7 @@ class ImageFolderOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str = "."
+    path: Place = "."
     train: Places = ("train",)
     test: Places = ("test", "val", "valid", "validation")
 
@@ -43,6 +43,7 @@ class Folder:
     def read(cls, base: Path, name: str) -> "Folder":
         """Walks it; one that is not there holds nothing."""
         walk = Walk()
+        require_target(base / name)
         return cls(name, walk.classes(base / name) if (base / name).is_dir() else {}, walk)
 
     @property

@@ -1,24 +1,40 @@
 """Parquet files in the columns of Hugging Face datasets: an image (struct of bytes and path) and a label."""
 
-import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from torch import Tensor
 
 from bench.data.folders import is_dropping, require_utf8
-from bench.data.places import SPLITS, Places, chosen
+from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
+from bench.naming import shown
+from bench.regular import require_regular
+from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
+
+_SUM = re.compile(r"([0-9a-fA-F]{64})\s+\*?(\S.*)")
+
+
+def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuses what a folder cannot be searched for: nothing at all, what lies above it, or stars in odd places."""
+    for each in given:
+        parts = PurePath(each).parts
+        if not parts or ".." in parts or any("**" in part and part != "**" for part in parts):
+            raise ValueError(f"{shown(each)} is no pattern of files below path, as train*.parquet is")
+    return given
+
+
+Patterns = Annotated[Places, AfterValidator(_patterns)]
 
 
 class ParquetOptions(BaseModel):
@@ -32,9 +48,9 @@ class ParquetOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str = "."
-    train: Places = ("train*.parquet", "data/train*.parquet")
-    test: Places = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
+    path: Place = "."
+    train: Patterns = ("train*.parquet", "data/train*.parquet")
+    test: Patterns = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
     image: str = "image"
     label: str = "label"
 
@@ -66,10 +82,10 @@ class ParquetReader(Reader):
             return None
         paths = [path for each in files.values() for path in each]
         _refuse_shared(files)
-        _check_columns(paths, options)
+        check_columns(paths, options.image, options.label)
         written = None if card.class_ids is None else list(card.class_ids)
         if written is None:
-            _check_all_named(paths, options.label)
+            check_all_named(paths, options.label)
         known = {**options.model_dump(), "class_ids": written}
         checksums = _checksums(folder, paths)
         return Source(source.layout, folder, files, _classes(paths, options.label, written), known, checksums)
@@ -79,7 +95,7 @@ class ParquetReader(Reader):
         rank: dict[str | None, int] = {name: index for index, name in enumerate(source.classes)}
         width, found = len(source.classes[0]), []
         for path in source.files[split]:
-            names = _names(path, source.options["label"]) or source.options["class_ids"]
+            names = names_of(path, source.options["label"]) or source.options["class_ids"]
             for row, label in enumerate(_labels(path, source.options["label"])):
                 index = rank.get(_class_id(label, names, width))
                 if index is None:
@@ -90,7 +106,7 @@ class ParquetReader(Reader):
     def label_order(self, source: Source) -> Sequence[str | int]:
         """The names of the metadata in label order; without any, the labels themselves: text or numbers."""
         paths, column = source.files["train"], source.options["label"]
-        if (names := _first_names(paths, column) or source.options["class_ids"]) is not None:
+        if (names := first_names(paths, column) or source.options["class_ids"]) is not None:
             return tuple(names)
         numbers = all(isinstance(label, int) for label in _labels(paths[0], column))
         return tuple(int(name) for name in source.classes) if numbers else source.classes
@@ -124,7 +140,15 @@ def _matching(folder: Path, pattern: str) -> tuple[Path, ...]:
     found = sorted(path for path in folder.glob(pattern) if not any(map(is_dropping, path.relative_to(folder).parts)))
     for path in found:
         require_utf8(path)
+        _require_file(path)
     return tuple(found)
+
+
+def _require_file(path: Path) -> None:
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {why(error)}") from error
 
 
 def _each_once(matched: Sequence[tuple[Path, ...]]) -> tuple[Path, ...]:
@@ -139,20 +163,11 @@ def _refuse_shared(files: Mapping[SplitName, tuple[Path, ...]]) -> None:
             raise UsageError(f"{path} is read twice" + (f", also as {first}" if first != path else " (train and test)"))
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turns what pyarrow raises on a damaged file into a failure that names it."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {why(error)}") from error
-
-
 def _row_groups(paths: Sequence[Path]) -> list[RowGroup]:
     groups: list[RowGroup] = []
     start = 0
     for path in paths:
-        with _readable(path):
+        with readable(path):
             metadata = pq.read_metadata(path)
         first_row = 0
         for number in range(metadata.num_row_groups):
@@ -163,7 +178,7 @@ def _row_groups(paths: Sequence[Path]) -> list[RowGroup]:
 
 
 def _images(group: RowGroup, column: str) -> pa.Array:
-    with _readable(group.path), pq.ParquetFile(group.path) as file:
+    with readable(group.path), pq.ParquetFile(group.path) as file:
         table = file.read_row_group(group.number, columns=[column])
     found = table.column(column).combine_chunks()
     return found.field("bytes") if pa.types.is_struct(found.type) else found
@@ -176,85 +191,14 @@ def _bytes(name: str, value: object) -> bytes:
 
 
 def _labels(path: Path, column: str) -> list[int | str | None]:
-    with _readable(path):
+    with readable(path):
         table = pq.read_table(path, columns=[column])
     labels: list[int | str | None] = table.column(column).to_pylist()
     return labels
 
 
-def _names(path: Path, column: str) -> list[str] | None:
-    """The names of the labels in the file's `huggingface` metadata, in label order."""
-    schema = _schema(path)
-    _require_column(path, schema, column)
-    try:
-        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    except ValueError as error:
-        raise RunFailure(f"corrupt file: the huggingface metadata of {path} is not JSON: {error}") from error
-    feature = about.get("info", {}).get("features", {}).get(column, {})
-    names: list[str] | None = feature.get("names") if isinstance(feature, dict) else None
-    if names is not None and (not all(isinstance(name, str) for name in names) or len(set(names)) < len(names)):
-        raise UsageError(f"{path}: the names of {column!r} in its huggingface metadata are not different words")
-    return names
-
-
-def _first_names(paths: Sequence[Path], column: str) -> list[str] | None:
-    """The names in the first file that can be read; a damaged one is named when its own labels are wanted."""
-    for path in paths:
-        with suppress(RunFailure):
-            return _names(path, column)
-    return None
-
-
-def _check_columns(paths: Sequence[Path], options: ParquetOptions) -> None:
-    """Refuses files that can be read and hold no images or no labels under these names."""
-    wanted = (
-        (options.image, _holds_bytes, "bytes, or a struct with bytes,"),
-        (options.label, _holds_labels, "integers or text"),
-    )
-    for path in paths:
-        with suppress(RunFailure):
-            schema = _schema(path)
-            for column, is_right, expected in wanted:
-                _require_column(path, schema, column)
-                if not is_right(kind := schema.field(column).type):
-                    raise UsageError(f"{path}: column {column!r} is {kind}; {expected} are expected")
-
-
-def _check_all_named(paths: Sequence[Path], column: str) -> None:
-    """Refuses files of which some name their labels and some do not: what these mean, nothing says."""
-    named: dict[bool, Path] = {}
-    for path in paths:
-        with suppress(RunFailure):
-            named[_names(path, column) is not None] = path
-    if len(named) == 2:
-        raise UsageError(f"{named[True]} names its labels and {named[False]} does not; a card's class_ids would")
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return "bytes" in kind.names and _holds_bytes(kind.field("bytes").type)
-    return "binary" in str(kind) or pa.types.is_null(kind)  # plain, large, of a fixed size, a view
-
-
-def _holds_labels(kind: pa.DataType) -> bool:
-    """Truth values are no classes, and floats may be anything."""
-    if pa.types.is_dictionary(kind):
-        return _holds_labels(kind.value_type)
-    return pa.types.is_integer(kind) or pa.types.is_null(kind) or "string" in str(kind)
-
-
-def _schema(path: Path) -> pa.Schema:
-    with _readable(path):
-        return pq.read_schema(path)
-
-
-def _require_column(path: Path, schema: pa.Schema, column: str) -> None:
-    if column not in schema.names:
-        raise UsageError(f"{path} has no column {column!r}; it has {', '.join(schema.names)}")
-
-
 def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:
-    if (names := _first_names(paths, column) or written) is not None:
+    if (names := first_names(paths, column) or written) is not None:
         return tuple(sorted(names))
     labels = {label for path in paths for label in _labels(path, column) if label is not None}
     if not labels:
@@ -273,10 +217,22 @@ def _class_id(label: int | str | None, names: Sequence[str] | None, width: int) 
 
 
 def _checksums(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
-    """What `SHA256SUMS` in the folder says of these files."""
+    """What `SHA256SUMS` in the folder says of these files.
+
+    Raises:
+        UsageError: it holds a line that is not as sha256sum writes them; the line is named.
+    """
     sums = folder / "SHA256SUMS"
     if not sums.is_file():
         return {}
-    lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
-    stated = {folder / name.lstrip("*"): f"sha256:{checksum}" for checksum, name in lines}
+    lines = sums.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    pairs = [_stated(sums, number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    stated = {folder / name: f"sha256:{checksum}" for checksum, name in pairs}
     return {path: stated[path] for path in paths if path in stated}
+
+
+def _stated(sums: Path, number: int, line: str) -> tuple[str, str]:
+    """Checksum and file of a line."""
+    if not (found := _SUM.fullmatch(line)):
+        raise UsageError(f"{sums}, line {number}: {shown(line)} is no SHA-256 of 64 hex digits and the name of a file")
+    return found[1].lower(), found[2]

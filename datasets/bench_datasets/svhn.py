@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision import datasets
 
+from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
 from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
@@ -25,7 +26,7 @@ class SvhnOptions(BaseModel):
     """`path`: the folder of the two files, below the data root."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str = "."
+    path: Place = "."
 
 
 class SvhnReader(Reader):

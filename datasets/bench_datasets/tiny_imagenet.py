@@ -23,8 +23,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from bench.data.folders import Walk, is_dropping, notes
+from bench.data.places import Place
 from bench.errors import RunFailure
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
+from bench.naming import shown
+from bench.regular import read_regular
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)
 
@@ -35,14 +38,14 @@ class ZipOptions(BaseModel):
     """`file`: the archive, below the data root."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    file: str = "tiny-imagenet-200.zip"
+    file: Place = "tiny-imagenet-200.zip"
 
 
 class FolderOptions(BaseModel):
     """`path`: the extracted folder, below the data root."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str = "tiny-imagenet-200"
+    path: Place = "tiny-imagenet-200"
 
 
 class _Official(Reader):
@@ -79,17 +82,22 @@ class _Official(Reader):
         key = source.root, split
         if key not in self._tables:
             trained = split == "train"
-            self._tables[key] = self._train_table(source) if trained else _annotated(self._read(source, ANNOTATIONS))
+            self._tables[key] = (
+                self._train_table(source) if trained else _annotated(self._read(source, ANNOTATIONS), source)
+            )
         return self._tables[key]
 
     def _train_table(self, source: Source) -> Labelled:
         parts = (name.split("/") for name in sorted(self._names(source)))
         return tuple(("/".join(each), each[1]) for each in parts if len(each) == 4 and each[0] == "train")
 
+    def _test_table(self, source: Source) -> Labelled:
+        return _annotated(self._read(source, ANNOTATIONS), source)
+
     def _read(self, source: Source, name: str) -> bytes:
         try:
             return self._content(source, name)
-        except (OSError, KeyError, BadZipFile, zlib.error) as error:
+        except (OSError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error) as error:  # encrypted: RuntimeError
             raise RunFailure(f"corrupt file: {name} of {source.root} cannot be read: {error}") from error
 
 
@@ -114,7 +122,7 @@ class ZipReader(_Official):
         checksums = {path: source.fetch.checksum} if source.fetch else {}
         files: dict[SplitName, tuple[Path, ...]] = {"train": (path,), "test": (path,)}
         found = Source(source.layout, path, files, card.order or (), {}, checksums)
-        return found if found.classes else replace(found, classes=_ids(self._read(found, "wnids.txt")))
+        return found if found.classes else replace(found, classes=_ids(self._read(found, "wnids.txt"), path))
 
     def _names(self, source: Source) -> Iterable[str]:
         archive, prefix = self._archive(source)
@@ -154,7 +162,7 @@ class FolderReader(_Official):
         }
         if len(files["test"]) == 1:
             return None  # its images were moved into class folders: an image folder, not this layout
-        classes = card.order or _ids((folder / "wnids.txt").read_bytes())
+        classes = card.order or _ids(read_regular(folder / "wnids.txt"), folder / "wnids.txt")
         return Source(source.layout, folder, files, classes, notes=notes(folder, [walk]))
 
     def _names(self, source: Source) -> Iterable[str]:
@@ -162,7 +170,7 @@ class FolderReader(_Official):
         return (str(path)[start:] for path in source.files["train"])
 
     def _content(self, source: Source, name: str) -> bytes:
-        return (source.root / name).read_bytes()
+        return read_regular(source.root / name)
 
 
 def _members(archive: ZipFile) -> list[str]:
@@ -170,10 +178,20 @@ def _members(archive: ZipFile) -> list[str]:
     return [name for name in archive.namelist() if not any(map(is_dropping, name.split("/")))]
 
 
-def _ids(wnids: bytes) -> tuple[str, ...]:
-    return tuple(sorted(wnids.decode().split()))
+def _ids(wnids: bytes, where: Path) -> tuple[str, ...]:
+    return tuple(sorted(_text(wnids, where).split()))
 
 
-def _annotated(text: bytes) -> Labelled:
-    rows = (line.split("\t") for line in text.decode().splitlines() if line.strip())
+def _annotated(text: bytes, source: Source) -> Labelled:
+    """File and id of every line. Raises RunFailure for one that holds no two."""
+    rows = [line.split("\t") for line in _text(text, source.root / ANNOTATIONS).splitlines() if line.strip()]
+    if short := [row for row in rows if len(row) < 2]:
+        raise RunFailure(f"corrupt file: {source.root}: a line of {ANNOTATIONS} has no class: {shown(short[0][0])}")
     return tuple((f"val/images/{row[0]}", row[1]) for row in rows)
+
+
+def _text(content: bytes, where: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise RunFailure(f"corrupt file: {where}: {error}") from error
