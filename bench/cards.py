@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, why
-from bench.naming import nearest, shown
+from bench.naming import brief, nearest
 from bench.regular import read_regular
 
 SplitName = Literal["train", "test"]
@@ -35,7 +35,7 @@ def spelled(text: str) -> str:
     if "\0" in text:
         raise ValueError("a path holds no NUL")
     if too_long := [part for part in PurePath(text).parts if len(part.encode()) > LONGEST]:
-        raise ValueError(f"{shown(too_long[0])} is longer than the {LONGEST} bytes that a name may have")
+        raise ValueError(f"{brief(too_long[0])} is longer than the {LONGEST} bytes that a name may have")
     return text
 
 
@@ -50,7 +50,7 @@ def _address(url: str) -> str:
 def _checksum(text: str) -> str:
     algorithm, _, digits = text.partition(":")
     if algorithm not in (known := _hex_digits()):
-        raise ValueError(f"unknown algorithm {shown(algorithm)}; {_hint(algorithm, sorted(known))}")
+        raise ValueError(f"unknown algorithm {brief(algorithm)}; {_hint(algorithm, sorted(known))}")
     if len(digits) != known[algorithm]:
         raise ValueError(f"{algorithm} has {known[algorithm]} hex digits, here are {len(digits)}")
     return text
@@ -166,7 +166,7 @@ class DatasetCard(BaseModel):
             raise ValueError(f"normalisation and {stated[0]} are two ways to say one thing; keep one")
         name = fields["normalisation"]
         if not isinstance(name, str) or name not in NORMALISATIONS:
-            raise ValueError(f"unknown normalisation {shown(name)}; choose from {', '.join(NORMALISATIONS)}")
+            raise ValueError(f"unknown normalisation {brief(name)}; choose from {', '.join(NORMALISATIONS)}")
         mean, std = NORMALISATIONS[name]
         channels = fields.get("channels", 3)
         repeats = channels if len(mean) == 1 and channels in (1, 3) else 1  # another number is refused by itself
@@ -249,9 +249,9 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
     if problem["type"] == "extra_forbidden":
         return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {shown(problem['input'])}"
+        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {brief(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"field {field!r}: {message}, not {shown(problem['input'])}" if field else message
+    return f"field {field!r}: {message}, not {brief(problem['input'])}" if field else message
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -28,7 +28,7 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!r} is no name: take lower-case letters, digits, hyphens and dots{hint}")
 
 
-def shown(value: Any) -> str:  # noqa: ANN401 - any value that a user may give
+def brief(value: Any) -> str:  # noqa: ANN401 - any value that a user may give
     """A value as Python writes it, in about a line: what is long or deep is shortened."""
     try:
         return _SHORT.repr(value)

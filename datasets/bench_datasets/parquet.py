@@ -18,7 +18,7 @@ from bench.data.folders import is_dropping, require_utf8
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.naming import shown
+from bench.naming import brief
 from bench.regular import require_regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 
@@ -30,7 +30,7 @@ def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
     for each in given:
         parts = PurePath(each).parts
         if not parts or ".." in parts or any("**" in part and part != "**" for part in parts):
-            raise ValueError(f"{shown(each)} is no pattern of files below path, as train*.parquet is")
+            raise ValueError(f"{brief(each)} is no pattern of files below path, as train*.parquet is")
     return given
 
 
@@ -234,5 +234,5 @@ def _checksums(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
 def _stated(sums: Path, number: int, line: str) -> tuple[str, str]:
     """Checksum and file of a line."""
     if not (found := _SUM.fullmatch(line)):
-        raise UsageError(f"{sums}, line {number}: {shown(line)} is no SHA-256 of 64 hex digits and the name of a file")
+        raise UsageError(f"{sums}, line {number}: {brief(line)} is no SHA-256 of 64 hex digits and the name of a file")
     return found[1].lower(), found[2]

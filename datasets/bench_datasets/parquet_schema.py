@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import RunFailure, UsageError, why
-from bench.naming import shown
+from bench.naming import brief
 
 _TEXT = {"string", "large_string", "string_view"}
 _BYTES = {"binary", "large_binary", "binary_view"}
@@ -51,7 +51,7 @@ def _within(path: Path, value: Any, *keys: str) -> Mapping[str, Any]:  # noqa: A
     for number, key in enumerate((*keys, "")):
         if not isinstance(value, dict):
             where = ".".join(("huggingface", *keys[:number]))
-            raise UsageError(f"{path}: its metadata {where} is {shown(value)}, and not a JSON object")
+            raise UsageError(f"{path}: its metadata {where} is {brief(value)}, and not a JSON object")
         value = value.get(key, {}) if number < len(keys) else value
     found: Mapping[str, Any] = value
     return found

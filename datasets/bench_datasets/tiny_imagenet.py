@@ -26,7 +26,7 @@ from bench.data.folders import Walk, is_dropping, notes
 from bench.data.places import Place
 from bench.errors import RunFailure
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.naming import shown
+from bench.naming import brief
 from bench.regular import read_regular
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)
@@ -186,7 +186,7 @@ def _annotated(text: bytes, source: Source) -> Labelled:
     """File and id of every line. Raises RunFailure for one that holds no two."""
     rows = [line.split("\t") for line in _text(text, source.root / ANNOTATIONS).splitlines() if line.strip()]
     if short := [row for row in rows if len(row) < 2]:
-        raise RunFailure(f"corrupt file: {source.root}: a line of {ANNOTATIONS} has no class: {shown(short[0][0])}")
+        raise RunFailure(f"corrupt file: {source.root}: a line of {ANNOTATIONS} has no class: {brief(short[0][0])}")
     return tuple((f"val/images/{row[0]}", row[1]) for row in rows)
 
 
