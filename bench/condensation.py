@@ -31,9 +31,14 @@ Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 
 
 class MethodConfig(BaseModel):
-    """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named."""
+    """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named.
+
+    Attributes:
+        aside: names of fields that decide no result, such as where something lies; they are in no run's name.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    aside: ClassVar[frozenset[str]] = frozenset()
 
 
 C = TypeVar("C", bound=MethodConfig)

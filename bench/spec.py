@@ -18,7 +18,7 @@ class MethodChoice:
     `recipe` and `source` say where the values came from, `quick` what the quick budget took of them ("key: a -> b");
     `changed` holds what the user changed, by key: the recipe's value at the budget (None where it was not kept) and his
     own; `engine` is the config's own, where the method has such a knob; `differs` says what stays different from the
-    paper. Only name, version and config decide the result.
+    paper. Only name, version and config, without what `aside` names of it, decide the result.
     """
 
     name: str
@@ -32,6 +32,7 @@ class MethodChoice:
     plugin_version: str | None
     engine: str | None = None
     differs: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
@@ -39,12 +40,13 @@ class MethodChoice:
         changed = content["changed"]
         if not isinstance(changed, Mapping):  # once the keys alone were kept
             changed = {key: [None, look(content["config"], key)] for key in changed}
-        told = {name: tuple(content.get(name, ())) for name in ("quick", "differs")}
+        told = {name: tuple(content.get(name, ())) for name in ("quick", "differs", "aside")}
         return cls(**{**content, **told, "changed": dict(changed)})
 
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""
-        return {"name": self.name, "version": self.version, "config": self.config}
+        deciding = {key: value for key, value in self.config.items() if key not in self.aside}
+        return {"name": self.name, "version": self.version, "config": deciding}
 
 
 @dataclass(frozen=True)

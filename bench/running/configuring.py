@@ -47,6 +47,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         plugin_version=registered.version,
         engine=look(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
         differs=(*recipe.differs, *configured.differs(setting)),
+        aside=tuple(sorted(method.Config.aside)),
     )
 
 

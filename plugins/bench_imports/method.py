@@ -30,6 +30,8 @@ class ImportedConfig(MethodConfig):
         whole: all images, whose classes have different numbers; otherwise the first `ipc` of each class.
     """
 
+    aside: ClassVar[frozenset[str]] = frozenset({"path"})
+
     path: str
     content: str
     made_by: str = "imported"

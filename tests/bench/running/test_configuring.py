@@ -79,6 +79,19 @@ def test_where_a_set_lies_is_no_change_of_a_recipe(registry: Registry) -> None:
     assert configure(registry, "imported", TINY, where).changed == {}
 
 
+def test_where_a_set_lies_names_no_run_and_what_it_holds_does(registry: Registry) -> None:
+    def identity(path: str, content: str) -> dict[str, object]:
+        return configure(registry, "imported", TINY, [f'path="{path}"', f'content="{content}"']).identity()
+
+    assert identity("/here/set", "a") == identity("/there/set", "a") != identity("/here/set", "b")
+
+
+def test_a_choice_from_before_something_was_left_aside_keeps_its_name(registry: Registry) -> None:
+    choice = asdict(configure(registry, "imported", TINY, ['path="x"', 'content="y"']))
+    assert choice.pop("aside") == ("path",)
+    assert MethodChoice.from_json(choice).identity()["config"]["path"] == "x"
+
+
 def test_a_choice_that_kept_the_keys_alone_is_read(registry: Registry) -> None:
     choice = configure(registry, "sre2l", TINY, ["recover.iterations=7"])
     old = {**asdict(choice), "changed": ["recover.iterations"]}
