@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, why
-from bench.naming import brief, nearest
+from bench.naming import below, brief, check_name, nearest
 from bench.regular import read_regular
 
 SplitName = Literal["train", "test"]
@@ -64,7 +64,7 @@ def _hex_digits() -> dict[str, int]:
 def _folder_name(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise ValueError("the name of a folder in the archive is expected, not a path")
-    return spelled(name)
+    return below(spelled(name))
 
 
 class Fetch(BaseModel):
@@ -80,7 +80,7 @@ class Fetch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     url: Annotated[str, AfterValidator(_address)]
-    file: Annotated[str, AfterValidator(spelled)]
+    file: Annotated[str, AfterValidator(spelled), AfterValidator(below)]
     bytes: int | None = Field(default=None, strict=True, ge=0, lt=2**63)
     checksum: Annotated[str, Field(pattern=r"^[a-z0-9_]+:[0-9a-f]+$"), AfterValidator(_checksum)]
     extract: Annotated[str, AfterValidator(_folder_name)] | None = None
@@ -114,6 +114,11 @@ class SplitCard(BaseModel):
         return f"{100 * self.test:g} % of train, by class, seed {self.seed}"
 
 
+def _named(name: str) -> str:
+    check_name(name)
+    return name
+
+
 class DatasetCard(BaseModel):
     """What a dataset is. Unknown and missing fields are refused.
 
@@ -137,7 +142,7 @@ class DatasetCard(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=64)  # it is part of folders' names
+    name: Annotated[str, AfterValidator(_named)]
     like: str | None = None
     title: str = ""
     resolution: Pixels

@@ -19,6 +19,7 @@ from bench.imagery import Dataset, Preprocessing, Reader
 from bench.iterating import Iterations
 from bench.labels import HardLabels, Labels
 from bench.metering import IterationTimes
+from bench.naming import check_file_name
 from bench.notes import Findings
 from bench.pacing import Pace
 from bench.progress import Progress, Silent
@@ -48,15 +49,19 @@ C = TypeVar("C", bound=MethodConfig)
 class Unit:
     """An independent piece of synthesis: what resumes and what spreads over machines.
 
-    `name` is unique in its set and names the unit's file. `classes` are the class indices it makes images of. For
-    methods that make their images one of each class at a time, `index` is which image of the class it is (0-based), and
-    `count` how many of each it makes, from `index` on.
+    `name` is unique in its set and names the unit's file: letters, digits, "-", "_" and ".", at most 50. `classes` are
+    the class indices it makes images of. For methods that make their images one of each class at a time, `index` is
+    which image of the class it is (0-based), and `count` how many of each it makes, from `index` on.
     """
 
     name: str
     classes: tuple[int, ...]
     index: int = 0
     count: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises RunFailure for a name that is none of a file."""
+        check_file_name("a unit", self.name)
 
 
 @dataclass(frozen=True)
@@ -220,9 +225,10 @@ class Task:
             what: the name shown beside the progress.
 
         Raises:
-            RunFailure: a watched tensor is not finite.
+            RunFailure: a watched tensor is not finite, or `what` is no name of a file, as the checkpoint's.
             Interrupted: the user asked to stop; the checkpoint is written first.
         """
+        check_file_name("a loop", what)
         return iter(
             Iterations(
                 count=count,

@@ -16,7 +16,7 @@ import pluggy
 from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.hookspecs import Offer
-from bench.naming import VARIANT, check_name, unknown
+from bench.naming import NAME, VARIANT, check_name, unknown
 
 GROUP = "bench.plugins"
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
@@ -191,7 +191,11 @@ class Registry:
         except BaseException as error:
             reason = _reason(error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
-        return found if variant is None else found.variant(variant)
+        if variant is None:
+            return found
+        if not NAME.fullmatch(variant):
+            raise UsageError(f"{name}{VARIANT}{variant}: {variant!r} is no name of a variant")
+        return found.variant(variant)
 
 
 def _split(kind: str, name: str) -> tuple[str, str | None]:

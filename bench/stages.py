@@ -31,6 +31,7 @@ from bench.files import (
 )
 from bench.lasting import lasting
 from bench.metering import PeakMemory, peak_memory, reset_peak_memory
+from bench.naming import check_file_name
 from bench.progress import Progress, Silent
 
 SCHEMA = 1
@@ -46,6 +47,10 @@ class StageKey:
     kind: str
     version: int
     parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Raises RunFailure for a kind that is no name of a folder."""
+        check_file_name("a kind of stages", self.kind)
 
     @property
     def hash(self) -> str:
