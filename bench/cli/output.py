@@ -1,5 +1,6 @@
-"""Files that commands write: their format by their suffix, and whole or not at all."""
+"""Files that commands write: their format by their suffix, and whole or not at all where they are regular files."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,27 @@ def form_of(registry: "Registry", output: Path) -> str:
 
 
 def write(output: Path, text: str) -> None:
-    """Writes the file. Raises UsageError where it cannot be written."""
+    """Writes the file. What a link leads to is replaced and not the link; devices and pipes are written into.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     from bench.files import write_text
 
     try:
-        write_text(output, text)
+        target = Path(os.path.realpath(output))
+        if _is_there(output) and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            write_text(target, text)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {why(error)}") from error
+
+
+def _is_there(output: Path) -> bool:
+    """Whether something has the name, behind links. Raises OSError where that cannot be known: links in a circle."""
+    try:
+        output.stat()
+    except FileNotFoundError:
+        return False
+    return True

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -140,6 +142,47 @@ def test_a_file_that_cannot_be_written_is_one_line(report: Report, tmp_path: Pat
     assert ended.status == 2
     assert ended.err.startswith("bench: cannot write ")
     assert ended.err.count("\n") == 1
+
+
+def test_a_device_is_written_into(report: Report) -> None:
+    """A terminal of its own: no name of a device that others use can be replaced by mistake."""
+    near, far = os.openpty()
+    assert report("-o", os.ttyname(far), "--format", "table").status == 0
+    assert os.read(near, 20).startswith(b"digits, 10 classes")
+    os.close(far)
+    os.close(near)
+
+
+def test_a_pipe_is_written_into(report: Report, tmp_path: Path) -> None:
+    pipe = tmp_path / "report.csv"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert report("-o", pipe).status == 0
+    assert os.read(reader, 10) == b"run,status"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_followed_and_stays_a_link(report: Report, tmp_path: Path, there: bool) -> None:
+    link, target = tmp_path / "report.csv", tmp_path / "elsewhere" / "kept.txt"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    if there:
+        target.write_text("an older report")
+    assert report("-o", link).status == 0
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8").startswith("run,status")
+    assert [each.name for each in target.parent.iterdir()] == ["kept.txt"]
+
+
+def test_links_in_a_circle_are_one_line_and_stay(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "report.csv").symlink_to("other.csv")
+    (tmp_path / "other.csv").symlink_to("report.csv")
+    ended = report("-o", tmp_path / "report.csv")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "cannot write" in ended.err
+    assert (tmp_path / "report.csv").is_symlink()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "another schema"])
