@@ -22,25 +22,31 @@ def notes(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(f"changed, {method}: {what}" for method, what in sorted(found))
 
 
-def tell_rows_apart(rows: Sequence[Row]) -> bool:
-    """Whether rows of one method differ in what was changed."""
-    return any(_differing(rows, row) for row in rows)
+class Apart:
+    """What was changed in one of these rows and not in all others of its method: what tells them apart."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        by_method: dict[str, list[Changed]] = {}
+        for row in rows:
+            by_method.setdefault(_whose(row), []).append(row.get("changed") or {})
+        self._keys = {method: _differing(changes) for method, changes in by_method.items()}
+
+    def __bool__(self) -> bool:
+        return any(self._keys.values())
+
+    def told(self, row: Row) -> str | None:
+        """Of one of the rows; "nothing" where only others were changed, None where nothing tells its method's apart."""
+        keys, changed = self._keys[_whose(row)], row.get("changed") or {}
+        own = {key: changed[key][1] for key in keys if key in changed}
+        if not keys:
+            return None
+        return ", ".join(f"{key} {_text(value)}" for key, value in own.items()) or AS_THE_RECIPE
 
 
-def apart(rows: Sequence[Row], row: Row) -> str | None:
-    """What was changed in a row and not in all others of its method; "nothing" where only others were changed."""
-    keys = _differing(rows, row)
-    own = {key: row["changed"][key][1] for key in keys if key in (row.get("changed") or {})}
-    if not keys:
-        return None
-    return ", ".join(f"{key} {_text(value)}" for key, value in own.items()) or AS_THE_RECIPE
-
-
-def _differing(rows: Sequence[Row], row: Row) -> list[str]:
-    """The keys in which rows of the same method differ."""
-    same = [each.get("changed") or {} for each in rows if _whose(each) == _whose(row)]
-    keys = dict.fromkeys(key for changed in same for key in changed)
-    return [key for key in keys if any(changed.get(key) != same[0].get(key) for changed in same)]
+def _differing(changes: Sequence[Changed]) -> list[str]:
+    """The keys in which rows of one method differ."""
+    keys = dict.fromkeys(key for changed in changes for key in changed)
+    return [key for key in keys if any(changed.get(key) != changes[0].get(key) for changed in changes)]
 
 
 def _whose(row: Row) -> str:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.errors import CorruptArtefact
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.errors import CorruptArtefact, understood
 from bench.files import read_tensors, set_aside, write_tensors
+from bench.progress import Progress, Silent
+from bench.shapes import Checkpoint
 
 
 @runtime_checkable
@@ -26,6 +29,7 @@ class Stateful(Protocol):
 
 State = Mapping[str, Tensor | Stateful]
 
+CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: as_it_is})
 SPARING = 20  # a pause is so many times as long as the saving before it, or longer
 
 
@@ -58,29 +62,64 @@ def save(path: Path, state: State, facts: Mapping[str, Any]) -> None:
     """Writes the state and small JSON facts (position, times) as one verified file."""
     tensors: dict[str, Tensor] = {}
     trees = {name: _pack(_content(part), name, tensors) for name, part in state.items()}
-    write_tensors(path, tensors, {"trees": trees, "facts": dict(facts)})
+    write_tensors(path, tensors, CHECKPOINT_FILE.stamped({"trees": trees, "facts": dict(facts)}))
 
 
-def restore(path: Path, state: State) -> dict[str, Any] | None:
-    """Puts a saved state back in place and returns its facts; None (state untouched) where there is none to trust."""
+def restore(path: Path, state: State, progress: Progress | None = None) -> dict[str, Any] | None:
+    """Puts a saved state back in place and returns its facts; None (state untouched) where there is none to trust.
+
+    One that is damaged, of another schema, or of another state is set aside, which `progress` is told.
+    """
     try:
-        tensors, about = read_tensors(path)
+        return _restored(path, state)
     except FileNotFoundError:
         return None
-    except CorruptArtefact:
-        set_aside(path)
+    except CorruptArtefact as error:
+        (progress or Silent()).warn(f"checkpoint set aside as {set_aside(path).name}, its loop begins anew: {error}")
         return None
-    if set(about["trees"]) != set(state):
-        return None
-    for name, part in state.items():
-        content = _unpack(about["trees"][name], tensors)
-        if isinstance(part, Tensor):
-            with torch.no_grad():
-                part.copy_(content)
-        else:
-            part.load_state_dict(content)
+
+
+def _restored(path: Path, state: State) -> dict[str, Any]:
+    tensors, content = read_tensors(path)
+    about = CHECKPOINT_FILE.checked(content, path)
+    with understood(path):
+        if set(about["trees"]) != set(state):
+            raise ValueError(f"it is of {', '.join(sorted(about['trees']))}, not of {', '.join(sorted(state))}")
+        contents = {name: _unpack(about["trees"][name], tensors) for name in state}
+        for name, part in state.items():
+            _check_fits(part, contents[name], name)
+        for name, part in sorted(state.items(), key=lambda named: _is_plain(named[1])):
+            _put(part, contents[name])
     facts: dict[str, Any] = about["facts"]
     return facts
+
+
+def _is_plain(part: Tensor | Stateful) -> bool:
+    """Whether all of a part was held against what is restored. The others refuse before they take anything; first."""
+    return isinstance(part, Tensor | nn.Module)
+
+
+def _check_fits(part: Tensor | Stateful, content: Any, name: str) -> None:  # noqa: ANN401 - any nested state
+    """Raises ValueError: tensors of other shapes, or a network's of other names."""
+    if not _is_plain(part):
+        return
+    ours, theirs = _shapes(name, _content(part)), _shapes(name, content)
+    if wrong := [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]:
+        raise ValueError(f"{name} has {wrong[0]} of shape {theirs.get(wrong[0])}, not {ours.get(wrong[0])}")
+
+
+def _shapes(name: str, content: Any) -> dict[str, tuple[int, ...]]:  # noqa: ANN401 - a tensor, or some by name
+    """Of all tensors of a part."""
+    named = {name: content} if isinstance(content, Tensor) else content
+    return {key: tuple(tensor.shape) for key, tensor in named.items()}
+
+
+def _put(part: Tensor | Stateful, content: Any) -> None:  # noqa: ANN401 - any nested state
+    if isinstance(part, Tensor):
+        with torch.no_grad():
+            part.copy_(content)
+    else:
+        part.load_state_dict(content)
 
 
 def _content(part: Tensor | Stateful) -> Any:  # noqa: ANN401 - any nested state

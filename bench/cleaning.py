@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.files import is_set_aside, read_json
 from bench.progress import Silent
 from bench.stages import holder, owned
@@ -118,7 +118,7 @@ def _stages_of(folder: Path) -> Iterator[str]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    with suppress(OSError, CorruptArtefact):
+    with suppress(OSError, CorruptArtefact, UnreadableArtefact):
         return read_json(path)
     return {}
 

@@ -24,19 +24,23 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
+from bench.artefacts import UNSTAMPED, Kind, as_it_is, shaped
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
-from bench.files import digest, read_json, write_json
+from bench.files import clean_leftovers, digest, set_aside
 from bench.hardware import device_name
 from bench.iterating import window
 from bench.pacing import Postponed
 from bench.progress import COMPILING
+from bench.shapes import Chosen
+from bench.stages import owned
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 Step = Callable[[], object]
 
 VERSION = 3
+CHOICE_FILE = Kind("whether to compile", 1, Chosen, {UNSTAMPED: as_it_is})
 WARM_UP, TIMED = 2, 5  # steps, windows of them
 ENOUGH_S = 4.0  # seconds of trying after which one of each is enough: steps that take seconds differ little
 COMPILING_CALLS = 2  # the first compiles
@@ -188,16 +192,21 @@ def _name(task: Task, work: Workload) -> str:
 
 
 def _kept(task: Task, work: Workload) -> Choice | None:
+    path = task.stages.choice(_name(task, work))
     try:
-        return Choice(**read_json(task.stages.choice(_name(task, work))))
-    except (FileNotFoundError, CorruptArtefact, TypeError):
+        return shaped(Choice, CHOICE_FILE.read(path))
+    except FileNotFoundError:
+        return None
+    except CorruptArtefact as error:
+        task.progress.warn(f"choice set aside as {set_aside(path).name}, steps are timed again: {error}")
         return None
 
 
 def _keep(task: Task, work: Workload, choice: Choice) -> None:
-    path = task.stages.choices / _name(task, work)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, asdict(choice))
+    folder = task.stages.choices
+    with owned(folder.with_suffix(".lock"), task.progress, wait=True):
+        clean_leftovers(folder)
+        CHOICE_FILE.write(folder / _name(task, work), asdict(choice))
 
 
 def _compile_s(work: Workload) -> float:

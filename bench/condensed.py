@@ -11,15 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.artefacts import Kind
 from bench.condensation import Images, PixelFormat
-from bench.errors import CorruptArtefact, RunFailure
-from bench.files import file_digest, link_or_copy, read_json, read_tensors, write_json, write_tensors
+from bench.errors import CorruptArtefact, RunFailure, understood
+from bench.files import file_digest, link_or_copy, read_json, read_tensors, reading, write_tensors
 from bench.imagery import Dataset, Normalisation, Preprocessing
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
+from bench.shapes import Manifest
 from bench.wellformed import malformed, unfit_labels
 from bench.whitening import Whitening
 
-SCHEMA = 1
+MANIFEST_FILE = Kind("the manifest of a set", 1, Manifest)
 IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
 TEACHER = "teacher.safetensors"
 VIEWS = "views."  # how the names of recorded views begin among the labels' tensors
@@ -126,7 +128,6 @@ def save(
     files = [*tensors, *([TEACHER] if teacher else [])]
     pixels = condensed.images.pixels
     manifest = {
-        "schema": SCHEMA,
         **about,
         "images": len(condensed.images),
         "resolution": pixels.shape[-1],
@@ -139,7 +140,7 @@ def save(
         "learned_lr": condensed.learned_lr,
         "files": {name: f"sha256:{file_digest(folder / name)}" for name in files},
     }
-    write_json(folder / "manifest.json", manifest)
+    MANIFEST_FILE.write(folder / "manifest.json", manifest)
 
 
 def _value_facts(condensed: CondensedSet) -> dict[str, Any]:
@@ -175,23 +176,36 @@ def verified(folder: Path) -> dict[str, Any]:
         CorruptArtefact: a file is altered, truncated or of another schema.
         FileNotFoundError: there is no set in the folder.
     """
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("schema") != SCHEMA:
-        raise CorruptArtefact(f"{folder / 'manifest.json'} has schema {manifest.get('schema')}, not {SCHEMA}")
+    manifest = MANIFEST_FILE.read(folder / "manifest.json")
     for name, checksum in manifest["files"].items():
-        if not (folder / name).is_file() or f"sha256:{file_digest(folder / name)}" != checksum:
-            raise CorruptArtefact(f"{folder / name} is missing or altered")
+        _check_file(folder / name, checksum)
     return manifest
+
+
+def _check_file(path: Path, checksum: str) -> None:
+    try:
+        with reading(path):
+            altered = f"sha256:{file_digest(path)}" != checksum
+    except FileNotFoundError as error:
+        raise CorruptArtefact(f"{path} is missing") from error
+    if altered:
+        raise CorruptArtefact(f"{path} is altered")
 
 
 def load(folder: Path) -> CondensedSet:
     """Reads a set that `save` wrote, verifying every file.
 
     Raises:
-        CorruptArtefact: a file is altered, truncated or of another schema.
+        CorruptArtefact: a file is altered, truncated, or of another schema or shape.
         FileNotFoundError: there is no set in the folder.
+        UnreadableArtefact: the system does not let a file be read.
     """
     manifest = verified(folder)
+    with understood(folder):
+        return _loaded(folder, manifest)
+
+
+def _loaded(folder: Path, manifest: Mapping[str, Any]) -> CondensedSet:
     pixels = _unpacked(read_tensors(folder / IMAGES)[0])
     tensors, _ = read_tensors(folder / LABELS)
     return CondensedSet(

@@ -1,7 +1,11 @@
 """What can go wrong, sorted by whose move is next: the user's, the run's, or a file's."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+MISFITS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)  # of what is not as expected
 _UNPICKLABLE = re.compile(r"WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)")
 
 
@@ -19,6 +23,13 @@ class RunFailure(BenchError):
 
 class CorruptArtefact(BenchError):
     """A file of ours whose content is not what was written: truncated, altered, or of another schema."""
+
+
+class UnreadableArtefact(BenchError):
+    """A file of ours that the system does not let us read or move (permission, I/O error): what it holds is not known.
+
+    Whatever it is, it stays as it is, and nothing is concluded from it.
+    """
 
 
 class Interrupted(BenchError):
@@ -40,3 +51,17 @@ def why(error: BaseException) -> str:
         return "it holds more than tensors" + (f": {found[1]}" if found else "")
     lines = text.strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def understood(what: Path | str) -> Iterator[None]:
+    """Within the context what was read of a file is taken apart: a part that is missing, or of another type, damns it.
+
+    Raises:
+        CorruptArtefact: for each of `MISFITS`.
+    """
+    try:
+        yield
+    except MISFITS as error:
+        lacking = "it lacks " if isinstance(error, KeyError) else ""
+        raise CorruptArtefact(f"{what} does not hold what it should: {lacking}{why(error)}") from error

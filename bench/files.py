@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import MISFITS, CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 
 _LEFTOVER = ".part"
 _SEAL = "checksum"
+LARGEST_JSON = 1 << 28  # bytes; what is larger was not written by us, and would fill the memory
 
 
 @contextmanager
@@ -63,13 +65,43 @@ def is_set_aside(path: Path) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a corrupt file or folder out of the way, keeping it for inspection, and returns its new name."""
+    """Renames a corrupt file or folder out of the way, keeping it for inspection, and returns its new name.
+
+    Raises:
+        UnreadableArtefact: the system does not let it be renamed, or it has been set aside 999 times.
+    """
     for number in range(1, 1000):
         aside = path.with_name(f"{path.name}.corrupt-{number}")
-        if not aside.exists():
-            path.rename(aside)
-            return aside
-    raise CorruptArtefact(f"{path} has been set aside 999 times; something keeps damaging it")
+        if not os.path.lexists(aside):
+            return _renamed(path, aside)
+    raise UnreadableArtefact(f"{path} has been set aside 999 times; something keeps damaging it")
+
+
+def _renamed(path: Path, new: Path) -> Path:
+    try:
+        return path.rename(new)
+    except OSError as error:
+        raise UnreadableArtefact(f"{path} is damaged and cannot be set aside: {why(error)}") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[int]:
+    """Within the context a file of ours is read; yields its size in bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptArtefact: a folder, a pipe or a device has its name.
+        UnreadableArtefact: the system does not let it be read.
+    """
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise CorruptArtefact(f"{path} is not a regular file")
+        yield about.st_size
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadableArtefact(f"{path} cannot be read: {why(error)}") from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -146,8 +178,13 @@ def read_json(path: Path, *, sealed: bool = True) -> dict[str, Any]:
     Raises:
         CorruptArtefact: not JSON, not an object, or not what was written.
         FileNotFoundError: there is no such file.
+        UnreadableArtefact: the system does not let it be read.
     """
-    return unsealed(path.read_bytes(), path, sealed=sealed)
+    with reading(path) as size:
+        if size > LARGEST_JSON:
+            raise CorruptArtefact(f"{path} has {size} bytes, more than any file of its kind")
+        content = path.read_bytes()
+    return unsealed(content, path, sealed=sealed)
 
 
 def unsealed(content: bytes, path: Path, *, sealed: bool = True) -> dict[str, Any]:
@@ -223,17 +260,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CorruptArtefact: truncated, altered, or not one of ours.
         FileNotFoundError: there is no such file.
+        UnreadableArtefact: the system does not let it be read.
     """
     try:
-        with safe_open(path, framework="pt") as handle:
+        with reading(path), safe_open(path, framework="pt") as handle:
             header = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, struct.error, ValueError) as error:
+    except (SafetensorError, struct.error, *MISFITS) as error:
         raise CorruptArtefact(f"{path} is not a readable safetensors file: {error}") from error
     text = header.get("bench")
     if text is None or header.get(_SEAL) != _tensors_digest(tensors, text):
         raise CorruptArtefact(f"{path} was altered: its checksum does not match")
-    return tensors, json.loads(text)
+    with understood(path):
+        return tensors, dict(json.loads(text))
 
 
 def tensor_digest(tensor: Tensor) -> str:

@@ -72,7 +72,7 @@ class Iterations:
         self.times.merge(mine)
 
     def _resume(self) -> tuple[IterationTimes, int]:
-        facts = checkpoints.restore(self.checkpoint, self.state) if self.state is not None else None
+        facts = checkpoints.restore(self.checkpoint, self.state, self.progress) if self.state is not None else None
         if facts is None:
             return IterationTimes(iterations=self.count), 0
         mine = IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count, facts["spent_s"])

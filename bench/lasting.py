@@ -7,10 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.errors import CorruptArtefact
-from bench.files import read_json, write_json
+from bench.files import set_aside
+from bench.progress import Progress, Silent
+from bench.shapes import Seconds
 
 BEAT = 20.0  # seconds between two notes
+SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: as_it_is})
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,20 @@ class Lasting:
 
 
 @contextmanager
-def lasting(path: Path, aside: Callable[[], float] = lambda: 0.0) -> Iterator[Lasting]:
+def lasting(
+    path: Path, aside: Callable[[], float] = lambda: 0.0, progress: Progress | None = None
+) -> Iterator[Lasting]:
     """Times the work in the context. The file at `path` remembers it for the next attempt; delete it with the work.
 
     Args:
         aside: see `Lasting`.
+        progress: is told of a file that is damaged; seconds of earlier attempts are then lost.
     """
-    watch, done = Lasting(_noted(path), aside), threading.Event()
+    watch, done = Lasting(_noted(path, progress or Silent()), aside), threading.Event()
 
     def note() -> None:
         with suppress(OSError):  # no room for a note must not end the work it is about
-            write_json(path, {"seconds": watch.total()})
+            SECONDS_FILE.write(path, {"seconds": watch.total()})
 
     def beat() -> None:
         while not done.wait(BEAT):
@@ -66,8 +73,12 @@ def lasting(path: Path, aside: Callable[[], float] = lambda: 0.0) -> Iterator[La
         note()
 
 
-def _noted(path: Path) -> float:
+def _noted(path: Path, progress: Progress) -> float:
     try:
-        return float(read_json(path)["seconds"])
-    except (FileNotFoundError, CorruptArtefact, KeyError, ValueError):
+        return float(SECONDS_FILE.read(path)["seconds"])
+    except FileNotFoundError:
+        return 0.0
+    except CorruptArtefact as error:
+        aside = set_aside(path).name
+        progress.warn(f"what earlier attempts took is not known, their note is set aside as {aside}: {error}")
         return 0.0

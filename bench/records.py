@@ -4,15 +4,19 @@ A record keeps raw outcomes, one score an evaluation seed; means and other metri
 (`bench.rows`), so a new metric needs no new run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from bench.errors import CorruptArtefact
+from pydantic import AfterValidator
+
+from bench.artefacts import UNSTAMPED, Content, Kind, as_it_is, check_shape
+from bench.errors import CorruptArtefact, UnreadableArtefact, understood
 from bench.files import read_json, write_json
 from bench.notes import Findings
 from bench.progress import Progress
+from bench.shapes import Costs, Left
 from bench.spec import RunSpec
 
 SCHEMA = 2
@@ -66,7 +70,12 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
-        """The inverse of `to_json`. Raises KeyError or TypeError where something is missing."""
+        """The inverse of `to_json`.
+
+        Raises:
+            CorruptArtefact: a part is missing or is not what tables take it for.
+        """
+        check_shape(Left, content)
         kept = ("status", "reason", "costs", "evaluations", "controls", "environment")
         return cls(RunSpec.from_json(content["spec"]), **{name: content[name] for name in kept})
 
@@ -81,17 +90,20 @@ def read(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: there is none.
-        CorruptArtefact: it is altered or of another schema.
+        CorruptArtefact: it is altered, of another schema, or of another shape.
+        UnreadableArtefact: the system does not let it be read.
     """
-    content = read_json(folder / "record.json")
+    path = folder / "record.json"
+    content = read_json(path)
     if content.get("schema") == MIGRATED:
-        content = {**content, "schema": SCHEMA, "costs": with_notes_apart(content.get("costs") or {})}
+        with understood(path):
+            content = {**content, "schema": SCHEMA, "costs": with_notes_apart(content.get("costs") or {})}
     if content.get("schema") != SCHEMA:
-        raise CorruptArtefact(f"{folder / 'record.json'} has schema {content.get('schema')}, not {SCHEMA}")
+        raise CorruptArtefact(f"{path} has schema {content.get('schema')!r}; this program reads {MIGRATED} to {SCHEMA}")
     try:
         return Record.from_json(content)
-    except (KeyError, TypeError) as error:
-        raise CorruptArtefact(f"{folder / 'record.json'} lacks what a record holds: {error}") from error
+    except CorruptArtefact as error:
+        raise CorruptArtefact(f"{path} is no record: {error}") from error
 
 
 def with_notes_apart(costs: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,12 +114,40 @@ def with_notes_apart(costs: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, "notes": {name: value for name, value in costs.items() if name not in known}}
 
 
-def load_all(runs: Path, progress: Progress) -> list[Record]:
-    """Every readable record below a folder of runs, by name; unreadable ones are warned about."""
-    found = []
+def _with_environment(costs: Costs) -> Costs:
+    """Of a set that is there: its record takes the environment from its costs."""
+    if "environment" not in costs:
+        raise ValueError("environment: Field required")
+    return costs
+
+
+COSTS_FILE = Kind("costs", 1, Annotated[Costs, AfterValidator(_with_environment)], {UNSTAMPED: with_notes_apart})
+SPEC_FILE = Kind("a run's spec", 1, Content, {UNSTAMPED: as_it_is})
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """The spec of a run folder. Raises as `read`."""
+    path = folder / "spec.json"
+    content = SPEC_FILE.read(path)
+    try:
+        return RunSpec.from_json(content)
+    except CorruptArtefact as error:
+        raise CorruptArtefact(f"{path} is no spec of a run: {error}") from error
+
+
+def load_all(runs: Path, progress: Progress) -> Iterator[Record]:
+    """Every readable record below a folder of runs, by name, one at a time; unreadable ones are warned about."""
     for path in sorted(runs.glob("*/record.json")):
-        try:
-            found.append(read(path.parent))
-        except CorruptArtefact as error:
-            progress.warn(f"left out: {error}")
-    return found
+        if (record := read_or_warn(path.parent, progress)) is not None:
+            yield record
+
+
+def read_or_warn(folder: Path, progress: Progress) -> Record | None:
+    """The record of a run folder; None, after a warning, for one that cannot be read or that is gone meanwhile."""
+    try:
+        return read(folder)
+    except FileNotFoundError:
+        progress.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
+    except (CorruptArtefact, UnreadableArtefact) as error:
+        progress.warn(f"left out: {error}")
+    return None

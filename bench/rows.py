@@ -1,7 +1,7 @@
 """The rows that tables are made of, computed from records: one for each evaluation as it was asked."""
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -16,9 +16,22 @@ Row = dict[str, Any]
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
-    """The table rows of records: one for each evaluation as it was asked, or one for a run without any."""
-    known = {record.spec.name: record for record in records}
-    return [row for record in known.values() for row in _rows_of(record, known)]
+    """The table rows of records: one for each evaluation as it was asked. Of records of one name the last counts.
+
+    A record is not kept once its rows are made, for there may be many.
+    """
+    made: dict[str, list[Row]] = {}
+    controls: set[str] = set()
+    for record in records:
+        made[record.spec.name] = list(_rows_of(record))
+        controls.update(record.controls.values())
+    return [_among(row, made, controls) for each in made.values() for row in each]
+
+
+def _among(row: Row, known: Container[str], controls: Container[str]) -> Row:
+    """The row with what the others say of it: whether its control is among them, and whether it is one itself."""
+    control = row["control"] if row["control"] in known else None
+    return {**row, "control": control, "is_control": row["is_control"] or row["run"] in controls}
 
 
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
@@ -67,25 +80,20 @@ def reserved() -> frozenset[str]:
     return frozenset((*names(), *(each.name for each in fields(Scores)), *BESIDE_COSTS))
 
 
-def _rows_of(record: Record, known: Mapping[str, Record]) -> Iterator[Row]:
+def _rows_of(record: Record) -> Iterator[Row]:
     for key, evaluation in record.evaluations.items():
         for asked in evaluation["asked"]:
-            control = record.controls.get(key)
             row = {
                 **_identity(record.spec),
                 **_costs(record),
                 **_scores(record, evaluation),
                 "protocol": asked,
-                "control": control if control in known or control is None else None,
-                "is_control": record.spec.labeller is not None or _is_control_of(record, known),
+                "control": record.controls.get(key),
+                "is_control": record.spec.labeller is not None,
                 **_made_with(record),
                 "claim": None,
             }
             yield {**row, "null_reasons": reasons(row), "warnings": doubts(row, evaluation["scores"])}
-
-
-def _is_control_of(record: Record, known: Mapping[str, Record]) -> bool:
-    return any(record.spec.name in other.controls.values() for other in known.values())
 
 
 def _identity(spec: RunSpec) -> Row:

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
 
+from pydantic import ConfigDict, Field
+
+from bench.artefacts import shaped
 from bench.cards import is_path
 from bench.condensation import Compile
+from bench.errors import understood
 from bench.files import digest
 from bench.hardware import Precision
 from bench.recipes import Budget, look
+
+ALL_IS_NAMED = ConfigDict(extra="forbid")  # what a newer program adds to a spec may decide what a run is
 
 
 @dataclass(frozen=True)
@@ -21,13 +28,14 @@ class MethodChoice:
     paper. Only name, version and config, without what `aside` names of it, decide the result.
     """
 
+    __pydantic_config__: ClassVar = ALL_IS_NAMED
     name: str
     version: int
     config: dict[str, Any]
     recipe: str
     source: str
     quick: tuple[str, ...]
-    changed: dict[str, list[Any]]
+    changed: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]]
     plugin: str
     plugin_version: str | None
     engine: str | None = None
@@ -37,16 +45,21 @@ class MethodChoice:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
         """The inverse of `dataclasses.asdict`."""
-        changed = content["changed"]
-        if not isinstance(changed, Mapping):  # once the keys alone were kept
-            changed = {key: [None, look(content["config"], key)] for key in changed}
-        told = {name: tuple(content.get(name, ())) for name in ("quick", "differs", "aside")}
-        return cls(**{**content, **told, "changed": dict(changed)})
+        choice: MethodChoice = shaped(cls, _as_now(content))
+        return choice
 
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""
         deciding = {key: value for key, value in self.config.items() if key not in self.aside}
         return {"name": self.name, "version": self.version, "config": deciding}
+
+
+def _as_now(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's choice with what older ones leave out, or say otherwise."""
+    changed = choice["changed"]
+    if not isinstance(changed, Mapping):  # once the keys alone were kept
+        changed = {key: [None, look(choice["config"], key)] for key in changed}
+    return {"quick": [], "differs": [], **choice, "changed": changed}
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class Origin:
             different numbers; None where each has as many as the run's ipc.
     """
 
+    __pydantic_config__: ClassVar = ALL_IS_NAMED
     name: str
     method: str
     protocol: str
@@ -71,12 +85,6 @@ class Origin:
     budget: Budget | None = None
     images: int | None = None
     images_per_class: tuple[int, int] | None = None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Origin":
-        """The inverse of `dataclasses.asdict`."""
-        few_and_many = content["images_per_class"]
-        return cls(**{**content, "images_per_class": tuple(few_and_many) if few_and_many else None})
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class RunSpec:
         origin: of a set that was not made here, or of the one whose labels a control gets; not part of the hash.
     """
 
+    __pydantic_config__: ClassVar = ALL_IS_NAMED
     method: MethodChoice
     dataset: str
     card: str
@@ -133,7 +142,7 @@ class RunSpec:
         """The method and the backbone that made the images, here or elsewhere (None where that is not known)."""
         return (self.brought.method, self.brought.backbone) if self.brought else (self.method.name, self.backbone)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Content hash of what decides the condensed set and its costs."""
         return digest(
@@ -156,7 +165,7 @@ class RunSpec:
         made_in = [] if self.made_in == self.precision else [f"synthesis in {self.made_in}"]
         return [self.machine, self.precision, *compiled, *made_in]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The run folder's name: what it is, and the first digits of its hash."""
         parts = [self.method.name, self.dataset, f"ipc{self.ipc}", self.backbone, f"s{self.seed}", self.hash[:6]]
@@ -168,15 +177,18 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RunSpec":
-        """The inverse of `to_json`. Older specs do not say `known_as`: one found by its name is known as it."""
-        own_card = is_path(content["card"])
-        fields = {"known_as": None if own_card else content["dataset"], **content}
-        fields = {key: value for key, value in fields.items() if key not in ("hash", "name")}
-        fields["method"] = MethodChoice.from_json(fields["method"])
-        fields["labeller"] = MethodChoice.from_json(fields["labeller"]) if fields["labeller"] else None
-        fields["classes"] = tuple(fields["classes"])
-        fields["origin"] = Origin.from_json(fields["origin"]) if fields.get("origin") else None
-        return cls(**fields)
+        """The inverse of `to_json`. Older specs do not say `known_as`: one found by its name is known as it.
+
+        Raises:
+            CorruptArtefact: a part is missing, unknown or of another type.
+        """
+        fields = {name: value for name, value in dict(content).items() if name not in ("hash", "name")}
+        with understood("the spec"):
+            fields.setdefault("known_as", None if is_path(fields["card"]) else fields["dataset"])
+            for each in ("method", "labeller"):
+                fields[each] = fields[each] and _as_now(fields[each])
+        spec: RunSpec = shaped(cls, fields)
+        return spec
 
 
 @dataclass(frozen=True)

@@ -18,26 +18,20 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from bench.errors import CorruptArtefact
-from bench.files import (
-    check_finite,
-    clean_leftovers,
-    digest,
-    read_json,
-    read_tensors,
-    set_aside,
-    write_json,
-    write_tensors,
-)
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.files import check_finite, clean_leftovers, digest, read_tensors, set_aside, write_tensors
 from bench.lasting import lasting
 from bench.metering import PeakMemory, peak_memory, reset_peak_memory
 from bench.naming import check_file_name
 from bench.progress import Progress, Silent
+from bench.shapes import StageAbout
 
 SCHEMA = 1
 RESULT = "result.safetensors"
+OWNER_LENGTH = 200  # characters of who holds a lock
 WORK = "work"  # a stage's folder for checkpoints while it is made
-DAMAGE = (CorruptArtefact, KeyError, TypeError)  # what reading an altered stage may raise
+STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: as_it_is})
 
 
 @dataclass(frozen=True)
@@ -154,7 +148,7 @@ class StageStore:
         """
         try:
             return self._load(kind, stage_hash)
-        except (FileNotFoundError, *DAMAGE):
+        except (FileNotFoundError, CorruptArtefact):
             return None
 
     def _cleared(self, key: StageKey) -> StageResult | None:
@@ -164,13 +158,13 @@ class StageStore:
             return self._load(key.kind, key.hash)
         except FileNotFoundError:
             return None
-        except DAMAGE as error:
+        except CorruptArtefact as error:
             self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
             return None
 
     def _load(self, kind: str, stage_hash: str) -> StageResult:
         folder = self.folder(kind, stage_hash)
-        about = read_json(folder / "stage.json")
+        about = STAGE_FILE.read(folder / "stage.json")
         tensors, facts = read_tensors(folder / RESULT)
         cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
@@ -202,13 +196,13 @@ class StageStore:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
         reset_peak_memory(device)
-        with lasting(work / "elapsed.json") as watch:
+        with lasting(work / "elapsed.json", progress=self._progress) as watch:
             made = make(work)
             cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device))
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
-        write_json(folder / "stage.json", about)
+        STAGE_FILE.write(folder / "stage.json", about)
         shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 
@@ -226,11 +220,12 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
 
     Raises:
         Owned: another process holds it and `wait` is False.
+        UnreadableArtefact: the system does not let the file be locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(path), path.with_suffix(".owner")
     try:
-        lock.acquire(blocking=False)
+        _acquire(lock)
     except Timeout:
         who = _named(owner)
         if not wait:
@@ -242,8 +237,19 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
             owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquire(lock: FileLock) -> None:
+    """Without waiting. Raises Timeout where another process holds it, UnreadableArtefact where none can."""
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise
+    except OSError as error:  # a folder in its place, no permission, a file system without locks
+        raise UnreadableArtefact(f"{lock.lock_file} cannot be locked: {why(error)}") from error
 
 
 def holder(path: Path) -> str | None:
@@ -252,9 +258,11 @@ def holder(path: Path) -> str | None:
         return None
     lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        _acquire(lock)
     except Timeout:
         return _named(path.with_suffix(".owner"))
+    except UnreadableArtefact as error:
+        return f"whoever it is: {error}"
     lock.release()
     return None
 
@@ -262,6 +270,8 @@ def holder(path: Path) -> str | None:
 def _named(owner: Path) -> str:
     """Who holds a lock; they may release it, and take their name away, at this very moment."""
     try:
-        return owner.read_text().strip() or "another process"
-    except OSError:
+        with owner.open(encoding="utf-8") as handle:
+            line = handle.readline(OWNER_LENGTH).strip()
+    except (OSError, ValueError):
         return "another process"
+    return line if line.isprintable() and line else "another process"

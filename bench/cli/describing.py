@@ -16,9 +16,8 @@ from bench import records
 from bench.cards import DatasetCard, SourceCard
 from bench.condensation import Condenser
 from bench.data.opening import find_source, load_card
-from bench.errors import CorruptArtefact, UsageError, why
+from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.evaluation import Protocol
-from bench.files import read_json
 from bench.plugins import Registered, Registry
 from bench.recipes import Recipe, Setting, Values
 from bench.running.configuring import keys_of
@@ -138,9 +137,8 @@ def run(folder: Path) -> str:
     try:
         record = records.read(folder)
     except FileNotFoundError:
-        spec = _section("spec", _flat(read_json(folder / "spec.json")))
-        return _joined([f"run {folder.name}", "incomplete: the same command continues it", spec, _files(folder)])
-    except CorruptArtefact as error:
+        return _begun(folder)
+    except (CorruptArtefact, UnreadableArtefact) as error:
         raise UsageError(f"the record of this run cannot be read: {error}") from error
     state = [("status", record.status), *([("reason", record.reason)] if record.reason else [])]
     return _joined(
@@ -155,6 +153,15 @@ def run(folder: Path) -> str:
             _files(folder),
         ]
     )
+
+
+def _begun(folder: Path) -> str:
+    """What a run without a record is."""
+    try:
+        spec = _section("spec", _flat(records.read_spec(folder).to_json()))
+    except (FileNotFoundError, CorruptArtefact, UnreadableArtefact) as error:
+        raise UsageError(f"what this run is cannot be read: {error}") from error
+    return _joined([f"run {folder.name}", "incomplete: the same command continues it", spec, _files(folder)])
 
 
 def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:

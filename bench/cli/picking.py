@@ -1,13 +1,14 @@
 """Runs as rows, those with a record and those without one yet, and picking some of them with --where FIELD=VALUE."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from bench.errors import CorruptArtefact, UsageError
+from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
 from bench.naming import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,18 +43,17 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
 
 
 def _without_record(runs: Path) -> list[Path]:
-    return [path.parent for path in runs.glob("*/spec.json") if not path.with_name("record.json").exists()]
+    return [path.parent for path in runs.glob("*/spec.json") if not os.path.lexists(path.with_name("record.json"))]
 
 
 def _begun(folder: Path) -> Row:
     """The row of a run that has no record."""
-    from bench.files import read_json
+    from bench.records import read_spec
     from bench.rows import bare_row, names
-    from bench.spec import RunSpec
 
     try:
-        row = bare_row(RunSpec.from_json(read_json(folder / "spec.json")), INCOMPLETE)
-    except (CorruptArtefact, KeyError, TypeError):
+        row = bare_row(read_spec(folder), INCOMPLETE)
+    except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
         row = {**dict.fromkeys(names()), "status": INCOMPLETE}
     return {**row, "run": folder.name}
 

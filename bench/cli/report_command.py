@@ -1,6 +1,7 @@
 """`bench report`: tables from the records of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import click
 
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import form_of, write
-from bench.errors import CorruptArtefact, UsageError
+from bench.errors import UsageError
 from bench.naming import nearest
 
 if TYPE_CHECKING:
@@ -42,16 +43,16 @@ def command(
     form = form or (form_of(registry, output) if output else "table")
     registry.load("format", form)
     with Console() as console:
-        found = _records(named, runs, console)
-    text = report(registry, rows(found), form, claims=claims)
+        made = rows(_records(named, runs, console))
+    text = report(registry, made, form, claims=claims)
     if output is None:
         click.echo(text, nl=False)
     else:
         write(output, text)
 
 
-def _records(named: Sequence[str], runs: Path, console: "Console") -> list["Record"]:
-    """The records asked for, each once.
+def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["Record"]:
+    """The records asked for, one at a time; one that is named twice comes twice.
 
     Raises:
         UsageError: nothing was asked for that exists, or there is nothing to report.
@@ -60,28 +61,24 @@ def _records(named: Sequence[str], runs: Path, console: "Console") -> list["Reco
 
     if not named and not runs.is_dir():
         raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
-    found = [record for name in named for record in _of(name, runs, console)] if named else load_all(runs, console)
-    if not found:
+    found = (record for name in named for record in _of(name, runs, console)) if named else load_all(runs, console)
+    first = next(found, None)
+    if first is None:
         raise UsageError(f"no run with a readable record in {', '.join(named) or runs}")
-    return list({record.spec.name: record for record in found}.values())
+    return chain([first], found)
 
 
-def _of(name: str, runs: Path, console: "Console") -> list["Record"]:
+def _of(name: str, runs: Path, console: "Console") -> Iterable["Record"]:
     """The records that one argument means."""
-    from bench.records import load_all, read
+    from bench.records import load_all, read_or_warn
 
     folder = next((path for path in (Path(name), runs / name) if path.is_dir()), None)
     if folder is None:
         raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
     if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
         return load_all(folder, console)
-    try:
-        return [read(folder)]
-    except FileNotFoundError:
-        console.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
-    except CorruptArtefact as error:
-        console.warn(f"left out: {error}")
-    return []
+    record = read_or_warn(folder, console)
+    return [] if record is None else [record]
 
 
 def _hint(name: str, runs: Path) -> str:

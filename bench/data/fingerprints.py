@@ -1,19 +1,23 @@
 """What files hold, by digest, remembered by path, size and time of change so that a large file is read only once."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.cards import SplitName
 from bench.data.decoding import in_threads
-from bench.errors import CorruptArtefact, RunFailure, UsageError, why
-from bench.files import digest, file_digest, read_json, write_json
+from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError, why
+from bench.files import digest, file_digest
 from bench.imagery import Source
+from bench.shapes import Remembered
 
 READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
 _BATCH = 512  # files
+DIGEST_FILE = Kind("a digest", 1, Remembered, {UNSTAMPED: as_it_is})
 
 
 class Fingerprints:
@@ -59,10 +63,11 @@ class Fingerprints:
     def _remembered(self, key: Sequence[Any], compute: Callable[[], str]) -> str:
         memory = self._folder / f"{digest(list(key))}.json"
         try:
-            return str(read_json(memory)["digest"])
-        except (FileNotFoundError, CorruptArtefact, KeyError):
+            return str(DIGEST_FILE.read(memory)["digest"])
+        except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
             value = compute()
-        write_json(memory, {"digest": value})
+        with suppress(OSError):  # what there is no room to remember is computed again
+            DIGEST_FILE.write(memory, {"digest": value})
         return value
 
 

@@ -9,18 +9,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import xxhash
 from torch import Tensor
 
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
-from bench.errors import CorruptArtefact, RunFailure, why
+from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 from bench.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors
 from bench.progress import Progress, Throttled
+from bench.shapes import Decoded
 from bench.stages import owned
 
+INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
 
 
@@ -41,8 +45,8 @@ class ImageCache:
     def labels(self, split: SplitName) -> Tensor | None:
         """The labels of a split that has been decoded, or None. Touches no pixel."""
         try:
-            return read_tensors(self._index(split))[0]["labels"]
-        except (FileNotFoundError, CorruptArtefact, KeyError):
+            return self._indexed(split)[0]
+        except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
             return None
 
     def open(self, decoder: Decoder, labels: Tensor) -> Cached:
@@ -73,11 +77,18 @@ class ImageCache:
         return self._folder / f"{split}.safetensors"
 
     def _read(self, split: SplitName) -> Cached:
-        tensors, facts = read_tensors(self._index(split))
+        labels, facts = self._indexed(split)
         pixels = _mapped(self._pixels(split), facts["shape"])
         if _checksums(self._pixels(split), facts["piece"] * math.prod(facts["shape"][1:])) != facts["checksums"]:
             raise CorruptArtefact(f"{self._pixels(split)} was altered: its checksum does not match")
-        return Cached(pixels, tensors["labels"])
+        return Cached(pixels, labels)
+
+    def _indexed(self, split: SplitName) -> tuple[Tensor, dict[str, Any]]:
+        """The labels of a split, and where its pixels' checksums are."""
+        path = self._index(split)
+        tensors, content = read_tensors(path)
+        with understood(path):
+            return tensors["labels"], INDEX_FILE.checked(content, path)
 
     def _set_aside(self, split: SplitName, error: CorruptArtefact) -> None:
         aside = [set_aside(path).name for path in (self._index(split), self._pixels(split)) if path.exists()]
@@ -90,7 +101,7 @@ class ImageCache:
             with whole(self._pixels(decoder.split)) as part:
                 checksums = _decode_into(part, decoder, shape, piece, self._progress)
             facts = {"shape": shape, "piece": piece, "checksums": checksums}
-            write_tensors(self._index(decoder.split), {"labels": labels}, facts)
+            write_tensors(self._index(decoder.split), {"labels": labels}, INDEX_FILE.stamped(facts))
         except OSError as error:
             raise RunFailure(f"decoded images cannot be kept in {self._folder}: {why(error)}") from error
 

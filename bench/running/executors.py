@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import Ended, run_child
-from bench.errors import Interrupted, RunFailure
+from bench.errors import MISFITS, CorruptArtefact, Interrupted, RunFailure
 from bench.files import check_finite
 from bench.plugins import Registry
 from bench.records import Record
@@ -147,7 +147,7 @@ def _record_of(job: Job, content: Mapping[str, Any]) -> Record | None:
         check_finite(content)
         record = Record.from_json(content)
         rows([record])
-    except (KeyError, TypeError, ValueError, AttributeError, RunFailure):
+    except (CorruptArtefact, RunFailure, *MISFITS):
         return None
     return record if record.spec.hash == job.spec.hash else None
 

@@ -5,7 +5,7 @@ import traceback
 
 import torch
 
-from bench.errors import BenchError, Interrupted, UsageError, why
+from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, why
 from bench.stages import Owned
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -18,6 +18,11 @@ class WorkToDo(Exception):
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
     return not isinstance(error, Interrupted | Owned | WorkToDo | KeyboardInterrupt)
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether the system refused to read or write (permission, I/O error, full disk): it says nothing of the run."""
+    return any(isinstance(each, OSError | UnreadableArtefact) for each in (error, error.__cause__))
 
 
 def status_of(error: BaseException) -> str:

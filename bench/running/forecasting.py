@@ -21,7 +21,6 @@ from bench.condensation import Condenser, Images, Task
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
-from bench.files import read_json
 from bench.hardware import computing_in
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.metering import peak_memory, reset_peak_memory
@@ -29,6 +28,7 @@ from bench.notes import Findings
 from bench.pacing import Trial
 from bench.plugins import Registry
 from bench.progress import Progress
+from bench.records import COSTS_FILE
 from bench.running.configuring import build
 from bench.running.scoring import conditions_of, scored
 from bench.running.trials import Memory, TrialStore, TriedStage
@@ -152,7 +152,7 @@ class _Rehearsal:
     def _found(self) -> _Set | None:
         """The set, where the run has made it, and what its labels need is there."""
         try:
-            costs, condensed = read_json(self.folder / "costs.json"), sets.load(self.folder / "condensed")
+            costs, condensed = COSTS_FILE.read(self.folder / "costs.json"), sets.load(self.folder / "condensed")
         except (FileNotFoundError, CorruptArtefact):
             return None
         teacher = teacher_of(condensed.labels)

@@ -1,10 +1,12 @@
 """What becomes of a run that ends without a result, and what one command's record adds to another's."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, UnreadableArtefact
+from bench.files import set_aside
 from bench.records import Record
 from bench.running.environment import describe
 from bench.running.failures import reason_of
@@ -30,10 +32,14 @@ def unscored(each: EvaluationSpec, status: str, reason: str) -> Outcome:
     }
 
 
+def is_done(each: EvaluationSpec, known: Mapping[str, Any]) -> bool:
+    """Whether an earlier outcome is a result of this protocol, with however many seeds."""
+    return bool(known["protocol_id"] == each.protocol_id and known["status"] == "done")
+
+
 def answered(each: EvaluationSpec, known: Mapping[str, Any] | None) -> bool:
     """Whether an earlier outcome is all that is asked for now."""
-    same = known is not None and known["protocol_id"] == each.protocol_id and known["status"] == "done"
-    return same and known is not None and len(known["scores"]) >= each.seeds
+    return known is not None and is_done(each, known) and len(known["scores"]) >= each.seeds
 
 
 def ended(job: Job, earlier: Record | None, status: str, reason: str) -> dict[str, Outcome]:
@@ -52,13 +58,38 @@ def controls(job: Job, earlier: Record | None) -> dict[str, str]:
     return {**(earlier.controls if earlier else {}), **job.controls}
 
 
+def earlier_record(folder: Path, place: Place) -> Record | None:
+    """The record of a run folder, or None; a corrupt one is set aside with a warning.
+
+    Raises:
+        UnreadableArtefact: there is one, and the system does not let it be read or set aside.
+    """
+    try:
+        return records.read(folder)
+    except FileNotFoundError:
+        return None
+    except CorruptArtefact as error:
+        place.progress.warn(f"record set aside as {set_aside(folder / 'record.json').name}: {error}")
+        return None
+
+
+def unread(job: Job, place: Place, reason: str) -> Record:
+    """What is reported of a run of which it cannot be read how it ended; it is not for keeping."""
+    environment = describe(place.device, job.spec.precision, job.spec, place.command)
+    outcomes = ended(job, None, "failed", reason)
+    return Record(job.spec, "failed", reason, {}, outcomes, controls(job, None), environment)
+
+
 def crashed(job: Job, place: Place, reason: str) -> Record:
-    """The record of a run whose process died before it could write one; it is kept where that is possible."""
+    """The record of a run whose process died before it could write one; it is kept where that is possible.
+
+    It replaces none that cannot be read.
+    """
     folder = place.runs / job.spec.name
     try:
-        earlier: Record | None = records.read(folder)
-    except (OSError, CorruptArtefact):
-        earlier = None
+        earlier = earlier_record(folder, place)
+    except UnreadableArtefact as error:
+        return unread(job, place, f"{reason}; {error}")
     outcomes, links = ended(job, earlier, "failed", reason), controls(job, earlier)
     if earlier is not None and earlier.status == "done" and (folder / "costs.json").exists():
         record = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)

@@ -1,26 +1,36 @@
 """One run, from spec to record. It happens in a child process of its own (`bench.child`)."""
 
 import logging
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.errors import CorruptArtefact, UsageError
-from bench.files import clean_leftovers, read_json, set_aside, write_json
+from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError
+from bench.files import clean_leftovers, set_aside
 from bench.plugins import Registry
 from bench.recipes import Setting
 from bench.records import Record
 from bench.running.configuring import build, own_protocol
 from bench.running.environment import describe, made_by_another_file, scored_by_another_file
-from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
-from bench.running.recording import controls, ended, keep
+from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
+from bench.running.recording import Outcome, controls, earlier_record, ended, is_done, keep, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
 from bench.running.workplace import Place, make_task, open_for
-from bench.spec import Job
+from bench.spec import EvaluationSpec, Job, RunSpec
 from bench.stages import Owned, owned
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How an attempt at a run ended, and what of that its folder keeps: never less than what was done before."""
+
+    shown: Record
+    kept: Record
 
 
 @dataclass
@@ -39,7 +49,7 @@ class Run:
         Raises:
             Owned: as `complete`.
         """
-        if not (self.place.runs / self.job.spec.name / "record.json").exists():
+        if not os.path.lexists(self.place.runs / self.job.spec.name / "record.json"):
             return None
         try:
             return replace(self, looking=True).complete()
@@ -55,19 +65,25 @@ class Run:
             WorkToDo: something is not there, and the run is only looked at.
         """
         lock = self.place.runs / f".{self.job.spec.name}.lock"
-        with owned(lock, self.place.progress, wait=False):
-            self._check_folder()
-            earlier = self._earlier()
-            if earlier and earlier.status != "done" and not self.retry:
-                reason = earlier.reason or earlier.status
-                return replace(earlier, evaluations=ended(self.job, earlier, earlier.status, reason))
-            if earlier is None and self.looking:
-                raise WorkToDo
-            record = self._attempt(earlier)
-            if record != earlier:
-                keep(record, self.place)
-            self._say_edits(record)
-            return record
+        try:
+            with owned(lock, self.place.progress, wait=False):
+                return self._complete()
+        except UnreadableArtefact as error:  # nothing is known of the run, so nothing of it is replaced
+            return unread(self.job, self.place, reason_of(error))
+
+    def _complete(self) -> Record:
+        self._check_folder()
+        earlier = earlier_record(self.folder, self.place)
+        if earlier and earlier.status != "done" and not self.retry:
+            reason = earlier.reason or earlier.status
+            return replace(earlier, evaluations=ended(self.job, earlier, earlier.status, reason))
+        if earlier is None and self.looking:
+            raise WorkToDo
+        attempt = self._attempt(earlier)
+        if attempt.kept != earlier:
+            keep(attempt.kept, self.place)
+        self._say_edits(attempt.shown)
+        return attempt.shown
 
     def _say_edits(self, record: Record) -> None:
         """Of files edited since: one that holds the method and its protocol is said once, for the set."""
@@ -75,35 +91,67 @@ class Run:
         for said in [of_the_set] if of_the_set else scored_by_another_file(record, self.job, self.registry):
             self.place.progress.warn(said)
 
-    def _attempt(self, earlier: Record | None) -> Record:
-        links = controls(self.job, earlier)
+    def _attempt(self, earlier: Record | None) -> Attempt:
         try:
             synthesis = self._synthesis()
             costs = synthesis.costs()
         except BaseException as error:
             if not is_recordable(error):
                 raise
-            if self.looking:  # the run's own process shall meet it, and leave it in its log
-                raise WorkToDo from error
-            log.exception("synthesis failed")
-            status, reason = status_of(error), reason_of(error)
-            environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command)
-            outcomes = ended(self.job, None, status, reason)
-            return Record(self.job.spec, status, reason, {}, outcomes, links, environment)
+            return self._without_set(error, earlier)
         task = replace(synthesis.task, precision=self.job.spec.precision)
         scoring = Scoring(synthesis.folder, task, self.registry, synthesis)
-        outcomes = {key: dict(value) for key, value in earlier.evaluations.items()} if earlier else {}
-        for each in self.job.evaluations:
-            outcomes[each.key] = scoring.outcome(each, outcomes.get(each.key), retry=self.retry)
-        return Record(self.job.spec, "done", None, costs, outcomes, links, costs["environment"])
+        before = {key: dict(value) for key, value in earlier.evaluations.items()} if earlier else {}
+        scored = {each.key: self._scored(scoring, each, earlier) for each in self.job.evaluations}
+        bare = Record(self.job.spec, "done", None, costs, before, controls(self.job, earlier), costs["environment"])
+        shown = {key: outcome for key, (outcome, _) in scored.items()}
+        kept = {key: outcome for key, (_, outcome) in scored.items()}
+        return Attempt(*(replace(bare, evaluations={**before, **outcomes}) for outcomes in (shown, kept)))
+
+    def _without_set(self, error: BaseException, earlier: Record | None) -> Attempt:
+        """A synthesis that failed. What is done stays done where it is the system that refused."""
+        reason = reason_of(error)
+        if earlier is not None and earlier.status == "done" and is_of_the_system(error):
+            self.place.progress.warn(f"the record of {self.job.spec.name} stands, but {reason}")
+            return Attempt(replace(earlier, evaluations=ended(self.job, earlier, "failed", reason)), earlier)
+        if self.looking:  # the run's own process shall meet it, and leave it in its log
+            raise WorkToDo from error
+        log.exception("synthesis failed", exc_info=error)
+        status, links = status_of(error), controls(self.job, earlier)
+        environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command)
+        failed = Record(self.job.spec, status, reason, {}, ended(self.job, None, status, reason), links, environment)
+        return Attempt(failed, failed)
+
+    def _scored(self, scoring: Scoring, each: EvaluationSpec, earlier: Record | None) -> tuple[Outcome, Outcome]:
+        """How an evaluation ended, to be shown and to be kept.
+
+        A failure that the system is to blame for replaces no outcome that is done, be it of fewer seeds.
+        """
+        before = earlier.evaluations.get(each.key) if earlier else None
+        try:
+            outcome = scoring.outcome(each, before, retry=self.retry)
+        except (OSError, UnreadableArtefact, RunFailure) as error:
+            if not is_of_the_system(error):
+                raise
+            stands = before is not None and is_done(each, before)
+            if self.looking and not stands:
+                raise WorkToDo from error
+            self.place.progress.warn(f"{self.job.spec.name}, {each.key}: {reason_of(error)}")
+            shown = ended(replace(self.job, evaluations=(each,)), earlier, "failed", reason_of(error))[each.key]
+            return shown, dict(before) if before is not None and stands else shown
+        return outcome, outcome
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies."""
+        return self.place.runs / self.job.spec.name
 
     def _synthesis(self) -> Synthesis:
-        spec, place = self.job.spec, self.place
-        folder = place.runs / spec.name
+        spec, place, folder = self.job.spec, self.place, self.folder
         (folder / "units").mkdir(parents=True, exist_ok=True)
         for each in (folder, *(path for path in folder.iterdir() if path.is_dir())):
             clean_leftovers(each)
-        write_json(folder / "spec.json", spec.to_json())
+        self._keep_spec()
         task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / "units")
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
@@ -121,19 +169,21 @@ class Run:
 
     def _check_folder(self) -> None:
         """A name ends in a few digits of the hash only; two runs that share it must not share a folder."""
-        try:
-            held = read_json(self.place.runs / self.job.spec.name / "spec.json")["hash"]
-        except (FileNotFoundError, CorruptArtefact, KeyError):
-            return
-        if held != self.job.spec.hash:
-            raise Owned(f"its folder holds another run, whose name begins alike (hash {held})")
+        held = self._held_spec()
+        if held is not None and held.hash != self.job.spec.hash:
+            raise Owned(f"its folder holds another run, whose name begins alike (hash {held.hash})")
 
-    def _earlier(self) -> Record | None:
-        folder = self.place.runs / self.job.spec.name
+    def _held_spec(self) -> RunSpec | None:
+        """What the folder says it is; a damaged word is set aside with a warning, and is written again."""
         try:
-            return records.read(folder)
+            return records.read_spec(self.folder)
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
-            self.place.progress.warn(f"record set aside as {set_aside(folder / 'record.json').name}: {error}")
+            self.place.progress.warn(f"spec set aside as {set_aside(self.folder / 'spec.json').name}: {error}")
             return None
+
+    def _keep_spec(self) -> None:
+        """What is written already needs no room: a finished run is answered on a full disk."""
+        if self._held_spec() != self.job.spec:
+            records.SPEC_FILE.write(self.folder / "spec.json", self.job.spec.to_json())

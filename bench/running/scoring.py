@@ -12,25 +12,29 @@ from typing import Any
 
 from bench import condensed as sets
 from bench import seeds
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.chance import largest_share
 from bench.condensation import Condenser, Task
 from bench.condensed import CondensedSet
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol
-from bench.files import digest, read_json, set_aside, write_json
+from bench.files import digest, set_aside
 from bench.labels import HardLabels, OnlineLabels, teacher_of
 from bench.lasting import lasting
 from bench.notes import Findings, Notes
 from bench.plugins import Registry
 from bench.rows import reserved
 from bench.running.environment import files_of
-from bench.running.failures import WorkToDo, is_recordable, reason_of, status_of
+from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
 from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
+from bench.shapes import Score
 from bench.spec import EvaluationSpec
 
 log = logging.getLogger(__name__)
+
+SCORE_FILE = Kind("scores of a training", 1, Score, {UNSTAMPED: as_it_is})
 
 
 @dataclass
@@ -70,7 +74,8 @@ class Scoring:
             "teacher_backbone": self._teacher_backbone(protocol, condensed),
             "note": note,
         }
-        return {**about, **self._trained(protocol, condensed, each, seeds_wanted)}
+        stands = same is not None and same["status"] == "done"
+        return {**about, **self._trained(protocol, condensed, each, seeds_wanted, stands=stands)}
 
     def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Outcome] | None:
         """The scores of all seeds, or None where one of them has to be made."""
@@ -78,15 +83,20 @@ class Scoring:
         found = [self._kept(each, number, made_under) for number in range(count)]
         return [score for score in found if score is not None] if None not in found else None
 
-    def _trained(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, count: int) -> Outcome:
-        """How the trainings of all seeds ended; the scores of those before a failure stay."""
+    def _trained(
+        self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, count: int, *, stands: bool
+    ) -> Outcome:
+        """How the trainings of all seeds ended; the scores of those before a failure stay.
+
+        Where an earlier outcome `stands`, the system's failures are the caller's: they must not replace it.
+        """
         scores: list[Outcome] = []
         try:
             self._restore_stages(condensed)
             for number in range(count):
                 scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401
         except BaseException as error:
-            if not is_recordable(error):
+            if not is_recordable(error) or (stands and is_of_the_system(error)):
                 raise
             log.exception("%s failed", each.key)
             return {"status": status_of(error), "reason": reason_of(error), "scores": scores}
@@ -105,12 +115,12 @@ class Scoring:
         path, made_under = self._path(each, number), conditions_of(each, protocol, self.task)
         if (found := self._kept(each, number, made_under)) is not None:
             return found
-        workspace = path.with_suffix(".work")
+        workspace = _workspace(path)
         workspace.mkdir(parents=True, exist_ok=True)
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        with lasting(workspace / "elapsed.json", partial(_aside, task)) as watch:
+        with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
         scores = {
@@ -124,8 +134,8 @@ class Scoring:
             "notes": dict(task.facts),
             "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},
         }
-        write_json(path, scores)
-        shutil.rmtree(workspace)
+        SCORE_FILE.write(path, scores)
+        shutil.rmtree(workspace, ignore_errors=True)
         return scores
 
     def _shared(self, protocol: Protocol, condensed: CondensedSet, task: Task) -> dict[str, Any]:
@@ -141,13 +151,16 @@ class Scoring:
         """A score that is whole and was made under these conditions."""
         path = self._path(each, number)
         try:
-            found = read_json(path)
+            found = SCORE_FILE.read(path)
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
             self.task.progress.warn(f"score set aside as {set_aside(path).name} and made again: {error}")
             return None
-        return found if found.get("made_under") == made_under else None
+        if found.get("made_under") != made_under:
+            return None
+        shutil.rmtree(_workspace(path), ignore_errors=True)  # of one that was killed at its very end
+        return found
 
     def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
         if protocol.labels == "teacher":
@@ -167,6 +180,11 @@ class Scoring:
             self.synthesis.prepare()
 
 
+def _workspace(score: Path) -> Path:
+    """Where the training of a score keeps its checkpoints."""
+    return score.with_suffix(".work")
+
+
 def names_protocol(method: type[Condenser[Any]]) -> bool:
     """Whether a method says which protocol its paper uses, or leaves that open."""
     return inspect.getattr_static(method, "protocol") is not inspect.getattr_static(Condenser, "protocol")
@@ -184,8 +202,8 @@ def scored(folder: Path, each: EvaluationSpec, made_under: str) -> int:
 
 
 def _made_under(path: Path) -> str | None:
-    with suppress(FileNotFoundError, CorruptArtefact):
-        return str(read_json(path).get("made_under"))
+    with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
+        return str(SCORE_FILE.read(path).get("made_under"))
     return None
 
 

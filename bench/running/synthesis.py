@@ -3,6 +3,7 @@
 What is finished is on disk and verified when read: `units/` one file a unit, then `condensed/`, then `costs.json`.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +18,17 @@ from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, RunFailure
-from bench.files import read_json, read_tensors, set_aside, write_json, write_tensors
+from bench.files import set_aside, write_tensors
 from bench.hardware import computing_in
 from bench.imagery import Preprocessing
 from bench.labels import HardLabels, Labels, OnlineLabels, teacher_of
 from bench.lasting import Lasting, lasting
-from bench.metering import IterationTimes, PeakMemory, peak_memory, reset_peak_memory
+from bench.metering import IterationTimes, peak_memory, reset_peak_memory
 from bench.preview import write_preview
-from bench.records import with_notes_apart
+from bench.records import COSTS_FILE
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
-from bench.running.units import UnitCost, check_images, images_of, said_in, tensors_of, unit_costs
+from bench.running.units import UNIT_FILE, UnitCost, check_images, images_of, read_unit, tensors_of, unit_costs
 from bench.spec import RunSpec
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
@@ -81,16 +82,17 @@ class Synthesis:
 
     def _finished(self) -> Costs | None:
         try:
-            costs = with_notes_apart(read_json(self.folder / "costs.json"))
+            costs = COSTS_FILE.read(self.folder / "costs.json")
             sets.verified(self.folder / "condensed")
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
             self.task.progress.warn(f"made again: {error}")
             for path in (self.folder / "costs.json", self.folder / "condensed"):
-                if path.exists():
+                if os.path.lexists(path):
                     set_aside(path)
             return None
+        shutil.rmtree(self._label_workspace, ignore_errors=True)  # where its maker was killed at the very end
         return costs
 
     def _make(self) -> Costs:
@@ -126,7 +128,7 @@ class Synthesis:
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
             "notes": dict(self.task.facts),
         }
-        write_json(self.folder / "costs.json", costs)
+        COSTS_FILE.write(self.folder / "costs.json", costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
         return costs
 
@@ -142,7 +144,7 @@ class Synthesis:
         """The labels of images seen through the set's preprocessing, and the seconds that all attempts took."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
-        with lasting(workspace / "elapsed.json", self._stages_s) as watch, computing_in(precision):
+        with lasting(workspace / "elapsed.json", self._stages_s, self.task.progress) as watch, computing_in(precision):
             task = replace(self.task.seen_through(preprocessing), workspace=workspace, precision=precision)
             labels = self.labeller.label(task, images)
             return labels, watch.total()
@@ -166,9 +168,10 @@ class Synthesis:
     def _unit(self, unit: Unit) -> tuple[Images, UnitCost]:
         """One unit's images and costs: read where they are whole, synthesised otherwise."""
         path = self.folder / "units" / f"{unit.name}.safetensors"
-        if (found := self._read_unit(path)) is not None:
-            return found
         workspace = self.folder / "units" / f"{unit.name}.work"
+        if (found := self._read_unit(path)) is not None:
+            shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
+            return found
         workspace.mkdir(parents=True, exist_ok=True)
         warm_up_s = self._warm_up(workspace)
         task = replace(self.task, workspace=workspace, times=IterationTimes(warm_up_s=warm_up_s))
@@ -180,13 +183,13 @@ class Synthesis:
         cost = UnitCost(seconds, task.times, peak_memory(task.device))
         check_images(images, self.task, self.method, unit.name)
         said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}
-        write_tensors(path, tensors_of(images), {**asdict(cost), **said})
-        shutil.rmtree(workspace)
+        write_tensors(path, tensors_of(images), UNIT_FILE.stamped({**asdict(cost), **said}))
+        shutil.rmtree(workspace, ignore_errors=True)
         return images_of(tensors_of(images)), cost
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
-        with lasting(workspace / "warm-up.json") as watch:
+        with lasting(workspace / "warm-up.json", progress=self.task.progress) as watch:
             if not self._warm:
                 self._warm = True
                 self.method.warm_up(self.task)
@@ -194,17 +197,15 @@ class Synthesis:
 
     def _read_unit(self, path: Path) -> tuple[Images, UnitCost] | None:
         try:
-            tensors, about = read_tensors(path)
+            unit = read_unit(path)
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
             self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
             return None
-        notes, measured = said_in(about)
-        self.task.facts |= notes
-        self.task.measured.take(measured)
-        cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
-        return images_of(tensors), cost
+        self.task.facts |= unit.notes
+        self.task.measured.take(unit.measured)
+        return unit.images, unit.cost
 
     def _stored(self, parts: Sequence[Images]) -> Images:
         """All units as one set, class by class, as it is after storage."""

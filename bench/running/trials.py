@@ -17,7 +17,7 @@ from bench.condensation import Images
 from bench.files import digest, read_json, read_tensors, write_json, write_tensors
 from bench.pacing import Sample, Trial
 from bench.running.units import images_of, tensors_of
-from bench.stages import Maker, StageKey, StageResult, StageStore
+from bench.stages import STAGE_FILE, Maker, StageKey, StageResult, StageStore
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class TrialStore(StageStore):
         first = len(self._pace.samples)
         made = super()._make(key, folder, make, device)
         cost = replace(made.cost, seconds=made.cost.seconds + self.outstanding(first))
-        about = read_json(folder / "stage.json")
-        write_json(folder / "stage.json", {**about, "cost": asdict(cost), "notes": self._pace.notes(first)})
+        about = STAGE_FILE.read(folder / "stage.json")
+        STAGE_FILE.write(folder / "stage.json", {**about, "cost": asdict(cost), "notes": self._pace.notes(first)})
         write_json(self._like(key), {"hash": key.hash})
         return replace(made, cost=cost)
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.artefacts import UNSTAMPED, Content, Kind
 from bench.condensation import Condenser, Images, Task
 from bench.condensed import OUTSIDE_BOX, in_box
-from bench.errors import RunFailure
+from bench.errors import RunFailure, understood
+from bench.files import read_tensors
 from bench.metering import IterationTimes, PeakMemory
 from bench.notes import Findings
+from bench.shapes import UnitAbout
 from bench.wellformed import far_out, malformed
 
 
@@ -47,15 +51,38 @@ def _out_of_range(images: Images, task: Task, method: Condenser[Any]) -> str:
     return "" if in_box(preprocessing.invert(images.pixels)) else OUTSIDE_BOX
 
 
-def said_in(about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The notes and the findings that a unit's file holds; older files hold them together."""
+def _with_findings_apart(about: Content) -> Content:
+    """Once what was noted and what was found out stood together."""
     if "facts" not in about:
-        return about["notes"], about["measured"]
+        return about
     known = {each.name for each in fields(Findings)}
-    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    parts: dict[bool, Content] = {False: {}, True: {}}
     for name, value in about["facts"].items():
         parts[name in known][name] = value
-    return parts
+    return {**about, "notes": parts[False], "measured": parts[True]}
+
+
+UNIT_FILE = Kind("a unit", 1, UnitAbout, {UNSTAMPED: _with_findings_apart})
+
+
+@dataclass(frozen=True)
+class KeptUnit:
+    """A unit as it was read: its images, what they took, and what was noted and found out."""
+
+    images: Images
+    cost: UnitCost
+    notes: Content
+    measured: Content
+
+
+def read_unit(path: Path) -> KeptUnit:
+    """Reads a unit's file. Raises as `bench.artefacts.Kind.read`."""
+    tensors, content = read_tensors(path)
+    about = UNIT_FILE.checked(content, path)
+    with understood(path):
+        images = images_of(tensors)
+        cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
+        return KeptUnit(images, cost, about["notes"], about["measured"])
 
 
 def tensors_of(images: Images) -> dict[str, torch.Tensor]:

@@ -129,7 +129,7 @@ class _Training:
         return trained.eval()
 
     def _resume(self) -> int:
-        facts = checkpoints.restore(self.lesson.checkpoint, self.state)
+        facts = checkpoints.restore(self.lesson.checkpoint, self.state, self.task.progress)
         optimizers.match_layout(self.optimizer)
         return int(facts["done"]) if facts else 0
 

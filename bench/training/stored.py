@@ -11,14 +11,16 @@ import xxhash
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.checkpoints import Rhythm
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
-from bench.files import digest, read_json, write_json
+from bench.files import digest, set_aside
 from bench.imagery import TensorSplit
 from bench.labels import StoredLabels, TeacherMode
 from bench.progress import Throttled
+from bench.shapes import Position
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
@@ -26,6 +28,7 @@ from bench.training.teachers import Teacher, in_mode
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
+POSITION_FILE = Kind("how far a labelling came", 1, Position, {UNSTAMPED: as_it_is})
 SAVED = 0.2  # of a step, by compiling
 
 
@@ -134,15 +137,18 @@ class _Relabelling:
 
     def _save(self, done: int) -> None:
         self.logits.flush()
-        write_json(self.position, {"done": done})
+        POSITION_FILE.write(self.position, {"done": done})
 
     def _done(self, size: int) -> int:
         """How far an earlier attempt came. A position without its logits is removed: it must not vouch for new ones."""
         if not self.path.is_file() or self.path.stat().st_size != size:
             self.position.unlink(missing_ok=True)
         try:
-            return int(read_json(self.position)["done"])
-        except (FileNotFoundError, CorruptArtefact, KeyError):
+            return min(int(POSITION_FILE.read(self.position)["done"]), self.steps)
+        except FileNotFoundError:
+            return 0
+        except CorruptArtefact as error:
+            self.task.progress.warn(f"labels are made from the first on, {set_aside(self.position).name}: {error}")
             return 0
 
 

@@ -97,8 +97,8 @@ def _identity(rows: Sequence[Row]) -> pd.DataFrame:
             columns[name] = partial(_text, name=name)
     if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
         columns["made\nin"] = _made_in
-    if changes.tell_rows_apart(rows):
-        columns["changed"] = partial(changes.apart, rows)
+    if apart := changes.Apart(rows):
+        columns["changed"] = apart.told
     found = frame(rows, columns)
     if found.duplicated().any():
         found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
