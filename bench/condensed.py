@@ -185,11 +185,11 @@ def verified(folder: Path) -> dict[str, Any]:
 def _check_file(path: Path, checksum: str) -> None:
     try:
         with reading(path):
-            altered = f"sha256:{file_digest(path)}" != checksum
-    except FileNotFoundError as error:
-        raise CorruptArtefact(f"{path} is missing") from error
-    if altered:
-        raise CorruptArtefact(f"{path} is altered")
+            whole = f"sha256:{file_digest(path)}" == checksum
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        raise CorruptArtefact(f"{path} is missing or altered")
 
 
 def load(folder: Path) -> CondensedSet:

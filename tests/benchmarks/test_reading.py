@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,12 @@ from bench import rows as table
 from bench.cards import DatasetCard, SourceCard, SplitName
 from bench.data.decoding import Decoder, View
 from bench.data.image_cache import ImageCache
+from bench.files import digest
 from bench.imagery import Reader, Source
+from bench.plugins import Registry
 from bench.progress import Silent
 from bench.records import Record
+from bench.reporting import Row, report
 from bench.spec import MethodChoice, RunSpec
 
 VIEW = View(channels=3, resolution=64, resize=64)
@@ -77,29 +81,41 @@ def test_images(race: Race, competitor: str, tmp_path: Path) -> None:
     race.run("20,000 JPEG images, 64 px", competitor, steps[competitor], lambda: by_pil(files), rounds=2)
 
 
-def some_record() -> Record:
-    choice = MethodChoice("random", 1, {}, "defaults", "its own", (), {}, "coresets", "1.0")
+def some_record(seed: int) -> Record:
+    """Every second one is the control of the one before it."""
+    choice = MethodChoice("random", 1, {}, "defaults", "its own", (), {"lr": [1, seed % 7]}, "coresets", "1.0")
     classes = tuple(f"n{index:08}" for index in range(200))
-    spec = RunSpec(choice, "d", "d", "0" * 32, classes, 200, 10, "convnet3", 0, "paper", "cpu", "cpu", "fp32")
+    spec = RunSpec(choice, "d", "d", "0" * 32, classes, 200, 10, "convnet3", seed, "paper", "cpu", "cpu", "fp32")
     score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}
     outcome = {"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""}
     labels = {"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None, "scores": [score] * 3}
-    return Record(spec, "done", None, {"set_bytes": 640}, {"hard-convnet3": outcome | labels}, {}, {"device": "cpu"})
+    controls = {"hard-convnet3": replace(spec, seed=seed + 1).name} if seed % 2 == 0 else {}
+    evaluations = {"hard-convnet3": outcome | labels}
+    return Record(spec, "done", None, {"set_bytes": 640}, evaluations, controls, {"device": "cpu"})
 
 
-@pytest.mark.parametrize("competitor", ["read and verified", "as table rows"])
+def written(runs: Path, count: int) -> Path:
+    """A folder of so many runs, each with a record of its own; none is flushed to the device, which takes minutes."""
+    for seed in range(count):
+        content = some_record(seed).to_json()
+        (runs / f"{seed:05}").mkdir(parents=True)
+        (runs / f"{seed:05}" / "record.json").write_text(json.dumps({**content, "checksum": digest(content)}))
+    return runs
+
+
+@pytest.mark.parametrize("competitor", ["read and verified", "as rows", "as a table"])
 def test_records(race: Race, competitor: str, tmp_path: Path) -> None:
-    records.write(tmp_path / "first", some_record())
-    text = (tmp_path / "first" / "record.json").read_text()
-    for number in range(10_000 if race.in_earnest else 10):
-        (tmp_path / "runs" / f"{number:05}").mkdir(parents=True)
-        (tmp_path / "runs" / f"{number:05}" / "record.json").write_text(text)
+    runs, registry = written(tmp_path / "runs", 10_000 if race.in_earnest else 10), Registry()
 
     def parsed() -> object:
-        return [json.loads(path.read_text()) for path in sorted((tmp_path / "runs").glob("*/record.json"))]
+        return [json.loads(path.read_text()) for path in sorted(runs.glob("*/record.json"))]
+
+    def rows() -> list[Row]:
+        return table.rows(records.load_all(runs, Silent()))
 
     steps = {
-        "read and verified": lambda: records.load_all(tmp_path / "runs", Silent()),
-        "as table rows": lambda: table.rows(records.load_all(tmp_path / "runs", Silent())),
+        "read and verified": lambda: list(records.load_all(runs, Silent())),
+        "as rows": rows,
+        "as a table": lambda: report(registry, rows(), "table", claims=True),
     }
     race.run("10,000 records", competitor, steps[competitor], parsed, rounds=2)
