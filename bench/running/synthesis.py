@@ -169,7 +169,7 @@ class Synthesis:
         """One unit's images and costs: read where they are whole, synthesised otherwise."""
         path = self.folder / "units" / f"{unit.name}.safetensors"
         workspace = self.folder / "units" / f"{unit.name}.work"
-        if (found := self._read_unit(path)) is not None:
+        if (found := self._read_unit(path, unit.name)) is not None:
             shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
             return found
         workspace.mkdir(parents=True, exist_ok=True)
@@ -195,12 +195,13 @@ class Synthesis:
                 self.method.warm_up(self.task)
             return watch.total()
 
-    def _read_unit(self, path: Path) -> tuple[Images, UnitCost] | None:
+    def _read_unit(self, path: Path, name: str) -> tuple[Images, UnitCost] | None:
         try:
             unit = read_unit(path)
+            check_images(unit.images, self.task, self.method, name)
         except FileNotFoundError:
             return None
-        except CorruptArtefact as error:
+        except (CorruptArtefact, RunFailure) as error:
             self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
             return None
         self.task.facts |= unit.notes
