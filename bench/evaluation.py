@@ -61,7 +61,7 @@ class Protocol(ABC):
         """
         if not self.variants:
             raise UsageError(f"protocol {self.name!r} has no variants, and so no {name!r}")
-        raise unknown(f"variant of protocol {self.name!r}", name, self.variants)
+        raise unknown(f"variant of {self.name}", name, self.variants)
 
     def conditions(self, setting: "Setting") -> Mapping[str, Any]:
         """All beside the set that decides the scores, as JSON. Scores made under other conditions are made again."""

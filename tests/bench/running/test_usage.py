@@ -21,7 +21,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
         ({"--backbone": "sre2l=convnet3"}, "needs a backbone with batchnorm, which convnet3 lacks"),
         ({"--eval-backbone": "convnt3"}, "did you mean 'convnet3'?"),
         ({"--protocol": "papr"}, "unknown protocol 'papr'; did you mean 'paper'?"),
-        ({"--protocol": "hard+no-flp"}, "unknown variant of protocol 'hard' 'no-flp'; did you mean 'no-flip'?"),
+        ({"--protocol": "hard+no-flp"}, "unknown variant of hard 'no-flp'; did you mean 'no-flip'?"),
         ({"--protocol": "hrd+no-flip"}, "unknown protocol 'hrd'; did you mean 'hard'?"),
         ({"--protocol": "paper+no-flip", "--set": "relabel.labels=stored"}, "sre2l-c100+no-flip shows others"),
         ({"--classes": "0"}, "--classes"),
