@@ -37,9 +37,21 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     from bench import rows as table
     from bench.console import Console
 
-    conditions = [_condition(each, table.names()) for each in where]
+    picked = picker(where)
     rows = [*table.rows(records.load_all(runs, Console())), *map(_begun, _without_record(runs))]
-    return sorted((row for row in rows if all(fits(row) for fits in conditions)), key=lambda row: str(row["run"]))
+    return sorted(picked(rows), key=lambda row: str(row["run"]))
+
+
+def picker(where: Sequence[str]) -> Callable[[Sequence[Row]], list[Row]]:
+    """What leaves, of rows, those that fit all conditions.
+
+    Raises:
+        UsageError: as `run_rows`.
+    """
+    from bench.rows import names
+
+    conditions = [_condition(each, names()) for each in where]
+    return lambda rows: [row for row in rows if all(fits(row) for fits in conditions)]
 
 
 def _without_record(runs: Path) -> list[Path]:

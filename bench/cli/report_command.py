@@ -9,6 +9,7 @@ import click
 
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import form_of, write
+from bench.cli.picking import picker, where_option
 from bench.errors import UsageError
 from bench.naming import nearest
 
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to a file."
 )
+@where_option
 @runs_option
 @plugin_option
 def command(
-    named: tuple[str, ...], form: str | None, claims: bool, output: Path | None, runs: Path, plugins: tuple[str, ...]
+    named: tuple[str, ...],
+    form: str | None,
+    claims: bool,
+    output: Path | None,
+    where: tuple[str, ...],
+    runs: Path,
+    plugins: tuple[str, ...],
 ) -> None:
     """Tables from the records of runs.
 
@@ -42,8 +50,11 @@ def command(
     registry = Registry(plugins)
     form = form or (form_of(registry, output) if output else "table")
     registry.load("format", form)
+    picked = picker(where)
     with Console() as console:
-        made = rows(_records(named, runs, console))
+        made = picked(rows(_records(named, runs, console)))
+    if not made:
+        raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
     text = report(registry, made, form, claims=claims)
     if output is None:
         click.echo(text, nl=False)

@@ -124,6 +124,17 @@ def test_runs_are_picked_by_their_fields(
     assert sorted(row["seed"] for row in listed(capsys, runs, *where)) == seeds
 
 
+def test_a_report_is_of_the_rows_that_fit(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    words = ("report", "--runs", str(runs), "--format", "json")
+    status, every, _ = in_process(capsys, *words)
+    assert status == 0
+    assert in_process(capsys, *words, "--where", "seed=0", "--where", "changed.lr=0.2")[:2] == (0, every)
+    status, out, errors = in_process(capsys, *words, "--where", "seed=0", "--where", "method=sre2l")
+    assert (status, out) == (2, "") and "no row has seed=0 and method=sre2l" in errors
+    status, out, errors = in_process(capsys, *words, "--where", "sed=0")
+    assert (status, out) == (2, "") and "did you mean 'seed'?" in errors
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
