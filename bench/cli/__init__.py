@@ -1,7 +1,6 @@
 """The command line: one module a command, imported when it is called, so that `bench --help` answers at once."""
 
 import sys
-import traceback
 from importlib import import_module
 
 import click
@@ -82,6 +81,8 @@ def _status() -> object:
         click.echo(f"bench: {error}", err=True)
         return 1
     except Exception:
+        import traceback  # rarely needed, and no part of a quick start
+
         traceback.print_exc()
         return 1
     return 2
