@@ -4,20 +4,11 @@ A pipe would wait for a writer, a device has no end, a link may lead nowhere or 
 """
 
 import os
-import stat
 from pathlib import Path, PurePath
 
+from bench.cards import LONGEST
 from bench.errors import UsageError, why
-
-LONGEST = 255  # bytes of a name, on nearly every file system
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+from bench.regular import read_regular, require_regular
 
 
 def regular(path: Path) -> Path:
@@ -27,13 +18,16 @@ def regular(path: Path) -> Path:
         UsageError: nothing there, or something else; one line that says what.
     """
     try:
-        mode = path.stat().st_mode
+        require_regular(path)
     except (OSError, ValueError) as error:  # the second for names that no file can have
         raise UsageError(f"{path} cannot be read: {_missing(path, error)}") from error
-    if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-        raise UsageError(f"{path} cannot be read: it is {kind}, and a file is expected")
     return path
+
+
+def require_content(path: Path) -> None:
+    """Refuses what `regular` refuses, and a file without a byte, as a full disk or a cut copy leaves it."""
+    if regular(path).stat().st_size == 0:
+        raise UsageError(f"{path} is empty")
 
 
 def content(path: Path, most: int) -> bytes:
@@ -43,13 +37,9 @@ def content(path: Path, most: int) -> bytes:
         UsageError: as `regular`, or a longer one; it is not read.
     """
     try:
-        with regular(path).open("rb") as file:
-            found = file.read(most + 1) if path.stat().st_size <= most else None
+        return read_regular(regular(path), most)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {why(error)}") from error
-    if found is None or len(found) > most:
-        raise UsageError(f"{path} is longer than {most:,} bytes, which no such file is")
-    return found
 
 
 def plain_name(name: str) -> str:

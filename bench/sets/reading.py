@@ -17,7 +17,7 @@ from bench.chance import are_no_better, largest_share
 from bench.condensation import Images
 from bench.condensed import CondensedSet
 from bench.data.decoding import Decoder, View, size_of
-from bench.errors import CorruptArtefact, UsageError, why
+from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.handed import plain_name
 from bench.imagery import Dataset, Preprocessing, Reader, Source
 from bench.labels import HardLabels, SoftLabels, not_distributions
@@ -101,6 +101,8 @@ def _own(folder: Path) -> Foreign:
     try:
         found = sets.load(folder)
         files = tuple(folder / name for name in about(folder)["files"])
+    except UnreadableArtefact as error:  # what the system says of the user's own files
+        raise UsageError(str(error)) from error
     except (LookupError, TypeError, ValueError, RuntimeError) as error:  # of tensors that are not there, or not so
         raise CorruptArtefact(f"{folder} is not laid out as its manifest says: {why(error)}") from error
     return Foreign(found, class_order.STATED, files=files)

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
-from bench.handed import regular
+from bench.handed import require_content
 
 SHOWN = 10  # names of what a file has
 Shape = tuple[int, ...]
@@ -113,7 +113,7 @@ def type_of(tensor: Tensor) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Held]:
-    regular(path)
+    require_content(path)
     kind = {".safetensors": _safetensors, ".npz": _npz}.get(path.suffix, _pytorch)
     try:
         with kind(path) as held:
@@ -226,7 +226,7 @@ def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 
         UsageError: no regular file, or an archive that expands to more than the machine's memory.
         Exception: one of torch's many, for any other file.
     """
-    regular(path)
+    require_content(path)
     if path.suffix == ".npy":
         raise ValueError("an array without names; numpy.savez keeps several in one .npz file, each by its name")
     if zipfile.is_zipfile(path):
@@ -236,7 +236,14 @@ def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 
             raise UsageError(f"{path} expands to {size:,} bytes, more than the {most:,} of this machine's memory")
     with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a pickle's age; what is wrong with it is raised
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> Any:  # noqa: ANN401 - as above
+    try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except (EOFError, IndexError, KeyError) as error:  # of what is no pickle, with a number or nothing as its message
+        raise ValueError("it is not as torch.save writes files") from error
 
 
 def _memory() -> int:

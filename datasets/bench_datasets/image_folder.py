@@ -14,6 +14,9 @@ from bench.data.folders import Walk, notes, require_target
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
+from bench.regular import read_regular
+
+LARGEST = 1 << 28  # bytes of an image file; the largest photographs have a tenth of it
 
 
 class ImageFolderOptions(BaseModel):
@@ -99,7 +102,7 @@ class ImageFolderReader(Reader):
         for index in indices:
             path = source.files[split][index]
             try:
-                yield str(path), path.read_bytes()
+                yield str(path), read_regular(path, LARGEST)
             except OSError as error:
                 raise RunFailure(f"corrupt image: {path} cannot be read: {why(error)}") from error
 

@@ -22,6 +22,7 @@ from bench.naming import brief
 from bench.regular import require_regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 
+MOST_ROWS = 100_000_000  # of a file, which may say few labels many times in few bytes
 _SUM = re.compile(r"([0-9a-fA-F]{64})\s+\*?(\S.*)")
 
 
@@ -191,9 +192,10 @@ def _bytes(name: str, value: object) -> bytes:
 
 
 def _labels(path: Path, column: str) -> list[int | str | None]:
-    with readable(path):
-        table = pq.read_table(path, columns=[column])
-    labels: list[int | str | None] = table.column(column).to_pylist()
+    with readable(path), pq.ParquetFile(path) as file:
+        if (rows := file.metadata.num_rows) > MOST_ROWS:
+            raise UsageError(f"{path} has {rows:,} rows, more than the {MOST_ROWS:,} that are read")
+        labels: list[int | str | None] = file.read(columns=[column]).column(column).to_pylist()
     return labels
 
 

@@ -21,7 +21,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turns what pyarrow raises on a damaged file into a failure that names it."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {why(error)}") from error
 
 

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from damage import altered, damaged
@@ -322,3 +324,33 @@ def test_arrays_of_another_byte_order_are_read_as_they_are(tmp_path: Path) -> No
     np.savez(folder / "set.npz", images=PIXELS.numpy().astype(">i4"), labels=LABELS.numpy().astype(">i8"))
     found = outcome(folder)
     assert isinstance(found, Images) and is_right(found)
+
+
+def test_an_image_file_that_is_longer_than_any_is_not_read(tmp_path: Path) -> None:
+    folder = folders(tmp_path / "set")
+    with (folder / "images" / "a" / "0.png").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "it is longer than" in refused(folder)
+
+
+def test_a_parquet_file_of_more_rows_than_any_has_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = parquet(tmp_path / "set")
+    monkeypatch.setattr("bench_datasets.parquet.MOST_ROWS", 2)
+    assert "has 3 rows, more than the 2 that are read" in refused(folder)
+
+
+def test_labels_in_parquet_that_are_no_utf8_are_refused(tmp_path: Path) -> None:
+    folder = in_parquet(tmp_path / "set", ["a", "b", "c"], [0, 1, 2], None)
+    path = folder / "train-0.parquet"
+    table = pq.read_table(path)
+    broken = pa.array([b"\xff", b"b", b"c"]).view(pa.string())
+    pq.write_table(table.set_column(1, "label", broken), path)
+    assert "is not readable as Parquet" in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["..", "../images", "/images", "x/../../images", "images\0", "i" * 300])
+def test_options_of_a_layout_lead_nowhere_else(tmp_path: Path, name: str) -> None:
+    folder = folders(tmp_path / "set")
+    for options in ({"train": name}, {"train": ["images", name]}, {"path": name, "train": "images"}):
+        write_manifest(folder, source={"layout": "image-folder", "options": options})
+        assert "option" in refused(folder)
