@@ -90,7 +90,7 @@ def test_a_unit_that_was_kept_with_notes_and_findings_in_one_is_read(noting: Ben
     (folder / "costs.json").unlink()
     (unit,) = (folder / "units").glob("*.safetensors")
     tensors, about = read_tensors(unit)
-    notes = {name: about.pop(name) for name in ("notes", "measured")}["notes"]
+    notes = {name: about.pop(name) for name in ("schema", "notes", "measured")}["notes"]
     compiled = {"compiled": {"recover": {"compiled": False, "why": "so", "seconds": 0.1}}}
     write_tensors(unit, tensors, {**about, "facts": {**notes, **compiled}})
     costs = noting.run(job).costs
