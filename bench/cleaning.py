@@ -2,16 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
-from bench.files import is_set_aside, read_json
+from bench.files import LEFTOVER, is_being_written, is_set_aside, read_json
 from bench.progress import Silent
-from bench.stages import holder, owned
+from bench.stages import WORK, holder, owned
 
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
 
@@ -93,6 +93,41 @@ def set_aside_files(*roots: Path) -> list[Leaving]:
     return [Leaving("damaged, set aside", path) for path in outer]
 
 
+def leftovers(runs: Path, cache: Path) -> list[Leaving]:
+    """What killed processes left: half-written files, the work of what is finished, names of owners that are gone."""
+    found = [*_left_in_runs(runs), *_left_in_stages(cache), *_left_by_writers(cache)]
+    owners = sorted([*runs.glob(".*.owner"), *cache.glob("**/*.owner")])
+    gone = [Leaving("name of a dead owner", path, (path.with_suffix(".lock"),)) for path in owners]
+    return [*found, *(each for each in gone if each.holder() is None)]
+
+
+def _left_in_runs(runs: Path) -> Iterator[Leaving]:
+    """Of runs that nobody has; a live one's files are its own."""
+    for each in map(run, run_folders(runs)):
+        finished = [path for path in each.path.glob("*/*.work") if _has_result(path)]
+        for path in sorted([*each.path.rglob(f"*{LEFTOVER}"), *finished]) if each.holder() is None else ():
+            yield Leaving("leftover of a run", path, each.locks)
+
+
+def _left_in_stages(cache: Path) -> Iterator[Leaving]:
+    for each in (_stage(path) for path in sorted((cache / "stages").glob("*-*")) if path.is_dir()):
+        finished = [each.path / WORK] if (each.path / "stage.json").exists() and (each.path / WORK).exists() else []
+        parts = [] if finished else sorted(each.path.rglob(f"*{LEFTOVER}"))
+        for path in [*finished, *parts] if each.holder() is None else ():
+            yield Leaving("leftover of a stage", path, each.locks)
+
+
+def _left_by_writers(cache: Path) -> Iterator[Leaving]:
+    """Of folders that several processes write to: what a process began that is there no more."""
+    for path in sorted([*(cache / "choices").glob(f"*{LEFTOVER}"), *(cache / "images").glob(f"*/*{LEFTOVER}")]):
+        if not is_being_written(path):
+            yield Leaving("half-written file", path)
+
+
+def _has_result(work: Path) -> bool:
+    return any(work.with_suffix(suffix).exists() for suffix in (".safetensors", ".json"))
+
+
 def decoded_images(cache: Path) -> list[Leaving]:
     """Datasets as they were decoded, which takes minutes again."""
     folders = sorted({path.parent for path in (cache / "images").glob("*/*.u8")})
@@ -105,20 +140,32 @@ def _stage(folder: Path) -> Leaving:
 
 
 def _status(folder: Path) -> Any:  # noqa: ANN401 - what a damaged file may say
-    return _content(folder / "record.json").get("status")
+    with suppress(UnreadableArtefact):  # it may be done
+        return _content(folder / "record.json").get("status")
+    return None
 
 
 def _stages_of(folder: Path) -> Iterator[str]:
-    """Of its synthesis, of its evaluations, and of its labels' teacher."""
-    yield from _content(folder / "costs.json").get("stages", {})
-    for path in (folder / "evaluations").glob("*.json"):
-        yield from _content(path).get("stages", {})
-    teacher = _content(folder / "condensed" / "manifest.json").get("labels", {}).get("teacher") or {}
-    yield from filter(None, [teacher.get("stage")])
+    """Of its synthesis, of its evaluations, and of its labels' teacher.
+
+    Raises:
+        UnreadableArtefact: that cannot be known, so that none is unused for sure.
+    """
+    for path in (folder / "costs.json", *(folder / "evaluations").glob("*.json")):
+        yield from map(str, _inside(_content(path), "stages"))
+    yield str(_inside(_content(folder / "condensed" / "manifest.json"), "labels", "teacher").get("stage"))
+
+
+def _inside(content: Any, *keys: str) -> Mapping[str, Any]:  # noqa: ANN401 - what a damaged file may say
+    """The object under these keys; an empty one where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return content if isinstance(content, Mapping) else {}
 
 
 def _content(path: Path) -> dict[str, Any]:
-    with suppress(OSError, CorruptArtefact, UnreadableArtefact):
+    """What a file says; nothing where it is missing or damaged, which its run finds out."""
+    with suppress(FileNotFoundError, CorruptArtefact):
         return read_json(path)
     return {}
 

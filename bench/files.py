@@ -24,7 +24,7 @@ from torch import Tensor
 
 from bench.errors import MISFITS, CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 
-_LEFTOVER = ".part"
+LEFTOVER = ".part"  # ends the names of files that are being written
 _SEAL = "checksum"
 LARGEST_JSON = 1 << 28  # bytes; what is larger was not written by us, and would fill the memory
 
@@ -33,7 +33,7 @@ LARGEST_JSON = 1 << 28  # bytes; what is larger was not written by us, and would
 def whole(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; on success it is synced and takes the name, on failure it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}{_LEFTOVER}")
+    part = path.with_name(f"{path.name}.{os.getpid()}{LEFTOVER}")
     try:
         yield part
         with part.open("rb+") as handle:
@@ -55,8 +55,20 @@ def _sync_folder(folder: Path) -> None:
 
 def clean_leftovers(folder: Path) -> None:
     """Removes what killed writers left in `folder`. Call it only while holding the folder's lock."""
-    for part in folder.glob(f"*{_LEFTOVER}"):
+    for part in folder.glob(f"*{LEFTOVER}"):
         part.unlink(missing_ok=True)
+
+
+def is_being_written(part: Path) -> bool:
+    """Whether the process of this machine that began a file whose name ends in `LEFTOVER` is still there."""
+    number = part.name.removesuffix(LEFTOVER).rpartition(".")[2]
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def is_set_aside(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """`bench clean`: take away runs and what lies in the cache. Shows what would go, and takes it with --yes."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from bench import cleaning
 from bench.cleaning import Leaving
 from bench.cli.options import cache_folder, runs_option
 from bench.cli.picking import run_rows, where_option
-from bench.errors import UsageError
+from bench.errors import UnreadableArtefact, UsageError
 from bench.naming import unknown
 from bench.stages import Owned
 from bench.units import size
@@ -23,6 +24,7 @@ from bench.units import size
 @click.option("--stages", is_flag=True, help="Stages in the cache (teachers, experts) that no run below --runs uses.")
 @click.option("--corrupt", is_flag=True, help="What was found damaged and set aside.")
 @click.option("--images", is_flag=True, help="Decoded datasets in the cache.")
+@click.option("--leftovers", is_flag=True, help="What killed processes left half-written or did not need any more.")
 @click.option("--yes", is_flag=True, help="Take it away [default: only show it].")
 @runs_option
 def command(named: tuple[str, ...], where: tuple[str, ...], yes: bool, runs: Path, **kinds: bool) -> None:
@@ -63,7 +65,10 @@ def _unused(runs: Path, cache: Path) -> list[Leaving]:
     if busy := cleaning.at_work(runs):
         names = ", ".join(folder.name for folder in busy)
         raise UsageError(f"no stage is unused for sure while a run is under way: {names}")
-    found = cleaning.unused_stages(runs, cache)
+    try:
+        found = cleaning.unused_stages(runs, cache)
+    except UnreadableArtefact as error:
+        raise UsageError(f"no stage is unused for sure: {error}") from error
     if found and (open_ := cleaning.unfinished(runs)):
         count = f"{len(open_)} run{'s have' if len(open_) > 1 else ' has'}"
         click.echo(f"warning: {count} not made a set yet; what was prepared for it may be among these stages", err=True)
@@ -103,9 +108,16 @@ def _table(lines: Sequence[tuple[str, str, int]]) -> str:
 def _overview(runs: Path) -> None:
     cache = cache_folder()
     kinds = {"RUN ... or --where": [cleaning.run(folder) for folder in cleaning.run_folders(runs)]}
-    kinds |= {_option(kind): find(runs, cache) for kind, find in {**KINDS, "stages": cleaning.unused_stages}.items()}
+    kinds |= {_option(kind): find(runs, cache) for kind, find in {**KINDS, "stages": _said_unused}.items()}
     rows = [(option, len(found), size(cleaning.total(found))) for option, found in kinds.items()]
     click.echo(tabulate(rows, ("asked for by", "how many", "size"), colalign=("left", "right", "right")))
+
+
+def _said_unused(runs: Path, cache: Path) -> list[Leaving]:
+    """For sums: none where it cannot be known."""
+    with contextlib.suppress(UnreadableArtefact):
+        return cleaning.unused_stages(runs, cache)
+    return []
 
 
 KINDS: dict[str, Callable[[Path, Path], list[Leaving]]] = {
@@ -113,4 +125,5 @@ KINDS: dict[str, Callable[[Path, Path], list[Leaving]]] = {
     "stages": _unused,
     "corrupt": lambda runs, cache: cleaning.set_aside_files(runs, cache),
     "images": lambda runs, cache: cleaning.decoded_images(cache),
+    "leftovers": cleaning.leftovers,
 }

@@ -1,5 +1,6 @@
 """`bench clean`: what would go is shown, what was asked for goes and nothing else, and nobody at work is disturbed."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -155,3 +156,37 @@ def test_a_stage_that_somebody_makes_is_left(place: Path, clean: Clean, held: Ca
 def test_stages_of_runs_that_are_not_finished_are_warned_of(place: Path, clean: Clean) -> None:
     status, _, said = clean("--stages")
     assert status == 0 and "1 run has not made a set yet" in said  # the failed one
+
+
+def test_what_killed_processes_left_goes_and_nothing_else(place: Path, clean: Clean) -> None:
+    runs, cache = place / "runs", place / "cache"
+    folder = next(path for path in runs.iterdir() if (path / "costs.json").exists())
+    put(folder / "units" / "a.safetensors", 1)
+    dead = 2**22 + 1  # above the most that Linux gives a process
+    left = [
+        put(folder / "units" / "a.work" / "recover.checkpoint.safetensors", 1).parent,
+        put(folder / "evaluations" / f"soft-1.json.{dead}.part", 1),
+        put(runs / f".{folder.name}.owner", 1),
+        put(cache / "choices" / f"c.json.{dead}.part", 1),
+        put(cache / "images" / "digests" / f"d.json.{dead}.part", 1),
+        put(cache / "stages" / ("teacher-" + "a" * 32) / "work" / "elapsed.json", 1).parent,
+        put(cache / "stages" / ("teacher-" + "a" * 32 + ".owner"), 1),
+    ]
+    kept = [
+        put(folder / "units" / "b.work" / "recover.checkpoint.safetensors", 1),
+        put(cache / "choices" / f"e.json.{os.getpid()}.part", 1),
+        cache / "stages" / ("teacher-" + "d" * 32) / "work",
+    ]
+    status, out, _ = clean("--leftovers")
+    assert status == 0 and all(each.exists() for each in left) and all(str(each) in out for each in left)
+    assert clean("--leftovers", "--yes")[0] == 0
+    assert not any(each.exists() for each in left) and all(each.exists() for each in kept)
+
+
+def test_stages_of_a_run_that_cannot_be_read_are_not_taken_for_unused(place: Path, clean: Clean) -> None:
+    costs = next((place / "runs").glob("*/costs.json"))
+    costs.unlink()
+    costs.symlink_to(costs)  # the system refuses to read it
+    status, _, err = clean("--stages", "--yes")
+    assert status == 2 and f"no stage is unused for sure: {costs} cannot be read" in err
+    assert (place / "cache" / "stages" / ("teacher-" + "a" * 32)).exists()
