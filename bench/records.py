@@ -5,6 +5,7 @@ A record keeps raw outcomes, one score an evaluation seed; means and other metri
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,17 +138,16 @@ def read_spec(folder: Path) -> RunSpec:
 
 def load_all(runs: Path, progress: Progress) -> Iterator[Record]:
     """Every readable record below a folder of runs, by name, one at a time; unreadable ones are warned about."""
-    for path in sorted(runs.glob("*/record.json")):
-        if (record := read_or_warn(path.parent, progress)) is not None:
-            yield record
+    for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
+        with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
+            if (record := read_or_warn(folder, progress)) is not None:
+                yield record
 
 
 def read_or_warn(folder: Path, progress: Progress) -> Record | None:
-    """The record of a run folder; None, after a warning, for one that cannot be read or that is gone meanwhile."""
+    """The record of a run folder; None, after a warning, for one that cannot be read. Raises FileNotFoundError."""
     try:
         return read(folder)
-    except FileNotFoundError:
-        progress.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
     except (CorruptArtefact, UnreadableArtefact) as error:
         progress.warn(f"left out: {error}")
-    return None
+        return None

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 Status = Literal["done", "failed", "refused", "skipped"]
 Count = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class Memory(TypedDict, total=False):
@@ -38,7 +39,7 @@ class Stage(TypedDict, total=False):
 class OnSet(TypedDict, total=False):
     """What a teacher makes of its own set."""
 
-    top1: Required[float]
+    top1: Required[Percent]
     cross_entropy: float | None
 
 
@@ -79,11 +80,11 @@ class Notes(TypedDict, total=False):
 class Found(TypedDict, total=False):
     """What the harness finds out while a method or a protocol works (`bench.notes.Findings`)."""
 
-    teacher_top1: float | None
+    teacher_top1: Percent | None
     teacher_bn_loss_real: float | None
     teacher_bn_loss_noise: float | None
     compiled: dict[str, dict[str, Any]]
-    compiling_s: float | None
+    compiling_s: float
     networks: dict[str, dict[str, Any]]
 
 
@@ -113,18 +114,18 @@ class Tested(TypedDict, total=False):
     """The test split of a training."""
 
     images: Required[Annotated[int, Field(gt=0)]]
-    largest_class: Required[float]
+    largest_class: Required[Annotated[float, Field(gt=0, le=100)]]
 
 
 class Score(Found, total=False):
     """What one training gave (`bench.evaluation.Scores`) and what was found out beside it."""
 
-    top1: Required[float]
-    top5: Required[float | None]
-    best_top1: Required[float | None]
+    top1: Required[Percent]
+    top5: Required[Percent | None]
+    best_top1: Required[Percent | None]
     epochs: Required[float]
     seconds: Required[float]
-    most_predicted: float | None
+    most_predicted: Percent | None
     made_under: str | None
     stages: dict[str, Stage]
     test: Tested | None
@@ -212,7 +213,7 @@ class OfTeacher(TypedDict, total=False):
 
     stage: Required[str]
     backbone: Required[str]
-    top1: Required[float | None]
+    top1: Required[Percent | None]
     bytes: Required[Count]
 
 

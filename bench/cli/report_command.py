@@ -88,8 +88,11 @@ def _of(name: str, runs: Path, console: "Console") -> Iterable["Record"]:
         raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
     if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
         return load_all(folder, console)
-    record = read_or_warn(folder, console)
-    return [] if record is None else [record]
+    try:
+        return [record] if (record := read_or_warn(folder, console)) else []
+    except FileNotFoundError:
+        console.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
+        return []
 
 
 def _hint(name: str, runs: Path) -> str:
