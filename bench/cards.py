@@ -19,6 +19,7 @@ Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quart
 Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
 Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
 LONGEST = 255  # bytes of a name that file systems take
+MOST = 16 << 20  # bytes of a TOML file; those written by hand have some thousands
 
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -223,7 +224,7 @@ def read_toml(model: type[M], path: Path, what: str) -> M:
         UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
     """
     try:
-        fields = tomllib.loads(read_regular(path).decode())
+        fields = tomllib.loads(read_regular(path, MOST).decode())
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
     except RecursionError:

@@ -1,5 +1,7 @@
 """The command line: one module a command, imported when it is called, so that `bench --help` answers at once."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 
@@ -50,6 +52,10 @@ class Commands(click.Group):
 @click.version_option(package_name="condensation-bench", prog_name="bench")
 def cli() -> None:
     """Compare dataset-condensation methods: accuracy, cost, and random real images under the same protocol."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is no part of a quick start
+    except OSError as error:
+        raise UsageError("the folder you are in is not there any more; go to another one") from error
 
 
 def main() -> None:
@@ -62,6 +68,19 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _one_line(message: str) -> str:
+    """The message without line breaks, words of more than 400 letters shortened: what was typed may have any length."""
+    words = (word if len(word) <= 400 else f"{word[:100]}...{word[-100:]}" for word in message.split())
+    return " ".join(words)
+
+
+def _say_too_long(path: str) -> None:
+    """Of a name that no file system takes: only a user makes up such names."""
+    from bench.naming import brief
+
+    click.echo(f"bench: {brief(path)}: a name in it is longer than file systems take", err=True)
+
+
 def _status() -> object:
     """Does what was typed; the exit status, where it is a number."""
     try:
@@ -70,7 +89,7 @@ def _status() -> object:
         click.echo(error.format_message())
     except (click.UsageError, UsageError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else str(error)
-        click.echo(f"bench: {' '.join(message.split())}", err=True)
+        click.echo(f"bench: {_one_line(message)}", err=True)
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: stopped; the same command continues", err=True)
         return 130
@@ -80,9 +99,11 @@ def _status() -> object:
     except LostOutput as error:
         click.echo(f"bench: {error}", err=True)
         return 1
-    except Exception:
-        import traceback  # rarely needed, and no part of a quick start
+    except Exception as error:
+        if getattr(error, "errno", None) != errno.ENAMETOOLONG:
+            import traceback  # rarely needed, and no part of a quick start
 
-        traceback.print_exc()
-        return 1
+            traceback.print_exc()
+            return 1
+        _say_too_long(str(getattr(error, "filename", "")))
     return 2

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from bench import rows as table
+from bench.cli.folders import why_no_folder
 from bench.console import Console
+from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
 from bench.plugins import Registry
 from bench.records import Record
@@ -113,9 +115,12 @@ def _begin(console: Console, names: Sequence[str], job: Job) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuses a folder that cannot be made or written to."""
+    """Refuses a folder that cannot be made or written to, or whose name libraries cannot spell (no UTF-8)."""
+    require_utf8(folder)
+    if reason := why_no_folder(folder):
+        raise UsageError(f"cannot write to {folder}: {reason}")
     existing = next(each for each in (folder, *folder.parents) if each.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"cannot write to {folder}")
 
 

@@ -6,6 +6,9 @@ from typing import Any
 import click
 
 from bench.cli.options import (
+    COUNT,
+    SEED,
+    TRAININGS,
     cache_folder,
     compile_option,
     data_root_option,
@@ -24,10 +27,21 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **_many)
 @click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **_many)
 @click.option(
-    "--ipc", "ipcs", multiple=True, type=int, metavar="N", help="The first N images of each class (repeatable)."
+    "--ipc",
+    "ipcs",
+    multiple=True,
+    type=COUNT,
+    metavar="N",
+    help="The first N images of each class (repeatable).",
 )
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Of the control's draw.")
-@click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
+@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the control.")
+@click.option(
+    "--eval-seeds",
+    type=TRAININGS,
+    default=3,
+    show_default=True,
+    help="Trainings an evaluation.",
+)
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
 @click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

@@ -6,10 +6,16 @@ from typing import Any, TypeVar
 
 import click
 
+from bench.cli.folders import Folder, why_no_folder
+from bench.errors import UsageError
 from bench.units import seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+COUNT = click.IntRange(1, 1_000_000)  # of images
+STEPS = click.IntRange(1, 1_000_000_000)
+TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
+SEED = click.IntRange(-(2**63), 2**63 - 1)
 DEFAULT_CACHE = Path("~/.cache/condensation-bench")
 
 
@@ -25,7 +31,7 @@ def data_root_option(function: F) -> F:
     """--data-root, or BENCH_DATA, or ./data."""
     option = click.option(
         "--data-root",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=Folder(),
         envvar="BENCH_DATA",
         default=Path("data"),
         show_default=True,
@@ -81,7 +87,7 @@ def runs_option(function: F) -> F:
     """--runs, or BENCH_RUNS, or ./runs."""
     option = click.option(
         "--runs",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=Folder(),
         envvar="BENCH_RUNS",
         default=Path("runs"),
         show_default=True,
@@ -92,7 +98,18 @@ def runs_option(function: F) -> F:
 
 
 def cache_folder() -> Path:
-    """Where stages and decoded images are kept: BENCH_CACHE, or a folder in the user's cache."""
+    """Where stages and decoded images are kept: BENCH_CACHE, or a folder in the user's cache.
+
+    Raises:
+        UsageError: there can be no such folder.
+    """
     import os
 
-    return Path(os.environ.get("BENCH_CACHE") or DEFAULT_CACHE).expanduser()
+    try:
+        folder = Path(os.environ.get("BENCH_CACHE") or DEFAULT_CACHE).expanduser()
+        reason = why_no_folder(folder)
+    except RuntimeError as error:  # ~NAME of a user that nobody knows
+        reason = str(error)
+    if reason:
+        raise UsageError(f"BENCH_CACHE: {reason}")
+    return folder

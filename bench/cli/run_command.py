@@ -6,6 +6,9 @@ from typing import Any
 import click
 
 from bench.cli.options import (
+    COUNT,
+    SEED,
+    TRAININGS,
     cache_folder,
     compile_option,
     data_root_option,
@@ -21,7 +24,13 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.command("run")
 @click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable), or all.", **_many)
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **_many)
-@click.option("--ipc", "ipcs", multiple=True, type=int, help="Images per class [default: the papers' own, else 10].")
+@click.option(
+    "--ipc",
+    "ipcs",
+    multiple=True,
+    type=COUNT,
+    help="Images per class [default: the papers' own, else 10].",
+)
 @click.option(
     "--backbone",
     "backbones",
@@ -32,8 +41,14 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 )
 @click.option("--eval-backbone", "eval_backbones", help="Train on the set [default: the backbone].", **_many)
 @click.option("--protocol", "protocols", default=("paper",), show_default="paper", help="Evaluate by.", **_many)
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default="0", help="Seed of the synthesis.")
-@click.option("--eval-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings an evaluation.")
+@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the synthesis.")
+@click.option(
+    "--eval-seeds",
+    type=TRAININGS,
+    default=3,
+    show_default=True,
+    help="Trainings an evaluation.",
+)
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The first N classes, or those of these ids or words.")
 @click.option(
     "--set",

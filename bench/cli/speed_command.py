@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import cache_folder, plugin_option, precision_option
+from bench.cli.options import COUNT, STEPS, cache_folder, plugin_option, precision_option
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
@@ -15,9 +15,9 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--backbone", "backbones", help="Condense with (repeatable).", **_many)
 @click.option("-d", "--dataset", metavar="NAME", help="Whose shape images have, or a card's path [tiny-imagenet].")
 @click.option("--table", metavar="NAME", help="A named table in place of these, as sre2l-table-1.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images that a step updates [the recipe's].")
-@click.option("--ipc", type=click.IntRange(min=1), default=1, show_default=True, help="Images per class.")
-@click.option("--iterations", type=click.IntRange(min=1), help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
+@click.option("--batch-size", type=COUNT, help="Images that a step updates [the recipe's].")
+@click.option("--ipc", type=COUNT, default=1, show_default=True, help="Images per class.")
+@click.option("--iterations", type=STEPS, help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
 @click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
 @click.option(

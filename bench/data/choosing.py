@@ -1,11 +1,14 @@
 """What `--classes` names: the first of a dataset's classes, or some by their ids or words."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from bench.errors import UsageError
 from bench.imagery import Dataset
-from bench.naming import nearest
+from bench.naming import brief, nearest
 
+_NUMBER = re.compile(r"-?[0-9]+")
+_DIGITS = 19  # of a number that no dataset has classes of
 MOST_NAMED = 3  # ids of an ambiguous word
 
 
@@ -21,17 +24,18 @@ def select_classes(dataset: Dataset, spec: str | None) -> Dataset:
     """
     if spec is None:
         return dataset
-    if spec.strip().lstrip("-").isdigit():
-        return dataset.only(_first(dataset, int(spec)))
+    if _NUMBER.fullmatch(spec.strip()):
+        return dataset.only(_first(dataset, spec.strip()))
     wanted = list(_Words(dataset).ids(spec))
     if len(set(wanted)) != len(wanted) or len(wanted) < 2:
-        raise UsageError(f"--classes needs two or more different class ids, not {spec!r}")
+        raise UsageError(f"--classes needs two or more different class ids, not {brief(spec)}")
     return dataset.only(wanted)
 
 
-def _first(dataset: Dataset, count: int) -> Sequence[str]:
+def _first(dataset: Dataset, text: str) -> Sequence[str]:
+    count = int(text) if len(text) < _DIGITS else -1
     if not 2 <= count <= len(dataset.classes):
-        raise UsageError(f"--classes must be 2 to {len(dataset.classes)} for {dataset.name}, not {count}")
+        raise UsageError(f"--classes must be 2 to {len(dataset.classes)} for {dataset.name}, not {brief(text)[1:-1]}")
     return dataset.classes[:count]
 
 
@@ -64,7 +68,7 @@ class _Words:
             ids = ", ".join(found[:MOST_NAMED]) + more
             raise UsageError(f"{word!r} names {len(found)} classes of {self.dataset.name}: {ids}; name one by its id")
         if not found:
-            raise UsageError(f"unknown class of {self.dataset.name} {word!r}; {self._hint(word)}")
+            raise UsageError(f"unknown class of {self.dataset.name} {brief(word)}; {self._hint(word)}")
         return found[0]
 
     def _hint(self, word: str) -> str:

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
-from bench.naming import unknown
+from bench.naming import brief, unknown
 from bench.plugins import Registry
 from bench.recipes import Setting, Values, look, merge, put
 from bench.spec import MethodChoice, Origin
+
+MOST = 1_000_000_000  # iterations, images, epochs, ... that a key may count
 
 
 def configure(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
@@ -31,6 +33,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     for key, text in _pairs(changes):
         put(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
+    _check_sizes(config, [key for key, _ in _pairs(changes)])
     configured = method(config)
     configured.check(setting)
     keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
@@ -63,6 +66,7 @@ def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[
     """
     known = {name: keys_of(registry.load("method", name).Config) for name in methods}
     addressed = [_addressed(key, text) for key, text in _pairs(changes)]
+    _refuse_twice(addressed)
     for change in addressed:
         _check_known(registry, change, known)
     return {name: _changes_for(name, keys, addressed) for name, keys in known.items()}
@@ -80,6 +84,14 @@ class _Change:
 def _addressed(key: str, text: str) -> _Change:
     method, colon, own = key.partition(":")
     return _Change(method.strip(), own.strip(), text) if colon else _Change(None, key, text)
+
+
+def _refuse_twice(changes: Sequence[_Change]) -> None:
+    first: dict[tuple[str | None, str], _Change] = {}
+    for each in changes:
+        if (earlier := first.setdefault((each.method, each.key), each)) is not each:
+            name = f"{each.method}:{each.key}" if each.method else each.key
+            raise UsageError(f"--set {name} is given twice: {brief(earlier.text)} and {brief(each.text)}; keep one")
 
 
 def _check_known(registry: Registry, change: _Change, known: Mapping[str, Sequence[str]]) -> None:
@@ -157,14 +169,23 @@ def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401
     return value
 
 
+def _check_sizes(config: MethodConfig, keys: Sequence[str]) -> None:
+    """Refuses whole numbers with which nothing would end, or fit into what computers count with."""
+    for key in keys:
+        value = look(config.model_dump(), key)
+        if isinstance(value, int) and abs(value) > MOST:
+            raise UsageError(f"--set {key} takes numbers up to {MOST:,}, not {brief(value)}")
+
+
 def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
     """A value as typed: a TOML literal where it is one (numbers, booleans, lists), else the text itself."""
     import tomllib
 
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, or a number or brackets beyond what Python reads
         return text
+    return found["value"] if len(found) == 1 else text  # a line break begins another key
 
 
 def _filled(model: type[MethodConfig], values: Values) -> Values:
@@ -195,5 +216,7 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], Mapping) else f", not {first['input']!r}"  # a rule over several keys
+        given = (
+            "" if isinstance(first["input"], Mapping) else f", not {brief(first['input'])}"
+        )  # a rule over several keys
         raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error

@@ -114,8 +114,11 @@ class Planner:
         values = [text.strip() for text in texts.split(",") if text.strip()]
         if not equals or len(values) < 2:
             raise UsageError(f"--vary takes KEY=VALUE,VALUE,..., not {self.request.vary!r}")
-        shared = share_changes(self.registry, self._known, [f"{key.strip()}={value}" for value in values])
-        return {method: tuple(changes) for method, changes in shared.items()}
+        shared = share_changes(self.registry, self._known, [f"{key.strip()}={values[0]}"])
+        keys = {method: [change.partition("=")[0] for change in changes] for method, changes in shared.items()}
+        return {
+            method: tuple(f"{each}={value}" for each in known for value in values) for method, known in keys.items()
+        }
 
     def _table(self) -> SpeedTable | None:
         request = self.request

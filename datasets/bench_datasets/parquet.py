@@ -16,10 +16,10 @@ from torch import Tensor
 
 from bench.data.folders import is_dropping, require_utf8
 from bench.data.places import SPLITS, Place, Places, chosen
-from bench.errors import RunFailure, UsageError, why
+from bench.errors import RunFailure, UsageError
+from bench.handed import regular
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.naming import brief
-from bench.regular import require_regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 
 MOST_ROWS = 100_000_000  # of a file, which may say few labels many times in few bytes
@@ -141,15 +141,8 @@ def _matching(folder: Path, pattern: str) -> tuple[Path, ...]:
     found = sorted(path for path in folder.glob(pattern) if not any(map(is_dropping, path.relative_to(folder).parts)))
     for path in found:
         require_utf8(path)
-        _require_file(path)
+        regular(path)
     return tuple(found)
-
-
-def _require_file(path: Path) -> None:
-    try:
-        require_regular(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {why(error)}") from error
 
 
 def _each_once(matched: Sequence[tuple[Path, ...]]) -> tuple[Path, ...]:

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from bench.data.folders import Walk, is_dropping, notes
 from bench.data.places import Place
-from bench.errors import RunFailure
+from bench.errors import RunFailure, UsageError
+from bench.handed import regular
 from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.naming import brief
-from bench.regular import read_regular
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)
 
@@ -97,6 +97,8 @@ class _Official(Reader):
     def _read(self, source: Source, name: str) -> bytes:
         try:
             return self._content(source, name)
+        except UsageError as error:
+            raise RunFailure(f"corrupt file: {error}") from error
         except (OSError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error) as error:  # encrypted: RuntimeError
             raise RunFailure(f"corrupt file: {name} of {source.root} cannot be read: {error}") from error
 
@@ -162,7 +164,7 @@ class FolderReader(_Official):
         }
         if len(files["test"]) == 1:
             return None  # its images were moved into class folders: an image folder, not this layout
-        classes = card.order or _ids(read_regular(folder / "wnids.txt"), folder / "wnids.txt")
+        classes = card.order or _ids(regular(folder / "wnids.txt").read_bytes(), folder / "wnids.txt")
         return Source(source.layout, folder, files, classes, notes=notes(folder, [walk]))
 
     def _names(self, source: Source) -> Iterable[str]:
@@ -170,7 +172,7 @@ class FolderReader(_Official):
         return (str(path)[start:] for path in source.files["train"])
 
     def _content(self, source: Source, name: str) -> bytes:
-        return read_regular(source.root / name)
+        return regular(source.root / name).read_bytes()
 
 
 def _members(archive: ZipFile) -> list[str]:
