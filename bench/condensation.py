@@ -124,7 +124,8 @@ class Task:
         facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has.
         measured: what the harness found out; methods do not write it.
         used_stages: the stages this task took, made now or cached, without their tensors.
-        pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`.
+        pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`, and a
+            long step that consists of pieces alike makes `pace.part(count)` of them.
     """
 
     dataset: Dataset

@@ -5,7 +5,6 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import torch
 
@@ -16,6 +15,7 @@ TRIAL_WARM_UP = 3
 TRIAL_STEPS = 30
 TRIAL_SECONDS = 10.0  # of a loop: what makes its steps ready, and the steps; the step under way then is the last
 WALKING_SECONDS = 2.0  # of them, kept for the steps themselves
+TRIAL_PIECES = 2  # of a step that would take longer
 
 
 class Pace:
@@ -28,6 +28,10 @@ class Pace:
     def alike(self, what: str, count: int) -> Iterator[int]:
         """Which of `count` pieces of work to do, each with loops of its own that cost the same: all of them."""
         yield from range(count)
+
+    def part(self, count: int) -> int:
+        """How many of `count` pieces alike, of which a step of a loop consists, to do in this one: all of them."""
+        return count
 
     def left_s(self) -> float:
         """Seconds that may still go into making the steps of the next loop ready."""
@@ -113,18 +117,37 @@ class Trial(Pace):
     samples: list[Sample] = field(default_factory=list)
     _ready_s: float = 0.0
     _postponed: list[Postponed] = field(default_factory=list)
+    _ends: float = 0.0  # when the loop under way has had its seconds
+    _piece_s: float = math.inf  # of its last step
+    _pieces: tuple[int, int] = (1, 1)  # of the step under way, made and in all
 
     def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
         """The first steps of the loop, until there are enough of them or they took long enough."""
         enough_s, self._ready_s = max(WALKING_SECONDS, self.left_s()), 0.0
-        marks = [time.perf_counter()]
+        began = now = time.perf_counter()
+        took, self._ends, self._piece_s = list[float](), began + enough_s, math.inf
         for step in range(start, stop):
+            before, self._pieces = now, (1, 1)
             yield step
-            marks.append(self._now())
-            if len(marks) > TRIAL_WARM_UP + TRIAL_STEPS or marks[-1] - marks[0] > enough_s:
+            now = self._now()
+            took.append(self._whole(now - before))
+            if len(took) >= TRIAL_WARM_UP + TRIAL_STEPS or now > self._ends:
                 break
-        self.samples += _compiled(_sample(what, stop - start, marks), self._postponed)
+        sample = _sample(what, stop - start, took, now - began, self._pieces)
+        self.samples += _compiled(sample, self._postponed)
         self._postponed = []
+
+    def part(self, count: int) -> int:
+        """Few while all should take longer than the loop has, which in its first step nobody knows."""
+        fits = self._piece_s * count <= self._ends - time.perf_counter()
+        self._pieces = (count if fits else min(count, TRIAL_PIECES), count)
+        return self._pieces[0]
+
+    def _whole(self, seconds: float) -> float:
+        """What the step under way would have taken with all of its pieces."""
+        made, count = self._pieces
+        self._piece_s = seconds / made
+        return self._piece_s * count
 
     def alike(self, what: str, count: int) -> Iterator[int]:
         """The pieces up to the first that walks a loop, and so was not there before; it speaks for those after it."""
@@ -158,13 +181,13 @@ class Trial(Pace):
         return time.perf_counter()
 
 
-def _sample(what: str, steps: int, marks: list[float]) -> Sample:
-    took = [after - before for before, after in pairwise(marks)]
+def _sample(what: str, steps: int, took: Sequence[float], spent_s: float, pieces: tuple[int, int]) -> Sample:
     warm_up = TRIAL_WARM_UP if len(took) > TRIAL_WARM_UP else len(took) - 1
     warm, early = took[warm_up:], took[:warm_up]
     step_s = statistics.fmean(warm) if warm else 0.0
-    warm_up_s, spent_s = max(0.0, sum(early) - len(early) * step_s), marks[-1] - marks[0]
-    return Sample(what, steps, step_s, warm_up_s, spent_s, notes=_doubts(what, steps, len(took), step_s))
+    warm_up_s = max(0.0, sum(early) - len(early) * step_s)
+    notes = (*_few_steps(what, steps, len(took), step_s), *_few_pieces(what, *pieces))
+    return Sample(what, steps, step_s, warm_up_s, spent_s, notes=notes)
 
 
 def _compiled(plain: Sample, postponed: Sequence[Postponed]) -> list[Sample]:
@@ -181,8 +204,13 @@ def _compiled(plain: Sample, postponed: Sequence[Postponed]) -> list[Sample]:
     ]
 
 
-def _doubts(what: str, steps: int, tried: int, step_s: float) -> tuple[str, ...]:
+def _few_steps(what: str, steps: int, tried: int, step_s: float) -> list[str]:
     """What to say where no step came after those that warm up."""
-    if tried > TRIAL_WARM_UP or tried == steps:
-        return ()
-    return (f"{what} stands on {tried} of {steps} steps, the last of {duration(step_s)}",)
+    few = tried <= TRIAL_WARM_UP and tried < steps
+    return [f"{what} stands on {tried} of {steps} steps, the last of {duration(step_s)}"] if few else []
+
+
+def _few_pieces(what: str, made: int, count: int) -> list[str]:
+    """What to say where no step was whole."""
+    said = f"of a step of {what} {made} of {count} pieces were made; the peak of memory of all may be higher"
+    return [said] if made < count else []

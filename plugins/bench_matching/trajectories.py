@@ -129,14 +129,14 @@ class Draws:
         first = int(rng.integers(self._config.max_start_epoch))
         start, target = self._experts.weights(expert, (first, first + self._config.expert_epochs))
         start, target = (each.to(self._task.device, non_blocking=True) for each in (start, target))
-        return Segment(start, target, list(self._steps(iteration)))
+        return Segment(start, target, list(self._steps(iteration, self._task.pace.part(self._config.steps))))
 
-    def _steps(self, iteration: int) -> Iterator[Step]:
+    def _steps(self, iteration: int, count: int) -> Iterator[Step]:
         """Batches are parts of a permutation of all images, and of the next one when it is used up."""
         order = seeds.counter(self._seed, iteration, 0, 2)
         left: list[Tensor] = []
         batch = self._config.batch(self._images)
-        for number in range(self._config.steps):
+        for number in range(count):
             left = left or list(torch.from_numpy(order.permutation(self._images)).split(batch))
             yield self._step(left.pop(), iteration, number)
 

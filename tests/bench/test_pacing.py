@@ -148,3 +148,26 @@ def test_the_run_compiles_where_that_pays_or_where_it_is_told_to(
     steps.walk(100, 0.5)
     assert [sample.whole_s for sample in steps.trial.samples] == pytest.approx(seconds)
     assert bool(steps.trial.notes()) is certain
+
+
+def test_of_a_step_that_is_too_long_a_trial_makes_few_pieces_and_counts_all(steps: Steps) -> None:
+    """Twenty pieces of 3 s: two of them are a step of 6 s that stands for 60."""
+    for _ in steps.trial.walk("match", 0, 5000):
+        steps.now += 3.0 * steps.trial.part(20)
+    (sample,) = steps.trial.samples
+    assert [sample.whole_s, sample.spent_s] == pytest.approx([5000 * 60.0, 12.0])
+    few, pieces = steps.trial.notes()
+    assert few == "match stands on 2 of 5000 steps, the last of 60 s"
+    assert pieces == "of a step of match 2 of 20 pieces were made; the peak of memory of all may be higher"
+
+
+def test_of_a_step_that_fits_a_trial_makes_all_pieces_but_in_the_first(steps: Steps) -> None:
+    made = []
+    for _ in steps.trial.walk("match", 0, 5000):
+        made.append(steps.trial.part(20))
+        steps.now += 0.01 * made[-1]
+    assert made[0] == 2 and set(made[1:]) == {20}
+    (sample,) = steps.trial.samples
+    assert sample.whole_s == pytest.approx(5000 * 0.2)
+    assert steps.trial.notes() == []
+    assert Pace().part(20) == Few(1).part(20) == 20

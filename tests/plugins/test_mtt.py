@@ -16,6 +16,7 @@ from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.files import read_json
+from bench.pacing import Trial
 from bench.plugins import Registry
 from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
@@ -46,6 +47,17 @@ def prepared(task: Task, config: MTTConfig) -> MTT:
     made = MTT(config)
     made.prepare(task)
     return made
+
+
+def test_a_dry_run_makes_the_first_steps_of_the_first_student(task: Task) -> None:
+    config = small(batch_size=3, steps=6)
+    experts, trial = prepared(task, config)._experts, Trial(task.device)
+    whole = Draws(task, config, experts).segment(0)
+    for _ in trial.walk("match", 0, 1):
+        tried = Draws(replace(task, pace=trial), config, experts).segment(0)
+    assert [step.indices.tolist() for step in tried.steps] == [step.indices.tolist() for step in whole.steps[:2]]
+    (note,) = trial.notes()
+    assert "of a step of match 2 of 6 pieces" in note
 
 
 def test_batches_are_parts_of_a_permutation_and_experts_take_turns(task: Task) -> None:
