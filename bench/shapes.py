@@ -16,9 +16,9 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 class Memory(TypedDict, total=False):
     """Peak bytes; see `bench.metering.PeakMemory`."""
 
-    allocated: Count | None
-    reserved: Count | None
-    rss: Count | None
+    allocated: Required[Count | None]
+    reserved: Required[Count | None]
+    rss: Required[Count | None]
 
 
 class Spread(TypedDict, total=False):
@@ -187,6 +187,8 @@ class StageAbout(TypedDict, total=False):
     """What lies beside a stage's result."""
 
     cost: Required[Stage]
+    tensors: list[str]
+    facts: list[str]
 
 
 class Seconds(TypedDict, total=False):

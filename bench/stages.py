@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from bench.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.errors import CorruptArtefact, UnreadableArtefact, understood, why
 from bench.files import check_finite, clean_leftovers, digest, read_tensors, set_aside, write_tensors
 from bench.lasting import lasting
 from bench.metering import PeakMemory, peak_memory, reset_peak_memory
@@ -166,7 +166,11 @@ class StageStore:
         folder = self.folder(kind, stage_hash)
         about = STAGE_FILE.read(folder / "stage.json")
         tensors, facts = read_tensors(folder / RESULT)
-        cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
+        for what, found in (("tensors", tensors), ("facts", facts)):
+            if sorted(found) != about.get(what, sorted(found)):
+                raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
+        with understood(folder / "stage.json"):
+            cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
 
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
@@ -201,8 +205,9 @@ class StageStore:
             cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device))
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
+        holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
-        STAGE_FILE.write(folder / "stage.json", about)
+        STAGE_FILE.write(folder / "stage.json", {**about, **holds})
         shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 

@@ -1,5 +1,6 @@
 """Stages: kept by content, verified, made once, their cost kept (DESIGN section 9, promises 4 to 6)."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import altered
 
-from bench.errors import RunFailure
-from bench.files import read_rows
+from bench.errors import RunFailure, UnreadableArtefact
+from bench.files import digest, read_json, read_rows, write_json, write_tensors
 from bench.progress import Silent
-from bench.stages import Made, Owned, StageKey, StageStore, owned
+from bench.stages import RESULT, Made, Owned, StageKey, StageStore, holder, owned
 
 CPU = torch.device("cpu")
 
@@ -104,6 +106,44 @@ def test_a_flipped_byte_is_detected_and_the_stage_made_again_with_a_warning(tmp_
     assert len(ear.heard) == 1
     assert "made again" in ear.heard[0]
     assert (store.root / f"teacher-{KEY.hash}.corrupt-1").is_dir()
+
+
+def test_a_stage_that_holds_something_else_is_set_aside_whatever_its_checksum(tmp_path: Path) -> None:
+    """Tensors or facts that are missing, and whatever stands at a key of what lies beside them."""
+    ear, store = Ear(), StageStore(tmp_path)
+    store.get_or_make(KEY, make, CPU)
+    about, result = (store.folder(KEY.kind, KEY.hash) / name for name in ("stage.json", RESULT))
+    content = read_json(about)
+    for tensors, facts in (({}, {"top1": 59.5}), ({"weights": torch.arange(4.0)}, {})):
+        write_tensors(result, tensors, facts)
+        assert store.read(KEY.kind, KEY.hash) is None
+    write_tensors(result, {"weights": torch.arange(4.0)}, {"top1": 59.5})
+    refused = 0
+    for _, changed in altered({name: content[name] for name in ("schema", "cost", "tensors", "facts")}):
+        about.write_text(json.dumps({**changed, "checksum": digest(changed)}))
+        refused += store.read(KEY.kind, KEY.hash) is None
+    assert refused > 50
+    write_json(about, {"schema": 99})
+    assert StageStore(tmp_path, ear).get_or_make(KEY, make, CPU).facts == {"top1": 59.5}
+    assert str(about) in ear.heard[0] and "made again" in ear.heard[0]
+
+
+def test_a_stage_from_before_versions_is_read_as_it_is(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    made = store.get_or_make(KEY, make, CPU)
+    about = store.folder(KEY.kind, KEY.hash) / "stage.json"
+    write_json(about, {name: read_json(about)[name] for name in ("kind", "version", "parameters", "cost")})
+    assert store.get_or_make(KEY, refuse, CPU).cost == made.cost
+
+
+def test_a_lock_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.lock").mkdir()
+    with (
+        pytest.raises(UnreadableArtefact, match=r"a\.lock cannot be locked"),
+        owned(tmp_path / "a.lock", Silent(), wait=True),
+    ):
+        pass
+    assert "cannot be locked" in str(holder(tmp_path / "a.lock"))
 
 
 def test_reading_a_corrupt_stage_leaves_it_for_the_lock_s_holder(tmp_path: Path) -> None:
