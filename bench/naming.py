@@ -82,4 +82,4 @@ def unknown(kind: str, name: str, known: Iterable[str], listed_by: str | None = 
     match = nearest(name, choices)
     every = f"{listed_by} names all" if listed_by else f"choose from {', '.join(choices) or '(none)'}"
     hint = f"did you mean {match!r}?" if match else every
-    return UsageError(f"unknown {kind} {name!r}; {hint}")
+    return UsageError(f"unknown {kind} {brief(name)}; {hint}")

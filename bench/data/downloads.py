@@ -160,8 +160,8 @@ def _append(
     if most is not None and have > most:
         part.unlink()
         raise RunFailure(f"{wanted.url} gave more than the {most:,} bytes it should have; they were removed")
-    if total is not None and have < total:
-        raise _Cut(f"the connection ended after {have:,} of {total:,} bytes")
+    if most is not None and have < most:
+        raise _Cut(f"the connection ended after {have:,} of {most:,} bytes")
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:

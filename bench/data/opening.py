@@ -169,6 +169,9 @@ def _open_split(
 def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:
     """The reader of the card's numbered source, its options checked."""
     source = card.sources[number]
+    if not registry.has("reader", source.layout):
+        layouts = registry.names("reader")
+        raise UsageError(f"dataset card {card.name!r}, sources.{number}: {unknown('layout', source.layout, layouts)}")
     reader: Reader = registry.load("reader", source.layout)()
     validated(reader.Options, source.options, f"dataset card {card.name!r}, sources.{number}.options")
     return reader

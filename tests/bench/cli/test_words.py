@@ -128,8 +128,8 @@ def test_folders_that_can_be_none(
         assert said in refused(*arguments, "--runs", name)
     assert said in refused(*FLOWERS, "--data-root", name)
     monkeypatch.setenv("BENCH_CACHE", name)
-    for arguments in (FLOWERS, SPEED, ("clean",)):
-        assert said in refused(*arguments)
+    for command in (FLOWERS, SPEED, ("clean",)):
+        assert said in refused(*command)
 
 
 def test_an_empty_text_names_no_folder(here: Path, refused: Callable[..., str]) -> None:

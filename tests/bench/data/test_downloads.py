@@ -32,6 +32,7 @@ class Site:
     ranges: bool = True
     cut_after: list[int] = field(default_factory=list)  # bytes of body in each of the first answers
     statuses: list[int] = field(default_factory=list)  # of the first answers
+    lengths: list[str] = field(default_factory=list)  # the Content-Length of each of the first answers
     asked: list[str | None] = field(default_factory=list)  # the Range header of every request
     url: str = ""
 
@@ -52,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(site.body) - start))
+        self.send_header("Content-Length", site.lengths.pop(0) if site.lengths else str(len(site.body) - start))
         self.end_headers()
         end = start + site.cut_after.pop(0) if site.cut_after else len(site.body)
         with suppress(ConnectionError):  # a client that has had enough hangs up
@@ -242,3 +243,19 @@ def test_an_archive_with_another_checksum_is_never_opened(
     monkeypatch.setattr(downloads, "extract", lambda *given: pytest.fail("opened before its checksum was known"))
     with pytest.raises(RunFailure, match="without the checksum"):
         _fetch(_wanted(site, checksum=f"md5:{0:032}", extract="batches"), tmp_path)
+
+
+@pytest.mark.parametrize("length", ["", "many", "-5", "1.5", "²", "9" * 5000, "0x10", str(2 * len(BODY))])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_content_length_that_lies_is_not_believed(tmp_path: Path, site: Site, length: str, known: bool) -> None:
+    site.lengths = [length]
+    fetched = _fetch(_wanted(site, bytes=len(BODY) if known else None), tmp_path)
+    assert fetched.read_bytes() == BODY
+
+
+def test_a_content_length_below_the_known_size_is_a_cut_and_what_is_missing_is_asked_for(
+    tmp_path: Path, site: Site
+) -> None:
+    site.lengths = [str(len(BODY) // 2)]
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == [None, f"bytes={len(BODY) // 2}-"]

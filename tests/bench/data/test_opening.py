@@ -140,7 +140,7 @@ def test_unknown_names_get_the_nearest(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (('"image-folder"', '"image-foldr"'), "unknown reader 'image-foldr'; did you mean 'image-folder'"),
+        (('"image-folder"', '"image-foldr"'), "unknown layout 'image-foldr'; did you mean 'image-folder'"),
         (
             ("folder", 'folder"\noptions = { pth = "x" }#'),
             "sources.0.options: unknown field 'pth'; did you mean 'path'",
