@@ -35,8 +35,12 @@ class Apart:
         return any(self._keys.values())
 
     def told(self, row: Row) -> str | None:
-        """Of one of the rows; "nothing" where only others were changed, None where nothing tells its method's apart."""
-        keys, changed = self._keys[_whose(row)], row.get("changed") or {}
+        """Of one of the rows; "nothing" where only others were changed.
+
+        All of it where the rows of its method do not differ, and None where that is nothing.
+        """
+        changed = row.get("changed") or {}
+        keys = self._keys[_whose(row)] or list(changed)
         own = {key: changed[key][1] for key in keys if key in changed}
         if not keys:
             return None

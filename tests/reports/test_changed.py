@@ -50,9 +50,11 @@ def test_rows_of_one_method_are_told_apart_by_what_differs(row: RowMaker, contro
         row(run="sre2l-0-bbbbbb", changed={"recover.iterations": [4000, 20], **shared}, top1_mean=40.0),
         row(run="sre2l-0-cccccc", changed=shared, top1_mean=30.0),
         row(run="dc-0-dddddd", method="dc", changed={"iterations": [1000, 5]}, top1_mean=20.0),
+        row(run="dm-0-eeeeee", method="dm", changed={}, top1_mean=10.0),
     ]
     (view,) = views(rows, claims=False)
-    assert view.identity["changed"].tolist() == ["recover.iterations 40", "recover.iterations 20", "nothing", "–"]
+    of_sre2l = ["recover.iterations 40", "recover.iterations 20", "nothing"]
+    assert view.identity["changed"].tolist() == [*of_sre2l, "iterations 5", "–"]
     assert "run" not in view.identity
 
 
