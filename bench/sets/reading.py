@@ -18,9 +18,11 @@ from bench.condensation import Images
 from bench.condensed import CondensedSet
 from bench.data.decoding import Decoder, View, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
+from bench.files import file_digest
 from bench.handed import plain_name
 from bench.imagery import Dataset, Preprocessing, Reader, Source
 from bench.labels import HardLabels, SoftLabels, not_distributions
+from bench.naming import brief
 from bench.sets import class_order, stored
 from bench.sets.class_order import ClassOrder
 from bench.sets.manifest import MANIFEST, HandWritten, TensorSource, about, by_hand
@@ -127,6 +129,7 @@ def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dat
         raise UsageError(f"no images at {folder}: looked for {reader.looked_for(plain, card)}")
     files = source.files["train"]
     _check_below(folder, files)
+    _check_sums(source, files)
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
@@ -140,7 +143,7 @@ def _refuse_elsewhere(options: Mapping[str, Any], folder: Path) -> None:
             try:
                 plain_name(each if isinstance(each, str) else "")
             except ValueError as error:
-                raise UsageError(f"{folder / MANIFEST}: option {name!r} is {each!r}: {error}") from error
+                raise UsageError(f"{folder / MANIFEST}: option {name!r} is {brief(each)}: {error}") from error
 
 
 def _scaled(reader: Reader, source: Source, count: int, dataset: Dataset) -> Iterator[str]:
@@ -158,6 +161,14 @@ def _check_below(folder: Path, files: Sequence[Path]) -> None:
     place = os.path.abspath(folder)  # noqa: PTH100 - links stay as they are, and ".." goes
     if stray := next((each for each in files if not Path(os.path.abspath(each)).is_relative_to(place)), None):  # noqa: PTH100
         raise UsageError(f"{stray} does not lie below the set's folder {folder}, itself or as a link")
+
+
+def _check_sums(source: Source, files: Sequence[Path]) -> None:
+    """Refuses files that are not those of which a checksum lies beside them, or is known."""
+    for path in files:
+        algorithm, _, expected = source.checksums.get(path, "").partition(":")
+        if expected and (found := file_digest(path, algorithm)) != expected:
+            raise UsageError(f"corrupt file: {path} has {algorithm} {found}, not {expected}")
 
 
 def _from_tensors(

@@ -1,5 +1,6 @@
 """Sets that are damaged, of another form, or made to harm: one line that says so, or the right reading; no hang."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -354,3 +355,11 @@ def test_options_of_a_layout_lead_nowhere_else(tmp_path: Path, name: str) -> Non
     for options in ({"train": name}, {"train": ["images", name]}, {"path": name, "train": "images"}):
         write_manifest(folder, source={"layout": "image-folder", "options": options})
         assert "option" in refused(folder)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_checksums_beside_a_set_are_held_against_its_files(tmp_path: Path, whole: bool) -> None:
+    folder = parquet(tmp_path / "set")
+    found = hashlib.sha256((folder / "train-0.parquet").read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{found if whole else 64 * '0'}  train-0.parquet\n")
+    assert isinstance(outcome(folder), Images) if whole else f"has sha256 {found}, not 000" in refused(folder)
