@@ -363,3 +363,11 @@ def test_checksums_beside_a_set_are_held_against_its_files(tmp_path: Path, whole
     found = hashlib.sha256((folder / "train-0.parquet").read_bytes()).hexdigest()
     (folder / "SHA256SUMS").write_text(f"{found if whole else 64 * '0'}  train-0.parquet\n")
     assert isinstance(outcome(folder), Images) if whole else f"has sha256 {found}, not 000" in refused(folder)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "data:,text", "ftp://here/set.zip", "no address"])
+def test_addresses_of_a_set_are_of_the_web(tmp_path: Path, url: str) -> None:
+    """A manifest may come from anybody, and its source is a card's."""
+    fetch = {"url": url, "file": "x", "checksum": f"md5:{32 * '0'}"}
+    source = {"layout": "image-folder", "options": {"train": "images"}, "fetch": fetch}
+    assert "field 'fetch.url'" in refused(write_manifest(tmp_path / "set", source=source))

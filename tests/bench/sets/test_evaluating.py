@@ -175,7 +175,7 @@ def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
 ) -> None:
     asked: list[Request] = []
 
-    def seen(request: Request, *_: object) -> int:
+    def seen(request: Request, *_: object, **__: object) -> int:
         asked.append(request)
         return 0
 
