@@ -32,11 +32,10 @@ def write(output: Path, text: str) -> None:
     from bench.files import write_text
 
     try:
-        target = Path(os.path.realpath(output))
-        if _is_there(output) and not target.is_file():
-            target.write_text(text, encoding="utf-8")
+        if _is_there(output) and not output.is_file():
+            output.write_text(text, encoding="utf-8")
         else:
-            write_text(target, text)
+            write_text(Path(os.path.realpath(output)), text)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {why(error)}") from error
 

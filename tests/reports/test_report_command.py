@@ -163,6 +163,15 @@ def test_a_pipe_is_written_into(report: Report, tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
 
 
+def test_what_an_open_pipe_is_called_is_written_into(report: Report) -> None:
+    """As /dev/stdout: a link to what has no name of its own."""
+    near, far = os.pipe()
+    assert report("-o", f"/dev/fd/{far}", "--format", "csv").status == 0
+    assert os.read(near, 10) == b"run,status"
+    os.close(far)
+    os.close(near)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_is_followed_and_stays_a_link(report: Report, tmp_path: Path, there: bool) -> None:
     link, target = tmp_path / "report.csv", tmp_path / "elsewhere" / "kept.txt"
