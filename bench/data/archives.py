@@ -58,7 +58,8 @@ def extract(archive: Path, folder: Path, limits: Limits | None = None) -> None:
         else:
             _extract_tar(archive, temporary, budget)
         if not (temporary / folder.name).is_dir():
-            raise RunFailure(f"{archive} holds no folder {folder.name}")
+            held = ", ".join(sorted(path.name for path in temporary.iterdir() if path.is_dir())[:5]) or "none at all"
+            raise RunFailure(f"{archive} holds no folder {folder.name}; its folders: {held}")
         (temporary / folder.name).rename(folder)
 
 

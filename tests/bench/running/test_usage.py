@@ -27,7 +27,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
         ({"--classes": "0"}, "--classes"),
         ({"--classes": "11"}, "10"),
         ({"--classes": "3,44"}, "unknown class"),
-        ({"--ipc": "0"}, "--ipc must be at least 1"),
+        ({"--ipc": "0"}, "0 is not in the range 1<=x<=1000000"),
         ({"--ipc": "1000"}, "the control draws 1000 real images a class (--no-control leaves it out), more than the 1"),
         ({"-m": "random", "--ipc": "1000"}, "random needs 1000 real images a class for --ipc 1000, more than the 1"),
         ({"-m": "rded", "--ipc": "40", "--set": "factor=2"}, "rded needs 160 real images a class"),
