@@ -72,7 +72,7 @@ def main() -> None:
 def _work(order: Order, channel: Channel) -> None:
     _log_to(Path(order["log"]))
     device = torch.device(order["device"])
-    if device.type == "cuda":
+    if device.type == "cuda" and device.index is not None:  # "cuda" is the first
         torch.cuda.set_device(device)
     take_up(order["precision"])
     try:

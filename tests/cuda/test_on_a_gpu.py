@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from benching import Bench
+from benching import QUICK, Bench
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
@@ -119,10 +119,11 @@ def test_a_training_is_the_cpus(precision: Precision, error: float, tmp_path: Pa
 
 
 def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
-    (job,) = bench.jobs(device="cuda", precision="auto")
-    record = bench.run(job, device=CUDA)
-    assert record.status == "done", record.reason
-    (row,) = [row for row in rows(bench) if row["method"] == "sre2l"]
+    """As the user types it: `--device cuda` names no number, and the child process finds its device all the same."""
+    changes = [part for change in QUICK for part in ("--set", change)]
+    told = bench.typed("-m", "sre2l", *changes, "--no-control", "--device", "cuda", "--precision", "auto")
+    assert told.returncode == 0, told.stderr
+    (row,) = rows(bench)
     assert row["device"] == "cuda"
     assert row["precision"] == "bf16"
     assert row["peak_memory_bytes"]["allocated"] > 0
