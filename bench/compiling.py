@@ -3,10 +3,10 @@
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
 that it should save is held against the time that it would take. Once compiled, steps of both kinds are timed in turn,
 and the faster kind is made. The choice is kept in the cache, so that a continued run goes on with the same arithmetic,
-bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.children`), so that later runs
+bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.running.processes`), so that later runs
 of the same shapes take a fraction of the time.
 
-A dry run has some seconds for each loop (`bench.pacing.Trial`), and compiling cannot be interrupted. Where it should
+A dry run has some seconds for each loop (`bench.loops.pace.Trial`), and compiling cannot be interrupted. Where it should
 take longer it is left to the run, and counted with what it should take and save.
 """
 
@@ -24,16 +24,16 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from bench.artefacts import UNSTAMPED, Kind, as_it_is, shaped
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
-from bench.files import clean_leftovers, digest, set_aside
-from bench.hardware import device_name
-from bench.iterating import window
-from bench.pacing import Postponed
-from bench.progress import COMPILING
-from bench.shapes import Chosen
-from bench.stages import owned
+from bench.hardware.devices import device_name
+from bench.loops.iterations import window
+from bench.loops.pace import Postponed
+from bench.loops.progress import COMPILING
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, shaped
+from bench.storage.files import clean_leftovers, digest, set_aside
+from bench.storage.shapes import Chosen
+from bench.storage.stages import owned
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -246,7 +246,7 @@ def _few(work: Callable[[], T], most: int) -> Iterator[T]:
 
 
 def _seconds(step: Step, device: torch.device) -> float:
-    """Of a step in a window of them (`bench.iterating.window`)."""
+    """Of a step in a window of them (`bench.loops.iterations.window`)."""
     steps, began = window(device), _now(device)
     for _ in range(steps):
         step()

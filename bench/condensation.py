@@ -12,19 +12,19 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench import seeds
-from bench.checkpoints import State
+from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
-from bench.hardware import Precision, device_name
-from bench.imagery import Dataset, Preprocessing, Reader
-from bench.iterating import Iterations
+from bench.extensions.names import check_file_name
+from bench.hardware.devices import Precision, device_name
+from bench.hardware.meters import IterationTimes
 from bench.labels import HardLabels, Labels
-from bench.metering import IterationTimes
-from bench.naming import check_file_name
-from bench.notes import Findings
-from bench.pacing import Pace
-from bench.progress import Progress, Silent
+from bench.loops.checkpoints import State
+from bench.loops.iterations import Iterations
+from bench.loops.pace import Pace
+from bench.loops.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Recipe, Setting
-from bench.stages import Maker, StageKey, StageResult, StageStore
+from bench.results.notes import Findings
+from bench.storage.stages import Maker, StageKey, StageResult, StageStore
 
 Compile = Literal["auto", "possible", "always", "never"]
 PixelFormat = Literal["uint8", "jpeg", "float32"]

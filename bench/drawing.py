@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from bench import seeds
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
 
 
 def members(dataset: Dataset, label: int, at_least: int = 0) -> Tensor:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError
-from bench.naming import unknown
+from bench.extensions.names import unknown
 
 if TYPE_CHECKING:
     from bench.condensation import Task
-    from bench.condensed import CondensedSet
     from bench.recipes import Setting
+    from bench.sets.condensed import CondensedSet
 
 PAPER = "paper"  # the word for "the protocol that the method's own paper uses"; see Condenser.protocol
 

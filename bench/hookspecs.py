@@ -56,12 +56,12 @@ def bench_backbones() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_datasets() -> Sequence[Offer]:  # type: ignore[empty-body]
-    """Source datasets. Targets are paths of card files (TOML, see `bench.imagery.DatasetCard`)."""
+    """Source datasets. Targets are paths of card files (TOML, see `bench.data.datasets.DatasetCard`)."""
 
 
 @hookspec
 def bench_readers() -> Sequence[Offer]:  # type: ignore[empty-body]
-    """Layouts in which a dataset can lie on disk. Targets are subclasses of `bench.imagery.Reader`."""
+    """Layouts in which a dataset can lie on disk. Targets are subclasses of `bench.data.datasets.Reader`."""
 
 
 @hookspec
@@ -76,7 +76,7 @@ def bench_report_formats() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_claims() -> Sequence[Offer]:  # type: ignore[empty-body]
-    """Published numbers. Targets are paths of CSV files (see `bench.claims`)."""
+    """Published numbers. Targets are paths of CSV files (see `bench.results.claims`)."""
 
 
 @hookspec

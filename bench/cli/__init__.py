@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from bench.errors import LostOutput, UsageError
-from bench.streams import guarded
+from bench.storage.streams import guarded
 
 COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
@@ -34,7 +34,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports the command's module; its `command` attribute is the command."""
         if cmd_name not in COMMANDS:
-            from bench.naming import unknown
+            from bench.extensions.names import unknown
 
             raise unknown("command", cmd_name, COMMANDS)
         module = import_module(f"bench.cli.{cmd_name.replace('-', '_')}_command")
@@ -47,7 +47,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-# color: click takes nothing out of what is printed; bench.streams shows it
+# color: click takes nothing out of what is printed; bench.storage.streams shows it
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "color": True})
 @click.version_option(package_name="condensation-bench", prog_name="bench")
 def cli() -> None:
@@ -76,7 +76,7 @@ def _one_line(message: str) -> str:
 
 def _say_too_long(path: str) -> None:
     """Of a name that no file system takes: only a user makes up such names."""
-    from bench.naming import brief
+    from bench.extensions.names import brief
 
     click.echo(f"bench: {brief(path)}: a name in it is longer than file systems take", err=True)
 

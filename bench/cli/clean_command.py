@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from bench import cleaning
-from bench.cleaning import Leaving
 from bench.cli.options import cache_folder, runs_option
 from bench.cli.picking import run_rows, where_option
 from bench.errors import UnreadableArtefact, UsageError
-from bench.naming import unknown
-from bench.stages import Owned
-from bench.units import size
+from bench.extensions.names import unknown
+from bench.hardware.quantities import size
+from bench.storage import cleaning
+from bench.storage.cleaning import Leaving
+from bench.storage.stages import Owned
 
 
 @click.command("clean")

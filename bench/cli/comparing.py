@@ -8,19 +8,19 @@ from pathlib import Path
 
 import click
 
-from bench import rows as table
+from bench.cli.console import Console
 from bench.cli.folders import why_no_folder
-from bench.console import Console
 from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
 from bench.reporting import Row, report
+from bench.results import rows as table
+from bench.results.records import Record
+from bench.results.spec import Job
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
 from bench.running.workplace import Place
-from bench.spec import Job
 
 
 def compare(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.console import Console
 from bench.cli.options import cache_folder, data_root_option, plugin_option
-from bench.console import Console
 from bench.errors import RunFailure, UsageError
-from bench.plugins import Registry
-from bench.streams import one_line
+from bench.extensions.registry import Registry
+from bench.storage.streams import one_line
 
 if TYPE_CHECKING:
     from bench.data.verifying import DatasetReport, SplitReport

@@ -12,14 +12,14 @@ import torch
 from pydantic import BaseModel
 from tabulate import tabulate
 
-from bench import records
-from bench.cards import DatasetCard, SourceCard
 from bench.condensation import Condenser
+from bench.data.cards import DatasetCard, SourceCard
 from bench.data.opening import find_source, load_card
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.evaluation import Protocol
-from bench.plugins import Registered, Registry
+from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting, Values
+from bench.results import records
 from bench.running.configuring import keys_of
 from bench.training.protocol import TrainingProtocol
 

@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 GIB = 2**30
 LOW_DISK = 5 * GIB  # Tiny-ImageNet decoded takes 1.3 GiB, a squeezed ResNet-18 43 MiB, a run's images less
@@ -89,8 +89,8 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _bf16() -> Finding:
-    """Where --precision auto takes bf16: as `bench.hardware.choose_precision` decides it."""
-    from bench.hardware import choose_device, choose_precision
+    """Where --precision auto takes bf16: as `bench.hardware.devices.choose_precision` decides it."""
+    from bench.hardware.devices import choose_device, choose_precision
 
     device = choose_device("auto")
     if choose_precision("auto", device) == "bf16":

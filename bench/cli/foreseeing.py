@@ -8,16 +8,16 @@ import click
 from tabulate import tabulate
 
 from bench.cli.comparing import planned
-from bench.console import Console
+from bench.cli.console import Console
 from bench.errors import Interrupted
-from bench.pacing import TRIAL_SECONDS
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.hardware.quantities import duration, size
+from bench.loops.pace import TRIAL_SECONDS
+from bench.results.spec import Job
 from bench.running.expecting import expectation
 from bench.running.forecasting import Forecast
 from bench.running.planning import Request
 from bench.running.trials import TriedStage
-from bench.spec import Job
-from bench.units import duration, size
 
 PARTS = {
     "prepare": "prepare_s",

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import importing
-from bench.condensed import check_fits
-from bench.console import Console
+from bench.cli.console import Console
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
-from bench.imagery import Dataset
-from bench.importing import Foreign
+from bench.extensions.registry import Registry
 from bench.labels import teacher_of
-from bench.plugins import Registry
-from bench.progress import Progress
+from bench.loops.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
+from bench.results.spec import Origin
+from bench.sets import importing
+from bench.sets.condensed import check_fits
+from bench.sets.importing import Foreign
 from bench.sets.teachers import check_teacher
-from bench.spec import Origin
 
 
 @dataclass(frozen=True)

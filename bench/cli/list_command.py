@@ -8,13 +8,13 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from bench.changes import told
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.picking import run_rows, where_option
 from bench.errors import UsageError
-from bench.naming import unknown
-from bench.plugins import Registered, Registry
-from bench.streams import one_line
+from bench.extensions.names import unknown
+from bench.extensions.registry import Registered, Registry
+from bench.results.changes import told
+from bench.storage.streams import one_line
 
 KINDS = {
     "methods": "method",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.naming import unknown
+from bench.extensions.names import unknown
 
 
 @click.command("new-plugin")
@@ -19,8 +19,8 @@ from bench.naming import unknown
 )
 def command(name: str, kind: str, output: Path) -> None:
     """Write a plugin called NAME: package, entry point, tests and README, which installs and passes as it is."""
-    from bench.plugins import Registry
-    from bench.scaffolding import KINDS, Names, write_plugin
+    from bench.extensions.registry import Registry
+    from bench.extensions.scaffolding import KINDS, Names, write_plugin
 
     if kind not in KINDS:
         raise unknown("kind of plugin", kind, KINDS)

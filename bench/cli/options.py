@@ -8,7 +8,7 @@ import click
 
 from bench.cli.folders import Folder, why_no_folder
 from bench.errors import UsageError
-from bench.units import seconds
+from bench.hardware.quantities import seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
-    from bench.plugins import Registry
+    from bench.extensions.registry import Registry
 
 
 def form_of(registry: "Registry", output: Path) -> str:
@@ -29,7 +29,7 @@ def write(output: Path, text: str) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from bench.files import write_text
+    from bench.storage.files import write_text
 
     try:
         if _is_there(output) and not output.is_file():

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
-from bench.naming import unknown
+from bench.extensions.names import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = dict[str, Any]
@@ -33,9 +33,9 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     Raises:
         UsageError: a condition that is none, or on a field that rows do not have; the nearest is named.
     """
-    from bench import records
-    from bench import rows as table
-    from bench.console import Console
+    from bench.cli.console import Console
+    from bench.results import records
+    from bench.results import rows as table
 
     picked = picker(where)
     rows = [*table.rows(records.load_all(runs, Console())), *map(_begun, _without_record(runs))]
@@ -48,7 +48,7 @@ def picker(where: Sequence[str]) -> Callable[[Sequence[Row]], list[Row]]:
     Raises:
         UsageError: as `run_rows`.
     """
-    from bench.rows import names
+    from bench.results.rows import names
 
     conditions = [_condition(each, names()) for each in where]
     return lambda rows: [row for row in rows if all(fits(row) for fits in conditions)]
@@ -60,8 +60,8 @@ def _without_record(runs: Path) -> list[Path]:
 
 def _begun(folder: Path) -> Row:
     """The row of a run that has no record."""
-    from bench.records import read_spec
-    from bench.rows import bare_row, names
+    from bench.results.records import read_spec
+    from bench.results.rows import bare_row, names
 
     try:
         row = bare_row(read_spec(folder), INCOMPLETE)

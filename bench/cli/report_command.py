@@ -11,11 +11,11 @@ from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import form_of, write
 from bench.cli.picking import picker, where_option
 from bench.errors import UsageError
-from bench.naming import nearest
+from bench.extensions.names import nearest
 
 if TYPE_CHECKING:
-    from bench.console import Console
-    from bench.records import Record
+    from bench.cli.console import Console
+    from bench.results.records import Record
 
 
 @click.command("report")
@@ -42,10 +42,10 @@ def command(
     RUNS are run folders, folders of runs, or names of runs below --runs; without any, all runs below --runs. A record
     that cannot be read is named on standard error and left out.
     """
-    from bench.console import Console
-    from bench.plugins import Registry
+    from bench.cli.console import Console
+    from bench.extensions.registry import Registry
     from bench.reporting import report
-    from bench.rows import rows
+    from bench.results.rows import rows
 
     registry = Registry(plugins)
     form = form or (form_of(registry, output) if output else "table")
@@ -68,7 +68,7 @@ def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["
     Raises:
         UsageError: nothing was asked for that exists, or there is nothing to report.
     """
-    from bench.records import load_all
+    from bench.results.records import load_all
 
     if not named and not runs.is_dir():
         raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
@@ -81,7 +81,7 @@ def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["
 
 def _of(name: str, runs: Path, console: "Console") -> Iterable["Record"]:
     """The records that one argument means."""
-    from bench.records import load_all, read_or_warn
+    from bench.results.records import load_all, read_or_warn
 
     folder = next((path for path in (Path(name), runs / name) if path.is_dir()), None)
     if folder is None:

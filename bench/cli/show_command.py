@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from bench.cards import is_path
 from bench.cli.options import data_root_option, plugin_option, runs_option
-from bench.naming import unknown
-from bench.plugins import Registry
+from bench.data.cards import is_path
+from bench.extensions.names import unknown
+from bench.extensions.registry import Registry
 
 KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader")
 

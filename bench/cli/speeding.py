@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from bench import claims
 from bench.cli.comparing import check_writable
+from bench.cli.console import Console
 from bench.cli.output import form_of, write
-from bench.console import Console
 from bench.errors import Interrupted
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat
+from bench.results import claims
 from bench.running.environment import arithmetic
 from bench.speed.planning import Planned, Planner, Request
 from bench.speed.rows import Outcome, rows

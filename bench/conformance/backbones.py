@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.conformance.common import Conformance
-from bench.files import read_tensors, write_tensors
-from bench.networks import check_network
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.running.networks import check_network
+from bench.storage.files import read_tensors, write_tensors
 
 
 class BackboneConformance(Conformance):

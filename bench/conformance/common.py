@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from bench.naming import check_name
-from bench.plugins import Registry
+from bench.extensions.names import check_name
+from bench.extensions.registry import Registry
 
 
 class Conformance:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.cards import DatasetCard
 from bench.conformance.common import Conformance
+from bench.data.cards import DatasetCard
 from bench.data.cutting import parts_of
 from bench.data.decoding import Decoder, View
 from bench.data.opening import Found, find_source, load_card
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 TAKEN = 8  # images decoded of each split
 

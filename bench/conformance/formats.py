@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import pytest
 
-from bench import rows as table
 from bench.conformance.common import Conformance
 from bench.errors import UsageError
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat
-from bench.rows import Row
-from bench.spec import EvaluationSpec, MethodChoice, RunSpec
+from bench.results import rows as table
+from bench.results.records import Record
+from bench.results.rows import Row
+from bench.results.spec import EvaluationSpec, MethodChoice, RunSpec
 
 EVALUATION = EvaluationSpec("paper", "hard", 1, "convnet3", 2)
 REASON = "RuntimeError: out of <memory> & luck, 50% | done_twice"  # with signs that HTML, LaTeX and Markdown read

@@ -15,17 +15,17 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
-from bench.condensed import to_stored
 from bench.conformance.common import Conformance
 from bench.conformance.tiny import tiny_dataset, tiny_task
+from bench.data.datasets import Dataset
 from bench.errors import Interrupted, UsageError
-from bench.imagery import Dataset
+from bench.extensions.registry import Registry
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.loops.progress import Silent
 from bench.recipes import Budget, Setting, look
 from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
+from bench.sets.condensed import to_stored
 from bench.speed.knobs import OPTIONS, engines_of
 from bench.speed.measuring import StepSpec, measure_step
 

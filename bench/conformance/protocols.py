@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Images, Task
-from bench.condensed import CondensedSet
 from bench.conformance.common import Conformance
 from bench.conformance.tiny import tiny_dataset, tiny_task
+from bench.data.datasets import Normalisation
 from bench.evaluation import Protocol, Scores
-from bench.imagery import Normalisation
+from bench.extensions.registry import Registry
 from bench.labels import HardLabels
-from bench.plugins import Registry
 from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
+from bench.sets.condensed import CondensedSet
 from bench.training.protocol import TrainingProtocol
 from bench.whitening import fit
 

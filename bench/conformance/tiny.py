@@ -9,14 +9,14 @@ from torch.nn import functional as F
 
 from bench import seeds
 from bench.condensation import Task
-from bench.files import digest
-from bench.hardware import Precision
-from bench.imagery import Dataset, Normalisation, TensorSplit
-from bench.notes import Notes
-from bench.plugins import Registry
+from bench.data.datasets import Dataset, Normalisation, TensorSplit
+from bench.extensions.registry import Registry
+from bench.hardware.devices import Precision
 from bench.recipes import Budget
-from bench.rows import reserved
-from bench.stages import StageStore
+from bench.results.notes import Notes
+from bench.results.rows import reserved
+from bench.storage.files import digest
+from bench.storage.stages import StageStore
 
 _MEAN, _STD = (0.48, 0.45, 0.40), (0.25, 0.24, 0.26)
 _COARSE = 4  # pixels a side of the pattern that makes a class

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.naming import brief, nearest
+from bench.extensions.names import brief, nearest
 
 _NUMBER = re.compile(r"-?[0-9]+")
 _DIGITS = 19  # of a number that no dataset has classes of

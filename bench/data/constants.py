@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.progress import Progress, Throttled
+from bench.loops.progress import Progress, Throttled
 
 _LEVELS = 256
 _CHUNK = 1024  # images decoded at a time

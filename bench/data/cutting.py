@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.cards import DatasetCard, SplitCard, SplitName
+from bench.data.cards import DatasetCard, SplitCard, SplitName
+from bench.data.datasets import Reader, Source
 from bench.errors import UsageError
-from bench.imagery import Reader, Source
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from bench.cards import DatasetCard, SplitName
+from bench.data.cards import DatasetCard, SplitName
+from bench.data.datasets import Reader, Source
 from bench.errors import RunFailure
-from bench.imagery import Reader, Source
 
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]

@@ -10,12 +10,12 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 
-from bench.cards import Fetch
 from bench.data.archives import extract
+from bench.data.cards import Fetch
 from bench.errors import RunFailure, why
-from bench.files import file_digest, set_aside
-from bench.progress import Progress, Throttled
-from bench.stages import Owned, owned
+from bench.loops.progress import Progress, Throttled
+from bench.storage.files import file_digest, set_aside
+from bench.storage.stages import Owned, owned
 
 ATTEMPTS = 5  # in a row without a byte
 TIMEOUT = 30.0  # seconds without an answer

@@ -7,13 +7,13 @@ from typing import Any
 
 import xxhash
 
-from bench.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.cards import SplitName
+from bench.data.cards import SplitName
+from bench.data.datasets import Source
 from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError, why
-from bench.files import digest, file_digest
-from bench.imagery import Source
-from bench.shapes import Remembered
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.files import digest, file_digest
+from bench.storage.shapes import Remembered
 
 READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
 _BATCH = 512  # files

@@ -15,14 +15,14 @@ import torch
 import xxhash
 from torch import Tensor
 
-from bench.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.cards import SplitName
+from bench.data.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
-from bench.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors
-from bench.progress import Progress, Throttled
-from bench.shapes import Decoded
-from bench.stages import owned
+from bench.loops.progress import Progress, Throttled
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors
+from bench.storage.shapes import Decoded
+from bench.storage.stages import owned
 
 INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cards import DatasetCard, read_card
+from bench.data.cards import DatasetCard, read_card
 from bench.errors import UsageError
-from bench.naming import nearest
-from bench.plugins import Registry
+from bench.extensions.names import nearest
+from bench.extensions.registry import Registry
 
 
 def known_as(registry: Registry, card: DatasetCard, classes: int | None) -> str | None:

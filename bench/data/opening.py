@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
+from bench.data.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
 from bench.data.choosing import select_classes as select_classes
 from bench.data.cutting import cut
+from bench.data.datasets import Dataset, Fetch, Normalisation, Reader, Selection, Source, Split
 from bench.data.decoding import Decoder, View
 from bench.data.fingerprints import Fingerprints
 from bench.data.folders import require_utf8
@@ -15,11 +16,10 @@ from bench.data.likeness import known_as
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError, why
-from bench.files import digest
-from bench.imagery import Dataset, Fetch, Normalisation, Reader, Selection, Source, Split
-from bench.naming import unknown
-from bench.plugins import Registry
-from bench.progress import Progress
+from bench.extensions.names import unknown
+from bench.extensions.registry import Registry
+from bench.loops.progress import Progress
+from bench.storage.files import digest
 
 STREAM_ABOVE = (
     4 << 30

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
-from bench.cards import SplitName, spelled
+from bench.data.cards import SplitName, spelled
 from bench.errors import UsageError
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from bench.data.datasets import Split
 from bench.data.decoding import Decoder, in_threads
 from bench.data.image_cache import ImageCache
 from bench.errors import RunFailure
-from bench.imagery import Split
 
 _BATCH = 32  # images that a thread decodes at a time
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.cards import DatasetCard, SplitName
+from bench.data.cards import DatasetCard, SplitName
 from bench.data.cutting import Part, parts_of
+from bench.data.datasets import Source
 from bench.data.decoding import Decoder, View, decoded, in_threads
 from bench.data.fingerprints import Fingerprints
 from bench.data.likeness import known_as
@@ -20,10 +21,9 @@ from bench.data.opening import Found, check_count, find_source, load_card, missi
 from bench.data.places import SPLITS
 from bench.data.wholeness import lacks
 from bench.errors import RunFailure
-from bench.files import digest
-from bench.imagery import Source
-from bench.plugins import Registry
-from bench.progress import Progress, Throttled
+from bench.extensions.registry import Registry
+from bench.loops.progress import Progress, Throttled
+from bench.storage.files import digest
 
 _PIECE = 512  # images decoded at a time
 _ORIENTATION, _UPRIGHT = 0x0112, 1  # EXIF's tag, and its value for an image that needs no turning

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from bench.cards import SplitName
+from bench.data.cards import SplitName
 
 _NAMED = 5  # classes
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import seeds
-from bench.checkpoints import State
 from bench.condensation import Task
+from bench.loops.checkpoints import State
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.statistics import batchnorms
 

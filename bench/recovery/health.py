@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
-from bench.imagery import Dataset
-from bench.pacing import Pace
+from bench.data.datasets import Dataset
+from bench.loops.pace import Pace
 from bench.recovery.statistics import Moments, batchnorms, bn_loss, measured
-from bench.stages import Made
+from bench.storage.stages import Made
 
 VERSION = 1
 IMAGES = 1000  # a sample of this size has statistics close to the whole set's

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.condensation import Condenser
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import Setting
 
 USUAL = 10

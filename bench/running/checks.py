@@ -2,13 +2,13 @@
 
 import torch
 
+from bench.data.datasets import Dataset, Split, SplitName
 from bench.data.splits import UnavailableSplit
 from bench.data.wholeness import lacks
 from bench.errors import UsageError
-from bench.imagery import Dataset, Split, SplitName
-from bench.naming import nearest
-from bench.networks import check_network
-from bench.plugins import Registry
+from bench.extensions.names import nearest
+from bench.extensions.registry import Registry
+from bench.running.networks import check_network
 
 
 def check_backbone(registry: Registry, method: str, backbone: str) -> None:
@@ -23,7 +23,7 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
 
 
 class NetworkChecks:
-    """Looks at networks (see `bench.networks`), at each once for images of a shape and a number of classes."""
+    """Looks at networks (see `bench.running.networks`), at each once for images of a shape and a number of classes."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
-from bench.naming import brief, unknown
-from bench.plugins import Registry
+from bench.extensions.names import brief, unknown
+from bench.extensions.registry import Registry
 from bench.recipes import Setting, Values, look, merge, put
-from bench.spec import MethodChoice, Origin
+from bench.results.spec import MethodChoice, Origin
 
 MOST = 1_000_000_000  # iterations, images, epochs, ... that a key may count
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from bench import __version__
-from bench.hardware import Precision, device_name
-from bench.plugins import FILE_PREFIX, Registry
-from bench.records import Record
+from bench.extensions.registry import FILE_PREFIX, Registry
+from bench.hardware.devices import Precision, device_name
+from bench.results.records import Record
+from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 from bench.running.provenance import made
-from bench.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> dict[str, Any]:

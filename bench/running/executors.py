@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.children import Ended, run_child
 from bench.errors import MISFITS, CorruptArtefact, Interrupted, RunFailure
-from bench.files import check_finite
-from bench.plugins import Registry
-from bench.records import Record
-from bench.rows import rows
+from bench.extensions.registry import Registry
+from bench.results.records import Record
+from bench.results.rows import rows
+from bench.results.spec import Job
 from bench.running.forecasting import Forecast, scratch_folder
 from bench.running.looking import is_done
+from bench.running.processes import Ended, run_child
 from bench.running.recording import crashed
 from bench.running.runner import Run
 from bench.running.workplace import Place
-from bench.spec import Job
-from bench.stages import Owned
+from bench.storage.files import check_finite
+from bench.storage.stages import Owned
 
 
 @dataclass(frozen=True)

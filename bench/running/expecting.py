@@ -5,11 +5,11 @@ from typing import Any
 
 from bench.condensation import Condenser
 from bench.evaluation import Protocol
-from bench.pacing import TRIAL_SECONDS
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.hardware.quantities import duration
+from bench.loops.pace import TRIAL_SECONDS
+from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
-from bench.spec import EvaluationSpec, Job, RunSpec
-from bench.units import duration
 
 TRAINING = 2  # loops: a network is trained, and tested
 

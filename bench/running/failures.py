@@ -6,7 +6,7 @@ import traceback
 import torch
 
 from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, why
-from bench.stages import Owned
+from bench.storage.stages import Owned
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

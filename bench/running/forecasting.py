@@ -15,25 +15,25 @@ from typing import Any, TypeVar
 
 import torch
 
-from bench import condensed as sets
-from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task
-from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
-from bench.hardware import computing_in
+from bench.extensions.registry import Registry
+from bench.hardware.allocator import release_memory
+from bench.hardware.devices import computing_in
+from bench.hardware.meters import peak_memory, reset_peak_memory
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
-from bench.metering import peak_memory, reset_peak_memory
-from bench.notes import Findings
-from bench.pacing import Trial
-from bench.plugins import Registry
-from bench.progress import Progress
-from bench.records import COSTS_FILE
+from bench.loops.pace import Trial
+from bench.loops.progress import Progress
+from bench.results.notes import Findings
+from bench.results.records import COSTS_FILE
+from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
 from bench.running.scoring import conditions_of, scored
 from bench.running.trials import Memory, TrialStore, TriedStage
 from bench.running.workplace import Place, make_task, open_for
-from bench.spec import EvaluationSpec, Job, RunSpec
+from bench.sets import condensed as sets
+from bench.sets.condensed import CondensedSet
 from bench.whitening import Whitening
 
 T = TypeVar("T")

@@ -1,17 +1,17 @@
 """What a dry run sees of a run without touching it: nothing is written, set aside or locked."""
 
-from bench import condensed as sets
-from bench import records
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure
 from bench.evaluation import Protocol
-from bench.files import read_json
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import EvaluationSpec, Job
 from bench.running.recording import answered
 from bench.running.scoring import conditions_of, scored
 from bench.running.workplace import Place, make_task, open_for
-from bench.spec import EvaluationSpec, Job
+from bench.sets import condensed as sets
+from bench.storage.files import read_json
 
 
 def is_done(job: Job, registry: Registry, place: Place) -> bool:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import records
 from bench.errors import CorruptArtefact, UnreadableArtefact
-from bench.files import set_aside
-from bench.records import Record
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import EvaluationSpec, Job
 from bench.running.environment import describe
 from bench.running.failures import reason_of
 from bench.running.workplace import Place
-from bench.spec import EvaluationSpec, Job
+from bench.storage.files import set_aside
 
 Outcome = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""One run, from spec to record. It happens in a child process of its own (`bench.child`)."""
+"""One run, from spec to record. It happens in a child process of its own (`bench.cli.child`)."""
 
 import logging
 import os
@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import records
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError
-from bench.files import clean_leftovers, set_aside
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import Setting
-from bench.records import Record
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build, own_protocol
 from bench.running.environment import describe, made_by_another_file, scored_by_another_file
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
@@ -19,8 +19,8 @@ from bench.running.recording import Outcome, controls, earlier_record, ended, is
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
 from bench.running.workplace import Place, make_task, open_for
-from bench.spec import EvaluationSpec, Job, RunSpec
-from bench.stages import Owned, owned
+from bench.storage.files import clean_leftovers, set_aside
+from bench.storage.stages import Owned, owned
 
 log = logging.getLogger(__name__)
 

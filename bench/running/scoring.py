@@ -10,27 +10,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import condensed as sets
 from bench import seeds
-from bench.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.chance import largest_share
 from bench.condensation import Condenser, Task
-from bench.condensed import CondensedSet
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol
-from bench.files import digest, set_aside
+from bench.extensions.registry import Registry
 from bench.labels import HardLabels, OnlineLabels, teacher_of
-from bench.lasting import lasting
-from bench.notes import Findings, Notes
-from bench.plugins import Registry
-from bench.rows import reserved
+from bench.results.chance import largest_share
+from bench.results.notes import Findings, Notes
+from bench.results.rows import reserved
+from bench.results.spec import EvaluationSpec
 from bench.running.environment import files_of
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
 from bench.running.recording import Outcome
 from bench.running.synthesis import Synthesis
-from bench.shapes import Score
-from bench.spec import EvaluationSpec
+from bench.sets import condensed as sets
+from bench.sets.condensed import CondensedSet
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.elapsed import lasting
+from bench.storage.files import digest, set_aside
+from bench.storage.shapes import Score
 
 log = logging.getLogger(__name__)
 

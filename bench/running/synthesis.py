@@ -13,23 +13,23 @@ from typing import Any
 
 import torch
 
-from bench import condensed as sets
-from bench.allocator import release_memory
 from bench.condensation import Condenser, Images, Task, Unit
-from bench.condensed import CondensedSet
+from bench.data.datasets import Preprocessing
 from bench.errors import CorruptArtefact, RunFailure
-from bench.files import set_aside, write_tensors
-from bench.hardware import computing_in
-from bench.imagery import Preprocessing
+from bench.hardware.allocator import release_memory
+from bench.hardware.devices import computing_in
+from bench.hardware.meters import IterationTimes, peak_memory, reset_peak_memory
 from bench.labels import HardLabels, Labels, OnlineLabels, teacher_of
-from bench.lasting import Lasting, lasting
-from bench.metering import IterationTimes, peak_memory, reset_peak_memory
-from bench.preview import write_preview
-from bench.records import COSTS_FILE
+from bench.results.records import COSTS_FILE
+from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
 from bench.running.units import UNIT_FILE, UnitCost, check_images, images_of, read_unit, tensors_of, unit_costs
-from bench.spec import RunSpec
+from bench.sets import condensed as sets
+from bench.sets.condensed import CondensedSet
+from bench.sets.contact_sheet import write_preview
+from bench.storage.elapsed import Lasting, lasting
+from bench.storage.files import set_aside, write_tensors
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
 from bench.whitening import Whitening

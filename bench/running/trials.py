@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from bench.condensation import Images
-from bench.files import digest, read_json, read_tensors, write_json, write_tensors
-from bench.pacing import Sample, Trial
+from bench.loops.pace import Sample, Trial
 from bench.running.units import images_of, tensors_of
-from bench.stages import STAGE_FILE, Maker, StageKey, StageResult, StageStore
+from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
+from bench.storage.stages import STAGE_FILE, Maker, StageKey, StageResult, StageStore
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from bench.artefacts import UNSTAMPED, Content, Kind
 from bench.condensation import Condenser, Images, Task
-from bench.condensed import OUTSIDE_BOX, in_box
 from bench.errors import RunFailure, understood
-from bench.files import read_tensors
-from bench.metering import IterationTimes, PeakMemory
-from bench.notes import Findings
-from bench.shapes import UnitAbout
-from bench.wellformed import far_out, malformed
+from bench.hardware.meters import IterationTimes, PeakMemory
+from bench.results.notes import Findings
+from bench.sets.condensed import OUTSIDE_BOX, in_box
+from bench.sets.wellformed import far_out, malformed
+from bench.storage.artefacts import UNSTAMPED, Content, Kind
+from bench.storage.files import read_tensors
+from bench.storage.shapes import UnitAbout
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class KeptUnit:
 
 
 def read_unit(path: Path) -> KeptUnit:
-    """Reads a unit's file. Raises as `bench.artefacts.Kind.read`."""
+    """Reads a unit's file. Raises as `bench.storage.artefacts.Kind.read`."""
     tensors, content = read_tensors(path)
     about = UNIT_FILE.checked(content, path)
     with understood(path):

@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 
 from bench.condensation import Task
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure
-from bench.imagery import Dataset
-from bench.notes import Notes
-from bench.plugins import Registry
-from bench.progress import Progress
-from bench.rows import reserved
-from bench.spec import RunSpec
-from bench.stages import StageStore
+from bench.extensions.registry import Registry
+from bench.loops.progress import Progress
+from bench.results.notes import Notes
+from bench.results.rows import reserved
+from bench.results.spec import RunSpec
+from bench.storage.stages import StageStore
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.naming import nearest
+from bench.extensions.names import nearest
 
 IDS, STATED = "ids", "stated"
 SORTED = "inferred: labels are positions in the dataset's class order"

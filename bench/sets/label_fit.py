@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench import seeds
-from bench.condensed import first_of_each
-from bench.imagery import Split
+from bench.data.datasets import Split
+from bench.sets.condensed import first_of_each
 
 NOTE = "labels_fit"  # under which a run records it
 SIDE = 8  # pixels of the small versions

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.cards import SourceCard, Unit01, validated
+from bench.data.cards import SourceCard, Unit01, validated
 from bench.errors import CorruptArtefact, UsageError
-from bench.files import digest, file_digest, unsealed
-from bench.handed import content
 from bench.sets.own_manifest import Below, Name, OwnManifest, Positive
+from bench.storage.files import digest, file_digest, unsealed
+from bench.storage.users_files import content
 from bench.training.fkd import SEED
 
 SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands of standard deviations apart

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bench.cards import LONGEST
-from bench.condensed import IMAGES, LABELS
-from bench.handed import plain_name
+from bench.data.cards import LONGEST
+from bench.sets.condensed import IMAGES, LABELS
+from bench.storage.users_files import plain_name
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

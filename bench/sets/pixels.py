@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import UsageError
-from bench.imagery import Dataset, Normalisation, Preprocessing
 from bench.sets.manifest import HandWritten, TensorSource, ZcaSource
 from bench.sets.tensor_files import INTEGERS, named, type_of
-from bench.wellformed import DEVIATIONS
+from bench.sets.wellformed import DEVIATIONS
 from bench.whitening import Whitening
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one

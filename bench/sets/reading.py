@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import condensed as sets
-from bench.cards import DatasetCard, SourceCard, validated
-from bench.chance import are_no_better, largest_share
 from bench.condensation import Images
-from bench.condensed import CondensedSet
+from bench.data.cards import DatasetCard, SourceCard, validated
+from bench.data.datasets import Dataset, Preprocessing, Reader, Source
 from bench.data.decoding import Decoder, View, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
-from bench.files import file_digest
-from bench.handed import plain_name
-from bench.imagery import Dataset, Preprocessing, Reader, Source
+from bench.extensions.names import brief
 from bench.labels import HardLabels, SoftLabels, not_distributions
-from bench.naming import brief
+from bench.results.chance import are_no_better, largest_share
 from bench.sets import class_order, stored
+from bench.sets import condensed as sets
 from bench.sets.class_order import ClassOrder
+from bench.sets.condensed import CondensedSet
 from bench.sets.manifest import MANIFEST, HandWritten, TensorSource, about, by_hand
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
+from bench.storage.files import file_digest
+from bench.storage.users_files import plain_name
 
 Readers = Callable[[str], type[Reader]]
 LOOKED_AT = 64  # images whose size is looked at

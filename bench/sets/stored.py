@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.chance import are_no_better, largest_share
 from bench.condensation import Images, Task
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
 from bench.labels import StoredLabels, TeacherRef
+from bench.results.chance import are_no_better, largest_share
 from bench.sets.class_order import ClassOrder, of_numbers
 from bench.sets.manifest import FkdSource, HandWritten
 from bench.training.fkd import FkdFolder

@@ -7,8 +7,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from bench.condensation import Builder
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
 from bench.labels import TeacherRef
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
-from bench.handed import require_content
+from bench.storage.users_files import require_content
 
 SHOWN = 10  # names of what a file has
 Shape = tuple[int, ...]

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from bench.condensation import Builder
-from bench.hardware import Precision
-from bench.iterating import window
-from bench.metering import Clock
-from bench.pacing import Few
-from bench.plugins import Registry
-from bench.progress import Progress
+from bench.extensions.registry import Registry
+from bench.hardware.devices import Precision
+from bench.hardware.meters import Clock
+from bench.loops.iterations import window
+from bench.loops.pace import Few
+from bench.loops.progress import Progress
 
 WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer,
 LEAST, SECONDS = 3, 1.0  # of them at least, where they take longer than that

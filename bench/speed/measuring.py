@@ -13,23 +13,23 @@ from typing import Any
 
 import torch
 
-from bench.allocator import release_memory
 from bench.condensation import Compile, Images, Task
 from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import RunFailure
-from bench.hardware import Precision
-from bench.iterating import WARM_UP_STEPS, window
-from bench.metering import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
-from bench.pacing import Few
-from bench.plugins import Registry
-from bench.progress import Progress, Silent
+from bench.extensions.registry import Registry
+from bench.hardware.allocator import release_memory
+from bench.hardware.devices import Precision
+from bench.hardware.meters import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
+from bench.loops.iterations import WARM_UP_STEPS, window
+from bench.loops.pace import Few
+from bench.loops.progress import Progress, Silent
+from bench.results.spec import MethodChoice
 from bench.running.configuring import build
 from bench.running.synthesis import seconds_of
 from bench.running.units import check_images
-from bench.spec import MethodChoice
 from bench.speed.random_data import random_dataset
-from bench.stages import StageStore
+from bench.storage.stages import StageStore
 
 ENOUGH = {"cpu": 20, "cuda": 100}  # timed steps
 LEAST = {"cpu": 2, "cuda": 30}  # of them, where steps are slow: one of DC with 200 classes takes minutes on two cores

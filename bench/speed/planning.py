@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cards import DatasetCard
 from bench.condensation import Compile, Condenser
+from bench.data.cards import DatasetCard
 from bench.data.likeness import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.hardware import AUTO, Precision, choose_device, choose_precision, plain_precision
-from bench.iterating import window
-from bench.naming import unknown
-from bench.plugins import Registry
+from bench.extensions.names import unknown
+from bench.extensions.registry import Registry
+from bench.hardware.devices import AUTO, Precision, choose_device, choose_precision, plain_precision
+from bench.loops.iterations import window
 from bench.recipes import NOT_KNOWN, Setting, look
 from bench.reporting import REFERENCE
+from bench.results.spec import MethodChoice
 from bench.running.checks import NetworkChecks, check_backbone
 from bench.running.configuring import configure, share_changes
-from bench.spec import MethodChoice
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.cards import DatasetCard
-from bench.files import digest
-from bench.imagery import Dataset, Normalisation, Split
+from bench.data.cards import DatasetCard
+from bench.data.datasets import Dataset, Normalisation, Split
+from bench.storage.files import digest
 
 POOL = 64  # different images; the others repeat them, so that any number of images takes little memory
 PER_CLASS = 500  # training images of a class where the card does not say how many there are

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.claims import COSTS, Claim, Claims
 from bench.reporting import REFERENCE, Row
+from bench.results.claims import COSTS, Claim, Claims
 from bench.running.environment import versions
 from bench.speed.planning import Planned
 

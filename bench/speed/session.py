@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from bench.children import Ended, run_child
 from bench.errors import Interrupted
-from bench.hardware import Precision
-from bench.plugins import Registry
-from bench.progress import Progress
+from bench.extensions.registry import Registry
+from bench.hardware.devices import Precision
+from bench.loops.progress import Progress
+from bench.running.processes import Ended, run_child
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned
 from bench.speed.rows import Outcome

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.errors import RunFailure
+from bench.loops.passes import walk
 from bench.training.feeding import Feed
-from bench.walking import walk
 
 BATCH = 256
 

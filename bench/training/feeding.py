@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.imagery import Preprocessing, Selection, Split, TensorSplit
+from bench.data.datasets import Preprocessing, Selection, Split, TensorSplit
 
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
 

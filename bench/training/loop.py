@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from bench import checkpoints, seeds
-from bench.checkpoints import Rhythm, State
+from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
-from bench.progress import Throttled
+from bench.loops import checkpoints
+from bench.loops.checkpoints import Rhythm, State
+from bench.loops.progress import Throttled
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
 from bench.training.classroom import Classroom

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from bench import seeds
 from bench.condensation import Task
-from bench.condensed import CondensedSet, check_fits
+from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
-from bench.files import digest, tensor_digest
-from bench.imagery import TensorSplit
+from bench.extensions.names import VARIANT
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
-from bench.naming import VARIANT
 from bench.recipes import Recipe, RecipeBook, Setting, Values
+from bench.sets.condensed import CondensedSet, check_fits
+from bench.storage.files import digest, tensor_digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson

@@ -21,7 +21,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from bench.imagery import Preprocessing
+from bench.data.datasets import Preprocessing
 
 LAYERS = 2
 PROBABILITY = 0.5  # that an image takes a layer's operation

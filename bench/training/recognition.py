@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.condensation import Task
-from bench.condensed import CondensedSet
 from bench.errors import RunFailure
-from bench.hardware import computing_in
+from bench.hardware.devices import computing_in
+from bench.sets.condensed import CondensedSet
 from bench.training.testing import BATCH
 
 

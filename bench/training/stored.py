@@ -11,16 +11,16 @@ import xxhash
 from torch import Tensor, nn
 
 from bench import seeds
-from bench.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.checkpoints import Rhythm
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
+from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
-from bench.files import digest, set_aside
-from bench.imagery import TensorSplit
 from bench.labels import StoredLabels, TeacherMode
-from bench.progress import Throttled
-from bench.shapes import Position
+from bench.loops.checkpoints import Rhythm
+from bench.loops.progress import Throttled
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.files import digest, set_aside
+from bench.storage.shapes import Position
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
-from bench.chance import is_no_better, largest_share
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
-from bench.files import read_tensors
+from bench.extensions.names import unknown
 from bench.labels import TeacherMode, TeacherRef
-from bench.naming import unknown
 from bench.recipes import RecipeBook, Setting
-from bench.stages import Made, StageResult
+from bench.results.chance import is_no_better, largest_share
+from bench.storage.files import read_tensors
+from bench.storage.stages import Made, StageResult
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.condensation import Task
+from bench.data.datasets import Preprocessing, Split
 from bench.errors import RunFailure
-from bench.imagery import Preprocessing, Split
 from bench.training.feeding import Feed
 from bench.training.loop import place, wants_channels_last
 

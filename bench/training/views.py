@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.imagery import Preprocessing
+from bench.data.datasets import Preprocessing
 from bench.training import dsa, erasing
 from bench.training.erasing import Erasing
 from bench.training.recipes import TrainingRecipe

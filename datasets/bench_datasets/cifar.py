@@ -15,9 +15,9 @@ from torch import Tensor
 from torchvision import datasets
 
 from bench.data.archives import extract
+from bench.data.datasets import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
-from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
 _LOADERS = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
 

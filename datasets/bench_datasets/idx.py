@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision import datasets
 
+from bench.data.datasets import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
-from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
 _LOADERS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 _SPLITS: dict[SplitName, str] = {"train": "train", "test": "t10k"}

@@ -10,11 +10,11 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.data.folders import Walk, notes, require_target
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
-from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.regular import read_regular
+from bench.storage.regular_files import read_regular
 
 LARGEST = 1 << 28  # bytes of an image file; the largest photographs have a tenth of it
 

@@ -14,12 +14,12 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.data.folders import is_dropping, require_utf8
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError
-from bench.handed import regular
-from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.naming import brief
+from bench.extensions.names import brief
+from bench.storage.users_files import regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 
 MOST_ROWS = 100_000_000  # of a file, which may say few labels many times in few bytes

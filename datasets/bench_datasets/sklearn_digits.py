@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from bench.data.cutting import stratified
-from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
+from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
 
 TEST_SHARE = 0.2
 _LEVELS = 16

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torchvision import datasets
 
+from bench.data.datasets import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
-from bench.imagery import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 
 _SPLITS: tuple[SplitName, ...] = ("train", "test")
 _ZERO = 10

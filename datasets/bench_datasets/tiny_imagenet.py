@@ -22,12 +22,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.data.folders import Walk, is_dropping, notes
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
-from bench.handed import regular
-from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.naming import brief
+from bench.extensions.names import brief
+from bench.storage.users_files import regular
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 import torch
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.condensed import CondensedSet, check_fits, first_of_each
+from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.imagery import Preprocessing
-from bench.importing import fingerprint, read_foreign
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
+from bench.sets.condensed import CondensedSet, check_fits, first_of_each
+from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import NOTE, fit_of_labels
 from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench import seeds
-from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.loops.checkpoints import State
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.loop import place
 from bench.training.recipes import DsaStrategy

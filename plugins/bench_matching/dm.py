@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
-from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.loops.checkpoints import State
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.recipes import DsaStrategy
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching

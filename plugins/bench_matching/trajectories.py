@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from bench import seeds
-from bench.checkpoints import State
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure, UsageError
-from bench.imagery import Preprocessing
+from bench.loops.checkpoints import State
 from bench.recipes import Setting
 from bench.training import dsa
 from bench.training.loop import wants_channels_last

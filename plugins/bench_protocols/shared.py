@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from bench.condensation import Task
-from bench.condensed import CondensedSet
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol, Scores
 from bench.recipes import RecipeBook
+from bench.sets.condensed import CondensedSet
 from bench.training.protocol import TrainingProtocol
 
 _HERE = Path(__file__).parent

@@ -14,6 +14,7 @@ from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Tas
 from bench.drawing import draw, members
 from bench.errors import UsageError
 from bench.labels import Labels, OnlineLabels
+from bench.loops.passes import walk
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
@@ -22,7 +23,6 @@ from bench.training.resampling import resized_crops
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain
 from bench.training.views import resized_boxes
-from bench.walking import walk
 from bench_rded.patches import centred, easiest, square_boxes, tiled
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("recipes.toml"))

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.reporting import ReportFormat, Row
-from bench.streams import shown
+from bench.storage.streams import shown
 
 FIRST = (
     *("run", "status", "reason", "method", "dataset", "classes", "ipc", "images", "backbone", "eval_backbone"),

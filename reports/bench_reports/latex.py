@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.reporting import ReportFormat, Row
-from bench.streams import one_line
-from bench_reports.layout import alignment, flat, parts, titles
+from bench.reporting.layout import alignment, flat, parts, titles
+from bench.reporting.view import View, complaints, views
+from bench.storage.streams import one_line
 from bench_reports.speed import speed_views
-from bench_reports.view import View, complaints, views
 
 WIDTH = 100  # characters of a small table across a page with one column of text
 SIGNS = {

@@ -7,9 +7,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from bench.reporting import ReportFormat, Row
-from bench_reports.layout import alignment, flat, titles
+from bench.reporting.layout import alignment, flat, titles
+from bench.reporting.view import View, complaints, views
 from bench_reports.speed import speed_views
-from bench_reports.view import View, complaints, views
 
 SPECIAL = re.compile(r"([\\`*_{}<>\[\]|#~&])")
 

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
-from bench.streams import one_line
-from bench_reports.units import digits, duration, size
-from bench_reports.view import Cell, Footnotes, View, frame, inside
+from bench.reporting.units import digits, duration, size
+from bench.reporting.view import Cell, Footnotes, View, frame, inside
+from bench.storage.streams import one_line
 
 LEGEND = (
     "ms/image-iteration: one step over the images it updates, median (20th to 80th percentile), after the warm-up",

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.reporting import ReportFormat, Row
-from bench.streams import one_line
+from bench.reporting.view import View, complaints, inside, views
+from bench.storage.streams import one_line
 from bench_reports.speed import speed_views, varied
-from bench_reports.view import View, complaints, inside, views
 
 WIDTH, ROW, MARGIN = 9.0, 0.32, 1.1  # inches
 LINE = 110  # characters of small print

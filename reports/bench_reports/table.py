@@ -8,9 +8,9 @@ import pandas as pd
 from tabulate import SEPARATING_LINE, tabulate
 
 from bench.reporting import ReportFormat, Row
-from bench_reports.layout import alignment, parts, titles
+from bench.reporting.layout import alignment, parts, titles
+from bench.reporting.view import View, complaints, views
 from bench_reports.speed import speed_views
-from bench_reports.view import View, complaints, views
 
 WIDTH = 120  # where the output is no terminal and COLUMNS is not set
 

@@ -27,7 +27,7 @@ from bench.compiling import (
 )
 from bench.condensation import Task
 from bench.errors import RunFailure
-from bench.pacing import Postponed, Trial
+from bench.loops.pace import Postponed, Trial
 from bench.testing import tiny_task
 
 CPU = torch.device("cpu")

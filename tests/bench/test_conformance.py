@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.evaluation import PAPER
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.testing import (
     BackboneConformance,
     DatasetConformance,

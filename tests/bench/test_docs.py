@@ -12,7 +12,7 @@ import pytest
 from bench import hookspecs, testing
 from bench.cli import COMMANDS
 from bench.condensation import Condenser
-from bench.plugins import KINDS, Registry
+from bench.extensions.registry import KINDS, Registry
 from bench.recipes import Setting
 from bench.testing import Conformance, MethodConformance, ProtocolConformance
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.reporting import Row, common, machine, rankings, report, unmeasured
 
 

@@ -9,11 +9,11 @@ import torch
 
 from bench import whitening
 from bench.condensation import Task
+from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import Interrupted, UsageError
-from bench.imagery import Normalisation, TensorSplit
-from bench.pacing import Few
+from bench.loops.pace import Few
 from bench.recipes import Setting
-from bench.stages import Made, StageKey
+from bench.storage.stages import Made, StageKey
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import View
 from bench.training.views import apply as view_of

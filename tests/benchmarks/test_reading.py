@@ -14,18 +14,18 @@ from PIL import Image
 from racing import Race
 from torch import Tensor
 
-from bench import records
-from bench import rows as table
-from bench.cards import DatasetCard, SourceCard, SplitName
+from bench.data.cards import DatasetCard, SourceCard, SplitName
+from bench.data.datasets import Reader, Source
 from bench.data.decoding import Decoder, View
 from bench.data.image_cache import ImageCache
-from bench.files import digest
-from bench.imagery import Reader, Source
-from bench.plugins import Registry
-from bench.progress import Silent
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 from bench.reporting import Row, report
-from bench.spec import MethodChoice, RunSpec
+from bench.results import records
+from bench.results import rows as table
+from bench.results.records import Record
+from bench.results.spec import MethodChoice, RunSpec
+from bench.storage.files import digest
 
 VIEW = View(channels=3, resolution=64, resize=64)
 

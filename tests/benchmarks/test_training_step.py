@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 
 from bench.compiling import missing_compiler
 from bench.condensation import Compile, Task
-from bench.hardware import Precision
+from bench.hardware.devices import Precision
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed

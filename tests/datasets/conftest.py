@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_layouts import WNIDS, Files, Row, Rows, jpeg
 
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from small_layouts import jpeg, write_files, write_parquet
 
-from bench.cards import DatasetCard
+from bench.data.cards import DatasetCard
 from bench.data.opening import open_dataset
+from bench.extensions.registry import Registry
 from bench.hookspecs import Offer
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.loops.progress import Silent
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-dataset.md").read_text(encoding="utf-8")
 

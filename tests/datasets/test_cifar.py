@@ -14,11 +14,11 @@ from small_layouts import write_files
 from torchvision import datasets
 
 from bench.data.archives import extract
+from bench.data.datasets import Dataset
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure
-from bench.imagery import Dataset
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CARD = """

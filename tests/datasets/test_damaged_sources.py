@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_layouts import jpeg, write_parquet
 
-from bench.cards import DatasetCard, read_card, validated
+from bench.data.cards import DatasetCard, read_card, validated
 from bench.data.opening import find_source
 from bench.data.verifying import verify
 from bench.errors import RunFailure, UsageError
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 
 CARD: dict[str, Any] = {
     "name": "flowers",

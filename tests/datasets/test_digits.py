@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from bench.data.datasets import Dataset, Normalisation
 from bench.data.opening import open_dataset
-from bench.files import digest
-from bench.imagery import Dataset, Normalisation
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.storage.files import digest
 
 
 def _open(registry: Registry, folder: Path) -> Dataset:

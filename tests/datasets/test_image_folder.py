@@ -9,13 +9,13 @@ import torch
 from benching import Ear
 from small_layouts import jpeg, write_files
 
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.data.splits import UnavailableSplit
 from bench.data.verifying import verify
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.plugins import Registry
-from bench.progress import Progress, Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Progress, Silent
 
 CARD = 'name = "pictures"\nresolution = 16\nnormalisation = "half"\n[[sources]]\nlayout = "image-folder"\n'
 

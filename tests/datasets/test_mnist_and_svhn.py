@@ -16,14 +16,14 @@ from torchvision import datasets
 from torchvision.datasets import VisionDataset
 
 from bench import cli
-from bench.cards import Fetch
 from bench.data import downloads
+from bench.data.cards import Fetch
+from bench.data.datasets import Dataset, Normalisation
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure, UsageError
-from bench.imagery import Dataset, Normalisation
-from bench.importing import read_foreign
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.sets.importing import read_foreign
 from bench.testing import tiny_dataset
 
 IDX = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}

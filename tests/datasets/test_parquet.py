@@ -7,12 +7,12 @@ import pytest
 import torch
 from small_layouts import Row, jpeg, write_parquet
 
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
-from bench.files import file_digest
-from bench.imagery import Dataset
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.storage.files import file_digest
 
 CARD = """
 name = "rows"

@@ -10,11 +10,11 @@ import pytest
 import torch
 from small_layouts import arrange_by_class, write_files
 
+from bench.data.datasets import Dataset
 from bench.data.decoding import View, decoded
 from bench.data.opening import load_card, open_dataset, select_classes
-from bench.imagery import Dataset
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 
 pytestmark = pytest.mark.real_data
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.data.opening import load_card
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet"]
 

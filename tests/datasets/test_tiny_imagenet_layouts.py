@@ -9,12 +9,12 @@ import pytest
 import torch
 from small_layouts import WNIDS, Files, Rows, arrange_by_class, write_files, write_parquet, write_zip
 
+from bench.data.datasets import Dataset, Split
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
-from bench.files import file_digest
-from bench.imagery import Dataset, Split
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.storage.files import file_digest
 
 CARD = """
 name = "tiny"

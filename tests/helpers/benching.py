@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from bench.plugins import Registry
-from bench.progress import Silent
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.results.records import Record
+from bench.results.spec import Job
 from bench.running.planning import Planner, Request
 from bench.running.runner import Run
 from bench.running.workplace import Place
-from bench.spec import Job
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.iterating import Iterations
-from bench.pacing import Few
+from bench.loops.iterations import Iterations
+from bench.loops.pace import Few
 
 ELSEWHERE = torch.device("meta")
 FETCHED = "meta tensor"  # what torch says where a value was asked for

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.imagery import Dataset, Reader
-from bench.plugins import Registry
+from bench.data.datasets import Dataset, Reader
+from bench.extensions.registry import Registry
 from bench.testing import tiny_dataset
 
 SIZE = 8

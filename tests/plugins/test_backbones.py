@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 REGISTRY = Registry()
 OURS = [registered.offer for registered in REGISTRY.registered("backbone") if registered.plugin == "backbones"]

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bench import seeds
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recovery.statistics import batchnorms, measured
 from bench.testing import tiny_task
 from bench_bn_vit.networks import NormalisedMlp, TokenBatchNorm, patch_size

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench import claims
 from bench.condensation import Task
+from bench.extensions.registry import Registry
 from bench.labels import StoredLabels
-from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look, merge
 from bench.recovery.views import draw_view
+from bench.results import claims
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench_sre2l.cda import CDA
 from bench_sre2l.method import RECIPES, SRe2L, SRe2LConfig

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import Budget, Setting
 from bench.training.dsa import Augmentation
 from bench_matching import gradients

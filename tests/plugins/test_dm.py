@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.condensation import Task
+from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import RunFailure
-from bench.imagery import Dataset, TensorSplit
 from bench.recipes import RecipeBook, Setting
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa

@@ -15,9 +15,9 @@ from torch import nn
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted
-from bench.pacing import Few, Trial
-from bench.progress import Silent
-from bench.stages import WORK, owned
+from bench.loops.pace import Few, Trial
+from bench.loops.progress import Silent
+from bench.storage.stages import WORK, owned
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
 from bench.whitening import fit
@@ -110,7 +110,7 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """The lock at `path`, held by another process until it is told to let go."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from bench.progress import Silent; from bench.stages import owned\n"
+        "from bench.loops.progress import Silent; from bench.storage.stages import owned\n"
         "with owned(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"
     )

@@ -9,7 +9,7 @@ from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
 from matching import SMALL, task_of
 
 from bench.condensation import Condenser, Task
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.running.configuring import build, configure
 from bench_matching import features
 

@@ -12,14 +12,14 @@ from benching import Bench
 from matching import SMALL
 from torch import Tensor
 
-from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted, RunFailure, UsageError
-from bench.files import read_json
-from bench.pacing import Trial
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.loops.pace import Trial
 from bench.recipes import Budget, Setting
 from bench.running.configuring import build, configure
+from bench.sets import condensed as sets
+from bench.storage.files import read_json
 from bench.testing import tiny_dataset, tiny_task
 from bench.whitening import Whitening
 from bench_matching import trajectories

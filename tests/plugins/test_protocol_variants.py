@@ -8,17 +8,17 @@ import pytest
 import torch
 from benching import Bench
 
-from bench import rows
-from bench.claims import load
 from bench.condensation import Images
-from bench.condensed import CondensedSet
 from bench.conformance.tiny import tiny_task
+from bench.data.datasets import Normalisation
 from bench.errors import RunFailure, UsageError
 from bench.evaluation import Protocol, Scores
-from bench.imagery import Normalisation
+from bench.extensions.registry import Registry
 from bench.labels import StoredLabels, TeacherRef
-from bench.plugins import Registry
 from bench.recipes import RecipeBook, Setting
+from bench.results import rows
+from bench.results.claims import load
+from bench.sets.condensed import CondensedSet
 from bench.training.protocol import VIEW_FIELDS, TrainingProtocol
 from bench.training.recipes import TrainingRecipe
 from bench.training.views import Views, apply

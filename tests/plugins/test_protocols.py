@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import Budget, Setting
 from bench.training.protocol import VIEW_FIELDS, Plan, TrainingProtocol
 from bench.training.recipes import TrainingRecipe

@@ -16,13 +16,13 @@ from torchvision.transforms.v2 import functional as tv
 
 from bench import seeds
 from bench.condensation import Images, Task
-from bench.condensed import to_stored
+from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import UsageError
-from bench.imagery import Normalisation, TensorSplit
+from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
-from bench.pacing import Few
-from bench.plugins import Registry
+from bench.loops.pace import Few
 from bench.recipes import Budget, Setting
+from bench.sets.condensed import to_stored
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.recipes import TeacherRecipe
 from bench.training.teachers import RECIPES as TEACHERS

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.condensation import Images, Task
-from bench.condensed import to_stored
 from bench.errors import RunFailure
+from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels, StoredLabels
-from bench.plugins import Registry
 from bench.recipes import Budget, Setting, look
 from bench.recovery import reference
 from bench.running.configuring import configure
+from bench.sets.condensed import to_stored
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers
 from bench.training.protocol import VIEW_FIELDS

@@ -16,14 +16,14 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import condensed as sets
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
+from bench.extensions.registry import Registry
 from bench.labels import HardLabels, SoftLabels
-from bench.notes import Findings
-from bench.plugins import Registry
 from bench.recipes import Budget, Setting
+from bench.results.notes import Findings
 from bench.running.configuring import configure
+from bench.sets import condensed as sets
 from bench.testing import tiny_dataset, tiny_task
 from bench_matching.mtt import MTT, MTTConfig, unrolled
 from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student

@@ -1,4 +1,4 @@
-"""Rows as `bench.rows.rows` makes them, for the tests of reports."""
+"""Rows as `bench.results.rows.rows` makes them, for the tests of reports."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.nulls import reasons
+from bench.results.null_reasons import reasons
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]

@@ -13,16 +13,16 @@ from damage import altered, damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import records
-from bench.checkpoints import State, restore, save
 from bench.cli import main
 from bench.conformance.formats import sample_spec
 from bench.errors import CorruptArtefact
-from bench.files import digest, read_json, read_tensors, write_json, write_tensors
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.loops.checkpoints import State, restore, save
 from bench.reporting import report
-from bench.rows import rows
+from bench.results import records
+from bench.results.records import Record
+from bench.results.rows import rows
+from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
 
 Harm = Callable[[Path], None]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from bench import changes
 from bench.reporting import ReportFormat, rankings
+from bench.reporting.view import views
+from bench.results import changes
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.markdown import MARKDOWN
 from bench_reports.svg import SVG
 from bench_reports.table import TABLE
-from bench_reports.view import views
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import bench_reports
-from bench.claims import COSTS, Claims, load
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.results.claims import COSTS, Claims, load
 
 PATH = Path(bench_reports.__file__).with_name("claims.csv")
 LINES = list(csv.DictReader(PATH.open(encoding="utf-8", newline="")))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.streams import shown
+from bench.storage.streams import shown
 from bench_reports.data import CSV, JSON
 
 Row = dict[str, Any]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import records
 from bench.cli import main
-from bench.files import write_json
-from bench.records import Record
-from bench.spec import MethodChoice, RunSpec
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import MethodChoice, RunSpec
+from bench.storage.files import write_json
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench_reports.units import digits, duration, percent, size, spread
+from bench.reporting.units import digits, duration, percent, size, spread
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.reporting import ReportFormat
-from bench.streams import one_line
+from bench.reporting.units import UNKNOWN
+from bench.storage.streams import one_line
 from bench_reports import latex, markdown
 from bench_reports.latex import LATEX
 from bench_reports.markdown import MARKDOWN
 from bench_reports.table import TABLE
-from bench_reports.units import UNKNOWN
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.conformance.formats import sample_spec
-from bench.files import set_aside, write_json
-from bench.spec import RunSpec
+from bench.results.spec import RunSpec
+from bench.storage.files import set_aside, write_json
 
 Clean = Callable[..., tuple[int, str, str]]
 HOLD = (
-    "import sys, time; from pathlib import Path; from bench.progress import Silent; from bench.stages import owned\n"
+    "import sys, time; from pathlib import Path; from bench.loops.progress import Silent; from bench.storage.stages import owned\n"
     "with owned(Path(sys.argv[1]), Silent(), wait=False):\n    print('held', flush=True); time.sleep(600)"
 )
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from bench import cli
-from bench.cards import Fetch
 from bench.data import downloads, verifying
+from bench.data.cards import Fetch
 from bench.errors import RunFailure
 
 CARD = """

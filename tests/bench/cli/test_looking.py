@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench import records
 from bench.cli import COMMANDS, list_command
 from bench.conformance.formats import sample_spec
-from bench.files import write_json
-from bench.plugins import KINDS, Registry
-from bench.records import Record
-from bench.spec import Origin
+from bench.extensions.registry import KINDS, Registry
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import Origin
+from bench.storage.files import write_json
 
 DATE = "2026-01-02T03:04:05+00:00"
 LISTS = ("methods", "backbones", "datasets", "protocols", "formats")

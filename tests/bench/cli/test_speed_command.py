@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 LOOPING = str(Path(__file__).parents[1] / "speed" / "looping.py")
 TINY = ("-d", "digits", "--batch-size", "6", "--iterations", "2", "--device", "cpu", "--precision", "fp32")

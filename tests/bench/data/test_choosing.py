@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from bench.cards import DatasetCard
+from bench.data.cards import DatasetCard
 from bench.data.choosing import select_classes
+from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.imagery import Dataset, Normalisation, TensorSplit
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 FROG = "tailed frog, bell toad, ribbed toad, tailed toad, Ascaphus trui"
 

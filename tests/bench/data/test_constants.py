@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from bench.data.constants import measured
+from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.errors import UsageError
-from bench.imagery import Dataset, Normalisation, TensorSplit
-from bench.progress import Silent
+from bench.loops.progress import Silent
 
 
 def _dataset(images: torch.Tensor) -> Dataset:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench import seeds
-from bench.cards import SplitCard
+from bench.data.cards import SplitCard
 from bench.data.cutting import cut
 from bench.errors import UsageError
 

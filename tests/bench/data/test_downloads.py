@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from bench.cards import Fetch
 from bench.data import downloads
+from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
-from bench.progress import Silent
-from bench.stages import owned
+from bench.loops.progress import Silent
+from bench.storage.stages import owned
 
 BODY = hashlib.shake_128(b"body").digest(700_000)
 

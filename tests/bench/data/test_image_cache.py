@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from bench.data import image_cache
+from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
 from bench.data.decoding import Decoder, View
 from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
-from bench.imagery import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.progress import Silent
+from bench.loops.progress import Silent
 
 COUNT = 50
 

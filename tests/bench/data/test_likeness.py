@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bench import rows as table_rows
-from bench.cards import DatasetCard, read_card
+from bench.data.cards import DatasetCard, read_card
 from bench.data.likeness import known_as
 from bench.data.opening import open_dataset
 from bench.errors import UsageError
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 from bench.recipes import NOT_KNOWN
+from bench.results import rows as table_rows
+from bench.results.spec import Job, RunSpec
 from bench.running.planning import Planner, Request
-from bench.spec import Job, RunSpec
 from bench_datasets import __file__ as plugin
 
 DIGITS = Path(plugin).with_name("digits.toml")

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from bench.data import opening
+from bench.data.datasets import Dataset, Selection
 from bench.data.opening import find_source, load_card, open_dataset, select_classes
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
-from bench.imagery import Dataset, Selection
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 
 CARD = """
 name = "flowers"

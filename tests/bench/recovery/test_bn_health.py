@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.condensation import Task
-from bench.imagery import TensorSplit
-from bench.notes import Findings
-from bench.pacing import Few, Trial
-from bench.progress import Silent
+from bench.data.datasets import TensorSplit
+from bench.loops.pace import Few, Trial
+from bench.loops.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.statistics import batchnorms, bn_loss, measured
+from bench.results.notes import Findings
 from bench.testing import tiny_dataset, tiny_task
 
 

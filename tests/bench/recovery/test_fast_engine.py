@@ -15,8 +15,8 @@ from bench import seeds
 from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
-from bench.hardware import Precision
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.hardware.devices import Precision
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for
 from bench.recovery.fast import FastEngine

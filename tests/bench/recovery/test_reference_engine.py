@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
-from bench.iterating import GUARD_EVERY
+from bench.loops.iterations import GUARD_EVERY
 from bench.recovery.engine import Batch, Engine, initial_images, rate
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import RecoveryRecipe

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
-from bench.condensed import CondensedSet
 from bench.drawing import draw
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.labels import HardLabels, Labels
 from bench.recipes import Setting
-from bench.stages import Made
+from bench.sets.condensed import CondensedSet
+from bench.storage.stages import Made
 
 
 class Fast(Condenser[MethodConfig]):

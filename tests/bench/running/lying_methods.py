@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
-from bench.condensed import CondensedSet
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
+from bench.sets.condensed import CondensedSet
 
 
 class Exits(Condenser[MethodConfig]):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
-from bench.condensed import CondensedSet
 from bench.drawing import draw
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
+from bench.sets.condensed import CondensedSet
 
 
 class Modest(Condenser[MethodConfig]):

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from benching import Bench
 
-from bench.files import digest
-from bench.records import Record
-from bench.rows import rows
+from bench.results.records import Record
+from bench.results.rows import rows
+from bench.results.spec import RunSpec
 from bench.running import planning
-from bench.spec import RunSpec
+from bench.storage.files import digest
 
 PLUGIN = str(Path(__file__).with_name("listening_methods.py"))
 

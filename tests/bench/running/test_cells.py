@@ -5,7 +5,7 @@ import sys
 import pytest
 from benching import Bench
 
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.running.cells import usual_ipc
 

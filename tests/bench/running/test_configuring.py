@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.recipes import RecipeBook, Setting, merge, put
+from bench.results.spec import MethodChoice
 from bench.running.configuring import configure, keys_of, share_changes
-from bench.spec import MethodChoice
 
 BOOK = RecipeBook(
     {

@@ -13,14 +13,15 @@ import pytest
 from benching import Bench
 from damage import altered, damaged
 
-from bench import condensed, records
 from bench.errors import CorruptArtefact
-from bench.files import digest, read_json, read_tensors, write_json, write_tensors
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.results import records
+from bench.results.records import Record
+from bench.results.spec import Job
 from bench.running.executors import LocalExecutor
 from bench.running.scoring import SCORE_FILE
-from bench.spec import Job
+from bench.sets import condensed
+from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 OWN = ("record.json", "spec.json", "costs.json", "condensed/manifest.json", "evaluations/honest-convnet3-bn-0.json")
@@ -156,7 +157,7 @@ def test_more_seeds_on_a_full_disk_do_not_replace_those_that_are_done(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.artefacts.write_json", full)
+        patch.setattr("bench.storage.artefacts.write_json", full)
         found = noting.run(more)
     assert [each["reason"] for each in found.evaluations.values()] == ["disk full: No space left on device: somewhere"]
     assert record.read_bytes() == before

@@ -11,16 +11,16 @@ import click
 import pytest
 from benching import Bench
 
-from bench import units
-from bench.children import Ended
 from bench.cli import comparing, evaluate_command, run_command
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.hardware import quantities as units
+from bench.results.records import Record
+from bench.results.spec import Job
 from bench.running import executors
 from bench.running.executors import LocalExecutor
 from bench.running.forecasting import Forecast
+from bench.running.processes import Ended
 from bench.running.recording import ended, unscored
-from bench.spec import Job
 
 Content = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from benching import Bench, kill, until
 
-from bench import condensed as sets
+from bench.sets import condensed as sets
 
 SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=1500")
 FAST = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=30")

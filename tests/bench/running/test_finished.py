@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from benching import Bench
 
-from bench.children import Ended
-from bench.files import read_json, write_json
-from bench.plugins import Registry
-from bench.records import Record
+from bench.extensions.registry import Registry
+from bench.results.records import Record
+from bench.results.spec import Job
 from bench.running.executors import LocalExecutor, Skipped
-from bench.spec import Job
-from bench.stages import owned
+from bench.running.processes import Ended
+from bench.storage.files import read_json, write_json
+from bench.storage.stages import owned
 
 LONGER = """
 from bench.hookspecs import Offer, hookimpl

@@ -13,15 +13,15 @@ import torch
 from benching import Bench, Ear
 
 from bench.cli.foreseeing import table
-from bench.pacing import Trial
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.loops.pace import Trial
 from bench.running import executors
 from bench.running.executors import LocalExecutor
 from bench.running.expecting import expectation
 from bench.running.forecasting import Forecast, foresee
 from bench.running.looking import is_done
 from bench.running.trials import TrialStore, TriedStage
-from bench.stages import Made, StageKey, StageStore
+from bench.storage.stages import Made, StageKey, StageStore
 
 CPU = torch.device("cpu")
 TEACHER = TriedStage("teacher", "ab12cd34", 5400.0)
@@ -128,7 +128,7 @@ def test_a_slow_step_is_one_and_said_in_every_row_that_it_is_of(
 ) -> None:
     """Every look at the clock of a trial is 20 s later."""
     clock = count(step=20)
-    monkeypatch.setattr("bench.pacing.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("bench.loops.pace.time.perf_counter", lambda: float(next(clock)))
     first, _ = rehearsals.of(protocols=("soft",))
     of_one = [note.split()[0] for note in first.notes if "stands on 1 of" in note]
     assert {"squeeze", "recover", "evaluate"} <= set(of_one)

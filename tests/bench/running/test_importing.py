@@ -14,14 +14,14 @@ from benching import Bench
 from PIL import Image
 from safetensors.torch import save_file
 
-from bench import importing
+from bench.data.datasets import Dataset, Reader
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, UsageError
-from bench.imagery import Dataset, Reader
-from bench.importing import fingerprint
+from bench.extensions.registry import Registry
 from bench.labels import SoftLabels
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.loops.progress import Silent
+from bench.sets import importing
+from bench.sets.importing import fingerprint
 from bench.testing import tiny_task
 from bench.whitening import Whitening
 from bench_imports.method import Imported, ImportedConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from benching import Bench
 
-from bench import rows
+from bench.results import rows
 
 PLUGIN = str(Path(__file__).with_name("labelling_methods.py"))
 SAID = (

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from benching import Bench
 
-from bench import records
-from bench import rows as table
 from bench.errors import RunFailure
-from bench.files import read_json, read_tensors, write_json, write_tensors
-from bench.notes import Notes
+from bench.results import records
+from bench.results import rows as table
+from bench.results.notes import Notes
+from bench.storage.files import read_json, read_tensors, write_json, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 

@@ -6,8 +6,8 @@ import pytest
 from benching import Bench, Ear
 from small_layouts import jpeg, write_files
 
-from bench import rows
 from bench.errors import UsageError
+from bench.results import rows
 
 CARD = 'name = "own"\nresolution = 16\nnormalisation = "half"\n{fields}\n[[sources]]\nlayout = "image-folder"\n'
 

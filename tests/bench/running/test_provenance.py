@@ -8,8 +8,8 @@ from pathlib import Path
 from benching import Bench
 
 from bench import __version__
-from bench.files import read_json
 from bench.running.provenance import commit
+from bench.storage.files import read_json
 
 
 def test_a_row_and_its_scores_say_what_was_typed_and_when(bench: Bench) -> None:

@@ -10,18 +10,18 @@ import torch
 from benching import QUICK, Bench
 from torch.nn.functional import cross_entropy
 
-from bench import condensed as sets
-from bench import records
-from bench import rows as table
 from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
-from bench.files import read_json, write_json
+from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
-from bench.plugins import Registry
+from bench.results import records
+from bench.results import rows as table
+from bench.results.spec import Job
 from bench.running.forecasting import foresee
 from bench.running.workplace import make_task, open_for
-from bench.spec import Job
+from bench.sets import condensed as sets
+from bench.storage.files import read_json, write_json
 from bench.training.protocol import TrainingProtocol
 from bench.training.teachers import load_teacher
 

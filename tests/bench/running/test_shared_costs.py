@@ -7,9 +7,9 @@ import pytest
 from benching import Bench
 from costly_methods import COMPILING_S, STAGE_S, SYNTHESIS_S, TEACHER_S, TRAINING_S
 
-from bench import rows as table
-from bench.files import write_json
-from bench.lasting import lasting
+from bench.results import rows as table
+from bench.storage.elapsed import lasting
+from bench.storage.files import write_json
 
 PLUGIN = str(costly_methods.__file__)
 

@@ -10,10 +10,10 @@ import torch
 from benching import Bench
 from PIL import Image
 
-from bench import condensed as sets
 from bench.errors import UsageError
-from bench.files import read_json, read_tensors
 from bench.labels import SoftLabels
+from bench.sets import condensed as sets
+from bench.storage.files import read_json, read_tensors
 from bench.testing import MethodConformance
 from bench.whitening import Whitening
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.data.datasets import Preprocessing
 from bench.drawing import draw
 from bench.hookspecs import Offer, hookimpl
-from bench.imagery import Preprocessing
 from bench.labels import HardLabels, Labels, SoftLabels
 from bench.recipes import Recipe, Setting
 from bench.whitening import check_whitening, fit

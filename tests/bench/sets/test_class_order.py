@@ -6,9 +6,9 @@ import pytest
 import torch
 from foreign import gray, in_folders, in_parquet, in_tensors, known_by_gray, readers, told
 
+from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.importing import read_foreign
+from bench.sets.importing import read_foreign
 
 BIRDS = known_by_gray("n01", "n02", "n03", words=("goldfish, Carassius auratus", "great white shark", "cock"))
 TWELVE = known_by_gray(*sorted(map(str, range(12))))

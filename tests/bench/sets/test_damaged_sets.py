@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench import condensed as sets
 from bench.condensation import Images
-from bench.condensed import CondensedSet, check_fits
 from bench.errors import CorruptArtefact, RunFailure, UsageError
-from bench.files import write_json
-from bench.importing import read_foreign
 from bench.labels import HardLabels
-from bench.wellformed import malformed
+from bench.sets import condensed as sets
+from bench.sets.condensed import CondensedSet, check_fits
+from bench.sets.importing import read_foreign
+from bench.sets.wellformed import malformed
+from bench.storage.files import write_json
 
 DATASET = known_by_gray("a", "b", "c")
 PIXELS, LABELS = torch.stack([gray(0), gray(1), gray(2)]), torch.arange(3)

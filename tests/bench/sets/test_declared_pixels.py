@@ -9,7 +9,7 @@ from foreign import in_tensors, known_by_gray, readers
 from torch import Tensor
 
 from bench.errors import UsageError
-from bench.importing import read_foreign
+from bench.sets.importing import read_foreign
 
 DATASET = known_by_gray("n01", "n02")
 LABELS = torch.tensor([0, 0, 1, 1])

@@ -14,16 +14,16 @@ from bench.cli import foreseeing
 from bench.cli.comparing import rows_of
 from bench.cli.evaluate_command import command
 from bench.cli.importing import Described, described
-from bench.condensed import first_of_each
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
-from bench.imagery import Dataset
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 from bench.reporting import Row
+from bench.reporting.view import views
+from bench.results.spec import Origin, RunSpec
 from bench.running.planning import Request
-from bench.spec import Origin, RunSpec
-from bench_reports.view import views
+from bench.sets.condensed import first_of_each
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from foreign import in_folders, known_by_gray, readers, told
 
 from bench.errors import UsageError
-from bench.importing import read_foreign
+from bench.sets.importing import read_foreign
 
 
 def test_droppings_in_a_set_are_left_out_and_said(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from foreign import readers, write_manifest
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
-from bench.imagery import Dataset
-from bench.importing import fingerprint
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
+from bench.sets.importing import fingerprint
 from bench.sets.label_fit import fit_of_labels
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig

@@ -9,9 +9,9 @@ import torch
 from foreign import gray, in_folders, in_tensors, known_by_gray, readers, write_manifest
 from PIL import Image
 
+from bench.data.datasets import Normalisation
 from bench.errors import RunFailure, UsageError
-from bench.imagery import Normalisation
-from bench.importing import about, fingerprint, read_foreign
+from bench.sets.importing import about, fingerprint, read_foreign
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig
 

@@ -10,15 +10,15 @@ from benching import Bench
 from foreign import write_manifest
 from torch.utils.data import BatchSampler, RandomSampler
 
-from bench import condensed as sets
 from bench.cli.importing import Described, described
+from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
-from bench.imagery import Dataset
+from bench.extensions.registry import Registry
 from bench.labels import StoredLabels
-from bench.plugins import Registry
-from bench.progress import Silent
-from bench.records import Record
+from bench.loops.progress import Silent
+from bench.results.records import Record
+from bench.sets import condensed as sets
 
 PLUGIN = str(Path(__file__).with_name("following.py"))
 PER_CLASS, BATCH, EPOCHS = 4, 5, 8

@@ -11,16 +11,16 @@ import pytest
 import torch
 from benching import Bench
 
-from bench import condensed as sets
-from bench import nulls
 from bench.cli.comparing import rows_of
 from bench.cli.importing import described
-from bench.condensed import TEACHER
 from bench.errors import CorruptArtefact, RunFailure, UsageError
-from bench.files import file_digest, link_or_copy, read_json, write_json, write_tensors
 from bench.labels import TeacherRef
 from bench.reporting import Row
-from bench.spec import Job
+from bench.results import null_reasons as nulls
+from bench.results.spec import Job
+from bench.sets import condensed as sets
+from bench.sets.condensed import TEACHER
+from bench.storage.files import file_digest, link_or_copy, read_json, write_json, write_tensors
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.teachers import load_teacher
 

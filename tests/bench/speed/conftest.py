@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 
 PLUGIN = Path(__file__).with_name("looping.py")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.hardware import Precision
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.hardware.devices import Precision
+from bench.loops.progress import Silent
 from bench.speed import floor
 from bench.speed.floor import FloorSpec, Layer, layers_of, measure_floor
 

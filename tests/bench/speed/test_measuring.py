@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cards import DatasetCard
+from bench.data.cards import DatasetCard
 from bench.data.opening import load_card
 from bench.errors import Interrupted, RunFailure
-from bench.plugins import Registry
-from bench.progress import Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Silent
 from bench.recipes import Setting
 from bench.running.configuring import configure
 from bench.speed.measuring import StepSpec, measure_step

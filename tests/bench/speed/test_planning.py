@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
 from bench.speed import planning
 from bench.speed.planning import Planned, Planner, Request
 from bench.speed.tables import read_table

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench.claims import Claims, load
 from bench.data.opening import load_card
-from bench.plugins import Registry
+from bench.extensions.registry import Registry
+from bench.results.claims import Claims, load
 from bench.speed.planning import Planned
 from bench.speed.rows import Outcome, rows
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from bench.children import Ended
 from bench.errors import Interrupted
-from bench.plugins import Registry
-from bench.progress import Progress, Silent
+from bench.extensions.registry import Registry
+from bench.loops.progress import Progress, Silent
+from bench.running.processes import Ended
 from bench.speed import session as module
 from bench.speed.planning import Planned, Planner, Request
 from bench.speed.session import Session

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from bench.condensation import Task
-from bench.imagery import Dataset, Normalisation, TensorSplit
-from bench.stages import StageStore
+from bench.data.datasets import Dataset, Normalisation, TensorSplit
+from bench.storage.stages import StageStore
 
 SIDE, CLASSES = 8, 3
 MakeTask = Callable[..., Task]

@@ -12,9 +12,9 @@ from torch.utils.data import BatchSampler, RandomSampler
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as F
 
+from bench.data.datasets import Normalisation
 from bench.errors import UsageError
-from bench.imagery import Normalisation
-from bench.progress import Silent
+from bench.loops.progress import Silent
 from bench.training.fkd import FkdFolder, read_batch
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews

@@ -11,7 +11,7 @@ from timm.data import auto_augment
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.imagery import Normalisation
+from bench.data.datasets import Normalisation
 from bench.training.randaugment import OPERATIONS, Layer, RandAugment, draw
 
 timm: Any = auto_augment

@@ -53,7 +53,7 @@ def stored(task: Task) -> StoredLabels:
 
 
 def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
-    from bench.imagery import TensorSplit
+    from bench.data.datasets import TensorSplit
 
     split = TensorSplit(images(task).pixels, images(task).classes)
     lesson = Lesson(

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.condensation import Task
+from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import Interrupted, RunFailure, UsageError
-from bench.imagery import Dataset, TensorSplit
 from bench.labels import TeacherRef
-from bench.pacing import Few
+from bench.loops.pace import Few
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import load_teacher, pretrained, squeeze
 from bench.training.testing import accuracy
@@ -52,7 +52,7 @@ def test_another_recipe_or_seed_is_another_teacher(make_task: MakeTask, change: 
 def test_an_interrupted_squeeze_ends_with_the_same_teacher(
     make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], tmp_path: Path
 ) -> None:
-    from bench.stages import StageStore
+    from bench.storage.stages import StageStore
 
     unbroken = squeeze(make_task(stages=StageStore(tmp_path / "other")), RECIPE, seed=1)
     with pytest.raises(Interrupted):
@@ -84,7 +84,7 @@ def test_a_missing_or_corrupt_teacher_fails_the_run(make_task: MakeTask) -> None
 
 
 def imagenet(classes: int = 1000, side: int = 65) -> Dataset:
-    from bench.imagery import Normalisation
+    from bench.data.datasets import Normalisation
 
     names = tuple(f"n{index:08d}" for index in range(classes))
     split = TensorSplit(torch.zeros(2, 3, side, side, dtype=torch.uint8), torch.tensor([0, 1]))

@@ -11,9 +11,9 @@ from torchvision.transforms.v2 import functional as tv
 
 from bench.compiling import missing_compiler
 from bench.condensation import Task
+from bench.data.datasets import TensorSplit
 from bench.errors import Interrupted, RunFailure
-from bench.imagery import TensorSplit
-from bench.pacing import Few
+from bench.loops.pace import Few
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import Lesson
@@ -261,7 +261,7 @@ def test_accuracy_counts_what_is_right(make_task: MakeTask) -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.arange(8.0, 0, -1).expand(len(images), 8)  # class 0 first, class 4 fifth
 
-    from bench.imagery import Dataset
+    from bench.data.datasets import Dataset
 
     task = make_task()
     labels = torch.tensor([0, 0, 4, 4, 5, 7, 0, 3])

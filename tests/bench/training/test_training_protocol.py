@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from bench.condensation import Images, Task
-from bench.condensed import CondensedSet
 from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.recipes import RecipeBook
+from bench.sets.condensed import CondensedSet
 from bench.training import loop
 from bench.training.protocol import TrainingProtocol, check_views
 from bench.training.recipes import TrainingRecipe

@@ -10,7 +10,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from bench import seeds
-from bench.imagery import Normalisation
+from bench.data.datasets import Normalisation
 from bench.training.recipes import TrainingRecipe
 from bench.training.views import Mix, View, Views, apply, cutmix_box, resized_boxes
 

@@ -1,0 +1,289 @@
+"""Dataset cards: the TOML that says what a source dataset is. Imports no torch, so that listing cards stays quick."""
+
+import hashlib
+import tomllib
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import UsageError, why
+from bench.extensions.names import below, brief, check_name, nearest
+from bench.storage.regular_files import read_regular
+
+SplitName = Literal["train", "test"]
+M = TypeVar("M", bound=BaseModel)
+Unit01 = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quarter of a gray level is no picture
+Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
+Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
+LONGEST = 255  # bytes of a name that file systems take
+MOST = 16 << 20  # bytes of a TOML file; those written by hand have some thousands
+
+NORMALISATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5,), (0.5,)),
+}
+
+
+def spelled(text: str) -> str:
+    """The path, if a file system can have it.
+
+    Raises:
+        ValueError: a name in it is too long, or holds a NUL.
+    """
+    if "\0" in text:
+        raise ValueError("a path holds no NUL")
+    if too_long := [part for part in PurePath(text).parts if len(part.encode()) > LONGEST]:
+        raise ValueError(f"{brief(too_long[0])} is longer than the {LONGEST} bytes that a name may have")
+    return text
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)  # a ValueError of its own for brackets that are none
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise ValueError("an address that begins with https:// or http:// and has a host is expected")
+    _ = parts.port  # a ValueError for one that is no number
+    return url
+
+
+def _checksum(text: str) -> str:
+    algorithm, _, digits = text.partition(":")
+    if algorithm not in (known := _hex_digits()):
+        raise ValueError(f"unknown algorithm {brief(algorithm)}; {_hint(algorithm, sorted(known))}")
+    if len(digits) != known[algorithm]:
+        raise ValueError(f"{algorithm} has {known[algorithm]} hex digits, here are {len(digits)}")
+    return text
+
+
+def _hex_digits() -> dict[str, int]:
+    sizes = {name: hashlib.new(name).digest_size for name in hashlib.algorithms_guaranteed}
+    return {name: 2 * size for name, size in sizes.items() if size}
+
+
+def _folder_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError("the name of a folder in the archive is expected, not a path")
+    return below(spelled(name))
+
+
+class Fetch(BaseModel):
+    """An official download.
+
+    Attributes:
+        url: its address.
+        file: where it is kept, relative to the data root.
+        bytes: its size, where known.
+        checksum: "algorithm:hex", an algorithm of hashlib.
+        extract: the folder inside the archive that is put beside it, for archives that are not read as they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: Annotated[str, AfterValidator(_address)]
+    file: Annotated[str, AfterValidator(spelled), AfterValidator(below)]
+    bytes: int | None = Field(default=None, strict=True, ge=0, lt=2**63)
+    checksum: Annotated[str, Field(pattern=r"^[a-z0-9_]+:[0-9a-f]+$"), AfterValidator(_checksum)]
+    extract: Annotated[str, AfterValidator(_folder_name)] | None = None
+
+
+class SourceCard(BaseModel):
+    """One layout in which the dataset can be found below the data root, or beside a user's own card.
+
+    `options` are the reader's own: each reader says which it takes. `fetch` is set where the layout can be downloaded.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    layout: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    fetch: Fetch | None = None
+
+
+class SplitCard(BaseModel):
+    """A test split cut out of the training images, where a source has none of its own.
+
+    Attributes:
+        test: its share of each class, above 0 and below 1.
+        seed: decides which images they are, the same on every machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    test: float = Field(gt=0, lt=1)
+    seed: int = Field(default=0, strict=True, ge=-(2**63), lt=2**63)
+
+    def __str__(self) -> str:
+        return f"{100 * self.test:g} % of train, by class, seed {self.seed}"
+
+
+def _named(name: str) -> str:
+    check_name(name)
+    return name
+
+
+class DatasetCard(BaseModel):
+    """What a dataset is. Unknown and missing fields are refused.
+
+    Attributes:
+        name: what runs and tables call it.
+        like: the offered dataset whose recipes and published numbers are this one's too; it must have the same
+            resolution, channels and number of classes (see `bench.data.likeness`).
+        resolution: pixels a side of the square images in use.
+        resize: other images' shorter side is scaled to this many pixels (bilinear, antialiased) before the central
+            square of `resolution` is cut out; None: to `resolution` itself.
+        channels: 3 (RGB) or 1 (gray); encoded images are converted.
+        classes: how many there are; None: as many as the reader finds.
+        class_ids: None: the reader finds them. Class order is the sorted ids whatever order they are written in.
+        class_names: id -> words.
+        images: how many each split holds, where that is fixed; another number is refused.
+        split: cuts the test split out of train; refused where a source has one of its own.
+        depth: bits a pixel, 9 to 16, of gray images that have more than 8: 0 to 2^depth - 1 becomes 0 to 255. Images
+            of 8 bits stay as they are.
+        mean, std: per channel, for pixels in [0, 1]. A card may say `normalisation = "imagenet"` (or "half": 0.5 and
+            0.5) in their place.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, AfterValidator(_named)]
+    like: str | None = None
+    title: str = ""
+    resolution: Pixels
+    resize: Pixels | None = None
+    channels: Literal[1, 3] = 3
+    classes: Annotated[Count, Field(ge=2)] | None = None
+    class_ids: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(default=None, min_length=2)
+    class_names: dict[str, str] = Field(default_factory=dict)
+    images: dict[SplitName, Count] = Field(default_factory=dict)
+    split: SplitCard | None = None
+    depth: int | None = Field(default=None, strict=True, ge=9, le=16)
+    mean: tuple[Unit01, ...]
+    std: tuple[Spread, ...]
+    licence: str = "not stated"
+    citation: str = "not stated"
+    homepage: str | None = None
+    sources: tuple[SourceCard, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_normalisation(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        if "normalisation" not in fields:
+            return fields
+        rest = {name: value for name, value in fields.items() if name != "normalisation"}
+        if stated := sorted({"mean", "std"} & rest.keys()):
+            raise ValueError(f"normalisation and {stated[0]} are two ways to say one thing; keep one")
+        name = fields["normalisation"]
+        if not isinstance(name, str) or name not in NORMALISATIONS:
+            raise ValueError(f"unknown normalisation {brief(name)}; choose from {', '.join(NORMALISATIONS)}")
+        mean, std = NORMALISATIONS[name]
+        channels = fields.get("channels", 3)
+        repeats = channels if len(mean) == 1 and channels in (1, 3) else 1  # another number is refused by itself
+        return {**rest, "mean": mean * repeats, "std": std * repeats}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DatasetCard":
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} values each, one a channel")
+        if self.resize is not None and self.resize < self.resolution:
+            raise ValueError(f"resize {self.resize} is smaller than resolution {self.resolution}")
+        ids = self.class_ids
+        if ids is not None and len(set(ids)) != len(ids):
+            raise ValueError("class_ids holds one id twice")
+        if ids is not None and self.classes not in (None, len(ids)):
+            raise ValueError(f"classes says {self.classes}, class_ids has {len(ids)}")
+        return self
+
+    @property
+    def order(self) -> tuple[str, ...] | None:
+        """The class ids in class order, where the card lists them."""
+        return tuple(sorted(self.class_ids)) if self.class_ids is not None else None
+
+    def hash(self) -> str:
+        """Content hash of the card: part of every stage's key. Fields of `_ADDED` count where a card sets them."""
+        from bench.storage.files import digest  # it imports torch, which listing cards does not need
+
+        unset = {name for name in _ADDED if getattr(self, name) is None}
+        return digest(self.model_dump(mode="json", exclude=unset))
+
+
+_ADDED = ("like", "split", "depth")  # since hashes are kept: a card without them is the card that it was
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether the user named a card of their own and not a registered dataset."""
+    return name_or_path.endswith(".toml")
+
+
+def read_card(path: Path) -> DatasetCard:
+    """The card in a TOML file. Raises UsageError as `read_toml`."""
+    return read_toml(DatasetCard, path, "dataset card")
+
+
+def read_toml(model: type[M], path: Path, what: str) -> M:
+    """The model in a TOML file.
+
+    Raises:
+        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
+    """
+    try:
+        fields = tomllib.loads(read_regular(path, MOST).decode())
+    except OSError as error:
+        raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
+    except RecursionError:
+        raise UsageError(f"{what} {path} is not valid TOML: its brackets are nested too deeply") from None
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
+        raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
+    return validated(model, fields, f"{what} {path}")
+
+
+def validated(model: type[M], fields: dict[str, Any], where: str) -> M:
+    """The model with these fields.
+
+    Raises:
+        UsageError: the first thing wrong, in one line that starts with `where`; unknown fields come first, because a
+            misspelt field is missing as well.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise UsageError(f"{where}: {_explained(model, problems[0])}") from error
+
+
+def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"the field {field!r} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {brief(problem['input'])}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"field {field!r}: {message}, not {brief(problem['input'])}" if field else message
+
+
+def _hint(name: str, known: list[str]) -> str:
+    match = nearest(name, known)
+    return f"did you mean {match!r}?" if match else f"choose from {', '.join(known)}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The fields of the table at a location of the card, e.g. ("sources", 0)."""
+    for part in location:
+        if isinstance(part, str):
+            field = model.model_fields.get(part)
+            model = (_table_in(field.annotation) if field else None) or model
+    extra = ["normalisation"] if model is DatasetCard else []
+    return [*model.model_fields, *extra]
+
+
+def _example(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    """The table that belongs at a location, as its fields or, where any are taken, by its outline."""
+    part = location[-1] if location else ""
+    field = next((each for name, each in model.model_fields.items() if name == part), None)
+    table = _table_in(field.annotation) if field else None
+    return f"{{ {', '.join(f'{name} = ...' for name in table.model_fields)} }}" if table else "{ ... }"
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)

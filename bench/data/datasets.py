@@ -1,0 +1,287 @@
+"""Datasets as the harness sees them: a card, splits of uint8 images, classes in one order, normalisation.
+
+A dataset is a card (`DatasetCard`: what it is, from TOML) plus a reader (`Reader`: where its images lie in one
+layout on disk). Opening goes card -> `Reader.locate` -> `Source` -> `Dataset`; see `bench.data.opening`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from bench.data.cards import DatasetCard as DatasetCard
+from bench.data.cards import Fetch as Fetch
+from bench.data.cards import SourceCard as SourceCard
+from bench.data.cards import SplitName as SplitName
+from bench.storage.files import digest
+
+
+class Preprocessing(ABC):
+    """From pixels to what networks see, and back: `Normalisation`, or `bench.whitening.Whitening`.
+
+    You must write all of it. Two are equal when they give the same values.
+    """
+
+    @abstractmethod
+    def apply(self, images: Tensor) -> Tensor:
+        """uint8 (..., C, H, W) -> float32, what networks see."""
+
+    @abstractmethod
+    def invert(self, images: Tensor) -> Tensor:
+        """Float (..., C, H, W) as networks see it -> float pixels, in [0, 1] for images that pixels can show."""
+
+    @abstractmethod
+    def box(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper bound of what valid pixels become, shape (C, 1, 1); infinite where no bound is known."""
+
+    @abstractmethod
+    def blank(self, like: Tensor) -> Tensor:
+        """What is outside an image, as networks see it: (C, 1, 1), for crops that are padded."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of what decides the values: part of the keys of stages made under it."""
+
+
+@dataclass(frozen=True)
+class Normalisation(Preprocessing):
+    """Per-channel mean and std of pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def _shaped(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, device=like.device, dtype=torch.float32).view(-1, 1, 1)
+
+    def apply(self, images: Tensor) -> Tensor:
+        """uint8 (..., C, H, W) -> float32 in normalised space."""
+        return (images.float() / 255 - self._shaped(self.mean, images)) / self._shaped(self.std, images)
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Float (..., C, H, W) in normalised space -> float pixels, in [0, 1] for images inside the valid box."""
+        return images * self._shaped(self.std, images) + self._shaped(self.mean, images)
+
+    def box(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper bound of valid pixels in normalised space: (0 - m) / s and (1 - m) / s, shape (C, 1, 1)."""
+        mean, std = self._shaped(self.mean, like), self._shaped(self.std, like)
+        return -mean / std, (1 - mean) / std
+
+    def blank(self, like: Tensor) -> Tensor:
+        """Black in normalised space: (0 - m) / s, shape (C, 1, 1)."""
+        return self.box(like)[0]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the constants."""
+        return digest([list(self.mean), list(self.std)])
+
+
+class Split(ABC):
+    """Images and labels of one split. Small ones lie in memory (or a memory map), large ones are decoded as asked."""
+
+    labels: Tensor  # int64 (N,), indices into the dataset's classes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 (len(indices), C, H, W), in the order asked for."""
+
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        """The images as their files have them, before they are made to be of one size: uint8 (C, h, w) each.
+
+        They are decoded anew every time. Those of `take`, where there are no files.
+        """
+        return list(self.take(indices))
+
+    def ready(self) -> None:  # noqa: B027 - most have nothing to do
+        """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
+
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images and labels in order, at most `size` at a time."""
+        for start in range(0, len(self), size):
+            indices = torch.arange(start, min(start + size, len(self)))
+            yield self.take(indices), self.labels[indices]
+
+    def of_classes(self, classes: Sequence[int]) -> "Split":
+        """The images of these classes alone, relabelled 0.. in the order given."""
+        highest = max(*classes, int(self.labels.max()) if len(self) else 0)
+        new = torch.full((highest + 1,), -1, dtype=torch.int64)
+        new[torch.tensor(classes)] = torch.arange(len(classes))
+        kept = torch.nonzero(new[self.labels] >= 0).flatten()
+        return Selection(self, kept, new[self.labels[kept]])
+
+
+@dataclass
+class TensorSplit(Split):
+    """A split held as one uint8 tensor (N, C, H, W), which may be memory-mapped."""
+
+    images: Tensor
+    labels: Tensor
+
+    def take(self, indices: Tensor) -> Tensor:
+        return self.images[indices]
+
+
+@dataclass
+class Selection(Split):
+    """Some images of another split under new labels; nothing is copied until they are taken."""
+
+    base: Split
+    indices: Tensor
+    labels: Tensor
+
+    def take(self, indices: Tensor) -> Tensor:
+        return self.base.take(self.indices[indices])
+
+    def originals(self, indices: Tensor) -> list[Tensor]:
+        return self.base.originals(self.indices[indices])
+
+    def ready(self) -> None:
+        self.base.ready()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset ready for use.
+
+    Attributes:
+        classes: the class ids in use, in order; `class_names` says what they are.
+        normalisation: how every network sees the images; `replace(dataset, normalisation=whitening)` is the whitened
+            dataset.
+        own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
+        known_as: the name under which recipes and claims know it (see `bench.data.likeness`), or None.
+        split: how the test split was cut out of train, in words, or None where the source has its own.
+    """
+
+    name: str
+    card_hash: str
+    resolution: int
+    channels: int
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    normalisation: Preprocessing
+    train: Split
+    test: Split
+    own_normalisation: Preprocessing | None = None
+    known_as: str | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.own_normalisation is None:
+            object.__setattr__(self, "own_normalisation", self.normalisation)
+
+    @property
+    def preprocessing_key(self) -> dict[str, str]:
+        """What keys of stages say of the preprocessing: nothing of the card's own, which the card's hash covers."""
+        own = self.normalisation == self.own_normalisation
+        return {} if own else {"preprocessing": self.normalisation.digest}
+
+    @property
+    def class_order_hash(self) -> str:
+        """Hash of the class ids in order. Sets and teachers with another hash do not fit this dataset."""
+        return digest(list(self.classes))
+
+    def only(self, selected: Sequence[str]) -> "Dataset":
+        """The dataset restricted to some class ids, which keep their sorted order."""
+        positions = sorted(self.classes.index(name) for name in selected)
+        return replace(
+            self,
+            classes=tuple(self.classes[position] for position in positions),
+            class_names=tuple(self.class_names[position] for position in positions),
+            train=self.train.of_classes(positions),
+            test=self.test.of_classes(positions),
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a reader found a dataset.
+
+    Attributes:
+        layout: name of the reader.
+        root: the folder that file names in messages and digests are relative to.
+        files: of each split that is there, every file whose content decides its images.
+        classes: the class ids in sorted order.
+        options: the source card's options, checked, and whatever else the reader must know and the images depend on.
+        checksums: "algorithm:hex" of the files where it is known; they are checked before anything is read.
+        notes: what the user should know of what lies there and is left out, a line each.
+    """
+
+    layout: str
+    root: Path
+    files: Mapping[SplitName, tuple[Path, ...]]
+    classes: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    checksums: Mapping[Path, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Reader(ABC):
+    """Knows one layout on disk.
+
+    You must write `looked_for`, `locate`, `labels` and `encoded`. `Options` (pydantic) names the options it takes.
+    You may write `fetch`, where the layout's address is known elsewhere than in cards, or `fetches`, where there are
+    several files; and `label_order`, where labels have an order of their own in the files. Raise `version` when the
+    same files come to give other images: decoded images of older versions are then left alone.
+
+    Attributes:
+        names_classes: whether the files say what their classes are called; False where the card must list `class_ids`.
+    """
+
+    version: ClassVar[int] = 1
+    names_classes: ClassVar[bool] = True
+    Options: ClassVar[type[BaseModel]]
+
+    @abstractmethod
+    def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
+        """What would have to be below the data root, for the message when it is not."""
+
+    @abstractmethod
+    def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
+        """The source below `root`, or None where this layout is not there. Reads no image.
+
+        Raises:
+            UsageError: it is there and is not what the card says.
+        """
+
+    @abstractmethod
+    def labels(self, source: Source, split: SplitName) -> Tensor:
+        """int64 (N,): the class index of each image of the split, which is there. Decodes no image.
+
+        Raises:
+            RunFailure: a damaged file, or a label that is no class; the message names file and row.
+        """
+
+    @abstractmethod
+    def encoded(self, source: Source, split: SplitName, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
+        """For each index: a name for messages, and either encoded bytes (JPEG, PNG) or a uint8 array (C, H, W).
+
+        Called from several threads at once, with ascending indices.
+
+        Raises:
+            RunFailure: a damaged file; the message names file and row.
+        """
+
+    def label_order(self, source: Source) -> Sequence[str | int]:
+        """The source's classes in the order of their labels in the files; numbers where the files know numbers alone.
+
+        A condensed set in this layout is understood by it (`bench.sets.class_order`). Default: the sorted names.
+        """
+        return source.classes
+
+    def fetch(self, card: DatasetCard, source: SourceCard) -> Fetch | None:
+        """The official download that gives this layout, if there is one."""
+        return source.fetch
+
+    def fetches(self, card: DatasetCard, source: SourceCard) -> Sequence[Fetch]:
+        """The official downloads that together give this layout; none where it cannot be fetched."""
+        fetch = self.fetch(card, source)
+        return [] if fetch is None else [fetch]

@@ -1,0 +1,235 @@
+"""Finding plugins, refusing duplicates, listing the broken with their reason."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from bench import hookspecs
+from bench.errors import UsageError, why
+from bench.extensions.names import NAME, VARIANT, check_name, unknown
+from bench.hookspecs import Offer
+
+GROUP = "bench.plugins"
+FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
+KINDS = {
+    "method": "bench_methods",
+    "backbone": "bench_backbones",
+    "dataset": "bench_datasets",
+    "reader": "bench_readers",
+    "protocol": "bench_protocols",
+    "format": "bench_report_formats",
+    "claims": "bench_claims",
+    "speed table": "bench_speed_tables",
+}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An offer and the plugin it came from.
+
+    `version` is that of the distribution, where it has one, and of a plugin in a file its content ("sha256:" and the
+    first 12 hexadecimal digits).
+    """
+
+    offer: Offer
+    plugin: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be imported or whose hook raised."""
+
+    plugin: str
+    reason: str
+
+
+class Registry:
+    """Everything that plugins offer, by kind and name.
+
+    Args:
+        extra: what `--plugin` names: importable modules or paths of Python files.
+
+    Raises:
+        UsageError: an extra plugin that does not exist, fails to import or offers what is none, or two plugins with one
+            name or one offer.
+    """
+
+    def __init__(self, extra: Sequence[str] = ()) -> None:
+        self.manager = pluggy.PluginManager("bench")
+        self.manager.add_hookspecs(hookspecs)
+        self.extra = tuple(extra)
+        self.broken: list[Broken] = []
+        self._versions: dict[str, str | None] = {}
+        self._asked_for: dict[str, str] = {}  # by the plugin's name, as the user typed it
+        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+            self._add(point.name, point.load, _version(point))
+        for named in extra:
+            self._add_named(named)
+        self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
+
+    def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
+        try:
+            self._register(name, load())
+        except (UsageError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # sys.exit too: no plugin ends a command that does not need it
+            self.broken.append(Broken(name, _reason(error)))
+            return
+        self._versions[name] = version
+
+    def _add_named(self, named: str) -> None:
+        """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
+        try:
+            module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+            self._asked_for[module.__name__] = named
+            self._register(module.__name__, module)
+            if named.endswith(".py"):
+                self._versions[module.__name__] = content_of(Path(named))
+        except (UsageError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
+
+    def _register(self, name: str, plugin: object) -> None:
+        if self.manager.is_registered(plugin):  # installed and named as well: the same plugin, not a second one
+            return
+        if self.manager.has_plugin(name):
+            other = _origin(self.manager.get_plugin(name))
+            raise UsageError(f"two plugins are called {name!r}: {other} and {_origin(plugin)}")
+        self.manager.register(plugin, name)
+        try:
+            self._check_hooks(plugin)
+        except AttributeError:
+            self.manager.unregister(plugin)
+            raise
+
+    def _check_hooks(self, plugin: object) -> None:
+        """pluggy lets a hook of a misspelt name pass in silence; its author would look for the fault elsewhere."""
+        callers = self.manager.get_hookcallers(plugin) or []
+        if not callers:
+            raise AttributeError("it implements no hook (see bench.hookspecs; mark each function with @hookimpl)")
+        known = [name for name in dir(hookspecs) if name.startswith("bench_")]
+        for caller in callers:
+            if not caller.has_spec():
+                raise AttributeError(str(unknown("hook", caller.name, known)))
+
+    def _collect(self, kind: str, hook: str) -> dict[str, Registered]:
+        found: dict[str, Registered] = {}
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            plugin = implementation.plugin_name
+            for offer in self._offers_of(plugin, implementation.function):
+                if offer.name in found:
+                    other = found[offer.name].plugin
+                    raise UsageError(f"two plugins offer the {kind} {offer.name!r}: {other!r} and {plugin!r}")
+                found[offer.name] = Registered(offer, plugin, self._versions.get(plugin))
+        return dict(sorted(found.items()))
+
+    def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer]]) -> list[Offer]:
+        try:
+            offers = list(function())
+            if stray := [offer for offer in offers if not isinstance(offer, Offer)]:
+                raise TypeError(f"hooks return Offer objects, not {type(stray[0]).__name__}")
+            for offer in offers:
+                check_name(offer.name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if named := self._asked_for.get(plugin):
+                raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}") from error
+            self.broken.append(Broken(plugin, _reason(error)))
+            return []
+        return offers
+
+    def names(self, kind: str) -> list[str]:
+        """The names offered of a kind (a key of `KINDS`), sorted."""
+        return list(self._offers[kind])
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether `find` finds something."""
+        return _split(kind, name)[0] in self._offers[kind]
+
+    def registered(self, kind: str) -> list[Registered]:
+        """All offers of a kind with the plugins they came from, sorted by name."""
+        return list(self._offers[kind].values())
+
+    def find(self, kind: str, name: str) -> Registered:
+        """The offer of that kind and name; of a protocol's variant ("hard+no-flip") that of the protocol.
+
+        Raises:
+            UsageError: there is none; the message names the nearest one, and plugins that could not be loaded.
+        """
+        name = _split(kind, name)[0]
+        if name in self._offers[kind]:
+            return self._offers[kind][name]
+        error = unknown(kind, name, self._offers[kind])
+        if self.broken:
+            notes = "; ".join(f"{broken.plugin}: {broken.reason}" for broken in self.broken)
+            raise UsageError(f"{error} (plugins that could not be loaded: {notes})")
+        raise error
+
+    def load(self, kind: str, name: str) -> Any:  # noqa: ANN401 - whatever the plugin offers
+        """The thing itself, imported now; a protocol in the variant that the name asks for ("hard+no-flip").
+
+        Raises:
+            UsageError: unknown, or its import fails (the message says why), or it has no such variant.
+        """
+        registered, (name, variant) = self.find(kind, name), _split(kind, name)
+        try:
+            found = registered.offer.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            reason = _reason(error)
+            raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
+        if variant is None:
+            return found
+        if not NAME.fullmatch(variant):
+            raise UsageError(f"{name}{VARIANT}{variant}: {variant!r} is no name of a variant")
+        return found.variant(variant)
+
+
+def _split(kind: str, name: str) -> tuple[str, str | None]:
+    """A name, and the variant that it asks for: protocols have variants, nothing else has."""
+    base, plus, variant = name.partition(VARIANT)
+    return (base, variant) if kind == "protocol" and plus else (name, None)
+
+
+def _version(point: EntryPoint) -> str | None:
+    return point.dist.version if point.dist else None
+
+
+def _reason(error: BaseException) -> str:
+    name, said = type(error).__name__, why(error)
+    return name if said == name else f"{name}: {said}"
+
+
+def _origin(plugin: object) -> str:
+    return str(getattr(plugin, "__file__", None) or plugin)
+
+
+def content_of(path: Path) -> str:
+    """What a plugin in a file has in place of a version: its content, shortened."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,1 @@
+"""Devices and their arithmetic, meters of time and memory, the allocator."""

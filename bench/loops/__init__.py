@@ -1,0 +1,1 @@
+"""The metered, shown, checkpointed, stoppable loop, and how far it goes."""

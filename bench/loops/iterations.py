@@ -1,0 +1,90 @@
+"""The loop of a synthesis: metered, shown, checkpointed, guarded against NaN, stoppable."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.errors import Interrupted, RunFailure
+from bench.hardware.meters import Clock, IterationTimes
+from bench.loops import checkpoints
+from bench.loops.checkpoints import Rhythm, State
+from bench.loops.pace import Pace
+from bench.loops.progress import Progress, Throttled
+
+WARM_UP_STEPS = 3
+CUDA_WINDOW = 10  # steps between two synchronisations of the device
+GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation. A checkpoint is preceded by one too
+
+
+def window(device: torch.device) -> int:
+    """How many steps are timed together."""
+    return CUDA_WINDOW if device.type == "cuda" else 1
+
+
+@dataclass
+class Iterations:
+    """See `Task.iterations`, which makes it."""
+
+    count: int
+    images: int
+    state: State | None
+    what: str
+    device: torch.device
+    checkpoint: Path
+    checkpoint_seconds: float
+    progress: Progress
+    should_stop: Callable[[], bool]
+    times: IterationTimes
+    pace: Pace
+
+    def __iter__(self) -> Iterator[int]:
+        mine, start = self._resume()
+        watcher = Throttled(self.progress)
+        clock = Clock(self.device, window(self.device))
+        rhythm, began = Rhythm(self.checkpoint_seconds), time.monotonic()
+        self._began = began
+        watcher.advance(self.what, start, self.count)  # a step may take minutes
+        for iteration in self.pace.walk(self.what, start, self.count):
+            yield iteration
+            seconds = clock.step()
+            if iteration - start + 1 == min(WARM_UP_STEPS, self.count):
+                mine.warm_up_s += time.monotonic() - began
+                clock.restart()
+            elif iteration - start >= WARM_UP_STEPS and seconds is not None:
+                mine.windows.append(seconds / self.images)
+            done = iteration + 1
+            watcher.advance(self.what, done, self.count)
+            stopping = self.should_stop()
+            saves = self.state is not None and (stopping or rhythm.due())
+            if saves or done % GUARD_EVERY == 0 or done == self.count:
+                self._guard(done)
+                clock.restart()
+            if saves:
+                with rhythm.saving():
+                    self._save(done, mine)
+                clock.restart()
+            if stopping:
+                raise Interrupted(f"stopped after {done} of {self.count} iterations of {self.what}")
+        self.times.merge(mine)
+
+    def _resume(self) -> tuple[IterationTimes, int]:
+        facts = checkpoints.restore(self.checkpoint, self.state, self.progress) if self.state is not None else None
+        if facts is None:
+            return IterationTimes(iterations=self.count), 0
+        mine = IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count, facts["spent_s"])
+        return mine, int(facts["done"])
+
+    def _save(self, done: int, mine: IterationTimes) -> None:
+        assert self.state is not None
+        spent = mine.carried_s + time.monotonic() - self._began
+        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s, "spent_s": spent}
+        checkpoints.save(self.checkpoint, self.state, facts)
+
+    def _guard(self, done: int) -> None:
+        for name, part in (self.state or {}).items():
+            if isinstance(part, Tensor) and part.is_floating_point() and not bool(torch.isfinite(part).all()):
+                raise RunFailure(f"{name} held NaN or infinity after {done} iterations of {self.what}")

@@ -1,0 +1,230 @@
+"""Forms of a comparison table and of a table of speeds, and which rows may stand in one ranking.
+
+A row is the object that `--format json` prints (see docs/measuring.md). Rows go in; text comes out.
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.results import changes
+from bench.results.differences import differing
+
+if TYPE_CHECKING:
+    from bench.extensions.registry import Registry
+    from bench.results.claims import Claims
+
+Row = dict[str, Any]
+ZCA = "zca"  # the preprocessing of whitened sets
+OWN = "soft"  # the kind of labels that are one distribution an image, learned or made with it
+REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
+
+
+class ReportFormat(ABC):
+    """A form of a comparison table.
+
+    You must write `render`. You must set `name` (what users type) and `suffix` (of files that hold it, as ".csv").
+    You may write `render_speed`; without it `bench speed` refuses the format.
+    """
+
+    name: str
+    suffix: str
+
+    @abstractmethod
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        """The report as text ending in a newline. With `claims`, published numbers stand beside the measured ones.
+
+        Rows of all states come in: "done", and "failed", "skipped" or "refused" with a reason and null numbers.
+        Never rank together what `rankings` keeps apart.
+        """
+
+    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
+        """A table of speeds (see docs/measuring.md, "Speed of a step") as text ending in a newline.
+
+        All rows were measured on one device, each in its own precision. They come in the order asked for, and stay in
+        it: "done", and "failed" or "skipped" with a reason and null numbers; those may still have published ones.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for a table of speeds; take json or table")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows that may be compared, best top-1 first.
+
+    Attributes:
+        heading: one line with all that the rows have in common.
+        rows: done rows, controls among them.
+        notes: what the quick budget took and what users changed, by method.
+    """
+
+    heading: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool) -> str:
+    """The rows in a registered format, each with the published number for its cell, where there is one.
+
+    Raises:
+        UsageError: an unknown or unavailable format, or claims that cannot be read.
+    """
+    from bench.results.claims import load
+
+    format_: ReportFormat = registry.load("format", form)
+    published = load(registry) if claims else None
+    return format_.render([_beside(registry, published, row) for row in rows], claims=claims)
+
+
+def _beside(registry: "Registry", published: "Claims | None", row: Row) -> Row:
+    """The row with the published number for its cell, and what differs from the paper there; else with neither."""
+    claim = published.find(row) if published else None
+    return {**row, "claim": claim, "differs": differing(registry, row) if claim else []}
+
+
+def rankings(rows: Iterable[Row]) -> list[Ranking]:
+    """The done rows, split so that a ranking compares methods and nothing else.
+
+    Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
+    backbone and epochs, kind of labels (hard, a teacher's, or soft ones made with the images) and the teacher's
+    backbone, budget, device and precision. Rows of the plain reference engine, whose costs are its own, stand apart
+    from those of faster ones; what has no engine, such as a control, stands with both. One measurement asked for under
+    two names ("paper" and the protocol's own) is one row. The order is that of the headings, and within a ranking that
+    of top-1.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in _measurements(rows):
+        groups.setdefault(_terms(row), []).append(row)
+    parts = [part for group in groups.values() for part in _by_engine(group)]
+    plain = Counter(map(_heading, parts))
+    made = []
+    for group in parts:
+        heading = _heading(group)
+        if plain[heading] > 1:
+            heading = f"{heading} · {_fine_print(group[0])}"
+        made.append(Ranking(heading, tuple(sorted(group, key=_place)), (*_quick_notes(group), *changes.notes(group))))
+    return sorted(made, key=lambda ranking: _natural(ranking.rows[0]))
+
+
+def unmeasured(rows: Iterable[Row]) -> list[Row]:
+    """The rows that hold no result: failed, skipped or refused."""
+    return [row for row in rows if row["status"] != "done"]
+
+
+def machine(row: Row) -> str:
+    """Where a row was measured: the device's own name, where it is known, and its kind."""
+    name, kind = row.get("device_name"), row.get("device") or "unknown device"
+    return f"{name} ({kind})" if name else str(kind)
+
+
+def _measurements(rows: Iterable[Row]) -> list[Row]:
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        if row["status"] == "done":
+            found.setdefault((row["run"], row.get("protocol_id") or row["protocol"], row["eval_backbone"]), row)
+    return list(found.values())
+
+
+def _terms(row: Row) -> tuple[Any, ...]:
+    """What rows of one ranking have in common."""
+    shared = ("dataset", "card_hash", "classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone", "epochs")
+    measured = ("budget", "device", "device_name", "precision")
+    return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row))
+
+
+def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of the reference engine and those of others, where there are both; each with what has no engine."""
+    engines = {row.get("engine") for row in rows} - {None}
+    if REFERENCE not in engines or engines == {REFERENCE}:
+        return [list(rows)]
+    return [
+        [row for row in rows if row.get("engine") is None or (row["engine"] == REFERENCE) is of] for of in (False, True)
+    ]
+
+
+def _label_source(row: Row) -> tuple[str | None, str | None]:
+    """Soft labels decide more than images do; online and stored ones are the same labels.
+
+    Those of the kind "soft" came with the images, as part of what a method makes: no teacher's stand beside them.
+    """
+    if row.get("label_kind") in (None, "hard"):
+        return row.get("label_kind"), None
+    if row["label_kind"] == OWN:
+        return "own soft", None
+    return "soft", row.get("teacher_backbone")
+
+
+def common(rows: Sequence[Row], name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of a field that all rows share and that is known, or None."""
+    first = rows[0].get(name)
+    return first if all(row.get(name) == first for row in rows) else None
+
+
+def _heading(rows: Sequence[Row]) -> str:
+    row = rows[0]
+    every, used = row.get("all_classes"), row["classes"]
+    classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
+    backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
+    facts = [
+        f"{row['dataset']}, {classes}, ipc {row['ipc']}",
+        f"condensed with {backbone}" if backbone else "",
+        f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
+        _label_facts(rows),
+        "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
+        f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
+        f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
+        f"{machine(row)}, {row['precision']}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _label_facts(rows: Sequence[Row]) -> str:
+    """As "online labels of resnet18 (59.60 %)"."""
+    kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
+    if kind in (None, "hard"):
+        return f"{kind} labels" if kind else ""
+    if kind == OWN:
+        return "soft labels made with the images"
+    whose = f" of {teacher}" if teacher else ""
+    accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None else ""
+    return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"
+
+
+def _epochs(count: int | None) -> str:
+    if count is None:
+        return ""
+    return f", {count} epoch" if count == 1 else f", {count} epochs"
+
+
+def _fine_print(row: Row) -> str:
+    """What tells two rankings apart whose headings say the same."""
+    kind, teacher = _label_source(row)
+    labels = f"{kind} labels" + (f" of {teacher}" if teacher else "")
+    hashes = [
+        f"{what} {str(row.get(key))[:6]}" for what, key in (("classes", "class_order_hash"), ("card", "card_hash"))
+    ]
+    return ", ".join([labels, *hashes])
+
+
+def _quick_notes(rows: Iterable[Row]) -> tuple[str, ...]:
+    notes: dict[str, None] = {}
+    for row in rows:
+        for who, key in (("evaluation", "evaluation_note"), (row["method"], "budget_note")):
+            if row["budget"] == "quick" and row.get(key):
+                notes[f"quick budget, {who}: {row[key]}"] = None
+    return tuple(sorted(notes, key=lambda note: not note.startswith("quick budget, evaluation")))
+
+
+def _place(row: Row) -> tuple[bool, float, str, str]:
+    top1 = row["top1_mean"]
+    return top1 is None, -(top1 or 0.0), row["method"], row["run"]
+
+
+def _natural(row: Row) -> tuple[Any, ...]:
+    """Rankings in the order a reader looks for them: by dataset, then growing ipc, then the rest of the heading."""
+    return (row["dataset"], row["classes"], row["ipc"], *map(str, _terms(row)))

@@ -1,0 +1,44 @@
+"""Dividing a view's columns into parts that fit a width."""
+
+import pandas as pd
+
+from bench.reporting.view import View
+
+LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run")
+GAP = 2
+
+
+def parts(view: View, width: int) -> list[pd.DataFrame]:
+    """The view as tables of at most `width` characters, identity columns first in each.
+
+    A group of columns stays in one piece where a line can hold it; a single column is never cut.
+    """
+    room = width + GAP - extent(view.identity)
+    lines: list[list[pd.DataFrame]] = [[]]
+    for group in view.groups:
+        pieces = [group] if extent(group) <= room else [group[[title]] for title in titles(group)]
+        for piece in pieces:
+            if lines[-1] and sum(map(extent, [*lines[-1], piece])) > room:
+                lines.append([])
+            lines[-1].append(piece)
+    return [pd.concat([view.identity, *line], axis="columns") for line in lines]
+
+
+def titles(frame: pd.DataFrame) -> list[str]:
+    """The column titles, line breaks included."""
+    return [str(title) for title in frame.columns]
+
+
+def flat(title: str) -> str:
+    """A title in one line."""
+    return title.replace("-\n", "-").replace("\n", " ")
+
+
+def extent(frame: pd.DataFrame) -> int:
+    """Characters that the columns take side by side, the gap after each included."""
+    return sum(GAP + max(len(text) for text in [*title.split("\n"), *frame[title]]) for title in titles(frame))
+
+
+def alignment(frame: pd.DataFrame) -> list[str]:
+    """Words to the left, numbers to the right."""
+    return ["left" if title in LEFT else "right" for title in titles(frame)]

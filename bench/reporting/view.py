@@ -1,0 +1,237 @@
+"""A ranking as a reader sees it: titled columns of text, without those that say nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pandas as pd
+
+from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
+from bench.reporting.units import UNKNOWN, digits, duration, percent, size, spread
+from bench.results import changes
+from bench.results.doubts import RECOGNISED
+from bench.storage.streams import one_line
+
+Cell = Callable[[Row], str | None]
+IMPORTED = "imported"
+
+
+@dataclass(frozen=True)
+class View:
+    """One ranking, ready to be laid out.
+
+    Attributes:
+        heading, notes: as in `Ranking`, with one line for each source of a published number.
+        identity: the columns that say which row it is; every part of a divided table repeats them.
+        groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
+        rows: what the columns show, in their order.
+    """
+
+    heading: str
+    identity: pd.DataFrame
+    groups: tuple[pd.DataFrame, ...]
+    notes: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass
+class Footnotes:
+    """Numbers the sources of published values in the order they are met."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, text: str) -> str:
+        """The mark of a text: "[1]"."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"[{self.texts.index(text) + 1}]"
+
+    def lines(self) -> list[str]:
+        """Each mark with its text."""
+        return [f"[{number}] {text}" for number, text in enumerate(self.texts, 1)]
+
+
+def views(rows: Sequence[Row], *, claims: bool) -> list[View]:
+    """The rankings of all done rows."""
+    return [_view(ranking, claims) for ranking in rankings(rows)]
+
+
+def complaints(rows: Iterable[Row]) -> list[str]:
+    """One line for each row without a result: what it was, and why there is none."""
+    return [_complaint(row) for row in unmeasured(rows)]
+
+
+def _view(ranking: Ranking, claims: bool) -> View:
+    rows, footnotes = ranking.rows, Footnotes()
+    scores = {**SCORES, "published": lambda row: _published(row, footnotes)} if claims else SCORES
+    groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
+    return View(
+        heading=one_line(ranking.heading),
+        identity=_identity(rows),
+        groups=tuple(group for group in groups if not group.empty),
+        notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+        rows=tuple(rows),
+    )
+
+
+def frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
+    """The columns as text; what is not known is a dash, and a column of nothing else is left out."""
+    made = {title: [_cleaned(cell(row)) for row in rows] for title, cell in columns.items()}
+    return pd.DataFrame(made, dtype=object).dropna(axis="columns", how="all").fillna(UNKNOWN)
+
+
+def _cleaned(text: str | None) -> str | None:
+    return None if text is None else one_line(text)
+
+
+def _identity(rows: Sequence[Row]) -> pd.DataFrame:
+    """The method, and what else tells rows apart: set, backbone, seed, arithmetic, changes; or else the run's hash.
+
+    The heading names the arithmetic of evaluations, which all share.
+    """
+    columns: dict[str, Cell] = {"method": _method}
+    if any(row.get("imported") for row in rows):
+        columns["set"] = partial(_text, name="set")
+    for name in ("backbone", "seed"):
+        if common(rows, name) is None:
+            columns[name] = partial(_text, name=name)
+    if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
+        columns["made\nin"] = _made_in
+    if apart := changes.Apart(rows):
+        columns["changed"] = apart.told
+    found = frame(rows, columns)
+    if found.duplicated().any():
+        found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
+    return found
+
+
+def _made_in(row: Row) -> str | None:
+    """The arithmetic of the synthesis, of images that were computed and not picked."""
+    return None if row.get("iterations") is None else row.get("synthesis_precision")
+
+
+def _method(row: Row) -> str:
+    if row.get("is_control"):
+        return f"{row['method']} (control)"
+    known = row["method"] != IMPORTED  # that is what a manifest without a method's name is taken to say
+    return f"{row['method']} ({IMPORTED})" if row.get("imported") and known else str(row["method"])
+
+
+def _text(row: Row, name: str) -> str | None:
+    return None if row.get(name) is None else str(row[name])
+
+
+def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
+    """Columns for what the heading cannot say of all rows at once."""
+    columns: dict[str, Cell] = {}
+    if len({_label(row) for row in rows}) > 1:
+        columns["labels"] = _label
+    if common(rows, "preprocessing") is None and any(row.get("preprocessing") == ZCA for row in rows):
+        columns["pre-\nprocessing"] = partial(_text, name="preprocessing")
+    if common(rows, "teacher_top1") is None:
+        columns["teacher\ntop-1 %"] = lambda row: percent(row.get("teacher_top1"))
+    recognised = inside("teacher_on_set", "top1")
+    if any((found := recognised(row)) is not None and found < RECOGNISED for row in rows):
+        columns["teacher on\nthe set %"] = lambda row: percent(recognised(row))
+    return columns
+
+
+def _label(row: Row) -> str | None:
+    """The kind, and for a set's own soft labels the method that made them."""
+    kind = row.get("label_kind")
+    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    """What is to be doubted, each doubt once with all whom it concerns."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for said in row.get("warnings") or []:
+            found.setdefault(one_line(said), []).append(_method(row))
+    return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    legend = {
+        "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
+        "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
+        "evaluation_prepare_s": "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost",
+    }
+    said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
+    return [*said, *(_uneven(row) for row in rows if row.get("images_per_class"))]
+
+
+def _uneven(row: Row) -> str:
+    fewest, most = row["images_per_class"]
+    return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
+
+
+def _unsaid(rows: Sequence[Row]) -> list[str]:
+    """Why cost columns are empty for some rows and not for others."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, title in UNSAID.items():
+        if common(rows, name) is None and any(row.get(name) is not None for row in rows):
+            for row in rows:
+                if reason := (row.get("null_reasons") or {}).get(name):
+                    found.setdefault((title, reason), []).append(_method(row))
+    return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
+
+
+def _published(row: Row, footnotes: Footnotes) -> str | None:
+    claim = row.get("claim")
+    if not claim:
+        return None
+    said = [claim["source"], claim.get("note")]
+    if {row["budget"], row.get("set_budget")} - {None, claim.get("budget")}:
+        said.append("at the paper's budget, not this run's")
+    if differs := row.get("differs"):
+        said.append(f"differing here: {', '.join(differs)}")
+    deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
+    return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
+
+
+def inside(name: str, key: str) -> Callable[[Row], float | None]:
+    """Reads a number inside an object of a row; None where there is no such object."""
+    return lambda row: (row.get(name) or {}).get(key)
+
+
+def _resident(row: Row) -> float | None:
+    """The process's resident peak says what a CPU run needed; on CUDA the allocator's peak does."""
+    memory = row.get("peak_memory_bytes") or {}
+    return memory.get("rss") if memory.get("allocated") is None else None
+
+
+UNSAID = {
+    "ms_per_image_iteration": "ms/image-iteration",
+    "prepare_s": "prepare",
+    "synthesis_s": "synthesis",
+    "label_s": "labelling",
+}
+SCORES: dict[str, Cell] = {
+    "top-1 %\n(seeds)": lambda row: spread(row["top1_mean"], row.get("top1_std"), row.get("eval_seeds")),
+    "top-5 %": lambda row: percent(row.get("top5_mean")),
+}
+COSTS: dict[str, Cell] = {
+    "ms/image-\niteration": lambda row: digits(inside("ms_per_image_iteration", "median")(row)),
+    "peak\nmemory": lambda row: size(inside("peak_memory_bytes", "allocated")(row)),
+    "peak\nRSS": lambda row: size(_resident(row)),
+    "image\nbytes": lambda row: size(row.get("set_bytes")),
+    "label\nbytes": lambda row: size(row.get("label_bytes")),
+}
+TIMES: dict[str, Cell] = {
+    "prepare": lambda row: duration(row.get("prepare_s")),
+    "iterations": partial(_text, name="iterations"),
+    "warm-up": lambda row: duration(row.get("warm_up_s")),
+    "synthesis": lambda row: duration(row.get("synthesis_s")),
+    "per image": lambda row: duration(row.get("seconds_per_image")),
+    "labelling": lambda row: duration(row.get("label_s")),
+    "shared\nstages": lambda row: duration(row.get("evaluation_prepare_s")),
+    "evaluation": lambda row: duration(row.get("evaluation_s")),
+}
+
+
+def _complaint(row: Row) -> str:
+    made = row.get("set") or row["backbone"]
+    where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
+    again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
+    return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}")

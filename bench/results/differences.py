@@ -1,0 +1,37 @@
+"""What still differs from a paper in a row that a published number stands beside."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.evaluation import Protocol
+    from bench.extensions.registry import Registry
+
+BEST = "the last epoch counts here, in the paper the best on the test split"
+
+
+def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
+    """A few words each: what the method says of itself, what the protocol's paper reports, and the arithmetic.
+
+    Released code computes in fp32, on NVIDIA GPUs from Ampere on in tf32: both are taken for the paper's.
+    """
+    protocol = _protocol(registry, row)
+    best = [BEST] if protocol is not None and protocol.paper_reports == "best" else []
+    return [*row.get("differs", ()), *best, *_arithmetic(row)]
+
+
+def _protocol(registry: "Registry", row: Mapping[str, Any]) -> "Protocol | None":
+    """The row's, where its plugin is still there."""
+    name = str(row.get("protocol_id") or "").partition("@")[0]
+    if name not in registry.names("protocol"):
+        return None
+    found: Protocol = registry.load("protocol", name)
+    return found
+
+
+def _arithmetic(row: Mapping[str, Any]) -> list[str]:
+    iterated = row.get("iterations") is not None
+    made_in = row.get("synthesis_precision", row["precision"]) if iterated else None
+    parts = {"synthesis": made_in, "evaluation": row["precision"]}
+    in_bf16 = [name for name, precision in parts.items() if precision == "bf16"]
+    return [f"{' and '.join(in_bf16)} in bf16"] if in_bf16 else []

@@ -1,0 +1,153 @@
+"""What a run leaves: record.json.
+
+A record keeps raw outcomes, one score an evaluation seed; means and other metrics are computed when it is read
+(`bench.results.rows`), so a new metric needs no new run.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, understood
+from bench.loops.progress import Progress
+from bench.results.notes import Findings
+from bench.results.spec import RunSpec
+from bench.storage.artefacts import UNSTAMPED, Content, Kind, as_it_is, check_shape
+from bench.storage.files import read_json, write_json
+from bench.storage.shapes import Costs, Left
+
+SCHEMA = 2
+MIGRATED = 1  # the schema in which notes stood among the costs
+COSTS = (
+    *("ms_per_image_iteration", "iterations", "prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s"),
+    *("peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1", "teacher_on_set"),
+)
+BESIDE_COSTS = (
+    *("label_kind", "preprocessing", "class_order_hash", "environment", "stages"),
+    *(each.name for each in fields(Findings)),
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as it was left.
+
+    Attributes:
+        spec: what it is.
+        status: of the synthesis: "done", "failed".
+        reason: why it failed, or None.
+        costs: what the synthesis took (`COSTS`), what else is known of it (`BESIDE_COSTS`) and, under "notes", what
+            its method noted; empty where it failed.
+        evaluations: by key, what was asked, what each seed gave, and status and reason of each.
+        controls: the control's run by evaluation key.
+        environment: machine, device, versions.
+    """
+
+    spec: RunSpec
+    status: str
+    reason: str | None
+    costs: Mapping[str, Any]
+    evaluations: Mapping[str, Mapping[str, Any]]
+    controls: Mapping[str, str]
+    environment: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of record.json."""
+        return {
+            "schema": SCHEMA,
+            "run": self.spec.name,
+            "status": self.status,
+            "reason": self.reason,
+            "spec": self.spec.to_json(),
+            "costs": dict(self.costs),
+            "evaluations": {key: dict(value) for key, value in self.evaluations.items()},
+            "controls": dict(self.controls),
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Record":
+        """The inverse of `to_json`.
+
+        Raises:
+            CorruptArtefact: a part is missing or is not what tables take it for.
+        """
+        check_shape(Left, content)
+        kept = ("status", "reason", "costs", "evaluations", "controls", "environment")
+        return cls(RunSpec.from_json(content["spec"]), **{name: content[name] for name in kept})
+
+
+def write(folder: Path, record: Record) -> None:
+    """Writes the record of the run folder."""
+    write_json(folder / "record.json", record.to_json())
+
+
+def read(folder: Path) -> Record:
+    """Reads the record of a run folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptArtefact: it is altered, of another schema, or of another shape.
+        UnreadableArtefact: the system does not let it be read.
+    """
+    path = folder / "record.json"
+    content = read_json(path)
+    if content.get("schema") == MIGRATED:
+        with understood(path):
+            content = {**content, "schema": SCHEMA, "costs": with_notes_apart(content.get("costs") or {})}
+    if content.get("schema") != SCHEMA:
+        raise CorruptArtefact(f"{path} has schema {content.get('schema')!r}; this program reads {MIGRATED} to {SCHEMA}")
+    try:
+        return Record.from_json(content)
+    except CorruptArtefact as error:
+        raise CorruptArtefact(f"{path} is no record: {error}") from error
+
+
+def with_notes_apart(costs: Mapping[str, Any]) -> dict[str, Any]:
+    """Costs as they are kept now: once what a method noted stood among them."""
+    if not costs or "notes" in costs:
+        return dict(costs)
+    known = {name: value for name, value in costs.items() if name in (*COSTS, *BESIDE_COSTS)}
+    return {**known, "notes": {name: value for name, value in costs.items() if name not in known}}
+
+
+def _with_environment(costs: Costs) -> Costs:
+    """Of a set that is there: its record takes the environment from its costs."""
+    if "environment" not in costs:
+        raise ValueError("environment: Field required")
+    return costs
+
+
+COSTS_FILE = Kind("costs", 1, Annotated[Costs, AfterValidator(_with_environment)], {UNSTAMPED: with_notes_apart})
+SPEC_FILE = Kind("a run's spec", 1, Content, {UNSTAMPED: as_it_is})
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """The spec of a run folder. Raises as `read`."""
+    path = folder / "spec.json"
+    content = SPEC_FILE.read(path)
+    try:
+        return RunSpec.from_json(content)
+    except CorruptArtefact as error:
+        raise CorruptArtefact(f"{path} is no spec of a run: {error}") from error
+
+
+def load_all(runs: Path, progress: Progress) -> Iterator[Record]:
+    """Every readable record below a folder of runs, by name, one at a time; unreadable ones are warned about."""
+    for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
+        with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
+            if (record := read_or_warn(folder, progress)) is not None:
+                yield record
+
+
+def read_or_warn(folder: Path, progress: Progress) -> Record | None:
+    """The record of a run folder; None, after a warning, for one that cannot be read. Raises FileNotFoundError."""
+    try:
+        return read(folder)
+    except (CorruptArtefact, UnreadableArtefact) as error:
+        progress.warn(f"left out: {error}")
+        return None

@@ -1,0 +1,110 @@
+"""A contact sheet of a condensed set: one row a class, so that a person can see what was made."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from bench.storage.files import whole
+
+TILE = 128  # pixels a side that small images are brought up to
+MOST_PIXELS = (1320, 2640)  # width and height that the tiles may take
+MOST_IMAGES, MOST_CLASSES = 10, 20
+SPREAD = 2.5
+GAP = 4
+LABEL_WIDTH = 150
+FOOTER = 24
+BACKGROUND, INK, PALE = (255, 255, 255), (20, 20, 20), (120, 120, 120)
+
+
+def write_preview(
+    path: Path,
+    pixels: Tensor,
+    classes: Tensor,
+    class_names: Sequence[str],
+    invert: Callable[[Tensor], Tensor] = lambda pixels: pixels,
+) -> None:
+    """Writes a PNG with one row a class, small images enlarged without smoothing, class names beside them.
+
+    At most `MOST_CLASSES` classes, evenly spaced, and `MOST_IMAGES` images of each (fewer when images are large); a
+    line at the bottom says what part of the set is shown.
+
+    Args:
+        path: where to write it; the file is whole or absent.
+        pixels: uint8 (N, C, H, W), or float; images that leave [0, 1] are shown as `visible` makes them. One channel
+            is shown as grey, of more than three the first three.
+        classes: int64 (N,), the class index of each image.
+        class_names: what each index means.
+        invert: what turns some of the pixels into what is to be seen; only those that are shown go through it.
+    """
+    present = sorted(set(classes.tolist()))
+    scale = max(1, TILE // max(pixels.shape[-2:]))
+    height, width = (side * scale + GAP for side in pixels.shape[-2:])
+    shown = _spread(present, max(1, min(MOST_CLASSES, MOST_PIXELS[1] // height)))
+    per_class = max(1, min(MOST_IMAGES, MOST_PIXELS[0] // width))
+    members = [torch.nonzero(classes == index).flatten()[:per_class] for index in shown]
+    columns = max((len(each) for each in members), default=1)
+    sheet = Image.new("RGB", (LABEL_WIDTH + columns * width + GAP, len(shown) * height + GAP + FOOTER), BACKGROUND)
+    for line, (index, each) in enumerate(zip(shown, members, strict=True)):
+        top = GAP + line * height
+        _write(sheet, top + (height - GAP) // 2, class_names[index], INK)
+        for column, picture in enumerate(_pictures(invert(pixels[each]), scale)):
+            sheet.paste(picture, (LABEL_WIDTH + column * width, top))
+    _write(sheet, sheet.height - FOOTER // 2, _caption(len(classes), present, members), PALE, sheet.width)
+    with whole(path) as part:
+        sheet.save(part, format="PNG")
+
+
+def _write(sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int = LABEL_WIDTH) -> None:
+    """One line of text at the left, cut to its room in pixels."""
+    font = ImageFont.load_default(size=14)
+    ImageDraw.Draw(sheet).text((2 * GAP, middle), _fitted(text, font, room - 4 * GAP), colour, font, anchor="lm")
+
+
+def _spread(values: Sequence[int], most: int) -> list[int]:
+    """At most so many of the values, evenly spaced, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / max(1, most - 1))] for place in range(most)]
+
+
+def visible(pixels: Tensor) -> Tensor:
+    """Float images (n, C, H, W) in [0, 1].
+
+    An image that leaves [0, 1] (whitened ones do, and those that no method clamped) is cut off `SPREAD` standard
+    deviations from its mean, as MTT's release shows them, and scaled by as little as brings it inside. Others stay.
+    """
+    flat = pixels.float().nan_to_num(0.0).flatten(1)
+    mean, reach = flat.mean(1, keepdim=True), SPREAD * flat.std(1, keepdim=True, correction=0)
+    lowest = flat.amin(1, keepdim=True).maximum(mean - reach).clamp(max=0)
+    highest = flat.amax(1, keepdim=True).minimum(mean + reach).clamp(min=1)
+    return ((flat - lowest) / (highest - lowest)).clamp(0, 1).view_as(pixels)
+
+
+def _pictures(pixels: Tensor, scale: int) -> list[Image.Image]:
+    """Enlarged RGB images of pixels (n, C, H, W)."""
+    if pixels.is_floating_point():
+        pixels = (visible(pixels) * 255).round().to(torch.uint8)
+    colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels[:, :1].expand(-1, 3, -1, -1)
+    arrays = colours.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    size = (arrays.shape[2] * scale, arrays.shape[1] * scale)
+    return [Image.fromarray(array).resize(size, Image.Resampling.NEAREST) for array in arrays]
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
+    """The text, with an ellipsis where it is cut."""
+    text = " ".join(text.split())
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def _caption(images: int, present: Sequence[int], rows: Sequence[Tensor]) -> str:
+    shown = sum(len(row) for row in rows)
+    if shown == images:
+        return f"all {images} images, {len(present)} classes"
+    return f"{shown} of {images} images, {len(rows)} of {len(present)} classes"

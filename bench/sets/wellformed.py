@@ -1,0 +1,90 @@
+"""Whether images and labels are what their types promise: one rule for what a method makes and what somebody brings.
+
+Nothing else would tell: a network that pools all positions takes images of every size, and arithmetic takes any type.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.condensation import Images
+from bench.data.datasets import Normalisation, Preprocessing
+from bench.labels import Labels, SoftLabels, StoredLabels, not_distributions
+from bench.sets.tensor_files import FLOATS, not_plain, type_of
+
+DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
+
+
+def malformed(images: Images, shape: tuple[int, int, int], classes: int) -> str:
+    """What is wrong with the types, shapes and values of images and their labels, in words; "" for nothing.
+
+    Args:
+        shape: (C, H, W) of every image.
+        classes: how many there are.
+    """
+    return _wrong_pixels(images.pixels, shape) or _wrong_classes(images, classes) or _wrong_soft(images, classes)
+
+
+def _wrong_pixels(pixels: Any, shape: tuple[int, int, int]) -> str:  # noqa: ANN401 - whatever a method returned
+    if strange := _not_a_tensor(pixels):
+        return f"pixels are {strange}"
+    if pixels.dtype != torch.uint8 and pixels.dtype not in FLOATS:
+        return f"pixels are {type_of(pixels)}; uint8 or floats are expected"
+    if pixels.ndim != 4 or tuple(pixels.shape[1:]) != shape:
+        return f"pixels have shape {tuple(pixels.shape)}, not (N, {', '.join(map(str, shape))})"
+    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
+        return "pixels hold NaN or infinity"
+    return ""
+
+
+def _wrong_classes(images: Images, classes: int) -> str:
+    labels: Any = images.classes
+    if strange := _not_a_tensor(labels):
+        return f"classes are {strange}"
+    if labels.dtype != torch.int64:
+        return f"classes are {type_of(labels)}; int64 is expected"
+    if tuple(labels.shape) != (len(images.pixels),):
+        return f"classes have shape {tuple(labels.shape)}, not ({len(images.pixels)},)"
+    if len(labels) == 0:
+        return "there are no images"
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        return f"classes are {int(labels.min())} to {int(labels.max())}, not indices of {classes} classes"
+    return ""
+
+
+def _wrong_soft(images: Images, classes: int) -> str:
+    if images.soft is None:
+        return ""
+    if strange := _not_a_tensor(images.soft):
+        return f"soft labels are {strange}"
+    wrong = not_distributions(images.soft, len(images.pixels), classes)
+    return f"soft labels {wrong}" if wrong else ""
+
+
+def _not_a_tensor(value: Any) -> str:  # noqa: ANN401 - as above
+    """As in "a list, not a tensor"; "" for a plain tensor."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}, not a tensor"
+    strange = not_plain(value)
+    return f"{strange} tensor; a plain dense one is expected" if strange else ""
+
+
+def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:
+    """What no normalised image reaches, in words; "" for nothing. Whitened values have no such bound."""
+    if pixels.dtype == torch.uint8 or not isinstance(preprocessing, Normalisation) or not pixels.numel():
+        return ""
+    most = float(pixels.abs().max())
+    return f"pixels reach {most:.4g} standard deviations; are they 0..255?" if most > DEVIATIONS else ""
+
+
+def unfit_labels(labels: Labels, images: int, classes: int) -> str:
+    """What is wrong with the tensors of labels that belong to so many images, in words; "" for nothing."""
+    match labels:
+        case SoftLabels(probabilities):
+            wrong = not_distributions(probabilities, images, classes)
+            return f"soft labels {wrong}" if wrong else ""
+        case StoredLabels(logits=logits):
+            right = logits.ndim == 3 and logits.shape[-1] == classes and logits.is_floating_point()
+            return "" if right else f"stored labels are {type_of(logits)} {tuple(logits.shape)}, not floats (E, N, K)"
+    return ""

@@ -1,0 +1,123 @@
+"""What the program writes and reads back: each kind of file has a version and a shape, and is held against both.
+
+A file of another version is none of ours until something says how it becomes one of this version; one of ours in which
+a part is missing or of another type was written by something else, whatever its checksum says.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.errors import MISFITS, CorruptArtefact, RunFailure, understood
+from bench.storage.files import canonical, read_json, write_json
+
+STAMP = "schema"  # the key of the version
+UNSTAMPED = 0  # the version of files from before they said one
+
+Content = dict[str, Any]
+T = TypeVar("T")
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type
+    return TypeAdapter(shape)
+
+
+def check_shape(shape: Any, content: Any) -> None:  # noqa: ANN401 - a type, and any JSON value
+    """Holds JSON against a TypedDict or any type of JSON values, nothing converted: "3" is no number.
+
+    Raises:
+        CorruptArtefact: it says which part is not as the type says.
+    """
+    try:
+        _adapter(shape).validate_python(content, strict=True)
+    except (ValidationError, *MISFITS) as error:
+        raise CorruptArtefact(_misfit(error)) from error
+
+
+def shaped(shape: type[T], content: Any) -> T:  # noqa: ANN401 - any JSON value
+    """JSON as a value of a dataclass, held against the types of its fields as strictly. Raises as `check_shape`."""
+    try:
+        made: T = _adapter(cast(Hashable, shape)).validate_json(canonical(content), strict=True)
+    except (ValidationError, RunFailure, *MISFITS) as error:
+        raise CorruptArtefact(_misfit(error)) from error
+    return made
+
+
+def _misfit(error: Exception) -> str:
+    """The first part that does not fit, with its path."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        name: what one is called, as "costs".
+        version: of what it holds; it stands in each under "schema".
+        shape: what it holds, as for `check_shape`.
+        older: how the content of an older version becomes that of this one, by that version.
+    """
+
+    name: str
+    version: int
+    shape: Any
+    older: Mapping[int, Callable[[Content], Content]] = field(default_factory=dict)
+
+    def stamped(self, content: Mapping[str, Any]) -> Content:
+        """The content as it is written: with its version."""
+        return {STAMP: self.version, **content}
+
+    def write(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Writes it as sealed JSON, whole or not at all.
+
+        Raises:
+            RunFailure: it has not the shape of its kind, so that nobody could read it.
+        """
+        try:
+            check_shape(self.shape, dict(content))
+        except CorruptArtefact as error:
+            raise RunFailure(f"these are no {self.name}: {error}") from error
+        write_json(path, self.stamped(content))
+
+    def read(self, path: Path) -> Content:
+        """Reads what `write` wrote, of this or of an older version that can be migrated.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CorruptArtefact: altered, of another version, or of another shape; the message names the file.
+            UnreadableArtefact: the system does not let it be read.
+        """
+        return self.checked(read_json(path), path)
+
+    def checked(self, content: Mapping[str, Any], path: Path) -> Content:
+        """The content of a file of this kind, as this version writes it and without its stamp. Raises as `read`."""
+        current = self._migrated(dict(content), path)
+        try:
+            check_shape(self.shape, current)
+        except CorruptArtefact as error:
+            raise CorruptArtefact(f"{path} does not hold {self.name} of schema {self.version}: {error}") from error
+        return current
+
+    def _migrated(self, content: Content, path: Path) -> Content:
+        version = content.pop(STAMP, UNSTAMPED)
+        if version == self.version and isinstance(version, int):
+            return content
+        migrate = self.older.get(version) if isinstance(version, int) else None
+        if migrate is None:
+            raise CorruptArtefact(f"{path} has schema {version!r} of {self.name}; this program reads {self.version}")
+        with understood(path):
+            return migrate(content)
+
+
+def as_it_is(content: Content) -> Content:
+    """The migration of what only lacks its stamp."""
+    return content

@@ -1,0 +1,84 @@
+"""Wall time that adds up over attempts, noted in a file beside the work: a kill loses seconds of it, not hours."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import CorruptArtefact
+from bench.loops.progress import Progress, Silent
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.files import set_aside
+from bench.storage.shapes import Seconds
+
+BEAT = 20.0  # seconds between two notes
+SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: as_it_is})
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """Seconds spent by earlier attempts at the same work, and by all together.
+
+    `aside` tells seconds that are another's cost, however many they are by now: those within the work are left out.
+    """
+
+    before: float
+    aside: Callable[[], float] = lambda: 0.0
+    start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", self._now())
+
+    def total(self) -> float:
+        """Seconds of all attempts, this one until now."""
+        return self.before + self.now()
+
+    def now(self) -> float:
+        """Seconds of this attempt until now."""
+        return self._now() - self.start
+
+    def _now(self) -> float:
+        return time.perf_counter() - self.aside()
+
+
+@contextmanager
+def lasting(
+    path: Path, aside: Callable[[], float] = lambda: 0.0, progress: Progress | None = None
+) -> Iterator[Lasting]:
+    """Times the work in the context. The file at `path` remembers it for the next attempt; delete it with the work.
+
+    Args:
+        aside: see `Lasting`.
+        progress: is told of a file that is damaged; seconds of earlier attempts are then lost.
+    """
+    watch, done = Lasting(_noted(path, progress or Silent()), aside), threading.Event()
+
+    def note() -> None:
+        with suppress(OSError):  # no room for a note must not end the work it is about
+            SECONDS_FILE.write(path, {"seconds": watch.total()})
+
+    def beat() -> None:
+        while not done.wait(BEAT):
+            note()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        done.set()
+        thread.join()
+        note()
+
+
+def _noted(path: Path, progress: Progress) -> float:
+    try:
+        return float(SECONDS_FILE.read(path)["seconds"])
+    except FileNotFoundError:
+        return 0.0
+    except CorruptArtefact as error:
+        aside = set_aside(path).name
+        progress.warn(f"what earlier attempts took is not known, their note is set aside as {aside}: {error}")
+        return 0.0

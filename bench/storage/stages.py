@@ -1,0 +1,282 @@
+"""Costly results kept by content hash and reused: a squeezed teacher, expert trajectories.
+
+A stage lives in `<cache>/stages/<kind>-<hash>/`: `result.safetensors` (tensors and facts, verified when read),
+`stage.json` (its key in full and what it cost) and, while it is being made, `work/` with checkpoints that a continued
+run starts from.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, understood, why
+from bench.extensions.names import check_file_name
+from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
+from bench.loops.progress import Progress, Silent
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.elapsed import lasting
+from bench.storage.files import check_finite, clean_leftovers, digest, read_tensors, set_aside, write_tensors
+from bench.storage.shapes import StageAbout
+
+SCHEMA = 1
+RESULT = "result.safetensors"
+OWNER_LENGTH = 200  # characters of who holds a lock
+WORK = "work"  # a stage's folder for checkpoints while it is made
+STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: as_it_is})
+
+
+@dataclass(frozen=True)
+class StageKey:
+    """What a stage is: its kind, its version, and everything its result depends on (JSON values)."""
+
+    kind: str
+    version: int
+    parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Raises RunFailure for a kind that is no name of a folder."""
+        check_file_name("a kind of stages", self.kind)
+
+    @property
+    def hash(self) -> str:
+        """32 hex digits over kind, version, parameters and the schema of this store."""
+        return digest(
+            {"kind": self.kind, "version": self.version, "parameters": dict(self.parameters), "schema": SCHEMA}
+        )
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What making the stage took; kept, and reported by every run that reuses it."""
+
+    seconds: float
+    memory: PeakMemory
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage. `facts` are small JSON values (accuracy, sizes); `cached` says it was not made just now."""
+
+    hash: str
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+    cost: StageCost
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a maker returns: tensors to keep and small facts about them."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+Maker = Callable[[Path], Made]
+
+
+@dataclass
+class _Call:
+    """A stage that is asked for: since when, and the seconds that stages within its making took."""
+
+    began: float
+    within: float = 0.0
+
+
+class StageStore:
+    """All stages below one cache folder."""
+
+    def __init__(self, cache: Path, progress: Progress | None = None) -> None:
+        self.root = cache / "stages"
+        self._spent, self._under_way = 0.0, list[_Call]()
+        self._progress = progress or Silent()
+
+    def folder(self, kind: str, stage_hash: str) -> Path:
+        """Where a stage of that kind and hash lies, made or not."""
+        return self.root / f"{kind}-{stage_hash}"
+
+    def file(self, kind: str, stage_hash: str) -> Path:
+        """Where the tensors of a finished stage lie, to read some rows of them (`bench.storage.files.read_rows`)."""
+        return self.folder(kind, stage_hash) / RESULT
+
+    @property
+    def choices(self) -> Path:
+        """The folder beside the stages in which it is kept what was chosen for this machine (`bench.compiling`)."""
+        return self.root.parent / "choices"
+
+    def choice(self, name: str) -> Path:
+        """Where one of them lies, made or not."""
+        return self.choices / name
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that went into stages until now: finding, awaiting and making them."""
+        return self._spent + sum(time.perf_counter() - call.began for call in self._under_way[:1])
+
+    @property
+    def making(self) -> bool:
+        """Whether a stage is being asked for or made."""
+        return bool(self._under_way)
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Counts a call, and takes what a stage within the making of another took off the cost of that one."""
+        self._under_way.append(_Call(time.perf_counter()))
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - self._under_way.pop().began
+            if self._under_way:
+                self._under_way[-1].within += seconds
+            else:
+                self._spent += seconds
+
+    def read(self, kind: str, stage_hash: str) -> StageResult | None:
+        """A finished stage, or None where there is none that is whole.
+
+        A corrupt one is left as it lies: only whoever holds its lock may set it aside, for another process may be
+        making it again in the same folder.
+        """
+        try:
+            return self._load(kind, stage_hash)
+        except (FileNotFoundError, CorruptArtefact):
+            return None
+
+    def _cleared(self, key: StageKey) -> StageResult | None:
+        """For the lock's holder: a stage that was finished meanwhile; a corrupt one is set aside."""
+        folder = self.folder(key.kind, key.hash)
+        try:
+            return self._load(key.kind, key.hash)
+        except FileNotFoundError:
+            return None
+        except CorruptArtefact as error:
+            self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
+            return None
+
+    def _load(self, kind: str, stage_hash: str) -> StageResult:
+        folder = self.folder(kind, stage_hash)
+        about = STAGE_FILE.read(folder / "stage.json")
+        tensors, facts = read_tensors(folder / RESULT)
+        for what, found in (("tensors", tensors), ("facts", facts)):
+            if sorted(found) != about.get(what, sorted(found)):
+                raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
+        with understood(folder / "stage.json"):
+            cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
+        return StageResult(stage_hash, tensors, facts, cost, cached=True)
+
+    def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
+        """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
+
+        `make` is given a folder in which to keep checkpoints. What they saved of the making survives a kill; the cost
+        adds up over continued attempts.
+
+        Raises:
+            Owned: another live process makes it, and `wait` is False.
+        """
+        with self._call():
+            return self._get_or_make(key, make, device, wait=wait)
+
+    def _get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool) -> StageResult:
+        folder = self.folder(key.kind, key.hash)
+        if (found := self.read(key.kind, key.hash)) is not None:
+            shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
+            return found
+        with self._owned(folder, wait=wait):
+            if (found := self._cleared(key)) is not None:
+                return found
+            clean_leftovers(folder) if folder.exists() else None
+            return self._make(key, folder, make, device)
+
+    def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
+        work = folder / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        reset_peak_memory(device)
+        with lasting(work / "elapsed.json", progress=self._progress) as watch:
+            made = make(work)
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device))
+        check_finite(dict(made.facts), key.kind)
+        write_tensors(folder / RESULT, made.tensors, made.facts)
+        holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}
+        about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
+        STAGE_FILE.write(folder / "stage.json", {**about, **holds})
+        shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
+        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
+
+    def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
+        return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=wait)
+
+
+class Owned(Exception):
+    """A lock is held by a live process. The message names it."""
+
+
+@contextmanager
+def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
+    """Holds the lock file at `path`. The system releases a dead owner's lock; a live owner is named.
+
+    Raises:
+        Owned: another process holds it and `wait` is False.
+        UnreadableArtefact: the system does not let the file be locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(path), path.with_suffix(".owner")
+    try:
+        _acquire(lock)
+    except Timeout:
+        who = _named(owner)
+        if not wait:
+            raise Owned(f"in use by {who}") from None
+        progress.warn(f"waiting for {who}, which is making {path.stem}")
+        lock.acquire()
+    try:
+        with suppress(OSError):  # a full disk holds the lock, though it cannot say whose it is
+            owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+        yield
+    finally:
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(lock: FileLock) -> None:
+    """Without waiting. Raises Timeout where another process holds it, UnreadableArtefact where none can."""
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise
+    except OSError as error:  # a folder in its place, no permission, a file system without locks
+        raise UnreadableArtefact(f"{lock.lock_file} cannot be locked: {why(error)}") from error
+
+
+def holder(path: Path) -> str | None:
+    """The live process that holds the lock file at `path`, in words; None where nobody does."""
+    if not path.exists():
+        return None
+    lock = FileLock(path)
+    try:
+        _acquire(lock)
+    except Timeout:
+        return _named(path.with_suffix(".owner"))
+    except UnreadableArtefact as error:
+        return f"whoever it is: {error}"
+    lock.release()
+    return None
+
+
+def _named(owner: Path) -> str:
+    """Who holds a lock; they may release it, and take their name away, at this very moment."""
+    try:
+        with owner.open(encoding="utf-8") as handle:
+            line = handle.readline(OWNER_LENGTH).strip()
+    except (OSError, ValueError):
+        return "another process"
+    return line if line.isprintable() and line else "another process"

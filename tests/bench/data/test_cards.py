@@ -1,0 +1,87 @@
+"""What a card may say, and what a wrong one gets: one line that names file, field and the nearest valid field."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.data.cards import NORMALISATIONS, read_card
+from bench.errors import UsageError
+
+GOOD = """
+name = "flowers"
+resolution = 16
+normalisation = "imagenet"
+[[sources]]
+layout = "image-folder"
+"""
+
+
+def _card(folder: Path, text: str) -> Path:
+    path = folder / "flowers.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_few_lines_are_a_card(tmp_path: Path) -> None:
+    card = read_card(_card(tmp_path, GOOD))
+    assert (card.channels, card.classes, card.order, card.resize) == (3, None, None, None)
+    assert (card.mean, card.std) == NORMALISATIONS["imagenet"]
+
+
+def test_half_fits_any_number_of_channels(tmp_path: Path) -> None:
+    card = read_card(_card(tmp_path, GOOD.replace('"imagenet"', '"half"').replace("[[", "channels = 1\n[[")))
+    assert (card.mean, card.std) == ((0.5,), (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("resolution = 16", "resolutoin = 16"), ["unknown field 'resolutoin'", "'resolution'"]),
+        (("resolution = 16\n", ""), ["the field 'resolution' is missing"]),
+        (("resolution = 16", 'resolution = "big"'), ["field 'resolution'", "'big'"]),
+        (("resolution = 16", "resolution = 0"), ["field 'resolution'", "not 0"]),
+        (("layout =", "layuot ="), ["unknown field 'sources.0.layuot'", "'layout'"]),
+        (('"imagenet"', '"imagnet"'), ["unknown normalisation 'imagnet'", "imagenet, half"]),
+        (("[[", "mean = [0.5]\n[["), ["normalisation and mean"]),
+        (("[[", "channels = 1\n[["), ["mean and std need 1 values"]),
+        (("[[", "resize = 8\n[["), ["resize 8 is smaller than resolution 16"]),
+        (("[[", 'class_ids = ["a", "b", "a"]\n[['), ["one id twice"]),
+        (("[[", 'classes = 3\nclass_ids = ["a", "b"]\n[['), ["classes says 3, class_ids has 2"]),
+        (("[[", "split = 0.2\n[["), ["field 'split' is a table, { test = ..., seed = ... }, not 0.2"]),
+        (("[[", "images = 3\n[["), ["field 'images' is a table, { ... }, not 3"]),
+        (('"flowers"', '"../flowers"'), ["field 'name'"]),
+        (("[[sources]]", "[[sources]"), ["not valid TOML"]),
+    ],
+)
+def test_a_wrong_card_is_one_clear_line(tmp_path: Path, change: tuple[str, str], expected: list[str]) -> None:
+    path = _card(tmp_path, GOOD.replace(*change))
+    with pytest.raises(UsageError) as refusal:
+        read_card(path)
+    message = str(refusal.value)
+    assert "\n" not in message
+    for part in [str(path), *expected]:
+        assert part in message
+
+
+def test_no_card_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml cannot be read: No such file"):
+        read_card(tmp_path / "none.toml")
+
+
+def test_class_order_is_sorted_whatever_the_card_says(tmp_path: Path) -> None:
+    card = read_card(_card(tmp_path, GOOD.replace("[[", 'class_ids = ["c", "a", "b"]\n[[')))
+    assert card.order == ("a", "b", "c")
+
+
+def test_every_field_changes_the_hash(tmp_path: Path) -> None:
+    changes = [("16", "32"), ("imagenet", "half"), ("image-folder", "parquet"), ("flowers", "trees")]
+    texts = [GOOD, *(GOOD.replace(*change) for change in changes)]
+    assert len({read_card(_card(tmp_path, text)).hash() for text in texts}) == len(texts)
+
+
+def test_reading_cards_needs_no_torch() -> None:
+    use = "bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
+    code = f"import bench.data.cards, bench_datasets, sys; {use}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,63 @@
+"""Times and memory."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.hardware.meters import IterationTimes, memory_in_use, peak_memory, quantile, reset_peak_memory
+
+CPU = torch.device("cpu")
+
+
+@given(st.lists(st.floats(0, 1e3), min_size=1, max_size=40), st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]))
+def test_quantiles_are_numpys(values: list[float], at: float) -> None:
+    assert np.isclose(quantile(values, at), np.quantile(values, at))
+
+
+@contextmanager
+def held(size: int) -> Iterator[None]:
+    """`size` bytes in pages of their own: a tensor could get what the process kept of earlier tests."""
+    with mmap.mmap(-1, size) as pages:
+        for start in range(0, size, mmap.PAGESIZE):
+            pages[start] = 1
+        yield
+
+
+def test_the_peak_begins_anew_and_sees_what_was_held_only_for_a_moment() -> None:
+    with held(240_000_000):
+        pass
+    earlier = peak_memory(CPU).rss
+    reset_peak_memory(CPU)
+    before = peak_memory(CPU).rss
+    assert earlier - before > 180e6
+    with held(160_000_000):
+        pass
+    assert peak_memory(CPU).rss - before > 120e6
+
+
+def test_what_is_in_use_grows_with_what_is_held() -> None:
+    before = memory_in_use(CPU)
+    with held(160_000_000):
+        assert memory_in_use(CPU) - before > 120e6
+    assert memory_in_use(CPU) - before < 80e6
+
+
+def test_a_cpu_has_no_allocator_to_ask() -> None:
+    memory = peak_memory(CPU)
+    assert (memory.allocated, memory.reserved) == (None, None)
+
+
+def test_a_method_without_iterations_says_nothing_rather_than_zero() -> None:
+    assert IterationTimes().milliseconds() is None
+
+
+def test_units_add_up_and_the_iterations_are_those_of_one_image() -> None:
+    times = IterationTimes([0.001] * 3, 1.0, 100)
+    times.merge(IterationTimes([0.003] * 2, 0.5, 100))
+    assert times.milliseconds() == {"median": 1.0, "p20": 1.0, "p80": 3.0}
+    assert (times.iterations, times.warm_up_s) == (100, 1.5)

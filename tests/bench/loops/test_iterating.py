@@ -1,0 +1,128 @@
+"""The loop of a synthesis: metered, checkpointed, guarded, stoppable."""
+
+from collections.abc import Callable
+from itertools import chain, repeat
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.errors import Interrupted, RunFailure
+from bench.hardware.meters import IterationTimes
+from bench.loops.checkpoints import State
+from bench.loops.iterations import WARM_UP_STEPS, Iterations
+from bench.loops.pace import Pace
+from bench.loops.progress import Silent
+
+
+class Descent:
+    """Adam on a small quadratic: a stand-in for a synthesis, with a stop after some steps."""
+
+    def __init__(
+        self, folder: Path, stop_after: int | None = None, should_stop: Callable[[], bool] | None = None
+    ) -> None:
+        self.images = torch.linspace(-1, 1, 6).requires_grad_()
+        self.optimizer = torch.optim.Adam([self.images], lr=0.1)
+        self.steps, self.folder = 0, folder
+        self.times = IterationTimes()
+        self.should_stop = should_stop or (lambda: stop_after is not None and self.steps >= stop_after)
+
+    def run(self, count: int, state: State | None = None) -> Tensor:
+        state = {"images": self.images, "optimizer": self.optimizer} if state is None else state
+        loop = Iterations(
+            count=count,
+            images=3,
+            state=state,
+            what="descent",
+            device=torch.device("cpu"),
+            checkpoint=self.folder / "descent.checkpoint.safetensors",
+            checkpoint_seconds=1e9,
+            progress=Silent(),
+            should_stop=self.should_stop,
+            times=self.times,
+            pace=Pace(),
+        )
+        for iteration in loop:
+            self.optimizer.zero_grad()
+            ((self.images - iteration) ** 2).sum().backward()
+            self.optimizer.step()
+            self.steps += 1
+        return self.images.detach().clone()
+
+
+def test_a_stopped_loop_continues_to_bit_identical_images(tmp_path: Path) -> None:
+    unbroken = Descent(tmp_path / "a").run(30)
+    stopped = Descent(tmp_path / "b", stop_after=12)
+    with pytest.raises(Interrupted, match="after 12 of 30"):
+        stopped.run(30)
+    continued = Descent(tmp_path / "b")
+    assert torch.equal(continued.run(30), unbroken)
+    assert continued.steps == 18
+
+
+@pytest.mark.parametrize("asked", [12, 13])
+def test_whenever_the_stop_is_asked_for_there_is_a_checkpoint(tmp_path: Path, asked: int) -> None:
+    answers = chain(repeat(False, asked), repeat(True))
+    stopped = Descent(tmp_path, should_stop=lambda: next(answers))
+    with pytest.raises(Interrupted):
+        stopped.run(30)
+    continued = Descent(tmp_path)
+    continued.run(30)
+    assert continued.steps == 30 - stopped.steps
+
+
+def test_a_corrupt_checkpoint_is_set_aside_and_the_loop_starts_over(tmp_path: Path) -> None:
+    stopped = Descent(tmp_path, stop_after=12)
+    with pytest.raises(Interrupted):
+        stopped.run(30)
+    checkpoint = tmp_path / "descent.checkpoint.safetensors"
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+    again = Descent(tmp_path)
+    assert torch.equal(again.run(30), Descent(tmp_path / "fresh").run(30))
+    assert again.steps == 30
+    assert (tmp_path / "descent.checkpoint.safetensors.corrupt-1").exists()
+
+
+def test_every_step_after_the_warm_up_is_a_window_on_the_cpu(tmp_path: Path) -> None:
+    descent = Descent(tmp_path)
+    descent.run(20)
+    assert len(descent.times.windows) == 20 - WARM_UP_STEPS
+    assert descent.times.iterations == 20
+    assert descent.times.warm_up_s > 0
+    spread = descent.times.milliseconds()
+    assert spread is not None
+    assert 0 < spread["p20"] <= spread["median"] <= spread["p80"]
+
+
+def test_a_continued_loop_reports_the_windows_of_both_parts(tmp_path: Path) -> None:
+    stopped = Descent(tmp_path, stop_after=12)
+    with pytest.raises(Interrupted):
+        stopped.run(30)
+    continued = Descent(tmp_path)
+    continued.run(30)
+    assert len(continued.times.windows) == (12 - WARM_UP_STEPS) + (18 - WARM_UP_STEPS)
+    assert continued.times.carried_s > 0
+
+
+def test_nan_in_a_watched_tensor_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    descent = Descent(tmp_path)
+    poisoned = torch.tensor([1.0, float("nan")])
+    with pytest.raises(RunFailure, match=r"poison held NaN .* 25 iterations of descent"):
+        descent.run(60, state={"poison": poisoned})
+
+
+def test_a_checkpoint_never_holds_nan(tmp_path: Path) -> None:
+    stopped = Descent(tmp_path, stop_after=4)
+    with pytest.raises(RunFailure, match=r"poison held NaN .* 4 iterations"):
+        stopped.run(30, state={"poison": torch.tensor([float("nan")])})
+    assert not (tmp_path / "descent.checkpoint.safetensors").exists()
+
+
+def test_a_loop_of_one_iteration_is_all_warm_up(tmp_path: Path) -> None:
+    descent = Descent(tmp_path)
+    descent.run(1)
+    assert descent.times.milliseconds() is None
+    assert descent.times.iterations == 1

@@ -1,0 +1,84 @@
+"""What differs from the paper stands in a row that a published number stands beside, and nowhere else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bench.extensions.registry import Registry
+from bench.recipes import Setting
+from bench.reporting import report
+from bench.results.differences import BEST, differing
+from bench.running.configuring import configure
+
+REGISTRY = Registry()
+
+
+def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    """RDED on CIFAR-10 at 10 images per class, for which 37.1 is published."""
+    made = {
+        **{"run": "a", "status": "done", "reason": None, "method": "rded", "dataset": "cifar10", "known_as": "cifar10"},
+        **{"classes": 10, "all_classes": 10, "ipc": 10, "backbone": "resnet18", "eval_backbone": "resnet18"},
+        **{"protocol": "paper", "protocol_id": "rded@2", "label_kind": "online", "labels_of": None, "budget": "paper"},
+        **{"iterations": None, "precision": "fp32", "synthesis_precision": "fp32", "differs": ["an observer"]},
+        **{"top1_mean": 37.0, "claim": None, "changed": {}},
+    }
+    return {**made, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["an observer", BEST]),
+        ({"differs": []}, [BEST]),
+        ({"protocol_id": "dc@1"}, ["an observer"]),  # DC, DSA and DM report the last epoch
+        ({"protocol_id": "dsa@1"}, ["an observer"]),
+        ({"protocol_id": "sre2l-tiny@1", "differs": []}, []),  # 41.1 is the released log's last epoch, 41.11
+        ({"protocol_id": "sre2l-in1k@1", "differs": []}, [BEST]),
+        ({"protocol_id": "mtt@1", "differs": []}, [BEST]),
+        ({"protocol_id": "tesla@1", "differs": []}, [BEST]),
+        ({"protocol_id": "nobodys@1"}, ["an observer"]),  # its plugin is gone
+        ({"precision": "bf16", "differs": []}, [BEST, "evaluation in bf16"]),
+        ({"precision": "tf32", "differs": []}, [BEST]),
+        ({"precision": "bf16", "iterations": 9, "differs": []}, [BEST, "evaluation in bf16"]),
+        ({"precision": "bf16", "synthesis_precision": "bf16", "differs": []}, [BEST, "evaluation in bf16"]),
+        (
+            {"precision": "bf16", "synthesis_precision": "bf16", "iterations": 9, "differs": []},
+            [BEST, "synthesis and evaluation in bf16"],
+        ),
+    ],
+)
+def test_what_differs_is_named(changes: dict[str, Any], expected: list[str]) -> None:
+    assert differing(REGISTRY, row(**changes)) == expected
+
+
+def test_it_stands_in_rows_beside_a_claim_alone() -> None:
+    text = report(REGISTRY, [row(), row(run="b", ipc=11)], "json", claims=True)
+    beside, alone = json.loads(text)
+    assert (beside["claim"]["value"], beside["differs"]) == (37.1, ["an observer", BEST])
+    assert (alone["claim"], alone["differs"]) == (None, [])
+    (without, _) = json.loads(report(REGISTRY, [row(), row(run="b")], "json", claims=False))
+    assert without["differs"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "ipc", "said"),
+    [
+        ("rded", "cifar100", 10, "observer"),
+        ("rded", "tiny-imagenet", 10, "observer"),
+        ("tesla", "cifar10", 1, "whitened is open"),
+        ("dc", "cifar100", 10, "CIFAR-10's constants"),
+        ("dsa", "cifar100", 10, "CIFAR-10's constants"),
+        ("dm", "tiny-imagenet", 10, "the release by ImageNet's"),
+        ("mtt", "tiny-imagenet", 10, "the release by ImageNet's"),
+        ("dc", "cifar10", 10, ""),
+        ("tesla", "cifar10", 10, ""),
+        ("dm", "another", 10, ""),  # whose recipe is Tiny-ImageNet's
+        ("random", "cifar10", 10, ""),
+    ],
+)
+def test_methods_say_what_differs_on_a_dataset(method: str, dataset: str, ipc: int, said: str) -> None:
+    classes = {"cifar100": 100, "tiny-imagenet": 200}.get(dataset, 10)
+    setting = Setting(dataset, 64 if dataset == "tiny-imagenet" else 32, 3, classes, ipc, "convnet3-bn")
+    found = configure(REGISTRY, method, setting, []).differs
+    assert said in " ".join(found) and bool(found) == bool(said)

@@ -1,0 +1,56 @@
+"""What is null in a finished row has a reason."""
+
+from typing import Any
+
+import pytest
+
+from bench.conformance.formats import done_row, failed_row
+from bench.results import null_reasons as nulls
+
+REASONS = {
+    "ms_per_image_iteration": nulls.TOO_SHORT,
+    "iterations": nulls.UNITERATED,
+    "prepare_s": nulls.TEACHER_ELSEWHERE,
+    "synthesis_s": nulls.IMPORTED,
+    "label_s": nulls.HARD,
+    "teacher_top1": nulls.NO_TEACHER,
+    "top5_mean": nulls.FEW_CLASSES,
+    "best_top1_mean": nulls.LAST_ONLY,
+    "top1_std": nulls.ONE_TRAINING,
+    "evaluation_prepare_s": nulls.UNSHARED,
+    "evaluation_warm_up_s": nulls.NOT_APART,
+}
+
+
+def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a row
+    return {**done_row(0), **changes}
+
+
+@pytest.mark.parametrize(("name", "reason"), REASONS.items())
+def test_every_null_has_its_reason_and_no_number_has_one(name: str, reason: str) -> None:
+    assert nulls.reasons(row(**{name: None}))[name] == reason
+    assert name not in nulls.reasons(row(**{name: 1.0}))
+
+
+def test_labels_that_a_protocol_s_teacher_makes_are_not_called_hard() -> None:
+    assert nulls.reasons(row(label_s=None, label_kind="teacher"))["label_s"] == nulls.SHARED
+
+
+def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterate() -> None:
+    timeless = {"ms_per_image_iteration": None, "synthesis_s": 1.0}
+    assert nulls.reasons(row(**timeless, iterations=2))["ms_per_image_iteration"] == nulls.TOO_SHORT
+    assert nulls.reasons(row(**timeless, iterations=None))["ms_per_image_iteration"] == nulls.UNITERATED
+
+
+def test_what_was_made_elsewhere_says_so() -> None:
+    elsewhere = {"ms_per_image_iteration": None, "iterations": None, "prepare_s": None, "synthesis_s": None}
+    said = nulls.reasons(row(**elsewhere))
+    assert {said[name] for name in elsewhere} == {nulls.IMPORTED}
+
+
+def test_a_row_without_a_result_has_one_reason_already() -> None:
+    assert failed_row("failed")["null_reasons"] == {}
+
+
+def test_rows_of_records_carry_them() -> None:
+    assert done_row(0)["null_reasons"]["label_s"] == nulls.HARD

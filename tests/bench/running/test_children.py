@@ -1,0 +1,77 @@
+"""Pressing Ctrl-C: heard at once, whatever the child is at; the second press kills it and all that it started."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benching import until
+
+from bench.errors import Interrupted
+from bench.loops.progress import Silent
+from bench.running import processes as children
+from bench.running.processes import run_child
+
+CHILD = """
+import json, signal, subprocess, sys, time
+
+def say(**facts):
+    print(json.dumps(facts), flush=True)
+
+sys.stdin.readline()
+subprocess.Popen(["sleep", "60"])
+signal.signal(signal.SIGTERM, lambda *_: say(event="progress", what="{what}", done=2, total=2))
+say(event="progress", what="{what}", done=1, total=2)
+while True:
+    time.sleep(0.01)
+"""
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C at every news, and remembers warnings."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def warn(self, message: str) -> None:
+        self.heard.append(message)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("compile recover", "stopping: compile recover must end first, which may take minutes; Ctrl-C again kills it"),
+        ("recover", "stopping after the step under way, which is then saved; Ctrl-C again kills it at once"),
+    ],
+)
+def test_a_stop_is_said_to_be_heard_and_a_second_one_kills(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, said: str
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(cache: Path) -> "subprocess.Popen[bytes]":
+        started.append(original(cache))
+        return started[-1]
+
+    original, executable = children._started, tmp_path / "python"
+    executable.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{CHILD.replace('{what}', what)}'\n")
+    executable.chmod(0o755)
+    monkeypatch.setattr(children, "_started", start)
+    monkeypatch.setattr(sys, "executable", str(executable))
+    watcher = Impatient()
+    with pytest.raises(Interrupted):
+        run_child({}, tmp_path, watcher)
+    (child,) = started
+    assert child.returncode == -signal.SIGKILL
+    (heard,) = watcher.heard
+    assert heard.startswith(said)
+    until(lambda: [] if alive(child.pid) else [tmp_path])
+
+
+def alive(group: int) -> bytes:
+    """The processes of a group that run still: not those that are dead and that nobody has asked about."""
+    return subprocess.run(["pgrep", "-g", str(group), "-r", "R,S,D"], capture_output=True, check=False).stdout

@@ -1,0 +1,232 @@
+"""The condensed set: stored as said, verified when read."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.condensation import Images, PixelFormat
+from bench.data.datasets import Normalisation
+from bench.errors import CorruptArtefact, RunFailure
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
+from bench.sets import condensed as sets
+from bench.sets.condensed import CondensedSet, check_fits, to_stored
+from bench.storage.files import read_json, write_json
+from bench.testing import tiny_dataset
+from bench.whitening import Whitening
+
+GRAY = Normalisation((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+TEACHER = TeacherRef("ab" * 16, "convnet3-bn", 59.5, 12_345)
+
+
+def pixels(count: int = 4, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, 8, 8), generator=generator, dtype=torch.uint8)
+
+
+def a_set(labels: Labels, form: PixelFormat = "uint8") -> CondensedSet:
+    images = Images(pixels(), torch.tensor([0, 0, 1, 1]))
+    return CondensedSet(to_stored(images, form, GRAY), labels, ("n01", "n02"), GRAY)
+
+
+STORED = StoredLabels(TEACHER, 20.0, 42, {"epochs": 2}, torch.randn(2, 4, 2, generator=torch.Generator()).half())
+
+SOFT = SoftLabels(torch.rand(4, 2, generator=torch.Generator().manual_seed(1)).softmax(1))
+
+
+@pytest.mark.parametrize(
+    "labels", [HardLabels(), OnlineLabels(TEACHER, 20.0), STORED, SOFT], ids=lambda each: each.kind
+)
+def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
+    made = a_set(labels)
+    sets.save(tmp_path, made, "uint8", {"method": "x"})
+    read = sets.load(tmp_path)
+    assert torch.equal(read.images.pixels, made.images.pixels)
+    assert torch.equal(read.images.classes, made.images.classes)
+    assert (read.classes, read.preprocessing, read.labels.kind) == (made.classes, made.preprocessing, labels.kind)
+    if isinstance(labels, StoredLabels):
+        assert isinstance(read.labels, StoredLabels)
+        assert torch.equal(read.labels.logits, labels.logits)
+        assert read.labels.recipe == {"epochs": 2}
+    elif isinstance(labels, OnlineLabels):
+        assert read.labels == labels
+    elif isinstance(labels, SoftLabels):
+        assert isinstance(read.labels, SoftLabels) and read.images.soft is not None
+        assert torch.equal(read.labels.probabilities, labels.probabilities)
+        assert torch.equal(read.images.soft, labels.probabilities)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "images.safetensors", "labels.safetensors"])
+def test_a_flipped_byte_anywhere_is_detected(tmp_path: Path, name: str) -> None:
+    sets.save(tmp_path, a_set(HardLabels()), "uint8", {})
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorruptArtefact):
+        sets.load(tmp_path)
+
+
+def test_online_labels_cost_the_teacher_and_stored_ones_their_logits(tmp_path: Path) -> None:
+    for name, labels in (("hard", HardLabels()), ("online", OnlineLabels(TEACHER, 20.0)), ("stored", STORED)):
+        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+    hard, online, stored = (sets.sizes(tmp_path / name)[1] for name in ("hard", "online", "stored"))
+    assert online - hard == TEACHER.bytes
+    assert 16 * 2 <= stored - hard < 16 * 2 + 200  # 2 epochs x 4 images x 2 classes in fp16, and their header
+
+
+def test_eight_bit_storage_rounds_to_the_nearest_level() -> None:
+    levels = pixels()
+    moved = GRAY.apply(levels) + 0.4 / 255 / torch.tensor(GRAY.std).view(3, 1, 1)
+    inside = moved.minimum(GRAY.box(moved)[1])
+    assert torch.equal(to_stored(Images(inside, torch.zeros(4)), "uint8", GRAY).pixels, levels)
+
+
+def test_values_outside_the_valid_box_are_refused_by_eight_bit_storage_and_kept_as_floats() -> None:
+    outside = Images(GRAY.apply(pixels()) + 0.5, torch.zeros(4))
+    with pytest.raises(RunFailure, match="leave the valid range"):
+        to_stored(outside, "uint8", GRAY)
+    assert torch.equal(to_stored(outside, "float32", GRAY).pixels, outside.pixels)
+
+
+def test_nan_is_refused_by_every_format() -> None:
+    broken = GRAY.apply(pixels())
+    broken[0, 0, 0, 0] = float("nan")
+    for form in ("uint8", "jpeg", "float32"):
+        with pytest.raises(RunFailure, match="NaN"):
+            to_stored(Images(broken, torch.zeros(4)), form, GRAY)
+
+
+def test_jpeg_is_what_a_reader_of_the_files_sees_and_is_counted_as_files(tmp_path: Path) -> None:
+    smooth = torch.linspace(0, 255, 64).view(1, 1, 8, 8).expand(4, 3, 8, 8).to(torch.uint8)
+    stored = to_stored(Images(GRAY.apply(smooth), torch.zeros(4)), "jpeg", GRAY)
+    assert not torch.equal(stored.pixels, smooth)
+    assert (stored.pixels.float() - smooth.float()).abs().mean() < 8
+    made = CondensedSet(Images(stored.pixels, torch.tensor([0, 0, 1, 1])), HardLabels(), ("a", "b"), GRAY)
+    sets.save(tmp_path, made, "jpeg", {})
+    assert torch.equal(sets.load(tmp_path).images.pixels, stored.pixels)
+
+
+def test_a_set_of_another_schema_is_refused(tmp_path: Path) -> None:
+    sets.save(tmp_path, a_set(HardLabels()), "uint8", {})
+    write_json(tmp_path / "manifest.json", {**read_json(tmp_path / "manifest.json"), "schema": 99})
+    with pytest.raises(CorruptArtefact, match="schema 99"):
+        sets.load(tmp_path)
+
+
+def whitening() -> Whitening:
+    draws = torch.Generator().manual_seed(2)
+    mean, noise = torch.rand(3, 8, 8, generator=draws), torch.rand(192, 192, generator=draws)
+    return Whitening(mean, torch.eye(192) + 0.01 * noise)
+
+
+def test_the_mode_of_a_teacher_is_kept_with_the_set(tmp_path: Path) -> None:
+    ref = TeacherRef("0" * 32, "resnet18", None, 0)
+    for name, labels in (("plain", OnlineLabels(ref, 30.0)), ("train", OnlineLabels(ref, 30.0, "train"))):
+        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+        assert sets.load(tmp_path / name).labels == labels
+    assert "teacher_mode" not in (tmp_path / "plain" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("form", ["uint8", "float32"])
+def test_a_whitened_set_brings_its_whitening(tmp_path: Path, form: PixelFormat) -> None:
+    belongs = whitening()
+    images = Images(pixels() if form == "uint8" else belongs.apply(pixels()), torch.tensor([0, 0, 1, 1]))
+    made = CondensedSet(to_stored(images, form, belongs), HardLabels(), ("n01", "n02"), belongs)
+    sets.save(tmp_path, made, form, {})
+    read, manifest = sets.load(tmp_path), read_json(tmp_path / "manifest.json")
+    assert read.preprocessing == belongs and isinstance(read.preprocessing, Whitening)
+    assert torch.equal(read.normalised(), belongs.apply(pixels()))
+    assert manifest["value_range"] == ("0..255" if form == "uint8" else "whitened")
+    assert manifest["zca"]["file"] in manifest["files"] and manifest["mean"] is manifest["std"] is None
+    assert manifest["outside_box"] is (False if form == "uint8" else None)
+    (tmp_path / "zca.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CorruptArtefact, match=r"zca\.safetensors is missing or altered"):
+        sets.load(tmp_path)
+
+
+def test_the_matrix_is_counted_with_the_images(tmp_path: Path) -> None:
+    plain = a_set(HardLabels())
+    sets.save(tmp_path / "plain", plain, "uint8", {})
+    sets.save(tmp_path / "whitened", replace(plain, preprocessing=whitening()), "uint8", {})
+    before, after = (sets.sizes(tmp_path / name) for name in ("plain", "whitened"))
+    matrix = 4 * (192 * 192 + 192)
+    assert matrix <= after[0] - before[0] < matrix + 500 and after[1] == before[1]
+
+
+def test_soft_labels_cost_four_bytes_a_number(tmp_path: Path) -> None:
+    for name, labels in (("hard", HardLabels()), ("soft", SOFT)):
+        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+    assert 4 * 4 * 2 <= sets.sizes(tmp_path / "soft")[1] - sets.sizes(tmp_path / "hard")[1] < 4 * 4 * 2 + 100
+
+
+@pytest.mark.parametrize(("shift", "outside"), [(0.0, False), (3.0, True)])
+def test_floats_outside_the_box_are_stored_as_they_are_and_the_manifest_says_so(
+    tmp_path: Path, shift: float, outside: bool
+) -> None:
+    values = GRAY.apply(pixels()) + shift
+    images = to_stored(Images(values, torch.tensor([0, 0, 1, 1])), "float32", GRAY)
+    sets.save(tmp_path, CondensedSet(images, HardLabels(), ("a", "b"), GRAY), "float32", {})
+    manifest = read_json(tmp_path / "manifest.json")
+    assert (manifest["pixels"], manifest["value_range"], manifest["outside_box"]) == ("float32", "normalised", outside)
+    assert torch.equal(sets.load(tmp_path).normalised(), values)
+    assert 4 * values.numel() <= sets.sizes(tmp_path)[0] < 4 * values.numel() + 500
+
+
+def test_sets_of_before_there_was_whitening_are_read(tmp_path: Path) -> None:
+    """The manifest as it was then, field by field."""
+    made = a_set(HardLabels())
+    sets.save(tmp_path, made, "uint8", {})
+    files = read_json(tmp_path / "manifest.json")["files"]
+    old = {
+        **{"schema": 1, "run": "r", "method": "random", "images": 4, "resolution": 8, "channels": 3, "pixels": "uint8"},
+        **{"value_range": "0..255", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3], "zca": None, "decoder": None},
+        **{"classes": ["n01", "n02"], "labels": {"kind": "hard"}, "learned_lr": None, "files": files},
+    }
+    write_json(tmp_path / "manifest.json", old)
+    read = sets.load(tmp_path)
+    assert read.preprocessing == GRAY and torch.equal(read.images.pixels, made.images.pixels)
+    assert sets.sizes(tmp_path)[0] == (tmp_path / "images.safetensors").stat().st_size
+
+
+def test_soft_labels_stay_with_their_images_through_storage() -> None:
+    images = Images(GRAY.apply(pixels()), torch.tensor([0, 0, 1, 1]), SOFT.probabilities)
+    forms: tuple[PixelFormat, ...] = ("uint8", "jpeg", "float32")
+    for form in forms:
+        kept = to_stored(images, form, GRAY).soft
+        assert kept is not None and torch.equal(kept, SOFT.probabilities)
+    chosen = images.at(torch.tensor([3, 0])).soft
+    assert chosen is not None and torch.equal(chosen, SOFT.probabilities[[3, 0]])
+    with pytest.raises(RunFailure, match="1 of 2 units have soft labels"):
+        Images.joined([images, Images(images.pixels, images.classes)])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (torch.ones(4, 2), "does not sum to 1"),
+        (torch.tensor([[1.5, -0.5]] * 4), "negative"),
+        (torch.full((4, 2), float("nan")), "not finite"),
+        (torch.full((4, 3), 1 / 3), r"shape \(4, 3\), not \(4, 2\)"),
+        (torch.tensor([[1, 0]] * 4), "not finite floats"),
+    ],
+)
+def test_what_is_no_distribution_is_said(wrong: torch.Tensor, said: str) -> None:
+    assert re.search(said, not_distributions(wrong, 4, 2))
+    assert not_distributions(SOFT.probabilities.half(), 4, 2) == ""
+
+
+@pytest.mark.parametrize(("resolution", "channels"), [(16, 3), (8, 1)])
+def test_a_set_of_images_of_another_shape_does_not_fit(resolution: int, channels: int) -> None:
+    dataset = replace(tiny_dataset(classes=2, resolution=resolution, channels=channels), classes=("n01", "n02"))
+    with pytest.raises(RunFailure, match=rf"not fit tiny: pixels have shape \(4, 3, 8, 8\), not \(N, {channels}, "):
+        check_fits(a_set(HardLabels()), dataset)
+
+
+def test_a_set_of_some_classes_is_told_from_one_in_another_order() -> None:
+    whole = replace(tiny_dataset(classes=3, resolution=8), classes=("n01", "n02", "n03"))
+    with pytest.raises(RunFailure, match=r"^the set is of some classes of tiny alone; add --classes n01,n02$"):
+        check_fits(a_set(HardLabels()), whole)
+    with pytest.raises(RunFailure, match="class order is not the dataset's"):
+        check_fits(a_set(HardLabels()), replace(whole, classes=("n02", "n01")))
