@@ -160,7 +160,10 @@ def test_news_show_the_escapes_of_others(monkeypatch: pytest.MonkeyPatch, termin
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-"])
 def test_a_program_without_a_place_for_its_warnings_ends_well(tmp_path: Path, closing: str) -> None:
     """Python itself ends with status 120 where standard error cannot be flushed."""
-    warns = "from bench.storage.streams import guarded; import sys\nwith guarded(): print('news', file=sys.stderr); print('row')"
+    warns = (
+        "from bench.storage.streams import guarded; import sys\n"
+        "with guarded(): print('news', file=sys.stderr); print('row')"
+    )
     command = [sys.executable, "-c", warns]
     ended = subprocess.run(
         ["bash", "-c", f'"$@" {closing}', "bash", *command], stdout=subprocess.PIPE, text=True, check=False
