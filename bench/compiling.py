@@ -31,9 +31,9 @@ from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.loops.progress import COMPILING
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, shaped
-from bench.storage.files import clean_leftovers, digest, set_aside
+from bench.storage.files import clean_leftovers, digest, quarantine
 from bench.storage.shapes import Chosen
-from bench.storage.stages import owned
+from bench.storage.stages import locked
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -198,13 +198,13 @@ def _kept(task: Task, work: Workload) -> Choice | None:
     except FileNotFoundError:
         return None
     except CorruptArtefact as error:
-        task.progress.warn(f"choice set aside as {set_aside(path).name}, steps are timed again: {error}")
+        task.progress.warn(f"choice set aside as {quarantine(path).name}, steps are timed again: {error}")
         return None
 
 
 def _keep(task: Task, work: Workload, choice: Choice) -> None:
     folder = task.stages.choices
-    with owned(folder.with_suffix(".lock"), task.progress, wait=True):
+    with locked(folder.with_suffix(".lock"), task.progress, wait=True):
         clean_leftovers(folder)
         CHOICE_FILE.write(folder / _name(task, work), asdict(choice))
 

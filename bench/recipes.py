@@ -89,14 +89,14 @@ class Recipe:
         values = merge({}, self.values)
         if budget == "quick":
             for key, fraction in self.quick.items():
-                put(values, key, _scaled(look(values, key), fraction))
+                set_value_at(values, key, _scaled(value_at(values, key), fraction))
         return values
 
     def taken(self, besides: Sequence[str] = ()) -> tuple[str, ...]:
         """What the quick budget takes: "recover.iterations 4000 -> 400"; not of the keys that a user set himself."""
         scaled = self.at("quick")
-        keys = [key for key in self.quick if key not in besides and look(scaled, key) != look(self.values, key)]
-        return tuple(f"{key} {look(self.values, key):g} -> {look(scaled, key):g}" for key in keys)
+        keys = [key for key in self.quick if key not in besides and value_at(scaled, key) != value_at(self.values, key)]
+        return tuple(f"{key} {value_at(self.values, key):g} -> {value_at(scaled, key):g}" for key in keys)
 
 
 class RecipeBook:
@@ -179,7 +179,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
     return merged
 
 
-def look(values: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - any value
+def value_at(values: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - any value
     """The value at a dotted key. Raises KeyError with the whole key."""
     node: Any = values
     for part in key.split("."):
@@ -189,7 +189,7 @@ def look(values: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - any valu
     return node
 
 
-def put(values: Values, key: str, value: Any) -> None:  # noqa: ANN401 - any value
+def set_value_at(values: Values, key: str, value: Any) -> None:  # noqa: ANN401 - any value
     """Sets the value at a dotted key, making tables on the way."""
     *path, last = key.split(".")
     for part in path:

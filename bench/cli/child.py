@@ -22,15 +22,15 @@ import torch
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory
-from bench.hardware.devices import take_up
+from bench.hardware.devices import use_precision
 from bench.results.spec import Job
+from bench.running.context import RunContext
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
 from bench.running.runner import Run
-from bench.running.workplace import Place
 from bench.speed.floor import FloorSpec, measure_floor
 from bench.speed.measuring import StepSpec, measure_step
-from bench.storage.stages import Owned
+from bench.storage.stages import LockHeld
 
 Order = Mapping[str, Any]
 
@@ -74,10 +74,10 @@ def _work(order: Order, channel: Channel) -> None:
     device = torch.device(order["device"])
     if device.type == "cuda" and device.index is not None:  # "cuda" is the first
         torch.cuda.set_device(device)
-    take_up(order["precision"])
+    use_precision(order["precision"])
     try:
         WORK[order["work"]](order, Registry(order["plugins"]), channel)
-    except Owned as error:
+    except LockHeld as error:
         channel.send("owned", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
@@ -113,8 +113,8 @@ WORK: dict[str, Callable[[Order, Registry, Channel], None]] = {
 }
 
 
-def _place(order: Order, channel: Channel) -> Place:
-    return Place(
+def _place(order: Order, channel: Channel) -> RunContext:
+    return RunContext(
         runs=Path(order["runs"]),
         cache=Path(order["cache"]),
         data_root=Path(order["data_root"]),

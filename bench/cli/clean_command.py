@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
+from bench.cli.filters import run_rows, where_option
 from bench.cli.options import cache_folder, runs_option
-from bench.cli.picking import run_rows, where_option
 from bench.errors import UnreadableArtefact, UsageError
 from bench.extensions.names import unknown
 from bench.hardware.quantities import size
 from bench.storage import cleaning
 from bench.storage.cleaning import Leaving
-from bench.storage.stages import Owned
+from bench.storage.stages import LockHeld
 
 
 @click.command("clean")
@@ -89,7 +89,7 @@ def _clean(found: Sequence[Leaving], *, yes: bool) -> int:
         try:
             each.remove()
             freed += count
-        except Owned as error:
+        except LockHeld as error:
             click.echo(f"left: {each.path.name} is {error}", err=True)
             left += 1
     if free:
@@ -123,7 +123,7 @@ def _said_unused(runs: Path, cache: Path) -> list[Leaving]:
 KINDS: dict[str, Callable[[Path, Path], list[Leaving]]] = {
     "failed": lambda runs, cache: cleaning.failed_runs(runs),
     "stages": _unused,
-    "corrupt": lambda runs, cache: cleaning.set_aside_files(runs, cache),
+    "corrupt": lambda runs, cache: cleaning.quarantined_files(runs, cache),
     "images": lambda runs, cache: cleaning.decoded_images(cache),
     "leftovers": cleaning.leftovers,
 }

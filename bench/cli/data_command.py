@@ -13,7 +13,7 @@ from bench.extensions.registry import Registry
 from bench.storage.streams import one_line
 
 if TYPE_CHECKING:
-    from bench.data.verifying import DatasetReport, SplitReport
+    from bench.data.verification import DatasetReport, SplitReport
 
 MOST_NAMED = 20  # broken images of a split
 
@@ -76,7 +76,7 @@ def verify(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
 
     Exit status 1 if something is wrong.
     """
-    from bench.data.verifying import verify as read_all
+    from bench.data.verification import verify as read_all
 
     try:
         with Console() as console:

@@ -73,9 +73,9 @@ def command(
     SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
     or a tensor file (see docs/concepts.md). --protocol paper is the one that the manifest names, as is the default.
     """
-    from bench.cli.comparing import compare
-    from bench.cli.foreseeing import foresee
-    from bench.cli.importing import described
+    from bench.cli.forecasts import foresee
+    from bench.cli.foreign_sets import described
+    from bench.cli.grid import compare
     from bench.running.planning import Request
 
     place = (asked["data_root"], cache_folder(), plugins)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from bench.cli.filters import run_rows, where_option
 from bench.cli.options import plugin_option, runs_option
-from bench.cli.picking import run_rows, where_option
 from bench.errors import UsageError
 from bench.extensions.names import unknown
 from bench.extensions.registry import Registered, Registry

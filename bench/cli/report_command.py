@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.filters import picker, where_option
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import form_of, write
-from bench.cli.picking import picker, where_option
 from bench.errors import UsageError
 from bench.extensions.names import nearest
 

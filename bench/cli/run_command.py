@@ -82,8 +82,8 @@ def command(
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
-    from bench.cli.comparing import compare
-    from bench.cli.foreseeing import foresee
+    from bench.cli.forecasts import foresee
+    from bench.cli.grid import compare
     from bench.running.planning import Request
 
     request = Request(**asked, cache=cache_folder())

@@ -29,7 +29,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     own = is_path(name)
     if folder is None and not kinds and not own:
         raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
-    from bench.cli import describing
+    from bench.cli import pages as describing
 
     pages = [describing.PAGES[kind](registry, name, data_root) for kind in kinds]
     if own:

@@ -51,7 +51,7 @@ def command(
     linear layers alone, on the same device) and what was published. Exit status: 0 all rows done, or not installed; 1
     some row failed; 2 wrong usage.
     """
-    from bench.cli.speeding import measure
-    from bench.speed.planning import Request
+    from bench.cli.speed_tables import measure
+    from bench.speed.planning import SpeedRequest
 
-    raise SystemExit(measure(Request(**asked), plugins, cache_folder(), form, output))
+    raise SystemExit(measure(SpeedRequest(**asked), plugins, cache_folder(), form, output))

@@ -9,9 +9,9 @@ import torch
 
 from bench.conformance.common import Conformance
 from bench.data.cards import DatasetCard
-from bench.data.cutting import parts_of
-from bench.data.decoding import Decoder, View
-from bench.data.opening import Found, find_source, load_card
+from bench.data.decoding import DecodedForm, Decoder
+from bench.data.held_out import parts_of
+from bench.data.opening import FoundSource, find_source, load_card
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
@@ -40,7 +40,7 @@ class DatasetConformance(Conformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def found(cls, registry: Registry, subject: str, card: DatasetCard, data_root: Path) -> Found:
+    def found(cls, registry: Registry, subject: str, card: DatasetCard, data_root: Path) -> FoundSource:
         """Where the data is; tests that need it are skipped, with what was looked for, where it is not."""
         try:
             return find_source(registry, subject, card, data_root)
@@ -82,7 +82,7 @@ class DatasetConformance(Conformance):
         else:
             assert not found.source.root.is_relative_to(tmp_path)
 
-    def test_data_is_what_the_card_says(self, found: Found, card: DatasetCard) -> None:
+    def test_data_is_what_the_card_says(self, found: FoundSource, card: DatasetCard) -> None:
         """Classes in order, labels in range, as many images as the card counts, each class with some."""
         assert list(found.source.classes) == sorted(found.source.classes)
         assert card.order in (None, found.source.classes)
@@ -91,12 +91,12 @@ class DatasetConformance(Conformance):
             assert card.images.get(split, len(part.labels)) == len(part.labels)
             assert torch.bincount(part.labels, minlength=len(found.source.classes)).min() > 0
 
-    def test_images_can_be_taken(self, found: Found, card: DatasetCard) -> None:
+    def test_images_can_be_taken(self, found: FoundSource, card: DatasetCard) -> None:
         """uint8 of the card's shape, not blank, the same each time."""
         for split in found.source.files:
             count = len(found.reader.labels(found.source, split))
             indices = torch.linspace(0, count - 1, TAKEN).long().unique().tolist()
-            decoder = Decoder(found.reader, found.source, split, View.of(card))
+            decoder = Decoder(found.reader, found.source, split, DecodedForm.of(card))
             images = decoder.decode(indices)
             assert images.dtype == torch.uint8
             assert images.shape == (len(indices), card.channels, card.resolution, card.resolution)

@@ -22,7 +22,7 @@ from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
 from bench.loops.progress import Silent
-from bench.recipes import Budget, Setting, look
+from bench.recipes import Budget, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
 from bench.sets.condensed import to_stored
@@ -276,7 +276,7 @@ class Maker:
 def _lowered(config: Mapping[str, Any], keys: Sequence[str], rounds: int) -> Iterator[str]:
     """As --set takes them: numbers of rounds at most `rounds`, and warm-ups (which must stay below) off."""
     for key in keys:
-        last, value = key.rpartition(".")[2], look(config, key)
+        last, value = key.rpartition(".")[2], value_at(config, key)
         if last in ROUND_KEYS and isinstance(value, int) and value > rounds:
             yield f"{key}={rounds}"
         elif last == "warmup_epochs" and value:

@@ -126,7 +126,7 @@ class DatasetCard(BaseModel):
     Attributes:
         name: what runs and tables call it.
         like: the offered dataset whose recipes and published numbers are this one's too; it must have the same
-            resolution, channels and number of classes (see `bench.data.likeness`).
+            resolution, channels and number of classes (see `bench.data.identity`).
         resolution: pixels a side of the square images in use.
         resize: other images' shorter side is scaled to this many pixels (bilinear, antialiased) before the central
             square of `resolution` is cut out; None: to `resolution` itself.

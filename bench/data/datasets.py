@@ -157,7 +157,7 @@ class Dataset:
         normalisation: how every network sees the images; `replace(dataset, normalisation=whitening)` is the whitened
             dataset.
         own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
-        known_as: the name under which recipes and claims know it (see `bench.data.likeness`), or None.
+        known_as: the name under which recipes and claims know it (see `bench.data.identity`), or None.
         split: how the test split was cut out of train, in words, or None where the source has its own.
     """
 

@@ -30,7 +30,7 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 @dataclass(frozen=True)
-class View:
+class DecodedForm:
     """What every image is made to be: its channels, then shorter side `resize`, then the central `resolution` square.
 
     Images that have that size already keep their pixels exactly. Gray images of more than 8 bits a pixel are refused
@@ -43,7 +43,7 @@ class View:
     depth: int | None = None
 
     @classmethod
-    def of(cls, card: DatasetCard) -> "View":
+    def of(cls, card: DatasetCard) -> "DecodedForm":
         """The view a card asks for."""
         return cls(card.channels, card.resolution, card.resize or card.resolution, card.depth)
 
@@ -65,7 +65,7 @@ class Decoder:
     reader: Reader
     source: Source
     split: SplitName
-    view: View
+    view: DecodedForm
 
     def decode(self, indices: Sequence[int]) -> Tensor:
         """uint8 (len(indices), C, H, W), for ascending indices.
@@ -84,7 +84,7 @@ class Decoder:
         return [torch.from_numpy(decoded(name, each, self.view, whole=True).copy()) for name, each in encoded]
 
 
-def decoded(name: str, encoded: Any, view: View, *, whole: bool = False) -> Pixels:  # noqa: ANN401 - see Reader.encoded
+def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) -> Pixels:  # noqa: ANN401 - see Reader.encoded
     """One image as uint8 (C, H, W).
 
     Args:
@@ -137,7 +137,7 @@ def _image_of(array: Pixels) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
 
 
-def _fitted(image: Image.Image, view: View, *, whole: bool) -> Pixels:
+def _fitted(image: Image.Image, view: DecodedForm, *, whole: bool) -> Pixels:
     mode = _MODES[view.channels]
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # the same colours; converted at once, PIL would warn on the terminal
@@ -149,7 +149,7 @@ def _fitted(image: Image.Image, view: View, *, whole: bool) -> Pixels:
     return pixels[None] if view.channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _cropped(image: Image.Image, view: View) -> Image.Image:
+def _cropped(image: Image.Image, view: DecodedForm) -> Image.Image:
     """The test view of ImageNet's papers, by torchvision's own functions: Resize, then CenterCrop."""
     from torchvision.transforms.v2 import functional
 

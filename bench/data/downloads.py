@@ -14,8 +14,8 @@ from bench.data.archives import extract
 from bench.data.cards import Fetch
 from bench.errors import RunFailure, why
 from bench.loops.progress import Progress, Throttled
-from bench.storage.files import file_digest, set_aside
-from bench.storage.stages import Owned, owned
+from bench.storage.files import file_digest, quarantine
+from bench.storage.stages import LockHeld, locked
 
 ATTEMPTS = 5  # in a row without a byte
 TIMEOUT = 30.0  # seconds without an answer
@@ -48,9 +48,9 @@ def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float]
     path = root / wanted.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with owned(path.with_name(f".{path.name}.lock"), progress, wait=False):
+        with locked(path.with_name(f".{path.name}.lock"), progress, wait=False):
             return _fetch(wanted, path, progress, pause)
-    except Owned as error:
+    except LockHeld as error:
         raise RunFailure(f"{path} is being fetched already: {error}") from error
     except OSError as error:
         raise RunFailure(f"{path} cannot be written: {why(error)}") from error
@@ -61,7 +61,7 @@ def _fetch(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float
     if folder is not None and folder.is_dir():
         return folder
     if path.exists() and not _is_right(path, wanted):
-        progress.warn(f"{path} has the wrong checksum; set aside as {set_aside(path).name}")
+        progress.warn(f"{path} has the wrong checksum; set aside as {quarantine(path).name}")
     if not path.exists():
         _download(wanted, path, progress, pause)
     if folder is None:

@@ -20,9 +20,9 @@ from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 from bench.loops.progress import Progress, Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import clean_leftovers, read_tensors, set_aside, whole, write_tensors
+from bench.storage.files import clean_leftovers, quarantine, read_tensors, whole, write_tensors
 from bench.storage.shapes import Decoded
-from bench.storage.stages import owned
+from bench.storage.stages import locked
 
 INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
@@ -60,7 +60,7 @@ class ImageCache:
             return self._read(split)
         except (FileNotFoundError, CorruptArtefact):
             pass  # looked at again once nobody else can be writing it
-        with owned(self._folder / f"{split}.lock", self._progress, wait=True):
+        with locked(self._folder / f"{split}.lock", self._progress, wait=True):
             try:
                 return self._read(split)
             except FileNotFoundError:
@@ -91,7 +91,7 @@ class ImageCache:
             return tensors["labels"], INDEX_FILE.checked(content, path)
 
     def _set_aside(self, split: SplitName, error: CorruptArtefact) -> None:
-        aside = [set_aside(path).name for path in (self._index(split), self._pixels(split)) if path.exists()]
+        aside = [quarantine(path).name for path in (self._index(split), self._pixels(split)) if path.exists()]
         self._progress.warn(f"decoded images set aside as {', '.join(aside)} and made again: {error}")
 
     def _make(self, decoder: Decoder, labels: Tensor) -> None:

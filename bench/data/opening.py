@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
-from bench.data.choosing import select_classes as select_classes
-from bench.data.cutting import cut
+from bench.data.class_selection import select_classes as select_classes
 from bench.data.datasets import Dataset, Fetch, Normalisation, Reader, Selection, Source, Split
-from bench.data.decoding import Decoder, View
+from bench.data.decoding import DecodedForm, Decoder
 from bench.data.fingerprints import Fingerprints
 from bench.data.folders import require_utf8
+from bench.data.held_out import cut
+from bench.data.identity import known_as
 from bench.data.image_cache import ImageCache
-from bench.data.likeness import known_as
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError, why
@@ -27,7 +27,7 @@ STREAM_ABOVE = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSource:
     """A layout of the dataset that is there."""
 
     reader: Reader
@@ -48,7 +48,7 @@ def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
     return read_card(Path(registry.load("dataset", name_or_path)))
 
 
-def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> Found:
+def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> FoundSource:
     """The first of the card's sources that is there.
 
     Looked for below the folder of a user's own card, then below the data root.
@@ -63,7 +63,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
         reader = _reader(registry, card, number)
         for folder in roots:
             if (source := _located(reader, card, source_card, folder.absolute())) is not None:
-                return Found(reader, source_card, _checked(card, source))
+                return FoundSource(reader, source_card, _checked(card, source))
         looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
@@ -119,7 +119,7 @@ def open_dataset(
 
 
 def _open_splits(
-    card: DatasetCard, found: Found, images: ImageCache, fingerprints: Fingerprints, progress: Progress
+    card: DatasetCard, found: FoundSource, images: ImageCache, fingerprints: Fingerprints, progress: Progress
 ) -> dict[SplitName, Split]:
     """Both splits, the test split cut out of train where the card says so; a damaged one is a warning."""
 
@@ -146,14 +146,14 @@ def _cut(split: SplitCard, train: Split, source: Source) -> dict[SplitName, Spli
 
 
 def _open_split(
-    card: DatasetCard, found: Found, name: SplitName, images: ImageCache, fingerprints: Fingerprints
+    card: DatasetCard, found: FoundSource, name: SplitName, images: ImageCache, fingerprints: Fingerprints
 ) -> Split:
     """One split of a located dataset: kept decoded, streamed if it is large, or missing.
 
     Raises:
         RunFailure: a damaged file.
     """
-    source, view = found.source, View.of(card)
+    source, view = found.source, DecodedForm.of(card)
     if name not in source.files:
         return UnavailableSplit(missing_split(card, found, name), damaged=False)
     fingerprints.verify(source, name, _again(found, card))
@@ -210,7 +210,7 @@ def _checked(card: DatasetCard, source: Source) -> Source:
     return source
 
 
-def missing_split(card: DatasetCard, found: Found, name: SplitName) -> str:
+def missing_split(card: DatasetCard, found: FoundSource, name: SplitName) -> str:
     """What to say of a split that is not there: what was looked for, where the reader's options name it."""
     names = getattr(found.reader.Options.model_validate(found.card.options), name, None)
     looked = f": looked for {', '.join(names)}" if names else ""
@@ -229,9 +229,9 @@ def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) 
         )
 
 
-def _key(card: DatasetCard, found: Found, content: str) -> str:
+def _key(card: DatasetCard, found: FoundSource, content: str) -> str:
     """What decoded images depend on, as 16 hex digits."""
-    view, source = View.of(card), found.source
+    view, source = DecodedForm.of(card), found.source
     shape = [view.channels, view.resolution, view.resize, *([view.depth] if view.depth else [])]
     options = {name: str(value) for name, value in source.options.items()}
     return digest([content, source.layout, found.reader.version, options, list(source.classes), shape])[:16]
@@ -243,5 +243,5 @@ def _remedy(card: DatasetCard, can_fetch: bool, root: Path) -> str:
     return f"To get it: {card.homepage}" if card.homepage else "Name its folder with --data-root or BENCH_DATA"
 
 
-def _again(found: Found, card: DatasetCard) -> str:
+def _again(found: FoundSource, card: DatasetCard) -> str:
     return f"; bench data fetch {card.name} gets it again" if found.reader.fetches(card, found.card) else ""

@@ -78,7 +78,7 @@ def multiplies_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE
 
 
-def take_up(precision: Precision) -> None:
+def use_precision(precision: Precision) -> None:
     """Has this process compute in that arithmetic from now on; forward passes go through `Task.autocast` besides."""
     # Not by torch's newer names, fp32_precision: its compiler read these in 2.9, and failed where only those had been
     # written (pytorch issue 166387).
@@ -90,7 +90,7 @@ def take_up(precision: Precision) -> None:
 def computing_in(precision: Precision) -> Iterator[None]:
     """Has this process compute in that arithmetic for a while."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    take_up(precision)
+    use_precision(precision)
     try:
         yield
     finally:

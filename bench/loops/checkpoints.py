@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.errors import CorruptArtefact, understood
 from bench.loops.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import read_tensors, set_aside, write_tensors
+from bench.storage.files import quarantine, read_tensors, write_tensors
 from bench.storage.shapes import Checkpoint
 
 
@@ -33,7 +33,7 @@ CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: as_it_is})
 SPARING = 20  # a pause is so many times as long as the saving before it, or longer
 
 
-class Rhythm:
+class CheckpointSchedule:
     """When a loop saves its state: `seconds` after it last did.
 
     Where saving itself is slow (an expert's checkpoint holds the weights after every epoch: gigabytes) the pause
@@ -75,7 +75,7 @@ def restore(path: Path, state: State, progress: Progress | None = None) -> dict[
     except FileNotFoundError:
         return None
     except CorruptArtefact as error:
-        (progress or Silent()).warn(f"checkpoint set aside as {set_aside(path).name}, its loop begins anew: {error}")
+        (progress or Silent()).warn(f"checkpoint set aside as {quarantine(path).name}, its loop begins anew: {error}")
         return None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.errors import Interrupted, RunFailure
 from bench.hardware.meters import Clock, IterationTimes
 from bench.loops import checkpoints
-from bench.loops.checkpoints import Rhythm, State
+from bench.loops.checkpoints import CheckpointSchedule, State
 from bench.loops.pace import Pace
 from bench.loops.progress import Progress, Throttled
 
@@ -45,7 +45,7 @@ class Iterations:
         mine, start = self._resume()
         watcher = Throttled(self.progress)
         clock = Clock(self.device, window(self.device))
-        rhythm, began = Rhythm(self.checkpoint_seconds), time.monotonic()
+        rhythm, began = CheckpointSchedule(self.checkpoint_seconds), time.monotonic()
         self._began = began
         watcher.advance(self.what, start, self.count)  # a step may take minutes
         for iteration in self.pace.walk(self.what, start, self.count):

@@ -45,7 +45,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Few(Pace):
+class FirstSteps(Pace):
     """The first steps of every loop.
 
     Attributes:

@@ -17,7 +17,7 @@ from bench.condensation import Task
 from bench.recovery.engine import Batch, Engine, Gradient, Shape
 from bench.recovery.objective import Objective
 from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.views import View, draw_view
+from bench.recovery.views import RecoveryView, draw_view
 
 SAVED = 0.4  # of a step, by compiling: most of what is not convolution
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -71,5 +71,5 @@ def _example(task: Task, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     dataset, (groups, size) = task.dataset, shape
     pixels = (dataset.channels, dataset.resolution, dataset.resolution)
     images = torch.randn((groups, size, *pixels), generator=seeds.generator("trial"))
-    views = torch.tensor([View(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
+    views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
     return images.to(task.device), torch.zeros(shape, dtype=torch.int64, device=task.device), views.to(task.device)

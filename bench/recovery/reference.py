@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from bench.condensation import Task
 from bench.recovery.engine import Batch, Engine, Gradient
 from bench.recovery.statistics import bn_loss, measured
-from bench.recovery.views import View, draw_view
+from bench.recovery.views import RecoveryView, draw_view
 
 
 class ReferenceEngine(Engine):
@@ -45,7 +45,7 @@ class ReferenceEngine(Engine):
 
         return compute
 
-    def loss(self, images: Tensor, targets: Tensor, view: View) -> Tensor:
+    def loss(self, images: Tensor, targets: Tensor, view: RecoveryView) -> Tensor:
         """L of images (B, C, H, W) in normalised space and their classes (B,) under a view: a scalar."""
         with measured(self.layers) as found:
             logits = self.network(view.of(images))

@@ -34,7 +34,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class View:
+class RecoveryView:
     """How an iteration sees the batch: cropped (None: whole), then flipped, then rolled by (down, right) pixels."""
 
     box: Box | None
@@ -54,14 +54,14 @@ class View:
         return [box.top, box.left, box.height, box.width, int(self.flipped), *self.roll]
 
 
-def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int) -> View:
+def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int) -> RecoveryView:
     """The view of one iteration: the same for the same seed and iteration."""
     draws = seeds.counter(seed, iteration)
     box = _draw_box(draws, resolution, recipe, iteration) if recipe.crop == "resized" else None
     flipped = recipe.flip and bool(draws.random() < 0.5)
     low, high = recipe.roll
     down, right = draws.integers(low, high, size=2, endpoint=True)
-    return View(box, flipped, (int(down), int(right)))
+    return RecoveryView(box, flipped, (int(down), int(right)))
 
 
 def smallest_share(recipe: RecoveryRecipe, iteration: int) -> float:
@@ -92,11 +92,11 @@ def seen_through(images: Tensor, rows: Tensor) -> Tensor:
     """Each group of images through its own view, as two matrix products a group: one graph for every view.
 
     Cropping, resizing, flipping and rolling all act on rows and columns apart, and all are linear, so a view is
-    R X C^T with matrices of the image's size. Equals `View.of` up to rounding; differentiable in the images.
+    R X C^T with matrices of the image's size. Equals `RecoveryView.of` up to rounding; differentiable in the images.
 
     Args:
         images: float (G, B, C, S, S).
-        rows: int64 (G, 7), one `View.row` a group.
+        rows: int64 (G, 7), one `RecoveryView.row` a group.
     """
     size = images.shape[-1]
     top, left, height, width, flipped, down, right = rows.unbind(1)

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from bench.reporting.view import View
+from bench.reporting.view import RankingView
 
 LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run")
 GAP = 2
 
 
-def parts(view: View, width: int) -> list[pd.DataFrame]:
+def parts(view: RankingView, width: int) -> list[pd.DataFrame]:
     """The view as tables of at most `width` characters, identity columns first in each.
 
     A group of columns stays in one piece where a line can hold it; a single column is never cut.

@@ -17,7 +17,7 @@ IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
-class View:
+class RankingView:
     """One ranking, ready to be laid out.
 
     Attributes:
@@ -51,7 +51,7 @@ class Footnotes:
         return [f"[{number}] {text}" for number, text in enumerate(self.texts, 1)]
 
 
-def views(rows: Sequence[Row], *, claims: bool) -> list[View]:
+def views(rows: Sequence[Row], *, claims: bool) -> list[RankingView]:
     """The rankings of all done rows."""
     return [_view(ranking, claims) for ranking in rankings(rows)]
 
@@ -61,11 +61,11 @@ def complaints(rows: Iterable[Row]) -> list[str]:
     return [_complaint(row) for row in unmeasured(rows)]
 
 
-def _view(ranking: Ranking, claims: bool) -> View:
+def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
     scores = {**SCORES, "published": lambda row: _published(row, footnotes)} if claims else SCORES
     groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
-    return View(
+    return RankingView(
         heading=one_line(ranking.heading),
         identity=_identity(rows),
         groups=tuple(group for group in groups if not group.empty),

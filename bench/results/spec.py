@@ -11,7 +11,7 @@ from bench.condensation import Compile
 from bench.data.cards import is_path
 from bench.errors import understood
 from bench.hardware.devices import Precision
-from bench.recipes import Budget, look
+from bench.recipes import Budget, value_at
 from bench.storage.artefacts import shaped
 from bench.storage.files import digest
 
@@ -58,7 +58,7 @@ def _as_now(choice: Mapping[str, Any]) -> dict[str, Any]:
     """A method's choice with what older ones leave out, or say otherwise."""
     changed = choice["changed"]
     if not isinstance(changed, Mapping):  # once the keys alone were kept
-        changed = {key: [None, look(choice["config"], key)] for key in changed}
+        changed = {key: [None, value_at(choice["config"], key)] for key in changed}
     return {"quick": [], "differs": [], **choice, "changed": changed}
 
 

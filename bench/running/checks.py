@@ -2,9 +2,9 @@
 
 import torch
 
+from bench.data.completeness import lacks
 from bench.data.datasets import Dataset, Split, SplitName
 from bench.data.splits import UnavailableSplit
-from bench.data.wholeness import lacks
 from bench.errors import UsageError
 from bench.extensions.names import nearest
 from bench.extensions.registry import Registry

@@ -10,7 +10,7 @@ from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
 from bench.extensions.names import brief, unknown
 from bench.extensions.registry import Registry
-from bench.recipes import Setting, Values, look, merge, put
+from bench.recipes import Setting, Values, merge, set_value_at, value_at
 from bench.results.spec import MethodChoice, Origin
 
 MOST = 1_000_000_000  # iterations, images, epochs, ... that a key may count
@@ -31,7 +31,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     planned = recipe.at(setting.budget)
     values = merge(planned, {})
     for key, text in _pairs(changes):
-        put(values, key, _typed(method.Config, key, _value(text)))
+        set_value_at(values, key, _typed(method.Config, key, _value(text)))
     config = _validated(method.Config, values, name)
     _check_sizes(config, [key for key, _ in _pairs(changes)])
     configured = method(config)
@@ -48,7 +48,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,
-        engine=look(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
+        engine=value_at(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
         differs=(*recipe.differs, *configured.differs(setting)),
         aside=tuple(sorted(method.Config.aside)),
     )
@@ -172,7 +172,7 @@ def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401
 def _check_sizes(config: MethodConfig, keys: Sequence[str]) -> None:
     """Refuses whole numbers with which nothing would end, or fit into what computers count with."""
     for key in keys:
-        value = look(config.model_dump(), key)
+        value = value_at(config.model_dump(), key)
         if isinstance(value, int) and abs(value) > MOST:
             raise UsageError(f"--set {key} takes numbers up to {MOST:,}, not {brief(value)}")
 
@@ -198,13 +198,13 @@ def _filled(model: type[MethodConfig], values: Values) -> Values:
 
 def _changed(before: Values, after: Values, keys: Sequence[str]) -> dict[str, list[Any]]:
     """Of these keys those whose value is another now: what it was and what it is."""
-    found = {key: [_look_or_none(before, key), look(after, key)] for key in keys}
+    found = {key: [_look_or_none(before, key), value_at(after, key)] for key in keys}
     return {key: pair for key, pair in found.items() if pair[0] != pair[1]}
 
 
 def _look_or_none(values: Values, key: str) -> Any:  # noqa: ANN401 - any value
     try:
-        return look(values, key)
+        return value_at(values, key)
     except KeyError:
         return None
 

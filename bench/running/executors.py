@@ -11,14 +11,14 @@ from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import Job
+from bench.running.context import RunContext
+from bench.running.finished import is_done
 from bench.running.forecasting import Forecast, scratch_folder
-from bench.running.looking import is_done
 from bench.running.processes import Ended, run_child
-from bench.running.recording import crashed
+from bench.running.record_keeping import crashed
 from bench.running.runner import Run
-from bench.running.workplace import Place
 from bench.storage.files import check_finite
-from bench.storage.stages import Owned
+from bench.storage.stages import LockHeld
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LocalExecutor:
     """
 
     registry: Registry
-    place: Place
+    place: RunContext
     retry: bool = False
     timeout: float | None = None
     begins: Callable[[Job], None] = lambda job: None
@@ -63,7 +63,7 @@ class LocalExecutor:
         """How a job ended, and whether a stop was asked for. What is finished needs no process of its own."""
         try:
             found = Run(job, self.registry, self.place, self.retry).found()
-        except Owned as error:
+        except LockHeld as error:
             return Skipped(job, str(error)), False
         except KeyboardInterrupt:
             raise Interrupted("stopped") from None

@@ -6,7 +6,7 @@ import traceback
 import torch
 
 from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, why
-from bench.storage.stages import Owned
+from bench.storage.stages import LockHeld
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -17,7 +17,7 @@ class WorkToDo(Exception):
 
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
-    return not isinstance(error, Interrupted | Owned | WorkToDo | KeyboardInterrupt)
+    return not isinstance(error, Interrupted | LockHeld | WorkToDo | KeyboardInterrupt)
 
 
 def is_of_the_system(error: BaseException) -> bool:

@@ -29,9 +29,9 @@ from bench.results.notes import Findings
 from bench.results.records import COSTS_FILE
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
+from bench.running.context import RunContext, make_task, open_for
 from bench.running.scoring import conditions_of, scored
-from bench.running.trials import Memory, TrialStore, TriedStage
-from bench.running.workplace import Place, make_task, open_for
+from bench.running.trials import TrialMemory, TrialStore, TriedStage
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.whitening import Whitening
@@ -96,7 +96,7 @@ class _Set:
     disk_bytes: int
 
 
-def foresee(job: Job, registry: Registry, place: Place, scratch: Path | None = None) -> Forecast:
+def foresee(job: Job, registry: Registry, place: RunContext, scratch: Path | None = None) -> Forecast:
     """Tries every part of a job that is not done and says what the whole would take.
 
     Args:
@@ -121,7 +121,7 @@ def scratch_folder(cache: Path) -> "tempfile.TemporaryDirectory[str]":
 class _Rehearsal:
     """One trial: the run's own steps in its own order, each cut short."""
 
-    def __init__(self, job: Job, registry: Registry, place: Place, scratch: Path) -> None:
+    def __init__(self, job: Job, registry: Registry, place: RunContext, scratch: Path) -> None:
         self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
         self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
         self.pace, self.heard = Trial(place.device), list[str]()  # what other trials noted of what this one shares
@@ -169,7 +169,7 @@ class _Rehearsal:
         self._ready(method)
         with computing_in(task.precision):
             _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
-            memory = Memory(self.scratch / "units")
+            memory = TrialMemory(self.scratch / "units")
             images, about = memory.images(_synthesised(spec), lambda: self._unit(method))
         self.heard += about["notes"]
         whole = self._padded(images) if method.made_here else images.at(images.classes.argsort(stable=True))
@@ -213,7 +213,9 @@ class _Rehearsal:
         if not missing:
             return 0.0
         what = {"made under": conditions, "backbone": each.backbone, **_evaluated(self.job.spec, condensed)}
-        found = Memory(self.scratch / "evaluations").number(what, lambda: self._training(protocol, each, condensed))
+        found = TrialMemory(self.scratch / "evaluations").number(
+            what, lambda: self._training(protocol, each, condensed)
+        )
         self.heard += found["notes"]
         for stage in found["stages"]:
             self.store.adopt(TriedStage(**stage))

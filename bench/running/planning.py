@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.condensation import Compile, Condenser
 from bench.data.datasets import Dataset
-from bench.data.likeness import why_unknown
+from bench.data.identity import why_unknown
 from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError

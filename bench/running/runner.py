@@ -13,14 +13,14 @@ from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build, own_protocol
+from bench.running.context import RunContext, make_task, open_for
 from bench.running.environment import describe, made_by_another_file, scored_by_another_file
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
-from bench.running.recording import Outcome, controls, earlier_record, ended, is_done, keep, unread
+from bench.running.record_keeping import Outcome, controls, earlier_record, ended, is_done, keep, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
-from bench.running.workplace import Place, make_task, open_for
-from bench.storage.files import clean_leftovers, set_aside
-from bench.storage.stages import Owned, owned
+from bench.storage.files import clean_leftovers, quarantine
+from bench.storage.stages import LockHeld, locked
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Run:
 
     job: Job
     registry: Registry
-    place: Place
+    place: RunContext
     retry: bool = False
     looking: bool = False
 
@@ -66,7 +66,7 @@ class Run:
         """
         lock = self.place.runs / f".{self.job.spec.name}.lock"
         try:
-            with owned(lock, self.place.progress, wait=False):
+            with locked(lock, self.place.progress, wait=False):
                 return self._complete()
         except UnreadableArtefact as error:  # nothing is known of the run, so nothing of it is replaced
             return unread(self.job, self.place, reason_of(error))
@@ -171,7 +171,7 @@ class Run:
         """A name ends in a few digits of the hash only; two runs that share it must not share a folder."""
         held = self._held_spec()
         if held is not None and held.hash != self.job.spec.hash:
-            raise Owned(f"its folder holds another run, whose name begins alike (hash {held.hash})")
+            raise LockHeld(f"its folder holds another run, whose name begins alike (hash {held.hash})")
 
     def _held_spec(self) -> RunSpec | None:
         """What the folder says it is; a damaged word is set aside with a warning, and is written again."""
@@ -180,7 +180,7 @@ class Run:
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
-            self.place.progress.warn(f"spec set aside as {set_aside(self.folder / 'spec.json').name}: {error}")
+            self.place.progress.warn(f"spec set aside as {quarantine(self.folder / 'spec.json').name}: {error}")
             return None
 
     def _keep_spec(self) -> None:

@@ -23,13 +23,13 @@ from bench.results.spec import EvaluationSpec
 from bench.running.environment import files_of
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
-from bench.running.recording import Outcome
+from bench.running.record_keeping import Outcome
 from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
-from bench.storage.files import digest, set_aside
+from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Score
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class Scoring:
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
-            self.task.progress.warn(f"score set aside as {set_aside(path).name} and made again: {error}")
+            self.task.progress.warn(f"score set aside as {quarantine(path).name} and made again: {error}")
             return None
         if found.get("made_under") != made_under:
             return None

@@ -29,7 +29,7 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
 from bench.storage.elapsed import Lasting, lasting
-from bench.storage.files import set_aside, write_tensors
+from bench.storage.files import quarantine, write_tensors
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
 from bench.whitening import Whitening
@@ -90,7 +90,7 @@ class Synthesis:
             self.task.progress.warn(f"made again: {error}")
             for path in (self.folder / "costs.json", self.folder / "condensed"):
                 if os.path.lexists(path):
-                    set_aside(path)
+                    quarantine(path)
             return None
         shutil.rmtree(self._label_workspace, ignore_errors=True)  # where its maker was killed at the very end
         return costs
@@ -202,7 +202,7 @@ class Synthesis:
         except FileNotFoundError:
             return None
         except (CorruptArtefact, RunFailure) as error:
-            self.task.progress.warn(f"unit set aside as {set_aside(path).name} and made again: {error}")
+            self.task.progress.warn(f"unit set aside as {quarantine(path).name} and made again: {error}")
             return None
         self.task.facts |= unit.notes
         self.task.measured.take(unit.measured)

@@ -128,7 +128,7 @@ class TrialStore(StageStore):
 
 
 @dataclass(frozen=True)
-class Memory:
+class TrialMemory:
     """What was found out once, by all that it depends on (JSON values)."""
 
     folder: Path

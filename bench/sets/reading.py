@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.condensation import Images
 from bench.data.cards import DatasetCard, SourceCard, validated
 from bench.data.datasets import Dataset, Preprocessing, Reader, Source
-from bench.data.decoding import Decoder, View, size_of
+from bench.data.decoding import DecodedForm, Decoder, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.extensions.names import brief
 from bench.labels import HardLabels, SoftLabels, not_distributions
@@ -132,7 +132,7 @@ def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dat
     _check_sums(source, files)
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
-    pixels = Decoder(reader, source, "train", View.of(plain)).decode(range(len(labels)))
+    pixels = Decoder(reader, source, "train", DecodedForm.of(plain)).decode(range(len(labels)))
     return _Part(Images(pixels, labels), order, files, (*source.notes, *_scaled(reader, source, len(labels), dataset)))
 
 

@@ -21,7 +21,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import Precision
 from bench.hardware.meters import Clock
 from bench.loops.iterations import window
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.loops.progress import Progress
 
 WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer,
@@ -41,7 +41,7 @@ class FloorSpec:
 
 
 @dataclass(frozen=True)
-class Layer:
+class TimedLayer:
     """A layer on the meta device and the shape of its input. Layers that do the same work are equal."""
 
     module: nn.Module
@@ -52,7 +52,7 @@ class Layer:
         return repr(self.module), self.shape
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layer) and self._work == other._work
+        return isinstance(other, TimedLayer) and self._work == other._work
 
     def __hash__(self) -> int:
         return hash(self._work)
@@ -68,15 +68,15 @@ def measure_floor(spec: FloorSpec, registry: Registry, device: torch.device, pro
     return 1000 * seconds / spec.images
 
 
-def layers_of(build: Builder, spec: FloorSpec) -> Counter[Layer]:
+def layers_of(build: Builder, spec: FloorSpec) -> Counter[TimedLayer]:
     """The convolutions and linear layers that one forward pass of the batch goes through, and how often each.
 
     Nothing is computed: the pass is made on the meta device, which knows shapes alone.
     """
-    found: Counter[Layer] = Counter()
+    found: Counter[TimedLayer] = Counter()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[Layer(module, tuple(inputs[0].shape))] += 1
+        found[TimedLayer(module, tuple(inputs[0].shape))] += 1
 
     with torch.device("meta"), torch.no_grad():
         network = build(spec.classes, spec.resolution, spec.channels).eval()
@@ -87,7 +87,7 @@ def layers_of(build: Builder, spec: FloorSpec) -> Counter[Layer]:
     return found
 
 
-def _step(layer: Layer, precision: Precision, device: torch.device) -> Callable[[], tuple[Tensor, ...]]:
+def _step(layer: TimedLayer, precision: Precision, device: torch.device) -> Callable[[], tuple[Tensor, ...]]:
     """The layer's forward pass and the gradient of its input; weights have none, as in a recovery."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     module = copy.deepcopy(layer.module)
@@ -110,7 +110,7 @@ def _seconds(step: Callable[[], object], device: torch.device) -> float:
     """The median over windows of steps, after some that are not counted."""
     steps, clock = window(device), Clock(device, window(device))
     windows = []
-    pace = Few((WARM_UP + WINDOWS) * steps, (WARM_UP + LEAST) * steps, SECONDS)
+    pace = FirstSteps((WARM_UP + WINDOWS) * steps, (WARM_UP + LEAST) * steps, SECONDS)
     for _ in pace.walk("floor", 0, pace.most):
         step()
         if (seconds := clock.step()) is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from bench.condensation import Compile, Images, Task
-from bench.data.likeness import known_as
+from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
@@ -22,7 +22,7 @@ from bench.hardware.allocator import release_memory
 from bench.hardware.devices import Precision
 from bench.hardware.meters import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
 from bench.loops.iterations import WARM_UP_STEPS, window
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.loops.progress import Progress, Silent
 from bench.results.spec import MethodChoice
 from bench.running.configuring import build
@@ -137,7 +137,7 @@ def _without_loops(task: Task) -> Iterator[None]:
     The task itself is changed and changed back: a method may keep the one that it prepared with, to compile with later.
     """
     kept = task.pace, task.compile, task.progress
-    task.pace, task.compile, task.progress = Few(0), "never", Silent()
+    task.pace, task.compile, task.progress = FirstSteps(0), "never", Silent()
     yield
     task.pace, task.compile, task.progress = kept
     task.facts.clear()
@@ -158,10 +158,10 @@ class _CutOff:
         self.watcher.warn(message)
 
 
-def _pace(iterations: int | None, device: torch.device) -> Few:
+def _pace(iterations: int | None, device: torch.device) -> FirstSteps:
     if iterations is not None:
-        return Few(WARM_UP_STEPS + iterations)
-    return Few(WARM_UP_STEPS + ENOUGH[device.type], WARM_UP_STEPS + LEAST[device.type], SECONDS)
+        return FirstSteps(WARM_UP_STEPS + iterations)
+    return FirstSteps(WARM_UP_STEPS + ENOUGH[device.type], WARM_UP_STEPS + LEAST[device.type], SECONDS)
 
 
 def _measured(task: Task, images: Images, memory: PeakMemory, held: int) -> dict[str, Any]:

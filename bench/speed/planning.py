@@ -8,14 +8,14 @@ from typing import Any
 
 from bench.condensation import Compile, Condenser
 from bench.data.cards import DatasetCard
-from bench.data.likeness import known_as
+from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
 from bench.extensions.names import unknown
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, Precision, choose_device, choose_precision, plain_precision
 from bench.loops.iterations import window
-from bench.recipes import NOT_KNOWN, Setting, look
+from bench.recipes import NOT_KNOWN, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
 from bench.running.checks import NetworkChecks, check_backbone
@@ -31,7 +31,7 @@ FEW_CLASSES = 10  # where neither the card nor a batch says how many
 
 
 @dataclass(frozen=True)
-class Request:
+class SpeedRequest:
     """What the user asked for; None where nothing was said. A table stands for methods, backbones and dataset."""
 
     methods: tuple[str, ...]
@@ -59,7 +59,7 @@ class Planned:
         published_as: what the source of the table calls the backbone, where it calls it otherwise.
         varied: the hyper-parameter that differs between rows, with this row's value.
         skipped: why nothing can be measured; then `step` and `floor` are None.
-        known_as: the name under which recipes and claims know the dataset of the card (see `bench.data.likeness`).
+        known_as: the name under which recipes and claims know the dataset of the card (see `bench.data.identity`).
     """
 
     method: str
@@ -75,14 +75,14 @@ class Planned:
     known_as: str | None = None
 
 
-class Planner:
+class SpeedPlanner:
     """Makes rows from a request.
 
     Raises:
         UsageError: anything that cannot be right, in one line.
     """
 
-    def __init__(self, registry: Registry, request: Request) -> None:
+    def __init__(self, registry: Registry, request: SpeedRequest) -> None:
         self.registry, self.request = registry, request
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
@@ -173,7 +173,7 @@ class Planner:
 
     def _measured(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> Planned:
         choice = self._choice(cell, method, engine, variation)
-        batch = look(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
+        batch = value_at(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
         classes, precision = _classes(self._card, batch), self._precision(method, engine)
         step = StepSpec(
             method=choice,
@@ -217,7 +217,7 @@ class Planner:
 
 
 def _value(choice: MethodChoice, key: str) -> dict[str, Any]:
-    return {key: look(choice.config, key)}
+    return {key: value_at(choice.config, key)}
 
 
 def _classes(card: DatasetCard, batch: int | None) -> int:

@@ -15,7 +15,7 @@ MEMORY = {"allocated": None, "reserved": None, "rss": None}
 
 
 @dataclass
-class Outcome:
+class RowResult:
     """How a planned row ended: what was measured, or why nothing was. `floors` are ms an image, measured around it."""
 
     planned: Planned
@@ -26,7 +26,7 @@ class Outcome:
 
 
 def rows(
-    outcomes: Sequence[Outcome], arithmetic: Mapping[str, Any], claims: Claims, table: str | None, source: str | None
+    outcomes: Sequence[RowResult], arithmetic: Mapping[str, Any], claims: Claims, table: str | None, source: str | None
 ) -> list[Row]:
     """The rows of a speed table, in order.
 
@@ -50,7 +50,7 @@ def rows(
     return [{**row, "ratio_to_reference": _ratio(references.get(_cell(row)), _median(row))} for row in made]
 
 
-def _identity(outcome: Outcome) -> Row:
+def _identity(outcome: RowResult) -> Row:
     planned, step = outcome.planned, outcome.planned.step
     return {
         "status": outcome.status,
@@ -68,7 +68,7 @@ def _identity(outcome: Outcome) -> Row:
     }
 
 
-def _numbers(outcome: Outcome) -> Row:
+def _numbers(outcome: RowResult) -> Row:
     measured = {name: outcome.measured.get(name) for name in MEASURED}
     median = _median(measured)
     floor = statistics.median(outcome.floors) if outcome.floors and median is not None else None
@@ -81,7 +81,7 @@ def _numbers(outcome: Outcome) -> Row:
     }
 
 
-def _published(outcome: Outcome, claims: Claims, source: str | None) -> dict[str, Any] | None:
+def _published(outcome: RowResult, claims: Claims, source: str | None) -> dict[str, Any] | None:
     """What the first source that says anything about the cell says of its costs; its note says under which terms."""
     planned = outcome.planned
     found = [

@@ -15,7 +15,7 @@ from bench.loops.progress import Progress
 from bench.running.processes import Ended, run_child
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned
-from bench.speed.rows import Outcome
+from bench.speed.rows import RowResult
 
 LOG = "speed.log"
 
@@ -34,7 +34,7 @@ class Session:
         """What the children of the latest session printed."""
         return self.cache / LOG
 
-    def run(self, rows: Sequence[Planned]) -> Iterator[Outcome]:
+    def run(self, rows: Sequence[Planned]) -> Iterator[RowResult]:
         """Measures the rows in order, yielding how each ended.
 
         Machines drift, so a floor is measured before the first row that is held against it and after each. An outcome
@@ -56,14 +56,14 @@ class Session:
             if row.floor:
                 floors[row.floor] += self._floor(row.floor)
 
-    def _outcome(self, row: Planned) -> Outcome:
+    def _outcome(self, row: Planned) -> RowResult:
         if row.step is None:
-            return Outcome(row, "skipped", row.skipped)
+            return RowResult(row, "skipped", row.skipped)
         with tempfile.TemporaryDirectory(prefix="speed-", dir=self.cache) as scratch:
             child = self._child("step", row.step.precision, step=asdict(row.step), folder=scratch)
         if child.event != "measured" or not isinstance(child.facts["measured"], dict):
-            return Outcome(row, "failed", child.reason)
-        return Outcome(row, "done", None, child.facts["measured"])
+            return RowResult(row, "failed", child.reason)
+        return RowResult(row, "done", None, child.facts["measured"])
 
     def _floor(self, spec: FloorSpec) -> list[float]:
         """One value, or none with a warning: a row is worth having without it."""

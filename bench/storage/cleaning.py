@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.loops.progress import Silent
-from bench.storage.files import LEFTOVER, is_being_written, is_set_aside, read_json
-from bench.storage.stages import WORK, holder, owned
+from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
+from bench.storage.stages import WORK, holder, locked
 
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
 
@@ -48,7 +48,7 @@ class Leaving:
         """
         with ExitStack() as held:
             for lock in self.locks:
-                held.enter_context(owned(lock, Silent(), wait=False))
+                held.enter_context(locked(lock, Silent(), wait=False))
             for name in FIRST:
                 (self.path / name).unlink(missing_ok=True) if self.path.is_dir() else None
             shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def failed_runs(runs: Path) -> list[Leaving]:
 def unused_stages(runs: Path, cache: Path) -> list[Leaving]:
     """Stages, finished or not, that no finished run below the folder uses."""
     used = {stage for folder in run_folders(runs) for stage in _stages_of(folder)}
-    found = sorted(path for path in (cache / "stages").glob("*-*") if path.is_dir() and not is_set_aside(path))
+    found = sorted(path for path in (cache / "stages").glob("*-*") if path.is_dir() and not is_quarantined(path))
     return [_stage(path) for path in found if path.name.rpartition("-")[2] not in used]
 
 
@@ -86,10 +86,10 @@ def unfinished(runs: Path) -> list[Path]:
     return [folder for folder in run_folders(runs) if not (folder / "costs.json").exists()]
 
 
-def set_aside_files(*roots: Path) -> list[Leaving]:
+def quarantined_files(*roots: Path) -> list[Leaving]:
     """What was found damaged and put aside for inspection; of what lies within another only the outer."""
-    found = sorted(path for root in roots for path in root.rglob("*") if is_set_aside(path))
-    outer = [path for path in found if not any(is_set_aside(above) for above in path.parents)]
+    found = sorted(path for root in roots for path in root.rglob("*") if is_quarantined(path))
+    outer = [path for path in found if not any(is_quarantined(above) for above in path.parents)]
     return [Leaving("damaged, set aside", path) for path in outer]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import CorruptArtefact
 from bench.loops.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import set_aside
+from bench.storage.files import quarantine
 from bench.storage.shapes import Seconds
 
 BEAT = 20.0  # seconds between two notes
@@ -79,6 +79,6 @@ def _noted(path: Path, progress: Progress) -> float:
     except FileNotFoundError:
         return 0.0
     except CorruptArtefact as error:
-        aside = set_aside(path).name
+        aside = quarantine(path).name
         progress.warn(f"what earlier attempts took is not known, their note is set aside as {aside}: {error}")
         return 0.0

@@ -71,12 +71,12 @@ def is_being_written(part: Path) -> bool:
     return True
 
 
-def is_set_aside(path: Path) -> bool:
-    """Whether `set_aside` gave a file or folder its name."""
+def is_quarantined(path: Path) -> bool:
+    """Whether `quarantine` gave a file or folder its name."""
     return re.search(r"\.corrupt-\d+$", path.name) is not None
 
 
-def set_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Renames a corrupt file or folder out of the way, keeping it for inspection, and returns its new name.
 
     Raises:

@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-class Memory(TypedDict, total=False):
+class PeakMemoryShape(TypedDict, total=False):
     """Peak bytes; see `bench.hardware.meters.PeakMemory`."""
 
     allocated: Required[Count | None]
@@ -33,7 +33,7 @@ class Stage(TypedDict, total=False):
     """What a stage cost when it was made."""
 
     seconds: Required[float]
-    memory: Required[Memory]
+    memory: Required[PeakMemoryShape]
 
 
 class OnSet(TypedDict, total=False):
@@ -43,7 +43,7 @@ class OnSet(TypedDict, total=False):
     cross_entropy: float | None
 
 
-class Made(TypedDict, total=False):
+class ProvenanceShape(TypedDict, total=False):
     """By which words, when and by which state of the project something was made."""
 
     command: str | None
@@ -61,7 +61,7 @@ class Machine(TypedDict, total=False):
     precision: str | None
     versions: dict[str, str | None]
     plugins: dict[str, str | None]
-    made: Made | None
+    made: ProvenanceShape | None
 
 
 class Fit(TypedDict):
@@ -71,13 +71,13 @@ class Fit(TypedDict):
     in_some_order: float
 
 
-class Notes(TypedDict, total=False):
+class NotesShape(TypedDict, total=False):
     """What a method notes is its own affair, except what the harness reads of it (`bench.sets.label_fit.NOTE`)."""
 
     labels_fit: Fit | None
 
 
-class Found(TypedDict, total=False):
+class FindingsShape(TypedDict, total=False):
     """What the harness finds out while a method or a protocol works (`bench.results.notes.Findings`)."""
 
     teacher_top1: Percent | None
@@ -88,7 +88,7 @@ class Found(TypedDict, total=False):
     networks: dict[str, dict[str, Any]]
 
 
-class Costs(Found, total=False):
+class Costs(FindingsShape, total=False):
     """What a synthesis took. A run that failed has none of it; one of a set from elsewhere only some."""
 
     ms_per_image_iteration: Spread | None
@@ -98,7 +98,7 @@ class Costs(Found, total=False):
     label_s: float | None
     seconds_per_image: float | None
     warm_up_s: float | None
-    peak_memory_bytes: Memory | None
+    peak_memory_bytes: PeakMemoryShape | None
     set_bytes: Count | None
     label_bytes: Count | None
     teacher_on_set: OnSet | None
@@ -107,7 +107,7 @@ class Costs(Found, total=False):
     class_order_hash: str | None
     environment: Machine | None
     stages: dict[str, Stage]
-    notes: Notes
+    notes: NotesShape
 
 
 class Tested(TypedDict, total=False):
@@ -117,7 +117,7 @@ class Tested(TypedDict, total=False):
     largest_class: Required[Annotated[float, Field(gt=0, le=100)]]
 
 
-class Score(Found, total=False):
+class Score(FindingsShape, total=False):
     """What one training gave (`bench.evaluation.Scores`) and what was found out beside it."""
 
     top1: Required[Percent]
@@ -129,7 +129,7 @@ class Score(Found, total=False):
     made_under: str | None
     stages: dict[str, Stage]
     test: Tested | None
-    made: Made | None
+    made: ProvenanceShape | None
 
 
 class Evaluation(TypedDict, total=False):
@@ -178,9 +178,9 @@ class UnitAbout(TypedDict, total=False):
 
     seconds: Required[float]
     times: Required[Times]
-    memory: Required[Memory]
+    memory: Required[PeakMemoryShape]
     notes: Required[dict[str, Any]]
-    measured: Required[Found]
+    measured: Required[FindingsShape]
 
 
 class StageAbout(TypedDict, total=False):

@@ -24,7 +24,7 @@ from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.loops.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
-from bench.storage.files import check_finite, clean_leftovers, digest, read_tensors, set_aside, write_tensors
+from bench.storage.files import check_finite, clean_leftovers, digest, quarantine, read_tensors, write_tensors
 from bench.storage.shapes import StageAbout
 
 SCHEMA = 1
@@ -159,7 +159,7 @@ class StageStore:
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
-            self._progress.warn(f"stage set aside as {set_aside(folder).name} and made again: {error}")
+            self._progress.warn(f"stage set aside as {quarantine(folder).name} and made again: {error}")
             return None
 
     def _load(self, kind: str, stage_hash: str) -> StageResult:
@@ -212,15 +212,15 @@ class StageStore:
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
-        return owned(folder.with_name(folder.name + ".lock"), self._progress, wait=wait)
+        return locked(folder.with_name(folder.name + ".lock"), self._progress, wait=wait)
 
 
-class Owned(Exception):
+class LockHeld(Exception):
     """A lock is held by a live process. The message names it."""
 
 
 @contextmanager
-def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
+def locked(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
     """Holds the lock file at `path`. The system releases a dead owner's lock; a live owner is named.
 
     Raises:
@@ -234,7 +234,7 @@ def owned(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
     except Timeout:
         who = _named(owner)
         if not wait:
-            raise Owned(f"in use by {who}") from None
+            raise LockHeld(f"in use by {who}") from None
         progress.warn(f"waiting for {who}, which is making {path.stem}")
         lock.acquire()
     try:

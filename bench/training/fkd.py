@@ -45,7 +45,7 @@ _NUMBERS: list[Any] = [
 
 
 @dataclass(frozen=True)
-class Batch:
+class FkdBatch:
     """One file: crops float (b, 4), flips bool (b,), partners int (b,) or None, lambda, box or None, logits (b, K)."""
 
     crops: Tensor
@@ -147,7 +147,7 @@ class FkdFolder:
         sampler = RandomSampler(range(self.images), generator=torch.Generator().manual_seed(seed))
         return torch.stack([torch.tensor(list(sampler), dtype=torch.int32) for _ in self.files])
 
-    def _check(self, file: Path, batch: Batch, part: slice, resolution: int) -> None:
+    def _check(self, file: Path, batch: FkdBatch, part: slice, resolution: int) -> None:
         expected = (part.stop - part.start, self.classes)
         if tuple(batch.logits.shape) != expected:
             raise UsageError(f"{file} has logits of shape {tuple(batch.logits.shape)}, not {expected}")
@@ -159,7 +159,7 @@ class FkdFolder:
             edges = ", ".join(str(int(edge)) for edge in batch.box)
             raise UsageError(f"{file} mixes by the box {edges} in pixels, and the images have {resolution} a side")
 
-    def _note(self, record: dict[str, Tensor], batch: Batch, epoch: int, number: int, resolution: int) -> None:
+    def _note(self, record: dict[str, Tensor], batch: FkdBatch, epoch: int, number: int, resolution: int) -> None:
         part = self._part(number)
         record[BOXES][epoch, part] = (batch.crops.double() * resolution).round().short()
         record[FLIPS][epoch, part] = batch.flips.bool()
@@ -170,7 +170,7 @@ class FkdFolder:
             record[MIX_BOXES][epoch, number] = torch.tensor([int(edge) for edge in batch.box], dtype=torch.int16)
 
 
-def read_batch(file: Path) -> Batch:
+def read_batch(file: Path) -> FkdBatch:
     """One file of a folder.
 
     Raises:
@@ -186,18 +186,18 @@ def read_batch(file: Path) -> Batch:
         raise UsageError(f"{file} is no readable batch of stored labels: {why(error)}") from error
     if not isinstance(held, list | tuple) or len(held) != len(PARTS):
         raise UsageError(f"{file} does not hold the {len(PARTS)} parts of a batch: {', '.join(PARTS)}")
-    batch = Batch(*held)
+    batch = FkdBatch(*held)
     if wrong := _malformed(batch):
         raise UsageError(f"{file}: {wrong}")
     return batch
 
 
-def _malformed(batch: Batch) -> str:
+def _malformed(batch: FkdBatch) -> str:
     """What is wrong with a batch, or ""."""
     return _no_tensors(batch) or _no_crops(batch.crops) or _no_mix(batch)
 
 
-def _no_tensors(batch: Batch) -> str:
+def _no_tensors(batch: FkdBatch) -> str:
     """Which part is no plain tensor of its type and shape, or ""."""
     if _is_not(batch.logits, FLOATS) or batch.logits.ndim != 2:
         return "its logits are no float tensor (b, K)"
@@ -226,7 +226,7 @@ def _no_crops(crops: Tensor) -> str:
     return "" if bool((crops[:, :2] + crops[:, 2:] <= 1 + ROUNDING).all()) else "its crops leave the image"
 
 
-def _no_mix(batch: Batch) -> str:
+def _no_mix(batch: FkdBatch) -> str:
     if batch.partners is None:
         return "" if batch.box is None else "it has a box, and no partners"
     if sorted(batch.partners.tolist()) != list(range(len(batch.partners))):

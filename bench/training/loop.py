@@ -16,15 +16,15 @@ from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.loops import checkpoints
-from bench.loops.checkpoints import Rhythm, State
+from bench.loops.checkpoints import CheckpointSchedule, State
 from bench.loops.progress import Throttled
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
-from bench.training.classroom import Classroom
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
+from bench.training.students import StudentWithTeacher
 from bench.training.supervision import Supervision
-from bench.training.views import Presented, View, Views, apply
+from bench.training.views import BatchView, Presented, Views, apply
 
 VERSION = 2  # raise it when the same recipe, seed and data would give other weights
 
@@ -33,7 +33,7 @@ Forward = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingJob:
     """What to train on and how.
 
     Attributes:
@@ -71,11 +71,11 @@ def place(network: nn.Module, task: Task) -> nn.Module:
     return network.to(task.device, memory_format=memory)  # type: ignore[call-overload,no-any-return]
 
 
-def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
+def train(task: Task, network: nn.Module, lesson: TrainingJob) -> nn.Module:
     """Trains the network and returns what is to be tested: itself after the last epoch, or its moving average.
 
     Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. Steps are compiled
-    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds` (`Rhythm`); on a
+    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds` (`CheckpointSchedule`); on a
     CPU a continued one ends with the same weights, bit for bit.
 
     Raises:
@@ -88,12 +88,12 @@ def train(task: Task, network: nn.Module, lesson: Lesson) -> nn.Module:
 class _Training:
     """The state of one training."""
 
-    def __init__(self, task: Task, network: nn.Module, lesson: Lesson) -> None:
+    def __init__(self, task: Task, network: nn.Module, lesson: TrainingJob) -> None:
         self.task, self.network, self.lesson = task, network.train(), lesson
         self.recipe, self.feed = lesson.recipe, lesson.feed
         if self.recipe.bn_updates > 1:
             _update_statistics(network, self.recipe.bn_updates)
-        self.classroom = Classroom(self.network, lesson.supervision.teacher)
+        self.classroom = StudentWithTeacher(self.network, lesson.supervision.teacher)
         self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
         drawn = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
@@ -113,7 +113,7 @@ class _Training:
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         self.compile(steps)
-        progress, rhythm = Throttled(self.task.progress), Rhythm(self.task.checkpoint_seconds)
+        progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
         for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
             done = step + 1
@@ -147,7 +147,7 @@ class _Training:
         if schedules.resets_momentum(self.recipe, epoch):
             self.optimizer.state.clear()
 
-    def _update(self, view: View) -> None:
+    def _update(self, view: BatchView) -> None:
         loss = self._loss(view)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -156,7 +156,7 @@ class _Training:
         if self.ema:
             self.ema.update(self.network)
 
-    def _loss(self, view: View) -> Tensor:
+    def _loss(self, view: BatchView) -> Tensor:
         classes = self.feed.labels(view.indices)
         seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
         images = self.feed.formatted(seen)

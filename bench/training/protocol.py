@@ -21,7 +21,7 @@ from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest, tensor_digest
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews
 from bench.training.stored import pixels_digest
@@ -142,7 +142,7 @@ class TrainingProtocol(Protocol):
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
-        lesson = Lesson(
+        lesson = TrainingJob(
             recipe=recipe,
             feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,

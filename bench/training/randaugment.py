@@ -33,7 +33,7 @@ Operation = Callable[[Tensor, float, Fill], Tensor]
 
 
 @dataclass(frozen=True)
-class Layer:
+class DrawnOperation:
     """One layer's draws.
 
     Attributes:
@@ -63,7 +63,7 @@ class Layer:
 class RandAugment:
     """One drawing for a batch."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[DrawnOperation, ...]
 
     def apply(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
         """Augmented images (B, C, S, S) as networks see them, of one or three channels; rounded to whole pixels."""
@@ -79,11 +79,11 @@ def draw(magnitude: int, count: int, rng: np.random.Generator) -> RandAugment:
     return RandAugment(tuple(_drawn(magnitude, count, rng) for _ in range(LAYERS)))
 
 
-def _drawn(magnitude: int, count: int, rng: np.random.Generator) -> Layer:
+def _drawn(magnitude: int, count: int, rng: np.random.Generator) -> DrawnOperation:
     chosen = np.where(rng.random(count) < PROBABILITY, rng.integers(len(OPERATIONS), size=count), -1)
     away = rng.random(count) < 0.5
     levels = rng.normal(magnitude, SPREAD, len(OPERATIONS)).clip(0, HIGHEST)
-    return Layer(torch.from_numpy(chosen), torch.from_numpy(away), tuple((levels / HIGHEST).tolist()))
+    return DrawnOperation(torch.from_numpy(chosen), torch.from_numpy(away), tuple((levels / HIGHEST).tolist()))
 
 
 def _mean_colour(preprocessing: Preprocessing, shape: torch.Size) -> Fill:

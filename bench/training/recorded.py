@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.training.recipes import TrainingRecipe
-from bench.training.views import Mix, View
+from bench.training.views import BatchView, Mix
 
 BATCH, ORDER, BOXES, FLIPS = "batch_size", "order", "boxes", "flips"
 PARTNERS, SHARES, MIX_BOXES = "partners", "shares", "mix_boxes"
@@ -45,11 +45,11 @@ class RecordedViews:
             return "none"
         return "cutmix" if MIX_BOXES in self.record else "mixup"
 
-    def at(self, epoch: int, batch: int) -> View:
+    def at(self, epoch: int, batch: int) -> BatchView:
         """The view of one batch."""
         start = batch * self.batch_size
         part = slice(start, start + self.batch_size)
-        return View(
+        return BatchView(
             epoch=epoch,
             start=start,
             indices=self.record[ORDER][epoch, part].long(),

@@ -16,10 +16,10 @@ from bench.condensation import Images, Task
 from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherMode
-from bench.loops.checkpoints import Rhythm
+from bench.loops.checkpoints import CheckpointSchedule
 from bench.loops.progress import Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import digest, set_aside
+from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Position
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
@@ -97,7 +97,7 @@ class _Relabelling:
 
     def run(self) -> np.ndarray:
         self._compile()
-        progress, rhythm = Throttled(self.task.progress), Rhythm(self.task.checkpoint_seconds)
+        progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
         for step in self.task.pace.walk(WHAT, self.first, self.steps):
             self._label(*divmod(step, self.views.batches))
             done = step + 1
@@ -148,7 +148,7 @@ class _Relabelling:
         except FileNotFoundError:
             return 0
         except CorruptArtefact as error:
-            self.task.progress.warn(f"labels are made from the first on, {set_aside(self.position).name}: {error}")
+            self.task.progress.warn(f"labels are made from the first on, {quarantine(self.position).name}: {error}")
             return 0
 
 

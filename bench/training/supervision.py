@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from bench.training import losses
-from bench.training.views import Mix, View
+from bench.training.views import BatchView, Mix
 
 
 class Supervision(ABC):
@@ -19,7 +19,7 @@ class Supervision(ABC):
     teacher: nn.Module | None = None
 
     @abstractmethod
-    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         """The loss of a batch.
 
         Args:
@@ -36,7 +36,7 @@ class HardSupervision(Supervision):
     def __init__(self, smoothing: float = 0.0) -> None:
         self._smoothing = smoothing
 
-    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         own = losses.cross_entropy(logits, classes, self._smoothing)
         if view.mix is None:
             return own
@@ -48,13 +48,13 @@ class SoftSupervision(Supervision):
     """Cross-entropy with each image's own distribution. A mixed batch mixes both losses by lambda, as hard labels do.
 
     Args:
-        probabilities: (N, K), of the images in the order of `View.indices`, on the device of the training.
+        probabilities: (N, K), of the images in the order of `BatchView.indices`, on the device of the training.
     """
 
     def __init__(self, probabilities: Tensor) -> None:
         self._probabilities = probabilities
 
-    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         targets = self._probabilities[view.indices.to(logits.device, non_blocking=True)]
         own = losses.soft_cross_entropy(logits, targets)
         if view.mix is None:
@@ -69,7 +69,7 @@ class TeacherSupervision(Supervision):
     def __init__(self, teacher: nn.Module, temperature: float, *, t_squared: bool) -> None:
         self.teacher, self._temperature, self._t_squared = teacher, temperature, t_squared
 
-    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         assert answers is not None
         return losses.distillation(logits, answers, self._temperature, t_squared=self._t_squared)
 
@@ -80,7 +80,7 @@ class StoredSupervision(Supervision):
     def __init__(self, stored: Tensor, temperature: float, *, t_squared: bool) -> None:
         self._stored, self._temperature, self._t_squared = stored, temperature, t_squared
 
-    def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         target = self._stored[view.epoch, view.start : view.start + len(view)].to(logits.device, non_blocking=True)
         return losses.distillation(logits, target, self._temperature, t_squared=self._t_squared)
 

@@ -20,7 +20,7 @@ from bench.storage.files import read_tensors
 from bench.storage.stages import Made, StageResult
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
@@ -154,7 +154,7 @@ def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:
     return tensors
 
 
-def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, what: str) -> Lesson:
+def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, what: str) -> TrainingJob:
     """A training on the task's training split under hard labels, which continues from a checkpoint in `folder`.
 
     Args:
@@ -162,7 +162,7 @@ def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, 
     """
     dataset = task.dataset
     channels_last = loop.wants_channels_last(task)
-    return Lesson(
+    return TrainingJob(
         recipe=recipe,
         feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
         supervision=HardSupervision(recipe.label_smoothing),

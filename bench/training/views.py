@@ -56,7 +56,7 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class View:
+class BatchView:
     """What happens to one batch.
 
     Attributes:
@@ -98,7 +98,7 @@ class Presented(Protocol):
     def batches(self) -> int:
         """Batches of an epoch."""
 
-    def at(self, epoch: int, batch: int) -> View:
+    def at(self, epoch: int, batch: int) -> BatchView:
         """The view of one batch."""
 
 
@@ -117,12 +117,12 @@ class Views:
         self.presented = whole * self.batch_size if recipe.drop_last else images
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
 
-    def at(self, epoch: int, batch: int) -> View:
+    def at(self, epoch: int, batch: int) -> BatchView:
         """The view of one batch."""
         start = batch * self.batch_size
         end = self.presented if batch == self.batches - 1 else start + self.batch_size
         count, recipe = end - start, self.recipe
-        return View(
+        return BatchView(
             epoch=epoch,
             start=start,
             indices=self.order(epoch)[start:end],
@@ -247,7 +247,7 @@ def cutmix_box(rng: np.random.Generator, size: int, share: float) -> tuple[int, 
 
 
 def apply(
-    view: View, images: Tensor, black: Tensor | None = None, preprocessing: Preprocessing | None = None
+    view: BatchView, images: Tensor, black: Tensor | None = None, preprocessing: Preprocessing | None = None
 ) -> Tensor:
     """The batch as the network sees it; the input is left as it is.
 
@@ -284,7 +284,7 @@ def _shuffled(images: Tensor, shuffles: Tensor) -> Tensor:
     return images.movedim(1, 3)[which, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
 
 
-def _cropped(view: View, images: Tensor, black: Tensor | None) -> Tensor:
+def _cropped(view: BatchView, images: Tensor, black: Tensor | None) -> Tensor:
     assert view.boxes is not None
     if not view.padded:
         return resample(images, view.boxes)

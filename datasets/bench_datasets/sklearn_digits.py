@@ -14,8 +14,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from bench.data.cutting import stratified
 from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
+from bench.data.held_out import stratified
 
 TEST_SHARE = 0.2
 _LEVELS = 16

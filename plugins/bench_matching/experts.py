@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.storage.files import read_rows
-from bench.storage.stages import Made, Owned, StageResult
+from bench.storage.stages import LockHeld, Made, StageResult
 from bench.training import loop, teachers
 from bench.training.recipes import TrainingRecipe
 from bench.training.testing import accuracy
@@ -70,7 +70,7 @@ def expert_trajectories(task: Task, recipe: ExpertRecipe) -> Experts:
     passed_over: list[int] = []
     for index in task.pace.alike("experts", recipe.count):
         passed_over.append(index)
-        with suppress(Owned):
+        with suppress(LockHeld):
             made[index] = _expert(task, recipe, index, wait=False)
             passed_over.pop()
         task.progress.advance("experts", len(made), recipe.count)

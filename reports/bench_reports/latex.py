@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, flat, parts, titles
-from bench.reporting.view import View, complaints, views
+from bench.reporting.view import RankingView, complaints, views
 from bench.storage.streams import one_line
 from bench_reports.speed import speed_views
 
@@ -54,7 +54,7 @@ def escaped(text: str) -> str:
     return "".join(SIGNS.get(character, character) for character in text)
 
 
-def _environment(view: View) -> str:
+def _environment(view: RankingView) -> str:
     tabulars = [_tabular(part) for part in parts(view, WIDTH)]
     notes = [rf"\par {escaped(note)}" for note in view.notes]
     return "\n".join(

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, flat, titles
-from bench.reporting.view import View, complaints, views
+from bench.reporting.view import RankingView, complaints, views
 from bench_reports.speed import speed_views
 
 SPECIAL = re.compile(r"([\\`*_{}<>\[\]|#~&])")
@@ -35,12 +35,12 @@ def escaped(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def _section(view: View) -> str:
+def _section(view: RankingView) -> str:
     notes = [f"- {escaped(note)}" for note in view.notes]
     return "\n\n".join(filter(None, [f"**{escaped(view.heading)}**", _pipes(view), "\n".join(notes)]))
 
 
-def _pipes(view: View) -> str:
+def _pipes(view: RankingView) -> str:
     frame = pd.concat([view.identity, *view.groups], axis="columns")
     return tabulate(
         frame.map(escaped).to_numpy().tolist(),

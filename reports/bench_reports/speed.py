@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.reporting import Row, common, machine
 from bench.reporting.units import digits, duration, size
-from bench.reporting.view import Cell, Footnotes, View, frame, inside
+from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside
 from bench.storage.streams import one_line
 
 LEGEND = (
@@ -16,13 +16,13 @@ LEGEND = (
 )
 
 
-def speed_views(rows: Sequence[Row], title: str) -> list[View]:
+def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
     """One view, or none without rows."""
     if not rows:
         return []
     footnotes = Footnotes()
     return [
-        View(
+        RankingView(
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, _identity(rows)),
             groups=tuple(group for group in (frame(rows, TIMES), frame(rows, _costs(footnotes))) if not group.empty),

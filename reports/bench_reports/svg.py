@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.reporting import ReportFormat, Row
-from bench.reporting.view import View, complaints, inside, views
+from bench.reporting.view import RankingView, complaints, inside, views
 from bench.storage.streams import one_line
 from bench_reports.speed import speed_views, varied
 
@@ -71,7 +71,7 @@ def _figure(height: float, notes: Sequence[str]) -> Figure:
     return figure
 
 
-def _said(view: View) -> list[str]:
+def _said(view: RankingView) -> list[str]:
     """The notes, without the sources of numbers that are not drawn with a mark."""
     return [note for note in view.notes if not note.startswith("[")]
 
@@ -86,7 +86,7 @@ def _wrapped(text: str) -> str:
     return "\n".join(wrap(one_line(text).replace("$", r"\$"), LINE))
 
 
-def _ranking(axes: Axes, view: View, claims: bool) -> None:
+def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
     """Bars from the best down; the control's top-1 goes across, since that is what a method must beat."""
     rows = view.rows
     means = [_or_gap(row["top1_mean"]) for row in rows]

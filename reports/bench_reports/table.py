@@ -9,7 +9,7 @@ from tabulate import SEPARATING_LINE, tabulate
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, parts, titles
-from bench.reporting.view import View, complaints, views
+from bench.reporting.view import RankingView, complaints, views
 from bench_reports.speed import speed_views
 
 WIDTH = 120  # where the output is no terminal and COLUMNS is not set
@@ -33,7 +33,7 @@ class Table(ReportFormat):
         return "\n\n".join([_section(view, width) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
 
 
-def _section(view: View, width: int) -> str:
+def _section(view: RankingView, width: int) -> str:
     tables = [_grid(part) for part in parts(view, width)]
     notes = "\n".join(_wrapped(note, width) for note in view.notes)
     heading = textwrap.fill(view.heading, width, break_long_words=False, break_on_hyphens=False)

@@ -16,7 +16,7 @@ from bench.recovery.recipes import EngineName, RecoveryRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import (
     HardSupervision,
@@ -92,7 +92,7 @@ def test_a_recovery_does_not_wait(task: Task, engine: EngineName) -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_training_step_does_not_wait(task: Task, recipe: str, supervision: str) -> None:
     changes = {"epochs": 2, "batch_size": 8, "lr": 0.1, "weight_decay": 1e-4, **RECIPES[recipe]}
-    lesson = Lesson(
+    lesson = TrainingJob(
         recipe=TrainingRecipe.model_validate(changes),
         feed=Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True),
         supervision=SUPERVISIONS[supervision](task),
@@ -110,7 +110,7 @@ def test_a_training_step_does_not_wait(task: Task, recipe: str, supervision: str
 def test_an_epoch_ends_with_one_look(task: Task) -> None:
     recipe = TrainingRecipe(epochs=1, batch_size=8, lr=0.1, weight_decay=0.0)
     feed = Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True)
-    lesson = Lesson(recipe, feed, HardSupervision(), 0, task.workspace / "unused", "train")
+    lesson = TrainingJob(recipe, feed, HardSupervision(), 0, task.workspace / "unused", "train")
     training = loop._Training(task, loop.place(task.network(0), task), lesson)
     with pytest.raises(RuntimeError, match=FETCHED):
         training._end(0)

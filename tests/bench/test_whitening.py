@@ -11,11 +11,11 @@ from bench import whitening
 from bench.condensation import Task
 from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import Interrupted, UsageError
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.recipes import Setting
 from bench.storage.stages import Made, StageKey
 from bench.testing import tiny_dataset, tiny_task
-from bench.training.views import View
+from bench.training.views import BatchView
 from bench.training.views import apply as view_of
 from bench.whitening import Whitening, check_whitening, fit
 
@@ -113,7 +113,7 @@ def test_no_value_is_out_of_bounds_and_padding_is_the_mean_image(task: Task) -> 
     mean = (made.mean * 255)[None]
     assert made.apply(mean).abs().max() < 1e-5
     boxes = torch.tensor([[-6, 0, 6, 6], [0, 0, 6, 6]])  # the first crop lies above the image
-    cropped = view_of(View(0, 0, torch.arange(2), boxes=boxes, padded=True), images, made.blank(images))
+    cropped = view_of(BatchView(0, 0, torch.arange(2), boxes=boxes, padded=True), images, made.blank(images))
     assert torch.equal(cropped[0], torch.zeros_like(cropped[0]))
     assert torch.allclose(cropped[1], images[1], atol=1e-5)
 
@@ -169,5 +169,5 @@ def test_large_images_are_refused_in_one_line(resolution: int) -> None:
 def test_a_stop_is_heard_and_a_trial_that_leaves_loops_out_gets_finite_numbers(task: Task) -> None:
     with pytest.raises(Interrupted):
         fit(replace(task, should_stop=lambda: True))
-    untrained = fit(replace(task, pace=Few(0)))
+    untrained = fit(replace(task, pace=FirstSteps(0)))
     assert torch.isfinite(untrained.matrix).all() and torch.isfinite(untrained.mean).all()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bench.data.cards import DatasetCard, SourceCard, SplitName
 from bench.data.datasets import Reader, Source
-from bench.data.decoding import Decoder, View
+from bench.data.decoding import DecodedForm, Decoder
 from bench.data.image_cache import ImageCache
 from bench.extensions.registry import Registry
 from bench.loops.progress import Silent
@@ -27,7 +27,7 @@ from bench.results.records import Record
 from bench.results.spec import MethodChoice, RunSpec
 from bench.storage.files import digest
 
-VIEW = View(channels=3, resolution=64, resize=64)
+VIEW = DecodedForm(channels=3, resolution=64, resize=64)
 
 
 class InMemory(Reader):

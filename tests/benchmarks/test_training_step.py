@@ -15,17 +15,17 @@ from bench.hardware.devices import Precision
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision
-from bench.training.views import View, Views, apply
+from bench.training.views import BatchView, Views, apply
 
 COMPETITORS: dict[str, Compile] = {"bf16": "never", "bf16, compiled": "always"}
 
 
 def training_of(task: Task, batch: int) -> loop._Training:
     dataset = task.dataset
-    lesson = Lesson(
+    lesson = TrainingJob(
         recipe=TrainingRecipe(epochs=9, batch_size=batch, lr=0.1, weight_decay=1e-4, crop="resized", flip=True),
         feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
         supervision=HardSupervision(),
@@ -53,7 +53,7 @@ def test_training_step(race: Race, backbone: str, batch: int, competitor: str, t
     race.run(what, competitor, step("bf16", COMPETITORS[competitor]), step("fp32", "never"), rounds=5)
 
 
-def one_by_one(view: View, images: Tensor) -> Tensor:
+def one_by_one(view: BatchView, images: Tensor) -> Tensor:
     """The same views by torchvision."""
     assert view.boxes is not None and view.flips is not None
     seen = []

@@ -21,7 +21,7 @@ from bench.recovery.recipes import EngineName, RecoveryRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.views import Views, apply
@@ -108,7 +108,7 @@ def change(device: torch.device, folder: Path, precision: Precision) -> Tensor:
     checkpoint = task.workspace / "training.checkpoint.safetensors"
     before, network = task.network(5, "convnet3-bn"), task.network(5, "convnet3-bn")
     with computing_in(precision):
-        loop.train(task, network, Lesson(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
+        loop.train(task, network, TrainingJob(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
     pairs = zip(network.parameters(), before.parameters(), strict=True)
     return torch.cat([(now.detach().cpu() - was.detach()).flatten() for now, was in pairs])
 

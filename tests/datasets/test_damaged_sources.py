@@ -17,7 +17,7 @@ from small_layouts import jpeg, write_parquet
 
 from bench.data.cards import DatasetCard, read_card, validated
 from bench.data.opening import find_source
-from bench.data.verifying import verify
+from bench.data.verification import verify
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.loops.progress import Silent

@@ -12,7 +12,7 @@ from small_layouts import jpeg, write_files
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.data.splits import UnavailableSplit
-from bench.data.verifying import verify
+from bench.data.verification import verify
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.loops.progress import Progress, Silent

@@ -11,7 +11,7 @@ import torch
 from small_layouts import arrange_by_class, write_files
 
 from bench.data.datasets import Dataset
-from bench.data.decoding import View, decoded
+from bench.data.decoding import DecodedForm, decoded
 from bench.data.opening import load_card, open_dataset, select_classes
 from bench.extensions.registry import Registry
 from bench.loops.progress import Silent
@@ -48,7 +48,7 @@ def test_validation_images_are_those_of_the_file(dataset: Dataset, root: Path) -
     images = dataset.test.take(torch.arange(5000, 5040))
     for image, label, row in zip(images, dataset.test.labels[5000:5040], table.to_pylist(), strict=True):
         assert int(label) == row["label"]
-        np.testing.assert_array_equal(image.numpy(), decoded("row", row["image"]["bytes"], View(3, 64, 64)))
+        np.testing.assert_array_equal(image.numpy(), decoded("row", row["image"]["bytes"], DecodedForm(3, 64, 64)))
 
 
 def test_other_layouts_of_the_same_images_agree(

@@ -16,9 +16,9 @@ from bench.extensions.registry import Registry
 from bench.loops.progress import Silent
 from bench.results.records import Record
 from bench.results.spec import Job
+from bench.running.context import RunContext
 from bench.running.planning import Planner, Request
 from bench.running.runner import Run
-from bench.running.workplace import Place
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")
 
@@ -72,9 +72,9 @@ class Bench:
         }
         return Planner(Registry(self.plugins), Request(**{**usual, **changes}), self.ear).jobs()
 
-    def place(self, **changes: Any) -> Place:  # noqa: ANN401 - the fields of Place
+    def place(self, **changes: Any) -> RunContext:  # noqa: ANN401 - the fields of Place
         """Here, on the CPU."""
-        here = Place(self.runs, self.cache, self.folder / "data", torch.device("cpu"), self.ear)
+        here = RunContext(self.runs, self.cache, self.folder / "data", torch.device("cpu"), self.ear)
         return replace(here, **changes)
 
     def run(self, job: Job, *, retry: bool = False, **changes: Any) -> Record:  # noqa: ANN401 - the fields of Place

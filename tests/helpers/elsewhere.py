@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.loops.iterations import Iterations
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 
 ELSEWHERE = torch.device("meta")
 FETCHED = "meta tensor"  # what torch says where a value was asked for
@@ -43,7 +43,7 @@ class Watch(TorchDispatchMode):
 
 
 @dataclass(frozen=True)
-class Counted(Few):
+class Counted(FirstSteps):
     """Counts the steps that each loop has made to their ends."""
 
     made: Counter[str] = field(default_factory=Counter)

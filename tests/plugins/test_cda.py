@@ -10,7 +10,7 @@ import torch
 from bench.condensation import Task
 from bench.extensions.registry import Registry
 from bench.labels import StoredLabels
-from bench.recipes import Budget, Setting, look, merge
+from bench.recipes import Budget, Setting, merge, value_at
 from bench.recovery.views import draw_view
 from bench.results import claims
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
@@ -79,11 +79,11 @@ def test_every_recipe_is_sre2ls_but_for_the_recovery(name: str, backbone: str, b
     ],
 )
 def test_recipes_have_the_values_of_the_readme(dataset: str, key: str, value: object) -> None:
-    assert look(CDA.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
+    assert value_at(CDA.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
 
 
 def test_digits_are_never_mirrored() -> None:
-    assert not look(CDA.recipe(setting("digits", 8)).values, "recover.flip")
+    assert not value_at(CDA.recipe(setting("digits", 8)).values, "recover.flip")
 
 
 # --- protocols and claims --------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_a_row_of_the_papers_recipe_stands_beside_the_papers_number(
         "eval_backbone": "resnet18",
         "protocol": CDA.protocol(at),
         "budget": "paper",
-        "iterations": look(CDA.recipe(at).values, "recover.iterations"),
+        "iterations": value_at(CDA.recipe(at).values, "recover.iterations"),
     }
     found = claims.load(REGISTRY).find(row)
     assert found is not None and found["value"] == value

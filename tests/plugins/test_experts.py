@@ -15,9 +15,9 @@ from torch import nn
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted
-from bench.loops.pace import Few, Trial
+from bench.loops.pace import FirstSteps, Trial
 from bench.loops.progress import Silent
-from bench.storage.stages import WORK, owned
+from bench.storage.stages import WORK, locked
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
 from bench.whitening import fit
@@ -141,7 +141,7 @@ def test_an_expert_in_anothers_hands_is_passed_over_and_taken_up_at_the_end(task
 
 
 def test_where_loops_are_left_out_one_expert_stands_for_all_and_no_two_snapshots_are_alike(task: Task) -> None:
-    experts = expert_trajectories(replace(task, pace=Few(0)), recipe(count=100))
+    experts = expert_trajectories(replace(task, pace=FirstSteps(0)), recipe(count=100))
     assert len(experts) == 1
     found = rows(experts, 0)
     apart = (found[:, None] - found[None]).norm(dim=-1) + torch.eye(4) * 1e9
@@ -159,5 +159,5 @@ def test_a_dry_run_tries_one_expert_and_counts_the_others(task: Task) -> None:
 def test_no_lock_is_left(task: Task) -> None:
     made = expert_trajectories(task, recipe())
     folder = made.files[0].parent
-    with owned(folder.with_name(folder.name + ".lock"), Silent(), wait=False):
+    with locked(folder.with_name(folder.name + ".lock"), Silent(), wait=False):
         pass

@@ -20,7 +20,7 @@ from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.recipes import Budget, Setting
 from bench.sets.condensed import to_stored
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
@@ -239,7 +239,7 @@ def test_what_was_chosen_is_easier_than_what_was_not(task: Task) -> None:
 
 def test_a_trial_scores_a_few_and_still_fills_the_images(task: Task) -> None:
     method = prepared(task, batch_size=5)
-    images = of_class(method, replace(task, pace=Few(1)), 0)
+    images = of_class(method, replace(task, pace=FirstSteps(1)), 0)
     assert images.pixels.shape == (3, 3, 16, 16) and images.pixels.isfinite().all()
 
 

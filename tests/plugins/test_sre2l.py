@@ -13,7 +13,7 @@ from bench.condensation import Images, Task
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels, StoredLabels
-from bench.recipes import Budget, Setting, look
+from bench.recipes import Budget, Setting, value_at
 from bench.recovery import reference
 from bench.running.configuring import configure
 from bench.sets.condensed import to_stored
@@ -78,7 +78,7 @@ def test_quick_takes_a_part_of_every_count_it_names() -> None:
         recipe = SRe2L.recipe(setting(name, 64))
         assert {"squeeze.epochs", "recover.iterations"} <= recipe.quick.keys()
         for key in recipe.quick:
-            assert look(recipe.at("quick"), key) < look(recipe.at("paper"), key), (name, key)
+            assert value_at(recipe.at("quick"), key) < value_at(recipe.at("paper"), key), (name, key)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_quick_takes_a_part_of_every_count_it_names() -> None:
     ],
 )
 def test_recipes_have_the_papers_values(dataset: str, key: str, value: object) -> None:
-    assert look(SRe2L.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
+    assert value_at(SRe2L.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
 
 
 def test_some_classes_of_imagenet_have_no_published_weights_and_are_squeezed() -> None:

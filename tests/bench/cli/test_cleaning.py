@@ -10,7 +10,7 @@ import pytest
 
 from bench.conformance.formats import sample_spec
 from bench.results.spec import RunSpec
-from bench.storage.files import set_aside, write_json
+from bench.storage.files import quarantine, write_json
 
 Clean = Callable[..., tuple[int, str, str]]
 HOLD = (
@@ -50,7 +50,7 @@ def place(tmp_path: Path) -> Path:
         put(cache / "stages" / name / "result.safetensors", 2_000_000)
         write_json(cache / "stages" / name / "stage.json", {"made": made})
     put(cache / "stages" / ("teacher-" + "d" * 32) / "work" / "squeeze.checkpoint.safetensors", 1000)
-    set_aside(put(cache / "stages" / ("teacher-" + "e" * 32) / "result.safetensors", 500).parent)
+    quarantine(put(cache / "stages" / ("teacher-" + "e" * 32) / "result.safetensors", 500).parent)
     put(cache / "images" / "digits-0011" / "train.u8", 3_000_000)
     put(cache / "images" / "digests" / "file.json", 10)
     return tmp_path

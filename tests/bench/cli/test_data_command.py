@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from bench import cli
-from bench.data import downloads, verifying
+from bench.data import downloads
+from bench.data import verification as verifying
 from bench.data.cards import Fetch
 from bench.errors import RunFailure
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.data.cards import DatasetCard
-from bench.data.choosing import select_classes
+from bench.data.class_selection import select_classes
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.data.opening import load_card
 from bench.errors import UsageError

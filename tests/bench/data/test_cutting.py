@@ -5,7 +5,7 @@ import torch
 
 from bench import seeds
 from bench.data.cards import SplitCard
-from bench.data.cutting import cut
+from bench.data.held_out import cut
 from bench.errors import UsageError
 
 CLASSES = ("a", "b", "c")

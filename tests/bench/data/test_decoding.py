@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from bench.data.decoding import View, decoded, in_threads
+from bench.data.decoding import DecodedForm, decoded, in_threads
 from bench.errors import RunFailure
 
 
@@ -30,7 +30,7 @@ def _picture(width: int, height: int, channels: int = 3) -> Image.Image:
 
 def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
     image = _picture(8, 8)
-    found = decoded("x", _png(image), View(3, 8, 8))
+    found = decoded("x", _png(image), DecodedForm(3, 8, 8))
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.asarray(image).transpose(2, 0, 1))
 
@@ -39,7 +39,7 @@ def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
 def test_other_sizes_get_the_test_view_of_torchvision(size: tuple[int, int]) -> None:
     image = _picture(*size)
     reference = v2.Compose([v2.Resize(20), v2.CenterCrop(16)])(image)
-    found = decoded("x", _png(image), View(3, 16, 20))
+    found = decoded("x", _png(image), DecodedForm(3, 16, 20))
     np.testing.assert_array_equal(found, np.asarray(reference).transpose(2, 0, 1))
 
 
@@ -49,16 +49,16 @@ def test_every_8_bit_mode_becomes_the_channels_asked_for(mode: str) -> None:
     stream = io.BytesIO()
     image.save(stream, "TIFF")
     for channels, rgb in ((3, "RGB"), (1, "L")):
-        found = decoded("x", stream.getvalue(), View(channels, 8, 8))
+        found = decoded("x", stream.getvalue(), DecodedForm(channels, 8, 8))
         reference = np.asarray(image.convert(rgb)).reshape(8, 8, channels).transpose(2, 0, 1)
         np.testing.assert_array_equal(found, reference)
 
 
 def test_arrays_are_fitted_like_images() -> None:
     gray = np.asarray(_picture(8, 8, 1))[None]
-    np.testing.assert_array_equal(decoded("x", gray, View(1, 8, 8)), gray)
-    np.testing.assert_array_equal(decoded("x", gray, View(3, 8, 8)), gray.repeat(3, 0))
-    assert decoded("x", gray, View(1, 4, 4)).shape == (1, 4, 4)
+    np.testing.assert_array_equal(decoded("x", gray, DecodedForm(1, 8, 8)), gray)
+    np.testing.assert_array_equal(decoded("x", gray, DecodedForm(3, 8, 8)), gray.repeat(3, 0))
+    assert decoded("x", gray, DecodedForm(1, 4, 4)).shape == (1, 4, 4)
 
 
 def test_damaged_and_unfit_images_are_named() -> None:
@@ -73,7 +73,7 @@ def test_damaged_and_unfit_images_are_named() -> None:
         (sixteen.getvalue(), "mode I;16"),
     ):
         with pytest.raises(RunFailure, match=f"corrupt image: shard row 7.*{reason}"):
-            decoded("shard row 7", data, View(3, 64, 64))
+            decoded("shard row 7", data, DecodedForm(3, 64, 64))
 
 
 def test_threads_stop_at_the_first_failure() -> None:
@@ -130,21 +130,21 @@ def _gray(values: list[int], form: str = "PNG") -> bytes:
 def test_gray_of_more_than_8_bits_is_scaled_to_the_nearest_level(
     form: str, depth: int, values: list[int], expected: list[int]
 ) -> None:
-    found = decoded("x", _gray(values, form), View(1, 2, 2, depth))
+    found = decoded("x", _gray(values, form), DecodedForm(1, 2, 2, depth))
     assert found.flatten().tolist() == expected
-    assert decoded("x", _gray(values, form), View(3, 2, 2, depth))[2].flatten().tolist() == expected
+    assert decoded("x", _gray(values, form), DecodedForm(3, 2, 2, depth))[2].flatten().tolist() == expected
 
 
 def test_gray_of_8_bits_stays_whatever_the_depth() -> None:
     image = _picture(8, 8, 1)
-    np.testing.assert_array_equal(decoded("x", _png(image), View(1, 8, 8, 16))[0], np.asarray(image))
+    np.testing.assert_array_equal(decoded("x", _png(image), DecodedForm(1, 8, 8, 16))[0], np.asarray(image))
 
 
 def test_a_depth_that_the_pixels_contradict_is_refused_and_a_missing_one_named() -> None:
     with pytest.raises(RunFailure, match=r"its pixels are 0 to 4096; depth = 12 means 0 to 4095"):
-        decoded("x", _gray([0, 1, 2, 4096]), View(1, 2, 2, 12))
+        decoded("x", _gray([0, 1, 2, 4096]), DecodedForm(1, 2, 2, 12))
     with pytest.raises(RunFailure, match=r"mode I;16; 8 bits .* a card that says depth = 16 scales them"):
-        decoded("x", _gray([0, 1, 2, 3]), View(1, 2, 2))
+        decoded("x", _gray([0, 1, 2, 3]), DecodedForm(1, 2, 2))
 
 
 def _palette() -> bytes:
@@ -158,7 +158,7 @@ def test_a_transparent_palette_gives_its_colours_without_a_word_on_the_terminal(
     for channels, mode in ((3, "RGB"), (1, "L")):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            found = decoded("x", _palette(), View(channels, 8, 8))
+            found = decoded("x", _palette(), DecodedForm(channels, 8, 8))
         assert said == []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

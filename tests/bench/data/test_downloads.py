@@ -19,7 +19,7 @@ from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
 from bench.loops.progress import Silent
-from bench.storage.stages import owned
+from bench.storage.stages import locked
 
 BODY = hashlib.shake_128(b"body").digest(700_000)
 
@@ -216,7 +216,7 @@ def test_a_disk_that_fills_up_keeps_the_part(tmp_path: Path, site: Site, monkeyp
 
 def test_two_do_not_fetch_one_file(tmp_path: Path, site: Site) -> None:
     with (
-        owned(tmp_path / ".file.bin.lock", Silent(), wait=False),
+        locked(tmp_path / ".file.bin.lock", Silent(), wait=False),
         pytest.raises(RunFailure, match="being fetched already"),
     ):
         _fetch(_wanted(site), tmp_path)

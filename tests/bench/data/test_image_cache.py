@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.data import image_cache
 from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.data.decoding import Decoder, View
+from bench.data.decoding import DecodedForm, Decoder
 from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
@@ -84,7 +84,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _decoder(reader: Reader) -> Decoder:
     source = Source("numbered", Path(), {"train": ()}, tuple("abcde"))
-    return Decoder(reader, source, "train", View(3, 4, 4))
+    return Decoder(reader, source, "train", DecodedForm(3, 4, 4))
 
 
 def _split(folder: Path, reader: Reader, watcher: Silent | None = None) -> CachedSplit:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.data.cards import DatasetCard, read_card
-from bench.data.likeness import known_as
+from bench.data.identity import known_as
 from bench.data.opening import open_dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.errors import UsageError
-from bench.hardware.devices import Precision, choose_device, choose_precision, plain_precision, take_up
+from bench.hardware.devices import Precision, choose_device, choose_precision, plain_precision, use_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 TURING, AMPERE, HOPPER = (7, 5), (8, 0), (9, 0)
@@ -55,7 +55,7 @@ def test_what_is_named_is_taken(named: Precision) -> None:
 @pytest.mark.usefixtures("_as_it_was")
 @pytest.mark.parametrize(("precision", "rounded"), [("fp32", False), ("tf32", True), ("bf16", False), ("fp32", False)])
 def test_fp32_products_are_rounded_in_tf32_alone(precision: Precision, rounded: bool) -> None:
-    take_up(precision)
+    use_precision(precision)
     assert torch.backends.cudnn.allow_tf32 is rounded
     assert torch.backends.cuda.matmul.allow_tf32 is rounded
 

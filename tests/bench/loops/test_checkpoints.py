@@ -46,7 +46,7 @@ def test_a_checkpoint_of_something_else_changes_nothing(tmp_path: Path) -> None:
 def test_the_slower_the_saving_the_rarer_it_is(monkeypatch: pytest.MonkeyPatch, took: float, pause: float) -> None:
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    rhythm = checkpoints.Rhythm(30)
+    rhythm = checkpoints.CheckpointSchedule(30)
     with rhythm.saving():
         now += took
     now += pause - 0.01

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from bench.loops.pace import TRIAL_SECONDS, TRIAL_STEPS, TRIAL_WARM_UP, WALKING_SECONDS, Few, Pace, Postponed, Trial
+from bench.loops.pace import (
+    TRIAL_SECONDS,
+    TRIAL_STEPS,
+    TRIAL_WARM_UP,
+    WALKING_SECONDS,
+    FirstSteps,
+    Pace,
+    Postponed,
+    Trial,
+)
 
 
 def test_a_real_run_walks_every_step() -> None:
@@ -14,27 +23,27 @@ def test_a_real_run_walks_every_step() -> None:
 
 
 def test_few_steps_are_the_first() -> None:
-    assert list(Few(3).walk("loop", 0, 10)) == [0, 1, 2]
-    assert list(Few(3).walk("loop", 8, 10)) == [8, 9]
-    assert list(Few(0).walk("loop", 0, 10)) == []
+    assert list(FirstSteps(3).walk("loop", 0, 10)) == [0, 1, 2]
+    assert list(FirstSteps(3).walk("loop", 8, 10)) == [8, 9]
+    assert list(FirstSteps(0).walk("loop", 0, 10)) == []
 
 
 def test_slow_steps_are_fewer_but_not_fewer_than_the_least() -> None:
-    def walked(pace: Few) -> int:
+    def walked(pace: FirstSteps) -> int:
         count = 0
         for _ in pace.walk("loop", 0, 50):
             time.sleep(0.002)
             count += 1
         return count
 
-    assert walked(Few(20, least=4, seconds=0.0)) == 4
-    assert walked(Few(20, least=4, seconds=60.0)) == 20
+    assert walked(FirstSteps(20, least=4, seconds=0.0)) == 4
+    assert walked(FirstSteps(20, least=4, seconds=60.0)) == 20
 
 
 def test_pieces_that_cost_the_same_are_all_done_or_only_the_first() -> None:
     assert list(Pace().alike("experts", 3)) == [0, 1, 2]
-    assert list(Few(0).alike("experts", 3)) == [0]
-    assert list(Few(0).alike("experts", 0)) == []
+    assert list(FirstSteps(0).alike("experts", 3)) == [0]
+    assert list(FirstSteps(0).alike("experts", 0)) == []
 
 
 def test_in_a_trial_the_first_piece_that_is_not_there_speaks_for_the_rest() -> None:
@@ -170,4 +179,4 @@ def test_of_a_step_that_fits_a_trial_makes_all_pieces_but_in_the_first(steps: St
     (sample,) = steps.trial.samples
     assert sample.whole_s == pytest.approx(5000 * 0.2)
     assert steps.trial.notes() == []
-    assert Pace().part(20) == Few(1).part(20) == 20
+    assert Pace().part(20) == FirstSteps(1).part(20) == 20

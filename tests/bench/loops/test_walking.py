@@ -7,7 +7,7 @@ import pytest
 
 from bench.condensation import Task
 from bench.errors import Interrupted
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.loops.passes import walk
 from bench.loops.progress import Silent
 from bench.testing import tiny_task
@@ -32,7 +32,7 @@ def test_every_step_is_made_and_the_last_is_told(task: Task) -> None:
 
 
 def test_a_trial_makes_the_first_steps(task: Task) -> None:
-    assert list(walk(replace(task, pace=Few(2)), "pass", 7)) == [0, 1]
+    assert list(walk(replace(task, pace=FirstSteps(2)), "pass", 7)) == [0, 1]
 
 
 def test_it_stops_before_the_next_step(task: Task) -> None:

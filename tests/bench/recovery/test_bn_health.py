@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.data.datasets import TensorSplit
-from bench.loops.pace import Few, Trial
+from bench.loops.pace import FirstSteps, Trial
 from bench.loops.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.statistics import batchnorms, bn_loss, measured
@@ -89,7 +89,7 @@ def test_where_the_pace_leaves_every_image_out_nothing_is_computed(task: Task) -
             raise AssertionError("an image went through the network")
 
     listener = Listener()
-    record_health(replace(task, progress=listener, pace=Few(0)), Untouched(2).eval(), "one")
+    record_health(replace(task, progress=listener, pace=FirstSteps(0)), Untouched(2).eval(), "one")
     assert task.measured == Findings()
     assert not listener.warnings
 

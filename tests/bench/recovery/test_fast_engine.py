@@ -23,12 +23,12 @@ from bench.recovery.fast import FastEngine
 from bench.recovery.objective import Objective
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.reference import ReferenceEngine
-from bench.recovery.views import Box, View
+from bench.recovery.views import Box, RecoveryView
 from bench.testing import tiny_dataset, tiny_task
 
 SIZE = 32
 CPU = torch.device("cpu")
-VIEWS = (View(Box(3, 2, 25, 28), flipped=True, roll=(2, -3)), View(None, flipped=False, roll=(0, 0)))
+VIEWS = (RecoveryView(Box(3, 2, 25, 28), flipped=True, roll=(2, -3)), RecoveryView(None, flipped=False, roll=(0, 0)))
 OURS = ("convnet3-bn", "convnet4-bn", "resnet18", "resnet50", "bn-vit-tiny")
 TORCHVISION: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as V
 
 from bench import seeds
 from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.views import Box, View, draw_view, smallest_share
+from bench.recovery.views import Box, RecoveryView, draw_view, smallest_share
 from bench.training.views import resized_boxes
 
 
@@ -45,7 +45,7 @@ def test_a_view_depends_on_its_seed_and_iteration_alone() -> None:
 
 def test_crop_flip_and_roll_are_torchvisions_in_the_releases_order() -> None:
     images = distinct(2)
-    view = View(Box(2, 3, 5, 7), flipped=True, roll=(-2, 3))
+    view = RecoveryView(Box(2, 3, 5, 7), flipped=True, roll=(-2, 3))
     cropped = V.resized_crop(images, 2, 3, 5, 7, [12, 12], antialias=False)
     expected = V.horizontal_flip(cropped).roll((-2, 3), dims=(2, 3))
     torch.testing.assert_close(view.of(images), expected)
@@ -56,7 +56,7 @@ def test_antialiasing_would_change_nothing(seed: int, iteration: int) -> None:
     box = draw_view(recipe(), 12, seed, iteration).box
     assert box is not None
     smoothed = V.resized_crop(distinct(1), box.top, box.left, box.height, box.width, [12, 12], antialias=True)
-    torch.testing.assert_close(View(box, False, (0, 0)).of(distinct(1)), smoothed, atol=1e-5, rtol=0)
+    torch.testing.assert_close(RecoveryView(box, False, (0, 0)).of(distinct(1)), smoothed, atol=1e-5, rtol=0)
 
 
 def test_boxes_stay_inside_and_cover_the_scales_and_ratios_asked_for() -> None:
@@ -87,7 +87,7 @@ def test_half_of_the_views_are_flipped_or_none() -> None:
 def test_without_crop_flip_and_roll_the_images_are_seen_as_they_are() -> None:
     images = distinct(2)
     view = draw_view(recipe(crop="none", flip=False, roll=(0, 0)), 12, 4, 7)
-    assert view == View(None, False, (0, 0))
+    assert view == RecoveryView(None, False, (0, 0))
     assert torch.equal(view.of(images), images)
 
 
@@ -130,7 +130,7 @@ def test_without_a_curriculum_the_views_are_those_of_the_stream_as_it_always_was
         box = Box(*resized_boxes(draws, 1, 64, (0.08, 1.0), (3 / 4, 4 / 3))[0].tolist())
         flipped = bool(draws.random() < 0.5)
         down, right = draws.integers(-4, 4, size=2, endpoint=True)
-        assert draw_view(of, 64, 5, iteration) == View(box, flipped, (down, right))
+        assert draw_view(of, 64, 5, iteration) == RecoveryView(box, flipped, (down, right))
 
 
 def test_under_a_curriculum_crops_start_whole_and_grow_small() -> None:

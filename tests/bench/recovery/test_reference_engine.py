@@ -18,10 +18,10 @@ from bench.recovery.engine import Batch, Engine, initial_images, rate
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.reference import ReferenceEngine
-from bench.recovery.views import Box, View
+from bench.recovery.views import Box, RecoveryView
 from bench.testing import tiny_dataset, tiny_task
 
-WHOLE = View(None, False, (0, 0))
+WHOLE = RecoveryView(None, False, (0, 0))
 TARGETS = torch.tensor([0, 1, 2])
 shared_network = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
 
@@ -99,7 +99,7 @@ def test_loss_and_gradient_are_the_papers_in_float64(network: nn.Module, seed: i
 
 def test_gradient_agrees_with_finite_differences_through_the_view(network: nn.Module) -> None:
     engine = ReferenceEngine(network.double(), recipe())
-    view = View(Box(1, 0, 3, 4), flipped=True, roll=(1, -2))
+    view = RecoveryView(Box(1, 0, 3, 4), flipped=True, roll=(1, -2))
     images = doubles(1).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: engine.loss(x, TARGETS, view), (images,), fast_mode=True)
 
@@ -107,7 +107,7 @@ def test_gradient_agrees_with_finite_differences_through_the_view(network: nn.Mo
 def test_loss_is_taken_of_the_view(network: nn.Module) -> None:
     engine = ReferenceEngine(network, recipe())
     images = doubles(2).float()
-    view = View(Box(0, 1, 3, 3), flipped=True, roll=(2, 0))
+    view = RecoveryView(Box(0, 1, 3, 3), flipped=True, roll=(2, 0))
     torch.testing.assert_close(engine.loss(images, TARGETS, view), engine.loss(view.of(images), TARGETS, WHOLE))
     assert not torch.allclose(engine.loss(images, TARGETS, view), engine.loss(images, TARGETS, WHOLE))
 

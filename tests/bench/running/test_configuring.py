@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.recipes import RecipeBook, Setting, merge, put
+from bench.recipes import RecipeBook, Setting, merge, set_value_at
 from bench.results.spec import MethodChoice
 from bench.running.configuring import configure, keys_of, share_changes
 
@@ -48,7 +48,7 @@ def test_the_quick_budget_scales_what_the_recipe_states_and_never_to_nothing() -
 
 
 def test_resolving_does_not_change_the_book() -> None:
-    put(BOOK.pick(setting()).at("quick"), "recover.lr", 9.0)
+    set_value_at(BOOK.pick(setting()).at("quick"), "recover.lr", 9.0)
     assert BOOK.pick(setting()).values["recover"]["lr"] == 0.1
     assert merge({"a": {"b": 1}}, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
 

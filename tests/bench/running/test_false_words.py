@@ -11,7 +11,8 @@ import click
 import pytest
 from benching import Bench
 
-from bench.cli import comparing, evaluate_command, run_command
+from bench.cli import evaluate_command, run_command
+from bench.cli import grid as comparing
 from bench.extensions.registry import Registry
 from bench.hardware import quantities as units
 from bench.results.records import Record
@@ -20,7 +21,7 @@ from bench.running import executors
 from bench.running.executors import LocalExecutor
 from bench.running.forecasting import Forecast
 from bench.running.processes import Ended
-from bench.running.recording import ended, unscored
+from bench.running.record_keeping import ended, unscored
 
 Content = dict[str, Any]
 

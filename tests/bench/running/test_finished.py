@@ -13,7 +13,7 @@ from bench.results.spec import Job
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.processes import Ended
 from bench.storage.files import read_json, write_json
-from bench.storage.stages import owned
+from bench.storage.stages import locked
 
 LONGER = """
 from bench.hookspecs import Offer, hookimpl
@@ -102,7 +102,7 @@ def test_a_failure_stands_until_it_is_to_be_done_again(noting: Bench) -> None:
 def test_a_run_that_another_process_has_is_skipped_by_name(noting: Bench) -> None:
     job = the_job(noting)
     noting.run(job)
-    with owned(noting.runs / f".{job.spec.name}.lock", noting.ear, wait=False):
+    with locked(noting.runs / f".{job.spec.name}.lock", noting.ear, wait=False):
         outcome = answer(noting, job)
     assert isinstance(outcome, Skipped) and outcome.reason.startswith("in use by process")
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from benching import Bench, Ear
 
-from bench.cli.foreseeing import table
+from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
 from bench.loops.pace import Trial
 from bench.running import executors
 from bench.running.executors import LocalExecutor
-from bench.running.expecting import expectation
+from bench.running.finished import is_done
 from bench.running.forecasting import Forecast, foresee
-from bench.running.looking import is_done
+from bench.running.trial_counts import expectation
 from bench.running.trials import TrialStore, TriedStage
 from bench.storage.stages import Made, StageKey, StageStore
 

@@ -18,8 +18,8 @@ from bench.labels import OnlineLabels
 from bench.results import records
 from bench.results import rows as table
 from bench.results.spec import Job
+from bench.running.context import make_task, open_for
 from bench.running.forecasting import foresee
-from bench.running.workplace import make_task, open_for
 from bench.sets import condensed as sets
 from bench.storage.files import read_json, write_json
 from bench.training.protocol import TrainingProtocol

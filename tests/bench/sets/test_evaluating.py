@@ -10,10 +10,10 @@ from benching import Bench
 from click.testing import CliRunner
 from foreign import write_manifest
 
-from bench.cli import foreseeing
-from bench.cli.comparing import rows_of
+from bench.cli import forecasts as foreseeing
 from bench.cli.evaluate_command import command
-from bench.cli.importing import Described, described
+from bench.cli.foreign_sets import Described, described
+from bench.cli.grid import rows_of
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError

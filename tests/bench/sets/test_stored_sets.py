@@ -10,7 +10,7 @@ from benching import Bench
 from foreign import write_manifest
 from torch.utils.data import BatchSampler, RandomSampler
 
-from bench.cli.importing import Described, described
+from bench.cli.foreign_sets import Described, described
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError

@@ -11,8 +11,8 @@ import pytest
 import torch
 from benching import Bench
 
-from bench.cli.comparing import rows_of
-from bench.cli.importing import described
+from bench.cli.foreign_sets import described
+from bench.cli.grid import rows_of
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.labels import TeacherRef
 from bench.reporting import Row

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benching import Bench
 
-from bench.cli.importing import Described, described
+from bench.cli.foreign_sets import Described, described
 
 
 def test_two_runs_of_one_kind_are_one_set_in_two_places(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import Precision
 from bench.loops.progress import Silent
 from bench.speed import floor
-from bench.speed.floor import FloorSpec, Layer, layers_of, measure_floor
+from bench.speed.floor import FloorSpec, TimedLayer, layers_of, measure_floor
 
 CPU = torch.device("cpu")
 
@@ -65,9 +65,9 @@ def test_the_layers_are_those_of_one_forward_pass_and_no_others() -> None:
 
 def test_layers_of_the_same_work_are_one() -> None:
     one, other = nn.Linear(3, 4, device="meta"), nn.Linear(3, 4, device="meta")
-    assert Layer(one, (2, 3)) == Layer(other, (2, 3))
-    assert Layer(one, (2, 3)) != Layer(other, (5, 3))
-    assert Layer(one, (2, 3)) != Layer(nn.Linear(3, 4, bias=False, device="meta"), (2, 3))
+    assert TimedLayer(one, (2, 3)) == TimedLayer(other, (2, 3))
+    assert TimedLayer(one, (2, 3)) != TimedLayer(other, (5, 3))
+    assert TimedLayer(one, (2, 3)) != TimedLayer(nn.Linear(3, 4, bias=False, device="meta"), (2, 3))
 
 
 def test_it_is_the_sum_over_layers_by_the_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.speed import planning
-from bench.speed.planning import Planned, Planner, Request
+from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
 from bench.speed.tables import read_table
 
-USUAL = Request(
+USUAL = SpeedRequest(
     methods=("sre2l",),
     backbones=("convnet3-bn",),
     dataset="digits",
@@ -31,7 +31,7 @@ TABLE: dict[str, Any] = {"methods": (), "backbones": (), "dataset": None, "table
 
 
 def planned(registry: Registry, **changes: Any) -> list[Planned]:  # noqa: ANN401 - the fields of Request
-    return Planner(registry, replace(USUAL, **changes)).rows()
+    return SpeedPlanner(registry, replace(USUAL, **changes)).rows()
 
 
 def test_a_method_with_engines_has_a_row_for_each_the_reference_first(registry: Registry) -> None:

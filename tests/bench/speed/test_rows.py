@@ -9,7 +9,7 @@ from bench.data.opening import load_card
 from bench.extensions.registry import Registry
 from bench.results.claims import Claims, load
 from bench.speed.planning import Planned
-from bench.speed.rows import Outcome, rows
+from bench.speed.rows import RowResult, rows
 
 WHERE = {"device": "cpu", "device_name": "A processor", "precision": "bf16", "threads": 2}
 TABLE_1 = "SRe2L paper Table 1 (RTX 4090, batch 200)"
@@ -20,12 +20,12 @@ def claims() -> Claims:
     return load(Registry())
 
 
-def outcome(engine: str | None, median: float | None, backbone: str = "resnet18", **changes: Any) -> Outcome:  # noqa: ANN401
+def outcome(engine: str | None, median: float | None, backbone: str = "resnet18", **changes: Any) -> RowResult:  # noqa: ANN401
     card = load_card(Registry(), "tiny-imagenet")
     planned = Planned("sre2l", backbone, card, batch_size=200, engine=engine, known_as=card.name)
     times = median and {"median": median, "p20": median, "p80": median}
     status: dict[str, Any] = {"status": "done" if median else "failed", "reason": None if median else "no room"}
-    return Outcome(planned, **status, measured={"ms_per_image_iteration": times}, **changes)
+    return RowResult(planned, **status, measured={"ms_per_image_iteration": times}, **changes)
 
 
 def test_the_ratio_is_that_of_the_reference_on_the_same_backbone(claims: Claims) -> None:
@@ -61,8 +61,8 @@ def test_another_source_another_backbone_or_another_dataset_has_no_published_cos
     stranger = replace(elsewhere.planned, known_as=None)
     assert rows([elsewhere], WHERE, claims, None, "another paper")[0]["published"] is None
     assert rows([outcome("fast", 1.0, "resnet101")], WHERE, claims, None, None)[0]["published"] is None
-    assert rows([Outcome(digits, "done")], WHERE, claims, None, None)[0]["published"] is None
-    assert rows([Outcome(stranger, "done")], WHERE, claims, None, None)[0]["published"] is None
+    assert rows([RowResult(digits, "done")], WHERE, claims, None, None)[0]["published"] is None
+    assert rows([RowResult(stranger, "done")], WHERE, claims, None, None)[0]["published"] is None
 
 
 def test_a_row_that_failed_has_null_numbers_and_where_it_was_tried(claims: Claims) -> None:

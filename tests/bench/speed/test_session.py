@@ -12,7 +12,7 @@ from bench.extensions.registry import Registry
 from bench.loops.progress import Progress, Silent
 from bench.running.processes import Ended
 from bench.speed import session as module
-from bench.speed.planning import Planned, Planner, Request
+from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
 from bench.speed.session import Session
 
 
@@ -50,7 +50,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Children:
 @pytest.fixture
 def rows(registry: Registry) -> list[Planned]:
     nothing: dict[str, Any] = dict.fromkeys(("table", "batch_size", "iterations", "engine", "vary", "compile"))
-    request = Request(
+    request = SpeedRequest(
         methods=("looping",),
         backbones=("convnet3", "convnet3-bn"),
         dataset="digits",
@@ -60,7 +60,7 @@ def rows(registry: Registry) -> list[Planned]:
         precision="fp32",
         **nothing,
     )
-    return Planner(registry, request).rows()
+    return SpeedPlanner(registry, request).rows()
 
 
 class Ear(Silent):

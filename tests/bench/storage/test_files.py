@@ -16,9 +16,9 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.storage.files import (
     clean_leftovers,
     digest,
+    quarantine,
     read_json,
     read_tensors,
-    set_aside,
     whole,
     write_json,
     write_tensors,
@@ -179,7 +179,7 @@ def test_set_aside_keeps_every_corrupt_version(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     for text in ("first", "second"):
         path.write_text(text)
-        set_aside(path)
+        quarantine(path)
     assert (tmp_path / "a.txt.corrupt-1").read_text() == "first"
     assert (tmp_path / "a.txt.corrupt-2").read_text() == "second"
 

@@ -14,7 +14,7 @@ from damage import altered
 from bench.errors import RunFailure, UnreadableArtefact
 from bench.loops.progress import Silent
 from bench.storage.files import digest, read_json, read_rows, write_json, write_tensors
-from bench.storage.stages import RESULT, Made, Owned, StageKey, StageStore, holder, owned
+from bench.storage.stages import RESULT, LockHeld, Made, StageKey, StageStore, holder, locked
 
 CPU = torch.device("cpu")
 
@@ -140,7 +140,7 @@ def test_a_lock_that_is_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.lock").mkdir()
     with (
         pytest.raises(UnreadableArtefact, match=r"a\.lock cannot be locked"),
-        owned(tmp_path / "a.lock", Silent(), wait=True),
+        locked(tmp_path / "a.lock", Silent(), wait=True),
     ):
         pass
     assert "cannot be locked" in str(holder(tmp_path / "a.lock"))
@@ -189,18 +189,18 @@ def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) 
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(Owned, match=f"process {holder.pid} on"), owned(path, Silent(), wait=False):
+        with pytest.raises(LockHeld, match=f"process {holder.pid} on"), locked(path, Silent(), wait=False):
             pass
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
-    with owned(path, Silent(), wait=False):
+    with locked(path, Silent(), wait=False):
         assert str(os.getpid()) in path.with_suffix(".owner").read_text()
 
 
 def test_whoever_does_not_wait_is_told_that_another_makes_the_stage(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     lock = store.folder("teacher", KEY.hash)
-    with owned(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
+    with locked(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
         script = (
             "import sys, torch; from pathlib import Path\n"
             "from bench.storage.stages import Owned, StageKey, StageStore\n"
@@ -224,7 +224,7 @@ def test_rows_of_a_finished_stage_are_read_alone(tmp_path: Path) -> None:
 def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:
     """Its name goes away just before its lock does."""
     path = tmp_path / "a.lock"
-    with owned(path, Silent(), wait=False):
+    with locked(path, Silent(), wait=False):
         path.with_suffix(".owner").unlink()
         script = (
             "import sys; from pathlib import Path\n"

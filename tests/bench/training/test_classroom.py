@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from bench.training.classroom import Classroom
+from bench.training.students import StudentWithTeacher
 
 IMAGES = torch.randn((4, 3, 2, 2), generator=torch.Generator().manual_seed(1))
 
@@ -26,7 +26,7 @@ class Answers(nn.Module):
 
 def test_the_teacher_sees_the_student_s_batch_without_gradient() -> None:
     student, teacher = Answers(1), Answers(2)
-    logits, answers = Classroom(student, teacher)(IMAGES)
+    logits, answers = StudentWithTeacher(student, teacher)(IMAGES)
     assert answers is not None and not answers.requires_grad
     torch.autograd.backward((logits - answers).square().sum())
     assert student.weight.grad is not None and teacher.weight.grad is None
@@ -36,10 +36,10 @@ def test_the_teacher_sees_the_student_s_batch_without_gradient() -> None:
 def test_both_compute_in_one_arithmetic_and_answer_in_fp32() -> None:
     student, teacher = Answers(1), Answers(2)
     with torch.autocast("cpu", torch.bfloat16):
-        logits, answers = Classroom(student, teacher)(IMAGES)
+        logits, answers = StudentWithTeacher(student, teacher)(IMAGES)
     assert student.kinds == teacher.kinds == [torch.bfloat16]
     assert answers is not None and logits.dtype == answers.dtype == torch.float32
 
 
 def test_without_a_teacher_there_are_no_answers() -> None:
-    assert Classroom(Answers(1))(IMAGES)[1] is None
+    assert StudentWithTeacher(Answers(1))(IMAGES)[1] is None

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bench.data.datasets import Normalisation
-from bench.training.randaugment import OPERATIONS, Layer, RandAugment, draw
+from bench.training.randaugment import OPERATIONS, DrawnOperation, RandAugment, draw
 
 timm: Any = auto_augment
 FILL = [120.0, 110.0, 100.0]
@@ -76,11 +76,13 @@ def test_an_operation_without_strength_changes_nothing(name: str) -> None:
 def test_each_image_takes_its_own_operation_in_each_layer() -> None:
     names = list(OPERATIONS)
     strengths = tuple(0.5 for _ in names)
-    first = Layer(
+    first = DrawnOperation(
         torch.tensor([names.index("invert"), -1, names.index("brightness")]), torch.zeros(3).bool(), strengths
     )
     reversed_ = torch.tensor([False, False, True])
-    second = Layer(torch.tensor([-1, names.index("solarize-add"), names.index("brightness")]), reversed_, strengths)
+    second = DrawnOperation(
+        torch.tensor([-1, names.index("solarize-add"), names.index("brightness")]), reversed_, strengths
+    )
     images = smooth(3)
     pixels = NORMALISATION.apply(images)
     made = (NORMALISATION.invert(RandAugment((first, second)).apply(pixels, NORMALISATION)) * 255).round().int()
@@ -93,7 +95,7 @@ def test_each_image_takes_its_own_operation_in_each_layer() -> None:
 
 def test_what_a_shift_leaves_free_has_the_mean_colour() -> None:
     names = list(OPERATIONS)
-    layer = Layer(torch.tensor([names.index("translate-x")]), torch.tensor([False]), tuple(1.0 for _ in names))
+    layer = DrawnOperation(torch.tensor([names.index("translate-x")]), torch.tensor([False]), tuple(1.0 for _ in names))
     made = RandAugment((layer,)).apply(NORMALISATION.apply(smooth(1)), NORMALISATION)
     torch.testing.assert_close(made[..., -10:], torch.zeros(1, 3, SIZE, 10), atol=1e-5, rtol=0)
 

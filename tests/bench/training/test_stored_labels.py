@@ -13,7 +13,7 @@ from bench.errors import Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherRef
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
@@ -56,7 +56,7 @@ def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
     from bench.data.datasets import TensorSplit
 
     split = TensorSplit(images(task).pixels, images(task).classes)
-    lesson = Lesson(
+    lesson = TrainingJob(
         recipe=RECIPE,
         feed=Feed(split, task.dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
         supervision=supervision,

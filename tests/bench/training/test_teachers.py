@@ -12,7 +12,7 @@ from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.labels import TeacherRef
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import load_teacher, pretrained, squeeze
 from bench.training.testing import accuracy
@@ -135,7 +135,7 @@ def test_a_pace_without_steps_fetches_no_weights(
 ) -> None:
     state = plant(tmp_path / "home", monkeypatch)
     networks = {"resnet18": published_network}.__getitem__
-    task = replace(make_task(dataset=imagenet(), networks=networks, backbone="resnet18"), pace=Few(0))
+    task = replace(make_task(dataset=imagenet(), networks=networks, backbone="resnet18"), pace=FirstSteps(0))
     found = pretrained(task, "IMAGENET1K_V1").network.state_dict()
     assert not torch.equal(found["conv1.weight"], state["conv1.weight"])
 

@@ -13,14 +13,14 @@ from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import Interrupted, RunFailure
-from bench.loops.pace import Few
+from bench.loops.pace import FirstSteps
 from bench.training import loop
 from bench.training.feeding import Feed
-from bench.training.loop import Lesson
+from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision, Supervision
 from bench.training.testing import accuracy, assess, enlarged
-from bench.training.views import View, Views
+from bench.training.views import BatchView, Views
 
 MakeTask = Callable[..., Task]
 CROPS: dict[str, Any] = {"crop": "padded", "pad": 1}
@@ -32,9 +32,9 @@ def recipe(**changes: object) -> TrainingRecipe:
     return TrainingRecipe.model_validate(fields)
 
 
-def lesson(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> Lesson:
+def lesson(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> TrainingJob:
     dataset = task.dataset
-    return Lesson(
+    return TrainingJob(
         recipe=training,
         feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
         supervision=supervision or HardSupervision(),
@@ -103,7 +103,7 @@ def test_a_killed_training_continues_from_its_last_checkpoint(make_task: MakeTas
         pass
 
     class Dying(HardSupervision):
-        def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+        def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
             epochs.append(view.epoch)
             if view.epoch == 2:
                 raise Killed
@@ -203,7 +203,7 @@ def test_weights_stay_fp32_and_losses_get_fp32_in_bf16(make_task: MakeTask) -> N
     seen: list[torch.dtype] = []
 
     class Watching(HardSupervision):
-        def loss(self, logits: Tensor, answers: Tensor | None, view: View, classes: Tensor) -> Tensor:
+        def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
             seen.append(logits.dtype)
             return super().loss(logits, answers, view, classes)
 
@@ -289,5 +289,5 @@ def test_where_a_test_is_cut_short_the_accuracy_is_of_what_was_seen(
         def forward(self, images: Tensor) -> Tensor:
             return torch.tensor([2.0, 1.0, 0.0]).expand(len(images), 3)
 
-    task = make_task(pace=Few(batches))
+    task = make_task(pace=FirstSteps(batches))
     assert accuracy(Sure(), split, task.dataset.normalisation, task)[0] == top1

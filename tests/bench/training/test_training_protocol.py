@@ -47,12 +47,12 @@ def condensed(task: Task, labels: Labels | None = None, **changes: Any) -> Conde
 
 
 @pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.Lesson]:
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.TrainingJob]:
     """The lessons that were taught."""
-    taught: list[loop.Lesson] = []
+    taught: list[loop.TrainingJob] = []
     teach = loop.train
 
-    def watched(task: Task, network: torch.nn.Module, lesson: loop.Lesson) -> torch.nn.Module:
+    def watched(task: Task, network: torch.nn.Module, lesson: loop.TrainingJob) -> torch.nn.Module:
         taught.append(lesson)
         return teach(task, network, lesson)
 
@@ -86,7 +86,7 @@ def test_stored_labels_for_other_views_of_deits_are_refused(make_task: MakeTask)
         training("own", epochs=2, randaugment=5, mix="switch").evaluate(condensed(task, labels), task, "small", 1)
 
 
-def test_seeds_decide_weights_and_views(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_seeds_decide_weights_and_views(make_task: MakeTask, lessons: list[loop.TrainingJob]) -> None:
     task = make_task()
     for seed in (1, 2):
         training("hard", epochs=1).evaluate(condensed(task), task, "small", seed)
@@ -98,7 +98,7 @@ def test_the_quick_budget_scales_the_recipe(make_task: MakeTask) -> None:
     assert training("hard").evaluate(condensed(task), task, "small", 1).epochs == 2
 
 
-def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons: list[loop.TrainingJob]) -> None:
     task = make_task()
     teacher = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
     online = condensed(task, OnlineLabels(teacher.ref, 20.0))
@@ -109,7 +109,7 @@ def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons
     assert kinds == [HardSupervision, TeacherSupervision, HardSupervision]
 
 
-def test_a_teacher_labels_in_the_mode_that_the_set_names(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_a_teacher_labels_in_the_mode_that_the_set_names(make_task: MakeTask, lessons: list[loop.TrainingJob]) -> None:
     task = make_task()
     teacher = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
     scores = {}
@@ -124,7 +124,9 @@ def test_a_teacher_labels_in_the_mode_that_the_set_names(make_task: MakeTask, le
     assert first != second, "neither goes on from the other's checkpoint"
 
 
-def test_a_shared_teacher_is_squeezed_once_for_all_methods(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_a_shared_teacher_is_squeezed_once_for_all_methods(
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
+) -> None:
     soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
     first, second = make_task(seed=0), make_task(seed=5)
     soft.evaluate(condensed(first), first, "small", 1)
@@ -135,7 +137,7 @@ def test_a_shared_teacher_is_squeezed_once_for_all_methods(make_task: MakeTask, 
 
 @pytest.mark.parametrize(("student", "teacher"), [("small", "small"), ("small", "other"), ("other", "small")])
 def test_student_and_shared_teacher_are_each_trained_by_the_recipe_for_their_own_network(
-    make_task: MakeTask, lessons: list[loop.Lesson], student: str, teacher: str
+    make_task: MakeTask, lessons: list[loop.TrainingJob], student: str, teacher: str
 ) -> None:
     differing = {"other": {"lr": 0.03, "teacher": {"lr": 0.07}}}
     soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE, backbones=differing)
@@ -147,7 +149,7 @@ def test_student_and_shared_teacher_are_each_trained_by_the_recipe_for_their_own
 
 
 def test_a_learned_step_size_belongs_to_the_methods_own_protocol(
-    make_task: MakeTask, lessons: list[loop.Lesson]
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
 ) -> None:
     task = make_task()
     for labels in ("own", "hard"):
@@ -155,7 +157,9 @@ def test_a_learned_step_size_belongs_to_the_methods_own_protocol(
     assert [lesson.recipe.lr for lesson in lessons] == [0.02, 0.05]
 
 
-def test_stored_labels_are_trained_on_with_their_own_views(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_stored_labels_are_trained_on_with_their_own_views(
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
+) -> None:
     task, own = make_task(), training("own")
     plain, teacher = condensed(task), squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
     recipe = own.plan(task.setting).training
@@ -192,7 +196,7 @@ def distributions(made: CondensedSet, of_the_class: float) -> torch.Tensor:
 
 
 def test_soft_labels_that_come_with_the_set_are_the_own_protocols(
-    make_task: MakeTask, lessons: list[loop.Lesson]
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
 ) -> None:
     task, plain = make_task(), condensed(make_task())
     soft = replace(plain, labels=SoftLabels(distributions(plain, 0.9)))
@@ -222,7 +226,7 @@ def test_a_whitened_set_is_tested_on_whitened_images(make_task: MakeTask) -> Non
 
 
 def test_bytes_of_a_whitened_set_are_whitened_as_its_floats_are(
-    make_task: MakeTask, lessons: list[loop.Lesson]
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
 ) -> None:
     task = make_task()
     made = whitened(task)
@@ -234,7 +238,7 @@ def test_bytes_of_a_whitened_set_are_whitened_as_its_floats_are(
 
 
 def test_the_shared_teacher_of_a_whitened_set_is_squeezed_on_whitened_images(
-    make_task: MakeTask, lessons: list[loop.Lesson]
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
 ) -> None:
     soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
     task = make_task()
@@ -246,7 +250,7 @@ def test_the_shared_teacher_of_a_whitened_set_is_squeezed_on_whitened_images(
     assert task.dataset.normalisation == seen[0], "the task is as it was"
 
 
-def test_the_whitening_tells_checkpoints_apart(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_the_whitening_tells_checkpoints_apart(make_task: MakeTask, lessons: list[loop.TrainingJob]) -> None:
     task = make_task()
     made = whitened(task)
     for each in (made, replace(made, preprocessing=fit(task, 0.2))):
@@ -267,7 +271,7 @@ def shared(**changes: Any) -> TrainingProtocol:  # noqa: ANN401 - fields of a re
 
 
 def test_one_recipe_for_all_own_labels_takes_each_kind_and_leaves_a_learned_step_size(
-    make_task: MakeTask, lessons: list[loop.Lesson]
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
 ) -> None:
     task = make_task()
     teacher, plain = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0), condensed(task)
@@ -284,7 +288,9 @@ def test_one_recipe_for_all_own_labels_takes_each_kind_and_leaves_a_learned_step
         assert lessons[-1].recipe.lr == TRAIN["lr"]
 
 
-def test_stored_labels_bring_their_views_to_a_shared_recipe(make_task: MakeTask, lessons: list[loop.Lesson]) -> None:
+def test_stored_labels_bring_their_views_to_a_shared_recipe(
+    make_task: MakeTask, lessons: list[loop.TrainingJob]
+) -> None:
     """Epochs, batches, crops, flips and mixes of the labels; optimiser and rates of the recipe."""
     task = make_task()
     teacher, plain = squeeze(task, TrainingRecipe(**SQUEEZE), seed=0), condensed(task)

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as tv
 from bench import seeds
 from bench.data.datasets import Normalisation
 from bench.training.recipes import TrainingRecipe
-from bench.training.views import Mix, View, Views, apply, cutmix_box, resized_boxes
+from bench.training.views import BatchView, Mix, Views, apply, cutmix_box, resized_boxes
 
 
 def recipe(**changes: object) -> TrainingRecipe:
@@ -102,7 +102,7 @@ def test_cropped_and_flipped_equals_torchvision() -> None:
     batch = images()
     boxes = torch.tensor([[0, 0, 16, 16], [2, 3, 5, 9], [4, 0, 12, 6], [10, 10, 6, 6]])
     flips = torch.tensor([True, False, True, False])
-    got = apply(View(0, 0, torch.arange(4), boxes=boxes, flips=flips), batch)
+    got = apply(BatchView(0, 0, torch.arange(4), boxes=boxes, flips=flips), batch)
     for index in range(4):
         expected = tv.resized_crop(batch[index], *boxes[index].tolist(), [16, 16], antialias=True)
         expected = tv.horizontal_flip(expected) if flips[index] else expected
@@ -193,7 +193,7 @@ def test_mixup_blends_with_lambda() -> None:
     mix = Mix(torch.tensor([1, 0, 3, 2]), 0.3, None)
     batch = images()
     expected = 0.3 * batch + 0.7 * batch[[1, 0, 3, 2]]
-    torch.testing.assert_close(apply(View(0, 0, torch.arange(4), mix=mix), batch), expected)
+    torch.testing.assert_close(apply(BatchView(0, 0, torch.arange(4), mix=mix), batch), expected)
 
 
 def test_mixing_happens_as_often_as_asked() -> None:
@@ -247,8 +247,8 @@ def test_randaugment_acts_on_pixels_before_the_mix_and_erasing_on_what_it_made()
     view = Views(recipe(**DEIT), 1, 4, 16).at(0, 0)
     assert view.randaugment is not None and view.erasing is not None and view.mix is not None
     expected = view.erasing.apply(view.randaugment.apply(batch, normalisation))
-    expected = apply(View(0, 0, view.indices, mix=view.mix), expected)
+    expected = apply(BatchView(0, 0, view.indices, mix=view.mix), expected)
     assert torch.equal(apply(view, batch, preprocessing=normalisation), expected)
-    assert not torch.equal(expected, apply(View(0, 0, view.indices, mix=view.mix), batch))
+    assert not torch.equal(expected, apply(BatchView(0, 0, view.indices, mix=view.mix), batch))
     with pytest.raises(ValueError, match="pixels"):
         apply(view, batch)

@@ -17,10 +17,10 @@ from bench.reporting import Row, report
 from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
+from bench.running.context import RunContext
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
-from bench.running.workplace import Place
 
 
 def compare(
@@ -102,7 +102,7 @@ def planned(
     for remark in planner.remarks:
         console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
-    place = Place(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
+    place = RunContext(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
     begins = partial(_begin, console, [job.spec.name for job in jobs])
     return jobs, LocalExecutor(registry, place, retry, timeout, begins)
 

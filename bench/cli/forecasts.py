@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from bench.cli.comparing import planned
 from bench.cli.console import Console
+from bench.cli.grid import planned
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.quantities import duration, size
 from bench.loops.pace import TRIAL_SECONDS
 from bench.results.spec import Job
-from bench.running.expecting import expectation
 from bench.running.forecasting import Forecast
 from bench.running.planning import Request
+from bench.running.trial_counts import expectation
 from bench.running.trials import TriedStage
 
 PARTS = {

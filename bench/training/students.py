@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Classroom(nn.Module):
+class StudentWithTeacher(nn.Module):
     """Both networks in one module, so that a step of both compiles to one graph; only the student's is differentiated.
 
     Args:

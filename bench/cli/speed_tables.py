@@ -5,23 +5,23 @@ from pathlib import Path
 
 import click
 
-from bench.cli.comparing import check_writable
 from bench.cli.console import Console
+from bench.cli.grid import check_writable
 from bench.cli.output import form_of, write
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat
 from bench.results import claims
 from bench.running.environment import arithmetic
-from bench.speed.planning import Planned, Planner, Request
-from bench.speed.rows import Outcome, rows
+from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
+from bench.speed.rows import RowResult, rows
 from bench.speed.session import Session
 from bench.speed.tables import SpeedTable
 
 TITLE = "Speed of a step"
 
 
-def measure(request: Request, plugins: Sequence[str], cache: Path, form: str, output: Path | None = None) -> int:
+def measure(request: SpeedRequest, plugins: Sequence[str], cache: Path, form: str, output: Path | None = None) -> int:
     """Measures what is asked for and prints the table; returns the exit status.
 
     Args:
@@ -37,7 +37,7 @@ def measure(request: Request, plugins: Sequence[str], cache: Path, form: str, ou
         check_writable(output.absolute().parent)
     for format_ in forms:
         format_.render_speed([], title=TITLE)  # refuses before any work
-    planner, published = Planner(registry, request), claims.load(registry)
+    planner, published = SpeedPlanner(registry, request), claims.load(registry)
     planned = planner.rows()
     check_writable(cache.absolute())
     with Console() as console:
@@ -56,9 +56,9 @@ def measure(request: Request, plugins: Sequence[str], cache: Path, form: str, ou
     return 1 if any(each.status == "failed" for each in ended) else 0
 
 
-def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tuple[list[Outcome], bool]:
+def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tuple[list[RowResult], bool]:
     """How each row ended, and whether the user stopped before the last."""
-    ended: list[Outcome] = []
+    ended: list[RowResult] = []
     try:
         for outcome in session.run(planned):
             ended.append(outcome)
@@ -71,7 +71,7 @@ def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tu
     return ended, False
 
 
-def _news(outcome: Outcome) -> str:
+def _news(outcome: RowResult) -> str:
     planned = outcome.planned
     what = " ".join(filter(None, [planned.method, planned.backbone, planned.engine]))
     return f"{what}: {outcome.reason or outcome.status}"

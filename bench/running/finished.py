@@ -7,14 +7,14 @@ from bench.extensions.registry import Registry
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
-from bench.running.recording import answered
+from bench.running.context import RunContext, make_task, open_for
+from bench.running.record_keeping import answered
 from bench.running.scoring import conditions_of, scored
-from bench.running.workplace import Place, make_task, open_for
 from bench.sets import condensed as sets
 from bench.storage.files import read_json
 
 
-def is_done(job: Job, registry: Registry, place: Place) -> bool:
+def is_done(job: Job, registry: Registry, place: RunContext) -> bool:
     """Whether nothing is left to do of a job. What failed is left, as --retry-failed would do it again."""
     folder = place.runs / job.spec.name
     try:
@@ -28,7 +28,7 @@ def is_done(job: Job, registry: Registry, place: Place) -> bool:
     return made and all(_is_scored(each, record, registry, task, place) for each in job.evaluations)
 
 
-def _is_scored(each: EvaluationSpec, record: Record, registry: Registry, task: Task, place: Place) -> bool:
+def _is_scored(each: EvaluationSpec, record: Record, registry: Registry, task: Task, place: RunContext) -> bool:
     if not answered(each, record.evaluations.get(each.key)):
         return False
     protocol: Protocol = registry.load("protocol", each.protocol)

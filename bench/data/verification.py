@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from bench.data.cards import DatasetCard, SplitName
-from bench.data.cutting import Part, parts_of
+from bench.data.completeness import lacks
 from bench.data.datasets import Source
-from bench.data.decoding import Decoder, View, decoded, in_threads
+from bench.data.decoding import DecodedForm, Decoder, decoded, in_threads
 from bench.data.fingerprints import Fingerprints
-from bench.data.likeness import known_as
-from bench.data.opening import Found, check_count, find_source, load_card, missing_split
+from bench.data.held_out import Part, parts_of
+from bench.data.identity import known_as
+from bench.data.opening import FoundSource, check_count, find_source, load_card, missing_split
 from bench.data.places import SPLITS
-from bench.data.wholeness import lacks
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.loops.progress import Progress, Throttled
@@ -98,14 +98,16 @@ def verify(registry: Registry, name_or_path: str, root: Path, progress: Progress
     )
 
 
-def _lacking(card: DatasetCard, found: Found, labels: dict[SplitName, Tensor]) -> Iterator[str]:
+def _lacking(card: DatasetCard, found: FoundSource, labels: dict[SplitName, Tensor]) -> Iterator[str]:
     yield from (missing_split(card, found, name) for name in SPLITS if name not in labels)
     yield from lacks(found.source.classes, labels)
 
 
-def _verify_split(card: DatasetCard, found: Found, name: SplitName, part: Part, progress: Progress) -> SplitReport:
+def _verify_split(
+    card: DatasetCard, found: FoundSource, name: SplitName, part: Part, progress: Progress
+) -> SplitReport:
     counts = torch.bincount(part.labels, minlength=len(found.source.classes))
-    decoder = Decoder(found.reader, found.source, part.origin, View.of(card))
+    decoder = Decoder(found.reader, found.source, part.origin, DecodedForm.of(card))
     looked = _Looked()
     for each in _look(decoder, name, part.indices, progress):
         looked.broken += each.broken

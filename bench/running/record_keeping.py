@@ -8,10 +8,10 @@ from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
+from bench.running.context import RunContext
 from bench.running.environment import describe
 from bench.running.failures import reason_of
-from bench.running.workplace import Place
-from bench.storage.files import set_aside
+from bench.storage.files import quarantine
 
 Outcome = dict[str, Any]
 
@@ -58,7 +58,7 @@ def controls(job: Job, earlier: Record | None) -> dict[str, str]:
     return {**(earlier.controls if earlier else {}), **job.controls}
 
 
-def earlier_record(folder: Path, place: Place) -> Record | None:
+def earlier_record(folder: Path, place: RunContext) -> Record | None:
     """The record of a run folder, or None; a corrupt one is set aside with a warning.
 
     Raises:
@@ -69,18 +69,18 @@ def earlier_record(folder: Path, place: Place) -> Record | None:
     except FileNotFoundError:
         return None
     except CorruptArtefact as error:
-        place.progress.warn(f"record set aside as {set_aside(folder / 'record.json').name}: {error}")
+        place.progress.warn(f"record set aside as {quarantine(folder / 'record.json').name}: {error}")
         return None
 
 
-def unread(job: Job, place: Place, reason: str) -> Record:
+def unread(job: Job, place: RunContext, reason: str) -> Record:
     """What is reported of a run of which it cannot be read how it ended; it is not for keeping."""
     environment = describe(place.device, job.spec.precision, job.spec, place.command)
     outcomes = ended(job, None, "failed", reason)
     return Record(job.spec, "failed", reason, {}, outcomes, controls(job, None), environment)
 
 
-def crashed(job: Job, place: Place, reason: str) -> Record:
+def crashed(job: Job, place: RunContext, reason: str) -> Record:
     """The record of a run whose process died before it could write one; it is kept where that is possible.
 
     It replaces none that cannot be read.
@@ -100,7 +100,7 @@ def crashed(job: Job, place: Place, reason: str) -> Record:
     return record
 
 
-def keep(record: Record, place: Place) -> None:
+def keep(record: Record, place: RunContext) -> None:
     """Writes the record; where there is no room for even that, the row is still reported."""
     try:
         records.write(place.runs / record.spec.name, record)

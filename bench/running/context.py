@@ -19,7 +19,7 @@ from bench.storage.stages import StageStore
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart.
 
     `command` is what the user typed, for the record.
@@ -35,7 +35,7 @@ class Place:
     command: str = ""
 
 
-def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:
+def open_for(spec: RunSpec, registry: Registry, place: RunContext) -> Dataset:
     """The spec's dataset with its classes.
 
     Raises:
@@ -47,7 +47,7 @@ def open_for(spec: RunSpec, registry: Registry, place: Place) -> Dataset:
     return dataset if dataset.classes == spec.classes else dataset.only(spec.classes)
 
 
-def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: Place, workspace: Path) -> Task:
+def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunContext, workspace: Path) -> Task:
     """What the spec's method is given to make images with; labels and evaluations have the spec's own `precision`."""
     return Task(
         dataset=dataset,
