@@ -71,33 +71,33 @@ def place(network: nn.Module, task: Task) -> nn.Module:
     return network.to(task.device, memory_format=memory)  # type: ignore[call-overload,no-any-return]
 
 
-def train(task: Task, network: nn.Module, lesson: TrainingJob) -> nn.Module:
+def train(task: Task, network: nn.Module, job: TrainingJob) -> nn.Module:
     """Trains the network and returns what is to be tested: itself after the last epoch, or its moving average.
 
     Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. Steps are compiled
-    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds` (`CheckpointSchedule`); on a
+    where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds`; on a
     CPU a continued one ends with the same weights, bit for bit.
 
     Raises:
         Interrupted: the user asked to stop; the checkpoint is written first.
         RunFailure: the loss of an epoch is not finite, or a weight or a statistic at the end.
     """
-    return _Training(task, place(network, task), lesson).run()
+    return _Training(task, place(network, task), job).run()
 
 
 class _Training:
     """The state of one training."""
 
-    def __init__(self, task: Task, network: nn.Module, lesson: TrainingJob) -> None:
-        self.task, self.network, self.lesson = task, network.train(), lesson
-        self.recipe, self.feed = lesson.recipe, lesson.feed
+    def __init__(self, task: Task, network: nn.Module, job: TrainingJob) -> None:
+        self.task, self.network, self.job = task, network.train(), job
+        self.recipe, self.feed = job.recipe, job.feed
         if self.recipe.bn_updates > 1:
             _update_statistics(network, self.recipe.bn_updates)
-        self.classroom = StudentWithTeacher(self.network, lesson.supervision.teacher)
+        self.classroom = StudentWithTeacher(self.network, job.supervision.teacher)
         self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
-        drawn = Views(self.recipe, lesson.view_seed, len(self.feed), resolution)
-        self.views: Presented = lesson.views or drawn
+        drawn = Views(self.recipe, job.view_seed, len(self.feed), resolution)
+        self.views: Presented = job.views or drawn
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
         self.ema = Ema(self.network, self.recipe.ema) if self.recipe.ema is not None else None
         self.losses = torch.zeros((), device=task.device)
@@ -107,30 +107,30 @@ class _Training:
     def state(self) -> State:
         """What a checkpoint holds."""
         averaged = {"ema": self.ema.network} if self.ema else {}
-        kept = {f"kept {name}": part for name, part in self.lesson.keeps.items()}
+        kept = {f"kept {name}": part for name, part in self.job.keeps.items()}
         return {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged, **kept}
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         self.compile(steps)
         progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
-        for step in self.task.pace.walk(self.lesson.what, self._resume(), steps):
+        for step in self.task.pace.walk(self.job.what, self._resume(), steps):
             self._step(*divmod(step, self.views.batches))
             done = step + 1
-            progress.advance(self.lesson.what, done, steps)
+            progress.advance(self.job.what, done, steps)
             stopping = self.task.should_stop() and done < steps
             if stopping or rhythm.due():
                 with rhythm.saving():
-                    checkpoints.save(self.lesson.checkpoint, self.state, {"done": done})
+                    checkpoints.save(self.job.checkpoint, self.state, {"done": done})
             if stopping:
-                raise Interrupted(f"stopped after {done} of {steps} steps of {self.lesson.what}")
+                raise Interrupted(f"stopped after {done} of {steps} steps of {self.job.what}")
         trained = self.ema.network if self.ema else self.network
-        _check_finite(trained, self.lesson.what)
-        self.lesson.checkpoint.unlink(missing_ok=True)
+        _check_finite(trained, self.job.what)
+        self.job.checkpoint.unlink(missing_ok=True)
         return trained.eval()
 
     def _resume(self) -> int:
-        facts = checkpoints.restore(self.lesson.checkpoint, self.state, self.task.progress)
+        facts = checkpoints.restore(self.job.checkpoint, self.state, self.task.progress)
         optimizers.match_layout(self.optimizer)
         return int(facts["done"]) if facts else 0
 
@@ -163,7 +163,7 @@ class _Training:
         forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
             logits, answers = forward(images)
-        return self.lesson.supervision.loss(logits, answers, view, classes)
+        return self.job.supervision.loss(logits, answers, view, classes)
 
     def compile(self, steps: int) -> None:
         """Compiles the networks for whole batches, where so many steps pay for that."""
@@ -176,16 +176,16 @@ class _Training:
                 logits, _ = forward(images)
             torch.autograd.backward(logits.square().mean())
 
-        work = Workload(self.lesson.what, self.classroom, shape, steps, SAVED)
+        work = Workload(self.job.what, self.classroom, shape, steps, SAVED)
         with _untouched(self.network):
             self.whole_batches = compiled_where_it_pays(self.task, work, self.whole_batches, step)
 
     def _end(self, epoch: int) -> None:
         """Looks at the loss once an epoch, because reading it waits for the device."""
         if not math.isfinite(float(self.losses)):
-            raise RunFailure(f"the loss of {self.lesson.what} is not finite in epoch {epoch + 1}")
-        if self.lesson.after_epoch:
-            self.lesson.after_epoch(epoch + 1, self.network)
+            raise RunFailure(f"the loss of {self.job.what} is not finite in epoch {epoch + 1}")
+        if self.job.after_epoch:
+            self.job.after_epoch(epoch + 1, self.network)
 
 
 def _check_finite(network: nn.Module, what: str) -> None:

@@ -142,7 +142,7 @@ class TrainingProtocol(Protocol):
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
-        lesson = TrainingJob(
+        job = TrainingJob(
             recipe=recipe,
             feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,
@@ -151,7 +151,7 @@ class TrainingProtocol(Protocol):
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
             what="evaluate",
         )
-        network = loop.train(task, network, lesson)
+        network = loop.train(task, network, job)
         found = assess(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
         seconds = time.perf_counter() - start
         return Scores(found.top1, found.top5, recipe.epochs, seconds, most_predicted=found.most_predicted)

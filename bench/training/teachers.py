@@ -78,8 +78,8 @@ def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | No
 
     def make(folder: Path) -> Made:
         network = task.network(seeds.derive("init", seed), name)
-        lesson = on_real_images(task, recipe, seed, folder, "squeeze")
-        trained = loop.train(task, network, lesson)
+        job = on_real_images(task, recipe, seed, folder, "squeeze")
+        trained = loop.train(task, network, job)
         try:
             return _made(task, trained, name)
         except RunFailure as error:

@@ -103,9 +103,9 @@ def _trained(task: Task, recipe: TrainingRecipe, index: int, folder: Path) -> Ma
     def keep(epoch: int, trained: nn.Module) -> None:
         snapshots[epoch] = flattened(trained)
 
-    lesson = teachers.on_real_images(task, recipe, seed, folder, "expert")
-    lesson = replace(lesson, after_epoch=keep, keeps={SNAPSHOTS: snapshots})
-    network = loop.train(task, network, lesson)
+    job = teachers.on_real_images(task, recipe, seed, folder, "expert")
+    job = replace(job, after_epoch=keep, keeps={SNAPSHOTS: snapshots})
+    network = loop.train(task, network, job)
     top1 = accuracy(network, dataset.test, dataset.normalisation, task)[0] if len(dataset.test) else None
     return Made({SNAPSHOTS: snapshots}, {"top1": top1})
 

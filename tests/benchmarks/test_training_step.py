@@ -25,7 +25,7 @@ COMPETITORS: dict[str, Compile] = {"bf16": "never", "bf16, compiled": "always"}
 
 def training_of(task: Task, batch: int) -> loop._Training:
     dataset = task.dataset
-    lesson = TrainingJob(
+    job = TrainingJob(
         recipe=TrainingRecipe(epochs=9, batch_size=batch, lr=0.1, weight_decay=1e-4, crop="resized", flip=True),
         feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
         supervision=HardSupervision(),
@@ -33,7 +33,7 @@ def training_of(task: Task, batch: int) -> loop._Training:
         checkpoint=task.workspace / "unused",
         what="train",
     )
-    return loop._Training(task, loop.place(task.network(0), task), lesson)
+    return loop._Training(task, loop.place(task.network(0), task), job)
 
 
 @pytest.mark.parametrize("competitor", COMPETITORS)

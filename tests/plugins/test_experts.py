@@ -110,8 +110,8 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """The lock at `path`, held by another process until it is told to let go."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from bench.loops.progress import Silent; from bench.storage.stages import owned\n"
-        "with owned(Path(sys.argv[1]), Silent(), wait=False):\n"
+        "from bench.loops.progress import Silent; from bench.storage.stages import locked\n"
+        "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"
     )
     command = [sys.executable, "-c", script, str(path)]

@@ -183,8 +183,8 @@ def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) 
     path = tmp_path / "a.lock"
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from bench.loops.progress import Silent; from bench.storage.stages import owned\n"
-        "with owned(Path(sys.argv[1]), Silent(), wait=False):\n"
+        "from bench.loops.progress import Silent; from bench.storage.stages import locked\n"
+        "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:
@@ -203,11 +203,11 @@ def test_whoever_does_not_wait_is_told_that_another_makes_the_stage(tmp_path: Pa
     with locked(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
         script = (
             "import sys, torch; from pathlib import Path\n"
-            "from bench.storage.stages import Owned, StageKey, StageStore\n"
+            "from bench.storage.stages import LockHeld, StageKey, StageStore\n"
             "key = StageKey('teacher', 1, {'seed': 0, 'recipe': {'lr': 0.2}})\n"
             "try:\n"
             "    StageStore(Path(sys.argv[1])).get_or_make(key, None, torch.device('cpu'), wait=False)\n"
-            "except Owned as error:\n"
+            "except LockHeld as error:\n"
             "    print(error)\n"
         )
         told = subprocess.check_output([sys.executable, "-c", script, str(tmp_path)], text=True)
@@ -228,10 +228,10 @@ def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:
         path.with_suffix(".owner").unlink()
         script = (
             "import sys; from pathlib import Path\n"
-            "from bench.loops.progress import Silent; from bench.storage.stages import Owned, owned\n"
+            "from bench.loops.progress import Silent; from bench.storage.stages import LockHeld, locked\n"
             "try:\n"
-            "    owned(Path(sys.argv[1]), Silent(), wait=False).__enter__()\n"
-            "except Owned as error:\n"
+            "    locked(Path(sys.argv[1]), Silent(), wait=False).__enter__()\n"
+            "except LockHeld as error:\n"
             "    print(error)\n"
         )
         told = subprocess.check_output([sys.executable, "-c", script, str(path)], text=True)

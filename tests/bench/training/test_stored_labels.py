@@ -56,7 +56,7 @@ def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
     from bench.data.datasets import TensorSplit
 
     split = TensorSplit(images(task).pixels, images(task).classes)
-    lesson = TrainingJob(
+    job = TrainingJob(
         recipe=RECIPE,
         feed=Feed(split, task.dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
         supervision=supervision,
@@ -64,7 +64,7 @@ def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
         checkpoint=task.workspace / "training.checkpoint.safetensors",
         what="test",
     )
-    return loop.train(task, task.network(2), lesson).state_dict()
+    return loop.train(task, task.network(2), job).state_dict()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -32,7 +32,7 @@ def recipe(**changes: object) -> TrainingRecipe:
     return TrainingRecipe.model_validate(fields)
 
 
-def lesson(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> TrainingJob:
+def job(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> TrainingJob:
     dataset = task.dataset
     return TrainingJob(
         recipe=training,
@@ -45,7 +45,7 @@ def lesson(task: Task, training: TrainingRecipe, supervision: Supervision | None
 
 
 def trained(task: Task, training: TrainingRecipe, supervision: Supervision | None = None) -> dict[str, Tensor]:
-    network = loop.train(task, task.network(5), lesson(task, training, supervision))
+    network = loop.train(task, task.network(5), job(task, training, supervision))
     assert not network.training
     return network.state_dict()
 
@@ -80,7 +80,7 @@ def test_what_is_kept_of_every_epoch_survives_interruptions(
             epochs.append(epoch)
             into[epoch - 1] = torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
-        taught = replace(lesson(task, recipe()), after_epoch=keep, keeps={"rows": into})
+        taught = replace(job(task, recipe()), after_epoch=keep, keeps={"rows": into})
         loop.train(task, task.network(5), taught)
 
     size = sum(weight.numel() for weight in make_task().network(5).parameters())
@@ -124,7 +124,7 @@ def test_a_step_is_that_of_plain_torch(make_task: MakeTask) -> None:
     ours = trained(task, training)
     network = task.network(5)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
-    feed = lesson(task, training).feed
+    feed = job(task, training).feed
     for epoch, rate in enumerate((0.05, 0.025)):
         optimizer.param_groups[0]["lr"] = rate
         order = Views(training, 11, 46, 8).order(epoch)
@@ -141,7 +141,7 @@ def test_statistics_that_move_twice_are_those_of_two_passes_over_every_batch(mak
     ours = trained(task, recipe(bn_updates=2, **CROPS))
     network, training = loop.place(task.network(5), task), recipe(**CROPS)
     network.register_forward_pre_hook(once_more)
-    theirs = loop.train(task, network, lesson(task, training)).state_dict()
+    theirs = loop.train(task, network, job(task, training)).state_dict()
     assert ours.keys() == theirs.keys() and any("running_var" in name for name in ours)
     for name, tensor in ours.items():
         if "num_batches" not in name:
@@ -170,7 +170,7 @@ def test_momentum_is_forgotten_where_the_step_schedule_drops(make_task: MakeTask
     """With lr 0 before the drop only momentum could carry the earlier gradients over."""
     task = make_task()
     training = recipe(epochs=4, batch_size=46)  # drops at epoch 3
-    state = loop._Training(task, task.network(5), lesson(task, training))
+    state = loop._Training(task, task.network(5), job(task, training))
     for epoch in range(3):
         state._step(epoch, 0)
     assert state.optimizer.state
@@ -230,7 +230,7 @@ def test_choosing_whether_to_compile_leaves_the_training_as_it_was(make_task: Ma
 
 def test_a_trained_network_knows_the_colours(make_task: MakeTask) -> None:
     task = make_task()
-    network = loop.train(task, task.network(5), lesson(task, recipe(epochs=15)))
+    network = loop.train(task, task.network(5), job(task, recipe(epochs=15)))
     top1, top5 = accuracy(network, task.dataset.test, task.dataset.normalisation, task)
     assert top1 > 90 and top5 is None
 

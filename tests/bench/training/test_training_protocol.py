@@ -52,9 +52,9 @@ def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.TrainingJob]:
     taught: list[loop.TrainingJob] = []
     teach = loop.train
 
-    def watched(task: Task, network: torch.nn.Module, lesson: loop.TrainingJob) -> torch.nn.Module:
-        taught.append(lesson)
-        return teach(task, network, lesson)
+    def watched(task: Task, network: torch.nn.Module, job: loop.TrainingJob) -> torch.nn.Module:
+        taught.append(job)
+        return teach(task, network, job)
 
     monkeypatch.setattr(loop, "train", watched)
     return taught
@@ -105,7 +105,7 @@ def test_hard_ignores_soft_labels_and_own_uses_them(make_task: MakeTask, lessons
     training("hard", epochs=1).evaluate(online, task, "small", 1)
     training("own", epochs=1).evaluate(online, task, "small", 1)
     training("own", epochs=1).evaluate(condensed(task), task, "small", 1)
-    kinds = [type(lesson.supervision) for lesson in lessons if lesson.what == "evaluate"]
+    kinds = [type(job.supervision) for job in lessons if job.what == "evaluate"]
     assert kinds == [HardSupervision, TeacherSupervision, HardSupervision]
 
 
@@ -116,11 +116,11 @@ def test_a_teacher_labels_in_the_mode_that_the_set_names(make_task: MakeTask, le
     for mode in ("eval", "train"):
         own = condensed(task, OnlineLabels(teacher.ref, 20.0, mode))
         scores[mode] = training("own", epochs=1).evaluate(own, task, "small", 1)
-    by_statistics, by_batch = (lesson.supervision.teacher for lesson in lessons if lesson.what == "evaluate")
+    by_statistics, by_batch = (job.supervision.teacher for job in lessons if job.what == "evaluate")
     assert by_statistics is not None and by_batch is not None
     assert "features.1.running_mean" in by_statistics.state_dict()
     assert "features.1.running_mean" not in by_batch.state_dict()
-    first, second = (lesson.checkpoint for lesson in lessons if lesson.what == "evaluate")
+    first, second = (job.checkpoint for job in lessons if job.what == "evaluate")
     assert first != second, "neither goes on from the other's checkpoint"
 
 
@@ -131,7 +131,7 @@ def test_a_shared_teacher_is_squeezed_once_for_all_methods(
     first, second = make_task(seed=0), make_task(seed=5)
     soft.evaluate(condensed(first), first, "small", 1)
     soft.evaluate(condensed(second, learned_lr=3.0), second, "small", 2)
-    assert [lesson.what for lesson in lessons] == ["squeeze", "evaluate", "evaluate"]
+    assert [job.what for job in lessons] == ["squeeze", "evaluate", "evaluate"]
     assert first.used_stages.keys() == second.used_stages.keys() and first.measured.teacher_top1 is not None
 
 
@@ -144,7 +144,7 @@ def test_student_and_shared_teacher_are_each_trained_by_the_recipe_for_their_own
     small = make_task()
     task = replace(small, backbone=teacher, networks=lambda name: small.networks("small"))
     soft.evaluate(condensed(task), task, student, 1)
-    rates = {lesson.what: lesson.recipe.lr for lesson in lessons}
+    rates = {job.what: job.recipe.lr for job in lessons}
     assert rates == {"squeeze": 0.07 if teacher == "other" else 0.05, "evaluate": 0.03 if student == "other" else 0.05}
 
 
@@ -154,7 +154,7 @@ def test_a_learned_step_size_belongs_to_the_methods_own_protocol(
     task = make_task()
     for labels in ("own", "hard"):
         training(labels, epochs=1).evaluate(condensed(task, learned_lr=0.02), task, "small", 1)
-    assert [lesson.recipe.lr for lesson in lessons] == [0.02, 0.05]
+    assert [job.recipe.lr for job in lessons] == [0.02, 0.05]
 
 
 def test_stored_labels_are_trained_on_with_their_own_views(
@@ -204,9 +204,9 @@ def test_soft_labels_that_come_with_the_set_are_the_own_protocols(
     top1 = [training("own", epochs=30).evaluate(each, task, "small", 1).top1 for each in (soft, wrong)]
     assert top1[0] > 60 and top1[1] < 20, "labels decide what is learned"
     training("hard", epochs=1).evaluate(soft, task, "small", 1)
-    kinds = [type(lesson.supervision) for lesson in lessons]
+    kinds = [type(job.supervision) for job in lessons]
     assert kinds == [SoftSupervision, SoftSupervision, HardSupervision]
-    assert len({lesson.checkpoint for lesson in lessons}) == 3
+    assert len({job.checkpoint for job in lessons}) == 3
 
 
 def whitened(task: Task) -> CondensedSet:
@@ -233,7 +233,7 @@ def test_bytes_of_a_whitened_set_are_whitened_as_its_floats_are(
     levels = replace(made, images=condensed(task).images)
     scores = [training("hard", epochs=3).evaluate(each, task, "small", 1) for each in (made, levels)]
     assert scores[0].top1 == scores[1].top1
-    fed = [lesson.feed.images(torch.arange(12)) for lesson in lessons]
+    fed = [job.feed.images(torch.arange(12)) for job in lessons]
     assert torch.equal(fed[0], fed[1])
 
 
@@ -244,8 +244,8 @@ def test_the_shared_teacher_of_a_whitened_set_is_squeezed_on_whitened_images(
     task = make_task()
     for made in (condensed(task), whitened(task), whitened(task)):
         soft.evaluate(made, task, "small", 1)
-    assert [lesson.what for lesson in lessons] == ["squeeze", "evaluate", "squeeze", "evaluate", "evaluate"]
-    seen = [lesson.feed.normalisation for lesson in lessons if lesson.what == "squeeze"]
+    assert [job.what for job in lessons] == ["squeeze", "evaluate", "squeeze", "evaluate", "evaluate"]
+    seen = [job.feed.normalisation for job in lessons if job.what == "squeeze"]
     assert seen[0] == task.dataset.normalisation and isinstance(seen[1], Whitening)
     assert task.dataset.normalisation == seen[0], "the task is as it was"
 
@@ -299,8 +299,8 @@ def test_stored_labels_bring_their_views_to_a_shared_recipe(
     labels = store_labels(task, teacher, plain.images, labelled, temperature=4.0, view_seed=7)
     lessons.clear()
     scores = shared(optimizer="adamw", warmup_epochs=4).evaluate(replace(plain, labels=labels), task, "small", 1)
-    (lesson,) = lessons
-    assert isinstance(lesson.supervision, StoredSupervision)
-    assert {name: getattr(lesson.recipe, name) for name in views} == views
-    assert (lesson.recipe.optimizer, lesson.recipe.lr, lesson.recipe.warmup_epochs) == ("adamw", TRAIN["lr"], 2)
-    assert (lesson.view_seed, scores.epochs) == (7, 3)
+    (job,) = lessons
+    assert isinstance(job.supervision, StoredSupervision)
+    assert {name: getattr(job.recipe, name) for name in views} == views
+    assert (job.recipe.optimizer, job.recipe.lr, job.recipe.warmup_epochs) == ("adamw", TRAIN["lr"], 2)
+    assert (job.view_seed, scores.epochs) == (7, 3)
