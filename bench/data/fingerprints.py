@@ -12,7 +12,7 @@ from bench.data.datasets import Source
 from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError, why
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import digest, file_digest
+from bench.storage.files import clean_dead, digest, file_digest
 from bench.storage.shapes import Remembered
 
 READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
@@ -67,6 +67,7 @@ class Fingerprints:
         except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
             value = compute()
         with suppress(OSError):  # what there is no room to remember is computed again
+            clean_dead(self._folder)
             DIGEST_FILE.write(memory, {"digest": value})
         return value
 

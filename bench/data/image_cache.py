@@ -22,7 +22,7 @@ from bench.loops.progress import Progress, Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.files import clean_leftovers, quarantine, read_tensors, whole, write_tensors
 from bench.storage.shapes import Decoded
-from bench.storage.stages import locked
+from bench.storage.stages import forget_dead, locked
 
 INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
@@ -56,11 +56,15 @@ class ImageCache:
             RunFailure: an image that cannot be decoded (named), or no room on the disk.
         """
         split = decoder.split
+        lock = self._folder / f"{split}.lock"
         try:
-            return self._read(split)
+            found = self._read(split)
         except (FileNotFoundError, CorruptArtefact):
             pass  # looked at again once nobody else can be writing it
-        with locked(self._folder / f"{split}.lock", self._progress, wait=True):
+        else:
+            forget_dead(lock)
+            return found
+        with locked(lock, self._progress, wait=True):
             try:
                 return self._read(split)
             except FileNotFoundError:
@@ -88,7 +92,11 @@ class ImageCache:
         path = self._index(split)
         tensors, content = read_tensors(path)
         with understood(path):
-            return tensors["labels"], INDEX_FILE.checked(content, path)
+            labels, facts = tensors["labels"], INDEX_FILE.checked(content, path)
+        if labels.dtype != torch.int64 or tuple(labels.shape) != (facts["shape"][0],):
+            held = f"{tuple(labels.shape)} of {labels.dtype}"
+            raise CorruptArtefact(f"{path} has labels {held}, not an int64 for each of {facts['shape'][0]} images")
+        return labels, facts
 
     def _set_aside(self, split: SplitName, error: CorruptArtefact) -> None:
         aside = [quarantine(path).name for path in (self._index(split), self._pixels(split)) if path.exists()]

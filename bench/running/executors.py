@@ -13,10 +13,11 @@ from bench.results.rows import rows
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.finished import is_done
-from bench.running.forecasting import Forecast, scratch_folder
+from bench.running.forecasting import Forecast
 from bench.running.processes import Ended, run_child
 from bench.running.record_keeping import crashed
 from bench.running.runner import Run
+from bench.scratch import TRIAL, scratch_folder
 from bench.storage.files import check_finite
 from bench.storage.stages import LockHeld
 
@@ -85,9 +86,9 @@ class LocalExecutor:
         """
         left = [job for job in jobs if not is_done(job, self.registry, self.place)]
         told(left)
-        with scratch_folder(self.place.cache) as scratch:
+        with scratch_folder(self.place.cache, TRIAL, self.place.progress) as scratch:
             for job in jobs:
-                yield self._foreseen(job, scratch) if job in left else Forecast(job.spec.name, "done")
+                yield self._foreseen(job, str(scratch)) if job in left else Forecast(job.spec.name, "done")
 
     def _foreseen(self, job: Job, scratch: str) -> Forecast:
         child = self._child(job, "trial", scratch=scratch)

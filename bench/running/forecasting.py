@@ -32,6 +32,7 @@ from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.scoring import conditions_of, scored
 from bench.running.trials import TrialMemory, TrialStore, TriedStage
+from bench.scratch import TRIAL, scratch_folder
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.whitening import Whitening
@@ -108,14 +109,8 @@ def foresee(job: Job, registry: Registry, place: RunContext, scratch: Path | Non
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
         return _Rehearsal(job, registry, place, scratch).forecast()
-    with scratch_folder(place.cache) as own:
-        return _Rehearsal(job, registry, place, Path(own)).forecast()
-
-
-def scratch_folder(cache: Path) -> "tempfile.TemporaryDirectory[str]":
-    """For the trials of one dry run. Not in /tmp, which may be memory: stored labels are large."""
-    cache.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="trial-", dir=cache)
+    with scratch_folder(place.cache, TRIAL, place.progress) as own:
+        return _Rehearsal(job, registry, place, own).forecast()
 
 
 class _Rehearsal:

@@ -4,7 +4,6 @@ Shapes and types are known before a value is read: a small compressed file may h
 """
 
 import math
-import os
 import warnings
 import zipfile
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
+from bench.storage.regular_files import machine_memory
 from bench.storage.users_files import require_content
 
 SHOWN = 10  # names of what a file has
@@ -80,7 +80,7 @@ def _shape(path: Path, held: Held, name: str) -> Shape:
         shape, size = held.about(name)
     except ValueError as error:
         raise UsageError(f"{path}: {name!r} {why(error)}") from error
-    if size > (most := _memory()):
+    if size > (most := machine_memory()):
         raise UsageError(f"{path}: {name!r} has {size:,} bytes, more than the {most:,} of this machine's memory")
     return shape
 
@@ -232,7 +232,7 @@ def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if size > (most := _memory()):
+        if size > (most := machine_memory()):
             raise UsageError(f"{path} expands to {size:,} bytes, more than the {most:,} of this machine's memory")
     with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a pickle's age; what is wrong with it is raised
@@ -244,8 +244,3 @@ def _loaded(path: Path) -> Any:  # noqa: ANN401 - as above
         return torch.load(path, map_location="cpu", weights_only=True)
     except (EOFError, IndexError, KeyError) as error:  # of what is no pickle, with a number or nothing as its message
         raise ValueError("it is not as torch.save writes files") from error
-
-
-def _memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,5 @@
 """Rows and floors one after the other, each in a process of its own, so that none disturbs another's measurement."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import Precision
 from bench.loops.progress import Progress
 from bench.running.processes import Ended, run_child
+from bench.scratch import SPEED, scratch_folder
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned
 from bench.speed.rows import RowResult
@@ -59,8 +59,8 @@ class Session:
     def _outcome(self, row: Planned) -> RowResult:
         if row.step is None:
             return RowResult(row, "skipped", row.skipped)
-        with tempfile.TemporaryDirectory(prefix="speed-", dir=self.cache) as scratch:
-            child = self._child("step", row.step.precision, step=asdict(row.step), folder=scratch)
+        with scratch_folder(self.cache, SPEED, self.progress) as scratch:
+            child = self._child("step", row.step.precision, step=asdict(row.step), folder=str(scratch))
         if child.event != "measured" or not isinstance(child.facts["measured"], dict):
             return RowResult(row, "failed", child.reason)
         return RowResult(row, "done", None, child.facts["measured"])

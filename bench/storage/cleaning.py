@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.loops.progress import Silent
+from bench.scratch import abandoned, gate
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
 from bench.storage.stages import WORK, holder, locked
 
@@ -95,9 +96,11 @@ def quarantined_files(*roots: Path) -> list[Leaving]:
 
 def leftovers(runs: Path, cache: Path) -> list[Leaving]:
     """What killed processes left: half-written files, the work of what is finished, names of owners that are gone."""
-    found = [*_left_in_runs(runs), *_left_in_stages(cache), *_left_by_writers(cache)]
+    found = [*_left_in_runs(runs), *_left_in_stages(cache), *_left_by_writers(cache), *_left_by_trials(cache)]
+    going = {each.path for each in found}
     owners = sorted([*runs.glob(".*.owner"), *cache.glob("**/*.owner")])
-    gone = [Leaving("name of a dead owner", path, (path.with_suffix(".lock"),)) for path in owners]
+    names = [path for path in owners if going.isdisjoint(path.parents)]
+    gone = [Leaving("name of a dead owner", path, (path.with_suffix(".lock"),)) for path in names]
     return [*found, *(each for each in gone if each.holder() is None)]
 
 
@@ -122,6 +125,12 @@ def _left_by_writers(cache: Path) -> Iterator[Leaving]:
     for path in sorted([*(cache / "choices").glob(f"*{LEFTOVER}"), *(cache / "images").glob(f"*/*{LEFTOVER}")]):
         if not is_being_written(path):
             yield Leaving("half-written file", path)
+
+
+def _left_by_trials(cache: Path) -> Iterator[Leaving]:
+    """Of dry runs and of measurements, each with all that it made."""
+    for path in abandoned(cache):
+        yield Leaving("work of a dry run or of bench speed", path, (gate(cache),))
 
 
 def _has_result(work: Path) -> bool:

@@ -71,6 +71,13 @@ def is_being_written(part: Path) -> bool:
     return True
 
 
+def clean_dead(folder: Path) -> None:
+    """Removes what writers of this machine left in `folder` that are there no more. It needs no lock."""
+    for part in folder.glob(f"*{LEFTOVER}"):
+        if not is_being_written(part):
+            part.unlink(missing_ok=True)
+
+
 def is_quarantined(path: Path) -> bool:
     """Whether `quarantine` gave a file or folder its name."""
     return re.search(r"\.corrupt-\d+$", path.name) is not None

@@ -1,6 +1,7 @@
 """Regular files alone: a FIFO or a socket may keep its reader waiting for ever, and a device need not end."""
 
 import errno
+import os
 import stat
 from pathlib import Path
 
@@ -11,6 +12,11 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+def machine_memory() -> int:
+    """Bytes of this machine's memory: what a file holds beyond that cannot be read, whatever it says."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def require_regular(path: Path) -> None:

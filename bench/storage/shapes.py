@@ -255,7 +255,7 @@ class Manifest(TypedDict, total=False):
 class Remembered(TypedDict, total=False):
     """The digest of a file that was read once."""
 
-    digest: Required[str]
+    digest: Required[Annotated[str, Field(pattern="^[0-9a-f]{32,128}$")]]
 
 
 class Chosen(TypedDict, total=False):

@@ -189,6 +189,7 @@ class StageStore:
         folder = self.folder(key.kind, key.hash)
         if (found := self.read(key.kind, key.hash)) is not None:
             shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
+            forget_dead(self._lock(folder))
             return found
         with self._owned(folder, wait=wait):
             if (found := self._cleared(key)) is not None:
@@ -212,7 +213,11 @@ class StageStore:
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
-        return locked(folder.with_name(folder.name + ".lock"), self._progress, wait=wait)
+        return locked(self._lock(folder), self._progress, wait=wait)
+
+    @staticmethod
+    def _lock(folder: Path) -> Path:
+        return folder.with_name(folder.name + ".lock")
 
 
 class LockHeld(Exception):
@@ -245,6 +250,16 @@ def locked(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
         with suppress(OSError):
             owner.unlink(missing_ok=True)
         lock.release()
+
+
+def forget_dead(path: Path) -> None:
+    """Takes away who held the lock file at `path` where nobody does: an owner that was killed once all was done.
+
+    For whoever finds what the lock is for finished, and so does not take it.
+    """
+    if path.with_suffix(".owner").exists():
+        with suppress(LockHeld, UnreadableArtefact), locked(path, Silent(), wait=False):
+            pass  # whoever gives it back takes the name away
 
 
 def _acquire(lock: FileLock) -> None:

@@ -144,12 +144,17 @@ class _Relabelling:
         if not self.path.is_file() or self.path.stat().st_size != size:
             self.position.unlink(missing_ok=True)
         try:
-            return min(int(POSITION_FILE.read(self.position)["done"]), self.steps)
+            return self._possible(int(POSITION_FILE.read(self.position)["done"]))
         except FileNotFoundError:
             return 0
         except CorruptArtefact as error:
             self.task.progress.warn(f"labels are made from the first on, {quarantine(self.position).name}: {error}")
             return 0
+
+    def _possible(self, done: int) -> int:
+        if done > self.steps:
+            raise CorruptArtefact(f"{self.position} says that {done} of {self.steps} batches are done")
+        return done
 
 
 def reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":

@@ -23,6 +23,7 @@ from torchvision import datasets
 from bench.data.datasets import DatasetCard, Fetch, Reader, Source, SourceCard, SplitName
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
+from bench.storage.regular_files import machine_memory
 
 _LOADERS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 _SPLITS: dict[SplitName, str] = {"train": "train", "test": "t10k"}
@@ -131,17 +132,32 @@ def _files(folder: Path, split: SplitName) -> tuple[Path, ...]:
 
 
 def _array(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 values of an IDX file in their shape.
+    """The uint8 values of an IDX file in their shape. No more is read, or expanded, than its header speaks of.
 
     Raises:
-        RunFailure: it cannot be read, is of another type or number of dimensions, or has more or fewer values.
+        RunFailure: it cannot be read, is of another type or number of dimensions, has more or fewer values, or speaks
+            of more than the memory holds.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            shape = _shape(path, file.read(4 * (1 + dimensions)), dimensions)
+            content = file.read(math.prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise RunFailure(f"corrupt file: {path} cannot be read: {error}") from error
-    start = 4 * (1 + dimensions)
-    shape = np.frombuffer(content[4:start], ">u4").tolist() if len(content) >= start else [-1]
-    if content[:4] != bytes((0, 0, _UINT8, dimensions)) or len(content) - start != math.prod(shape):
-        raise RunFailure(f"corrupt file: {path} is no IDX file of uint8 in {dimensions} dimensions, or not all of it")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    if len(content) != math.prod(shape):
+        raise _no_idx(path, dimensions)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, head: bytes, dimensions: int) -> list[int]:
+    """What a header says. Raises RunFailure as `_array`."""
+    if len(head) != 4 * (1 + dimensions) or head[:4] != bytes((0, 0, _UINT8, dimensions)):
+        raise _no_idx(path, dimensions)
+    shape: list[int] = np.frombuffer(head[4:], ">u4").tolist()
+    if (count := math.prod(shape)) > (most := machine_memory()):
+        raise RunFailure(f"corrupt file: {path} speaks of {count:,} bytes, more than the {most:,} of this memory")
+    return shape
+
+
+def _no_idx(path: Path, dimensions: int) -> RunFailure:
+    return RunFailure(f"corrupt file: {path} is no IDX file of uint8 in {dimensions} dimensions, or not all of it")

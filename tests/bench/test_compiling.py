@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from benching import Ear
+from damage import misread
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
@@ -132,6 +133,18 @@ def test_a_damaged_choice_is_made_again(task: Task, calls: list[str]) -> None:
     kept.write_text(kept.read_text()[:-9])
     assert choose(task, SHORT, lambda: calls.append("plain")).compiled is first.compiled
     assert "plain" in calls
+
+
+def test_any_bytes_in_the_place_of_a_choice_are_a_choice_or_are_set_aside(task: Task) -> None:
+    choose(task, SHORT, lambda: None)
+    (kept,) = (task.stages.root.parent / "choices").glob("*.json")
+    ear = Ear()
+    for what, bad in misread(kept.read_bytes()):
+        kept.write_bytes(bad)
+        ear.heard.clear()
+        again = choose(replace(task, progress=ear), SHORT, lambda: None)
+        assert isinstance(again.compiled, bool) and isinstance(again.why, str), what
+        assert all("choice set aside as" in said and str(kept) in said for said in ear.heard), what
 
 
 def test_what_failed_to_compile_is_not_tried_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import struct
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,14 @@ from torchvision.datasets import VisionDataset
 from bench import cli
 from bench.data import downloads
 from bench.data.cards import Fetch
-from bench.data.datasets import Dataset, Normalisation
+from bench.data.datasets import Dataset, Normalisation, Source
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.loops.progress import Silent
 from bench.sets.importing import read_foreign
 from bench.testing import tiny_dataset
+from bench_datasets.idx import IdxReader
 
 IDX = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 COUNTS = {"train": 30, "t10k": 20}
@@ -122,6 +124,33 @@ def test_a_damaged_idx_file_is_named(registry: Registry, idx_root: tuple[str, Pa
     (folder / "train-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(RunFailure, match=said):
         opened(registry, name, root).train.take(torch.tensor([0]))
+
+
+def labels_of(folder: Path, images: str) -> torch.Tensor:
+    """As the reader gives them, of 30 labels and the images in a file of that name."""
+    (folder / "labels.gz").write_bytes(gzip.compress(idx(np.zeros(30, np.uint8))))
+    classes, files = tuple("0123456789"), (folder / images, folder / "labels.gz")
+    return IdxReader().labels(Source("idx", folder, {"train": files}, classes, {"class_ids": classes}), "train")
+
+
+def test_a_file_that_expands_further_than_it_says_is_not_expanded(tmp_path: Path) -> None:
+    whole, more = idx(np.zeros((30, 8, 8), np.uint8)), 1 << 26
+    (tmp_path / "whole").write_bytes(whole)
+    assert labels_of(tmp_path, "whole").tolist() == [0] * 30
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(whole + bytes(more)))
+    tracemalloc.start()
+    with pytest.raises(RunFailure, match=r"bomb\.gz is no IDX file of uint8 in 3 dimensions, or not all of it"):
+        labels_of(tmp_path, "bomb.gz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < more / 8
+
+
+def test_a_file_that_says_more_than_the_memory_holds_is_not_read(tmp_path: Path) -> None:
+    head = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 1)
+    (tmp_path / "head").write_bytes(head)
+    with pytest.raises(RunFailure, match=r"speaks of 18,446,744,065,119,617,025 bytes, more than the [0-9,]+ of this"):
+        labels_of(tmp_path, "head")
 
 
 def test_a_label_that_is_no_class_is_named(registry: Registry, idx_root: tuple[str, Path]) -> None:

@@ -1,8 +1,11 @@
 """Damaged variants of what a file holds: what a bad disk, a kill, an adversary or another version leaves of it."""
 
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
+
+from bench.storage.files import digest
 
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 ENDLESS = b'{"seconds": ' + b"9" * 10_000 + b"}"
@@ -43,6 +46,14 @@ def altered(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:  # noqa: 
                 yield f"{name} is {other!r}", _with(value, key, other)
         for what, changed in altered(inner, name):
             yield what, _with(value, key, changed)
+
+
+def misread(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """What else may stand in a small sealed file of JSON: its damaged bytes, and each altered content, sealed anew."""
+    yield from damaged(content)
+    sealed = {key: value for key, value in json.loads(content).items() if key != "checksum"}
+    for what, changed in altered(sealed):
+        yield what, json.dumps({**changed, "checksum": digest(changed)}).encode()
 
 
 def _with(value: Any, key: Any, inner: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -159,8 +159,11 @@ def test_stages_of_runs_that_are_not_finished_are_warned_of(place: Path, clean: 
     assert status == 0 and "1 run has not made a set yet" in said  # the failed one
 
 
-def test_what_killed_processes_left_goes_and_nothing_else(place: Path, clean: Clean) -> None:
+def test_what_killed_processes_left_goes_and_nothing_else(
+    place: Path, clean: Clean, held: Callable[[Path], None]
+) -> None:
     runs, cache = place / "runs", place / "cache"
+    held(cache / "trial-alive" / "held.lock")
     folder = next(path for path in runs.iterdir() if (path / "costs.json").exists())
     put(folder / "units" / "a.safetensors", 1)
     dead = 2**22 + 1  # above the most that Linux gives a process
@@ -172,11 +175,14 @@ def test_what_killed_processes_left_goes_and_nothing_else(place: Path, clean: Cl
         put(cache / "images" / "digests" / f"d.json.{dead}.part", 1),
         put(cache / "stages" / ("teacher-" + "a" * 32) / "work" / "elapsed.json", 1).parent,
         put(cache / "stages" / ("teacher-" + "a" * 32 + ".owner"), 1),
+        put(cache / "trial-dead" / "held.owner", 1).parent,
+        put(cache / "speed-dead" / "work" / "any", 1).parents[1],
     ]
     kept = [
         put(folder / "units" / "b.work" / "recover.checkpoint.safetensors", 1),
         put(cache / "choices" / f"e.json.{os.getpid()}.part", 1),
         cache / "stages" / ("teacher-" + "d" * 32) / "work",
+        cache / "trial-alive" / "held.owner",
     ]
     status, out, _ = clean("--leftovers")
     assert status == 0 and all(each.exists() for each in left) and all(str(each) in out for each in left)

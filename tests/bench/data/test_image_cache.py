@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from damage import altered, damaged
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
 from bench.loops.progress import Silent
+from bench.storage.files import read_tensors, write_tensors
 
 COUNT = 50
 
@@ -150,6 +152,30 @@ def test_damage_is_seen_set_aside_and_mended_with_a_warning(tmp_path: Path, name
     without_index = (name, damage) == ("train.safetensors", "remove")  # as a killed run leaves it: nothing is wrong
     assert bool(watcher.warnings) is not without_index
     assert bool(list(tmp_path.glob("*.corrupt-1"))) is not without_index
+
+
+def test_whatever_stands_in_the_index_the_images_and_labels_are_the_same(tmp_path: Path) -> None:
+    _ = _split(tmp_path, Numbered()).images
+    index = tmp_path / "train.safetensors"
+    pixels, good, (mapped, facts) = (tmp_path / "train.u8").read_bytes(), index.read_bytes(), read_tensors(index)
+    tensors = {name: each.clone() for name, each in mapped.items()}
+    others = [{}, {"labels": tensors["labels"][:-1]}, {"labels": tensors["labels"].float()}]
+    wrong = [*((tensors, changed) for _, changed in altered(facts)), *((other, facts) for other in others)]
+    for what, bad in damaged(good):
+        index.write_bytes(bad)
+        _assert_as_they_were(tmp_path, what)
+    for held, said in wrong:
+        (tmp_path / "train.u8").write_bytes(pixels)
+        write_tensors(index, held, said)
+        _assert_as_they_were(tmp_path, f"{held.keys()} {said}")
+
+
+def _assert_as_they_were(folder: Path, what: str) -> None:
+    split, cache = _split(folder, Numbered()), ImageCache(folder, Silent())
+    before = cache.labels("train")
+    assert before is None or torch.equal(before, split.labels), what
+    assert torch.equal(split.images, EXPECTED) and torch.equal(split.labels, torch.arange(COUNT) % 5), what
+    assert cache.labels("train") is not None, what
 
 
 def test_a_damaged_image_is_named_and_nothing_is_kept(tmp_path: Path) -> None:

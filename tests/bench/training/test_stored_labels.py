@@ -1,16 +1,19 @@
 """Stored labels: the logits of the very views that a training with them sees."""
 
 import copy
+import json
 import resource
 from collections.abc import Callable
 
 import pytest
 import torch
+from damage import misread
 from torch import Tensor, nn
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherRef
+from bench.storage.files import digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
@@ -160,6 +163,25 @@ def test_no_room_is_an_error_at_once_and_leaves_nothing(make_task: MakeTask) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, largest)
     assert not list(task.workspace.iterdir())
+
+
+def test_whatever_the_note_of_a_position_says_the_labels_are_the_same(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
+) -> None:
+    whole = stored(make_task()).logits.clone()
+    (labels,) = make_task().workspace.glob("relabel-*.fp16")
+    labels.unlink()
+    with pytest.raises(Interrupted):
+        stored(make_task(should_stop=stop_after(4)))
+    position, half = labels.with_suffix(".json"), labels.read_bytes()
+    for what, bad in [*misread(position.read_bytes()), ("more than all", sealed(done=10))]:
+        labels.write_bytes(half)
+        position.write_bytes(bad)
+        assert torch.equal(stored(make_task()).logits, whole), what
+
+
+def sealed(**content: int) -> bytes:
+    return json.dumps({**content, "schema": 1, "checksum": digest({**content, "schema": 1})}).encode()
 
 
 def test_a_position_does_not_vouch_for_labels_that_are_gone(make_task: MakeTask) -> None:

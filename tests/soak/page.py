@@ -1,0 +1,122 @@
+"""docs/reliability.md, made of the table of attacks and of what the last run of all of them found."""
+
+import ast
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).parents[2]
+TABLE, FOUND = Path(__file__).with_name("attacks.toml"), Path(__file__).with_name("last_run.json")
+PAGE = ROOT / "docs" / "reliability.md"
+HEAD = """# Reliability
+
+What was tried against the program, and how it answered. `python -m tests.soak` runs all of it and writes this
+page; attacks and scenes are tables (`tests/soak/attacks.toml`, `tests/soak/scenes.py`), and the tests are part of the
+suite.
+"""
+KILLS = """## Kills
+
+Each scene is a command. It is run to its end twice, which gives the same bytes and the same calls. Then it is killed
+(SIGKILL to the command, to its child, or to both) right before each call that changes what a folder holds (fsync,
+replace, rename, link, unlink, rmdir, rmtree), also right after each rmtree, and at random moments, two in a row. The
+same command follows, to the end (with `--retry-failed`: a killed child is a failed row). Images, labels, teachers and
+decoded images must then be the same bytes, the scores the same numbers, and the files the same names: nothing
+half-written, nothing set aside as damaged. Commands are forks of one process that has imported all they need.
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A row of the page: what is tried, how it is answered, and by which tests, as pytest names them."""
+
+    what: str
+    answer: str
+    tests: Sequence[str]
+
+
+def tried() -> list[Tried]:
+    """The table of attacks."""
+    return [Tried(**each) for each in tomllib.loads(TABLE.read_text(encoding="utf-8"))["attack"]]
+
+
+def missing_tests(rows: Iterable[Tried]) -> list[str]:
+    """Names of tests that are not there."""
+    return [name for row in rows for name in row.tests if not _exists(name)]
+
+
+def _exists(name: str) -> bool:
+    file, _, function = name.partition("::")
+    path = ROOT / file
+    if not path.is_file():
+        return False
+    names = {
+        node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    }
+    return function in names if function else any(each.startswith("test_") for each in names)
+
+
+def found() -> dict[str, Any]:
+    """What the last run found."""
+    content = json.loads(FOUND.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def keep(**parts: Any) -> None:  # noqa: ANN401 - JSON values
+    """Keeps what was found of some parts, in the place of what was known of them."""
+    known = found() if FOUND.exists() else {}
+    FOUND.write_text(json.dumps({**known, **parts}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def page(rows: Sequence[Tried], last: Mapping[str, Any]) -> str:
+    """The whole page."""
+    return "\n".join([HEAD, attacks_part(rows, last), KILLS, kills_part(last["kills"])]) + "\n"
+
+
+def attacks_part(rows: Sequence[Tried], last: Mapping[str, Any]) -> str:
+    """The table of attacks, with how many tests of each passed."""
+    tests = last["tests"]
+    lines = [(row.what, row.answer, _linked(row.tests), _passed(row, tests["outcomes"])) for row in rows]
+    told = f"## Attacks\n\nThe tests below took {tests['seconds']:,} s on {tests['machine']}.\n\n"
+    return told + _markdown(lines, ("what is tried", "how it is answered", "by", "passed")) + "\n"
+
+
+def _linked(tests: Sequence[str]) -> str:
+    files = dict.fromkeys(name.partition("::")[0] for name in tests)
+    return ", ".join(f"[{Path(file).stem}](../{file})" for file in files)
+
+
+def _passed(row: Tried, outcomes: Mapping[str, Mapping[str, int]]) -> str:
+    """As in "12", or "11 of 12"; a row that was added since says so."""
+    counts = [outcomes[name] for name in row.tests if name in outcomes]
+    if len(counts) < len(row.tests):
+        return "not run yet"
+    passed, count = sum(each["passed"] for each in counts), sum(each["count"] for each in counts)
+    return f"{passed}" if passed == count else f"{passed} of {count}"
+
+
+def kills_part(kills: Mapping[str, Any]) -> str:
+    """The table of kills: rows are moments, columns are scenes and victims."""
+    counts = Counter[tuple[str, str]]()
+    for each in kills["kills"]:
+        for column in (each["scene"], each["victim"], "in all"):
+            counts[each["moment"], column] += each["kills"]
+            counts["in all", column] += each["kills"]
+    scenes = list(kills["scenes"])
+    columns = [*scenes, *(who for who in ("parent", "child", "group")), "in all"]
+    moments = [*sorted({each["moment"] for each in kills["kills"]}), "in all"]
+    table = _markdown([(moment, *(counts[moment, each] for each in columns)) for moment in moments], ("at", *columns))
+    told = "\n".join(f"- {name}: {covers}" for name, covers in kills["scenes"].items())
+    ended = "all ended the same" if not kills["differing"] else f"{kills['differing']} ended otherwise"
+    summary = f"{counts['in all', 'in all']} kills in {kills['seconds']:,} s on {kills['machine']}: {ended}."
+    return f"{summary}\n\n{table}\n\nThe scenes:\n\n{told}"
+
+
+def _markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
