@@ -17,8 +17,8 @@ from bench.running.forecasting import Forecast
 from bench.running.processes import Ended, run_child
 from bench.running.record_keeping import crashed
 from bench.running.runner import Run
-from bench.scratch import TRIAL, scratch_folder
 from bench.storage.files import check_finite
+from bench.storage.scratch import TRIAL, scratch_folder
 from bench.storage.stages import LockHeld
 
 

@@ -32,9 +32,9 @@ from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.scoring import conditions_of, scored
 from bench.running.trials import TrialMemory, TrialStore, TriedStage
-from bench.scratch import TRIAL, scratch_folder
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
+from bench.storage.scratch import TRIAL, scratch_folder
 from bench.whitening import Whitening
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import Precision
 from bench.loops.progress import Progress
 from bench.running.processes import Ended, run_child
-from bench.scratch import SPEED, scratch_folder
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned
 from bench.speed.rows import RowResult
+from bench.storage.scratch import SPEED, scratch_folder
 
 LOG = "speed.log"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.loops.progress import Silent
-from bench.scratch import abandoned, gate
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
+from bench.storage.scratch import abandoned, gate
 from bench.storage.stages import WORK, holder, locked
 
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin

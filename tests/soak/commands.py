@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-import bench.child
-import bench.children
+import bench.cli.child
+import bench.running.processes
 from bench.cli import main
 from tests.soak.trap import Processes, Strike, Trap
 
@@ -107,7 +107,7 @@ class Command:
             os.dup2(os.open(name, flags), number)
         os.environ.update(self._environment())
         processes = trap.processes if trap else Processes()
-        bench.children._started = lambda cache: Fork(around(_child_main(cache)), processes)  # type: ignore[assignment, return-value]
+        bench.running.processes._started = lambda cache: Fork(around(_child_main(cache)), processes)  # type: ignore[assignment, return-value]
         sys.argv = ["bench", *self.words]
         if trap:
             trap.arm()
@@ -176,8 +176,8 @@ class Fork:
 
 def _child_main(cache: Path) -> Callable[[], None]:
     def body() -> None:
-        os.environ.update(bench.children.child_environment(cache))
-        bench.child.main()
+        os.environ.update(bench.running.processes.child_environment(cache))
+        bench.cli.child.main()
 
     return body
 

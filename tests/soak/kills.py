@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from bench.files import file_digest
+from bench.storage.files import file_digest
 from tests.soak.commands import Command, Ended
 from tests.soak.scenes import Scene
 from tests.soak.trap import Call, Strike, Victim
