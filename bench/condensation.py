@@ -15,7 +15,8 @@ from bench import seeds
 from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
 from bench.extensions.names import check_file_name
-from bench.hardware.devices import Precision, device_name
+from bench.hardware.choices import Compile, Precision
+from bench.hardware.devices import device_name
 from bench.hardware.meters import IterationTimes
 from bench.labels import HardLabels, Labels
 from bench.loops.checkpoints import State
@@ -26,7 +27,6 @@ from bench.recipes import NOT_KNOWN, Budget, Recipe, Setting
 from bench.results.notes import Findings
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore
 
-Compile = Literal["auto", "possible", "always", "never"]
 PixelFormat = Literal["uint8", "jpeg", "float32"]
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 

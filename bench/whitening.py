@@ -18,8 +18,9 @@ from bench.data.datasets import Preprocessing
 from bench.errors import UsageError
 from bench.loops.passes import walk
 from bench.recipes import Setting
-from bench.storage.files import digest, tensor_digest
+from bench.storage.files import digest
 from bench.storage.stages import Made
+from bench.storage.tensor_files import tensor_digest
 
 EPS = 0.1  # MTT's
 LARGEST = 64  # pixels a side: a matrix over 64 x 64 x 3 numbers has 600 MB, one over 128 x 128 x 3 would have 10 GB

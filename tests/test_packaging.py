@@ -161,4 +161,7 @@ def test_the_wheel_works(wheel: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "installed" / "bench_datasets") in shown
     assert "bench-mine" in python("-m", "bench", "new-plugin", "mine")
     assert "sre2l" in python("-m", "bench", "list", "methods")
-    python("-c", "from bench import claims, plugins; assert claims.load(plugins.Registry())")
+    python(
+        "-c",
+        "from bench.extensions import registry; from bench.results import claims; assert claims.load(registry.Registry())",
+    )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bench.cli.names import check_names
 from bench.cli.options import (
     COUNT,
     SEED,
@@ -73,6 +74,7 @@ def command(
     SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
     or a tensor file (see docs/concepts.md). --protocol paper is the one that the manifest names, as is the default.
     """
+    check_names(plugins, format=[form], dataset=[dataset], protocol=protocols)
     from bench.cli.forecasts import foresee
     from bench.cli.foreign_sets import described
     from bench.cli.grid import compare

@@ -1,7 +1,7 @@
 """Pages of `bench show`: one function a kind, each from a name to text."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,21 +12,19 @@ import torch
 from pydantic import BaseModel
 from tabulate import tabulate
 
+from bench.cli.run_page import Facts, flat, joined, section
 from bench.condensation import Condenser
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.opening import find_source, load_card
-from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
+from bench.errors import UsageError, why
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registered, Registry
-from bench.recipes import Recipe, Setting, Values
-from bench.results import records
+from bench.recipes import Recipe, Setting
 from bench.running.configuring import keys_of
 from bench.training.protocol import TrainingProtocol
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
 BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
-
-Facts = Iterable[tuple[str, object]]
 
 
 def method(registry: Registry, name: str, data_root: Path) -> str:
@@ -67,7 +65,7 @@ def own_dataset(registry: Registry, path: str, data_root: Path) -> str:
     card = load_card(registry, path)
     facts = tabulate([*_facts(card), ("card", path)], tablefmt="plain", disable_numparse=True)
     where = _whereabouts(registry, path, card, data_root)
-    return _joined([f"dataset {card.name}", card.title, facts, _sources(registry, card), where])
+    return joined([f"dataset {card.name}", card.title, facts, _sources(registry, card), where])
 
 
 def _facts(card: DatasetCard) -> list[tuple[str, object]]:
@@ -88,7 +86,7 @@ def _facts(card: DatasetCard) -> list[tuple[str, object]]:
 
 def _sources(registry: Registry, card: DatasetCard) -> str:
     sources = [(source.layout, _download(registry, card, source)) for source in card.sources]
-    return _section("layouts it is read from", sources)
+    return section("layouts it is read from", sources)
 
 
 def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
@@ -102,7 +100,7 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     registered, found = registry.find("protocol", name), registry.load("protocol", name)
     assert isinstance(found, Protocol)
     facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
-    variants = _section("variants", [(f"+{each}", what) for each, what in found.variants.items()])
+    variants = section("variants", [(f"+{each}", what) for each, what in found.variants.items()])
     recipes = {}
     if isinstance(found, TrainingProtocol):
         recipes = {each: found.recipe(setting) for each, setting in _settings(registry).items()}
@@ -132,60 +130,10 @@ PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
 }
 
 
-def run(folder: Path) -> str:
-    """What a run is, and what it left: costs, scores, files with their sizes."""
-    try:
-        record = records.read(folder)
-    except FileNotFoundError:
-        return _begun(folder)
-    except (CorruptArtefact, UnreadableArtefact) as error:
-        raise UsageError(f"the record of this run cannot be read: {error}") from error
-    state = [("status", record.status), *([("reason", record.reason)] if record.reason else [])]
-    return _joined(
-        [
-            f"run {folder.name}",
-            tabulate(state, tablefmt="plain"),
-            _section("spec", _flat(record.spec.to_json())),
-            _section("costs", _flat({name: cost for name, cost in record.costs.items() if name != "environment"})),
-            *(_evaluation(key, each) for key, each in record.evaluations.items()),
-            _section("controls", record.controls.items()),
-            _section("made with", _flat(record.environment)),
-            _files(folder),
-        ]
-    )
-
-
-def _begun(folder: Path) -> str:
-    """What a run without a record is."""
-    try:
-        spec = _section("spec", _flat(records.read_spec(folder).to_json()))
-    except (FileNotFoundError, CorruptArtefact, UnreadableArtefact) as error:
-        raise UsageError(f"what this run is cannot be read: {error}") from error
-    return _joined([f"run {folder.name}", "incomplete: the same command continues it", spec, _files(folder)])
-
-
-def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:
-    """What is said of a score in more than one value lies in its own file, which the list of files names."""
-    about = _section(f"evaluation {key}", _flat({name: value for name, value in outcome.items() if name != "scores"}))
-    scores = [
-        {name: value for name, value in each.items() if not isinstance(value, dict)} for each in outcome["scores"]
-    ]
-    return f"{about}\n\n{tabulate(scores, 'keys', floatfmt='.2f')}" if scores else about
-
-
 def _page(heading: str, registered: Registered, facts: Facts, *sections: str) -> str:
-    return _joined(
+    return joined(
         [heading, registered.offer.summary, tabulate(facts, tablefmt="plain", disable_numparse=True), *sections]
     )
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "\n\n".join(part for part in parts if part)
-
-
-def _section(title: str, facts: Facts) -> str:
-    body = tabulate(facts, tablefmt="plain", disable_numparse=True)
-    return f"{title}\n{body}" if body else ""
 
 
 def _origin(registered: Registered) -> list[tuple[str, object]]:
@@ -249,32 +197,14 @@ def _setting(card: DatasetCard) -> Setting:
 
 def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, object]]) -> str:
     """What recipes set, a column a dataset; then where each comes from and what the quick budget takes of it."""
-    columns = {dataset: dict(_flat(recipe.values)) for dataset, recipe in recipes.items()}
+    columns = {dataset: dict(flat(recipe.values)) for dataset, recipe in recipes.items()}
     keys = list(dict.fromkeys(key for values in columns.values() for key in values))
     rows = [(title, *(values[dataset] for dataset in columns)) for title, values in more.items()]
     rows += [(key, *(values.get(key, "") for values in columns.values())) for key in keys]
-    sources = _section("sources", [(dataset, recipe.source) for dataset, recipe in recipes.items()])
+    sources = section("sources", [(dataset, recipe.source) for dataset, recipe in recipes.items()])
     notes = [(dataset, "; ".join(recipe.taken())) for dataset, recipe in recipes.items() if recipe.quick]
     table = tabulate(rows, (f"recipe for {BACKBONE}, ipc {IPC}", *columns), disable_numparse=True) if rows else ""
-    return _joined([table, sources, _section("what the quick budget takes", notes)])
-
-
-def _flat(values: Mapping[str, Any] | Values, prefix: str = "") -> list[tuple[str, object]]:
-    """Nested values as dotted keys."""
-    rows: list[tuple[str, object]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", _short(value)))
-    return rows
-
-
-def _short(value: object) -> object:
-    """Long lists (a thousand class ids) by their ends."""
-    if isinstance(value, list | tuple) and len(value) > 6:
-        return f"{', '.join(map(str, value[:3]))}, ... {value[-1]} ({len(value)})"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return joined([table, sources, section("what the quick budget takes", notes)])
 
 
 def _parameters(build: Any, resolution: int, classes: int) -> str:  # noqa: ANN401 - a Builder
@@ -293,12 +223,3 @@ def _whereabouts(registry: Registry, name: str, card: DatasetCard, data_root: Pa
     except UsageError as error:
         return str(error)
     return f"found as {found.card.layout} below {found.source.root}"
-
-
-def _files(folder: Path) -> str:
-    sizes = [
-        (str(path.relative_to(folder)), f"{path.stat().st_size:,} bytes")
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] != "units"
-    ]
-    return _section("files", sizes)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bench.cli.names import check_names
 from bench.cli.options import (
     COUNT,
     SEED,
@@ -82,6 +83,7 @@ def command(
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
+    check_names(plugins, format=[form], method=asked["methods"], dataset=asked["datasets"], protocol=asked["protocols"])
     from bench.cli.forecasts import foresee
     from bench.cli.grid import compare
     from bench.running.planning import Request

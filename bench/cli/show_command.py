@@ -1,5 +1,6 @@
 """`bench show`: all about one name or one run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -26,17 +27,22 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     registry = Registry(plugins)
     kinds = [kind for kind in KINDS if registry.has(kind, name)]
     folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
-    own = is_path(name)
-    if folder is None and not kinds and not own:
+    if folder is None and not kinds and not is_path(name):
         raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
-    from bench.cli import pages as describing
-
-    pages = [describing.PAGES[kind](registry, name, data_root) for kind in kinds]
-    if own:
-        pages.append(describing.own_dataset(registry, name, data_root))
+    pages = _pages(registry, name, kinds, data_root) if kinds or is_path(name) else []
     if folder is not None:
-        pages.append(describing.run(folder))
+        from bench.cli.run_page import run
+
+        pages.append(run(folder))
     click.echo("\n\n".join(pages))
+
+
+def _pages(registry: Registry, name: str, kinds: Sequence[str], data_root: Path) -> list[str]:
+    """Of all but runs; they need torch, as what they show is code."""
+    from bench.cli.pages import PAGES, own_dataset
+
+    pages = [PAGES[kind](registry, name, data_root) for kind in kinds]
+    return [*pages, own_dataset(registry, name, data_root)] if is_path(name) else pages
 
 
 def _everything(registry: Registry, runs: Path) -> set[str]:

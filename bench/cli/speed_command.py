@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bench.cli.names import check_names
 from bench.cli.options import COUNT, STEPS, cache_folder, plugin_option, precision_option
 
 _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
@@ -51,6 +52,9 @@ def command(
     linear layers alone, on the same device) and what was published. Exit status: 0 all rows done, or not installed; 1
     some row failed; 2 wrong usage.
     """
+    dataset, table = [asked["dataset"]] if asked["dataset"] else [], [asked["table"]] if asked["table"] else []
+    kinds = {"speed table": table, "method": asked["methods"], "backbone": asked["backbones"], "dataset": dataset}
+    check_names(plugins, format=[form], **kinds)
     from bench.cli.speed_tables import measure
     from bench.speed.planning import SpeedRequest
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bench.conformance.common import Conformance
 from bench.extensions.registry import Registry
 from bench.running.networks import check_network
-from bench.storage.files import read_tensors, write_tensors
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 class BackboneConformance(Conformance):

@@ -11,7 +11,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.extensions.registry import Registry
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.recipes import Budget
 from bench.results.notes import Notes
 from bench.results.rows import reserved

@@ -20,9 +20,10 @@ from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 from bench.loops.progress import Progress, Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import clean_leftovers, quarantine, read_tensors, whole, write_tensors
+from bench.storage.files import clean_leftovers, quarantine, whole
 from bench.storage.shapes import Decoded
 from bench.storage.stages import forget_dead, locked
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time

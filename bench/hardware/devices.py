@@ -11,13 +11,12 @@ and not for matrix products, without calling it so: a benchmark that says "fp32"
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
 from bench.errors import UsageError
+from bench.hardware.choices import Precision
 
-Precision = Literal["fp32", "tf32", "bf16"]
 AUTO = "auto"  # for --precision
 
 AMPERE = (8, 0)  # compute capability

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from bench.errors import CorruptArtefact, understood
 from bench.loops.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
-from bench.storage.files import quarantine, read_tensors, write_tensors
+from bench.storage.files import quarantine
 from bench.storage.shapes import Checkpoint
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 @runtime_checkable

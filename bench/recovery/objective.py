@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.statistics import batchnorms
 from bench.recovery.views import seen_through

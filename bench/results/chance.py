@@ -1,14 +1,16 @@
 """Whether an accuracy is more than luck: how often a network that knows nothing does as well on so many images."""
 
 import math
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOSTLY = 75.0  # percent
 LEVEL = 0.01  # so seldom does a network that knows nothing pass for one that knows something
 
 
-def largest_share(labels: Tensor) -> float:
+def largest_share(labels: "Tensor") -> float:
     """The percentage of the most frequent class among int64 labels (N,): what it gives to answer that class always."""
     return 100 * int(labels.bincount().max()) / len(labels)
 
@@ -24,7 +26,7 @@ def is_no_better(top1: float, images: int, share: float) -> bool:
     return _at_least(round(top1 / 100 * images), images, share / 100) > LEVEL
 
 
-def are_no_better(hits: Tensor, share: float) -> bool:
+def are_no_better(hits: "Tensor", share: float) -> bool:
     """Whether answers that ought to hit mostly do so no more often than a guess.
 
     A handful that all hit prove little, and are no reason for doubt.

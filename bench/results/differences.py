@@ -15,18 +15,17 @@ def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
 
     Released code computes in fp32, on NVIDIA GPUs from Ampere on in tf32: both are taken for the paper's.
     """
-    protocol = _protocol(registry, row)
-    best = [BEST] if protocol is not None and protocol.paper_reports == "best" else []
+    best = [BEST] if (row.get("paper_reports") or _reported(registry, row)) == "best" else []
     return [*row.get("differs", ()), *best, *_arithmetic(row)]
 
 
-def _protocol(registry: "Registry", row: Mapping[str, Any]) -> "Protocol | None":
-    """The row's, where its plugin is still there."""
+def _reported(registry: "Registry", row: Mapping[str, Any]) -> str | None:
+    """What the row's protocol says, for records that do not; None where its plugin is gone."""
     name = str(row.get("protocol_id") or "").partition("@")[0]
     if name not in registry.names("protocol"):
         return None
     found: Protocol = registry.load("protocol", name)
-    return found
+    return found.paper_reports
 
 
 def _arithmetic(row: Mapping[str, Any]) -> list[str]:

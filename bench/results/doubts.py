@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.results.chance import is_no_better
-from bench.sets.label_fit import NOTE, LabelFit
+from bench.results.label_fit import NOTE, LabelFit
 
 RECOGNISED = 90.0  # percent of a set's images that its teacher should recognise; recovered images end close to 100
 ONE_CLASS = 0.1  # who gives all other classes less than this part of their share of images predicts one class

@@ -7,10 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from bench.condensation import Compile
 from bench.data.cards import is_path
 from bench.errors import understood
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Compile, Precision
 from bench.recipes import Budget, value_at
 from bench.storage.artefacts import shaped
 from bench.storage.files import digest

@@ -10,7 +10,8 @@ import torch
 
 from bench import __version__
 from bench.extensions.registry import FILE_PREFIX, Registry
-from bench.hardware.devices import Precision, device_name
+from bench.hardware.choices import Precision
+from bench.hardware.devices import device_name
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 from bench.running.provenance import made

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.condensation import Compile, Condenser
+from bench.condensation import Condenser
 from bench.data.datasets import Dataset
 from bench.data.identity import why_unknown
 from bench.data.opening import load_card, open_dataset, select_classes
@@ -14,7 +14,8 @@ from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.extensions.names import VARIANT, unknown
 from bench.extensions.registry import Registry
-from bench.hardware.devices import AUTO, Precision, choose_device, choose_precision, device_name, plain_precision
+from bench.hardware.choices import Compile, Precision
+from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name, plain_precision
 from bench.loops.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec

@@ -72,6 +72,7 @@ class Scoring:
             "asked": asked,
             "label_kind": label_kind(protocol, condensed),
             "teacher_backbone": self._teacher_backbone(protocol, condensed),
+            "paper_reports": protocol.paper_reports,
             "note": note,
         }
         stands = same is not None and same["status"] == "done"

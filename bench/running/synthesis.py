@@ -29,7 +29,8 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
 from bench.storage.elapsed import Lasting, lasting
-from bench.storage.files import quarantine, write_tensors
+from bench.storage.files import quarantine
+from bench.storage.tensor_files import write_tensors
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teacher
 from bench.whitening import Whitening

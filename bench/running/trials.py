@@ -16,8 +16,9 @@ import torch
 from bench.condensation import Images
 from bench.loops.pace import Sample, Trial
 from bench.running.units import images_of, tensors_of
-from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
+from bench.storage.files import digest, read_json, write_json
 from bench.storage.stages import STAGE_FILE, Maker, StageKey, StageResult, StageStore
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from bench.results.notes import Findings
 from bench.sets.condensed import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed
 from bench.storage.artefacts import UNSTAMPED, Content, Kind
-from bench.storage.files import read_tensors
 from bench.storage.shapes import UnitAbout
+from bench.storage.tensor_files import read_tensors
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from bench.errors import CorruptArtefact, RunFailure, understood
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
 from bench.sets.wellformed import malformed, unfit_labels
 from bench.storage.artefacts import Kind
-from bench.storage.files import file_digest, link_or_copy, read_json, read_tensors, reading, write_tensors
+from bench.storage.files import file_digest, link_or_copy, read_json, reading
 from bench.storage.shapes import Manifest
+from bench.storage.tensor_files import read_tensors, write_tensors
 from bench.whitening import Whitening
 
 MANIFEST_FILE = Kind("the manifest of a set", 1, Manifest)

@@ -15,7 +15,6 @@ nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -23,9 +22,9 @@ from torch.nn import functional as F
 
 from bench import seeds
 from bench.data.datasets import Split
+from bench.results.label_fit import LabelFit
 from bench.sets.condensed import first_of_each
 
-NOTE = "labels_fit"  # under which a run records it
 SIDE = 8  # pixels of the small versions
 REAL_IMAGES = 2000  # at most, and of a class at most
 REAL_PER_CLASS = 100
@@ -34,32 +33,7 @@ FEWEST_CLASSES = 4  # among three, no order is surprising
 DIRECTIONS = 8  # in which classes are told apart, at most
 SHRINKAGE = 0.05  # of the spread within classes towards a ball: corners of images may be always black
 TURNS = 32
-CLEAR = 4.0  # standard deviations; in 20 draws of five kinds of unrelated images the most was 3.6
-UNLIKELY = 3.0  # standard deviations: right labels of images that show their classes lie at 4 and above
 CHUNK = 256
-
-
-@dataclass(frozen=True)
-class LabelFit:
-    """In standard deviations over chance: labels as `given`, and `in_some_order` of the classes."""
-
-    given: float
-    in_some_order: float
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the images show the dataset's classes, and the labels do not say which."""
-        return self.in_some_order > CLEAR and self.given < UNLIKELY
-
-    def to_json(self) -> dict[str, float]:
-        """What is noted."""
-        return {name: round(value, 2) for name, value in asdict(self).items()}
-
-    def __str__(self) -> str:
-        return (
-            f"labels fit the dataset's classes no better than chance would ({self.given:.1f} standard deviations), "
-            f"and in another order they would ({self.in_some_order:.1f}); is the class order right?"
-        )
 
 
 def fit_of_labels(pixels: Tensor, classes: Tensor, real: Split, count: int) -> LabelFit | None:

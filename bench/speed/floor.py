@@ -18,7 +18,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from bench.condensation import Builder
 from bench.extensions.registry import Registry
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.hardware.meters import Clock
 from bench.loops.iterations import window
 from bench.loops.pace import FirstSteps

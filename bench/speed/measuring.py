@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from bench.condensation import Compile, Images, Task
+from bench.condensation import Images, Task
 from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Compile, Precision
 from bench.hardware.meters import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
 from bench.loops.iterations import WARM_UP_STEPS, window
 from bench.loops.pace import FirstSteps

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.condensation import Compile, Condenser
+from bench.condensation import Condenser
 from bench.data.cards import DatasetCard
 from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
 from bench.extensions.names import unknown
 from bench.extensions.registry import Registry
-from bench.hardware.devices import AUTO, Precision, choose_device, choose_precision, plain_precision
+from bench.hardware.choices import Compile, Precision
+from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
 from bench.loops.iterations import window
 from bench.recipes import NOT_KNOWN, Setting, value_at
 from bench.reporting import REFERENCE

@@ -9,7 +9,7 @@ import torch
 
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.loops.progress import Progress
 from bench.running.processes import Ended, run_child
 from bench.speed.floor import FloorSpec

@@ -140,6 +140,7 @@ class Evaluation(TypedDict, total=False):
     asked: Required[list[str]]
     label_kind: Required[str | None]
     teacher_backbone: Required[str | None]
+    paper_reports: Literal["last", "best"]
     note: str
     status: Required[Status]
     reason: Required[str | None]

@@ -24,8 +24,9 @@ from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.loops.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
-from bench.storage.files import check_finite, clean_leftovers, digest, quarantine, read_tensors, write_tensors
+from bench.storage.files import check_finite, clean_leftovers, digest, quarantine
 from bench.storage.shapes import StageAbout
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 SCHEMA = 1
 RESULT = "result.safetensors"

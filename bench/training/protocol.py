@@ -18,7 +18,8 @@ from bench.extensions.names import VARIANT
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.sets.condensed import CondensedSet, check_fits
-from bench.storage.files import digest, tensor_digest
+from bench.storage.files import digest
+from bench.storage.tensor_files import tensor_digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob

@@ -16,8 +16,8 @@ from bench.extensions.names import unknown
 from bench.labels import TeacherMode, TeacherRef
 from bench.recipes import RecipeBook, Setting
 from bench.results.chance import is_no_better, largest_share
-from bench.storage.files import read_tensors
 from bench.storage.stages import Made, StageResult
+from bench.storage.tensor_files import read_tensors
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob

@@ -9,9 +9,10 @@ from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Tas
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
+from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each
 from bench.sets.importing import fingerprint, read_foreign
-from bench.sets.label_fit import NOTE, fit_of_labels
+from bench.sets.label_fit import fit_of_labels
 from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels
 from bench.training.recipes import TrainingRecipe

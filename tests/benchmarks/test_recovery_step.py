@@ -8,7 +8,7 @@ import torch
 from racing import Race, Step
 
 from bench.compiling import missing_compiler
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.recovery.engine import ADAM_BETAS, ADAM_EPS, Batch, Engine, initial_images
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import EngineName, RecoveryRecipe

@@ -10,8 +10,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from bench.compiling import missing_compiler
-from bench.condensation import Compile, Task
-from bench.hardware.devices import Precision
+from bench.condensation import Task
+from bench.hardware.choices import Compile, Precision
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed

@@ -14,7 +14,8 @@ from torch.nn.functional import cosine_similarity
 
 from bench.condensation import Task
 from bench.errors import Interrupted
-from bench.hardware.devices import Precision, computing_in
+from bench.hardware.choices import Precision
+from bench.hardware.devices import computing_in
 from bench.recovery.engine import Batch, Engine, initial_images
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import EngineName, RecoveryRecipe

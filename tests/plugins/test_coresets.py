@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.condensation import Condenser, Images, MethodConfig, Task
 from bench.drawing import members
 from bench.errors import UsageError
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.recipes import Budget, Setting
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.features import Penultimate, features

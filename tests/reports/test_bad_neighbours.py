@@ -22,7 +22,8 @@ from bench.reporting import report
 from bench.results import records
 from bench.results.records import Record
 from bench.results.rows import rows
-from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
+from bench.storage.files import digest, read_json, write_json
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 Harm = Callable[[Path], None]
 

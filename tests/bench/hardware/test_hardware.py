@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bench.errors import UsageError
-from bench.hardware.devices import Precision, choose_device, choose_precision, plain_precision, use_precision
+from bench.hardware.choices import Precision
+from bench.hardware.devices import choose_device, choose_precision, plain_precision, use_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 TURING, AMPERE, HOPPER = (7, 5), (8, 0), (9, 0)

@@ -16,7 +16,7 @@ from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.extensions.registry import Registry
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for
 from bench.recovery.fast import FastEngine

@@ -21,7 +21,8 @@ from bench.results.spec import Job
 from bench.running.executors import LocalExecutor
 from bench.running.scoring import SCORE_FILE
 from bench.sets import condensed
-from bench.storage.files import digest, read_json, read_tensors, write_json, write_tensors
+from bench.storage.files import digest, read_json, write_json
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 OWN = ("record.json", "spec.json", "costs.json", "condensed/manifest.json", "evaluations/honest-convnet3-bn-0.json")

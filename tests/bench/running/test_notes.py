@@ -11,7 +11,8 @@ from bench.errors import RunFailure
 from bench.results import records
 from bench.results import rows as table
 from bench.results.notes import Notes
-from bench.storage.files import read_json, read_tensors, write_json, write_tensors
+from bench.storage.files import read_json, write_json
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 

@@ -13,7 +13,8 @@ from PIL import Image
 from bench.errors import UsageError
 from bench.labels import SoftLabels
 from bench.sets import condensed as sets
-from bench.storage.files import read_json, read_tensors
+from bench.storage.files import read_json
+from bench.storage.tensor_files import read_tensors
 from bench.testing import MethodConformance
 from bench.whitening import Whitening
 

@@ -20,7 +20,8 @@ from bench.results import null_reasons as nulls
 from bench.results.spec import Job
 from bench.sets import condensed as sets
 from bench.sets.condensed import TEACHER
-from bench.storage.files import file_digest, link_or_copy, read_json, write_json, write_tensors
+from bench.storage.files import file_digest, link_or_copy, read_json, write_json
+from bench.storage.tensor_files import write_tensors
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.teachers import load_teacher
 

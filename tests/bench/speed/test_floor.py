@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.extensions.registry import Registry
-from bench.hardware.devices import Precision
+from bench.hardware.choices import Precision
 from bench.loops.progress import Silent
 from bench.speed import floor
 from bench.speed.floor import FloorSpec, TimedLayer, layers_of, measure_floor

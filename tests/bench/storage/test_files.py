@@ -13,16 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import CorruptArtefact, RunFailure
-from bench.storage.files import (
-    clean_leftovers,
-    digest,
-    quarantine,
-    read_json,
-    read_tensors,
-    whole,
-    write_json,
-    write_tensors,
-)
+from bench.storage.files import clean_leftovers, digest, quarantine, read_json, whole, write_json
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 json_values = st.recursive(
     st.none()

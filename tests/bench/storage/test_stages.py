@@ -13,8 +13,9 @@ from damage import altered
 
 from bench.errors import RunFailure, UnreadableArtefact
 from bench.loops.progress import Silent
-from bench.storage.files import digest, read_json, read_rows, write_json, write_tensors
+from bench.storage.files import digest, read_json, write_json
 from bench.storage.stages import RESULT, LockHeld, Made, StageKey, StageStore, holder, locked
+from bench.storage.tensor_files import read_rows, write_tensors
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,21 @@
+"""Names that a user typed, looked up before torch is imported: a slip of the pen is answered at once."""
+
+from collections.abc import Iterable
+
+from bench.data.cards import is_path
+from bench.extensions.registry import Registry
+
+GENERAL = {"method": ("all",), "protocol": ("paper",)}  # words that stand for others
+
+
+def check_names(plugins: tuple[str, ...], **typed: Iterable[str]) -> None:
+    """Looks each name up among those of its kind, as in check_names((), method=["sre2l"]). Paths of cards are none.
+
+    Raises:
+        UsageError: nobody offers it; the nearest is named.
+    """
+    registry = Registry(plugins)
+    for kind, names in typed.items():
+        for name in names:
+            if name not in GENERAL.get(kind, ()) and not (kind == "dataset" and is_path(name)):
+                registry.find(kind, name)

@@ -1,0 +1,90 @@
+"""The page of `bench show` of a run. Needs no torch: all of it stands in files of JSON."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
+from bench.recipes import Values
+from bench.results import records
+
+Facts = Iterable[tuple[str, object]]
+
+
+def run(folder: Path) -> str:
+    """What a run is, and what it left: costs, scores, files with their sizes."""
+    try:
+        record = records.read(folder)
+    except FileNotFoundError:
+        return _begun(folder)
+    except (CorruptArtefact, UnreadableArtefact) as error:
+        raise UsageError(f"the record of this run cannot be read: {error}") from error
+    state = [("status", record.status), *([("reason", record.reason)] if record.reason else [])]
+    return joined(
+        [
+            f"run {folder.name}",
+            tabulate(state, tablefmt="plain"),
+            section("spec", flat(record.spec.to_json())),
+            section("costs", flat({name: cost for name, cost in record.costs.items() if name != "environment"})),
+            *(_evaluation(key, each) for key, each in record.evaluations.items()),
+            section("controls", record.controls.items()),
+            section("made with", flat(record.environment)),
+            _files(folder),
+        ]
+    )
+
+
+def _begun(folder: Path) -> str:
+    """What a run without a record is."""
+    try:
+        spec = section("spec", flat(records.read_spec(folder).to_json()))
+    except (FileNotFoundError, CorruptArtefact, UnreadableArtefact) as error:
+        raise UsageError(f"what this run is cannot be read: {error}") from error
+    return joined([f"run {folder.name}", "incomplete: the same command continues it", spec, _files(folder)])
+
+
+def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:
+    """What is said of a score in more than one value lies in its own file, which the list of files names."""
+    about = section(f"evaluation {key}", flat({name: value for name, value in outcome.items() if name != "scores"}))
+    scores = [
+        {name: value for name, value in each.items() if not isinstance(value, dict)} for each in outcome["scores"]
+    ]
+    return f"{about}\n\n{tabulate(scores, 'keys', floatfmt='.2f')}" if scores else about
+
+
+def joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def section(title: str, facts: Facts) -> str:
+    body = tabulate(facts, tablefmt="plain", disable_numparse=True)
+    return f"{title}\n{body}" if body else ""
+
+
+def flat(values: Mapping[str, Any] | Values, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested values as dotted keys."""
+    rows: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", _short(value)))
+    return rows
+
+
+def _short(value: object) -> object:
+    """Long lists (a thousand class ids) by their ends."""
+    if isinstance(value, list | tuple) and len(value) > 6:
+        return f"{', '.join(map(str, value[:3]))}, ... {value[-1]} ({len(value)})"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _files(folder: Path) -> str:
+    sizes = [
+        (str(path.relative_to(folder)), f"{path.stat().st_size:,} bytes")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] != "units"
+    ]
+    return section("files", sizes)
