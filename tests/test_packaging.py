@@ -161,7 +161,5 @@ def test_the_wheel_works(wheel: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "installed" / "bench_datasets") in shown
     assert "bench-mine" in python("-m", "bench", "new-plugin", "mine")
     assert "sre2l" in python("-m", "bench", "list", "methods")
-    python(
-        "-c",
-        "from bench.extensions import registry; from bench.results import claims; assert claims.load(registry.Registry())",
-    )
+    loads = "from bench.extensions.registry import Registry; from bench.results import claims"
+    python("-c", f"{loads}; assert claims.load(Registry())")

@@ -23,7 +23,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
 from bench.loops.progress import Silent
-from bench.storage.files import read_tensors, write_tensors
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 COUNT = 50
 
