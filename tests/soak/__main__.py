@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,7 +23,9 @@ PARTS = ("attacks", "kills", "page")
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
-@click.option("--kills", "count", type=int, help="So many attacks by kills, evenly over all [default: all of them].")
+@click.option(
+    "--kills", "count", type=int, help="So many attacks on each scene, evenly over all [default: all of them]."
+)
 @click.option("--scene", "names", multiple=True, help="Of these scenes alone.")
 @click.option("--moments", type=int, default=30, show_default=True, help="Random moments of each scene.")
 @click.option("--jobs", type=int, default=2, show_default=True, help="Scenes that are killed at a time.")
@@ -43,9 +44,10 @@ def command(
     wanted, where, held = parts or PARTS, machine or _machine(), True
     chosen = [each for each in scenes.SCENES if not names or each.name in names]
     if "kills" in wanted:  # first: its forks want a process that has done nothing else
-        told = killed(chosen, count, moments, jobs)
-        held &= not told["differing"]
-        page.keep(kills={**told, "machine": where}) if keep else None
+        for scene in chosen:
+            told = killed(scene, count, moments, jobs)
+            held &= not told["differing"]
+            page.keep_scene(scene.name, {**told, "machine": where}) if keep else None
     if "attacks" in wanted:
         outcomes = attacked()
         held &= all(each["passed"] == each["count"] for each in outcomes["outcomes"].values())
@@ -55,20 +57,21 @@ def command(
     sys.exit(0 if held else 1)
 
 
-def killed(chosen: Sequence[scenes.Scene], count: int | None, moments: int, jobs: int) -> dict[str, Any]:
-    """Kills, told as they come on standard error and in a table at the end."""
+def killed(scene: scenes.Scene, count: int | None, moments: int, jobs: int) -> dict[str, Any]:
+    """Kills of a scene, told as they come on standard error and in a table at the end."""
     folder, tally = Path(tempfile.mkdtemp(prefix="bench-kills-")), kills.Tally()
-    scenes.warm_up(chosen, folder)
+    scenes.warm_up([scene], folder)
     gc.collect()
     gc.freeze()  # what was imported is nobody's garbage: looking through it takes each fork half a second
-    whole = [kills.reference(scene, folder / scene.name) for scene in chosen]
-    attacks = kills.thinned([each for one in whole for each in kills.planned(one, moments)], count)
-    fates = kills.carried_out(attacks, {one.scene.name: one.outcome for one in whole}, folder, jobs)
+    whole = kills.reference(scene, folder / scene.name)
+    planned = kills.planned(whole, moments)
+    attacks = kills.thinned(planned, count)
+    fates = kills.carried_out(attacks, {scene.name: whole.outcome}, folder, jobs)
     for number, fate in enumerate(fates, 1):
         tally.add(fate)
         words = f"[{number}/{len(attacks)}] {fate.attack.scene.name}: {', then '.join(map(str, fate.attack.strikes))}"
         click.echo(f"{words}: {'; '.join(fate.differences) or 'the same'}", err=True)
-    told = {**tally.to_json(), "scenes": {scene.name: scene.covers for scene in chosen}}
+    told = {**tally.to_json(), "covers": scene.covers, "planned": len(planned), "attacks": len(attacks)}
     _print(told)
     if tally.differing:
         click.echo(f"what differs lies in {folder}", err=True)

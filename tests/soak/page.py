@@ -74,6 +74,12 @@ def keep(**parts: Any) -> None:  # noqa: ANN401 - JSON values
     FOUND.write_text(json.dumps({**known, **parts}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def keep_scene(name: str, told: Mapping[str, Any]) -> None:
+    """Keeps what was found of a scene's kills; those of other scenes stay."""
+    known = found().get("kills", {}) if FOUND.exists() else {}
+    keep(kills={**known, name: told})
+
+
 def page(rows: Sequence[Tried], last: Mapping[str, Any]) -> str:
     """The whole page."""
     return "\n".join([HEAD, attacks_part(rows, last), KILLS, kills_part(last["kills"])]) + "\n"
@@ -101,21 +107,25 @@ def _passed(row: Tried, outcomes: Mapping[str, Mapping[str, int]]) -> str:
     return f"{passed}" if passed == count else f"{passed} of {count}"
 
 
-def kills_part(kills: Mapping[str, Any]) -> str:
-    """The table of kills: rows are moments, columns are scenes and victims."""
+def kills_part(scenes: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table of kills, rows are moments, columns are scenes and victims; and what each scene is and came to."""
     counts = Counter[tuple[str, str]]()
-    for each in kills["kills"]:
+    every = [each for scene in scenes.values() for each in scene["kills"]]
+    for each in every:
         for column in (each["scene"], each["victim"], "in all"):
             counts[each["moment"], column] += each["kills"]
             counts["in all", column] += each["kills"]
-    scenes = list(kills["scenes"])
-    columns = [*scenes, *(who for who in ("parent", "child", "group")), "in all"]
-    moments = [*sorted({each["moment"] for each in kills["kills"]}), "in all"]
-    table = _markdown([(moment, *(counts[moment, each] for each in columns)) for moment in moments], ("at", *columns))
-    told = "\n".join(f"- {name}: {covers}" for name, covers in kills["scenes"].items())
-    ended = "all ended the same" if not kills["differing"] else f"{kills['differing']} ended otherwise"
-    summary = f"{counts['in all', 'in all']} kills in {kills['seconds']:,} s on {kills['machine']}: {ended}."
-    return f"{summary}\n\n{table}\n\nThe scenes:\n\n{told}"
+    columns, moments = [*scenes, "parent", "child", "group", "in all"], sorted({each["moment"] for each in every})
+    table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], ("at", *columns))
+    told = "\n".join(f"- {name}: {_scene(scene)}" for name, scene in scenes.items())
+    return f"{table}\n\nThe scenes:\n\n{told}"
+
+
+def _scene(scene: Mapping[str, Any]) -> str:
+    """What it covers, how many of the planned attacks were carried out, where, and how they ended."""
+    ended = f"{scene['differing']} ended otherwise" if scene["differing"] else "all ended the same"
+    share = f"{scene['attacks']} of the {scene['planned']} attacks planned"
+    return f"{scene['covers']}. {share}, in {scene['seconds']:,} s on {scene['machine']}: {ended}."
 
 
 def _markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
