@@ -23,9 +23,7 @@ PARTS = ("attacks", "kills", "page")
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
-@click.option(
-    "--kills", "count", type=int, help="So many attacks on each scene, evenly over all [default: all of them]."
-)
+@click.option("--kills", "count", type=int, help="Attacks on each scene, evenly over all [default: all].")
 @click.option("--scene", "names", multiple=True, help="Of these scenes alone.")
 @click.option("--moments", type=int, default=30, show_default=True, help="Random moments of each scene.")
 @click.option("--jobs", type=int, default=2, show_default=True, help="Scenes that are killed at a time.")

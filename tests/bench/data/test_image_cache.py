@@ -106,6 +106,13 @@ def test_images_are_decoded_when_first_taken_and_only_once(tmp_path: Path) -> No
     assert (reader.given, again.given) == (COUNT, 0)
 
 
+def test_the_name_of_a_process_that_was_killed_once_all_was_decoded_goes(tmp_path: Path) -> None:
+    _ = _split(tmp_path, Numbered()).images
+    (tmp_path / "train.owner").write_text("process 1 on a machine")
+    assert torch.equal(_split(tmp_path, Numbered(damaged=0)).images, EXPECTED)
+    assert not (tmp_path / "train.owner").exists()
+
+
 def test_a_split_that_is_ready_decodes_nothing_more(tmp_path: Path) -> None:
     reader = Numbered()
     few = _split(tmp_path, reader).of_classes([2, 0])

@@ -163,6 +163,18 @@ def test_checkpoints_that_a_killed_maker_left_beside_a_finished_stage_go(tmp_pat
     assert not work.exists()
 
 
+def test_the_name_of_an_owner_that_was_killed_at_the_very_end_goes_and_a_live_one_s_stays(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    folder = store.folder("teacher", store.get_or_make(KEY, make, CPU).hash)
+    lock, owner = (folder.with_name(f"{folder.name}.{kind}") for kind in ("lock", "owner"))
+    owner.write_text("process 1 on a machine")
+    assert store.get_or_make(KEY, refuse, CPU).cached
+    assert not owner.exists()
+    with locked(lock, Silent(), wait=False):
+        assert store.get_or_make(KEY, refuse, CPU).cached
+        assert str(os.getpid()) in owner.read_text()
+
+
 def test_an_interrupted_stage_finds_its_checkpoints_and_adds_its_time_up(tmp_path: Path) -> None:
     def fail(folder: Path) -> Made:
         (folder / "epoch").write_text("7")
