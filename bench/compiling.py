@@ -29,7 +29,7 @@ from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
 from bench.hardware.devices import device_name
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
-from bench.loops.progress import COMPILING
+from bench.progress import COMPILING
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, shaped
 from bench.storage.files import clean_leftovers, digest, quarantine
 from bench.storage.shapes import Chosen

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
-from bench.extensions.names import check_file_name
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import device_name
 from bench.hardware.meters import IterationTimes
@@ -22,9 +21,10 @@ from bench.labels import HardLabels, Labels
 from bench.loops.checkpoints import State
 from bench.loops.iterations import Iterations
 from bench.loops.pace import Pace
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Recipe, Setting
 from bench.results.notes import Findings
+from bench.storage.names import check_file_name
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore
 
 PixelFormat = Literal["uint8", "jpeg", "float32"]

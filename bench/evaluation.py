@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError
-from bench.extensions.names import unknown
+from bench.storage.names import unknown
 
 if TYPE_CHECKING:
     from bench.condensation import Task

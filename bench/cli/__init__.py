@@ -34,7 +34,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports the command's module; its `command` attribute is the command."""
         if cmd_name not in COMMANDS:
-            from bench.extensions.names import unknown
+            from bench.storage.names import unknown
 
             raise unknown("command", cmd_name, COMMANDS)
         module = import_module(f"bench.cli.{cmd_name.replace('-', '_')}_command")
@@ -76,7 +76,7 @@ def _one_line(message: str) -> str:
 
 def _say_too_long(path: str) -> None:
     """Of a name that no file system takes: only a user makes up such names."""
-    from bench.extensions.names import brief
+    from bench.storage.names import brief
 
     click.echo(f"bench: {brief(path)}: a name in it is longer than file systems take", err=True)
 

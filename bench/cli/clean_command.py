@@ -10,10 +10,10 @@ from tabulate import tabulate
 from bench.cli.filters import run_rows, where_option
 from bench.cli.options import cache_folder, runs_option
 from bench.errors import UnreadableArtefact, UsageError
-from bench.extensions.names import unknown
 from bench.hardware.quantities import size
 from bench.storage import cleaning
 from bench.storage.cleaning import Leaving
+from bench.storage.names import unknown
 from bench.storage.stages import LockHeld
 
 

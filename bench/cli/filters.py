@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
-from bench.extensions.names import unknown
+from bench.storage.names import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
 from bench.labels import teacher_of
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.spec import Origin
 from bench.sets import importing

@@ -11,9 +11,9 @@ from tabulate import tabulate
 from bench.cli.filters import run_rows, where_option
 from bench.cli.options import plugin_option, runs_option
 from bench.errors import UsageError
-from bench.extensions.names import unknown
 from bench.extensions.registry import Registered, Registry
 from bench.results.changes import told
+from bench.storage.names import unknown
 from bench.storage.streams import one_line
 
 KINDS = {

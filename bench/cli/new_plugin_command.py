@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.extensions.names import unknown
+from bench.storage.names import unknown
 
 
 @click.command("new-plugin")

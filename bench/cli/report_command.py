@@ -11,7 +11,7 @@ from bench.cli.filters import picker, where_option
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import form_of, write
 from bench.errors import UsageError
-from bench.extensions.names import nearest
+from bench.storage.names import nearest
 
 if TYPE_CHECKING:
     from bench.cli.console import Console

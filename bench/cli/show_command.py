@@ -7,8 +7,8 @@ import click
 
 from bench.cli.options import data_root_option, plugin_option, runs_option
 from bench.data.cards import is_path
-from bench.extensions.names import unknown
 from bench.extensions.registry import Registry
+from bench.storage.names import unknown
 
 KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader")
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from bench.extensions.names import check_name
 from bench.extensions.registry import Registry
+from bench.storage.names import check_name
 
 
 class Conformance:

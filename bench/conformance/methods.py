@@ -21,7 +21,7 @@ from bench.data.datasets import Dataset
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.recipes import Budget, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, why
-from bench.extensions.names import below, brief, check_name, nearest
+from bench.storage.names import below, brief, check_name, nearest
 from bench.storage.regular_files import read_regular
 
 SplitName = Literal["train", "test"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.extensions.names import brief, nearest
+from bench.storage.names import brief, nearest
 
 _NUMBER = re.compile(r"-?[0-9]+")
 _DIGITS = 19  # of a number that no dataset has classes of

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.loops.progress import Progress, Throttled
+from bench.progress import Progress, Throttled
 
 _LEVELS = 256
 _CHUNK = 1024  # images decoded at a time

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.data.archives import extract
 from bench.data.cards import Fetch
 from bench.errors import RunFailure, why
-from bench.loops.progress import Progress, Throttled
+from bench.progress import Progress, Throttled
 from bench.storage.files import file_digest, quarantine
 from bench.storage.stages import LockHeld, locked
 

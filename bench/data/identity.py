@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.data.cards import DatasetCard, read_card
 from bench.errors import UsageError
-from bench.extensions.names import nearest
 from bench.extensions.registry import Registry
+from bench.storage.names import nearest
 
 
 def known_as(registry: Registry, card: DatasetCard, classes: int | None) -> str | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.data.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
-from bench.loops.progress import Progress, Throttled
+from bench.progress import Progress, Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.files import clean_leftovers, quarantine, whole
 from bench.storage.shapes import Decoded

@@ -16,10 +16,10 @@ from bench.data.image_cache import ImageCache
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError, why
-from bench.extensions.names import unknown
 from bench.extensions.registry import Registry
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.storage.files import digest
+from bench.storage.names import unknown
 
 STREAM_ABOVE = (
     4 << 30

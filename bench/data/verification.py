@@ -22,7 +22,7 @@ from bench.data.opening import FoundSource, check_count, find_source, load_card,
 from bench.data.places import SPLITS
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
-from bench.loops.progress import Progress, Throttled
+from bench.progress import Progress, Throttled
 from bench.storage.files import digest
 
 _PIECE = 512  # images decoded at a time

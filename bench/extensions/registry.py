@@ -15,8 +15,8 @@ import pluggy
 
 from bench import hookspecs
 from bench.errors import UsageError, why
-from bench.extensions.names import NAME, VARIANT, check_name, unknown
 from bench.hookspecs import Offer
+from bench.storage.names import NAME, VARIANT, check_name, unknown
 
 GROUP = "bench.plugins"
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CorruptArtefact, understood
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.files import quarantine
 from bench.storage.shapes import Checkpoint

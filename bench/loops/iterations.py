@@ -13,7 +13,7 @@ from bench.hardware.meters import Clock, IterationTimes
 from bench.loops import checkpoints
 from bench.loops.checkpoints import CheckpointSchedule, State
 from bench.loops.pace import Pace
-from bench.loops.progress import Progress, Throttled
+from bench.progress import Progress, Throttled
 
 WARM_UP_STEPS = 3
 CUDA_WINDOW = 10  # steps between two synchronisations of the device

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from bench.hardware.quantities import duration
-from bench.loops.progress import COMPILING
+from bench.progress import COMPILING
 
 TRIAL_WARM_UP = 3
 TRIAL_STEPS = 30

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bench.condensation import Task
 from bench.errors import Interrupted
-from bench.loops.progress import Throttled
+from bench.progress import Throttled
 
 
 def walk(task: Task, what: str, count: int) -> Iterator[int]:

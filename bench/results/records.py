@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, understood
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.results.notes import Findings
 from bench.results.spec import RunSpec
 from bench.storage.artefacts import UNSTAMPED, Content, Kind, as_it_is, check_shape

@@ -6,9 +6,9 @@ from bench.data.completeness import lacks
 from bench.data.datasets import Dataset, Split, SplitName
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
-from bench.extensions.names import nearest
 from bench.extensions.registry import Registry
 from bench.running.networks import check_network
+from bench.storage.names import nearest
 
 
 def check_backbone(registry: Registry, method: str, backbone: str) -> None:

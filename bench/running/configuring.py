@@ -8,10 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
-from bench.extensions.names import brief, unknown
 from bench.extensions.registry import Registry
 from bench.recipes import Setting, Values, merge, set_value_at, value_at
 from bench.results.spec import MethodChoice, Origin
+from bench.storage.names import brief, unknown
 
 MOST = 1_000_000_000  # iterations, images, epochs, ... that a key may count
 

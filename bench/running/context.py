@@ -11,7 +11,7 @@ from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.results.notes import Notes
 from bench.results.rows import reserved
 from bench.results.spec import RunSpec

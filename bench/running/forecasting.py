@@ -24,7 +24,7 @@ from bench.hardware.devices import computing_in
 from bench.hardware.meters import peak_memory, reset_peak_memory
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.loops.pace import Trial
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.results.notes import Findings
 from bench.results.records import COSTS_FILE
 from bench.results.spec import EvaluationSpec, Job, RunSpec

@@ -12,16 +12,16 @@ from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.extensions.names import VARIANT, unknown
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name, plain_precision
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec
 from bench.running import cells
 from bench.running.checks import NetworkChecks, check_backbone, check_real_images, check_whole
 from bench.running.configuring import build, configure, own_protocol, share_changes
+from bench.storage.names import VARIANT, unknown
 
 ALL = "all"  # for --method: every method that makes images
 CONTROL = "random"  # real images drawn at random: the control of every table

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.errors import Interrupted
 from bench.hardware.quantities import duration
-from bench.loops.progress import COMPILING, Progress
+from bench.progress import COMPILING, Progress
 from bench.running.events import event_in, lines
 
 

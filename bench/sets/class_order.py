@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
-from bench.extensions.names import nearest
+from bench.storage.names import nearest
 
 IDS, STATED = "ids", "stated"
 SORTED = "inferred: labels are positions in the dataset's class order"

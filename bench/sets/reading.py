@@ -16,7 +16,6 @@ from bench.data.cards import DatasetCard, SourceCard, validated
 from bench.data.datasets import Dataset, Preprocessing, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
-from bench.extensions.names import brief
 from bench.labels import HardLabels, SoftLabels, not_distributions
 from bench.results.chance import are_no_better, largest_share
 from bench.sets import class_order, stored
@@ -27,6 +26,7 @@ from bench.sets.manifest import MANIFEST, HandWritten, TensorSource, about, by_h
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 from bench.storage.files import file_digest
+from bench.storage.names import brief
 from bench.storage.users_files import plain_name
 
 Readers = Callable[[str], type[Reader]]

@@ -22,7 +22,7 @@ from bench.hardware.choices import Precision
 from bench.hardware.meters import Clock
 from bench.loops.iterations import window
 from bench.loops.pace import FirstSteps
-from bench.loops.progress import Progress
+from bench.progress import Progress
 
 WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer,
 LEAST, SECONDS = 3, 1.0  # of them at least, where they take longer than that

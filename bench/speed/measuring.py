@@ -23,7 +23,7 @@ from bench.hardware.choices import Compile, Precision
 from bench.hardware.meters import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
 from bench.loops.iterations import WARM_UP_STEPS, window
 from bench.loops.pace import FirstSteps
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.results.spec import MethodChoice
 from bench.running.configuring import build
 from bench.running.synthesis import seconds_of

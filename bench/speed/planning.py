@@ -11,7 +11,6 @@ from bench.data.cards import DatasetCard
 from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
-from bench.extensions.names import unknown
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
@@ -26,6 +25,7 @@ from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec
 from bench.speed.random_data import random_dataset
 from bench.speed.tables import SpeedTable, TableRow, read_table
+from bench.storage.names import unknown
 
 DATASET = "tiny-imagenet"  # whose shape is taken where none is named: that of the table papers compare with
 FEW_CLASSES = 10  # where neither the card nor a batch says how many

@@ -10,7 +10,7 @@ import torch
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.running.processes import Ended, run_child
 from bench.speed.floor import FloorSpec
 from bench.speed.planning import Planned

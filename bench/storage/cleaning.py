@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
 from bench.storage.scratch import abandoned, gate
 from bench.storage.stages import WORK, holder, locked

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import CorruptArtefact
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.files import quarantine
 from bench.storage.shapes import Seconds

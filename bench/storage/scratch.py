@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.storage.stages import holder, locked
 
 TRIAL, SPEED = "trial", "speed"

@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, understood, why
-from bench.extensions.names import check_file_name
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
 from bench.storage.files import check_finite, clean_leftovers, digest, quarantine
+from bench.storage.names import check_file_name
 from bench.storage.shapes import StageAbout
 from bench.storage.tensor_files import read_tensors, write_tensors
 

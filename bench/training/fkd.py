@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import RandomSampler
 
 from bench.errors import UsageError, why
-from bench.loops.progress import Progress
+from bench.progress import Progress
 from bench.sets.tensor_files import FLOATS, INTEGERS, load_plain, not_plain
 from bench.training.recorded import BATCH, BOXES, FLIPS, MIX_BOXES, ORDER, PARTNERS, SHARES
 

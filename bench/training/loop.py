@@ -17,7 +17,7 @@ from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure
 from bench.loops import checkpoints
 from bench.loops.checkpoints import CheckpointSchedule, State
-from bench.loops.progress import Throttled
+from bench.progress import Throttled
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
 from bench.training.feeding import Feed

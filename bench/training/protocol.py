@@ -14,11 +14,11 @@ from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
-from bench.extensions.names import VARIANT
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest
+from bench.storage.names import VARIANT
 from bench.storage.tensor_files import tensor_digest
 from bench.training import loop
 from bench.training.feeding import Feed

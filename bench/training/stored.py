@@ -17,7 +17,7 @@ from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherMode
 from bench.loops.checkpoints import CheckpointSchedule
-from bench.loops.progress import Throttled
+from bench.progress import Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Position

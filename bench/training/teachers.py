@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
-from bench.extensions.names import unknown
 from bench.labels import TeacherMode, TeacherRef
 from bench.recipes import RecipeBook, Setting
 from bench.results.chance import is_no_better, largest_share
+from bench.storage.names import unknown
 from bench.storage.stages import Made, StageResult
 from bench.storage.tensor_files import read_tensors
 from bench.training import loop

@@ -18,7 +18,7 @@ from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitNa
 from bench.data.folders import is_dropping, require_utf8
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError
-from bench.extensions.names import brief
+from bench.storage.names import brief
 from bench.storage.users_files import regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 

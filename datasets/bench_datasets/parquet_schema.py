@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import RunFailure, UsageError, why
-from bench.extensions.names import brief
+from bench.storage.names import brief
 
 _TEXT = {"string", "large_string", "string_view"}
 _BYTES = {"binary", "large_binary", "binary_view"}

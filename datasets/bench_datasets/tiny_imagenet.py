@@ -26,7 +26,7 @@ from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitNa
 from bench.data.folders import Walk, is_dropping, notes
 from bench.data.places import Place
 from bench.errors import RunFailure, UsageError
-from bench.extensions.names import brief
+from bench.storage.names import brief
 from bench.storage.users_files import regular
 
 Labelled = tuple[tuple[str, str], ...]  # (name of the image's file, WordNet id)

@@ -19,7 +19,7 @@ from bench.data.datasets import Reader, Source
 from bench.data.decoding import DecodedForm, Decoder
 from bench.data.image_cache import ImageCache
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.reporting import Row, report
 from bench.results import records
 from bench.results import rows as table

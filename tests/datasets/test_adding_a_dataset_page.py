@@ -12,7 +12,7 @@ from bench.data.cards import DatasetCard
 from bench.data.opening import open_dataset
 from bench.extensions.registry import Registry
 from bench.hookspecs import Offer
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-dataset.md").read_text(encoding="utf-8")
 

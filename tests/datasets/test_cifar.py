@@ -18,7 +18,7 @@ from bench.data.datasets import Dataset
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CARD = """

@@ -20,7 +20,7 @@ from bench.data.opening import find_source
 from bench.data.verification import verify
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 CARD: dict[str, Any] = {
     "name": "flowers",

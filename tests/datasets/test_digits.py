@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from bench.data.datasets import Dataset, Normalisation
 from bench.data.opening import open_dataset
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.files import digest
 
 

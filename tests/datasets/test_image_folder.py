@@ -15,7 +15,7 @@ from bench.data.splits import UnavailableSplit
 from bench.data.verification import verify
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 
 CARD = 'name = "pictures"\nresolution = 16\nnormalisation = "half"\n[[sources]]\nlayout = "image-folder"\n'
 

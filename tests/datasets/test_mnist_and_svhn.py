@@ -23,7 +23,7 @@ from bench.data.datasets import Dataset, Normalisation, Source
 from bench.data.opening import fetchable, load_card, open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.sets.importing import read_foreign
 from bench.testing import tiny_dataset
 from bench_datasets.idx import IdxReader

@@ -11,7 +11,7 @@ from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.files import file_digest
 
 CARD = """

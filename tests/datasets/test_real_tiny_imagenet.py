@@ -14,7 +14,7 @@ from bench.data.datasets import Dataset
 from bench.data.decoding import DecodedForm, decoded
 from bench.data.opening import load_card, open_dataset, select_classes
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 pytestmark = pytest.mark.real_data
 

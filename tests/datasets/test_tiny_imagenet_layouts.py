@@ -13,7 +13,7 @@ from bench.data.datasets import Dataset, Split
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.files import file_digest
 
 CARD = """

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext

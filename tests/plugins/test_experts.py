@@ -16,7 +16,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.loops.pace import FirstSteps, Trial
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.stages import WORK, locked
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
@@ -110,7 +110,7 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """The lock at `path`, held by another process until it is told to let go."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from bench.loops.progress import Silent; from bench.storage.stages import locked\n"
+        "from bench.progress import Silent; from bench.storage.stages import locked\n"
         "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"
     )

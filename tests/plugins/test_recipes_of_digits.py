@@ -8,7 +8,7 @@ import pytest
 
 from bench.data.opening import open_dataset
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.recipes import Recipe, Setting
 from bench.training.protocol import TrainingProtocol
 from bench_datasets import __file__ as cards

@@ -15,7 +15,7 @@ from bench.storage.files import quarantine, write_json
 Clean = Callable[..., tuple[int, str, str]]
 HOLD = (
     "import sys, time; from pathlib import Path\n"
-    "from bench.loops.progress import Silent; from bench.storage.stages import locked\n"
+    "from bench.progress import Silent; from bench.storage.stages import locked\n"
     "with locked(Path(sys.argv[1]), Silent(), wait=False):\n    print('held', flush=True); time.sleep(600)"
 )
 

@@ -7,7 +7,7 @@ import torch
 from bench.data.constants import measured
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.errors import UsageError
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 
 def _dataset(images: torch.Tensor) -> Dataset:

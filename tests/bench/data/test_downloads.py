@@ -18,7 +18,7 @@ from bench.data import downloads
 from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.stages import locked
 
 BODY = hashlib.shake_128(b"body").digest(700_000)

@@ -22,7 +22,7 @@ from bench.data.decoding import DecodedForm, Decoder
 from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 COUNT = 50

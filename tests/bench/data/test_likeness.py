@@ -11,7 +11,7 @@ from bench.data.identity import known_as
 from bench.data.opening import open_dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.recipes import NOT_KNOWN
 from bench.results import rows as table_rows
 from bench.results.spec import Job, RunSpec

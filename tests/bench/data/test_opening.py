@@ -15,7 +15,7 @@ from bench.data.opening import find_source, load_card, open_dataset, select_clas
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 CARD = """
 name = "flowers"

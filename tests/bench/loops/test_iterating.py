@@ -13,7 +13,7 @@ from bench.hardware.meters import IterationTimes
 from bench.loops.checkpoints import State
 from bench.loops.iterations import WARM_UP_STEPS, Iterations
 from bench.loops.pace import Pace
-from bench.loops.progress import Silent
+from bench.progress import Silent
 
 
 class Descent:

@@ -9,7 +9,7 @@ from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.loops.pace import FirstSteps
 from bench.loops.passes import walk
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.testing import tiny_task
 
 

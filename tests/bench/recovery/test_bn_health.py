@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.loops.pace import FirstSteps, Trial
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.statistics import batchnorms, bn_loss, measured
 from bench.results.notes import Findings

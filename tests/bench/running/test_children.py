@@ -9,7 +9,7 @@ import pytest
 from benching import until
 
 from bench.errors import Interrupted
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.running import processes as children
 from bench.running.processes import run_child
 

@@ -19,7 +19,7 @@ from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import SoftLabels
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.sets import importing
 from bench.sets.importing import fingerprint
 from bench.testing import tiny_task

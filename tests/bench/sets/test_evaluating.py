@@ -18,7 +18,7 @@ from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.reporting import Row
 from bench.reporting.view import views
 from bench.results.spec import Origin, RunSpec

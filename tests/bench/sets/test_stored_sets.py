@@ -16,7 +16,7 @@ from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import StoredLabels
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.results.records import Record
 from bench.sets import condensed as sets
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.speed import floor
 from bench.speed.floor import FloorSpec, TimedLayer, layers_of, measure_floor
 

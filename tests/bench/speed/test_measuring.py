@@ -13,7 +13,7 @@ from bench.data.cards import DatasetCard
 from bench.data.opening import load_card
 from bench.errors import Interrupted, RunFailure
 from bench.extensions.registry import Registry
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.recipes import Setting
 from bench.running.configuring import configure
 from bench.speed.measuring import StepSpec, measure_step

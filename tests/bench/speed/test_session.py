@@ -9,7 +9,7 @@ import torch
 
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.loops.progress import Progress, Silent
+from bench.progress import Progress, Silent
 from bench.running.processes import Ended
 from bench.speed import session as module
 from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest

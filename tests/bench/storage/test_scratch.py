@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.scratch import SPEED, TRIAL, abandoned, scratch_folder
 
 AT_WORK = (
-    "import sys, time; from pathlib import Path; from bench.loops.progress import Silent\n"
+    "import sys, time; from pathlib import Path; from bench.progress import Silent\n"
     "from bench.storage.scratch import *\n"
     "with scratch_folder(Path(sys.argv[1]), TRIAL, Silent()) as own:\n"
     "    (own / 'unit').write_text('half'); print(own, flush=True); time.sleep(600)"

@@ -12,7 +12,7 @@ import torch
 from damage import altered
 
 from bench.errors import RunFailure, UnreadableArtefact
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.storage.files import digest, read_json, write_json
 from bench.storage.stages import RESULT, LockHeld, Made, StageKey, StageStore, holder, locked
 from bench.storage.tensor_files import read_rows, write_tensors
@@ -196,7 +196,7 @@ def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) 
     path = tmp_path / "a.lock"
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from bench.loops.progress import Silent; from bench.storage.stages import locked\n"
+        "from bench.progress import Silent; from bench.storage.stages import locked\n"
         "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
@@ -241,7 +241,7 @@ def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:
         path.with_suffix(".owner").unlink()
         script = (
             "import sys; from pathlib import Path\n"
-            "from bench.loops.progress import Silent; from bench.storage.stages import LockHeld, locked\n"
+            "from bench.progress import Silent; from bench.storage.stages import LockHeld, locked\n"
             "try:\n"
             "    locked(Path(sys.argv[1]), Silent(), wait=False).__enter__()\n"
             "except LockHeld as error:\n"

@@ -14,7 +14,7 @@ from torchvision.transforms import functional as F
 
 from bench.data.datasets import Normalisation
 from bench.errors import UsageError
-from bench.loops.progress import Silent
+from bench.progress import Silent
 from bench.training.fkd import FkdFolder, read_batch
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews

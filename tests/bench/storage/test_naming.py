@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bench.condensation import Unit
 from bench.data.cards import DatasetCard, Fetch, validated
 from bench.errors import RunFailure, UsageError
-from bench.extensions.names import below, check_file_name, check_name
 from bench.extensions.registry import KINDS, Registry
 from bench.hookspecs import Offer
+from bench.storage.names import below, check_file_name, check_name
 from bench.storage.stages import StageKey
 
 OUTSIDE = ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "", "a\0b", "\x1b[2J"]
