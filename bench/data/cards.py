@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench.errors import UsageError, why
 from bench.storage.names import below, brief, check_name, nearest
-from bench.storage.regular_files import read_regular
+from bench.storage.regular_files import LONGEST, read_regular
 
 SplitName = Literal["train", "test"]
 M = TypeVar("M", bound=BaseModel)
@@ -18,7 +18,6 @@ Unit01 = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quarter of a gray level is no picture
 Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
 Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
-LONGEST = 255  # bytes of a name that file systems take
 MOST = 16 << 20  # bytes of a TOML file; those written by hand have some thousands
 
 NORMALISATIONS = {

@@ -4,13 +4,16 @@ A synthesis that updates its images runs in `Task.iterations` instead, which met
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.progress import Throttled
 
+if TYPE_CHECKING:
+    from bench.condensation import Task
 
-def walk(task: Task, what: str, count: int) -> Iterator[int]:
+
+def walk(task: "Task", what: str, count: int) -> Iterator[int]:
     """Yields 0..count-1; in a trial only the first of them.
 
     Args:

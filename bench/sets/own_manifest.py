@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bench.data.cards import LONGEST
 from bench.sets.condensed import IMAGES, LABELS
+from bench.storage.regular_files import LONGEST
 from bench.storage.users_files import plain_name
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -15,7 +15,7 @@ NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100  # characters
 _SHORT.maxlong = 40  # digits
-LONGEST = 64  # characters; three of them and a hash are the name of a run folder, and file systems take 255 bytes
+LONGEST_NAME = 64  # characters; three of them and a hash are the name of a run folder, and file systems take 255 bytes
 FILE_NAME = re.compile(r"[^\W_][\w .+-]{0,49}")  # a character takes up to 4 bytes, and a suffix comes behind
 
 
@@ -26,8 +26,8 @@ def check_name(name: str) -> None:
         ValueError: other characters than lower-case letters, digits and, between them, single hyphens and dots, for
             which the message proposes a name; or more than 64 characters.
     """
-    if len(name) > LONGEST:
-        raise ValueError(f"{brief(name)} is no name: it has {len(name)} characters, more than {LONGEST}")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"{brief(name)} is no name: it has {len(name)} characters, more than {LONGEST_NAME}")
     if not NAME.fullmatch(name):
         proposed = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
         hint = f", as in {proposed!r}" if NAME.fullmatch(proposed) else ""

@@ -13,6 +13,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
+LONGEST = 255  # bytes of a name that file systems take
+
 
 def machine_memory() -> int:
     """Bytes of this machine's memory: what a file holds beyond that cannot be read, whatever it says."""

@@ -6,9 +6,8 @@ A pipe would wait for a writer, a device has no end, a link may lead nowhere or 
 import os
 from pathlib import Path, PurePath
 
-from bench.data.cards import LONGEST
 from bench.errors import UsageError, why
-from bench.storage.regular_files import read_regular, require_regular
+from bench.storage.regular_files import LONGEST, read_regular, require_regular
 
 
 def regular(path: Path) -> Path:
