@@ -10,7 +10,7 @@ from bench.storage.names import unknown
 
 if TYPE_CHECKING:
     from bench.condensation import Task
-    from bench.recipes import Setting
+    from bench.recipes import Recipe, Setting
     from bench.sets.condensed import CondensedSet
 
 PAPER = "paper"  # the word for "the protocol that the method's own paper uses"; see Condenser.protocol
@@ -38,9 +38,9 @@ class Protocol(ABC):
     """A named, versioned way of turning a condensed set into scores. A new version is a new name.
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
-    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note` and `conditions`, and
-    `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT"; and set `paper_reports`,
-    the epoch that the paper whose protocol it is reports: the "last" or the "best".
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`, `conditions` and
+    `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT"; and set
+    `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or the "best".
     """
 
     name: str
@@ -66,6 +66,10 @@ class Protocol(ABC):
     def conditions(self, setting: "Setting") -> Mapping[str, Any]:
         """All beside the set that decides the scores, as JSON. Scores made under other conditions are made again."""
         return {}
+
+    def recipe(self, setting: "Setting") -> "Recipe | None":
+        """What it trains by in a setting, for people to look at; None where it is no protocol of recipes."""
+        return None
 
     def note(self, setting: "Setting") -> str:
         """What a table must say beside the scores, such as what the quick budget took of the recipe; "" for nothing."""

@@ -5,16 +5,17 @@ covariance of the training set, divided by N - 1. That is kornia's `ZCAWhitening
 the whole training set and applies to training and test images alike; no mean and std follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from bench.condensation import Task
-from bench.data.datasets import Preprocessing
+from bench.data.datasets import Dataset, Preprocessing
 from bench.errors import UsageError
 from bench.loops.passes import walk
 from bench.recipes import Setting
@@ -39,6 +40,11 @@ class Whitening(Preprocessing):
         matrix: float32 (D, D) with D = C * H * W; a flattened image less the mean, as a row, times this is whitened.
     """
 
+    kind: ClassVar[str] = "zca"
+    value_range: ClassVar[str] = "whitened"
+    file: ClassVar[str] = "zca.safetensors"
+    bounded: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
     mean: Tensor
     matrix: Tensor
 
@@ -65,6 +71,26 @@ class Whitening(Preprocessing):
     def digest(self) -> str:
         """Hash of the numbers."""
         return digest([tensor_digest(self.mean), tensor_digest(self.matrix)])
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Both: the set means nothing without them."""
+        return {"mean": self.mean, "matrix": self.matrix}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Where the numbers lie, and their hash."""
+        return {"mean": None, "std": None, "zca": {"file": self.file, "digest": self.digest}}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Whitening":
+        """From the tensors."""
+        return cls(tensors["mean"], tensors["matrix"])
+
+    def unfit(self, dataset: Dataset) -> str:
+        """It brings all that it needs, and must be for images of the dataset's shape."""
+        found, shape = tuple(self.mean.shape), (dataset.channels, dataset.resolution, dataset.resolution)
+        return "" if found == shape else f"the set's ZCA matrix is for images of {found}, not {shape}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Whitening) and self.digest == other.digest

@@ -12,7 +12,6 @@ from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
-from bench.labels import teacher_of
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.spec import Origin
@@ -91,8 +90,9 @@ def _read(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
         check_fits(found.condensed, dataset)
     except (CorruptArtefact, RunFailure) as error:
         raise UsageError(str(error)) from error
-    if (teacher := teacher_of(found.condensed.labels)) is not None and teacher.file is not None:
-        check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
+    for teacher in found.condensed.labels.teachers:
+        if teacher.file is not None:
+            check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
     return found
 
 

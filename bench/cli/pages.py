@@ -21,7 +21,6 @@ from bench.evaluation import Protocol
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
 from bench.running.configuring import keys_of
-from bench.training.protocol import TrainingProtocol
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
 BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
@@ -101,9 +100,8 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     assert isinstance(found, Protocol)
     facts = [*_origin(registered), ("version of protocol", found.version), ("labels", found.labels)]
     variants = section("variants", [(f"+{each}", what) for each, what in found.variants.items()])
-    recipes = {}
-    if isinstance(found, TrainingProtocol):
-        recipes = {each: found.recipe(setting) for each, setting in _settings(registry).items()}
+    by_dataset = {each: found.recipe(setting) for each, setting in _settings(registry).items()}
+    recipes = {each: recipe for each, recipe in by_dataset.items() if recipe is not None}
     return _page(f"protocol {name}", registered, facts, _lead(type(found)), variants, _recipes(recipes, {}))
 
 

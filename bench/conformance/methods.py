@@ -20,7 +20,7 @@ from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Dataset
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, not_distributions
+from bench.labels import Labels
 from bench.progress import Silent
 from bench.recipes import Budget, Setting, value_at
 from bench.reporting import REFERENCE
@@ -30,6 +30,7 @@ from bench.speed.knobs import OPTIONS, engines_of
 from bench.speed.measuring import StepSpec, measure_step
 
 ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
+KEPT_AS = {"probabilities": torch.float32, "logits": torch.float16}  # the tensors of soft and of stored labels
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
 CARD = """
 name = "tiny"
@@ -186,20 +187,15 @@ class MethodConformance(Conformance):
     def test_labels_are_valid(self, outcome: Outcome) -> None:
         """Hard, a distribution an image, or online or stored ones of a teacher that is one of the task's stages."""
         labels = outcome.labels
-        assert isinstance(labels, HardLabels | SoftLabels | OnlineLabels | StoredLabels)
-        if isinstance(labels, SoftLabels):
-            wrong = not_distributions(labels.probabilities, len(outcome.stored), outcome.task.classes)
-            assert not wrong, f"soft labels {wrong}"
-            assert labels.probabilities.dtype == torch.float32
-        if isinstance(labels, HardLabels | SoftLabels):
-            return
-        assert labels.temperature > 0
-        assert labels.teacher.stage in outcome.task.used_stages, "the teacher is a stage of this task"
-        assert labels.teacher.bytes > 0
-        if isinstance(labels, StoredLabels):
-            assert labels.logits.dtype == torch.float16
-            assert labels.logits.ndim == 3 and labels.logits.shape[-1] == outcome.task.classes
-            assert torch.isfinite(labels.logits).all()
+        assert isinstance(labels, Labels)
+        assert not (wrong := labels.unfit(len(outcome.stored), outcome.task.classes)), wrong
+        for name, tensor in labels.tensors.items():
+            assert tensor.dtype == KEPT_AS.get(name, tensor.dtype), f"{name} are {KEPT_AS[name]}, not {tensor.dtype}"
+            assert torch.isfinite(tensor).all(), f"{name} hold NaN or infinity"
+        assert labels.facts.get("temperature", 1.0) > 0
+        for teacher in labels.teachers:
+            assert teacher.stage in outcome.task.used_stages, "each teacher is a stage of this task"
+            assert teacher.bytes > 0
 
     def test_makes_gray_images_one_a_class(self, maker: "Maker") -> None:
         """A dataset of one channel, at ipc 1."""

@@ -42,7 +42,7 @@ class ProtocolConformance(Conformance):
         """The protocol, with fewer epochs where its recipes say how many."""
         found = registry.load("protocol", subject)
         assert isinstance(found, Protocol)
-        if not isinstance(found, TrainingProtocol):
+        if not isinstance(found, TrainingProtocol):  # only a book of recipes can be lowered
             return found
         lowered = copy(found)  # of whatever class it is
         lowered.book = Lowered(found.book, cls.rounds)
@@ -76,7 +76,7 @@ class ProtocolConformance(Conformance):
     def test_recipes_resolve(self, registry: Registry, subject: str) -> None:
         """For small and large images at both budgets, where the protocol is one of recipes."""
         found = registry.load("protocol", subject)
-        if not isinstance(found, TrainingProtocol):
+        if not isinstance(found, TrainingProtocol):  # no other protocol has a `plan`
             pytest.skip(f"{subject} is not a TrainingProtocol: it has no recipe to resolve")
         for resolution, channels in ((8, 1), (32, 3), (64, 3), (224, 3)):
             paper = Setting("tiny", resolution, channels, 10, 10, self.backbone)

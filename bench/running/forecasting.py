@@ -22,7 +22,6 @@ from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import peak_memory, reset_peak_memory
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
 from bench.loops.pace import Trial
 from bench.progress import Progress
 from bench.results.notes import Findings
@@ -35,7 +34,7 @@ from bench.running.trials import TrialMemory, TrialStore, TriedStage
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.scratch import TRIAL, scratch_folder
-from bench.whitening import Whitening
+from bench.training.teachers import KIND
 
 T = TypeVar("T")
 
@@ -150,8 +149,8 @@ class _Rehearsal:
             costs, condensed = COSTS_FILE.read(self.folder / "costs.json"), sets.load(self.folder / "condensed")
         except (FileNotFoundError, CorruptArtefact):
             return None
-        teacher = teacher_of(condensed.labels)
-        if isinstance(condensed.labels, OnlineLabels) and teacher and not self.store.read("teacher", teacher.stage):
+        needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()
+        if not all(self.store.read(KIND, teacher.stage) for teacher in needed):
             return None
         self.task.dataset.test.ready()
         memory = costs.get("peak_memory_bytes") or dict.fromkeys(("allocated", "reserved", "rss"))
@@ -261,11 +260,11 @@ def _synthesised(spec: RunSpec) -> dict[str, Any]:
 
 def _evaluated(spec: RunSpec, condensed: CondensedSet) -> dict[str, Any]:
     """All of a set that decides what a training on it costs: not what its images show."""
-    labels, pixels, teacher = condensed.labels, condensed.images.pixels, teacher_of(condensed.labels)
+    labels, pixels = condensed.labels, condensed.images.pixels
     return {
         "dataset": [spec.card_hash, list(spec.classes)],
         "images": [str(pixels.dtype), *pixels.shape],
-        "labels": [labels.kind, teacher.backbone if teacher else None, spec.backbone],
+        "labels": [labels.kind, labels.teacher_backbone, spec.backbone],
         "preprocessing": condensed.preprocessing.digest,
         "made in": [spec.precision, spec.compile],
     }
@@ -278,19 +277,7 @@ def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> No
 
 
 def _disk(unit: Images, condensed: CondensedSet) -> int:
-    """Bytes of units, set and labels (and of the teacher that online labels need)."""
-    stored, preprocessing = condensed.images, condensed.preprocessing
-    matrix = preprocessing.matrix.nbytes if isinstance(preprocessing, Whitening) else 0
-    return unit.pixels[0].nbytes * len(stored) + stored.pixels.nbytes + matrix + _label_bytes(condensed.labels)
-
-
-def _label_bytes(labels: Labels) -> int:
-    match labels:
-        case HardLabels():
-            return 0
-        case SoftLabels(probabilities):
-            return probabilities.nbytes
-        case OnlineLabels():
-            return labels.teacher.bytes
-        case StoredLabels():
-            return labels.logits.nbytes
+    """Bytes of units, set and labels (and of the teachers that online labels need)."""
+    stored, kept = condensed.images, condensed.preprocessing.tensors
+    whitening = sum(tensor.nbytes for tensor in kept.values())
+    return unit.pixels[0].nbytes * len(stored) + stored.pixels.nbytes + whitening + condensed.labels.bytes

@@ -15,7 +15,7 @@ from bench.condensation import Condenser, Task
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol
 from bench.extensions.registry import Registry
-from bench.labels import HardLabels, OnlineLabels, teacher_of
+from bench.labels import HardLabels
 from bench.results.chance import largest_share
 from bench.results.notes import Findings, Notes
 from bench.results.rows import reserved
@@ -31,6 +31,7 @@ from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
 from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Score
+from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Scoring:
     def _warn_of_labels(self, each: EvaluationSpec, protocol: Protocol, condensed: CondensedSet) -> None:
         """A method that names no protocol falls to one of hard labels, also where it made soft ones."""
         method, kind = self.synthesis.method, condensed.labels.kind
-        ignored = each.asked == PAPER and protocol.labels != "own" and kind != HardLabels.kind
+        ignored = each.asked == PAPER and protocol.labels != "own" and not condensed.labels.plain
         if ignored and method.made_here and not names_protocol(type(method)):
             unsaid = f"{self.synthesis.spec.method.name} names no protocol, and {each.protocol}, which stands in,"
             said = f"ignores the {kind} labels that it made; --protocol own trains on them"
@@ -140,10 +141,9 @@ class Scoring:
         return scores
 
     def _shared(self, protocol: Protocol, condensed: CondensedSet, task: Task) -> dict[str, Any]:
-        """What the stages cost that evaluations share; the teacher of a set's own labels is the set's cost."""
-        teacher = teacher_of(condensed.labels) if protocol.labels == "own" else None
-        own = teacher.stage if teacher else None
-        return {name: asdict(stage.cost) for name, stage in task.used_stages.items() if name != own}
+        """What the stages cost that evaluations share; the teachers of a set's own labels are the set's cost."""
+        own = {teacher.stage for teacher in condensed.labels.teachers} if protocol.labels == "own" else set()
+        return {name: asdict(stage.cost) for name, stage in task.used_stages.items() if name not in own}
 
     def _path(self, each: EvaluationSpec, number: int) -> Path:
         return self.folder / "evaluations" / f"{each.key}-{number}.json"
@@ -166,18 +166,15 @@ class Scoring:
     def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
         if protocol.labels == "teacher":
             return self.task.backbone
-        teacher = teacher_of(condensed.labels)
-        return None if protocol.labels == "hard" or teacher is None else teacher.backbone
+        return None if protocol.labels == "hard" else condensed.labels.teacher_backbone
 
     def _restore_stages(self, condensed: CondensedSet) -> None:
-        """Labels that a teacher makes online need it.
+        """Labels that teachers make online need them.
 
         For sets from before teachers lay beside their images, a cache that was cleared since is filled again.
         """
-        labels = condensed.labels
-        if not isinstance(labels, OnlineLabels) or labels.teacher.file is not None:
-            return
-        if self.task.stages.read("teacher", labels.teacher.stage) is None:
+        needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()
+        if any(each.file is None and self.task.stages.read(KIND, each.stage) is None for each in needed):
             self.synthesis.prepare()
 
 

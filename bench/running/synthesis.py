@@ -19,7 +19,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.allocator import release_memory
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes, peak_memory, reset_peak_memory
-from bench.labels import HardLabels, Labels, OnlineLabels, teacher_of
+from bench.labels import Labels, TeacherRef
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
 from bench.running.environment import describe
@@ -32,8 +32,8 @@ from bench.storage.elapsed import Lasting, lasting
 from bench.storage.files import quarantine
 from bench.storage.tensor_files import write_tensors
 from bench.training.recognition import recognition
-from bench.training.teachers import KIND, load_teacher
-from bench.whitening import Whitening
+from bench.training.teachers import KIND, load_teachers
+from bench.training.testing import accuracy
 
 Costs = dict[str, Any]
 
@@ -116,12 +116,12 @@ class Synthesis:
         costs: Costs = {
             **measured,
             **self.task.measured.to_json(),
-            "teacher_top1": teacher.top1 if (teacher := teacher_of(labels)) else None,
+            "teacher_top1": self._teacher_top1(condensed),
             "teacher_on_set": self._recognised(condensed),
             "prepare_s": prepare_s if self._prepared_here(labels) else None,
-            "label_s": None if isinstance(labels, HardLabels) else label_s,
+            "label_s": None if labels.plain else label_s,
             "label_kind": labels.kind,
-            "preprocessing": "zca" if isinstance(preprocessing, Whitening) else "normalised",
+            "preprocessing": preprocessing.kind,
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
             "class_order_hash": dataset.class_order_hash,
@@ -135,7 +135,7 @@ class Synthesis:
 
     def _prepared_here(self, labels: Labels) -> bool:
         """Whether all that comes before the images was made here; a set from elsewhere brings its teacher with it."""
-        return self.method.made_here and (self.labeller.made_here or isinstance(labels, HardLabels))
+        return self.method.made_here and (self.labeller.made_here or labels.plain)
 
     @property
     def _label_workspace(self) -> Path:
@@ -151,12 +151,24 @@ class Synthesis:
             return labels, watch.total()
 
     def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
-        """What the labels' teacher makes of the set, where it is here: stored labels may be another machine's."""
-        teacher = teacher_of(condensed.labels)
-        if teacher is None or (teacher.file is None and self.task.stages.read(KIND, teacher.stage) is None):
+        """What the labels' teachers make of the set, where they are here: stored labels may be another machine's."""
+        task, teachers = self.task.seen_through(condensed.preprocessing), condensed.labels.teachers
+        return recognition(load_teachers(task, teachers), condensed, task) if self._at_hand(teachers) else None
+
+    def _teacher_top1(self, condensed: CondensedSet) -> float | None:
+        """Test accuracy in percent of who labels: one teacher's is kept with it, that of several together is tried."""
+        task, teachers = self.task.seen_through(condensed.preprocessing), condensed.labels.teachers
+        if len(teachers) < 2:
+            return teachers[0].top1 if teachers else None
+        if not len(task.dataset.test) or not self._at_hand(teachers):
             return None
-        task = self.task.seen_through(condensed.preprocessing)
-        return recognition(load_teacher(task, teacher), condensed, task)
+        return accuracy(load_teachers(task, teachers), task.dataset.test, task.dataset.normalisation, task)[0]
+
+    def _at_hand(self, teachers: Sequence[TeacherRef]) -> bool:
+        """Whether there are teachers, and the weights of all are here."""
+        stages = self.task.stages
+        here = [teacher.file is not None or stages.read(KIND, teacher.stage) is not None for teacher in teachers]
+        return bool(here) and all(here)
 
     def _stages_s(self) -> float:
         return self.task.stages.spent_s
@@ -237,21 +249,20 @@ class Synthesis:
             "ipc": spec.ipc,
             **self.protocol,
         }
-        teacher = self._weights(condensed.labels)
-        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, teacher)
+        weights = self._weights(condensed.labels)
+        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, weights)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / "preview.png", pixels, classes, dataset.class_names, **as_networks_see)
 
-    def _weights(self, labels: Labels) -> Path | None:
-        """The file of the teacher that online labels need: of a set from elsewhere its own, or else the stage's.
+    def _weights(self, labels: Labels) -> list[Path]:
+        """The files of the teachers that labels need: of a set from elsewhere its own, or else the stages'.
 
-        None for an old set from elsewhere whose teacher is not here; under hard labels it can still be evaluated.
+        None for an old set from elsewhere whose teachers are not here; under hard labels it can still be evaluated.
         """
-        if not isinstance(labels, OnlineLabels):
-            return None
-        file = labels.teacher.file or self.task.stages.file("teacher", labels.teacher.stage)
-        return file if file.exists() else None
+        needed = labels.teachers if labels.needs_teachers else ()
+        files = [teacher.file or self.task.stages.file(KIND, teacher.stage) for teacher in needed]
+        return files if all(file.exists() for file in files) else []
 
 
 def seconds_of(work: Callable[[], None]) -> float:

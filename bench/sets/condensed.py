@@ -1,7 +1,7 @@
 """The condensed set: images, labels and a manifest, on disk whole and verified."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from torch import Tensor
 from bench.condensation import Images, PixelFormat
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, RunFailure, understood
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef
-from bench.sets.wellformed import malformed, unfit_labels
+from bench.labels import KINDS, Labels, labels_from, teacher_facts
+from bench.sets.wellformed import malformed
 from bench.storage.artefacts import Kind
 from bench.storage.files import file_digest, link_or_copy, read_json, reading
 from bench.storage.shapes import Manifest
@@ -23,9 +23,9 @@ from bench.storage.tensor_files import read_tensors, write_tensors
 from bench.whitening import Whitening
 
 MANIFEST_FILE = Kind("the manifest of a set", 1, Manifest)
-IMAGES, LABELS, ZCA = "images.safetensors", "labels.safetensors", "zca.safetensors"
-TEACHER = "teacher.safetensors"
-VIEWS = "views."  # how the names of recorded views begin among the labels' tensors
+IMAGES, LABELS = "images.safetensors", "labels.safetensors"
+TEACHER = "teacher.safetensors"  # of the first teacher; of others see `teacher_file`
+IN_FILES = (Whitening,)  # kinds of preprocessing that a set keeps in a file, which its manifest names under their kind
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
 OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
@@ -106,8 +106,13 @@ def _decode_jpeg(content: bytes) -> Tensor:
     return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
 
 
+def teacher_file(index: int) -> str:
+    """Where a set keeps the weights of the teacher of this position among those that its labels need."""
+    return TEACHER if index == 0 else f"teacher-{index + 1}.safetensors"
+
+
 def save(
-    folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any], teacher: Path | None = None
+    folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any], teachers: Sequence[Path] = ()
 ) -> None:
     """Writes the set's tensors and, last, manifest.json, since it makes the set exist.
 
@@ -115,18 +120,19 @@ def save(
 
     Args:
         about: what else the manifest says (method, dataset, protocol).
-        teacher: the file with the weights of the teacher that online labels need; it is linked or copied to
-            teacher.safetensors, so that the set can be used where its maker's cache is not.
+        teachers: the files with the weights of the teachers that online labels need, in their order; they are linked or
+            copied to teacher.safetensors, teacher-2.safetensors, ..., so that the set can be used where its maker's
+            cache is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {IMAGES: _packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
-    if isinstance(condensed.preprocessing, Whitening):
-        tensors[ZCA] = {"mean": condensed.preprocessing.mean, "matrix": condensed.preprocessing.matrix}
+    if condensed.preprocessing.file:
+        tensors[condensed.preprocessing.file] = condensed.preprocessing.tensors
     for name, content in tensors.items():
         write_tensors(folder / name, content)
-    if teacher is not None:
-        link_or_copy(teacher, folder / TEACHER)
-    files = [*tensors, *([TEACHER] if teacher else [])]
+    weights = {teacher_file(index): path for index, path in enumerate(teachers)}
+    for name, path in weights.items():
+        link_or_copy(path, folder / name)
     pixels = condensed.images.pixels
     manifest = {
         **about,
@@ -134,39 +140,34 @@ def save(
         "resolution": pixels.shape[-1],
         "channels": pixels.shape[1],
         "pixels": form,
-        **_value_facts(condensed),
+        **_value_facts(pixels, condensed.preprocessing),
         "decoder": None,
         "classes": list(condensed.classes),
-        "labels": _label_facts(condensed.labels),
+        "labels": condensed.labels.facts,
         "learned_lr": condensed.learned_lr,
-        "files": {name: f"sha256:{file_digest(folder / name)}" for name in files},
+        "files": {name: f"sha256:{file_digest(folder / name)}" for name in (*tensors, *weights)},
     }
     MANIFEST_FILE.write(folder / "manifest.json", manifest)
 
 
-def _value_facts(condensed: CondensedSet) -> dict[str, Any]:
+def _label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
+    return {"classes": condensed.images.classes, **condensed.labels.tensors}
+
+
+def _value_facts(pixels: Tensor, preprocessing: Preprocessing) -> dict[str, Any]:
     """What the numbers of the images mean.
 
-    `outside_box` says whether some leave the range of valid pixels (those of 8 bits never do); of whitened ones, which
-    have no such range, it is null.
+    `outside_box` says whether some leave the range of valid pixels (those of 8 bits never do); of those that have no
+    such range, as whitened ones, it is null.
     """
-    pixels, preprocessing = condensed.images.pixels, condensed.preprocessing
-    bytes_ = pixels.dtype == torch.uint8
-    if isinstance(preprocessing, Whitening):
-        facts = {"mean": None, "std": None, "zca": {"file": ZCA, "digest": preprocessing.digest}}
-        return {"value_range": "0..255" if bytes_ else "whitened", "outside_box": False if bytes_ else None, **facts}
-    assert isinstance(preprocessing, Normalisation)
-    return {
-        "value_range": "0..255" if bytes_ else "normalised",
-        "outside_box": not bytes_ and _leaves(pixels, preprocessing),
-        "mean": list(preprocessing.mean),
-        "std": list(preprocessing.std),
-        "zca": None,
-    }
+    if pixels.dtype == torch.uint8:
+        return {"value_range": "0..255", "outside_box": False, **preprocessing.facts}
+    outside = _leaves(pixels, preprocessing) if preprocessing.bounded else None
+    return {"value_range": preprocessing.value_range, "outside_box": outside, **preprocessing.facts}
 
 
-def _leaves(pixels: Tensor, normalisation: Normalisation) -> bool:
-    lower, upper = normalisation.box(pixels)
+def _leaves(pixels: Tensor, preprocessing: Preprocessing) -> bool:
+    lower, upper = preprocessing.box(pixels)
     return bool(((pixels < lower - ROUNDING) | (pixels > upper + ROUNDING)).any())
 
 
@@ -209,35 +210,45 @@ def load(folder: Path) -> CondensedSet:
 def _loaded(folder: Path, manifest: Mapping[str, Any]) -> CondensedSet:
     pixels = _unpacked(read_tensors(folder / IMAGES)[0])
     tensors, _ = read_tensors(folder / LABELS)
+    weights = [folder / name if name in manifest["files"] else None for name in _teacher_files(manifest)]
     return CondensedSet(
         images=Images(pixels, tensors["classes"], tensors.get("probabilities")),
-        labels=_labels(manifest["labels"], tensors, folder / TEACHER if TEACHER in manifest["files"] else None),
+        labels=labels_from(manifest["labels"], tensors, weights),
         classes=tuple(manifest["classes"]),
         preprocessing=_preprocessing(folder, manifest),
         learned_lr=manifest["learned_lr"],
     )
 
 
+def _teacher_files(manifest: Mapping[str, Any]) -> list[str]:
+    """Where the teachers of a set's labels lie beside it, if they do."""
+    return [teacher_file(index) for index, _ in enumerate(teacher_facts(manifest["labels"]))]
+
+
 def _preprocessing(folder: Path, manifest: Mapping[str, Any]) -> Preprocessing:
-    if manifest["zca"] is None:
-        return Normalisation(tuple(manifest["mean"]), tuple(manifest["std"]))
-    tensors, _ = read_tensors(folder / manifest["zca"]["file"])
-    return Whitening(tensors["mean"], tensors["matrix"])
+    for kind in IN_FILES:
+        if kept := manifest[kind.kind]:
+            return kind.from_facts(manifest, read_tensors(folder / kept["file"])[0])
+    return Normalisation.from_facts(manifest, {})
 
 
 def sizes(folder: Path) -> tuple[int, int]:
-    """Bytes of the images with their ZCA matrix, if any, and of the labels with the teacher's weights, if needed.
+    """Bytes of the images with their ZCA matrix, if any, and of the labels with their teachers' weights, if needed.
 
     Both are what a user must keep to train on the set.
     """
     manifest = read_json(folder / "manifest.json")
-    images = sum((folder / name).stat().st_size for name in (IMAGES, ZCA) if name in manifest["files"])
-    labels = (folder / LABELS).stat().st_size
-    if TEACHER in manifest["files"]:
-        labels += (folder / TEACHER).stat().st_size
-    elif manifest["labels"]["kind"] == "online":
-        labels += int(manifest["labels"]["teacher"]["bytes"])
-    return images, labels
+    kept = {name: (folder / name).stat().st_size for name in manifest["files"]}
+    images = sum(kept.get(name, 0) for name in (IMAGES, *(kind.file for kind in IN_FILES)))
+    return images, kept[LABELS] + _teacher_bytes(manifest, kept)
+
+
+def _teacher_bytes(manifest: Mapping[str, Any], kept: Mapping[str, int]) -> int:
+    """Of the teachers that labels need: what lies beside the set, or else what their weights have."""
+    if not KINDS[manifest["labels"]["kind"]].needs_teachers:
+        return 0
+    named = zip(_teacher_files(manifest), teacher_facts(manifest["labels"]), strict=True)
+    return sum(kept.get(file, int(teacher["bytes"])) for file, teacher in named)
 
 
 def _other_classes(condensed: CondensedSet, dataset: Dataset) -> str:
@@ -256,16 +267,12 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
     """
     if condensed.classes != dataset.classes:
         raise RunFailure(_other_classes(condensed, dataset))
-    preprocessing = condensed.preprocessing
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
     images, classes = condensed.images, len(dataset.classes)
-    if wrong := malformed(images, shape, classes) or unfit_labels(condensed.labels, len(images), classes):
+    if wrong := malformed(images, shape, classes) or condensed.labels.unfit(len(images), classes):
         raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")
-    if isinstance(preprocessing, Whitening):
-        if preprocessing.mean.shape != shape:
-            raise RunFailure(f"the set's ZCA matrix is for images of {tuple(preprocessing.mean.shape)}, not {shape}")
-    elif preprocessing != dataset.own_normalisation:
-        raise RunFailure("the set's normalisation constants are not the dataset's")
+    if strange := condensed.preprocessing.unfit(dataset):
+        raise RunFailure(strange)
 
 
 def _packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
@@ -281,44 +288,3 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
         return tensors["images"]
     content, ends = tensors["jpeg"].numpy().tobytes(), tensors["lengths"].cumsum(0).tolist()
     return torch.stack([_decode_jpeg(content[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)])
-
-
-def _label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
-    match condensed.labels:
-        case SoftLabels(probabilities):
-            extra = {"probabilities": probabilities}
-        case StoredLabels(logits=logits, views=views):
-            extra = {"logits": logits, **{f"{VIEWS}{name}": tensor for name, tensor in (views or {}).items()}}
-        case _:
-            extra = {}
-    return {"classes": condensed.images.classes, **extra}
-
-
-def _label_facts(labels: Labels) -> dict[str, Any]:
-    match labels:
-        case HardLabels() | SoftLabels():
-            return {"kind": labels.kind}
-        case OnlineLabels():
-            mode = {"teacher_mode": labels.mode} if labels.mode != "eval" else {}
-            return {"kind": "online", "teacher": labels.teacher.to_json(), "temperature": labels.temperature, **mode}
-        case StoredLabels():
-            return {
-                "kind": "stored",
-                "teacher": labels.teacher.to_json(),
-                "temperature": labels.temperature,
-                "view_seed": labels.view_seed,
-                "recipe": labels.recipe,
-            }
-
-
-def _labels(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], weights: Path | None) -> Labels:
-    if facts["kind"] == "hard":
-        return HardLabels()
-    if facts["kind"] == "soft":
-        return SoftLabels(tensors["probabilities"])
-    teacher = TeacherRef(**facts["teacher"], file=weights)
-    if facts["kind"] == "online":
-        return OnlineLabels(teacher, facts["temperature"], facts.get("teacher_mode", "eval"))
-    views = {name.removeprefix(VIEWS): tensor for name, tensor in tensors.items() if name.startswith(VIEWS)}
-    made = (facts["temperature"], facts["view_seed"], facts["recipe"])
-    return StoredLabels(teacher, *made, tensors["logits"], views or None)

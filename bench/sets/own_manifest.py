@@ -40,21 +40,31 @@ class PlainFacts(_Part):
     kind: Literal["hard", "soft"]
 
 
-class OnlineFacts(_Part):
-    """Of labels that a teacher makes while students train."""
+class _TeachersFacts(_Part):
+    """Of labels that one teacher made, or several together."""
+
+    teacher: TeacherFacts | None = None
+    teachers: list[TeacherFacts] | None = Field(default=None, min_length=2)
+    temperature: Positive
+
+    @model_validator(mode="after")
+    def _made_by_somebody(self) -> "_TeachersFacts":
+        if (self.teacher is None) == (self.teachers is None):
+            raise ValueError("one 'teacher' or several 'teachers' must be named")
+        return self
+
+
+class OnlineFacts(_TeachersFacts):
+    """Of labels that teachers make while students train."""
 
     kind: Literal["online"]
-    teacher: TeacherFacts
-    temperature: Positive
     teacher_mode: Literal["eval", "train"] = "eval"
 
 
-class StoredFacts(_Part):
+class StoredFacts(_TeachersFacts):
     """Of labels stored for every view."""
 
     kind: Literal["stored"]
-    teacher: TeacherFacts
-    temperature: Positive
     view_seed: int
     recipe: dict[str, Any]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Images
-from bench.data.datasets import Normalisation, Preprocessing
-from bench.labels import Labels, SoftLabels, StoredLabels, not_distributions
+from bench.data.datasets import Preprocessing
+from bench.labels import not_distributions
 from bench.sets.tensor_files import FLOATS, not_plain, type_of
 
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
@@ -72,19 +72,7 @@ def _not_a_tensor(value: Any) -> str:  # noqa: ANN401 - as above
 
 def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:
     """What no normalised image reaches, in words; "" for nothing. Whitened values have no such bound."""
-    if pixels.dtype == torch.uint8 or not isinstance(preprocessing, Normalisation) or not pixels.numel():
+    if pixels.dtype == torch.uint8 or not preprocessing.bounded or not pixels.numel():
         return ""
     most = float(pixels.abs().max())
     return f"pixels reach {most:.4g} standard deviations; are they 0..255?" if most > DEVIATIONS else ""
-
-
-def unfit_labels(labels: Labels, images: int, classes: int) -> str:
-    """What is wrong with the tensors of labels that belong to so many images, in words; "" for nothing."""
-    match labels:
-        case SoftLabels(probabilities):
-            wrong = not_distributions(probabilities, images, classes)
-            return f"soft labels {wrong}" if wrong else ""
-        case StoredLabels(logits=logits):
-            right = logits.ndim == 3 and logits.shape[-1] == classes and logits.is_floating_point()
-            return "" if right else f"stored labels are {type_of(logits)} {tuple(logits.shape)}, not floats (E, N, K)"
-    return ""

@@ -225,6 +225,7 @@ class OfLabels(TypedDict, total=False):
 
     kind: Required[Literal["hard", "soft", "online", "stored"]]
     teacher: OfTeacher | None
+    teachers: list[OfTeacher]
     temperature: float | None
     teacher_mode: Literal["eval", "train"]
     view_seed: int | None

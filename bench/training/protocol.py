@@ -6,7 +6,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from bench import seeds
@@ -14,37 +13,25 @@ from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, teacher_of
+from bench.labels import HardLabels
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest
 from bench.storage.names import VARIANT
-from bench.storage.tensor_files import tensor_digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
-from bench.training.recorded import RecordedViews
 from bench.training.stored import pixels_digest
-from bench.training.supervision import (
-    HardSupervision,
-    SoftSupervision,
-    StoredSupervision,
-    Supervision,
-    TeacherSupervision,
-)
-from bench.training.teachers import Teacher, in_mode, load_teacher, pretrained, squeeze
+from bench.training.supervision import Supervision, TeacherSupervision
+from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
+from bench.training.targets import Targets, targets_of
+from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import assess
 from bench.training.variants import VARIANTS, VariedBook
-from bench.training.views import Views
-from bench.whitening import Whitening
 
 LabelSource = Literal["own", "hard", "teacher"]
 Reported = Literal["last", "best"]
-VIEW_FIELDS = (
-    *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("shuffle_patches", "flip", "dsa", "randaugment", "erasing", "mix", "mix_alpha", "mixup_alpha", "mix_probability"),
-)
 
 
 @dataclass(frozen=True)
@@ -147,8 +134,8 @@ class TrainingProtocol(Protocol):
             recipe=recipe,
             feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,
-            view_seed=self._view_seed(condensed.labels, seed),
-            views=self._recorded(condensed.labels),
+            view_seed=self._targets(condensed).view_seed(seed),
+            views=self._targets(condensed).recorded,
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
             what="evaluate",
         )
@@ -159,52 +146,29 @@ class TrainingProtocol(Protocol):
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
         """Tells the checkpoint of this training from that of any other."""
-        labels, teacher = condensed.labels, teacher_of(condensed.labels)
-        labelled = [labels.kind, teacher.stage if teacher else None]
         images = [pixels_digest(condensed.images), condensed.preprocessing.digest]
-        if isinstance(labels, SoftLabels):
-            labelled.append(tensor_digest(labels.probabilities))
-        if isinstance(labels, OnlineLabels) and labels.mode != "eval":
-            labelled.append(labels.mode)
-        trained = [recipe.model_dump(mode="json"), *images, *labelled]
+        trained = [recipe.model_dump(mode="json"), *images, *targets_of(condensed.labels).identity]
         return f"evaluation-{digest([self.name, self.version, backbone, seed, *trained])}"
 
-    def _view_seed(self, labels: Labels, seed: int) -> int:
-        if self.labels == "own" and isinstance(labels, StoredLabels):
-            return labels.view_seed
-        return seeds.derive("views", seed)
-
-    def _recorded(self, labels: Labels) -> RecordedViews | None:
-        """The views that came with the labels, where the training follows them."""
-        if self.labels != "own" or not isinstance(labels, StoredLabels) or labels.views is None:
-            return None
-        return RecordedViews(labels.views)
+    def _targets(self, condensed: CondensedSet) -> Targets[Any]:
+        """How the student is trained on the labels that this protocol takes of a set."""
+        return targets_of(condensed.labels if self.labels == "own" else HardLabels())
 
     def _fitted(self, recipe: TrainingRecipe, condensed: CondensedSet) -> TrainingRecipe:
         """The recipe with what a set brings: a learned step size to its own protocol, stored views to a shared one."""
         if condensed.learned_lr is not None and not self.shared:
             return recipe.model_copy(update={"lr": condensed.learned_lr})
-        if self.labels == "own" and self.shared and isinstance(condensed.labels, StoredLabels):
-            return in_views_of(condensed.labels, recipe)
-        return recipe
+        return self._targets(condensed).in_views(recipe) if self.shared else recipe
 
     def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan) -> Supervision:
-        recipe, labels = plan.training, condensed.labels
+        recipe, targets = plan.training, self._targets(condensed)
         if self.labels == "teacher":
             network, temperature = self._teacher(task).network, plan.temperature
             assert temperature is not None
             return TeacherSupervision(network, temperature, t_squared=recipe.t_squared)
-        if self.labels == "hard" or isinstance(labels, HardLabels):
-            return HardSupervision(recipe.label_smoothing)
-        if isinstance(labels, SoftLabels):
-            return SoftSupervision(labels.probabilities.to(task.device))
-        if isinstance(labels, OnlineLabels):
-            network = in_mode(load_teacher(task, labels.teacher), labels.mode)
-            return TeacherSupervision(network, labels.temperature, t_squared=recipe.t_squared)
-        if VARIANT in self.name:
+        if VARIANT in self.name and targets.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
-        check_views(labels, recipe, images=len(condensed.images), classes=task.classes)
-        return StoredSupervision(labels.logits, labels.temperature, t_squared=recipe.t_squared)
+        return targets.supervision(task, recipe, len(condensed.images))
 
     def _teacher(self, task: Task) -> Teacher:
         """The run's own network, by the recipe for that. Its seed is the protocol's: all methods and seeds share it."""
@@ -218,56 +182,5 @@ class TrainingProtocol(Protocol):
 
 
 def _pixels(condensed: CondensedSet) -> Tensor:
-    """As stored, or whitened once: a product with a large matrix is too much for every step."""
-    whitened = isinstance(condensed.preprocessing, Whitening)
-    return condensed.normalised() if whitened else condensed.images.pixels
-
-
-def in_views_of(labels: StoredLabels, recipe: TrainingRecipe) -> TrainingRecipe:
-    """A recipe that shows what stored labels were made for, and is as it was in all else."""
-    if labels.views is None:
-        labelled = _recipe_of(labels)
-        shown = {name: getattr(labelled, name) for name in VIEW_FIELDS}
-    else:
-        views = RecordedViews(labels.views)
-        shown = {**views.fields, "epochs": min(recipe.epochs, views.epochs)}
-    shown["warmup_epochs"] = min(recipe.warmup_epochs, shown["epochs"] - 1)
-    return recipe.model_copy(update=shown)
-
-
-def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:
-    """Refuses stored labels that belong to other views than the recipe's.
-
-    Raises:
-        RunFailure: with the fields that differ, or the shape that does.
-    """
-    if labels.views is not None:
-        check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
-        return
-    labelled = _recipe_of(labels)
-    differing = [name for name in VIEW_FIELDS if getattr(labelled, name) != getattr(recipe, name)]
-    if differing:
-        what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
-        raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
-    _check_logits(labels, (recipe.epochs, Views(recipe, 0, images, 1).presented, classes))
-
-
-def _recipe_of(labels: StoredLabels) -> TrainingRecipe:
-    try:
-        return TrainingRecipe.model_validate(labels.recipe)
-    except ValidationError as error:
-        raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
-
-
-def check_recorded(
-    labels: StoredLabels, views: RecordedViews, recipe: TrainingRecipe, *, images: int, classes: int
-) -> None:
-    """Refuses labels whose recorded views a recipe cannot follow, or that are not of these images. As `check_views`."""
-    if differing := views.differing(recipe):
-        raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
-    _check_logits(labels, (views.epochs, images, classes))
-
-
-def _check_logits(labels: StoredLabels, expected: tuple[int, int, int]) -> None:
-    if tuple(labels.logits.shape) != expected:
-        raise RunFailure(f"the stored labels have shape {tuple(labels.logits.shape)}, not {expected}")
+    """As stored, or as networks see them where that is too much for every step: whitened by a large matrix."""
+    return condensed.normalised() if condensed.preprocessing.costly else condensed.images.pixels

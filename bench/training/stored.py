@@ -24,7 +24,7 @@ from bench.storage.shapes import Position
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
-from bench.training.teachers import Teacher, in_mode
+from bench.training.teachers import Teacher, in_mode, together
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
@@ -34,7 +34,7 @@ SAVED = 0.2  # of a step, by compiling
 
 def store_labels(
     task: Task,
-    teacher: Teacher,
+    teacher: Teacher | Sequence[Teacher],
     images: Images,
     recipe: TrainingRecipe,
     *,
@@ -42,28 +42,31 @@ def store_labels(
     view_seed: int,
     mode: TeacherMode = "eval",
 ) -> StoredLabels:
-    """The teacher's fp16 logits for all views of all epochs: (epochs, presented images, classes).
+    """The fp16 logits of all views of all epochs: (epochs, presented images, classes).
 
-    They are written straight into a memory-mapped file in the task's workspace, which continues after a kill; the
-    tensor returned is backed by that file.
+    Those of several teachers are averaged. They are written straight into a memory-mapped file in the task's workspace,
+    which continues after a kill; the tensor returned is backed by that file.
 
     Args:
-        task: its dataset normalises the images, its arithmetic is the teacher's.
-        teacher: who labels.
+        task: its dataset normalises the images, its arithmetic is the teachers'.
+        teacher: who labels, one or several of any backbones.
         images: as stored, with all loss of storage.
         recipe: of the training that will use the labels; it decides the views.
         temperature: kept with the labels; logits are stored undivided.
         view_seed: seed of the views.
-        mode: of the teacher (see `bench.training.teachers.in_mode`).
+        mode: of each teacher (see `bench.training.teachers.in_mode`).
 
     Raises:
         Interrupted: the user asked to stop; what is done is kept.
         RunFailure: a logit is not finite in fp16.
         OSError: no room for the file (it is reserved in full before the first label).
     """
-    relabelling = _Relabelling(task, teacher, images, recipe, view_seed, mode)
+    teachers = [teacher] if isinstance(teacher, Teacher) else list(teacher)
+    relabelling = _Relabelling(task, teachers, images, recipe, view_seed, mode)
     logits = torch.from_numpy(relabelling.run())
-    return StoredLabels(teacher.ref, temperature, view_seed, recipe.model_dump(mode="json"), logits)
+    first, *others = [each.ref for each in teachers]
+    made = (temperature, view_seed, recipe.model_dump(mode="json"))
+    return StoredLabels(first, *made, logits, others=tuple(others))
 
 
 def pixels_digest(images: Images) -> str:
@@ -77,9 +80,15 @@ class _Relabelling:
     """The state of one relabelling. A step labels one batch."""
 
     def __init__(
-        self, task: Task, teacher: Teacher, images: Images, recipe: TrainingRecipe, view_seed: int, mode: TeacherMode
+        self,
+        task: Task,
+        teachers: Sequence[Teacher],
+        images: Images,
+        recipe: TrainingRecipe,
+        view_seed: int,
+        mode: TeacherMode,
     ) -> None:
-        self.task, self.network = task, in_mode(teacher.network, mode)
+        self.task, self.network = task, together([in_mode(teacher.network, mode) for teacher in teachers])
         self.whole_batches: nn.Module = self.network
         normalisation = task.dataset.normalisation
         split = TensorSplit(images.pixels, images.classes)
@@ -87,7 +96,14 @@ class _Relabelling:
         self.views = Views(recipe, view_seed, len(images), task.dataset.resolution)
         self.blank = normalisation.blank(torch.zeros((), device=task.device))
         self.steps = recipe.epochs * self.views.batches
-        made_of = [teacher.ref.stage, recipe.model_dump(mode="json"), view_seed, pixels_digest(images), task.precision]
+        who = [teacher.ref.stage for teacher in teachers]
+        made_of = [
+            who[0] if len(who) == 1 else who,
+            recipe.model_dump(mode="json"),
+            view_seed,
+            pixels_digest(images),
+            task.precision,
+        ]
         made_of += [] if mode == "eval" else [mode]
         self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
         self.position = self.path.with_suffix(".json")

@@ -1,11 +1,12 @@
 """Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -57,9 +58,16 @@ def check_weights(setting: Setting, recipe: TeacherRecipe, key: str) -> None:
         raise UsageError(f"{error}; --set {key}.weights= trains one instead") from error
 
 
-def obtain(task: Task, recipe: TeacherRecipe, *, seed: int) -> Teacher:
-    """The run's backbone with the weights that the recipe names, or trained by it (see `pretrained` and `squeeze`)."""
-    return pretrained(task, recipe.weights) if recipe.weights else squeeze(task, recipe.training(), seed=seed)
+def obtain(task: Task, recipe: TeacherRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
+    """A network with the weights that the recipe names, or trained by it (see `pretrained` and `squeeze`).
+
+    Args:
+        seed: decides the first weights and every view, where it is trained.
+        backbone: the network; the task's own if None. A method that takes others names them in `Condenser.backbones`.
+    """
+    if recipe.weights:
+        return pretrained(task, recipe.weights, backbone=backbone)
+    return squeeze(task, recipe.training(), seed=seed, backbone=backbone)
 
 
 def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
@@ -127,6 +135,28 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
         raise RunFailure(f"the teacher's stage is missing: {folder}; run the method again to make it")
     task.used_stages[stage.hash] = stage
     return _network(task, ref.backbone, stage.tensors)
+
+
+def load_teachers(task: Task, refs: Sequence[TeacherRef], mode: TeacherMode = "eval") -> nn.Module:
+    """One network that labels as these teachers do together, each in this `mode`. Raises as `load_teacher`."""
+    return together([in_mode(load_teacher(task, ref), mode) for ref in refs])
+
+
+def together(networks: Sequence[nn.Module]) -> nn.Module:
+    """One network whose logits are the mean of those of all; a single one is itself."""
+    return networks[0] if len(networks) == 1 else _MeanOfLogits(networks)
+
+
+class _MeanOfLogits(nn.Module):
+    """Images (B, C, S, S) -> fp32 logits (B, K), the mean over networks: how ensembles label (EDC, CV-DD)."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._networks = nn.ModuleList(networks)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([network(images).float() for network in self._networks]).mean(0)
 
 
 def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:

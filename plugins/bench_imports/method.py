@@ -8,16 +8,14 @@ import torch
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels
+from bench.labels import HardLabels, Labels
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each
 from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
 from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels
-from bench.training.recipes import TrainingRecipe
-from bench.training.stored import store_labels
-from bench.training.teachers import Teacher, load_teacher
+from bench.training.targets import targets_of
 
 
 class ImportedConfig(MethodConfig):
@@ -74,16 +72,7 @@ class Imported(Condenser[ImportedConfig]):
         labels, own = found.labels, found.images
         if (hand := by_hand(folder)) is not None and hand.labels is not None:
             return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()
-        if isinstance(labels, SoftLabels):
-            return HardLabels() if images.soft is None else SoftLabels(images.soft)
-        if not isinstance(labels, StoredLabels) or _same_images(images, own):
-            return labels
-        if labels.views is not None:
-            return HardLabels()
-        teacher = Teacher(load_teacher(task, labels.teacher), labels.teacher)
-        recipe = TrainingRecipe.model_validate(labels.recipe)
-        temperature, seed = labels.temperature, labels.view_seed
-        return store_labels(task, teacher, images, recipe, temperature=temperature, view_seed=seed)
+        return targets_of(labels).of_images(task, images, own=_same_images(images, own))
 
     def preprocessing(self, task: Task) -> Preprocessing:
         """What the set's pixels belong to."""

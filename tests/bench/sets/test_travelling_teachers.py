@@ -100,7 +100,7 @@ def test_a_set_from_before_teachers_travelled_takes_the_cache(
     folder, (own,) = moved(made, tmp_path), made[2]
     (folder / TEACHER).unlink()
     _rewritten(folder, lambda manifest: manifest["files"].pop(TEACHER))
-    assert sets.sizes(folder)[1] > sets.load(folder).labels.teacher.bytes  # type: ignore[union-attr]
+    assert sets.sizes(folder)[1] > sets.load(folder).labels.teachers[0].bytes
     bench = Bench(tmp_path)
     (lost,) = evaluated(bench, folder)
     assert lost["status"] == "failed" and "the teacher's stage is missing" in lost["reason"]

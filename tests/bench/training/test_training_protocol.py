@@ -13,7 +13,7 @@ from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLab
 from bench.recipes import RecipeBook
 from bench.sets.condensed import CondensedSet
 from bench.training import loop
-from bench.training.protocol import TrainingProtocol, check_views
+from bench.training.protocol import TrainingProtocol
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.supervision import (
@@ -23,6 +23,7 @@ from bench.training.supervision import (
     Supervision,
     TeacherSupervision,
 )
+from bench.training.targets import check_views
 from bench.training.teachers import squeeze
 from bench.whitening import Whitening, fit
 

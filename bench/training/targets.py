@@ -1,0 +1,222 @@
+"""How a student is trained on the labels of a set, a class for each kind of labels."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from bench import seeds
+from bench.condensation import Images, Task
+from bench.errors import RunFailure
+from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
+from bench.storage.tensor_files import tensor_digest
+from bench.training.recipes import TrainingRecipe
+from bench.training.recorded import RecordedViews
+from bench.training.stored import store_labels
+from bench.training.supervision import (
+    HardSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    Supervision,
+    TeacherSupervision,
+)
+from bench.training.teachers import Teacher, load_teacher, load_teachers
+from bench.training.views import Views
+
+L = TypeVar("L", bound=Labels)
+VIEW_FIELDS = (
+    *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
+    *("shuffle_patches", "flip", "dsa", "randaugment", "erasing", "mix", "mix_alpha", "mixup_alpha", "mix_probability"),
+)
+
+
+class Targets(ABC, Generic[L]):
+    """Labels as a training takes them. A kind must write `supervision` and `of_images`.
+
+    Attributes:
+        of_views: whether the labels belong to certain views alone.
+    """
+
+    of_views: ClassVar[bool] = False
+
+    def __init__(self, labels: L) -> None:
+        self.labels = labels
+
+    @property
+    def identity(self) -> list[Any]:
+        """What tells a training on these labels from one on others of the same images, as JSON."""
+        stages = [teacher.stage for teacher in self.labels.teachers]
+        return [self.labels.kind, *(stages or (None,))]
+
+    @property
+    def recorded(self) -> RecordedViews | None:
+        """The views that the student must see, where they came with the labels."""
+        return None
+
+    def view_seed(self, seed: int) -> int:
+        """What the views of a training are drawn from, of which `seed` is the own."""
+        return seeds.derive("views", seed)
+
+    def in_views(self, recipe: TrainingRecipe) -> TrainingRecipe:
+        """A recipe that shows what the labels were made for, and is as it was in all else."""
+        return recipe
+
+    @abstractmethod
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """What the student of a recipe learns from, of a set of so many images.
+
+        Raises:
+            RunFailure: the labels are for other views than the recipe's, or a teacher is missing.
+        """
+
+    @abstractmethod
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """Labels of this kind for a set of images: as good as can be had, hard ones where nothing better can.
+
+        Args:
+            own: whether they are those that the labels were made for; the order of the classes may be another.
+
+        Raises:
+            RunFailure: a teacher is missing.
+        """
+
+
+class HardTargets(Targets[HardLabels]):
+    """The classes."""
+
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """Cross-entropy."""
+        return HardSupervision(recipe.label_smoothing)
+
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """Every image has a class."""
+        return self.labels
+
+
+class SoftTargets(Targets[SoftLabels]):
+    """A distribution an image."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """With the distributions."""
+        return [*super().identity, tensor_digest(self.labels.probabilities)]
+
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """Cross-entropy with it."""
+        return SoftSupervision(self.labels.probabilities.to(task.device))
+
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """They go where their images go; others have none."""
+        return HardLabels() if images.soft is None else SoftLabels(images.soft)
+
+
+class OnlineTargets(Targets[OnlineLabels]):
+    """Teachers that see every view."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """With the mode, where it is not the usual one."""
+        return [*super().identity, *([self.labels.mode] if self.labels.mode != "eval" else [])]
+
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """Distillation from the mean of their logits."""
+        network = load_teachers(task, self.labels.teachers, self.labels.mode)
+        return TeacherSupervision(network, self.labels.temperature, t_squared=recipe.t_squared)
+
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """The teachers look at whatever they are shown."""
+        return self.labels
+
+
+class StoredTargets(Targets[StoredLabels]):
+    """Logits of certain views."""
+
+    of_views: ClassVar[bool] = True
+
+    @property
+    def recorded(self) -> RecordedViews | None:
+        """Those of labels from elsewhere."""
+        return None if self.labels.views is None else RecordedViews(self.labels.views)
+
+    def view_seed(self, seed: int) -> int:
+        """The labels' own: the student sees what was labelled."""
+        return self.labels.view_seed
+
+    def in_views(self, recipe: TrainingRecipe) -> TrainingRecipe:
+        """A recipe with the labels' views and as many epochs as there are labels for."""
+        if self.recorded is None:
+            labelled = _recipe_of(self.labels)
+            shown = {name: getattr(labelled, name) for name in VIEW_FIELDS}
+        else:
+            shown = {**self.recorded.fields, "epochs": min(recipe.epochs, self.recorded.epochs)}
+        shown["warmup_epochs"] = min(recipe.warmup_epochs, shown["epochs"] - 1)
+        return recipe.model_copy(update=shown)
+
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """Distillation from the logits of the very views."""
+        check_views(self.labels, recipe, images=images, classes=task.classes)
+        return StoredSupervision(self.labels.logits, self.labels.temperature, t_squared=recipe.t_squared)
+
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """For other images the teachers label again; hard ones where others wrote the views down."""
+        labels = self.labels
+        if own:
+            return labels
+        if labels.views is not None:
+            return HardLabels()
+        teachers = [Teacher(load_teacher(task, ref), ref) for ref in labels.teachers]
+        recipe = TrainingRecipe.model_validate(labels.recipe)
+        temperature, seed = labels.temperature, labels.view_seed
+        return store_labels(task, teachers, images, recipe, temperature=temperature, view_seed=seed)
+
+
+TARGETS: Mapping[type[Labels], type[Targets[Any]]] = {
+    HardLabels: HardTargets,
+    SoftLabels: SoftTargets,
+    OnlineLabels: OnlineTargets,
+    StoredLabels: StoredTargets,
+}
+
+
+def targets_of(labels: Labels) -> Targets[Any]:
+    """How a student is trained on them."""
+    return TARGETS[type(labels)](labels)
+
+
+def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:
+    """Refuses stored labels that belong to other views than the recipe's.
+
+    Raises:
+        RunFailure: with the fields that differ, or the shape that does.
+    """
+    if labels.views is not None:
+        check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
+        return
+    labelled = _recipe_of(labels)
+    differing = [name for name in VIEW_FIELDS if getattr(labelled, name) != getattr(recipe, name)]
+    if differing:
+        what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
+        raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
+    _check_logits(labels, (recipe.epochs, Views(recipe, 0, images, 1).presented, classes))
+
+
+def _recipe_of(labels: StoredLabels) -> TrainingRecipe:
+    try:
+        return TrainingRecipe.model_validate(labels.recipe)
+    except ValidationError as error:
+        raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
+
+
+def check_recorded(
+    labels: StoredLabels, views: RecordedViews, recipe: TrainingRecipe, *, images: int, classes: int
+) -> None:
+    """Refuses labels whose recorded views a recipe cannot follow, or that are not of these images. As `check_views`."""
+    if differing := views.differing(recipe):
+        raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
+    _check_logits(labels, (views.epochs, images, classes))
+
+
+def _check_logits(labels: StoredLabels, expected: tuple[int, int, int]) -> None:
+    if tuple(labels.logits.shape) != expected:
+        raise RunFailure(f"the stored labels have shape {tuple(labels.logits.shape)}, not {expected}")
