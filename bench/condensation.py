@@ -258,6 +258,7 @@ class Condenser(ABC, Generic[C]):
         recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
         check(setting): refuse, before any work, what can never be made.
         real_images(setting): how many training images every class must have (default: one for each image to make).
+        backbones(setting): further networks that the configuration names, as teachers beside the task's own.
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
         prepare_labels(task): the part of that which labels of other images need (default: all of it).
         warm_up(task): compile what `synthesize` will run; timed apart.
@@ -314,6 +315,13 @@ class Condenser(ABC, Generic[C]):
         By default as many as images are made of it, which a method needs that picks images, or starts from some.
         """
         return setting.ipc if self.made_here else 0
+
+    def backbones(self, setting: Setting) -> Sequence[str]:
+        """The networks that these hyper-parameters name, beside the one that the run condenses with.
+
+        While a run is planned each must exist, have what the method needs and fit the dataset.
+        """
+        return ()
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """What stays different from the paper with these hyper-parameters: a few words each, beside published numbers.

@@ -11,6 +11,7 @@ HARD = "hard labels: nothing is labelled"
 SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher labels for it"
 UNSEEN = "the set's own labels have no teacher that was at hand, or the run is older than the field"
+UNTRIED = "its labels' teachers were not at hand to be tried, or come from where their accuracy was not kept"
 FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
 UNSHARED = "evaluations share no stage"
@@ -22,6 +23,7 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
     """The reason for each null number of a row that is done, by its field; nothing for other rows."""
     if row["status"] != "done":
         return {}
+    taught = row.get("teacher_backbone") or row.get("teacher_top1") is not None
     said = {
         "prepare_s": IMPORTED if row.get("synthesis_s") is None else TEACHER_ELSEWHERE,
         "synthesis_s": IMPORTED,
@@ -29,8 +31,8 @@ def reasons(row: Mapping[str, Any]) -> dict[str, str]:
         "peak_memory_bytes": IMPORTED,
         **dict.fromkeys(("iterations", "warm_up_s", "ms_per_image_iteration"), _unmetered(row)),
         "label_s": SHARED if row["label_kind"] == "teacher" else HARD,
-        "teacher_top1": NO_TEACHER,
-        "teacher_on_set": UNSEEN if row.get("teacher_backbone") or row.get("teacher_top1") is not None else NO_TEACHER,
+        "teacher_top1": UNTRIED if taught else NO_TEACHER,
+        "teacher_on_set": UNSEEN if taught else NO_TEACHER,
         "top5_mean": FEW_CLASSES,
         "best_top1_mean": LAST_ONLY,
         "top1_std": ONE_TRAINING,

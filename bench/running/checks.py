@@ -1,5 +1,8 @@
 """What can never be done is refused while runs are planned: each check one line that says why."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 
 from bench.data.completeness import lacks
@@ -22,6 +25,22 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
         raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
 
 
+def check_named_backbones(registry: Registry, method: str, backbones: Sequence[str]) -> None:
+    """Refuses those that a method's hyper-parameters name and that do not exist, or lack what it needs."""
+    with _named_by(method):
+        for backbone in backbones:
+            check_backbone(registry, method, backbone)
+
+
+@contextmanager
+def _named_by(method: str) -> Iterator[None]:
+    """Says where the name of a backbone that is refused came from: no option of the user's."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"method {method!r} names a backbone beside the run's own: {error}") from error
+
+
 class NetworkChecks:
     """Looks at networks (see `bench.running.networks`), at each once for images of a shape and a number of classes."""
 
@@ -37,6 +56,12 @@ class NetworkChecks:
         build = self._registry.load("backbone", backbone)
         check_network(backbone, build, classes=classes, resolution=resolution, channels=channels)
         self._passed.add(shape)
+
+    def check_named(self, method: str, backbones: Sequence[str], dataset: Dataset) -> None:
+        """The same for those that a method's hyper-parameters name."""
+        with _named_by(method):
+            for backbone in backbones:
+                self.check(backbone, dataset)
 
 
 def check_whole(dataset: Dataset) -> None:

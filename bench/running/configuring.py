@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.recipes import Setting, Values, merge, set_value_at, value_at
 from bench.results.spec import MethodChoice, Origin
+from bench.running.checks import check_named_backbones
 from bench.storage.names import brief, unknown
 
 MOST = 1_000_000_000  # iterations, images, epochs, ... that a key may count
@@ -23,7 +24,8 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         changes: what --set names, as KEY=VALUE with dotted keys.
 
     Raises:
-        UsageError: a wrong type or value, or one with which the method cannot work in this setting.
+        UsageError: a wrong type or value, a backbone that does not exist or fit, or what the method cannot work with in
+            this setting.
     """
     registered = registry.find("method", name)
     method: type[Condenser[Any]] = registry.load("method", name)
@@ -35,6 +37,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     config = _validated(method.Config, values, name)
     _check_sizes(config, [key for key, _ in _pairs(changes)])
     configured = method(config)
+    check_named_backbones(registry, name, configured.backbones(setting))
     configured.check(setting)
     keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
     changed = _changed(_filled(method.Config, planned), config.model_dump(mode="json"), keys)

@@ -162,6 +162,7 @@ class Planner:
         setting = self._setting(dataset, ipc, backbone)
         choice = configure(self.registry, method, setting, self._changes[method])
         self._check_real_images(choice, setting, dataset)
+        self._networks.check_named(method, build(self.registry, choice).backbones(setting), dataset)
         return RunSpec(
             method=choice,
             dataset=dataset.name,

@@ -19,7 +19,7 @@ from bench.recipes import NOT_KNOWN, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
 from bench.running.checks import NetworkChecks, check_backbone
-from bench.running.configuring import configure, share_changes
+from bench.running.configuring import build, configure, share_changes
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec
@@ -186,7 +186,9 @@ class SpeedPlanner:
             compile=self.request.compile,
             iterations=self.request.iterations,
         )
-        self._networks.check(cell.backbone, random_dataset(self._card, classes, 1))
+        dataset, named = random_dataset(self._card, classes, 1), build(self.registry, choice)
+        self._networks.check(cell.backbone, dataset)
+        self._networks.check_named(cell.method, named.backbones(self._setting(cell, batch)), dataset)
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
         varied = None if variation is None else _value(choice, variation.partition("=")[0])
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
@@ -199,9 +201,11 @@ class SpeedPlanner:
         for option, value in turned.items():
             if value is not None:
                 changes.append(f"{_free_key(cell.method, method, option, changes)}={value}")
+        return configure(self.registry, cell.method, self._setting(cell, batch), changes)
+
+    def _setting(self, cell: TableRow, batch: int | None) -> Setting:
         card, name = self._card, self._known_as or NOT_KNOWN
-        setting = Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
-        return configure(self.registry, cell.method, setting, changes)
+        return Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
 
     def _precision(self, method: Method, engine: str | None) -> Precision:
         """Where none is asked for: the reference computes as papers' code does, all else as a run does."""

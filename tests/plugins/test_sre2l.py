@@ -319,7 +319,7 @@ def test_published_weights_are_taken_where_the_recipe_names_them(task: Task, mon
     teacher = prepared(task, small())._teacher
     asked: list[str] = []
 
-    def published(task: Task, weights: str) -> Teacher:
+    def published(task: Task, weights: str, *, backbone: str | None) -> Teacher:
         asked.append(weights)
         return teacher
 

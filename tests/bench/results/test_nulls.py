@@ -36,6 +36,12 @@ def test_labels_that_a_protocol_s_teacher_makes_are_not_called_hard() -> None:
     assert nulls.reasons(row(label_s=None, label_kind="teacher"))["label_s"] == nulls.SHARED
 
 
+def test_a_teacher_that_was_not_tried_is_not_called_none() -> None:
+    """Of a set from elsewhere whose manifest names who stored its labels: as FKD's folders are read."""
+    said = nulls.reasons(row(teacher_top1=None, teacher_backbone="resnet18"))
+    assert said["teacher_top1"] == nulls.UNTRIED
+
+
 def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterate() -> None:
     timeless = {"ms_per_image_iteration": None, "synthesis_s": 1.0}
     assert nulls.reasons(row(**timeless, iterations=2))["ms_per_image_iteration"] == nulls.TOO_SHORT

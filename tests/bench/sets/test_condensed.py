@@ -36,26 +36,76 @@ STORED = StoredLabels(TEACHER, 20.0, 42, {"epochs": 2}, torch.randn(2, 4, 2, gen
 SOFT = SoftLabels(torch.rand(4, 2, generator=torch.Generator().manual_seed(1)).softmax(1))
 
 
-@pytest.mark.parametrize(
-    "labels", [HardLabels(), OnlineLabels(TEACHER, 20.0), STORED, SOFT], ids=lambda each: each.kind
-)
+OTHER = replace(TEACHER, stage="cd" * 16, backbone="resnet18")
+KINDS = {
+    "hard": HardLabels(),
+    "soft": SOFT,
+    "online": OnlineLabels(TEACHER, 20.0),
+    "online, in training mode": OnlineLabels(TEACHER, 20.0, "train"),
+    "online, of two": OnlineLabels(TEACHER, 20.0, others=(OTHER,)),
+    "stored": STORED,
+    "stored, of two": replace(STORED, others=(OTHER,)),
+    "stored, of views written down": replace(STORED, views={"flips": torch.ones(2, 4)}),
+}
+
+
+@pytest.mark.parametrize("labels", KINDS.values(), ids=KINDS.keys())
 def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
     made = a_set(labels)
     sets.save(tmp_path, made, "uint8", {"method": "x"})
     read = sets.load(tmp_path)
     assert torch.equal(read.images.pixels, made.images.pixels)
     assert torch.equal(read.images.classes, made.images.classes)
-    assert (read.classes, read.preprocessing, read.labels.kind) == (made.classes, made.preprocessing, labels.kind)
-    if isinstance(labels, StoredLabels):
-        assert isinstance(read.labels, StoredLabels)
-        assert torch.equal(read.labels.logits, labels.logits)
-        assert read.labels.recipe == {"epochs": 2}
-    elif isinstance(labels, OnlineLabels):
-        assert read.labels == labels
-    elif isinstance(labels, SoftLabels):
-        assert isinstance(read.labels, SoftLabels) and read.images.soft is not None
-        assert torch.equal(read.labels.probabilities, labels.probabilities)
-        assert torch.equal(read.images.soft, labels.probabilities)
+    assert (read.classes, read.preprocessing) == (made.classes, made.preprocessing)
+    assert type(read.labels) is type(labels) and read.labels.facts == labels.facts
+    assert read.labels.teachers == labels.teachers and read.labels.tensors.keys() == labels.tensors.keys()
+    assert all(torch.equal(tensor, read.labels.tensors[name]) for name, tensor in labels.tensors.items())
+    soft = read.images.soft
+    assert soft is None if labels is not SOFT else soft is not None and torch.equal(soft, SOFT.probabilities)
+
+
+NAMED = {"stage": "ab" * 16, "backbone": "convnet3-bn", "top1": 59.5, "bytes": 12_345}
+MANIFESTS = {  # as they were written before several teachers could label one set
+    "hard": {"kind": "hard"},
+    "soft": {"kind": "soft"},
+    "online": {"kind": "online", "teacher": NAMED, "temperature": 20.0},
+    "online, in training mode": {"kind": "online", "teacher": NAMED, "temperature": 20.0, "teacher_mode": "train"},
+    "stored": {"kind": "stored", "teacher": NAMED, "temperature": 20.0, "view_seed": 42, "recipe": {"epochs": 2}},
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_manifests_say_of_labels_what_they_always_said(tmp_path: Path, name: str) -> None:
+    sets.save(tmp_path, a_set(KINDS[name]), "uint8", {})
+    assert read_json(tmp_path / "manifest.json")["labels"] == MANIFESTS[name]
+
+
+def test_labels_count_what_a_user_must_keep() -> None:
+    found = {name: labels.bytes for name, labels in KINDS.items()}
+    online, stored = 12_345, 2 * 4 * 2 * 2
+    assert found == {
+        **{"hard": 0, "soft": 4 * 2 * 4, "online": online, "online, in training mode": online},
+        **{"online, of two": 2 * online, "stored": stored, "stored, of two": stored},
+        "stored, of views written down": stored + 2 * 4 * 4,
+    }
+
+
+def test_several_teachers_are_named_as_one() -> None:
+    assert KINDS["online, of two"].teacher_backbone == "convnet3-bn + resnet18"
+    assert (KINDS["online"].teacher_backbone, SOFT.teacher_backbone) == ("convnet3-bn", None)
+
+
+def test_of_several_teachers_those_beside_the_set_are_found_whichever_they_are(tmp_path: Path) -> None:
+    """A file belongs to its position: the second teacher's is never taken for the first's."""
+    (tmp_path / "weights").write_bytes(b"weights")
+    sets.save(tmp_path / "set", a_set(KINDS["online, of two"]), "uint8", {}, [tmp_path / "weights"] * 2)
+    manifest = read_json(tmp_path / "set" / "manifest.json")
+    del manifest["files"]["teacher.safetensors"]
+    write_json(tmp_path / "set" / "manifest.json", manifest)
+    files = [teacher.file for teacher in sets.load(tmp_path / "set").labels.teachers]
+    assert files == [None, tmp_path / "set" / "teacher-2.safetensors"]
+    labels = (tmp_path / "set" / "labels.safetensors").stat().st_size
+    assert sets.sizes(tmp_path / "set")[1] == labels + TEACHER.bytes + len(b"weights")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "images.safetensors", "labels.safetensors"])

@@ -4,6 +4,7 @@ import copy
 import json
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
-from bench.training.teachers import Teacher, in_mode
+from bench.training.teachers import Teacher, in_mode, together
 
 MakeTask = Callable[..., Task]
 RECIPE = TrainingRecipe(
@@ -103,6 +104,24 @@ def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_onli
     from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
+
+
+def test_several_teachers_store_the_mean_of_their_logits(make_task: MakeTask) -> None:
+    task = make_task()
+    first, second = teacher(task), Teacher(loop.place(task.network(5), task).eval(), replace(REF, stage="1" * 32))
+    alone = [store_labels(task, each, images(task), RECIPE, temperature=20.0, view_seed=9) for each in (first, second)]
+    labels = store_labels(task, [first, second], images(task), RECIPE, temperature=20.0, view_seed=9)
+    mean = (alone[0].logits.double() + alone[1].logits.double()) / 2
+    torch.testing.assert_close(labels.logits.double(), mean, atol=1e-3, rtol=1e-3)  # each rounded to fp16
+    assert not torch.equal(labels.logits, alone[0].logits) and labels.teachers == (first.ref, second.ref)
+
+
+def test_a_single_teacher_of_several_is_that_teacher(make_task: MakeTask) -> None:
+    task = make_task()
+    made = teacher(task)
+    labels = store_labels(task, [made], images(task), RECIPE, temperature=20.0, view_seed=9)
+    assert torch.equal(labels.logits, stored(task).logits) and labels.facts == stored(task).facts
+    assert together([made.network]) is made.network
 
 
 def test_labels_carry_what_reproduces_their_views(make_task: MakeTask) -> None:

@@ -13,8 +13,8 @@ from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.labels import TeacherRef
 from bench.loops.pace import FirstSteps
-from bench.training.recipes import TrainingRecipe
-from bench.training.teachers import load_teacher, pretrained, squeeze
+from bench.training.recipes import TeacherRecipe, TrainingRecipe
+from bench.training.teachers import load_teacher, load_teachers, obtain, pretrained, squeeze
 from bench.training.testing import accuracy
 
 MakeTask = Callable[..., Task]
@@ -68,6 +68,28 @@ def test_a_kept_teacher_is_loaded(make_task: MakeTask) -> None:
     assert not network.training
     for name, tensor in teacher.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])
+
+
+def test_another_backbone_than_the_task_s_is_another_teacher(make_task: MakeTask) -> None:
+    build = make_task().networks("small")
+    networks = {"small": build, "other": build}.__getitem__
+    recipe = TeacherRecipe(**RECIPE.model_copy(update={"epochs": 1}).model_dump())
+    own = obtain(make_task(networks=networks), recipe, seed=1)
+    named = obtain(make_task(networks=networks), recipe, seed=1, backbone="small")
+    other = obtain(make_task(networks=networks), recipe, seed=1, backbone="other")
+    assert named.ref == own.ref
+    assert other.ref.stage != own.ref.stage and other.ref.backbone == "other"
+
+
+def test_teachers_together_give_the_mean_of_their_logits(make_task: MakeTask) -> None:
+    short, task = RECIPE.model_copy(update={"epochs": 1}), make_task()
+    refs = [squeeze(task, short, seed=seed).ref for seed in (1, 2, 3)]
+    images = task.dataset.normalisation.apply(task.dataset.test.take(torch.arange(7)))
+    alone = [load_teacher(task, ref)(images).double() for ref in refs]
+    found = load_teachers(task, refs)(images)
+    torch.testing.assert_close(found.double(), (alone[0] + alone[1] + alone[2]) / 3, atol=1e-5, rtol=1e-5)
+    assert not load_teachers(task, refs).training and set(task.used_stages) == {ref.stage for ref in refs}
+    assert torch.equal(load_teachers(task, refs[:1])(images).double(), alone[0]), "one alone is itself"
 
 
 def test_a_missing_or_corrupt_teacher_fails_the_run(make_task: MakeTask) -> None:
