@@ -6,27 +6,14 @@ from typing import Any
 import click
 
 from bench.cli.names import check_names
-from bench.cli.options import (
-    COUNT,
-    SEED,
-    TRAININGS,
-    cache_folder,
-    compile_option,
-    data_root_option,
-    plugin_option,
-    precision_option,
-    runs_option,
-    timeout_option,
-)
-
-_many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, trainings_option
 
 
 @click.command("evaluate")
 @click.argument("folder", metavar="SET", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("-d", "--dataset", required=True, metavar="NAME", help="Dataset, or a card's path, to test on.")
-@click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **_many)
-@click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **_many)
+@click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **MANY)
+@click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **MANY)
 @click.option(
     "--ipc",
     "ipcs",
@@ -36,26 +23,9 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
     help="The first N images of each class (repeatable).",
 )
 @click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the control.")
-@click.option(
-    "--eval-seeds",
-    type=TRAININGS,
-    default=3,
-    show_default=True,
-    help="Trainings an evaluation.",
-)
+@trainings_option
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
-@click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@precision_option
-@compile_option
-@data_root_option
-@runs_option
-@click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside it.")
-@click.option("--retry-failed", is_flag=True, help="Do again what failed before.")
-@timeout_option
-@click.option("--dry-run", is_flag=True, help="A few real iterations, and what the evaluation would take.")
-@click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
-@plugin_option
+@grid_options
 def command(
     folder: Path,
     dataset: str,

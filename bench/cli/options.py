@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ STEPS = click.IntRange(1, 1_000_000_000)
 TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 DEFAULT_CACHE = Path("~/.cache/condensation-bench")
+MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME"}  # of an option that takes names
 
 
 def plugin_option(function: F) -> F:
@@ -95,6 +97,56 @@ def runs_option(function: F) -> F:
         help="Where run folders are kept.",
     )
     return option(function)
+
+
+def changes_option(function: F) -> F:
+    """--set, as a tuple."""
+    option = click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
+    )
+    return option(function)
+
+
+def device_option(function: F) -> F:
+    """--device."""
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")(function)
+
+
+def format_option(function: F) -> F:
+    """--format."""
+    option = click.option(
+        "--format", "form", default="table", show_default=True, help="Of the result on standard output."
+    )
+    return option(function)
+
+
+def trainings_option(function: F) -> F:
+    """--eval-seeds."""
+    option = click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation.")
+    return option(function)
+
+
+def grid_options(function: F) -> F:
+    """What `bench run` and `bench evaluate` take alike: where and how a grid is worked off, and how it is shown."""
+    options = (
+        click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True),
+        device_option,
+        precision_option,
+        compile_option,
+        data_root_option,
+        runs_option,
+        click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each."),
+        click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
+        timeout_option,
+        click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
+        format_option,
+        plugin_option,
+    )
+    return reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
 
 
 def cache_folder() -> Path:

@@ -6,14 +6,22 @@ from typing import Any
 import click
 
 from bench.cli.names import check_names
-from bench.cli.options import COUNT, STEPS, cache_folder, plugin_option, precision_option
-
-_many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+from bench.cli.options import (
+    COUNT,
+    MANY,
+    STEPS,
+    cache_folder,
+    changes_option,
+    device_option,
+    format_option,
+    plugin_option,
+    precision_option,
+)
 
 
 @click.command("speed")
-@click.option("-m", "--method", "methods", help="Condensation method (repeatable).", **_many)
-@click.option("--backbone", "backbones", help="Condense with (repeatable).", **_many)
+@click.option("-m", "--method", "methods", help="Condensation method (repeatable).", **MANY)
+@click.option("--backbone", "backbones", help="Condense with (repeatable).", **MANY)
 @click.option("-d", "--dataset", metavar="NAME", help="Whose shape images have, or a card's path [tiny-imagenet].")
 @click.option("--table", metavar="NAME", help="A named table in place of these, as sre2l-table-1.")
 @click.option("--batch-size", type=COUNT, help="Images that a step updates [the recipe's].")
@@ -21,17 +29,11 @@ _many: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 @click.option("--iterations", type=STEPS, help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
 @click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
-@click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
-)
+@changes_option
 @click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option
 @precision_option
-@click.option("--format", "form", default="table", show_default=True, help="Of the result on standard output.")
+@format_option
 @click.option(
     "-o",
     "--output",
