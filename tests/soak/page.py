@@ -27,7 +27,8 @@ Each scene is a command. It is run to its end twice, which gives the same bytes 
 replace, rename, link, unlink, rmdir, rmtree), also right after each rmtree, and at random moments, two in a row. The
 same command follows, to the end (with `--retry-failed`: a killed child is a failed row). Images, labels, teachers and
 decoded images must then be the same bytes, the scores the same numbers, and the files the same names: nothing
-half-written, nothing set aside as damaged. Commands are forks of one process that has imported all they need.
+half-written, nothing set aside as damaged. Commands are forks of one process that has imported all they need. Where a
+scene was attacked in part, as its line below says, its attacks lie evenly over all: not every call was struck.
 """
 
 
@@ -63,34 +64,30 @@ def _exists(name: str) -> bool:
 
 def found() -> dict[str, Any]:
     """What the last run found."""
-    content = json.loads(FOUND.read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
+    return dict(json.loads(FOUND.read_text(encoding="utf-8"))) if FOUND.exists() else {}
 
 
 def keep(**parts: Any) -> None:  # noqa: ANN401 - JSON values
     """Keeps what was found of some parts, in the place of what was known of them."""
-    known = found() if FOUND.exists() else {}
-    FOUND.write_text(json.dumps({**known, **parts}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    FOUND.write_text(json.dumps({**found(), **parts}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def keep_scene(name: str, told: Mapping[str, Any]) -> None:
     """Keeps what was found of a scene's kills; those of other scenes stay."""
-    known = found().get("kills", {}) if FOUND.exists() else {}
-    keep(kills={**known, name: told})
+    keep(kills={**found().get("kills", {}), name: told})
 
 
 def page(rows: Sequence[Tried], last: Mapping[str, Any]) -> str:
     """The whole page."""
-    return "\n".join([HEAD, attacks_part(rows, last), KILLS, kills_part(last["kills"])]) + "\n"
+    return "\n".join([HEAD, attacks_part(rows, last), KILLS, kills_part(last.get("kills", {}))]) + "\n"
 
 
 def attacks_part(rows: Sequence[Tried], last: Mapping[str, Any]) -> str:
     """The table of attacks, with how many tests of each passed."""
-    tests = last["tests"]
+    tests = last.get("tests", {"outcomes": {}})
     lines = [(row.what, row.answer, _linked(row.tests), _passed(row, tests["outcomes"])) for row in rows]
-    told = f"## Attacks\n\nThe tests below took {tests['seconds']:,} s on {tests['machine']}.\n\n"
-    return told + _markdown(lines, ("what is tried", "how it is answered", "by", "passed")) + "\n"
+    took = f"The tests below took {tests['seconds']:,} s on {tests['machine']}.\n\n" if tests["outcomes"] else ""
+    return f"## Attacks\n\n{took}" + _markdown(lines, ("what is tried", "how it is answered", "by", "passed")) + "\n"
 
 
 def _linked(tests: Sequence[str]) -> str:
