@@ -133,7 +133,7 @@ def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
 
 
 def rows(bench: Bench) -> list[dict[str, Any]]:
-    told = bench.spoken([*bench.command()[:3], "report", str(bench.runs), "--format", "json"])
+    told = bench.spoken("report", str(bench.runs), "--format", "json")
     assert told.returncode == 0, told.stderr
     return list(json.loads(told.stdout))
 

@@ -1,4 +1,4 @@
-"""Runs on the bundled digits, three classes, seconds each: in this process, or as the user types them."""
+"""Runs on the bundled digits, three classes, seconds each: by calls, as the user types them, or as processes."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from commands import run_bench
 
 from bench.extensions.registry import Registry
 from bench.progress import Silent
@@ -81,21 +82,15 @@ class Bench:
         """One run in this process."""
         return Run(job, Registry(self.plugins), self.place(**changes), retry).complete()
 
-    def command(self, *arguments: str) -> list[str]:
-        """`bench run` of the same small request, as typed."""
+    def words(self, *arguments: str) -> list[str]:
+        """`run` of the same small request, as typed after `bench`."""
         fixed = "-d digits --ipc 2 --backbone convnet3-bn --eval-seeds 1 --classes 3 --budget quick"
         arithmetic = "--precision fp32 --device cpu"
-        return [
-            sys.executable,
-            "-m",
-            "bench",
-            "run",
-            *fixed.split(),
-            *arithmetic.split(),
-            "--runs",
-            str(self.runs),
-            *arguments,
-        ]
+        return ["run", *fixed.split(), *arithmetic.split(), "--runs", str(self.runs), *arguments]
+
+    def command(self, *arguments: str) -> list[str]:
+        """The same, as a process is started."""
+        return [sys.executable, "-m", "bench", *self.words(*arguments)]
 
     def environment(self) -> dict[str, str]:
         """Of a user who has set nothing; above all not where real data lies, which a mistaken command would use."""
@@ -105,10 +100,14 @@ class Bench:
 
     def typed(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """`bench run ...` to its end."""
-        return self.spoken(self.command(*arguments))
+        return self.spoken(*self.words(*arguments))
 
-    def spoken(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        """Any command to its end, here, with its output kept."""
+    def spoken(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """`bench WORDS` to its end, here, with its output kept; the command in this process, runs in their own."""
+        return run_bench(*words, folder=self.folder, environment=self.environment())
+
+    def executed(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Any command to its end as a process, here, with its output kept."""
         environment, folder = self.environment(), self.folder
         return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -19,7 +19,7 @@ from bench.drawing import members
 from bench.errors import UsageError
 from bench.hardware.choices import Precision
 from bench.recipes import Budget, Setting
-from bench.testing import MethodConformance, tiny_dataset, tiny_task
+from bench.testing import tiny_dataset, tiny_task
 from bench.training.features import Penultimate, features
 from bench.training.feeding import Feed
 from bench.training.recipes import TeacherRecipe
@@ -27,22 +27,6 @@ from bench.training.teachers import KIND, RECIPES
 from bench_coresets import choosing
 from bench_coresets.featured import CoresetConfig, FeaturedCoreset, Herding, HerdingConfig, KCenter, KMeans
 from bench_coresets.uniform import Random
-
-
-class TestRandomConformance(MethodConformance):
-    name = "random"
-
-
-class TestHerdingConformance(MethodConformance):
-    name = "herding"
-
-
-class TestKCenterConformance(MethodConformance):
-    name = "k-center"
-
-
-class TestKMeansConformance(MethodConformance):
-    name = "k-means"
 
 
 @pytest.mark.parametrize("method", [Random, Herding, KCenter, KMeans])

@@ -1,7 +1,5 @@
 """Without --ipc a run is the paper's own cell, where the papers of all its methods agree on one."""
 
-import sys
-
 import pytest
 from benching import Bench
 
@@ -30,9 +28,9 @@ def test_the_papers_number_is_taken_where_all_agree(methods: list[str], dataset:
 
 
 def test_what_was_chosen_is_said_in_one_line_and_what_is_named_is_not(bench: Bench) -> None:
-    command = "-m bench run -m random -d digits --classes 3 --backbone convnet3 --budget quick --eval-seeds 1"
+    command = "run -m random -d digits --classes 3 --backbone convnet3 --budget quick --eval-seeds 1"
     options = f"--no-control --device cpu --format csv --runs {bench.runs}"
-    ended = bench.spoken([sys.executable, *command.split(), *options.split()])
+    ended = bench.spoken(*command.split(), *options.split())
     assert ended.returncode == 0, ended.stderr
     assert "digits at 10 images per class, the default; --ipc says otherwise\n" in ended.stderr
     assert "random-digits-ipc10-" in ended.stdout

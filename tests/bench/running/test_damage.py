@@ -141,7 +141,7 @@ def test_a_finished_command_on_a_full_disk_prints_its_table(noting: Bench) -> No
     first = noting.typed(*words)
     assert first.returncode == 0, first.stderr
     before = {path: path.read_bytes() for path in noting.runs.rglob("*.json")}
-    full = noting.spoken(["bash", "-c", f"ulimit -f 0; {shlex.join(noting.command(*words))}"])
+    full = noting.executed(["bash", "-c", f"ulimit -f 0; {shlex.join(noting.command(*words))}"])
     assert full.returncode == 0, full.stderr
     assert [row["top1_mean"] for row in json.loads(full.stdout)] == [DONE]
     assert {path: path.read_bytes() for path in noting.runs.rglob("*.json")} == before

@@ -69,7 +69,7 @@ def test_every_fault_of_a_plugin_is_a_row_with_its_reason_and_no_traceback(bench
 def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(bench: Bench) -> None:
     """A limit on the size of files stands for the full disk: the system refuses the write in the same way."""
     command = shlex.join(bench.command(*FAST, "--format", "json"))
-    limited = bench.spoken(["bash", "-c", f"ulimit -f 40; {command}"])
+    limited = bench.executed(["bash", "-c", f"ulimit -f 40; {command}"])
     assert limited.returncode == 1, limited.stderr
     assert _row(limited)["reason"].startswith("disk full")
     assert not list(bench.runs.rglob("*.part")) + list(bench.cache.rglob("*.part"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -236,9 +235,9 @@ def test_a_set_of_ours_is_scored_as_by_its_own_run_and_a_damaged_one_is_not(benc
     (job,) = bench.jobs("random", protocols=("hard",))
     bench.run(job)
     folder = bench.runs / job.spec.name / "condensed"
-    command = "-m bench evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol hard --budget quick"
+    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol hard --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {bench.runs}"
-    ended = bench.spoken([sys.executable, *command.split(), *options.split(), str(folder)])
+    ended = bench.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
     own = bench.run(job).evaluations["hard-convnet3-bn"]["scores"]

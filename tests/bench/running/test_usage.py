@@ -1,6 +1,5 @@
 """Bad input gets one clear line that names the nearest valid choice, status 2, and writes nothing."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,12 +46,20 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
 def test_a_mistake_is_one_line(tmp_path: Path, changed: dict[str, str], said: str) -> None:
     bench = Bench(tmp_path)
     options = [word for pair in {**USUAL, **changed}.items() for word in pair]
-    ended = bench.spoken([sys.executable, "-m", "bench", "run", *options])
+    ended = bench.spoken("run", *options)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     lines = ended.stderr.strip().splitlines()
     assert len(lines) == 1, ended.stderr
     assert said in lines[0]
+    assert not bench.runs.exists()
+
+
+def test_a_mistake_is_one_line_of_the_program_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    ended = bench.executed(bench.command("-m", "sre2"))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "bench: unknown method 'sre2'; did you mean 'sre2l'?\n"
     assert not bench.runs.exists()
 
 
@@ -79,7 +86,7 @@ def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path) -> No
 )
 def test_a_bad_card_names_the_file_and_the_field(tmp_path: Path, card: str, said: str) -> None:
     (tmp_path / "mine.toml").write_text(card)
-    ended = Bench(tmp_path).spoken([sys.executable, "-m", "bench", "run", "-m", "random", "-d", "mine.toml"])
+    ended = Bench(tmp_path).spoken("run", "-m", "random", "-d", "mine.toml")
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1
     assert said in ended.stderr
@@ -121,7 +128,7 @@ def test_a_network_that_gives_no_logits_of_the_classes_is_refused_before_any_wor
 ) -> None:
     (tmp_path / "strange.py").write_text(STRANGE)
     bench = Bench(tmp_path)
-    ended = bench.spoken([sys.executable, "-m", "bench", *command.split(), "-d", "digits", "--plugin", "strange.py"])
+    ended = bench.spoken(*command.split(), "-d", "digits", "--plugin", "strange.py")
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert said in ended.stderr

@@ -1,7 +1,6 @@
 """Whole runs of a method on whitened images with soft labels: what is kept, what the control is given, what is read."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +92,10 @@ def test_a_method_that_whitens_is_refused_large_images_before_any_work(whitening
 def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) -> None:
     (job,) = whitening.jobs("whitened", protocols=("sre2l-c100",))
     own = whitening.run(job).evaluations["sre2l-c100-convnet3-bn"]["scores"]
-    command = "-m bench evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol sre2l-c100 --budget quick"
+    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol sre2l-c100 --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {whitening.runs}"
     folder = whitening.runs / job.spec.name / "condensed"
-    ended = whitening.spoken([sys.executable, *command.split(), *options.split(), str(folder)])
+    ended = whitening.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
     assert (row["top1_values"], row["label_kind"]) == ([score["top1"] for score in own], "soft")
