@@ -1,4 +1,7 @@
-"""A test run of several workers: each has one thread, and the processes that it starts inherit that."""
+"""A test run of several workers: each has one thread, and the processes that it starts inherit that.
+
+`pytest -n 0 tests/bench/test_seeds.py` is quicker for a few tests: no worker has to load torch first.
+"""
 
 import os
 from typing import Any

@@ -1,8 +1,9 @@
 """Speeds as ratios to a plain reference called in turn, because times of different machines, or hours, do not compare.
 
-    pytest tests/benchmarks --benchmark-enable                    # each ratio beside the one of baseline.json
-    pytest tests/benchmarks --benchmark-enable --keep-baseline    # baseline.json := the ratios of this run
+    pytest tests/benchmarks -n 0 --benchmark-enable                    # each ratio beside the one of baseline.json
+    pytest tests/benchmarks -n 0 --benchmark-enable --keep-baseline    # baseline.json := the ratios of this run
 
+-n 0: in this process, with all its threads; workers beside one another time nothing.
 Without --benchmark-enable each runs once on little work, to see that it still does. No test asserts a time.
 """
 

@@ -95,7 +95,7 @@ class Bench:
     def environment(self) -> dict[str, str]:
         """Of a user who has set nothing; above all not where real data lies, which a mistaken command would use."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
-        ours = {"BENCH_CACHE": str(self.cache), "BENCH_CHECKPOINT_SECONDS": "0.3", "OMP_NUM_THREADS": "1"}
+        ours = {"BENCH_CACHE": str(self.cache), "BENCH_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
         return {**mine, **ours}
 
     def typed(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,11 +1,15 @@
 """Without --ipc a run is the paper's own cell, where the papers of all its methods agree on one."""
 
+from pathlib import Path
+
 import pytest
 from benching import Bench
 
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.running.cells import usual_ipc
+
+UNTRAINED = f"--protocol untrained --plugin {Path(__file__).with_name('lying_methods.py')}"
 
 
 @pytest.mark.parametrize(
@@ -29,9 +33,9 @@ def test_the_papers_number_is_taken_where_all_agree(methods: list[str], dataset:
 
 def test_what_was_chosen_is_said_in_one_line_and_what_is_named_is_not(bench: Bench) -> None:
     command = "run -m random -d digits --classes 3 --backbone convnet3 --budget quick --eval-seeds 1"
-    options = f"--no-control --device cpu --format csv --runs {bench.runs}"
+    options = f"--no-control --device cpu --format csv --runs {bench.runs} {UNTRAINED}"
     ended = bench.spoken(*command.split(), *options.split())
     assert ended.returncode == 0, ended.stderr
     assert "digits at 10 images per class, the default; --ipc says otherwise\n" in ended.stderr
     assert "random-digits-ipc10-" in ended.stdout
-    assert "--ipc" not in bench.typed("-m", "random", "--no-control").stderr
+    assert "--ipc" not in bench.typed("-m", "random", "--no-control", *UNTRAINED.split()).stderr
