@@ -259,7 +259,8 @@ class Condenser(ABC, Generic[C]):
         check(setting): refuse, before any work, what can never be made.
         real_images(setting): how many training images every class must have (default: one for each image to make).
         backbones(setting): further networks that the configuration names, as teachers beside the task's own.
-        prepare(task): stages (a squeezed teacher, experts); keep what you need on self.
+        prepare(task): stages (a squeezed teacher, experts); keep what you need on self. It may return the task that the
+            method works in from then on, such as one seen through a whitening.
         prepare_labels(task): the part of that which labels of other images need (default: all of it).
         warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
@@ -340,15 +341,20 @@ class Condenser(ABC, Generic[C]):
         """Whether its labels are stored for the views of its protocol, so that variants of that cannot have them."""
         return False
 
-    def prepare(self, task: Task) -> None:
-        """Makes or finds what synthesis and labels need."""
+    def prepare(self, task: Task) -> Task | None:
+        """Makes or finds what synthesis and labels need.
 
-    def prepare_labels(self, task: Task) -> None:
+        Returns:
+            The task that every later call is given, such as `task.seen_through(whitening)`; None for the same one.
+        """
+        return None
+
+    def prepare_labels(self, task: Task) -> Task | None:
         """Makes or finds what `label` and `preprocessing` need: for a control, whose images the method does not make.
 
-        Write it where that is less than `prepare` makes: its time is counted as the control's.
+        Write it where that is less than `prepare` makes: its time is counted as the control's. Returns as `prepare`.
         """
-        self.prepare(task)
+        return self.prepare(task)
 
     def units(self, task: Task) -> Sequence[Unit]:
         """The independent pieces of the synthesis."""
@@ -371,8 +377,8 @@ class Condenser(ABC, Generic[C]):
     def preprocessing(self, task: Task) -> Preprocessing:
         """What turns pixels into what the method's networks see, and what its float images belong to.
 
-        Asked for after `prepare` or `prepare_labels`; a method that whitens returns what
-        `bench.whitening.fit(task)` gave.
+        Asked for after `prepare` or `prepare_labels`, with the task that the method works in: one whose `prepare`
+        returned `task.seen_through(bench.whitening.fit(task))` need not write this.
         """
         return task.dataset.normalisation
 

@@ -25,7 +25,7 @@ from bench.progress import Silent
 from bench.recipes import Budget, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
-from bench.sets.condensed import to_stored
+from bench.running.procedure import Procedure
 from bench.speed.knobs import OPTIONS, engines_of
 from bench.speed.measuring import StepSpec, measure_step
 
@@ -47,7 +47,7 @@ layout = "none"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method made of a task: its units in order, their images, the stored whole, and its labels."""
+    """What a method made of the task it works in: its units in order, their images, the stored whole, its labels."""
 
     task: Task
     method: Condenser[Any]
@@ -158,21 +158,22 @@ class MethodConformance(Conformance):
 
     def test_continues_where_it_was_stopped(self, maker: "Maker", outcome: Outcome) -> None:
         """Stopped in the middle and continued from its checkpoint, if it keeps one, it makes the same images."""
-        task, method = maker.ready("stopped")
-        pieces = {unit.name: _in_spite_of_stops(method, task, unit) for unit in method.units(task)}
+        procedure = maker.ready("stopped")
+        pieces = {unit.name: _in_spite_of_stops(procedure, unit) for unit in procedure.units()}
         pixels = torch.cat([pieces[unit.name].pixels for unit in outcome.units])
         assert torch.equal(pixels, outcome.pixels), "give task.iterations(state=...) all that the loop changes"
 
     def test_leaves_the_rest_of_the_world_alone(self, maker: "Maker") -> None:
         """Global random states, the dataset, and every network that prepare() left on the method."""
         before = _random_states()
-        task, method = maker.ready("careful")
-        images = task.dataset.train.take(torch.arange(len(task.dataset.train))).clone()
-        weights = _weights_of(method)
-        maker.complete(task, method)
+        procedure = maker.ready("careful")
+        train = procedure.given.dataset.train
+        images = train.take(torch.arange(len(train))).clone()
+        weights = _weights_of(procedure.method)
+        maker.complete(procedure)
         assert all(map(_same, before, _random_states())), "draw from task.seed_for(...), not from a global generator"
-        assert torch.equal(images, task.dataset.train.take(torch.arange(len(images)))), "the dataset was changed"
-        after = _weights_of(method)
+        assert torch.equal(images, train.take(torch.arange(len(images)))), "the dataset was changed"
+        after = _weights_of(procedure.method)
         for name, tensor in weights.items():
             assert torch.equal(tensor, after[name]), f"{name} changed: a teacher stays as it was squeezed"
 
@@ -224,12 +225,10 @@ class Maker:
         self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None, reverse: bool = False
     ) -> Outcome:
         """A whole set."""
-        return self.complete(*self.ready(workspace, seed=seed, ipc=ipc, dataset=dataset), reverse=reverse)
+        return self.complete(self.ready(workspace, seed=seed, ipc=ipc, dataset=dataset), reverse=reverse)
 
-    def ready(
-        self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None
-    ) -> tuple[Task, Condenser[Any]]:
-        """A task and the method prepared for it."""
+    def ready(self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None) -> Procedure:
+        """The method, prepared for a task of its own."""
         task = tiny_task(
             self.folder,
             dataset=dataset or tiny_dataset(resolution=self.suite.resolution),
@@ -240,17 +239,19 @@ class Maker:
             workspace=workspace,
         )
         method = build(self.registry, configure(self.registry, self.name, task.setting, self._changes(task.setting)))
-        method.prepare(task)
-        return task, method
+        procedure = Procedure(method, task, method)
+        procedure.prepare()
+        return procedure
 
-    def complete(self, task: Task, method: Condenser[Any], *, reverse: bool = False) -> Outcome:
+    def complete(self, procedure: Procedure, *, reverse: bool = False) -> Outcome:
         """Every unit synthesised in a workspace of its own, stored, and labelled."""
-        units = list(method.units(task))
+        procedure.warm_up()
+        units = list(procedure.units())
         order = units[::-1] if reverse else units
-        pieces = {unit.name: method.synthesize(_in_own_workspace(task, unit), unit) for unit in order}
-        whole = Images.joined([pieces[unit.name] for unit in units])
-        stored = to_stored(whole, method.pixel_format, method.preprocessing(task))
-        return Outcome(task, method, units, pieces, stored, method.label(task, stored))
+        pieces = {unit.name: procedure.synthesize(unit, workspace=_own_workspace(procedure, unit)) for unit in order}
+        stored = procedure.stored(Images.joined([pieces[unit.name] for unit in units]))
+        procedure.prepare_labels()
+        return Outcome(procedure.task, procedure.method, units, pieces, stored, procedure.label(stored))
 
     def measured(self, engine: str, folder: Path) -> dict[str, Any]:
         """What `bench speed` measures of a step that is not compiled."""
@@ -291,21 +292,21 @@ def _backbone_for(registry: Registry, method: str) -> str:
     return min(fitting, key=lambda name: (not name.startswith("convnet3"), name))
 
 
-def _in_own_workspace(task: Task, unit: Unit) -> Task:
-    workspace = task.workspace / unit.name
+def _own_workspace(procedure: Procedure, unit: Unit) -> Path:
+    workspace = procedure.given.workspace / unit.name
     workspace.mkdir(parents=True, exist_ok=True)
-    return replace(task, workspace=workspace)
+    return workspace
 
 
-def _in_spite_of_stops(method: Condenser[Any], task: Task, unit: Unit, stops: int = 2) -> Images:
+def _in_spite_of_stops(procedure: Procedure, unit: Unit, stops: int = 2) -> Images:
     """Stops it at its first look, starts it again, and the last time lets it finish."""
-    mine = _in_own_workspace(task, unit)
+    workspace = _own_workspace(procedure, unit)
     for _ in range(stops):
         try:
-            return method.synthesize(replace(mine, should_stop=lambda: True), unit)
+            return procedure.synthesize(unit, workspace=workspace, should_stop=lambda: True)
         except Interrupted:
             continue
-    return method.synthesize(mine, unit)
+    return procedure.synthesize(unit, workspace=workspace)
 
 
 def _random_states() -> list[Any]:

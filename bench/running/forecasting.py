@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from bench.condensation import Condenser, Images, Task
+from bench.condensation import Condenser, Images
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
-from bench.hardware.allocator import release_memory
 from bench.hardware.devices import computing_in
-from bench.hardware.meters import peak_memory, reset_peak_memory
 from bench.loops.pace import Trial
 from bench.progress import Progress
 from bench.results.notes import Findings
@@ -29,6 +27,7 @@ from bench.results.records import COSTS_FILE
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
+from bench.running.procedure import Procedure
 from bench.running.scoring import conditions_of, scored
 from bench.running.trials import TrialMemory, TrialStore, TriedStage
 from bench.sets import condensed as sets
@@ -159,18 +158,17 @@ class _Rehearsal:
     def _made(self) -> _Set:
         spec, task = self.job.spec, self.task
         method = build(self.registry, spec.method)
-        labeller = build(self.registry, spec.labeller) if spec.labeller else method
+        procedure = Procedure(method, task, build(self.registry, spec.labeller) if spec.labeller else method)
         self._ready(method)
         with computing_in(task.precision):
-            _, prepare_s = self._whole(lambda: _prepare(task, method, labeller))
+            _, prepare_s = self._whole(lambda: _prepare(procedure))
             memory = TrialMemory(self.scratch / "units")
-            images, about = memory.images(_synthesised(spec), lambda: self._unit(method))
+            images, about = memory.images(_synthesised(spec), lambda: self._unit(procedure))
         self.heard += about["notes"]
         whole = self._padded(images) if method.made_here else images.at(images.classes.argsort(stable=True))
-        stored = sets.to_stored(whole, method.pixel_format, method.preprocessing(task))
-        preprocessing = labeller.preprocessing(task)
-        labels, label_s = self._whole(lambda: labeller.label(self.judging.seen_through(preprocessing), stored))
-        condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing)
+        stored = procedure.stored(whole)
+        labels, label_s = self._whole(lambda: procedure.label(stored, precision=spec.precision))
+        condensed = CondensedSet(stored, labels, task.dataset.classes, procedure.preprocessing())
         synthesis_s = about["warm_up_s"] + about["unit_s"] * len(whole) / len(images)
         return _Set(condensed, prepare_s, synthesis_s, label_s, about["memory"], _disk(images, condensed))
 
@@ -180,17 +178,14 @@ class _Rehearsal:
             self.task.dataset.train.ready()
         self.task.dataset.test.ready()
 
-    def _unit(self, method: Condenser[Any]) -> tuple[Images, dict[str, Any]]:
+    def _unit(self, procedure: Procedure) -> tuple[Images, dict[str, Any]]:
         """The first unit, seconds of warming up and of making it, and the peak of that."""
         first = len(self.pace.samples)
-        _, warm_up_s = self._whole(lambda: method.warm_up(self.task))
-        release_memory()
-        reset_peak_memory(self.task.device)
-        images, unit_s = self._whole(lambda: method.synthesize(self.task, method.units(self.task)[0]))
-        memory = asdict(peak_memory(self.task.device))
+        _, warm_up_s = self._whole(procedure.warm_up)
+        made = procedure.measured(procedure.units()[0], self._whole)
         once_s = self.store.once(first)
-        about = {"warm_up_s": warm_up_s + once_s, "unit_s": unit_s - once_s, "memory": memory}
-        return images, {**about, "notes": self.pace.notes(first)}
+        about = {"warm_up_s": warm_up_s + once_s, "unit_s": made.seconds - once_s, "memory": asdict(made.memory)}
+        return made.images, {**about, "notes": self.pace.notes(first)}
 
     def _padded(self, images: Images) -> Images:
         """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
@@ -270,10 +265,9 @@ def _evaluated(spec: RunSpec, condensed: CondensedSet) -> dict[str, Any]:
     }
 
 
-def _prepare(task: Task, method: Condenser[Any], labeller: Condenser[Any]) -> None:
-    method.prepare(task)
-    if labeller is not method:
-        labeller.prepare_labels(task)
+def _prepare(procedure: Procedure) -> None:
+    procedure.prepare()
+    procedure.prepare_labels()
 
 
 def _disk(unit: Images, condensed: CondensedSet) -> int:

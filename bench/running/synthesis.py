@@ -5,25 +5,23 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.condensation import Condenser, Images, Task, Unit
-from bench.data.datasets import Preprocessing
 from bench.errors import CorruptArtefact, RunFailure
-from bench.hardware.allocator import release_memory
 from bench.hardware.devices import computing_in
-from bench.hardware.meters import IterationTimes, peak_memory, reset_peak_memory
+from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
+from bench.running.procedure import Procedure, seconds_of
 from bench.running.units import UNIT_FILE, UnitCost, check_images, images_of, read_unit, tensors_of, unit_costs
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
@@ -59,7 +57,11 @@ class Synthesis:
     protocol: Mapping[str, Any]
     command: str
     looking: bool = False
-    _warm: bool = field(default=False, init=False)
+    _procedure: Procedure = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The method is asked for nothing yet."""
+        self._procedure = Procedure(self.method, self.task, self.labeller)
 
     def costs(self) -> Costs:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt.
@@ -77,9 +79,8 @@ class Synthesis:
     def prepare(self) -> None:
         """The stages of the method and of the labeller, found or made."""
         with computing_in(self.task.precision):
-            self.method.prepare(self.task)
-            if self.labeller is not self.method:
-                self.labeller.prepare_labels(self.task)
+            self._procedure.prepare()
+            self._procedure.prepare_labels()
 
     def _finished(self) -> Costs | None:
         try:
@@ -99,14 +100,14 @@ class Synthesis:
     def _make(self) -> Costs:
         if self.method.made_here:
             self.task.dataset.train.ready()
-        prepare_s = self._beside_stages(lambda: self.method.prepare(self.task))
-        made = [self._unit(unit) for unit in self.method.units(self.task)]
+        procedure = self._procedure
+        prepare_s = self._beside_stages(procedure.prepare)
+        made = [self._unit(unit) for unit in procedure.units()]
         images = self._stored([images for images, _ in made])
         measured = unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}
-        if self.labeller is not self.method:  # not before: nothing else is alive while measuring
-            prepare_s += self._beside_stages(lambda: self.labeller.prepare_labels(self.task))
-        preprocessing = self.labeller.preprocessing(self.task)  # a control is trained as the method's set is
-        labels, label_s = self._labels(images, preprocessing)
+        prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
+        preprocessing = procedure.preprocessing()
+        labels, label_s = self._labels(images)
         prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
         dataset = self.task.dataset
         learned_lr = self.method.learned_lr(self.task)
@@ -141,13 +142,12 @@ class Synthesis:
     def _label_workspace(self) -> Path:
         return self.folder / "labels.work"
 
-    def _labels(self, images: Images, preprocessing: Preprocessing) -> tuple[Labels, float]:
-        """The labels of images seen through the set's preprocessing, and the seconds that all attempts took."""
+    def _labels(self, images: Images) -> tuple[Labels, float]:
+        """The labels of the images, and the seconds that all attempts took."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
         with lasting(workspace / "elapsed.json", self._stages_s, self.task.progress) as watch, computing_in(precision):
-            task = replace(self.task.seen_through(preprocessing), workspace=workspace, precision=precision)
-            labels = self.labeller.label(task, images)
+            labels = self._procedure.label(images, workspace=workspace, precision=precision)
             return labels, watch.total()
 
     def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
@@ -187,31 +187,34 @@ class Synthesis:
             return found
         workspace.mkdir(parents=True, exist_ok=True)
         warm_up_s = self._warm_up(workspace)
-        task = replace(self.task, workspace=workspace, times=IterationTimes(warm_up_s=warm_up_s))
-        release_memory()
-        reset_peak_memory(task.device)
-        watch = Lasting(warm_up_s, self._stages_s)
-        images = self.method.synthesize(task, unit)
-        seconds = watch.total() + task.times.carried_s
-        cost = UnitCost(seconds, task.times, peak_memory(task.device))
-        check_images(images, self.task, self.method, unit.name)
+        times = IterationTimes(warm_up_s=warm_up_s)
+
+        def timer(work: Callable[[], Images]) -> tuple[Images, float]:
+            watch = Lasting(warm_up_s, self._stages_s)
+            images = work()
+            return images, watch.total() + times.carried_s
+
+        made = self._procedure.measured(unit, timer, workspace=workspace, times=times)
+        self._check(made.images, unit.name)
+        cost = UnitCost(made.seconds, times, made.memory)
         said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}
-        write_tensors(path, tensors_of(images), UNIT_FILE.stamped({**asdict(cost), **said}))
+        write_tensors(path, tensors_of(made.images), UNIT_FILE.stamped({**asdict(cost), **said}))
         shutil.rmtree(workspace, ignore_errors=True)
-        return images_of(tensors_of(images)), cost
+        return images_of(tensors_of(made.images)), cost
+
+    def _check(self, images: Images, unit: str) -> None:
+        check_images(images, self._procedure.task, self.method, unit)
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
         with lasting(workspace / "warm-up.json", progress=self.task.progress) as watch:
-            if not self._warm:
-                self._warm = True
-                self.method.warm_up(self.task)
+            self._procedure.warm_up()
             return watch.total()
 
     def _read_unit(self, path: Path, name: str) -> tuple[Images, UnitCost] | None:
         try:
             unit = read_unit(path)
-            check_images(unit.images, self.task, self.method, name)
+            self._check(unit.images, name)
         except FileNotFoundError:
             return None
         except (CorruptArtefact, RunFailure) as error:
@@ -227,8 +230,7 @@ class Synthesis:
         counts = torch.bincount(images.classes, minlength=self.task.classes)
         if self.method.made_here and counts.tolist() != [self.spec.ipc] * self.task.classes:
             raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
-        ordered = images.at(images.classes.argsort(stable=True))
-        return sets.to_stored(ordered, self.method.pixel_format, self.method.preprocessing(self.task))
+        return self._procedure.stored(images.at(images.classes.argsort(stable=True)))
 
     def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""
@@ -263,10 +265,3 @@ class Synthesis:
         needed = labels.teachers if labels.needs_teachers else ()
         files = [teacher.file or self.task.stages.file(KIND, teacher.stage) for teacher in needed]
         return files if all(file.exists() for file in files) else []
-
-
-def seconds_of(work: Callable[[], None]) -> float:
-    """How long the work takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started

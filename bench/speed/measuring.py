@@ -6,27 +6,26 @@ unit's `synthesize`, cut off when enough steps are timed.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.condensation import Images, Task
+from bench.condensation import Task
 from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory
 from bench.hardware.choices import Compile, Precision
-from bench.hardware.meters import IterationTimes, PeakMemory, memory_in_use, peak_memory, reset_peak_memory
+from bench.hardware.meters import memory_in_use
 from bench.loops.iterations import WARM_UP_STEPS, window
-from bench.loops.pace import FirstSteps
-from bench.progress import Progress, Silent
+from bench.loops.pace import FirstSteps, Pace
+from bench.progress import Progress
 from bench.results.spec import MethodChoice
 from bench.running.configuring import build
-from bench.running.synthesis import seconds_of
+from bench.running.procedure import Procedure, Synthesized, seconds_of, timed
 from bench.running.units import check_images
 from bench.speed.random_data import random_dataset
 from bench.storage.stages import StageStore
@@ -34,6 +33,7 @@ from bench.storage.stages import StageStore
 ENOUGH = {"cpu": 20, "cuda": 100}  # timed steps
 LEAST = {"cpu": 2, "cuda": 30}  # of them, where steps are slow: one of DC with 200 classes takes minutes on two cores
 SECONDS = 120.0  # after which the least is enough
+NO_STEPS = FirstSteps(0)
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,22 @@ def measure_step(
         RunFailure: no step was timed, or what the method raises.
         Interrupted: the user asked to stop.
     """
-    task = _task(spec, registry, folder, device, progress, should_stop)
+    pace = _AfterPreparing(_pace(spec.iterations, device))
+    task = _task(spec, registry, folder, device, _Shown(progress, pace), pace, should_stop)
     method = build(registry, spec.method)
-    with _without_loops(task):
-        method.prepare(task)
-    held = memory_in_use(device)
-    task.times.warm_up_s = seconds_of(lambda: method.warm_up(task))
-    unit = method.units(task)[0]
+    procedure = Procedure(method, task, method)
+    procedure.prepare()
+    pace.prepared = True
+    held, untrained = memory_in_use(device), dict(task.measured.compiled)
+    task.times.warm_up_s = seconds_of(procedure.warm_up)
+    unit = procedure.units()[0]
     release_memory()
     if device.type == "cpu":  # the process has grown by the compiler
         held = memory_in_use(device)
-    reset_peak_memory(device)
-    images = method.synthesize(task, unit)
-    memory = peak_memory(device)
-    check_images(images, task, method, unit.name)
-    return _measured(task, images, memory, held)
+    made = procedure.measured(unit, timed)
+    check_images(made.images, procedure.task, method, unit.name)
+    compiled = {what: each for what, each in task.measured.compiled.items() if each is not untrained.get(what)}
+    return {**_measured(task, made, held), "compiled": compiled or None}
 
 
 def _task(
@@ -104,9 +105,10 @@ def _task(
     folder: Path,
     device: torch.device,
     progress: Progress,
+    pace: Pace,
     should_stop: Callable[[], bool],
 ) -> Task:
-    workspace, pace = folder / "work", _pace(spec.iterations, device)
+    workspace = folder / "work"
     workspace.mkdir(parents=True)
     card = load_card(registry, spec.card)
     dataset = random_dataset(card, spec.classes, spec.ipc)
@@ -123,39 +125,55 @@ def _task(
         stages=StageStore(folder / "cache", progress),
         workspace=workspace,
         compile=spec.compile or "possible",
-        progress=_CutOff(progress, pace.most),
+        progress=progress,
         should_stop=should_stop,
         checkpoint_seconds=math.inf,
         pace=pace,
     )
 
 
-@contextmanager
-def _without_loops(task: Task) -> Iterator[None]:
-    """Leaves every loop out; what there is to say of what comes of that, nobody hears or records.
+@dataclass
+class _AfterPreparing(Pace):
+    """Leaves out every loop of `prepare`, and compiles none of them; then goes at the pace of what is measured.
 
-    The task itself is changed and changed back: a method may keep the one that it prepared with, to compile with later.
+    A method may keep the task that it prepared with, to compile with later, so all copies of a task share this.
     """
-    kept = task.pace, task.compile, task.progress
-    task.pace, task.compile, task.progress = FirstSteps(0), "never", Silent()
-    yield
-    task.pace, task.compile, task.progress = kept
-    task.facts.clear()
-    task.measured.clear()
+
+    measured: FirstSteps
+    prepared: bool = False
+
+    @property
+    def now(self) -> FirstSteps:
+        """The pace at this moment."""
+        return self.measured if self.prepared else NO_STEPS
+
+    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+        """As the pace of the moment."""
+        return self.now.walk(what, start, stop)
+
+    def alike(self, what: str, count: int) -> Iterator[int]:
+        """As the pace of the moment."""
+        return self.now.alike(what, count)
+
+    def left_s(self) -> float:
+        """No time to make steps ready that nobody will walk."""
+        return self.measured.left_s() if self.prepared else 0.0
 
 
 @dataclass(frozen=True)
-class _CutOff:
-    """Progress of loops of which at most so many steps are made."""
+class _Shown:
+    """Progress of the loops that are measured, each cut off; of an untrained network there is nothing to say."""
 
     watcher: Progress
-    most: int
+    pace: _AfterPreparing
 
     def advance(self, what: str, done: int, total: int) -> None:
-        self.watcher.advance(what, done, min(total, self.most))
+        if self.pace.prepared:
+            self.watcher.advance(what, done, min(total, self.pace.now.most))
 
     def warn(self, message: str) -> None:
-        self.watcher.warn(message)
+        if self.pace.prepared:
+            self.watcher.warn(message)
 
 
 def _pace(iterations: int | None, device: torch.device) -> FirstSteps:
@@ -164,19 +182,18 @@ def _pace(iterations: int | None, device: torch.device) -> FirstSteps:
     return FirstSteps(WARM_UP_STEPS + ENOUGH[device.type], WARM_UP_STEPS + LEAST[device.type], SECONDS)
 
 
-def _measured(task: Task, images: Images, memory: PeakMemory, held: int) -> dict[str, Any]:
-    times: IterationTimes = task.times
+def _measured(task: Task, made: Synthesized, held: int) -> dict[str, Any]:
+    times, memory = task.times, made.memory
     timed = len(times.windows) * window(task.device)
     if times.iterations and not timed:
         ends = f"its loop ends after {times.iterations} iterations"
         raise RunFailure(f"no step was timed: {ends}, and the first {WARM_UP_STEPS} are warm-up")
     peak = memory.rss if memory.allocated is None else memory.allocated
     return {
-        "images": len(images),
+        "images": len(made.images),
         "iterations": timed or None,
         "ms_per_image_iteration": times.milliseconds(),
         "peak_memory_bytes": asdict(memory),
         "above_model_bytes": max(0, peak - held),
         "warm_up_s": times.warm_up_s if times.iterations else None,
-        "compiled": task.measured.compiled or None,
     }

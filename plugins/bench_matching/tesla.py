@@ -57,9 +57,9 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
         """The set's own labels, DSA, and the learned step size as learning rate."""
         return "tesla"
 
-    def prepare_labels(self, task: Task) -> None:
+    def prepare_labels(self, task: Task) -> Task:
         """The experts too, where they label."""
-        self.prepare(task) if self.soft else super().prepare_labels(task)
+        return self.prepare(task) if self.soft else super().prepare_labels(task)
 
     @property
     def soft(self) -> bool:
@@ -90,7 +90,7 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
             return SoftLabels(images.soft)
         pixels = images.pixels.to(task.device)
         if not pixels.is_floating_point():
-            pixels = self._preprocessing.apply(pixels)
+            pixels = task.dataset.normalisation.apply(pixels)
         (weights,) = self._experts.weights(0, [self.config.last_target])
         return SoftLabels(expert_labels(self.student(task), weights.to(task.device), pixels).cpu())
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure, UsageError
 from bench.loops.checkpoints import State
 from bench.recipes import Setting
@@ -161,7 +160,6 @@ class TrajectoryMatcher(Condenser[T]):
     version: ClassVar[int] = 2
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     of_weights: ClassVar[bool] = True  # whether the derivatives by the weights are needed
-    _preprocessing: Preprocessing
     _experts: Experts
     _derivatives: Derivatives | None = None
 
@@ -182,18 +180,19 @@ class TrajectoryMatcher(Condenser[T]):
         """Pixels are free to leave the valid box."""
         return "float32"
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: Task) -> Task:
         """Fits the whitening, if it is asked for, and trains the experts in its space; or finds them."""
-        self._preprocessing = fit(task) if self.config.zca else task.dataset.normalisation
-        self._experts = expert_trajectories(task.seen_through(self._preprocessing), self.config.experts)
+        seen = self._seen(task)
+        self._experts = expert_trajectories(seen, self.config.experts)
+        return seen
 
-    def prepare_labels(self, task: Task) -> None:
+    def prepare_labels(self, task: Task) -> Task:
         """The whitening: hard labels need no experts."""
-        self._preprocessing = fit(task) if self.config.zca else task.dataset.normalisation
+        return self._seen(task)
 
-    def preprocessing(self, task: Task) -> Preprocessing:
-        """The dataset's normalisation, or the whitening."""
-        return self._preprocessing
+    def _seen(self, task: Task) -> Task:
+        """The task seen through the whitening, or as it is."""
+        return task.seen_through(fit(task)) if self.config.zca else task
 
     def warm_up(self, task: Task) -> None:
         """Compiles the student's derivatives."""
@@ -204,7 +203,7 @@ class TrajectoryMatcher(Condenser[T]):
         config = self.config
         self._derivatives = self._derivatives or self._make_derivatives(task)
         classes = torch.arange(task.classes).repeat_interleave(task.ipc)
-        images = start(task.seen_through(self._preprocessing), "real").flatten(0, 1)
+        images = start(task, "real").flatten(0, 1)
         step_size = torch.tensor(config.lr_init, device=task.device)
         rates = [{"params": [images], "lr": config.lr_img}, {"params": [step_size], "lr": config.lr_lr}]
         sgd = torch.optim.SGD(rates, momentum=config.momentum)

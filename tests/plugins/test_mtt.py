@@ -171,12 +171,13 @@ def test_a_step_size_that_became_negative_is_seen_before_the_end(task: Task, mon
 
 
 def test_whitened_images_and_experts_live_in_whitened_space(task: Task) -> None:
-    plain, whitened = prepared(task, small()), prepared(task, small(zca=True))
-    assert plain.preprocessing(task) == task.dataset.normalisation
-    whitening = whitened.preprocessing(task)
-    assert whitening != plain.preprocessing(task)
+    plain, whitened = MTT(small()), MTT(small(zca=True))
+    assert plain.prepare(task).dataset == task.dataset
+    seen = whitened.prepare(task)
+    whitening = whitened.preprocessing(seen)
+    assert isinstance(whitening, Whitening) and whitening == whitened.prepare_labels(task).dataset.normalisation
     assert set(plain._experts.files).isdisjoint(whitened._experts.files)
-    initial = start(task.seen_through(whitening), "real")
+    initial = start(seen, "real")
     restored = whitening.invert(initial) * 255
     assert torch.allclose(restored, restored.round(), atol=0.05), "real images, whitened"
 

@@ -10,7 +10,9 @@ from benching import Bench
 from PIL import Image
 
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 from bench.labels import SoftLabels
+from bench.running.forecasting import foresee
 from bench.sets import condensed as sets
 from bench.storage.files import read_json
 from bench.storage.tensor_files import read_tensors
@@ -44,6 +46,25 @@ def test_a_control_is_trained_under_the_methods_own_preprocessing(whitening: Ben
     assert kinds == ["soft", "hard"], "the labeller has soft labels for its own images only"
     assert [record.costs["preprocessing"] for record in records.values()] == ["zca", "zca"]
     assert records["whitened"].costs["set_bytes"] > 4 * 64 * 64, "the matrix is part of the set"
+
+
+class TestConformanceInItsOwnTask(MethodConformance):
+    name = "seeing"
+    plugins = (PLUGIN,)
+
+
+def test_a_method_works_in_the_task_that_its_prepare_returned(whitening: Bench) -> None:
+    """Bit for bit as one that keeps the whitening itself, its control and its forecast included."""
+    found = {}
+    for name in ("whitened", "seeing"):
+        jobs = whitening.jobs(name, protocols=("sre2l-c100",), control=True)
+        assert all(foresee(job, Registry((PLUGIN,)), whitening.place()).disk_bytes for job in jobs)
+        records = [whitening.run(job) for job in jobs]
+        assert [record.status for record in records] == ["done", "done"]
+        found[name] = [sets.load(whitening.runs / record.spec.name / "condensed") for record in records]
+    for kept, returned in zip(*found.values(), strict=True):
+        assert torch.equal(kept.images.pixels, returned.images.pixels)
+        assert isinstance(returned.preprocessing, Whitening) and returned.preprocessing == kept.preprocessing
 
 
 def test_soft_labels_are_put_in_order_with_the_images_and_read_back_with_their_units(whitening: Bench) -> None:

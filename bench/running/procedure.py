@@ -1,0 +1,123 @@
+"""The order in which a method is asked: `prepare`, `warm_up`, `units`, `synthesize`, then `prepare_labels` and `label`.
+
+It is written here alone: runs, forecasts, `bench speed` and conformance differ in what they time and keep in between.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.condensation import Condenser, Images, Task, Unit
+from bench.data.datasets import Preprocessing
+from bench.errors import RunFailure
+from bench.hardware.allocator import release_memory
+from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
+from bench.labels import Labels
+from bench.sets import condensed as sets
+
+Timer = Callable[[Callable[[], Images]], tuple[Images, float]]
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """A unit's images as the method gave them, the seconds by a timer, and the peak of memory."""
+
+    images: Images
+    seconds: float
+    memory: PeakMemory
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def timed(work: Callable[[], Images]) -> tuple[Images, float]:
+    """What the work makes, and the seconds by the clock."""
+    started = time.perf_counter()
+    return work(), time.perf_counter() - started
+
+
+@dataclass
+class Procedure:
+    """A method at work on a task.
+
+    Attributes:
+        method: makes the images.
+        given: the task of the run.
+        labeller: labels them: the method itself, or for a control the method that it is the control of.
+        task: what the method works in: the given task, and from `prepare` on the one that its `prepare` returned.
+    """
+
+    method: Condenser[Any]
+    given: Task
+    labeller: Condenser[Any]
+    task: Task = field(init=False)
+    _labelling: Task = field(init=False)
+    _warm: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is prepared yet."""
+        self.task = self._labelling = self.given
+
+    def prepare(self) -> None:
+        """The method's stages, found or made."""
+        self.task = _worked_in(self.method.prepare(self.given), self.given)
+
+    def prepare_labels(self) -> None:
+        """What labels and preprocessing need: of another labeller its own, else what `prepare` made."""
+        if self.labeller is self.method:
+            self._labelling = self.task
+        else:
+            self._labelling = _worked_in(self.labeller.prepare_labels(self.given), self.given)
+
+    def units(self) -> Sequence[Unit]:
+        """The pieces of the synthesis, once it is prepared."""
+        return self.method.units(self.task)
+
+    def warm_up(self) -> None:
+        """Compiles what units will run, the first time it is asked for."""
+        if not self._warm:
+            self._warm = True
+            self.method.warm_up(self.task)
+
+    def synthesize(self, unit: Unit, **own: Any) -> Images:  # noqa: ANN401 - fields of a task
+        """One unit's images. `own` are fields of the task for this unit, such as its workspace."""
+        return self.method.synthesize(replace(self.task, **own), unit)
+
+    def measured(self, unit: Unit, timer: Timer, **own: Any) -> Synthesized:  # noqa: ANN401 - fields of a task
+        """The same, with the peak of memory that is its own, and the seconds that `timer` says of it."""
+        release_memory()
+        reset_peak_memory(self.task.device)
+        images, seconds = timer(lambda: self.synthesize(unit, **own))
+        return Synthesized(images, seconds, peak_memory(self.task.device))
+
+    def stored(self, images: Images) -> Images:
+        """Images as they are after storage, with all that it loses."""
+        return sets.to_stored(images, self.method.pixel_format, self.method.preprocessing(self.task))
+
+    def preprocessing(self) -> Preprocessing:
+        """The set's, once labels are prepared: a control is trained as the method's set is."""
+        return self.labeller.preprocessing(self._labelling)
+
+    def label(self, images: Images, **own: Any) -> Labels:  # noqa: ANN401 - fields of a task
+        """The labels of stored images, seen through the set's preprocessing; `own` as in `synthesize`."""
+        task = replace(self._labelling.seen_through(self.preprocessing()), **own)
+        return self.labeller.label(task, images)
+
+
+def _worked_in(returned: object, given: Task) -> Task:
+    """The task that a method works in: the given one where it returned none.
+
+    Raises:
+        RunFailure: it returned something else.
+    """
+    if returned is None:
+        return given
+    if not isinstance(returned, Task):
+        kind = type(returned).__name__
+        raise RunFailure(f"prepare returned a {kind}; it must return the bench.condensation.Task it works in, or None")
+    return returned
