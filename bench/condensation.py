@@ -51,7 +51,8 @@ class Unit:
 
     `name` is unique in its set and names the unit's file: letters, digits, "-", "_" and ".", at most 50. `classes` are
     the class indices it makes images of. For methods that make their images one of each class at a time, `index` is
-    which image of the class it is (0-based), and `count` how many of each it makes, from `index` on.
+    which image of the class it is (0-based), and `count` how many of each it makes, from `index` on. What else one
+    method alone needs is carried by a subclass, a frozen dataclass too: `synthesize` is given what `units` returned.
     """
 
     name: str
@@ -73,31 +74,38 @@ class Images:
         classes: int64 (N,), class indices.
         soft: float32 (N, K), probabilities learned or made with the images, or None. They are kept with the images, and
             `label` may return them as `SoftLabels`.
+        learned_lr: a step size, above 0, that was learned with the images, or None. It goes into the set's manifest,
+            and the method's own protocol trains with it.
     """
 
     pixels: Tensor
     classes: Tensor
     soft: Tensor | None = None
+    learned_lr: float | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def at(self, chosen: Tensor) -> "Images":
         """Some of the images, in the order asked for."""
-        return Images(self.pixels[chosen], self.classes[chosen], None if self.soft is None else self.soft[chosen])
+        soft = None if self.soft is None else self.soft[chosen]
+        return Images(self.pixels[chosen], self.classes[chosen], soft, self.learned_lr)
 
     @classmethod
     def joined(cls, parts: Sequence["Images"]) -> "Images":
         """All images of the parts, in order.
 
         Raises:
-            RunFailure: some parts have soft labels and others none.
+            RunFailure: some parts have soft labels and others none, or they learned different step sizes.
         """
         soft = [part.soft for part in parts if part.soft is not None]
         if len(soft) not in (0, len(parts)):
             raise RunFailure(f"{len(soft)} of {len(parts)} units have soft labels; all or none must have them")
+        learned = {part.learned_lr for part in parts}
+        if len(learned) > 1:
+            raise RunFailure(f"units learned different step sizes ({', '.join(map(str, learned))}); a set has one")
         pixels, classes = torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts])
-        return cls(pixels, classes, torch.cat(soft) if soft else None)
+        return cls(pixels, classes, torch.cat(soft) if soft else None, learned.pop())
 
 
 def unreadable(name: str) -> type[Reader]:
@@ -267,7 +275,6 @@ class Condenser(ABC, Generic[C]):
         label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
         preprocessing(task): what the images' floats belong to (default: the dataset's normalisation), e.g. a whitening;
             it is saved with the set, and every protocol puts test images through it.
-        learned_lr(task): a step size that the method learned with its images, for the sets' manifest (default: None).
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         differs(setting): what stays different from the paper with these hyper-parameters (default: nothing more than
             the recipe says).
@@ -381,7 +388,3 @@ class Condenser(ABC, Generic[C]):
         returned `task.seen_through(bench.whitening.fit(task))` need not write this.
         """
         return task.dataset.normalisation
-
-    def learned_lr(self, task: Task) -> float | None:
-        """The step size learned with the images; asked for once they are all there."""
-        return None

@@ -23,7 +23,8 @@ class Scores:
     `top1` and `top5` are the last epoch's; `best_top1` the maximum over evaluated epochs, where a protocol looked
     (top5 is None with fewer than 6 classes). `epochs` is how many were trained, `seconds` how long it took.
     `most_predicted` is the share of test images, in percent, that got the class which was given most often, or None
-    where a protocol did not count.
+    where a protocol did not count. `teacher_top1` is the accuracy of the teacher that a protocol of `labels` "teacher"
+    trained with, or None.
     """
 
     top1: float
@@ -32,6 +33,7 @@ class Scores:
     seconds: float
     best_top1: float | None = None
     most_predicted: float | None = None
+    teacher_top1: float | None = None
 
 
 class Protocol(ABC):

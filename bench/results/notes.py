@@ -55,14 +55,12 @@ class Findings:
     """What the harness finds out while a method or a protocol works. Only `bench` writes it.
 
     Attributes:
-        teacher_top1: test accuracy, in percent, of the teacher that was squeezed or taken last.
         teacher_bn_loss_real, teacher_bn_loss_noise: see `bench.recovery.health`.
         compiled: of each loop, whether its step was compiled, why, and the seconds that took.
         compiling_s: seconds that weighing, compiling and trying took, outside the making of stages.
         networks: what networks say of themselves (their attribute `facts`), by backbone.
     """
 
-    teacher_top1: float | None = None
     teacher_bn_loss_real: float | None = None
     teacher_bn_loss_noise: float | None = None
     compiled: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -74,13 +72,7 @@ class Findings:
         return {name: value for name, value in asdict(self).items() if value not in (None, {})}
 
     def take(self, known: Mapping[str, Any]) -> None:
-        """Adds what an earlier attempt at the same run found out."""
-        for name, value in known.items():
-            held = getattr(self, name)
+        """Adds what an earlier attempt at the same run found out; names of earlier versions say nothing any more."""
+        for name in known.keys() & asdict(self).keys():
+            held, value = getattr(self, name), known[name]
             setattr(self, name, {**held, **value} if isinstance(held, dict) else value)
-
-    def clear(self) -> None:
-        """Forgets all of it."""
-        fresh = Findings()
-        for name in asdict(fresh):
-            setattr(self, name, getattr(fresh, name))

@@ -103,6 +103,11 @@ class Procedure:
         """The set's, once labels are prepared: a control is trained as the method's set is."""
         return self.labeller.preprocessing(self._labelling)
 
+    def learned_lr(self, images: Images) -> float | None:
+        """The step size learned with the images; methods from before it came with them have a member that says it."""
+        asked = getattr(self.method, "learned_lr", None) if images.learned_lr is None else None
+        return asked(self.task) if asked else images.learned_lr
+
     def label(self, images: Images, **own: Any) -> Labels:  # noqa: ANN401 - fields of a task
         """The labels of stored images, seen through the set's preprocessing; `own` as in `synthesize`."""
         task = replace(self._labelling.seen_through(self.preprocessing()), **own)

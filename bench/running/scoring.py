@@ -13,7 +13,7 @@ from typing import Any
 from bench import seeds
 from bench.condensation import Condenser, Task
 from bench.errors import CorruptArtefact, UnreadableArtefact
-from bench.evaluation import PAPER, Protocol
+from bench.evaluation import PAPER, Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
 from bench.results.chance import largest_share
@@ -127,7 +127,7 @@ class Scoring:
             seconds = watch.before + min(measured.seconds, watch.now())
         scores = {
             **task.measured.to_json(),
-            **asdict(measured),
+            **_said(measured, protocol, task),
             "seconds": seconds,
             "seed": number,
             "made_under": made_under,
@@ -203,6 +203,18 @@ def _made_under(path: Path) -> str | None:
     with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
         return str(SCORE_FILE.read(path).get("made_under"))
     return None
+
+
+def _said(measured: Scores, protocol: Protocol, task: Task) -> dict[str, Any]:
+    """The scores by name, with their teacher's accuracy where there is one.
+
+    Protocols from before they could return that have it from the stage of the teacher that they took.
+    """
+    said = asdict(measured)
+    if said["teacher_top1"] is None and protocol.labels == "teacher":
+        taken = [stage.facts["top1"] for stage in task.used_stages.values() if "top1" in stage.facts]
+        said["teacher_top1"] = taken[-1] if taken else None
+    return said if said["teacher_top1"] is not None else {k: v for k, v in said.items() if k != "teacher_top1"}
 
 
 def _aside(task: Task) -> float:

@@ -22,13 +22,12 @@ from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
 from bench.running.procedure import Procedure, seconds_of
-from bench.running.units import UNIT_FILE, UnitCost, check_images, images_of, read_unit, tensors_of, unit_costs
+from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
 from bench.storage.elapsed import Lasting, lasting
 from bench.storage.files import quarantine
-from bench.storage.tensor_files import write_tensors
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teachers
 from bench.training.testing import accuracy
@@ -110,8 +109,7 @@ class Synthesis:
         labels, label_s = self._labels(images)
         prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
         dataset = self.task.dataset
-        learned_lr = self.method.learned_lr(self.task)
-        condensed = CondensedSet(images, labels, dataset.classes, preprocessing, learned_lr)
+        condensed = CondensedSet(images, labels, dataset.classes, preprocessing, procedure.learned_lr(images))
         self._save(condensed, measured.get("iterations"))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs: Costs = {
@@ -197,10 +195,9 @@ class Synthesis:
         made = self._procedure.measured(unit, timer, workspace=workspace, times=times)
         self._check(made.images, unit.name)
         cost = UnitCost(made.seconds, times, made.memory)
-        said = {"notes": dict(self.task.facts), "measured": self.task.measured.to_json()}
-        write_tensors(path, tensors_of(made.images), UNIT_FILE.stamped({**asdict(cost), **said}))
+        write_unit(path, KeptUnit(made.images, cost, dict(self.task.facts), self.task.measured.to_json()))
         shutil.rmtree(workspace, ignore_errors=True)
-        return images_of(tensors_of(made.images)), cost
+        return kept_images(made.images), cost
 
     def _check(self, images: Images, unit: str) -> None:
         check_images(images, self._procedure.task, self.method, unit)

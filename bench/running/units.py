@@ -1,7 +1,7 @@
 """A unit of a synthesis as it is kept: its images, what they took, and what was said of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bench.sets.condensed import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed
 from bench.storage.artefacts import UNSTAMPED, Content, Kind
 from bench.storage.shapes import UnitAbout
-from bench.storage.tensor_files import read_tensors
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,23 @@ def _with_findings_apart(about: Content) -> Content:
     """Once what was noted and what was found out stood together."""
     if "facts" not in about:
         return about
-    known = {each.name for each in fields(Findings)}
+    known = {*(each.name for each in fields(Findings)), "teacher_top1"}
     parts: dict[bool, Content] = {False: {}, True: {}}
     for name, value in about["facts"].items():
         parts[name in known][name] = value
     return {**about, "notes": parts[False], "measured": parts[True]}
 
 
-UNIT_FILE = Kind("a unit", 1, UnitAbout, {UNSTAMPED: _with_findings_apart})
+def _with_learned_lr_apart(about: Content) -> Content:
+    """Once a learned step size was noted by the method."""
+    return {**about, "learned_lr": about["notes"].get("learned_lr")}
+
+
+def _from_before_versions(about: Content) -> Content:
+    return _with_learned_lr_apart(_with_findings_apart(about))
+
+
+UNIT_FILE = Kind("a unit", 2, UnitAbout, {UNSTAMPED: _from_before_versions, 1: _with_learned_lr_apart})
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,18 @@ class KeptUnit:
     measured: Content
 
 
+def write_unit(path: Path, unit: KeptUnit) -> None:
+    """Writes a unit's file, whole or not at all."""
+    said = {"notes": unit.notes, "measured": unit.measured, "learned_lr": unit.images.learned_lr}
+    write_tensors(path, tensors_of(unit.images), UNIT_FILE.stamped({**asdict(unit.cost), **said}))
+
+
 def read_unit(path: Path) -> KeptUnit:
     """Reads a unit's file. Raises as `bench.storage.artefacts.Kind.read`."""
     tensors, content = read_tensors(path)
     about = UNIT_FILE.checked(content, path)
     with understood(path):
-        images = images_of(tensors)
+        images = replace(images_of(tensors), learned_lr=about["learned_lr"])
         cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
         return KeptUnit(images, cost, about["notes"], about["measured"])
 
@@ -89,6 +104,11 @@ def tensors_of(images: Images) -> dict[str, torch.Tensor]:
     """What a unit's file holds: detached, on the CPU."""
     named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft}
     return {name: tensor.detach().cpu() for name, tensor in named.items() if tensor is not None}
+
+
+def kept_images(images: Images) -> Images:
+    """Images as a unit's file gives them back."""
+    return replace(images_of(tensors_of(images)), learned_lr=images.learned_lr)
 
 
 def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:

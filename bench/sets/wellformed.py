@@ -3,6 +3,7 @@
 Nothing else would tell: a network that pools all positions takes images of every size, and arithmetic takes any type.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ def malformed(images: Images, shape: tuple[int, int, int], classes: int) -> str:
         shape: (C, H, W) of every image.
         classes: how many there are.
     """
-    return _wrong_pixels(images.pixels, shape) or _wrong_classes(images, classes) or _wrong_soft(images, classes)
+    wrong = _wrong_pixels(images.pixels, shape) or _wrong_classes(images, classes) or _wrong_soft(images, classes)
+    return wrong or _wrong_step_size(images.learned_lr)
 
 
 def _wrong_pixels(pixels: Any, shape: tuple[int, int, int]) -> str:  # noqa: ANN401 - whatever a method returned
@@ -51,6 +53,14 @@ def _wrong_classes(images: Images, classes: int) -> str:
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         return f"classes are {int(labels.min())} to {int(labels.max())}, not indices of {classes} classes"
     return ""
+
+
+def _wrong_step_size(learned: Any) -> str:  # noqa: ANN401 - whatever a method returned
+    if learned is None:
+        return ""
+    if isinstance(learned, bool) or not isinstance(learned, float | int):
+        return f"learned_lr is a {type(learned).__name__}; a float is expected"
+    return "" if 0 < learned < math.inf else f"learned_lr is {learned}; a number above 0 is expected"
 
 
 def _wrong_soft(images: Images, classes: int) -> str:

@@ -182,6 +182,7 @@ class UnitAbout(TypedDict, total=False):
     memory: Required[PeakMemoryShape]
     notes: Required[dict[str, Any]]
     measured: Required[FindingsShape]
+    learned_lr: Required[float | None]
 
 
 class StageAbout(TypedDict, total=False):

@@ -126,7 +126,8 @@ class TrainingProtocol(Protocol):
         task = task.seen_through(condensed.preprocessing)
         plan = self.plan(replace(task.setting, backbone=backbone))
         recipe = self._fitted(plan.training, condensed)
-        supervision = self._supervision(condensed, task, replace(plan, training=recipe))
+        teacher = self._teacher(task) if self.labels == "teacher" else None
+        supervision = self._supervision(condensed, task, replace(plan, training=recipe), teacher)
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
@@ -142,7 +143,14 @@ class TrainingProtocol(Protocol):
         network = loop.train(task, network, job)
         found = assess(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
         seconds = time.perf_counter() - start
-        return Scores(found.top1, found.top5, recipe.epochs, seconds, most_predicted=found.most_predicted)
+        return Scores(
+            top1=found.top1,
+            top5=found.top5,
+            epochs=recipe.epochs,
+            seconds=seconds,
+            most_predicted=found.most_predicted,
+            teacher_top1=teacher.ref.top1 if teacher else None,
+        )
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
         """Tells the checkpoint of this training from that of any other."""
@@ -160,12 +168,11 @@ class TrainingProtocol(Protocol):
             return recipe.model_copy(update={"lr": condensed.learned_lr})
         return self._targets(condensed).in_views(recipe) if self.shared else recipe
 
-    def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan) -> Supervision:
+    def _supervision(self, condensed: CondensedSet, task: Task, plan: Plan, teacher: Teacher | None) -> Supervision:
         recipe, targets = plan.training, self._targets(condensed)
-        if self.labels == "teacher":
-            network, temperature = self._teacher(task).network, plan.temperature
-            assert temperature is not None
-            return TeacherSupervision(network, temperature, t_squared=recipe.t_squared)
+        if teacher is not None:
+            assert plan.temperature is not None
+            return TeacherSupervision(teacher.network, plan.temperature, t_squared=recipe.t_squared)
         if VARIANT in self.name and targets.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         return targets.supervision(task, recipe, len(condensed.images))

@@ -73,7 +73,7 @@ def obtain(task: Task, recipe: TeacherRecipe, *, seed: int, backbone: str | None
 def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
     """Trains a network on the whole training split with hard labels, or finds the one that was (SRe2L's first step).
 
-    Its test accuracy goes to `task.measured.teacher_top1` and to the stage's facts.
+    Its test accuracy is in what it refers to (`TeacherRef.top1`) and in the stage's facts.
 
     Args:
         task: its dataset is trained on.
@@ -217,7 +217,6 @@ def _made(task: Task, network: nn.Module, backbone: str) -> Made:
 
 def _teacher(task: Task, backbone: str, stage: StageResult) -> Teacher:
     ref = TeacherRef(stage.hash, backbone, stage.facts["top1"], stage.facts["bytes"])
-    task.measured.teacher_top1 = ref.top1
     return Teacher(_network(task, backbone, stage.tensors), ref)
 
 

@@ -1,5 +1,7 @@
 """The images of a set that lies at a path."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -50,6 +52,10 @@ class Imported(Condenser[ImportedConfig]):
         """As the set has them."""
         return self.config.pixels
 
+    def units(self, task: Task) -> Sequence[Unit]:
+        """The set. Files of units called "all" are from before a learned step size was kept with the images."""
+        return [Unit("set", tuple(range(task.classes)))]
+
     def synthesize(self, task: Task, unit: Unit) -> Images:
         """The set's images, or the first of each class in the set's order.
 
@@ -57,7 +63,7 @@ class Imported(Condenser[ImportedConfig]):
         """
         found = self._set(task)
         _doubt(task, found)
-        images = found.images
+        images = replace(found.images, learned_lr=found.learned_lr)
         return images if self.config.whole else images.at(first_of_each(images.classes, task.ipc))
 
     def label(self, task: Task, images: Images) -> Labels:
@@ -77,10 +83,6 @@ class Imported(Condenser[ImportedConfig]):
     def preprocessing(self, task: Task) -> Preprocessing:
         """What the set's pixels belong to."""
         return self._set(task).preprocessing
-
-    def learned_lr(self, task: Task) -> float | None:
-        """What the set's manifest says."""
-        return self._set(task).learned_lr
 
     def _set(self, task: Task) -> CondensedSet:
         """The set, which must still be the one that the run is of.

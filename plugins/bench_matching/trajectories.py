@@ -199,7 +199,11 @@ class TrajectoryMatcher(Condenser[T]):
         self._derivatives = self._make_derivatives(task)
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        """All images, class by class; the step size that was learned with them goes to `task.facts`."""
+        """All images, class by class, and the step size that was learned with them.
+
+        Raises:
+            RunFailure: that is not above 0, and nothing can be trained with it.
+        """
         config = self.config
         self._derivatives = self._derivatives or self._make_derivatives(task)
         classes = torch.arange(task.classes).repeat_interleave(task.ipc)
@@ -217,16 +221,9 @@ class TrajectoryMatcher(Condenser[T]):
             sgd.step()
             if (iteration + 1) % LOOK_EVERY == 0:
                 usable(float(step_size))
-        task.facts["learned_lr"] = float(step_size)
-        return Images(images.detach().cpu(), classes, targets.cpu() if targets.is_floating_point() else None)
-
-    def learned_lr(self, task: Task) -> float | None:
-        """The students' step size after the last update.
-
-        Raises:
-            RunFailure: it ended at 0 or below, and nothing can be trained with it.
-        """
-        return usable(task.facts["learned_lr"])
+        task.facts["learned_lr"] = learned = usable(float(step_size))  # noted too: a row shows it
+        soft = targets.cpu() if targets.is_floating_point() else None
+        return Images(images.detach().cpu(), classes, soft, learned)
 
     @abstractmethod
     def gradients(self, images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment) -> Gradients:

@@ -110,9 +110,8 @@ def test_a_batch_larger_than_the_set_is_the_set(task: Task) -> None:
 
 
 def made(task: Task, config: MTTConfig) -> tuple[Images, float | None]:
-    method = prepared(task, config)
-    images = method.synthesize(task, Unit("all", (0, 1, 2, 3)))
-    return images, method.learned_lr(task)
+    images = prepared(task, config).synthesize(task, Unit("all", (0, 1, 2, 3)))
+    return images, images.learned_lr
 
 
 def test_updates_are_sgd_with_momentum_on_pixels_and_step_size(task: Task) -> None:
@@ -156,7 +155,7 @@ def test_an_interrupted_synthesis_ends_with_the_same_images_and_step_size(task: 
             method.synthesize(stopped, Unit("all", (0, 1, 2, 3)))
     images = method.synthesize(replace(stopped, should_stop=lambda: False), Unit("all", (0, 1, 2, 3)))
     assert torch.equal(images.pixels, whole[0].pixels)
-    assert method.learned_lr(stopped) == whole[1]
+    assert images.learned_lr == whole[1]
 
 
 def test_a_step_size_that_became_negative_is_a_clear_failure(task: Task) -> None:

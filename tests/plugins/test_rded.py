@@ -256,7 +256,7 @@ def test_the_observer_labels_every_view_at_the_temperature(task: Task) -> None:
     labels = method.label(task, of_class(method, task, 0))
     assert isinstance(labels, OnlineLabels)
     assert labels.temperature == 7 and labels.teacher.stage in task.used_stages
-    assert task.measured.teacher_top1 == labels.teacher.top1
+    assert labels.teacher.top1 == task.used_stages[labels.teacher.stage].facts["top1"] is not None
 
 
 def test_a_control_has_the_observers_labels_and_scores_nothing(task: Task) -> None:

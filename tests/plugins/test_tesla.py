@@ -207,7 +207,8 @@ def test_both_engines_make_the_same_images(uncompiled: Task) -> None:
     for engine in ("fast", "reference"):
         mine = replace(uncompiled, facts={}, measured=Findings())
         method = prepared(mine, small(engine=engine))
-        found[engine] = method.synthesize(mine, ALL).pixels, method.learned_lr(mine)
+        made = method.synthesize(mine, ALL)
+        found[engine] = made.pixels, made.learned_lr
         assert ("match derivative" in mine.measured.compiled) == (engine == "fast")
     torch.testing.assert_close(found["fast"][0], found["reference"][0], rtol=1e-3, atol=1e-3)
     assert found["fast"][1] == pytest.approx(found["reference"][1], rel=1e-4) != 0.02

@@ -71,5 +71,23 @@ def test_learned_floats_pass_and_levels_declared_as_such_do_not(task: Task) -> N
         check_images(Images(GOOD.float() + 255, CLASSES), task, method, "all")
 
 
+@pytest.mark.parametrize(
+    ("learned", "said"),
+    [
+        (0.0, "learned_lr is 0.0; a number above 0 is expected"),
+        (-1.5, "learned_lr is -1.5"),
+        (float("nan"), "learned_lr is nan"),
+        (float("inf"), "learned_lr is inf"),
+        (torch.tensor(0.5), "learned_lr is a Tensor; a float is expected"),
+        (True, "learned_lr is a bool"),
+    ],
+)
+def test_what_is_no_step_size_is_refused(task: Task, learned: Any, said: str) -> None:  # noqa: ANN401
+    method = Returning(Returning.Config())
+    check_images(Images(GOOD, CLASSES, learned_lr=0.5), task, method, "all")
+    with pytest.raises(RunFailure, match=rf"^unit all: {said}"):
+        check_images(Images(GOOD, CLASSES, learned_lr=learned), task, method, "all")
+
+
 def test_a_whole_unit_passes(task: Task) -> None:
     check_images(Images(GOOD, CLASSES, torch.eye(2)), task, Returning(Returning.Config()), "all")

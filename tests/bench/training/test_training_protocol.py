@@ -130,10 +130,14 @@ def test_a_shared_teacher_is_squeezed_once_for_all_methods(
 ) -> None:
     soft = training("teacher", epochs=1, temperature=20.0, teacher=SQUEEZE)
     first, second = make_task(seed=0), make_task(seed=5)
-    soft.evaluate(condensed(first), first, "small", 1)
-    soft.evaluate(condensed(second, learned_lr=3.0), second, "small", 2)
+    scores = [
+        soft.evaluate(condensed(first), first, "small", 1),
+        soft.evaluate(condensed(second, learned_lr=3.0), second, "small", 2),
+    ]
     assert [job.what for job in lessons] == ["squeeze", "evaluate", "evaluate"]
-    assert first.used_stages.keys() == second.used_stages.keys() and first.measured.teacher_top1 is not None
+    assert first.used_stages.keys() == second.used_stages.keys()
+    (stage,) = first.used_stages.values()
+    assert [each.teacher_top1 for each in scores] == [stage.facts["top1"]] * 2 and stage.facts["top1"] is not None
 
 
 @pytest.mark.parametrize(("student", "teacher"), [("small", "small"), ("small", "other"), ("other", "small")])
