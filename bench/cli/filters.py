@@ -48,7 +48,7 @@ def picker(where: Sequence[str]) -> Callable[[Sequence[Row]], list[Row]]:
     Raises:
         UsageError: as `run_rows`.
     """
-    from bench.results.rows import names
+    from bench.results.fields import names
 
     conditions = [_condition(each, names()) for each in where]
     return lambda rows: [row for row in rows if all(fits(row) for fits in conditions)]
@@ -60,13 +60,14 @@ def _without_record(runs: Path) -> list[Path]:
 
 def _begun(folder: Path) -> Row:
     """The row of a run that has no record."""
+    from bench.results.fields import blanks
     from bench.results.records import read_spec
-    from bench.results.rows import bare_row, names
+    from bench.results.rows import bare_row
 
     try:
         row = bare_row(read_spec(folder), INCOMPLETE)
     except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
-        row = {**dict.fromkeys(names()), "status": INCOMPLETE}
+        row = {**dict.fromkeys(blanks()), "status": INCOMPLETE}
     return {**row, "run": folder.name}
 
 

@@ -1,6 +1,6 @@
 """Forms of a comparison table and of a table of speeds, and which rows may stand in one ranking.
 
-A row is the object that `--format json` prints (see docs/measuring.md). Rows go in; text comes out.
+A row is the object that `--format json` prints (see docs/rows.md). Rows go in; text comes out.
 """
 
 from abc import ABC, abstractmethod

@@ -19,30 +19,37 @@ NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_TRAINING = "one training has no spread"
 
 
-def reasons(row: Mapping[str, Any]) -> dict[str, str]:
-    """The reason for each null number of a row that is done, by its field; nothing for other rows."""
-    if row["status"] != "done":
-        return {}
-    taught = row.get("teacher_backbone") or row.get("teacher_top1") is not None
-    said = {
-        "prepare_s": IMPORTED if row.get("synthesis_s") is None else TEACHER_ELSEWHERE,
-        "synthesis_s": IMPORTED,
-        "seconds_per_image": IMPORTED,
-        "peak_memory_bytes": IMPORTED,
-        **dict.fromkeys(("iterations", "warm_up_s", "ms_per_image_iteration"), _unmetered(row)),
-        "label_s": SHARED if row["label_kind"] == "teacher" else HARD,
-        "teacher_top1": UNTRIED if taught else NO_TEACHER,
-        "teacher_on_set": UNSEEN if taught else NO_TEACHER,
-        "top5_mean": FEW_CLASSES,
-        "best_top1_mean": LAST_ONLY,
-        "top1_std": ONE_TRAINING,
-        "evaluation_prepare_s": NOT_APART if row["label_kind"] == "teacher" else UNSHARED,
-        "evaluation_warm_up_s": NOT_APART,
-    }
-    return {name: reason for name, reason in said.items() if row.get(name) is None}
-
-
-def _unmetered(row: Mapping[str, Any]) -> str:
+def unmetered(row: Mapping[str, Any]) -> str:
+    """Of a loop's numbers."""
     if row.get("synthesis_s") is None:
         return IMPORTED
     return UNITERATED if row.get("iterations") is None else TOO_SHORT
+
+
+def unprepared(row: Mapping[str, Any]) -> str:
+    """Of what comes before the images."""
+    return IMPORTED if row.get("synthesis_s") is None else TEACHER_ELSEWHERE
+
+
+def unlabelled(row: Mapping[str, Any]) -> str:
+    """Of the time that labels take."""
+    return SHARED if row["label_kind"] == "teacher" else HARD
+
+
+def unshared(row: Mapping[str, Any]) -> str:
+    """Of the stages that evaluations share."""
+    return NOT_APART if row["label_kind"] == "teacher" else UNSHARED
+
+
+def untaught(row: Mapping[str, Any]) -> str:
+    """Of the teacher's own accuracy."""
+    return UNTRIED if _taught(row) else NO_TEACHER
+
+
+def unseen(row: Mapping[str, Any]) -> str:
+    """Of the teacher on the set."""
+    return UNSEEN if _taught(row) else NO_TEACHER
+
+
+def _taught(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("teacher_backbone")) or row.get("teacher_top1") is not None

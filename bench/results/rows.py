@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.evaluation import Scores
 from bench.results.doubts import doubts
-from bench.results.null_reasons import reasons
-from bench.results.records import BESIDE_COSTS, COSTS, Record
-from bench.results.spec import EvaluationSpec, MethodChoice, RunSpec
+from bench.results.fields import blanks, names, ordered, reasons, unmeasured
+from bench.results.records import BESIDE_COSTS, Record
+from bench.results.spec import EvaluationSpec, RunSpec
 
 Row = dict[str, Any]
 
@@ -37,28 +37,17 @@ def _among(row: Row, known: Container[str], controls: Container[str]) -> Row:
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
     """The row of an evaluation that has no record: another process holds the run, or it could not start."""
     return {
+        **blanks(),
         **_identity(spec),
-        **_nothing_measured(),
         "status": status,
         "reason": reason,
         "eval_backbone": evaluation.backbone,
         "protocol": evaluation.asked,
         "protocol_id": evaluation.protocol_id,
-        "label_kind": None,
-        "teacher_backbone": None,
-        "paper_reports": None,
-        "control": None,
         "is_control": spec.labeller is not None,
         "device": spec.device,
-        "device_name": None,
         "precision": spec.precision,
         "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
-        "made": None,
-        "class_order_hash": None,
-        "preprocessing": None,
-        "claim": None,
-        "null_reasons": {},
-        "warnings": [],
     }
 
 
@@ -66,13 +55,6 @@ def bare_row(spec: RunSpec, status: str) -> Row:
     """The row of a run of which no evaluation is known."""
     unknown = dict.fromkeys(("reason", "eval_backbone", "protocol", "protocol_id"))
     return {**blank_row(spec, EvaluationSpec("", "", 0, "", 0), status, ""), **unknown}
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """The fields of every row."""
-    method = MethodChoice("", 0, {}, "", "", (), {}, "", None)
-    return tuple(bare_row(RunSpec(method, "", "", "", (), 0, 0, "", 0, "paper", "cpu", "cpu", "fp32"), ""))
 
 
 @cache
@@ -94,7 +76,8 @@ def _rows_of(record: Record) -> Iterator[Row]:
                 **_made_with(record),
                 "claim": None,
             }
-            yield {**row, "null_reasons": reasons(row), "warnings": doubts(row, evaluation["scores"])}
+            said = {"null_reasons": reasons(row), "warnings": doubts(row, evaluation["scores"])}
+            yield ordered({**row, **said})
 
 
 def _identity(spec: RunSpec) -> Row:
@@ -147,15 +130,8 @@ def _brought(spec: RunSpec) -> Row:
     }
 
 
-def _nothing_measured() -> Row:
-    scores = ("top1_mean", "top1_std", "top5_mean", "best_top1_mean", "epochs")
-    seconds = ("evaluation_s", "evaluation_prepare_s", "evaluation_warm_up_s")
-    unknown = dict.fromkeys((*scores, *seconds, *COSTS))
-    return {**unknown, "top1_values": [], "eval_seeds": 0, "evaluation_note": "", "notes": {}}
-
-
 def _costs(record: Record) -> Row:
-    measured = _nothing_measured()
+    measured = unmeasured()
     if record.spec.brought:
         measured["iterations"] = record.spec.brought.iterations  # as its manifest says: nothing was iterated here
     return {**measured, **{name: record.costs[name] for name in measured if name in record.costs}}

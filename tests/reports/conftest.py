@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.results.null_reasons import reasons
+from bench.results.fields import reasons
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]

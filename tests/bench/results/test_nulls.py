@@ -1,11 +1,14 @@
 """What is null in a finished row has a reason."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.conformance.formats import done_row, failed_row
+from bench.conformance.formats import done_row, failed_row, sample_spec
+from bench.results import fields, rows
 from bench.results import null_reasons as nulls
+from bench.results.fields import reasons
 
 REASONS = {
     "ms_per_image_iteration": nulls.TOO_SHORT,
@@ -28,29 +31,29 @@ def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a row
 
 @pytest.mark.parametrize(("name", "reason"), REASONS.items())
 def test_every_null_has_its_reason_and_no_number_has_one(name: str, reason: str) -> None:
-    assert nulls.reasons(row(**{name: None}))[name] == reason
-    assert name not in nulls.reasons(row(**{name: 1.0}))
+    assert reasons(row(**{name: None}))[name] == reason
+    assert name not in reasons(row(**{name: 1.0}))
 
 
 def test_labels_that_a_protocol_s_teacher_makes_are_not_called_hard() -> None:
-    assert nulls.reasons(row(label_s=None, label_kind="teacher"))["label_s"] == nulls.SHARED
+    assert reasons(row(label_s=None, label_kind="teacher"))["label_s"] == nulls.SHARED
 
 
 def test_a_teacher_that_was_not_tried_is_not_called_none() -> None:
     """Of a set from elsewhere whose manifest names who stored its labels: as FKD's folders are read."""
-    said = nulls.reasons(row(teacher_top1=None, teacher_backbone="resnet18"))
+    said = reasons(row(teacher_top1=None, teacher_backbone="resnet18"))
     assert said["teacher_top1"] == nulls.UNTRIED
 
 
 def test_a_method_that_iterates_too_little_is_told_from_one_that_does_not_iterate() -> None:
     timeless = {"ms_per_image_iteration": None, "synthesis_s": 1.0}
-    assert nulls.reasons(row(**timeless, iterations=2))["ms_per_image_iteration"] == nulls.TOO_SHORT
-    assert nulls.reasons(row(**timeless, iterations=None))["ms_per_image_iteration"] == nulls.UNITERATED
+    assert reasons(row(**timeless, iterations=2))["ms_per_image_iteration"] == nulls.TOO_SHORT
+    assert reasons(row(**timeless, iterations=None))["ms_per_image_iteration"] == nulls.UNITERATED
 
 
 def test_what_was_made_elsewhere_says_so() -> None:
     elsewhere = {"ms_per_image_iteration": None, "iterations": None, "prepare_s": None, "synthesis_s": None}
-    said = nulls.reasons(row(**elsewhere))
+    said = reasons(row(**elsewhere))
     assert {said[name] for name in elsewhere} == {nulls.IMPORTED}
 
 
@@ -60,3 +63,14 @@ def test_a_row_without_a_result_has_one_reason_already() -> None:
 
 def test_rows_of_records_carry_them() -> None:
     assert done_row(0)["null_reasons"]["label_s"] == nulls.HARD
+
+
+def test_the_page_of_fields_is_current() -> None:
+    """Made by `python -m bench.results.fields > docs/rows.md`."""
+    assert Path("docs/rows.md").read_text() == fields.page()
+
+
+def test_every_row_has_every_field_in_one_order() -> None:
+    blank = rows.bare_row(sample_spec(0), "failed")
+    assert tuple(blank) == fields.names() == tuple(fields.ordered(blank))
+    assert len(set(fields.names())) == len(fields.names())
