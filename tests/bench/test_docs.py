@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_work import children_here
 
 from bench import hookspecs, testing
 from bench.cli import COMMANDS
@@ -154,7 +155,7 @@ def test_the_commands_run(
     monkeypatch.setenv("BENCH_CACHE", str(here / "cache"))
     monkeypatch.setenv("BENCH_RUNS", str(here / "runs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended, children_here():
         main()
     captured = capsys.readouterr()
     assert ended.value.code == 0, captured.err

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from child_work import children_here
 from matching import task_of
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -213,7 +214,8 @@ def test_both_engines_make_the_same_images(compiled_in_name: None, method: type[
 
 def test_the_three_methods_from_the_command_line(tmp_path: Path) -> None:
     methods = [word for name in ("dc", "dsa", "dm") for word in ("-m", name)]
-    ended = Bench(tmp_path).typed(*methods, "--compile", "never", "--no-control", "--format", "json")
+    with children_here():
+        ended = Bench(tmp_path).typed(*methods, "--compile", "never", "--no-control", "--format", "json")
     assert ended.returncode == 0, ended.stderr
     rows = {row["method"]: row for row in json.loads(ended.stdout)}
     assert {name: row["protocol_id"] for name, row in rows.items()} == {"dc": "dc@1", "dsa": "dsa@1", "dm": "dsa@1"}

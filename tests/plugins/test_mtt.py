@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from child_work import children_here
 from matching import SMALL
 from torch import Tensor
 
@@ -278,7 +279,8 @@ FEW = ["iterations=8", "experts.epochs=6"]
 def test_a_whitened_run_as_the_user_types_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     settings = [part for change in [*FEW, "zca=true"] for part in ("--set", change)]
-    ended = bench.typed("-m", "mtt", *settings, "--format", "json")
+    with children_here():
+        ended = bench.typed("-m", "mtt", *settings, "--format", "json")
     assert ended.returncode == 0, ended.stderr
     row, control = sorted(json.loads(ended.stdout), key=lambda row: row["method"])
     assert (row["status"], row["protocol_id"], row["label_kind"], row["iterations"]) == ("done", "mtt@1", "hard", 8)

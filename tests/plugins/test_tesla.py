@@ -10,6 +10,7 @@ from weakref import finalize
 import pytest
 import torch
 from benching import Bench
+from child_work import children_here
 from matching import SMALL, example, most_saved, network
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -337,7 +338,8 @@ def test_every_recipe_is_valid_and_its_experts_reach_every_target(name: str, ipc
 def test_a_run_with_expert_labels_as_the_user_types_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     settings = [part for change in ("iterations=8", "experts.epochs=6", "labels=expert") for part in ("--set", change)]
-    ended = bench.typed("-m", "tesla", *settings, "--format", "json")
+    with children_here():
+        ended = bench.typed("-m", "tesla", *settings, "--format", "json")
     assert ended.returncode == 0, ended.stderr
     rows = {row["method"]: row for row in json.loads(ended.stdout)}
     assert rows.keys() == {"tesla", "random"}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_work import children_here
 
 from bench.cli import main
 from bench.extensions.registry import Registry
@@ -72,7 +73,8 @@ def test_a_figure_of_what_was_varied_is_written_beside_the_table(
 ) -> None:
     varied = ("--engine", "fast", "--compile", "never", "--vary", "recover.batch_size=3,6")
     named = ("-m", "sre2l", "--backbone", "convnet3-bn", "-d", "digits", "--device", "cpu", "--iterations", "2")
-    status, out, err = speed(capsys, *named, *varied, "-o", "memory.svg")
+    with children_here():
+        status, out, err = speed(capsys, *named, *varied, "-o", "memory.svg")
     assert status == 0, err
     assert "recover.batch_size" in out
     figure = (here / "memory.svg").read_text()
@@ -81,7 +83,8 @@ def test_a_figure_of_what_was_varied_is_written_beside_the_table(
 
 def test_rows_that_fail_have_reasons_and_the_status_says_so(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     named = ("-m", "dying", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
-    status, out, err = speed(capsys, *named, "--format", "json")
+    with children_here("floor"):
+        status, out, err = speed(capsys, *named, "--format", "json")
     assert status == 1
     (row,) = json.loads(out)
     assert (row["status"], row["reason"]) == ("failed", "its process ended with status 7; see its log")
@@ -101,7 +104,8 @@ def test_the_process_of_a_row_keeps_freed_memory(
     for name, value in {"THP_MEM_ALLOC_ENABLE": "0", **setting}.items():
         monkeypatch.setenv(name, value)
     named = ("-m", "faulting", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
-    _, out, _ = speed(capsys, *named, "--format", "json")
+    with children_here("floor"):
+        _, out, _ = speed(capsys, *named, "--format", "json")
     pages = int(json.loads(out)[0]["reason"].split()[0])
     assert (pages < 2**14) is kept, "one tensor of four has that many"
 
@@ -109,7 +113,8 @@ def test_the_process_of_a_row_keeps_freed_memory(
 def test_the_process_of_a_row_takes_up_its_arithmetic(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     """torch by itself would round to TF32 in convolutions."""
     named = ("-m", "telling", "--backbone", "convnet3", "-d", "digits", "--device", "cpu", "--plugin", LOOPING)
-    _, out, _ = speed(capsys, *named, "--precision", "fp32", "--format", "json")
+    with children_here("floor"):
+        _, out, _ = speed(capsys, *named, "--precision", "fp32", "--format", "json")
     assert json.loads(out)[0]["reason"] == "rounded: (False, False)"
 
 

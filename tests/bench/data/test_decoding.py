@@ -173,8 +173,8 @@ def test_what_pil_says_of_metadata_does_not_reach_the_terminal(tmp_path: Path) -
         "import pathlib, sys, PIL.Image\n"
         "data = pathlib.Path(sys.argv[1]).read_bytes()\n"
         "if sys.argv[2] == 'ours':\n"
-        "    from bench.data.decoding import View, decoded\n"
-        "    decoded('x', data, View(3, 8, 8))\n"
+        "    from bench.data.decoding import DecodedForm, decoded\n"
+        "    decoded('x', data, DecodedForm(3, 8, 8))\n"
         "PIL.Image.open(sys.argv[1]).getexif().get(0x0112)\n"
     )
     said = [

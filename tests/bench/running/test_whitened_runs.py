@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from child_work import children_here
 from PIL import Image
 
 from bench.errors import UsageError
@@ -116,7 +117,8 @@ def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) ->
     command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol sre2l-c100 --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {whitening.runs}"
     folder = whitening.runs / job.spec.name / "condensed"
-    ended = whitening.spoken(*command.split(), *options.split(), str(folder))
+    with children_here():
+        ended = whitening.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
     assert (row["top1_values"], row["label_kind"]) == ([score["top1"] for score in own], "soft")

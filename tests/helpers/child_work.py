@@ -1,0 +1,72 @@
+"""The work of child processes in this one, for tests of what is made and not of the process that makes it."""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli.child import WORK, Channel
+from bench.extensions.registry import Registry
+from bench.hardware.devices import computing_in
+from bench.progress import Progress
+from bench.running.events import event_in
+from bench.running.failures import reason_of
+from bench.running.processes import Ended, run_child
+
+OWN_PROCESS = ("bench.running.executors.run_child", "bench.speed.session.run_child")
+
+
+@contextmanager
+def children_here(*works: str) -> Iterator[None]:
+    """Work happens in this process; all that it says goes through the form of events.
+
+    Args:
+        works: which ("run", "floor", ...; default: all); any other has a process of its own.
+    """
+
+    def run(order: Mapping[str, Any], *rest: Any) -> Ended:  # noqa: ANN401 - as run_child is called
+        here = not works or order["work"] in works
+        return _done_here(order, *rest) if here else run_child(order, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OWN_PROCESS:
+            patch.setattr(name, run)
+        yield
+
+
+class _Told(Channel):
+    """Passes news on as the parent of a child does, and keeps the last word."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(StringIO())
+        self.progress, self.last = progress, ("", dict[str, Any]())
+
+    def send(self, event: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
+        heard = event_in(json.dumps({"event": event, **facts}).encode())
+        assert heard, f"no event has this form: {event} {facts}"
+        match heard:
+            case "progress", facts:
+                self.progress.advance(**facts)
+            case "warning", facts:
+                self.progress.warn(facts["message"])
+            case _:
+                self.last = heard
+
+
+def _done_here(order: Mapping[str, Any], cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
+    told = _Told(progress)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with computing_in(order["precision"]):
+            WORK[order["work"]](order, Registry(order["plugins"]), told)
+    except Exception as error:
+        told.send("failed", reason=reason_of(error))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return Ended(*told.last, status=0, stopped=False)
