@@ -1,10 +1,9 @@
 """The process in which one piece of work happens: `python -m bench.cli.child`, started by `bench.running.processes`.
 
-Its peak memory is its own, and its crash is one failed row. It reads its order as one line from standard input, sends
-events as lines of JSON to standard output, and logs to the file that the order names. Standard input stays open as long
-as the parent lives; when it closes, the child ends too, so that no orphan holds the run.
-
-Every order names its "work" (a key of `WORK`), "log", "plugins", "device" and "precision"; the rest is the work's own.
+Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.orders`) as one line
+from standard input, sends events as lines of JSON to standard output, and logs to the file that the order names.
+Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no orphan holds the
+run.
 """
 
 import json
@@ -13,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,16 +22,16 @@ from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory
 from bench.hardware.devices import use_precision
-from bench.results.spec import Job
-from bench.running.context import RunContext
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
+from bench.running.orders import Order, RunOrder, TrialOrder, order_from
 from bench.running.runner import Run
-from bench.speed.floor import FloorSpec, measure_floor
-from bench.speed.measuring import StepSpec, measure_step
+from bench.speed.floor import measure_floor
+from bench.speed.measuring import measure_step
+from bench.speed.orders import FloorOrder, StepOrder
 from bench.storage.stages import LockHeld
 
-Order = Mapping[str, Any]
+KINDS = (RunOrder, TrialOrder, StepOrder, FloorOrder)
 
 
 class Channel:
@@ -59,71 +58,45 @@ class Channel:
 def main() -> None:
     """Does the work that standard input orders and reports how it ended."""
     channel = Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    order = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
     try:
-        _work(order, channel)
+        _work(order_from(json.loads(line), KINDS), channel)
     except BaseException as error:  # what has no record: no room for a log, a plugin that ends Python when imported
         logging.getLogger("bench").exception("the work could not be done")
         channel.send("failed", reason=reason_of(error))
 
 
 def _work(order: Order, channel: Channel) -> None:
-    _log_to(Path(order["log"]))
-    device = torch.device(order["device"])
+    _log_to(order.log)
+    device = torch.device(order.device)
     if device.type == "cuda" and device.index is not None:  # "cuda" is the first
         torch.cuda.set_device(device)
-    use_precision(order["precision"])
+    use_precision(order.precision)
     try:
-        WORK[order["work"]](order, Registry(order["plugins"]), channel)
+        _do(order, Registry(order.plugins), channel)
     except LockHeld as error:
         channel.send("owned", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
 
 
-def _run(order: Order, registry: Registry, channel: Channel) -> None:
-    record = Run(Job.from_json(order["job"]), registry, _place(order, channel), order["retry"]).complete()
-    channel.send("record", record=record.to_json())
-
-
-def _trial(order: Order, registry: Registry, channel: Channel) -> None:
-    scratch = Path(order["scratch"])
-    forecast = foresee(Job.from_json(order["job"]), registry, _place(order, channel), scratch)
-    channel.send("forecast", forecast=forecast.to_json())
-
-
-def _step(order: Order, registry: Registry, channel: Channel) -> None:
-    spec, folder = StepSpec.from_json(order["step"]), Path(order["folder"])
-    measured = measure_step(spec, registry, folder, torch.device(order["device"]), channel, _stop())
-    channel.send("measured", measured=measured)
-
-
-def _floor(order: Order, registry: Registry, channel: Channel) -> None:
-    floor = measure_floor(FloorSpec(**order["floor"]), registry, torch.device(order["device"]), channel)
-    channel.send("measured", measured=floor)
-
-
-WORK: dict[str, Callable[[Order, Registry, Channel], None]] = {
-    "run": _run,
-    "trial": _trial,
-    "step": _step,
-    "floor": _floor,
-}
-
-
-def _place(order: Order, channel: Channel) -> RunContext:
-    return RunContext(
-        runs=Path(order["runs"]),
-        cache=Path(order["cache"]),
-        data_root=Path(order["data_root"]),
-        device=torch.device(order["device"]),
-        progress=channel,
-        should_stop=_stop(),
-        checkpoint_seconds=order["checkpoint_seconds"],
-        command=order["command"],
-    )
+def _do(order: Order, registry: Registry, channel: Channel) -> None:
+    """The work, and how it ended as the channel's last word."""
+    device = torch.device(order.device)
+    match order:
+        case TrialOrder():
+            forecast = foresee(order.job, registry, order.context(channel, _stop()), order.scratch)
+            channel.send("forecast", forecast=forecast.to_json())
+        case RunOrder():
+            record = Run(order.job, registry, order.context(channel, _stop()), order.retry).complete()
+            channel.send("record", record=record.to_json())
+        case StepOrder():
+            measured = measure_step(order.step, registry, order.folder, device, channel, _stop())
+            channel.send("measured", measured=measured)
+        case FloorOrder():
+            channel.send("measured", measured=measure_floor(order.floor, registry, device, channel))
 
 
 def _stop() -> Callable[[], bool]:

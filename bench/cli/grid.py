@@ -18,7 +18,7 @@ from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.running.executors import LocalExecutor, Skipped
+from bench.running.executors import Executor, LocalExecutor, Skipped
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
 
@@ -88,7 +88,7 @@ def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]
 
 def planned(
     request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool, timeout: float | None
-) -> tuple[list[Job], LocalExecutor]:
+) -> tuple[list[Job], Executor]:
     """The jobs of a request, and who does them.
 
     Raises:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bench.errors import Interrupted
 from bench.hardware.quantities import duration
 from bench.progress import COMPILING, Progress
 from bench.running.events import event_in, lines
+from bench.running.orders import Order
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Ended:
         return str(self.facts.get("reason") or _death(self.status))
 
 
-def run_child(order: Mapping[str, Any], cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
+def run_child(order: Order, cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
     """Has a child do what is ordered (see `bench.cli.child`) and passes its news on to `progress`.
 
     Args:
@@ -77,9 +78,9 @@ def _started(cache: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _send(child: "subprocess.Popen[bytes]", order: Mapping[str, Any]) -> None:
+def _send(child: "subprocess.Popen[bytes]", order: Order) -> None:
     assert child.stdin
-    rest = json.dumps(dict(order)).encode() + b"\n"
+    rest = json.dumps(order.to_json()).encode() + b"\n"
     with contextlib.suppress(BrokenPipeError):  # it died before it could listen; its status says of what
         while rest:
             rest = rest[child.stdin.write(rest) :]

@@ -9,8 +9,9 @@ pooling, the loss, the update: all that is left out is what an engine can save o
 import copy
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,11 @@ class FloorSpec:
     channels: int
     images: int
     precision: Precision
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "FloorSpec":
+        """The inverse of `dataclasses.asdict`."""
+        return cls(**content)
 
 
 @dataclass(frozen=True)

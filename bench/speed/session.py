@@ -1,7 +1,7 @@
 """Rows and floors one after the other, each in a process of its own, so that none disturbs another's measurement."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.progress import Progress
+from bench.running.orders import Order
 from bench.running.processes import Ended, run_child
 from bench.speed.floor import FloorSpec
+from bench.speed.orders import FloorOrder, StepOrder
 from bench.speed.planning import Planned
 from bench.speed.rows import RowResult
 from bench.storage.scratch import SPEED, scratch_folder
@@ -60,23 +62,23 @@ class Session:
         if row.step is None:
             return RowResult(row, "skipped", row.skipped)
         with scratch_folder(self.cache, SPEED, self.progress) as scratch:
-            child = self._child("step", row.step.precision, step=asdict(row.step), folder=str(scratch))
+            child = self._child(StepOrder, row.step.precision, step=row.step, folder=Path(scratch))
         if child.event != "measured" or not isinstance(child.facts["measured"], dict):
             return RowResult(row, "failed", child.reason)
         return RowResult(row, "done", None, child.facts["measured"])
 
     def _floor(self, spec: FloorSpec) -> list[float]:
         """One value, or none with a warning: a row is worth having without it."""
-        child = self._child("floor", spec.precision, floor=asdict(spec))
+        child = self._child(FloorOrder, spec.precision, floor=spec)
         if child.event == "measured" and not isinstance(child.facts["measured"], dict):
             return [float(child.facts["measured"])]
         self.progress.warn(f"no floor for {spec.backbone}: {child.reason}")
         return []
 
-    def _child(self, work: str, precision: Precision, **more: Any) -> Ended:  # noqa: ANN401 - JSON values
-        plugins, log = list(self.registry.extra), str(self.log)
-        order = {"work": work, "log": log, "plugins": plugins, "device": str(self.device), "precision": precision}
-        child = run_child({**order, **more}, self.cache, self.progress)
+    def _child(self, kind: type[Order], precision: Precision, **more: Any) -> Ended:  # noqa: ANN401 - the kind's fields
+        plugins = tuple(self.registry.extra)
+        order = kind(log=self.log, plugins=plugins, device=str(self.device), precision=precision, **more)
+        child = run_child(order, self.cache, self.progress)
         if child.stopped:  # pressed when nothing was left to stop
             raise Interrupted("stopped")
         return child

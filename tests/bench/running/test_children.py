@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from anything import ANYTHING
 from benching import until
 
 from bench.errors import Interrupted
@@ -64,7 +65,7 @@ def test_a_stop_is_said_to_be_heard_and_a_second_one_kills(
     monkeypatch.setattr(sys, "executable", str(executable))
     watcher = Impatient()
     with pytest.raises(Interrupted):
-        run_child({}, tmp_path, watcher)
+        run_child(ANYTHING, tmp_path, watcher)
     (child,) = started
     assert child.returncode == -signal.SIGKILL
     (heard,) = watcher.heard

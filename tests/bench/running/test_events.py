@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from anything import ANYTHING
 from benching import Ear, until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ class Play:
             return self.started[-1]
 
         self.patch.setattr(children, "_started", start)
-        self.ended: Ended = run_child({}, self.folder, self.ear, timeout)
+        self.ended: Ended = run_child(ANYTHING, self.folder, self.ear, timeout)
 
 
 def test_events_among_garbage_are_heard(child_that: type[Play]) -> None:

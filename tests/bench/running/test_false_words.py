@@ -17,8 +17,8 @@ from bench.extensions.registry import Registry
 from bench.hardware import quantities as units
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running import executors
 from bench.running.executors import LocalExecutor
+from bench.running.executors import local as executors
 from bench.running.forecasting import Forecast
 from bench.running.processes import Ended
 from bench.running.record_keeping import ended, unscored

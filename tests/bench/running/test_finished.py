@@ -34,7 +34,7 @@ PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 class Watched(LocalExecutor):
     """It does not start a child but says that it would have."""
 
-    def _child(self, job: Job, work: str, **more: str) -> Ended:
+    def _child(self, job: Job, scratch: str | None = None) -> Ended:
         return Ended("owned", {"reason": "a child was started"}, 0, False)
 
 

@@ -15,8 +15,8 @@ from benching import Bench, Ear
 from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
 from bench.loops.pace import Trial
-from bench.running import executors
 from bench.running.executors import LocalExecutor
+from bench.running.executors import local as executors
 from bench.running.finished import is_done
 from bench.running.forecasting import Forecast, foresee
 from bench.running.trial_counts import expectation

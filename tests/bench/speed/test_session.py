@@ -1,6 +1,5 @@
 """Rows and floors in their order, each in a child; what becomes of children that fail."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,12 @@ import torch
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.progress import Progress, Silent
+from bench.running.orders import Order
 from bench.running.processes import Ended
 from bench.speed import session as module
+from bench.speed.floor import FloorSpec
+from bench.speed.measuring import StepSpec
+from bench.speed.orders import FloorOrder, StepOrder
 from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
 from bench.speed.session import Session
 
@@ -24,20 +27,21 @@ class Children:
         self.ends: dict[str, Ended] = {}
         self.floor = 0.0
 
-    def __call__(self, order: Mapping[str, Any], cache: Path, progress: Progress) -> Ended:
-        about = order["floor" if order["work"] == "floor" else "step"]
-        assert order["precision"] == about["precision"]
-        name = " ".join(filter(None, [order["work"], about["backbone"], _engine(about)]))
+    def __call__(self, order: Order, cache: Path, progress: Progress) -> Ended:
+        assert isinstance(order, StepOrder | FloorOrder)
+        about = order.step if isinstance(order, StepOrder) else order.floor
+        assert order.precision == about.precision
+        name = " ".join(filter(None, [order.work, about.backbone, _engine(about)]))
         self.orders.append(name)
-        if order["work"] == "floor":
+        if isinstance(order, FloorOrder):
             self.floor += 1.0
             return self.ends.get(name, Ended("measured", {"measured": self.floor}, 0, stopped=False))
-        assert Path(order["folder"]).is_dir()
+        assert order.folder.is_dir()
         return self.ends.get(name, Ended("measured", {"measured": {"images": 6}}, 0, stopped=False))
 
 
-def _engine(about: Mapping[str, Any]) -> str | None:
-    return about["method"]["config"]["way"] if "method" in about else None
+def _engine(about: StepSpec | FloorSpec) -> str | None:
+    return about.method.config["way"] if isinstance(about, StepSpec) else None
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_floors_are_measured_around_every_row(children: Children, session: Sessi
     ]
     assert [outcome.floors for outcome in ended] == [[1.0, 2.0, 3.0]] * 2 + [[4.0, 5.0, 6.0]] * 2
     assert [outcome.status for outcome in ended] == ["done"] * 4
-    assert list(session.cache.iterdir()) == [], "scratch folders are gone"
+    assert not [each for each in session.cache.iterdir() if each.is_dir()], "scratch folders are gone"
 
 
 def test_a_child_that_fails_is_a_row_with_its_reason(children: Children, session: Session, rows: list[Planned]) -> None:

@@ -12,8 +12,10 @@ from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import Job
 from bench.running.context import RunContext
+from bench.running.executors.contract import Skipped
 from bench.running.finished import is_done
 from bench.running.forecasting import Forecast
+from bench.running.orders import RunOrder, TrialOrder
 from bench.running.processes import Ended, run_child
 from bench.running.record_keeping import crashed
 from bench.running.runner import Run
@@ -22,17 +24,9 @@ from bench.storage.scratch import TRIAL, scratch_folder
 from bench.storage.stages import LockHeld
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A job that was not done because a live process has its run."""
-
-    job: Job
-    reason: str
-
-
 @dataclass
 class LocalExecutor:
-    """Runs jobs on this machine.
+    """Does jobs on this machine, one after the other (`bench.running.executors.contract.Executor`).
 
     `begins` is told of each job before work on it begins. A run that takes more than `timeout` seconds is stopped: a
     failed row. How long a run may take is no part of what it is.
@@ -70,7 +64,7 @@ class LocalExecutor:
             raise Interrupted("stopped") from None
         if found is not None:
             return found, False
-        child = self._child(job, "run")
+        child = self._child(job)
         return self._outcome(job, child), child.stopped
 
     def foresee(
@@ -91,7 +85,7 @@ class LocalExecutor:
                 yield self._foreseen(job, str(scratch)) if job in left else Forecast(job.spec.name, "done")
 
     def _foreseen(self, job: Job, scratch: str) -> Forecast:
-        child = self._child(job, "trial", scratch=scratch)
+        child = self._child(job, scratch)
         if child.event != "forecast":
             return Forecast(job.spec.name, "failed", child.reason)
         try:
@@ -107,26 +101,31 @@ class LocalExecutor:
             return Skipped(job, child.reason)
         return crashed(job, self.place, child.reason)
 
-    def _child(self, job: Job, work: str, **more: str) -> Ended:
-        place = self.place
-        log = Path(os.devnull) if work == "trial" else place.runs / job.spec.name / "log.txt"
-        order = {
-            "work": work,
-            "log": str(log),
-            "plugins": list(self.registry.extra),
-            "device": str(place.device),
-            "precision": job.spec.precision,
-            "job": job.to_json(),
-            "runs": str(place.runs),
-            "cache": str(place.cache),
-            "data_root": str(place.data_root),
-            "retry": self.retry,
-            "command": place.command,
-            "checkpoint_seconds": place.checkpoint_seconds,
-            **more,
-        }
+    def _child(self, job: Job, scratch: str | None = None) -> Ended:
+        """A child that does the job, or where it is given a scratch folder tries it."""
+        order = self._order(job) if scratch is None else self._trial(job, Path(scratch))
         self.begins(job)
-        return run_child(order, place.cache, _Relay(self, job.spec.name), self.timeout)
+        return run_child(order, self.place.cache, _Relay(self, job.spec.name), self.timeout)
+
+    def _order(self, job: Job) -> RunOrder:
+        place = self.place
+        return RunOrder(
+            log=place.runs / job.spec.name / "log.txt",
+            plugins=tuple(self.registry.extra),
+            device=str(place.device),
+            precision=job.spec.precision,
+            job=job,
+            runs=place.runs,
+            cache=place.cache,
+            data_root=place.data_root,
+            retry=self.retry,
+            command=place.command,
+            checkpoint_seconds=place.checkpoint_seconds,
+        )
+
+    def _trial(self, job: Job, scratch: Path) -> TrialOrder:
+        same = vars(self._order(job))
+        return TrialOrder(**{**same, "log": Path(os.devnull)}, scratch=scratch)
 
     def _tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments
         """Calls trackers; one that raises is warned about and does not touch the run."""
