@@ -94,7 +94,19 @@ class _Call:
 
 
 class StageStore:
-    """All stages below one cache folder."""
+    """All stages below one cache folder.
+
+    It promises, and another store must as `tests/helpers/store_conformance.py` says:
+        Once: a stage is made by one caller, whoever else asks, from this process or another, waits for that one or is
+            told of it (`LockHeld`); a dead maker holds nobody up.
+        Whole: a result is found whole and as it was made, or not at all. One that is corrupt is set aside with a
+            warning and made again, by whoever may make it; `read` alone changes nothing.
+        Kept: what a maker put into its folder is there for the next one when it was stopped, and gone once the stage
+            is finished; nothing of a maker that failed is found as a result.
+        Cost: a stage costs what all attempts at it took, without the stages that were made within it; every later
+            caller is told the same, and `cached`. `spent_s` grows by what callers waited for stages, each second once.
+        Key: kind, version and every parameter tell stages apart; nothing else does.
+    """
 
     def __init__(self, cache: Path, progress: Progress | None = None) -> None:
         self.root = cache / "stages"
