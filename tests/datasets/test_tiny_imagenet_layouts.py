@@ -113,7 +113,7 @@ def test_an_annotated_image_that_is_missing_is_named(
 ) -> None:
     files = {name: content for name, content in official.items() if name != "val/images/val_4.JPEG"}
     dataset = _open(registry, tmp_path, make(tmp_path, files, {}))
-    with pytest.raises(RunFailure, match=r"corrupt file: val/images/val_4\.JPEG of"):
+    with pytest.raises(RunFailure, match=r"corrupt file: .*val/images/val_4\.JPEG (of|cannot be read)"):
         dataset.test.take(torch.tensor([0]))
 
 

@@ -109,8 +109,8 @@ def test_a_teacher_mirrors_as_its_student_and_is_else_left_alone() -> None:
     ("name", "said"),
     [
         ("hard+no-augmentaton", "unknown variant of hard 'no-augmentaton'; did you mean 'no-augmentation'?"),
-        ("hard+", "unknown variant of hard ''; choose from no-augmentation, no-flip"),
-        ("hard+no-flip+no-flip", "unknown variant of hard 'no-flip+no-flip'; did you mean 'no-flip'?"),
+        ("hard+", "hard+: '' is no name of a variant"),
+        ("hard+no-flip+no-flip", "hard+no-flip+no-flip: 'no-flip+no-flip' is no name of a variant"),
         ("paper+no-flip", "protocol 'paper' has no variants, and so no 'no-flip'"),
     ],
 )
