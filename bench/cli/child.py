@@ -75,15 +75,15 @@ def _work(order: Order, channel: Channel) -> None:
         torch.cuda.set_device(device)
     use_precision(order.precision)
     try:
-        _do(order, Registry(order.plugins), channel)
+        obey(order, Registry(order.plugins), channel)
     except LockHeld as error:
         channel.send("owned", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
 
 
-def _do(order: Order, registry: Registry, channel: Channel) -> None:
-    """The work, and how it ended as the channel's last word."""
+def obey(order: Order, registry: Registry, channel: Channel) -> None:
+    """Does the work, and says how it ended as the channel's last word. From here on signals ask it to stop."""
     device = torch.device(order.device)
     match order:
         case TrialOrder():

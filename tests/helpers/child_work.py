@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -10,27 +10,28 @@ from typing import Any
 
 import pytest
 
-from bench.cli.child import WORK, Channel
+from bench.cli.child import KINDS, Channel, obey
 from bench.extensions.registry import Registry
 from bench.hardware.devices import computing_in
 from bench.progress import Progress
 from bench.running.events import event_in
 from bench.running.failures import reason_of
+from bench.running.orders import Order, order_from
 from bench.running.processes import Ended, run_child
 
-OWN_PROCESS = ("bench.running.executors.run_child", "bench.speed.session.run_child")
+OWN_PROCESS = ("bench.running.executors.local.run_child", "bench.speed.session.run_child")
 
 
 @contextmanager
 def children_here(*works: str) -> Iterator[None]:
-    """Work happens in this process; all that it says goes through the form of events.
+    """Work happens in this process; orders and all that is said have the form that they have between processes.
 
     Args:
         works: which ("run", "floor", ...; default: all); any other has a process of its own.
     """
 
-    def run(order: Mapping[str, Any], *rest: Any) -> Ended:  # noqa: ANN401 - as run_child is called
-        here = not works or order["work"] in works
+    def run(order: Order, *rest: Any) -> Ended:  # noqa: ANN401 - as run_child is called
+        here = not works or order.work in works
         return _done_here(order, *rest) if here else run_child(order, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -58,12 +59,12 @@ class _Told(Channel):
                 self.last = heard
 
 
-def _done_here(order: Mapping[str, Any], cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
+def _done_here(order: Order, cache: Path, progress: Progress, timeout: float | None = None) -> Ended:
     told = _Told(progress)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with computing_in(order["precision"]):
-            WORK[order["work"]](order, Registry(order["plugins"]), told)
+        with computing_in(order.precision):
+            obey(order_from(json.loads(json.dumps(order.to_json())), KINDS), Registry(order.plugins), told)
     except Exception as error:
         told.send("failed", reason=reason_of(error))
     finally:
