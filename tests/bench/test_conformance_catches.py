@@ -173,7 +173,7 @@ class ForgetsTheWhitening(TrainingProtocol):
     """It tests on images as the dataset has them."""
 
     def evaluate(self, condensed, task, backbone, seed):
-        if isinstance(condensed.preprocessing, Whitening):
+        if condensed.preprocessing.kind == "zca":
             pixels = condensed.normalised()
             images = replace(condensed.images, pixels=pixels)
             condensed = replace(condensed, images=images, preprocessing=task.dataset.normalisation)

@@ -9,7 +9,6 @@ import torch
 
 from bench.condensation import Task
 from bench.extensions.registry import Registry
-from bench.labels import StoredLabels
 from bench.recipes import Budget, Setting, merge, value_at
 from bench.recovery.views import draw_view
 from bench.results import claims
@@ -158,8 +157,8 @@ def test_stored_labels_are_for_the_views_of_its_own_protocol(tmp_path: Path, mon
     made = CDA(config)
     made.prepare(task)
     labels = made.label(task, made.synthesize(task, made.units(task)[0]))
-    assert isinstance(labels, StoredLabels)
-    assert labels.recipe == PROTOCOLS["cda-in1k"].plan(task.setting).training.model_dump(mode="json")
+    assert labels.kind == "stored"
+    assert labels.facts["recipe"] == PROTOCOLS["cda-in1k"].plan(task.setting).training.model_dump(mode="json")
 
 
 def test_speed_may_set_what_it_may_set_of_sre2l() -> None:

@@ -24,8 +24,8 @@ from bench.training.recipes import TrainingRecipe
 from bench.training.views import Views, apply
 
 REGISTRY = Registry()
-NAMES = [name for name in REGISTRY.names("protocol") if isinstance(REGISTRY.load("protocol", name), TrainingProtocol)]
 SETTINGS = [Setting("cifar10", 32, 3, 10, 10, name) for name in ("convnet3", "convnet3-bn", "bn-vit-tiny")]
+NAMES = [name for name in REGISTRY.names("protocol") if REGISTRY.load("protocol", name).recipe(SETTINGS[0])]
 BUSY: dict[str, Any] = {
     **{"source": "busy", "epochs": 2, "batch_size": 6, "lr": 0.01, "weight_decay": 0.0, "label_smoothing": 0.2},
     **{"crop": "resized", "flip": True, "dsa": "color_flip_rotate", "randaugment": 9, "erasing": 0.5},
@@ -55,8 +55,7 @@ def busy(labels: Any = "hard", **more: Any) -> TrainingProtocol:  # noqa: ANN401
     return TrainingProtocol("busy", labels, RecipeBook({"recipes": {"small": {**BUSY, **more}}}))
 
 
-def training(protocol: Protocol, setting: Setting = SETTINGS[0]) -> TrainingRecipe:
-    assert isinstance(protocol, TrainingProtocol)
+def training(protocol: TrainingProtocol, setting: Setting = SETTINGS[0]) -> TrainingRecipe:
     return protocol.plan(setting).training
 
 

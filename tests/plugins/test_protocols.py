@@ -25,8 +25,7 @@ SETTINGS = [
 
 
 def load(name: str) -> TrainingProtocol:
-    protocol = REGISTRY.load("protocol", name)
-    assert isinstance(protocol, TrainingProtocol)
+    protocol: TrainingProtocol = REGISTRY.load("protocol", name)
     return protocol
 
 

@@ -19,7 +19,6 @@ from bench.condensation import Images, Task
 from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.labels import OnlineLabels
 from bench.loops.pace import FirstSteps
 from bench.recipes import Budget, Setting
 from bench.sets.condensed import to_stored
@@ -254,9 +253,9 @@ def test_images_fit_into_the_format_that_the_user_chose(task: Task, form: str) -
 def test_the_observer_labels_every_view_at_the_temperature(task: Task) -> None:
     method = prepared(task, temperature=7.0)
     labels = method.label(task, of_class(method, task, 0))
-    assert isinstance(labels, OnlineLabels)
-    assert labels.temperature == 7 and labels.teacher.stage in task.used_stages
-    assert labels.teacher.top1 == task.used_stages[labels.teacher.stage].facts["top1"] is not None
+    (teacher,) = labels.teachers
+    assert (labels.kind, labels.facts["temperature"]) == ("online", 7) and teacher.stage in task.used_stages
+    assert teacher.top1 == task.used_stages[teacher.stage].facts["top1"] is not None
 
 
 def test_a_control_has_the_observers_labels_and_scores_nothing(task: Task) -> None:
@@ -265,7 +264,7 @@ def test_a_control_has_the_observers_labels_and_scores_nothing(task: Task) -> No
     assert "scored_images" not in task.facts
     images = Images(task.dataset.train.take(torch.arange(4)), task.dataset.train.labels[:4])
     labels = method.label(task, images)
-    assert isinstance(labels, OnlineLabels) and labels.teacher.stage in task.used_stages
+    assert labels.kind == "online" and labels.teachers[0].stage in task.used_stages
 
 
 def test_crops_are_scored_in_fp32_whatever_the_precision(task: Task) -> None:

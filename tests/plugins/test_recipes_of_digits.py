@@ -10,7 +10,6 @@ from bench.data.opening import open_dataset
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.recipes import Recipe, Setting
-from bench.training.protocol import TrainingProtocol
 from bench_datasets import __file__ as cards
 
 REGISTRY = Registry()
@@ -28,9 +27,8 @@ def recipes(at: Setting) -> Iterator[tuple[str, Recipe]]:
     for name in REGISTRY.names("method"):
         yield name, REGISTRY.load("method", name).recipe(at)
     for name in REGISTRY.names("protocol"):
-        protocol = REGISTRY.load("protocol", name)
-        if isinstance(protocol, TrainingProtocol):
-            yield name, protocol.recipe(at)
+        if (recipe := REGISTRY.load("protocol", name).recipe(at)) is not None:
+            yield name, recipe
 
 
 def mirrored(values: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.condensation import Images, Task
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
-from bench.labels import OnlineLabels, StoredLabels
+from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting, value_at
 from bench.recovery import reference
 from bench.running.configuring import configure
@@ -371,10 +371,10 @@ def test_the_teachers_mode_reaches_the_labels(task: Task, labels: str) -> None:
     made = prepared(task, small(relabel={"labels": labels, "teacher_mode": "train"}))
     images = synthesised(made, task)
     found, usual = made.label(task, images), prepared(task, small(relabel={"labels": labels})).label(task, images)
-    if isinstance(found, StoredLabels) and isinstance(usual, StoredLabels):
-        assert not torch.equal(found.logits, usual.logits)
+    if found.kind == usual.kind == "stored":
+        assert not torch.equal(found.tensors["logits"], usual.tensors["logits"])
     else:
-        assert isinstance(found, OnlineLabels) and found.mode == "train"
+        assert (found.kind, found.facts["teacher_mode"]) == ("online", "train")
 
 
 def test_lossless_is_to_be_had_by_name() -> None:
@@ -389,8 +389,7 @@ def test_labels_are_online_or_stored_for_the_papers_views(task: Task) -> None:
     online = made.label(task, images)
     assert online == OnlineLabels(made._teacher.ref, 4.0)
     stored = prepared(task, small(relabel={"labels": "stored"})).label(task, images)
-    assert isinstance(stored, StoredLabels)
-    assert (stored.teacher, stored.temperature) == (made._teacher.ref, 4.0)
+    assert (stored.kind, stored.teachers, stored.facts["temperature"]) == ("stored", (made._teacher.ref,), 4.0)
     recipe = PROTOCOLS["sre2l-c100"].plan(task.setting).training
-    assert stored.recipe == recipe.model_dump(mode="json")
-    assert stored.logits.shape == (recipe.epochs, len(images), 5)
+    assert stored.facts["recipe"] == recipe.model_dump(mode="json")
+    assert stored.tensors["logits"].shape == (recipe.epochs, len(images), 5)

@@ -20,7 +20,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.condensation import Images, Task, Unit
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.labels import HardLabels, SoftLabels
 from bench.recipes import Budget, Setting
 from bench.results.notes import Findings
 from bench.running.configuring import configure
@@ -238,8 +237,8 @@ def test_labels_of_the_last_update_are_kept_with_the_images(task: Task, monkeypa
     assert not torch.equal(seen[0][0], seen[-1][0])
     assert images.soft is not None and torch.equal(images.soft, seen[-1][0])
     labels = method.label(task, images)
-    assert isinstance(labels, SoftLabels) and torch.equal(labels.probabilities, images.soft)
-    torch.testing.assert_close(labels.probabilities.sum(1), torch.ones(8))
+    assert labels.kind == "soft" and torch.equal(labels.tensors["probabilities"], images.soft)
+    torch.testing.assert_close(labels.tensors["probabilities"].sum(1), torch.ones(8))
 
 
 def test_an_interrupted_synthesis_ends_with_the_same_images_and_labels(task: Task) -> None:
@@ -263,9 +262,9 @@ def test_a_controls_images_are_labelled_by_the_first_expert_at_its_last_target(t
     net = task.network(0)
     nn.utils.vector_to_parameters(weights, net.parameters())
     expected = net(task.dataset.normalisation.apply(control.pixels)).softmax(1)
-    assert isinstance(labels, SoftLabels)
-    torch.testing.assert_close(labels.probabilities, expected.detach())
-    assert isinstance(prepared(task, small()).label(task, control), HardLabels)
+    assert labels.kind == "soft"
+    torch.testing.assert_close(labels.tensors["probabilities"], expected.detach())
+    assert prepared(task, small()).label(task, control).plain
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -348,4 +347,4 @@ def test_a_run_with_expert_labels_as_the_user_types_it(tmp_path: Path) -> None:
     assert rows["tesla"]["protocol_id"] == "tesla@1" and rows["tesla"]["top1_mean"] > 50
     condensed = sets.load(bench.runs / rows["tesla"]["run"] / "condensed")
     assert condensed.learned_lr is not None and condensed.learned_lr > 0
-    assert isinstance(condensed.labels, SoftLabels) and condensed.images.soft is not None
+    assert condensed.labels.kind == "soft" and condensed.images.soft is not None

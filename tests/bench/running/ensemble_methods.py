@@ -16,7 +16,8 @@ from bench.training.stored import store_labels
 from bench.training.teachers import Teacher, check_weights, obtain
 
 VALUES = {"epochs": 2, "batch_size": 6, "lr": 0.01, "weight_decay": 0.0}
-FEW = TrainingProtocol("few", "own", RecipeBook({"recipes": {"small": {"source": "of tests", **VALUES}}}))
+TABLE = {"source": "of tests", **VALUES}
+FEW = TrainingProtocol("few", "own", RecipeBook({"recipes": {"small": TABLE, "large": TABLE}}))
 
 
 class EnsembleConfig(MethodConfig):

@@ -14,7 +14,6 @@ from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.labels import OnlineLabels
 from bench.results import records
 from bench.results import rows as table
 from bench.results.spec import Job
@@ -112,12 +111,11 @@ def test_a_row_says_what_the_teacher_makes_of_the_stored_set(bench: Bench) -> No
     jobs = bench.jobs(control=True, changes=("squeeze.epochs=12", "recover.iterations=1"))
     ours, control = table.rows([bench.run(job) for job in jobs])
     condensed = sets.load(bench.runs / ours["run"] / "condensed")
-    assert isinstance(condensed.labels, OnlineLabels)
-    job = jobs[0]
+    (teacher,), job = condensed.labels.teachers, jobs[0]
     place = bench.place()
     task = make_task(job.spec, open_for(job.spec, Registry(), place), Registry(), place, bench.folder)
     with torch.no_grad():
-        logits = load_teacher(task, condensed.labels.teacher)(condensed.normalised())
+        logits = load_teacher(task, teacher)(condensed.normalised())
     classes, seen = condensed.images.classes, ours["teacher_on_set"]
     assert seen["top1"] == pytest.approx(100 * float((logits.argmax(1) == classes).float().mean()))
     assert seen["cross_entropy"] == pytest.approx(float(cross_entropy(logits, classes)), rel=1e-5)

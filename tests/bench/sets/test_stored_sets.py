@@ -15,7 +15,6 @@ from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.labels import StoredLabels
 from bench.progress import Silent
 from bench.results.records import Record
 from bench.sets import condensed as sets
@@ -73,9 +72,9 @@ def score(record: Record) -> float:
 def test_every_answer_belongs_to_the_image_that_the_teacher_saw(bench: Bench, digits: Dataset) -> None:
     (record,) = evaluated(bench, foreign(bench.folder / "a", digits))
     made = sets.load(bench.runs / record.spec.name / "condensed")
-    assert isinstance(made.labels, StoredLabels) and made.labels.views is not None
-    classes = made.images.classes[made.labels.views["order"].long()]
-    assert torch.equal(made.labels.logits.argmax(2), classes)
+    assert made.labels.kind == "stored"
+    classes = made.images.classes[made.labels.tensors["views.order"].long()]
+    assert torch.equal(made.labels.tensors["logits"].argmax(2), classes)
     assert classes[0].tolist() != sorted(classes[0].tolist())  # they do come in the sampler's order
     assert score(record) > 60
     assert not bench.ear.heard
