@@ -63,7 +63,7 @@ def test_a_method_works_in_the_task_that_its_prepare_returned(whitening: Bench) 
         found[name] = [sets.load(whitening.runs / record.spec.name / "condensed") for record in records]
     for kept, returned in zip(*found.values(), strict=True):
         assert torch.equal(kept.images.pixels, returned.images.pixels)
-        assert isinstance(returned.preprocessing, Whitening) and returned.preprocessing == kept.preprocessing
+        assert returned.preprocessing.kind == "zca" and returned.preprocessing == kept.preprocessing
 
 
 def test_soft_labels_are_put_in_order_with_the_images_and_read_back_with_their_units(whitening: Bench) -> None:
