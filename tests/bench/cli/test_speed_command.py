@@ -43,7 +43,8 @@ def speed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
 
 def test_both_engines_are_measured_without_a_dataset(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     asked = ("-m", "sre2l", "--backbone", "convnet3-bn", "--compile", "never", "--format", "json")
-    status, out, err = speed(capsys, *asked, *TINY)
+    with children_here("floor"):
+        status, out, err = speed(capsys, *asked, *TINY)
     assert status == 0, err
     reference, fast = json.loads(out)
     for row in (reference, fast):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from benching import Bench
+from child_work import children_here
 
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
@@ -34,8 +35,10 @@ def test_the_papers_number_is_taken_where_all_agree(methods: list[str], dataset:
 def test_what_was_chosen_is_said_in_one_line_and_what_is_named_is_not(bench: Bench) -> None:
     command = "run -m random -d digits --classes 3 --backbone convnet3 --budget quick --eval-seeds 1"
     options = f"--no-control --device cpu --format csv --runs {bench.runs} {UNTRAINED}"
-    ended = bench.spoken(*command.split(), *options.split())
+    with children_here():
+        ended = bench.spoken(*command.split(), *options.split())
     assert ended.returncode == 0, ended.stderr
     assert "digits at 10 images per class, the default; --ipc says otherwise\n" in ended.stderr
     assert "random-digits-ipc10-" in ended.stdout
-    assert "--ipc" not in bench.typed("-m", "random", "--no-control", *UNTRAINED.split()).stderr
+    with children_here():
+        assert "--ipc" not in bench.typed("-m", "random", "--no-control", *UNTRAINED.split()).stderr

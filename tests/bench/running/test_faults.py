@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench, kill, until
+from child_work import children_here
 
 from bench.results.rows import rows
 from bench.sets import condensed as sets
@@ -29,7 +30,8 @@ UNTRAINED = ("--protocol", "untrained", "--plugin", str(Path(__file__).with_name
 def test_killed_in_the_middle_of_recovery_it_ends_with_the_same_images_and_scores(bench: Bench) -> None:
     unbroken = Bench(bench.folder / "unbroken")
     unbroken.folder.mkdir()
-    whole = unbroken.typed(*SLOW, "--format", "json")
+    with children_here():
+        whole = unbroken.typed(*SLOW, "--format", "json")
     assert whole.returncode == 0, whole.stderr
     under_way = bench.started(*SLOW)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
@@ -90,7 +92,8 @@ def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(b
     assert limited.returncode == 1, limited.stderr
     assert _row(limited)["reason"].startswith("disk full")
     assert not list(bench.runs.rglob("*.part")) + list(bench.cache.rglob("*.part"))
-    again = bench.typed(*FAST, "--retry-failed", "--format", "json")
+    with children_here():
+        again = bench.typed(*FAST, "--retry-failed", "--format", "json")
     assert again.returncode == 0, again.stderr
     assert _row(again)["status"] == "done"
 
@@ -113,7 +116,8 @@ def test_ctrl_c_saves_and_the_same_command_continues(bench: Bench) -> None:
     os.kill(under_way.pid, signal.SIGINT)
     assert under_way.wait() == 130
     assert not list(bench.runs.glob("*/record.json"))
-    assert bench.typed(*SLOW).returncode == 0
+    with children_here():
+        assert bench.typed(*SLOW).returncode == 0
 
 
 def test_a_child_does_not_outlive_a_killed_parent(bench: Bench) -> None:
@@ -127,7 +131,8 @@ def test_a_child_does_not_outlive_a_killed_parent(bench: Bench) -> None:
 
 
 def test_trackers_are_told_and_one_that_raises_does_no_harm(bench: Bench) -> None:
-    ended = bench.typed("-m", "random", "--protocol", "hard", "--plugin", str(BROKEN))
+    with children_here():
+        ended = bench.typed("-m", "random", "--protocol", "hard", "--plugin", str(BROKEN))
     assert ended.returncode == 0, ended.stderr
     told = (bench.folder / "told.txt").read_text().split()
     assert told[0] == "started"
@@ -140,7 +145,8 @@ def test_trackers_are_told_and_one_that_raises_does_no_harm(bench: Bench) -> Non
 
 
 def test_a_trial_leaves_nothing_behind_and_says_what_the_run_takes(bench: Bench) -> None:
-    tried = bench.typed(*FAST, "--dry-run", "--format", "json")
+    with children_here():
+        tried = bench.typed(*FAST, "--dry-run", "--format", "json")
     assert tried.returncode == 0, tried.stderr
     (forecast,) = json.loads(tried.stdout)
     assert forecast["total_s"] > 0

@@ -90,6 +90,7 @@ def test_under_hard_labels_one_control_serves_methods_of_different_backbones(ben
         assert len({job.spec.name for job in jobs if job.spec.method.name == "random"}) == controls
 
 
+@pytest.mark.usefixtures("already_done")
 def test_the_control_has_the_same_protocol_labels_and_teacher_and_no_iterations(bench: Bench) -> None:
     ours, control = table.rows([bench.run(job) for job in bench.jobs(control=True)])
     for shared in ("protocol", "protocol_id", "label_kind", "teacher_top1", "eval_backbone", "epochs", "label_bytes"):
@@ -98,6 +99,7 @@ def test_the_control_has_the_same_protocol_labels_and_teacher_and_no_iterations(
     assert control["iterations"] is None
 
 
+@pytest.mark.usefixtures("already_done")
 def test_a_row_and_its_control_say_what_was_changed_and_from_what(bench: Bench) -> None:
     ours, control = table.rows([bench.run(job) for job in bench.jobs(control=True)])
     recipe = bench.jobs(changes=())[0].spec.method.config
@@ -132,6 +134,7 @@ def test_scores_say_what_was_predicted_and_on_how_many_images(bench: Bench) -> N
     assert 100 / 3 <= score["most_predicted"] <= 100
 
 
+@pytest.mark.usefixtures("already_done")
 def test_a_cached_stage_reports_what_it_cost_when_it_was_made(bench: Bench) -> None:
     (first,), (second,) = bench.jobs(), bench.jobs(ipcs=(1,))
     made, reused = bench.run(first).costs["prepare_s"], bench.run(second).costs["prepare_s"]
@@ -172,6 +175,7 @@ def test_a_finished_run_is_not_done_again(bench: Bench) -> None:
     assert changed <= {"record.json"}
 
 
+@pytest.mark.usefixtures("already_done")
 def test_one_more_backbone_evaluates_only_that_one(bench: Bench) -> None:
     bench.run(bench.jobs()[0])
     before = _times(bench.runs)
@@ -194,6 +198,7 @@ def test_hard_and_soft_protocols_label_for_all_methods_alike(bench: Bench) -> No
     assert len(jobs) == 2  # one control serves both
 
 
+@pytest.mark.usefixtures("already_done")
 def test_an_interrupted_recovery_continues_to_the_same_images_and_scores(bench: Bench) -> None:
     (job,) = bench.jobs()
     bench.run(job)
@@ -217,6 +222,7 @@ def test_an_interrupted_recovery_continues_to_the_same_images_and_scores(bench: 
     assert _top1(record) == _top1(bench.run(job))
 
 
+@pytest.mark.usefixtures("already_done")
 @pytest.mark.parametrize("victim", ["condensed/images.safetensors", "costs.json", "record.json"])
 def test_a_damaged_result_is_set_aside_and_made_again_the_same(bench: Bench, victim: str) -> None:
     (job,) = bench.jobs()
@@ -231,6 +237,7 @@ def test_a_damaged_result_is_set_aside_and_made_again_the_same(bench: Bench, vic
     assert list(bench.runs.rglob("*.corrupt-1"))
 
 
+@pytest.mark.usefixtures("already_done")
 def test_a_damaged_teacher_is_squeezed_again(bench: Bench) -> None:
     bench.run(bench.jobs()[0])
     (stage,) = (bench.cache / "stages").glob("teacher-*/result.safetensors")
@@ -241,6 +248,7 @@ def test_a_damaged_teacher_is_squeezed_again(bench: Bench) -> None:
     assert any("made again" in warning for warning in bench.ear.heard)
 
 
+@pytest.mark.usefixtures("already_done")
 def test_a_cache_that_was_cleared_is_filled_again_for_labels_made_online(bench: Bench) -> None:
     bench.run(bench.jobs()[0])
     shutil.rmtree(bench.cache / "stages")
@@ -248,6 +256,7 @@ def test_a_cache_that_was_cleared_is_filled_again_for_labels_made_online(bench: 
     assert bench.run(job).evaluations["sre2l-c100-convnet3"]["status"] == "done"
 
 
+@pytest.mark.usefixtures("already_done")
 def test_stored_and_online_labels_are_counted_as_what_a_user_must_keep(bench: Bench) -> None:
     (online,), (stored,) = bench.jobs(), bench.jobs(changes=(*QUICK, "relabel.labels=stored"))
     first, second = bench.run(online).costs, bench.run(stored).costs
@@ -278,6 +287,7 @@ def test_what_failed_is_recorded_and_not_taken_for_a_result_nor_retried_unasked(
     assert not squeezed.exists()  # nothing was tried
 
 
+@pytest.mark.usefixtures("already_done")
 def test_a_failed_run_that_could_work_now_is_done_when_asked(bench: Bench) -> None:
     (job,) = bench.jobs()
     first = bench.run(job)
