@@ -40,9 +40,9 @@ class TestMethods(MethodConformance):
 
 
 class TestTrajectoryMatching(MethodConformance):
-    """Two experts, whose epochs are lowered: what is matched must begin early enough to end before they do."""
+    """Two experts, whose epochs are lowered, and few steps, for `bench speed` too: what is matched must begin early enough to end before they do."""
 
-    changes = ("experts.count=2", "max_start_epoch=2")
+    changes = ("experts.count=2", "max_start_epoch=2", "steps=3")
 
     @pytest.fixture(scope="class", params=TRAJECTORIES)
     @classmethod

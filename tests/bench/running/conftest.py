@@ -2,13 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from benching import Bench
 from filelock import FileLock
+
+# Requests of whole tests, or of what they begin with; as for Bench.jobs.
+FINISHED: dict[str, dict[str, Any]] = {
+    "usual": {"control": True},
+    "hard": {"method": "random", "protocols": ("hard",)},
+}
 
 
 @pytest.fixture
@@ -21,21 +28,34 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the usual run and its control are done, by whichever worker comes first; only to be copied."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where the runs of a request are done, by whichever worker needs them first; only to be copied."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "runs").exists():
-            making = Bench(folder.with_suffix(".part"))
-            for job in making.jobs(control=True):
-                making.run(job)
-            making.folder.replace(folder)
-    return folder
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder_of(name: str) -> Path:
+        folder = shared / f"finished-{name}"
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.exists():
+                _do(Bench(folder.with_suffix(".part")), FINISHED[name]).replace(folder)
+        return folder
+
+    return folder_of
+
+
+def _do(bench: Bench, request: dict[str, Any]) -> Path:
+    for job in bench.jobs(**request):
+        bench.run(job)
+    return bench.folder
 
 
 @pytest.fixture
-def already_done(bench: Bench, finished: Path) -> None:
+def already_done(bench: Bench, finished: Callable[[str], Path]) -> None:
     """`bench` holds the usual run and its control, with their teacher in the cache."""
-    for name in ("runs", "cache"):
-        shutil.copytree(finished / name, bench.folder / name)
+    shutil.copytree(finished("usual"), bench.folder, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def hard_done(bench: Bench, finished: Callable[[str], Path]) -> None:
+    """`bench` holds a run of random real images under hard labels."""
+    shutil.copytree(finished("hard"), bench.folder, dirs_exist_ok=True)

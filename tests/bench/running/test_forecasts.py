@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench, Ear
+from child_work import children_here
 
 from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
@@ -83,6 +84,7 @@ def test_another_seed_costs_the_same_is_not_tried_again_and_needs_a_teacher_of_i
     assert ours.seconds == theirs.seconds
 
 
+@pytest.mark.usefixtures("hard_done")
 def test_a_run_that_is_done_is_not_tried(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = bench.jobs("random", protocols=("hard",))
     bench.run(job)
@@ -91,6 +93,7 @@ def test_a_run_that_is_done_is_not_tried(bench: Bench, monkeypatch: pytest.Monke
     assert (found.status, found.total_s, found.stages) == ("done", 0.0, ())
 
 
+@pytest.mark.usefixtures("already_done")
 def test_of_a_run_whose_set_is_made_only_what_is_missing_is_left(bench: Bench, rehearsals: Rehearsals) -> None:
     bench.run(bench.jobs()[0])
     rehearsals.of(eval_seeds=2)  # what is tried first takes longer
@@ -144,6 +147,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
+@pytest.mark.usefixtures("hard_done")
 @pytest.mark.parametrize("begun", ["done", "one seed more", "another control", "not scored", "damaged record"])
 def test_a_run_that_has_begun_is_left_as_it_is(bench: Bench, begun: str) -> None:
     """A finished one, one that lacks something, and one of which something is damaged."""
@@ -164,6 +168,7 @@ def test_a_run_that_has_begun_is_left_as_it_is(bench: Bench, begun: str) -> None
     assert files(bench.runs) == before
 
 
+@pytest.mark.usefixtures("hard_done")
 def test_what_will_be_tried_is_said_before_it_is(bench: Bench) -> None:
     """sre2l: a training and a test of the teacher, the recovery, a training and a test of a student."""
     done, left = bench.jobs("random", protocols=("hard",))[0], bench.jobs()[0]
@@ -194,7 +199,8 @@ def test_the_sum_counts_once_what_runs_share_and_names_it() -> None:
 
 def test_a_teacher_that_diverges_is_a_failed_row_with_its_reason(bench: Bench) -> None:
     sets = [word for change in (*DIVERGES, "recover.iterations=30") for word in ("--set", change)]
-    tried = bench.typed("-m", "sre2l", "--no-control", *sets, "--dry-run", "--format", "json")
+    with children_here():
+        tried = bench.typed("-m", "sre2l", "--no-control", *sets, "--dry-run", "--format", "json")
     assert tried.returncode == 1
     (row,) = json.loads(tried.stdout)
     assert (row["status"], row["total_s"]) == ("failed", None)
