@@ -40,7 +40,10 @@ class TestMethods(MethodConformance):
 
 
 class TestTrajectoryMatching(MethodConformance):
-    """Two experts, whose epochs are lowered, and few steps, for `bench speed` too: what is matched must begin early enough to end before they do."""
+    """Two experts, whose epochs are lowered: what is matched must begin early enough to end before they do.
+
+    A student's steps are few for `bench speed` as well, where rounds are not lowered.
+    """
 
     changes = ("experts.count=2", "max_start_epoch=2", "steps=3")
 
