@@ -11,8 +11,10 @@ from tabulate import tabulate
 from bench.cli.filters import run_rows, where_option
 from bench.cli.options import plugin_option, runs_option
 from bench.errors import UsageError
+from bench.evaluation import TOP1
 from bench.extensions.registry import Registered, Registry
 from bench.results.changes import told
+from bench.results.metrics import primary
 from bench.storage.names import unknown
 from bench.storage.streams import one_line
 
@@ -72,7 +74,14 @@ def listed(row: Mapping[str, Any]) -> dict[str, Any]:
     first = ("run", "status", "set", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
     made, changed = row.get("made") or {}, row.get("changed") or {}
     shown = {name: row.get(name) for name in first}
-    return {**shown, "date": made.get("date"), "changed": changed, "reason": row.get("reason")}
+    return {**shown, **_primary(row), "date": made.get("date"), "changed": changed, "reason": row.get("reason")}
+
+
+def _primary(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the protocol names its primary metric, where that is not top-1."""
+    found = primary(row)
+    name, mean, std = (None, None, None) if found.name == TOP1 else (found.name, found.mean, found.std)
+    return {"primary": name, "primary_mean": mean, "primary_std": std}
 
 
 def _table(rows: Sequence[dict[str, Any]], nothing: str) -> str:

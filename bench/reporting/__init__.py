@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.results import changes
 from bench.results.differences import differing
+from bench.results.metrics import primary as primary
+from bench.results.metrics import primary_name
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
@@ -55,7 +57,7 @@ class ReportFormat(ABC):
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows that may be compared, best top-1 first.
+    """Rows that may be compared, the best by their primary metric first.
 
     Attributes:
         heading: one line with all that the rows have in common.
@@ -95,7 +97,7 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
     backbone, budget, device and precision. Rows of the plain reference engine, whose costs are its own, stand apart
     from those of faster ones; what has no engine, such as a control, stands with both. One measurement asked for under
     two names ("paper" and the protocol's own) is one row. The order is that of the headings, and within a ranking that
-    of top-1.
+    of the primary metric, which the rows share: top-1, unless the protocol names another.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in _measurements(rows):
@@ -134,7 +136,7 @@ def _terms(row: Row) -> tuple[Any, ...]:
     """What rows of one ranking have in common."""
     shared = ("dataset", "card_hash", "classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone", "epochs")
     measured = ("budget", "device", "device_name", "precision")
-    return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row))
+    return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row), primary_name(row))
 
 
 def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
@@ -220,9 +222,8 @@ def _quick_notes(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(sorted(notes, key=lambda note: not note.startswith("quick budget, evaluation")))
 
 
-def _place(row: Row) -> tuple[bool, float, str, str]:
-    top1 = row["top1_mean"]
-    return top1 is None, -(top1 or 0.0), row["method"], row["run"]
+def _place(row: Row) -> tuple[float, str, str]:
+    return primary(row).badness, row["method"], row["run"]
 
 
 def _natural(row: Row) -> tuple[Any, ...]:

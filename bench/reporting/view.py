@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench.reporting.units import UNKNOWN, digits, duration, percent, size, spread
-from bench.results import changes
+from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
 
@@ -63,7 +63,9 @@ def complaints(rows: Iterable[Row]) -> list[str]:
 
 def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
-    scores = {**SCORES, "published": lambda row: _published(row, footnotes)} if claims else SCORES
+    scores = _scores(rows)
+    if claims:
+        scores["published"] = lambda row: _published(row, footnotes)
     groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
     return RankingView(
         heading=one_line(ranking.heading),
@@ -142,6 +144,25 @@ def _label(row: Row) -> str | None:
     return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
 
 
+def _scores(rows: Sequence[Row]) -> dict[str, Cell]:
+    """The primary metric with its spread, then the others' means."""
+    columns: dict[str, Cell] = {f"{metrics.primary(rows[0]).title}\n(seeds)": _primary}
+    for name in metrics.others(rows):
+        measured = [found for row in rows if (found := metrics.metric(row, name)).mean is not None]
+        columns |= {each.title: partial(_mean, name=name) for each in measured[:1]}
+    return {**columns, "top-5 %": lambda row: percent(row.get("top5_mean"))}
+
+
+def _primary(row: Row) -> str | None:
+    found = metrics.primary(row)
+    return spread(found.mean, found.std, row.get("eval_seeds"))
+
+
+def _mean(row: Row, name: str) -> str | None:
+    found = metrics.metric(row, name)
+    return percent(found.mean) if found.unit == "%" else digits(found.mean)
+
+
 def _warnings(rows: Sequence[Row]) -> list[str]:
     """What is to be doubted, each doubt once with all whom it concerns."""
     found: dict[str, list[str]] = {}
@@ -206,10 +227,6 @@ UNSAID = {
     "prepare_s": "prepare",
     "synthesis_s": "synthesis",
     "label_s": "labelling",
-}
-SCORES: dict[str, Cell] = {
-    "top-1 %\n(seeds)": lambda row: spread(row["top1_mean"], row.get("top1_std"), row.get("eval_seeds")),
-    "top-5 %": lambda row: percent(row.get("top5_mean")),
 }
 COSTS: dict[str, Cell] = {
     "ms/image-\niteration": lambda row: digits(inside("ms_per_image_iteration", "median")(row)),

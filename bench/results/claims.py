@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError, why
+from bench.evaluation import TOP1
+from bench.results.metrics import primary_name
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
@@ -35,8 +37,8 @@ class Claim:
         label_type: what the student was trained on, or empty.
         protocol: the protocol (without version) that the number was made under; empty where it is not known. Where
             several of ours are that recipe, their names with spaces between them.
-        metric: "top1" (as the paper reports it), "top1_last", "top1@1000it" (a recovery budget), a cost, or an
-            ablation's own name.
+        metric: "top1" (as the paper reports it), "top1_last", "top1@1000it" (a recovery budget), the same of another
+            metric that a protocol measures, a cost, or an ablation's own name.
         iterations: of the synthesis, where stated.
         value, std: in percent, milliseconds or GB, as the metric says.
         source: paper and table, repository or issue.
@@ -64,15 +66,15 @@ class Claim:
         networks = (self.backbone, self.eval_backbone)
         return [(self.method, self.dataset, self.classes, self.ipc, *networks, name) for name in self.protocol.split()]
 
-    def is_score(self) -> bool:
-        """Whether it is the top-1 of the method as its paper proposes it."""
-        return self.metric in ("top1", "top1_last")
+    def is_score(self, primary: str = TOP1) -> bool:
+        """Whether it is the primary metric of the method as its paper proposes it."""
+        return self.metric in (primary, f"{primary}_last")
 
-    def fits(self, iterations: int | None) -> bool:
+    def fits(self, iterations: int | None, primary: str = TOP1) -> bool:
         """Whether it was made with so many iterations; what is not known does not forbid it."""
-        if self.metric == f"top1@{self.iterations}it":
+        if self.metric == f"{primary}@{self.iterations}it":
             return iterations == self.iterations
-        return self.is_score() and (None in (iterations, self.iterations) or iterations == self.iterations)
+        return self.is_score(primary) and (None in (iterations, self.iterations) or iterations == self.iterations)
 
 
 class Claims:
@@ -89,9 +91,9 @@ class Claims:
         """The published number for a measured row's cell, or None.
 
         Method, ipc, both backbones, the protocol and what the dataset is known as must be the claim's, and all classes
-        be in use. Under the paper's budget the iterations must be, too, where both are known. A quick run is shown the
-        claim for the full recipe, with "budget": "paper" to say whose budget it is. A row with soft labels of another
-        method has none.
+        be in use, and its metric be the row's primary one. Under the paper's budget the iterations must be, too, where
+        both are known. A quick run is shown the claim for the full recipe, with "budget": "paper" to say whose budget
+        it is. A row with soft labels of another method has none.
 
         Returns:
             value and std (percent), source, metric, iterations, label_type, note, and "budget" (always "paper").
@@ -99,9 +101,9 @@ class Claims:
         borrowed = row.get("labels_of") and row.get("label_kind") != "hard"
         if borrowed or row["classes"] != row.get("all_classes", row["classes"]):
             return None
-        quick = row["budget"] == "quick"
+        quick, primary = row["budget"] == "quick", primary_name(row)
         for claim in self._by_key.get(_key(row), ()):
-            if claim.is_score() if quick else claim.fits(row.get("iterations")):
+            if claim.is_score(primary) if quick else claim.fits(row.get("iterations"), primary):
                 return _shown(claim)
         return None
 

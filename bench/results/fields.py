@@ -66,13 +66,19 @@ WHAT = (
     Field("images_per_class", "of a set whose classes differ in size: the fewest and the most"),
 )
 MEASURED = (
-    Field("top1_mean", "mean top-1 of the last epoch on the test split, in percent"),
-    Field("top1_std", "sample deviation over trainings, in points", why=null.ONE_TRAINING),
-    Field("top5_mean", "mean top-5, in percent", why=null.FEW_CLASSES),
+    Field("primary", "metric by which rows are ranked: `top1`, or the one that the protocol names"),
+    Field("top1_mean", "mean top-1 of the last epoch on the test split, in percent", why=null.OTHER_METRICS),
+    Field("top1_std", "sample deviation over trainings, in points", why=null.of_top1(null.ONE_TRAINING)),
+    Field("top5_mean", "mean top-5, in percent", why=null.of_top1(null.FEW_CLASSES)),
+    Field(
+        "metrics",
+        "what else the protocol measures, by name: `mean`, `std`, `values`, `unit`, and which values are `better`",
+        {},
+    ),
     Field(
         "best_top1_mean",
         "mean of each training's best epoch, where the protocol looked; nothing ranks by it",
-        why=null.LAST_ONLY,
+        why=null.of_top1(null.LAST_ONLY),
     ),
     Field("epochs", "of one training"),
     Field("evaluation_s", "seconds of training and testing this row's students, `eval_seeds` of them together"),

@@ -1,6 +1,6 @@
 """Why a number of a finished row is null: what cannot be said is never 0, and a reader is told why it is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 UNITERATED = "no image is updated step by step; see the time per image"
@@ -12,11 +12,17 @@ SHARED = "the protocol's teacher labels every view while students train"
 NO_TEACHER = "no teacher labels for it"
 UNSEEN = "the set's own labels have no teacher that was at hand, or the run is older than the field"
 UNTRIED = "its labels' teachers were not at hand to be tried, or come from where their accuracy was not kept"
+OTHER_METRICS = "the protocol measures something else"
 FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
 UNSHARED = "evaluations share no stage"
 NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_TRAINING = "one training has no spread"
+
+
+def of_top1(reason: str) -> Callable[[Mapping[str, Any]], str]:
+    """Of what goes with top-1: the reason, of rows that have a top-1."""
+    return lambda row: OTHER_METRICS if row.get("top1_mean") is None else reason
 
 
 def unmetered(row: Mapping[str, Any]) -> str:

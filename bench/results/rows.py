@@ -6,9 +6,10 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from bench.evaluation import Scores
+from bench.evaluation import TOP1, Scores
 from bench.results.doubts import doubts
 from bench.results.fields import blanks, names, ordered, reasons, unmeasured
+from bench.results.metrics import deviation, summed_up
 from bench.results.records import BESIDE_COSTS, Record
 from bench.results.spec import EvaluationSpec, RunSpec
 
@@ -139,7 +140,7 @@ def _costs(record: Record) -> Row:
 
 def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
     scores: Sequence[Mapping[str, Any]] = evaluation["scores"]
-    top1 = [score["top1"] for score in scores]
+    top1 = [score["top1"] for score in scores if score["top1"] is not None]
     done = record.status == "done" and evaluation["status"] == "done"
     return {
         "status": "done" if done else evaluation["status"] if record.status == "done" else record.status,
@@ -151,9 +152,11 @@ def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
         "paper_reports": evaluation.get("paper_reports"),
         "evaluation_note": evaluation.get("note", ""),
         **_shared_teacher(evaluation),
-        "top1_mean": statistics.fmean(top1) if done else None,
-        "top1_std": statistics.stdev(top1) if done and len(top1) > 1 else None,
+        "primary": scores[0].get("primary", TOP1) if done else None,
+        "top1_mean": _mean(scores, "top1") if done else None,
+        "top1_std": deviation(top1) if done else None,
         "top1_values": top1 if done else [],
+        "metrics": _metrics(scores) if done else {},
         "top5_mean": _mean(scores, "top5") if done else None,
         "best_top1_mean": _mean(scores, "best_top1") if done else None,
         "epochs": scores[0]["epochs"] if done else None,
@@ -162,6 +165,10 @@ def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
         "evaluation_warm_up_s": _sum(scores, "compiling_s") if done else None,
         "eval_seeds": len(scores) if done else 0,
     }
+
+
+def _metrics(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: summed_up([score["metrics"][name] for score in scores]) for name in scores[0].get("metrics", {})}
 
 
 def _shared_teacher(evaluation: Mapping[str, Any]) -> Row:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import seeds
 from bench.condensation import Condenser, Task
-from bench.errors import CorruptArtefact, UnreadableArtefact
+from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
@@ -96,7 +96,8 @@ class Scoring:
         try:
             self._restore_stages(condensed)
             for number in range(count):
-                scores.append(self._score(protocol, condensed, each, number))  # noqa: PERF401
+                scores.append(self._score(protocol, condensed, each, number))
+                _check_comparable(scores[0], scores[-1])
         except BaseException as error:
             if not is_recordable(error) or (stands and is_of_the_system(error)):
                 raise
@@ -210,11 +211,17 @@ def _said(measured: Scores, protocol: Protocol, task: Task) -> dict[str, Any]:
 
     Protocols from before they could return that have it from the stage of the teacher that they took.
     """
-    said = asdict(measured)
-    if said["teacher_top1"] is None and protocol.labels == "teacher":
+    if measured.teacher_top1 is None and protocol.labels == "teacher":
         taken = [stage.facts["top1"] for stage in task.used_stages.values() if "top1" in stage.facts]
-        said["teacher_top1"] = taken[-1] if taken else None
-    return said if said["teacher_top1"] is not None else {k: v for k, v in said.items() if k != "teacher_top1"}
+        measured = replace(measured, teacher_top1=taken[-1] if taken else None)
+    return measured.to_json()
+
+
+def _check_comparable(first: Outcome, other: Outcome) -> None:
+    """Raises RunFailure: two trainings of one evaluation measured different things."""
+    one, two = ([each.get("primary"), sorted(each.get("metrics", ()))] for each in (first, other))
+    if one != two:
+        raise RunFailure(f"its trainings measured different metrics: {one} and {two}, primary ones first")
 
 
 def _aside(task: Task) -> float:

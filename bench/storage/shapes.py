@@ -117,15 +117,25 @@ class Tested(TypedDict, total=False):
     largest_class: Required[Annotated[float, Field(gt=0, le=100)]]
 
 
+class MetricShape(TypedDict):
+    """A number that a protocol measured besides (`bench.evaluation.Metric`)."""
+
+    value: float
+    unit: str
+    better: Literal["higher", "lower"]
+
+
 class Score(FindingsShape, total=False):
     """What one training gave (`bench.evaluation.Scores`) and what was found out beside it."""
 
-    top1: Required[Percent]
+    top1: Required[Percent | None]
     top5: Required[Percent | None]
     best_top1: Required[Percent | None]
     epochs: Required[float]
     seconds: Required[float]
     most_predicted: Percent | None
+    metrics: dict[str, MetricShape]
+    primary: str
     made_under: str | None
     stages: dict[str, Stage]
     test: Tested | None

@@ -22,7 +22,7 @@ FIRST_OF_SPEED = (
     *("above_model_bytes", "iterations", "device_name", "threads", "dataset", "compiled", "versions", "published"),
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a text begins with that a spreadsheet would compute
-AS_TEXT = ("changed", "notes")  # whose keys are other ones in every row
+AS_TEXT = ("changed", "notes", "metrics")  # whose keys are other ones in every row
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
@@ -50,9 +50,9 @@ class Json(ReportFormat):
 class Csv(ReportFormat):
     """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.
 
-    `changed` and `notes`, whose keys are others in every row, are JSON text too. Line breaks of any kind inside a text
-    are written as \\n, control characters as escapes. A text that a spreadsheet would take for a formula begins with an
-    apostrophe, which makes it a text there too; numbers stay numbers.
+    `changed`, `notes` and `metrics`, whose keys are others in every row, are JSON text too. Line breaks of any kind
+    inside a text are written as \\n, control characters as escapes. A text that a spreadsheet would take for a formula
+    begins with an apostrophe, which makes it a text there too; numbers stay numbers.
     """
 
     name = "csv"

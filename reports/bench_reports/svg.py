@@ -1,7 +1,8 @@
 """Figures, drawn by matplotlib as SVG: text that browsers show and papers take.
 
-Of a comparison: a panel a ranking, its methods by top-1 with the spread over trainings, the control as a line across,
-published numbers as diamonds. Of speeds: time and memory, as bars, or over the hyper-parameter that was varied.
+Of a comparison: a panel a ranking, its methods by their primary metric with the spread over trainings, the control as a
+line across, published numbers as diamonds. Of speeds: time and memory, as bars, or over the hyper-parameter that was
+varied.
 """
 
 import io
@@ -14,7 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.reporting import ReportFormat, Row
+from bench.reporting import ReportFormat, Row, primary
 from bench.reporting.view import RankingView, complaints, inside, views
 from bench.storage.streams import one_line
 from bench_reports.speed import speed_views, varied
@@ -87,10 +88,10 @@ def _wrapped(text: str) -> str:
 
 
 def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
-    """Bars from the best down; the control's top-1 goes across, since that is what a method must beat."""
+    """Bars from the best down; the control's score goes across, since that is what a method must beat."""
     rows = view.rows
-    means = [_or_gap(row["top1_mean"]) for row in rows]
-    errors = [_or_gap(row.get("top1_std")) for row in rows]
+    scores = [primary(row) for row in rows]
+    means, errors = [_or_gap(each.mean) for each in scores], [_or_gap(each.std) for each in scores]
     controls = [bool(row.get("is_control")) for row in rows]
     colours = ["0.7" if control else "C0" for control in controls]
     axes.barh(range(len(rows)), means, xerr=errors, color=colours, error_kw={"elinewidth": 1})
@@ -102,7 +103,7 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
         axes.plot([value for value, _ in found], [place for _, place in found], "D", color="C1", markersize=4)
     axes.set_yticks(range(len(rows)), [" ".join(map(str, words)) for words in view.identity.to_numpy().tolist()])
     axes.invert_yaxis()
-    axes.set_xlabel("top-1 %" + (" (diamond: published)" if claims else ""))
+    axes.set_xlabel(scores[0].title + (" (diamond: published)" if claims else ""))
     axes.set_title(_wrapped(view.heading), fontsize=SMALL + 1, loc="left")
 
 

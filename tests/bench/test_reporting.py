@@ -202,3 +202,23 @@ def test_whitened_rows_say_so_and_stand_with_others() -> None:
     (both,) = rankings([row(method="mtt", preprocessing="zca"), row(method="random", preprocessing="normalised")])
     (alone,) = rankings([row(method="mtt", preprocessing="zca")])
     assert len(both.rows) == 2 and "ZCA" not in both.heading and "ZCA-whitened images" in alone.heading
+
+
+def lost(**values: float | None) -> list[Row]:
+    """Rows of a protocol whose primary metric is how much is forgotten, by method."""
+    kept = {"unit": "points", "better": "lower", "std": None, "values": []}
+    numbers = {
+        name: {"forgetting": {"mean": value, **kept}} if value is not None else {} for name, value in values.items()
+    }
+    return [row(method=name, primary="forgetting", metrics=made, top1_mean=90.0) for name, made in numbers.items()]
+
+
+def test_a_primary_metric_of_which_less_is_better_ranks_by_less() -> None:
+    """Whatever their top-1, which is the same here; what was not measured comes last."""
+    (ranking,) = rankings(lost(a=8.0, b=None, c=0.0, d=2.5))
+    assert [each["method"] for each in ranking.rows] == ["c", "d", "a", "b"]
+
+
+def test_rows_of_different_primary_metrics_never_stand_in_one_ranking() -> None:
+    assert len(rankings([row(), *lost(a=1.0)])) == 2
+    assert len(rankings([row(), row(method="random", primary="top1")])) == 1, "records from before say nothing"

@@ -30,6 +30,7 @@ def claims(tmp_path: Path) -> Claims:
         "cda,tiny-imagenet,200,50,resnet18,resnet18,online,sre2l-tiny,top1,,48.7,,CDA,",
         "sre2l,tiny-imagenet,200,,resnet18,,,,ms_per_image_iteration,,0.75,,Table 1,",
         "sre2l,tiny-imagenet,200,,resnet18,,,,peak_gpu_mem_gb,,7.6,,Table 1,",
+        f"{start},sre2l-tiny,average_incremental,4000,33.3,,Table 9,",
         "random,cifar10,10,10,convnet3,convnet3,hard,hard,top1,,26.0,1.2,lineage,",
     ]
     return Claims(read(table(tmp_path, *lines)))
@@ -54,6 +55,14 @@ def test_the_cell_itself(claims: Claims) -> None:
         **{"value": 41.1, "std": 0.4, "source": "Table 4", "metric": "top1", "iterations": 4000},
         **{"label_type": "online", "note": "", "budget": "paper"},
     }
+
+
+def test_a_published_number_of_the_metric_that_the_row_is_ranked_by(claims: Claims) -> None:
+    assert value(claims, primary="top1") == 41.1
+    assert value(claims, primary="average_incremental") == 33.3
+    assert value(claims, primary="average_incremental", budget="quick") == 33.3
+    assert value(claims, primary="average_incremental", iterations=1000) is None
+    assert value(claims, primary="forgetting") is None
 
 
 @pytest.mark.parametrize(
