@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from bench import seeds
 from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
+from bench.growing import GrowingModel
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import device_name
 from bench.hardware.meters import IterationTimes
@@ -31,7 +32,7 @@ PixelFormat = Literal["uint8", "jpeg", "float32"]
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 
 
-class MethodConfig(BaseModel):
+class MethodConfig(GrowingModel):
     """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named.
 
     Attributes:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
@@ -40,7 +42,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
     check_named_backbones(registry, name, configured.backbones(setting))
     configured.check(setting)
     keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
-    changed = _changed(_filled(method.Config, planned), config.model_dump(mode="json"), keys)
+    changed = _changed(_filled(method.Config, planned), config, keys)
     return MethodChoice(
         name=name,
         version=method.version,
@@ -51,7 +53,7 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,
-        engine=value_at(config.model_dump(), method.knobs["engine"]) if "engine" in method.knobs else None,
+        engine=set_at(config, method.knobs["engine"]) if "engine" in method.knobs else None,
         differs=(*recipe.differs, *configured.differs(setting)),
         aside=tuple(sorted(method.Config.aside)),
     )
@@ -175,7 +177,7 @@ def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401
 def _check_sizes(config: MethodConfig, keys: Sequence[str]) -> None:
     """Refuses whole numbers with which nothing would end, or fit into what computers count with."""
     for key in keys:
-        value = value_at(config.model_dump(), key)
+        value = set_at(config, key)
         if isinstance(value, int) and abs(value) > MOST:
             raise UsageError(f"--set {key} takes numbers up to {MOST:,}, not {brief(value)}")
 
@@ -191,21 +193,29 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
     return found["value"] if len(found) == 1 else text  # a line break begins another key
 
 
-def _filled(model: type[MethodConfig], values: Values) -> Values:
+def set_at(config: BaseModel, key: str) -> Any:  # noqa: ANN401 - any value
+    """What a dotted key is set to, as JSON; also one that a dump leaves unsaid (`bench.growing`)."""
+    *tables, last = key.split(".")
+    return to_jsonable_python(getattr(reduce(getattr, tables, config), last))
+
+
+def _filled(model: type[MethodConfig], values: Values) -> MethodConfig | Values:
     """A recipe's values with the defaults of all else, where they are a whole configuration."""
     try:
-        return model.model_validate(values).model_dump(mode="json")
+        return model.model_validate(values)
     except ValidationError:
         return values
 
 
-def _changed(before: Values, after: Values, keys: Sequence[str]) -> dict[str, list[Any]]:
+def _changed(before: MethodConfig | Values, after: MethodConfig, keys: Sequence[str]) -> dict[str, list[Any]]:
     """Of these keys those whose value is another now: what it was and what it is."""
-    found = {key: [_look_or_none(before, key), value_at(after, key)] for key in keys}
+    found = {key: [_look_or_none(before, key), set_at(after, key)] for key in keys}
     return {key: pair for key, pair in found.items() if pair[0] != pair[1]}
 
 
-def _look_or_none(values: Values, key: str) -> Any:  # noqa: ANN401 - any value
+def _look_or_none(values: MethodConfig | Values, key: str) -> Any:  # noqa: ANN401 - any value
+    if isinstance(values, MethodConfig):
+        return set_at(values, key)
     try:
         return value_at(values, key)
     except KeyError:

@@ -19,7 +19,7 @@ from bench.recipes import NOT_KNOWN, Setting, value_at
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
 from bench.running.checks import NetworkChecks, check_backbone
-from bench.running.configuring import build, configure, share_changes
+from bench.running.configuring import build, configure, set_at, share_changes
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec
@@ -190,7 +190,7 @@ class SpeedPlanner:
         self._networks.check(cell.backbone, dataset)
         self._networks.check_named(cell.method, named.backbones(self._setting(cell, batch)), dataset)
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
-        varied = None if variation is None else _value(choice, variation.partition("=")[0])
+        varied = None if variation is None else _value(named, variation.partition("=")[0])
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
 
     def _choice(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> MethodChoice:
@@ -221,8 +221,8 @@ class SpeedPlanner:
         return Planned(cell.method, cell.backbone, self._card, **known)
 
 
-def _value(choice: MethodChoice, key: str) -> dict[str, Any]:
-    return {key: value_at(choice.config, key)}
+def _value(method: Condenser[Any], key: str) -> dict[str, Any]:
+    return {key: set_at(method.config, key)}
 
 
 def _classes(card: DatasetCard, batch: int | None) -> int:

@@ -93,15 +93,20 @@ class _Training:
         self.recipe, self.feed = job.recipe, job.feed
         if self.recipe.bn_updates > 1:
             _update_statistics(network, self.recipe.bn_updates)
-        self.classroom = StudentWithTeacher(self.network, job.supervision.teacher)
-        self.whole_batches: Forward = self.classroom
         resolution = task.dataset.resolution
         drawn = Views(self.recipe, job.view_seed, len(self.feed), resolution)
         self.views: Presented = job.views or drawn
+        self.classroom = StudentWithTeacher(self.network, job.supervision.teacher, self._part())
+        self.whole_batches: Forward = self.classroom
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
-        self.ema = Ema(self.network, self.recipe.ema) if self.recipe.ema is not None else None
+        self.ema = _average(self.recipe, self.network)
         self.losses = torch.zeros((), device=task.device)
         self.blank = self.feed.normalisation.blank(self.losses)
+
+    def _part(self) -> int | None:
+        """How many images the student sees at once, where that is not the whole batch."""
+        parts = self.recipe.accumulation
+        return -(-self.views.batch_size // parts) if parts > 1 else None
 
     @property
     def state(self) -> State:
@@ -186,6 +191,12 @@ class _Training:
             raise RunFailure(f"the loss of {self.job.what} is not finite in epoch {epoch + 1}")
         if self.job.after_epoch:
             self.job.after_epoch(epoch + 1, self.network)
+
+
+def _average(recipe: TrainingRecipe, network: nn.Module) -> Ema | None:
+    if recipe.ema is None:
+        return None
+    return Ema(network, recipe.ema, live_buffers=recipe.ema_buffers == "live")
 
 
 def _check_finite(network: nn.Module, what: str) -> None:

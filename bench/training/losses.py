@@ -1,8 +1,13 @@
 """Losses on logits, always in fp32 and averaged over the batch."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+SoftKind = Literal["kl", "mse"]
 
 
 def cross_entropy(logits: Tensor, classes: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -25,6 +30,42 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float, *, t_squa
     log_teacher = F.log_softmax(teacher.float() / temperature, dim=1)
     loss = F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
     return loss * temperature**2 if t_squared else loss
+
+
+def logit_matching(student: Tensor, teacher: Tensor) -> Tensor:
+    """The mean over images and classes of (student - teacher)^2, of logits (B, K): G-VBSM's and EDC's code ("mse_gt").
+
+    No temperature divides them: the code takes one and leaves it unused.
+    """
+    return F.mse_loss(student.float(), teacher.float())
+
+
+@dataclass(frozen=True)
+class SoftLoss:
+    """The loss on soft labels of teachers: `kind` + `hard_weight` x cross-entropy with the class.
+
+    In a mixed batch the class is that of the image itself, whose part the partner's box may cover to the last pixel:
+    so do train_FKD.py and direct_train.py of G-VBSM and EDC, which weigh no partner's class in.
+
+    Attributes:
+        temperature: of "kl".
+        t_squared: whether "kl" is multiplied by its square.
+    """
+
+    temperature: float
+    t_squared: bool = False
+    kind: SoftKind = "kl"
+    hard_weight: float = 0.0
+
+    def __call__(self, student: Tensor, teacher: Tensor, classes: Tensor) -> Tensor:
+        """Of logits (B, K) of both and the classes (B,) of the unmixed images."""
+        loss = self._soft(student, teacher)
+        return loss + self.hard_weight * cross_entropy(student, classes) if self.hard_weight else loss
+
+    def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.kind == "mse":
+            return logit_matching(student, teacher)
+        return distillation(student, teacher, self.temperature, t_squared=self.t_squared)
 
 
 def mixed(loss: Tensor, partner: Tensor, share: float | Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from bench.training.recipes import TrainingRecipe
 from bench.training.stored import pixels_digest
 from bench.training.supervision import Supervision, TeacherSupervision
 from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
-from bench.training.targets import Targets, targets_of
+from bench.training.targets import Targets, soft_loss, targets_of
 from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import assess
 from bench.training.variants import VARIANTS, VariedBook
@@ -172,7 +172,7 @@ class TrainingProtocol(Protocol):
         recipe, targets = plan.training, self._targets(condensed)
         if teacher is not None:
             assert plan.temperature is not None
-            return TeacherSupervision(teacher.network, plan.temperature, t_squared=recipe.t_squared)
+            return TeacherSupervision(teacher.network, soft_loss(recipe, plan.temperature))
         if VARIANT in self.name and targets.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         return targets.supervision(task, recipe, len(condensed.images))

@@ -1,5 +1,7 @@
 """RandAugment (Cubuk et al., NeurIPS 2020) as DeiT trains with it: timm's policy "rand-m9-mstd0.5-inc1" at magnitude 9.
 
+Torchvision's policy is `bench.training.plain_randaugment`.
+
 An image goes through two layers. In each it takes one of fifteen operations with p = 0.5; an operation's strength grows
 with its level, which is drawn from N(magnitude, 0.5) and clamped to 0..10; where it can go both ways a coin says which.
 timm's code draws that for PIL images one by one. Here it acts on batches, through torchvision's operations on uint8,
@@ -11,7 +13,7 @@ and differs from timm's so:
 What a turned image leaves free is filled with the mean colour, as in timm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import atan, degrees
 
@@ -33,11 +35,26 @@ Operation = Callable[[Tensor, float, Fill], Tensor]
 
 
 @dataclass(frozen=True)
+class Policy:
+    """What is drawn from, and how it is applied.
+
+    Attributes:
+        operations: by name.
+        mean_colour: what a moved image leaves free is filled with the mean colour, or else with black.
+        before_crop: images are changed before they are cropped and flipped.
+    """
+
+    operations: Mapping[str, Operation]
+    mean_colour: bool
+    before_crop: bool
+
+
+@dataclass(frozen=True)
 class DrawnOperation:
     """One layer's draws.
 
     Attributes:
-        chosen: int64 (B,), each image's operation by its place in `OPERATIONS`, or -1 for none.
+        chosen: int64 (B,), each image's operation by its place in the policy's, or -1 for none.
         reversed: bool (B,), whether it goes the other way, where it has one.
         strengths: (operations,), each operation's level over the highest, in 0..1.
     """
@@ -46,10 +63,10 @@ class DrawnOperation:
     reversed: Tensor
     strengths: tuple[float, ...]
 
-    def apply(self, images: Tensor, fill: Fill) -> Tensor:
+    def apply(self, images: Tensor, fill: Fill, operations: Mapping[str, Operation]) -> Tensor:
         """uint8 (B, C, S, S) of one or three channels -> the same."""
         images = images.clone()
-        for number, operation in enumerate(OPERATIONS.values()):
+        for number, operation in enumerate(operations.values()):
             for away in (False, True):
                 indices = torch.nonzero((self.chosen == number) & (self.reversed == away)).flatten()
                 if len(indices):
@@ -64,19 +81,20 @@ class RandAugment:
     """One drawing for a batch."""
 
     layers: tuple[DrawnOperation, ...]
+    policy: Policy
 
     def apply(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
         """Augmented images (B, C, S, S) as networks see them, of one or three channels; rounded to whole pixels."""
         pixels = (preprocessing.invert(images) * 255).round().clamp(0, 255).to(torch.uint8)
-        fill = _mean_colour(preprocessing, images.shape[1:])
+        fill = _mean_colour(preprocessing, images.shape[1:]) if self.policy.mean_colour else [0.0] * images.shape[1]
         for layer in self.layers:
-            pixels = layer.apply(pixels, fill)
+            pixels = layer.apply(pixels, fill, self.policy.operations)
         return preprocessing.apply(pixels)
 
 
 def draw(magnitude: int, count: int, rng: np.random.Generator) -> RandAugment:
     """Draws for `count` images at a magnitude of 1..10."""
-    return RandAugment(tuple(_drawn(magnitude, count, rng) for _ in range(LAYERS)))
+    return RandAugment(tuple(_drawn(magnitude, count, rng) for _ in range(LAYERS)), TIMM)
 
 
 def _drawn(magnitude: int, count: int, rng: np.random.Generator) -> DrawnOperation:
@@ -156,3 +174,5 @@ OPERATIONS: dict[str, Operation] = {
     "translate-x": _translate_x,
     "translate-y": _translate_y,
 }
+
+TIMM = Policy(OPERATIONS, mean_colour=True, before_crop=False)

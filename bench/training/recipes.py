@@ -1,8 +1,10 @@
 """A training recipe: all that decides how a network is trained, as data."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from bench.growing import GrowingModel
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -18,14 +20,19 @@ def _known(strategy: str) -> str:
 DsaStrategy = Annotated[str, AfterValidator(_known)]  # as "color_crop_cutout"; "" for no augmentation
 
 
-class TrainingRecipe(BaseModel):
+class TrainingRecipe(GrowingModel):
     """How to train a network.
 
     Attributes:
         optimizer: `sgd` (momentum) or `adamw` (betas).
         decay_all: False exempts tensors of fewer than two dimensions (biases, norm scales) from weight decay.
-        schedule: `cosine`, `half-cosine` (ends at half), `step` (times 0.1 once at epoch n // 2 + 1, momentum reset:
-            the DC family) or `constant`; stepped once an epoch.
+        schedule: `cosine`, `half-cosine` (ends at half), `cosine-linear` (EDC's "cos2": a cosine for 5/6 of the epochs,
+            then a sixth of what it had come to, falling in a line to 0), `step` (times 0.1 once at epoch n // 2 + 1,
+            momentum reset: the DC family), `multistep` (times `milestone_factor` at each of `milestones`) or
+            `constant`; stepped once an epoch.
+        zeta: how many times as long as the training the cosine of `cosine` and `cosine-linear` is: 1 ends at 0, 2 at
+            half (EDC's smoothing).
+        milestones: shares of the epochs at which `multistep` drops.
         warmup_epochs: linear rise from `warmup_factor` of the rate; the schedule covers the epochs after it.
         crop: per image: "resized" (RandomResizedCrop with `crop_scale`, `crop_ratio`), "padded" (random crop after
             padding `pad` pixels with black) or "none".
@@ -34,16 +41,31 @@ class TrainingRecipe(BaseModel):
         flip: horizontally with p = 0.5, per image.
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
             drawn per image; "" for none.
-        randaugment: magnitude of RandAugment, 1..10, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
+        randaugment: magnitude of RandAugment, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
+        randaugment_policy: "timm" (DeiT's: magnitudes 1..10, after the crop) or "torchvision" (magnitudes 1..30, before
+            the crop, as EDC has it; see `bench.training.plain_randaugment`).
         erasing: probability that a box of an image is erased, per image (DeiT: 0.25; see `bench.training.erasing`).
         mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`). "switch" is CutMix or
             Mixup, a coin a batch, and Mixup's lambda is then from Beta(`mixup_alpha`, `mixup_alpha`) (DeiT).
-        t_squared: multiply the soft-label loss KL(teacher || student) at temperature T by T squared.
+        soft_loss: on soft labels of teachers: "kl", KL(teacher || student) at the labels' temperature T, or "mse", the
+            mean over images and classes of the squared difference of logits, without a temperature (G-VBSM, EDC).
+        t_squared: multiply KL at temperature T by T squared.
+        hard_weight: weight of the cross-entropy with the class that is added (see `bench.training.losses.SoftLoss`).
+        accumulation: the student sees a batch in so many parts, each normalised by its own statistics where it has
+            BatchNorm; the step is that of the whole batch. The teacher sees the whole batch.
         bn_updates: how often BatchNorm's running statistics move towards those of a batch (RDED's code: twice a step).
         ema: decay of an exponential average of the weights, which is then what is tested.
+        ema_buffers: BatchNorm's statistics of that average: "averaged" as the weights are, or "live", those of the
+            network that is trained (EDC's code, which swaps parameters alone).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    added: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("zeta", "milestones", "milestone_factor", "soft_loss", "hard_weight"),
+            *("accumulation", "ema_buffers", "randaugment_policy"),
+        }
+    )
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -54,7 +76,10 @@ class TrainingRecipe(BaseModel):
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     weight_decay: float = Field(ge=0)
     decay_all: bool = True
-    schedule: Literal["cosine", "half-cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "half-cosine", "cosine-linear", "step", "multistep", "constant"] = "cosine"
+    zeta: float = Field(default=1.0, ge=1)
+    milestones: tuple[Fraction, ...] = ()
+    milestone_factor: Positive = 0.5
     warmup_epochs: int = Field(default=0, ge=0)
     warmup_factor: Positive = 0.01
     crop: Literal["resized", "padded", "none"] = "none"
@@ -64,21 +89,32 @@ class TrainingRecipe(BaseModel):
     shuffle_patches: int = Field(default=1, ge=1)
     flip: bool = False
     dsa: DsaStrategy = ""
-    randaugment: int = Field(default=0, ge=0, le=10)
+    randaugment: int = Field(default=0, ge=0, le=30)
+    randaugment_policy: Literal["timm", "torchvision"] = "timm"
     erasing: Fraction = 0.0
     mix: Literal["none", "cutmix", "mixup", "switch"] = "none"
     mix_alpha: Positive = 1.0
     mixup_alpha: Positive = 0.8
     mix_probability: Fraction = 1.0
     label_smoothing: Fraction = 0.0
+    soft_loss: Literal["kl", "mse"] = "kl"
     t_squared: bool = False
+    hard_weight: float = Field(default=0.0, ge=0)
+    accumulation: int = Field(default=1, ge=1)
     bn_updates: int = Field(default=1, ge=1)
     ema: Fraction | None = None
+    ema_buffers: Literal["averaged", "live"] = "averaged"
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "TrainingRecipe":
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs})")
+        return self
+
+    @model_validator(mode="after")
+    def _magnitude_is_the_policy_s(self) -> "TrainingRecipe":
+        if self.randaugment_policy == "timm" and self.randaugment > 10:
+            raise ValueError(f"randaugment ({self.randaugment}) goes up to 10 in timm's policy")
         return self
 
 

@@ -11,6 +11,7 @@ import math
 from bench.training.recipes import TrainingRecipe
 
 STEP_FACTOR = 0.1
+TURN = 5 / 6  # of the epochs: where `cosine-linear` leaves its cosine
 
 
 def multiplier(recipe: TrainingRecipe, epoch: int) -> float:
@@ -20,11 +21,15 @@ def multiplier(recipe: TrainingRecipe, epoch: int) -> float:
     position, length = epoch - recipe.warmup_epochs, recipe.epochs - recipe.warmup_epochs
     match recipe.schedule:
         case "cosine":
-            return _cosine(position / length)
+            return _cosine(position / (recipe.zeta * length))
         case "half-cosine":
             return _cosine(position / (2 * length))
+        case "cosine-linear":
+            return _cosine_linear(position / length, recipe.zeta)
         case "step":
             return STEP_FACTOR if position >= _drop(length) else 1.0
+        case "multistep":
+            return recipe.milestone_factor ** sum(position >= round(share * length) for share in recipe.milestones)
         case "constant":
             return 1.0
 
@@ -37,6 +42,11 @@ def resets_momentum(recipe: TrainingRecipe, epoch: int) -> bool:
 
 def _cosine(fraction: float) -> float:
     return (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _cosine_linear(fraction: float, zeta: float) -> float:
+    """EDC's code: where it turns it falls at once to a sixth, for the line to 0 is that of the whole training."""
+    return _cosine(fraction / zeta) if fraction <= TURN else _cosine(TURN / zeta) * (1 - fraction)
 
 
 def _drop(length: int) -> int:

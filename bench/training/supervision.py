@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from bench.training import losses
+from bench.training.losses import SoftLoss
 from bench.training.views import BatchView, Mix
 
 
@@ -64,25 +65,25 @@ class SoftSupervision(Supervision):
 
 
 class TeacherSupervision(Supervision):
-    """KL to a teacher that sees the augmented and mixed view."""
+    """What `bench.training.losses.SoftLoss` says of a teacher that sees the augmented and mixed view."""
 
-    def __init__(self, teacher: nn.Module, temperature: float, *, t_squared: bool) -> None:
-        self.teacher, self._temperature, self._t_squared = teacher, temperature, t_squared
+    def __init__(self, teacher: nn.Module, loss: SoftLoss) -> None:
+        self.teacher, self._loss = teacher, loss
 
     def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         assert answers is not None
-        return losses.distillation(logits, answers, self._temperature, t_squared=self._t_squared)
+        return self._loss(logits, answers, classes)
 
 
 class StoredSupervision(Supervision):
-    """KL to logits stored for these very views (FKD): (epochs, presented images, K), fp16; read a batch at a time."""
+    """The same of logits stored for these very views (FKD): (epochs, presented images, K); read a batch at a time."""
 
-    def __init__(self, stored: Tensor, temperature: float, *, t_squared: bool) -> None:
-        self._stored, self._temperature, self._t_squared = stored, temperature, t_squared
+    def __init__(self, stored: Tensor, loss: SoftLoss) -> None:
+        self._stored, self._loss = stored, loss
 
     def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
         target = self._stored[view.epoch, view.start : view.start + len(view)].to(logits.device, non_blocking=True)
-        return losses.distillation(logits, target, self._temperature, t_squared=self._t_squared)
+        return self._loss(logits, target, classes)
 
 
 def _partners(mix: Mix, targets: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from bench.condensation import Images, Task
 from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.storage.tensor_files import tensor_digest
+from bench.training.losses import SoftLoss
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews
 from bench.training.stored import store_labels
@@ -27,7 +28,8 @@ from bench.training.views import Views
 L = TypeVar("L", bound=Labels)
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("shuffle_patches", "flip", "dsa", "randaugment", "erasing", "mix", "mix_alpha", "mixup_alpha", "mix_probability"),
+    *("shuffle_patches", "flip", "dsa", "randaugment", "randaugment_policy", "erasing"),
+    *("mix", "mix_alpha", "mixup_alpha", "mix_probability"),
 )
 
 
@@ -122,7 +124,7 @@ class OnlineTargets(Targets[OnlineLabels]):
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
         """Distillation from the mean of their logits."""
         network = load_teachers(task, self.labels.teachers, self.labels.mode)
-        return TeacherSupervision(network, self.labels.temperature, t_squared=recipe.t_squared)
+        return TeacherSupervision(network, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
         """The teachers look at whatever they are shown."""
@@ -156,7 +158,7 @@ class StoredTargets(Targets[StoredLabels]):
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
         """Distillation from the logits of the very views."""
         check_views(self.labels, recipe, images=images, classes=task.classes)
-        return StoredSupervision(self.labels.logits, self.labels.temperature, t_squared=recipe.t_squared)
+        return StoredSupervision(self.labels.logits, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
         """For other images the teachers label again; hard ones where others wrote the views down."""
@@ -182,6 +184,11 @@ TARGETS: Mapping[type[Labels], type[Targets[Any]]] = {
 def targets_of(labels: Labels) -> Targets[Any]:
     """How a student is trained on them."""
     return TARGETS[type(labels)](labels)
+
+
+def soft_loss(recipe: TrainingRecipe, temperature: float) -> SoftLoss:
+    """What a recipe makes of soft labels of this temperature."""
+    return SoftLoss(temperature, recipe.t_squared, recipe.soft_loss, recipe.hard_weight)
 
 
 def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, classes: int) -> None:

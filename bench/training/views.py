@@ -167,9 +167,13 @@ class Views:
     def _randaugment(self, count: int, rng: np.random.Generator) -> "RandAugment | None":
         if not self.recipe.randaugment:
             return None
-        from bench.training import randaugment  # loads torchvision's transforms, which few trainings need
+        from bench.training import (  # load torchvision's transforms: few trainings need them
+            plain_randaugment,
+            randaugment,
+        )
 
-        return randaugment.draw(self.recipe.randaugment, count, rng)
+        draw = randaugment.draw if self.recipe.randaugment_policy == "timm" else plain_randaugment.draw
+        return draw(self.recipe.randaugment, count, rng)
 
     def _erasing(self, count: int, rng: np.random.Generator) -> Erasing | None:
         return erasing.draw(self.recipe.erasing, count, self.resolution, rng) if self.recipe.erasing else None
@@ -260,6 +264,9 @@ def apply(
     Raises:
         ValueError: a padded crop without `black`, or RandAugment without `preprocessing`.
     """
+    late = view.randaugment is not None and not view.randaugment.policy.before_crop
+    if view.randaugment is not None and not late:
+        images = _randaugmented(images, view.randaugment, preprocessing)
     if view.shuffles is not None:
         images = _shuffled(images, view.shuffles)
     if view.boxes is not None:
@@ -269,13 +276,17 @@ def apply(
         images = torch.where(flips, images.flip(3), images)
     if view.augmentation is not None:
         images = view.augmentation.apply(images)
-    if view.randaugment is not None:
-        if preprocessing is None:
-            raise ValueError("RandAugment needs to know how pixels became what it is given")
-        images = view.randaugment.apply(images, preprocessing)
+    if view.randaugment is not None and late:
+        images = _randaugmented(images, view.randaugment, preprocessing)
     if view.erasing is not None:
         images = view.erasing.apply(images)
     return _mixed(view.mix, images) if view.mix is not None else images
+
+
+def _randaugmented(images: Tensor, drawn: "RandAugment", preprocessing: Preprocessing | None) -> Tensor:
+    if preprocessing is None:
+        raise ValueError("RandAugment needs to know how pixels became what it is given")
+    return drawn.apply(images, preprocessing)
 
 
 def _shuffled(images: Tensor, shuffles: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
+from bench.training.losses import SoftLoss
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import (
     HardSupervision,
@@ -36,13 +37,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "shuffled patches": {"shuffle_patches": 2},
     "DeiT": {"randaugment": 2, "erasing": 0.25, "mix": "switch", "optimizer": "adamw", "label_smoothing": 0.1},
     "RDED": {"bn_updates": 2, "ema": 0.99},
+    "EDC": {"ema": 0.99, "ema_buffers": "live", "randaugment": 9, "randaugment_policy": "torchvision"},
+    "G-VBSM": {"accumulation": 2, "mix": "cutmix"},
 }
 SUPERVISIONS: dict[str, Callable[[Task], Supervision]] = {
     "hard": lambda task: HardSupervision(),
     "soft": lambda task: SoftSupervision(torch.rand(len(task.dataset.train), task.classes, device=ELSEWHERE)),
-    "teacher": lambda task: TeacherSupervision(task.network(3).eval().requires_grad_(False), 20.0, t_squared=False),
+    "teacher": lambda task: TeacherSupervision(task.network(3).eval().requires_grad_(False), SoftLoss(20.0)),
+    "logits": lambda task: TeacherSupervision(
+        task.network(3).eval().requires_grad_(False), SoftLoss(20.0, kind="mse", hard_weight=0.1)
+    ),
     "stored": lambda task: StoredSupervision(
-        torch.rand(2, len(task.dataset.train), task.classes).half(), 20.0, t_squared=True
+        torch.rand(2, len(task.dataset.train), task.classes).half(), SoftLoss(20.0, t_squared=True)
     ),
 }
 

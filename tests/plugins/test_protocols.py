@@ -128,6 +128,9 @@ def documented(plan: Plan, field: str, *, soft: bool) -> str:
         "momentum": recipe.optimizer != "sgd",
         "betas": recipe.optimizer != "adamw",
         "warmup_factor": not recipe.warmup_epochs,
+        "zeta": "cosine" not in recipe.schedule,
+        "milestones": recipe.schedule != "multistep",
+        "milestone_factor": recipe.schedule != "multistep",
         "crop_scale": recipe.crop != "resized",
         "crop_ratio": recipe.crop != "resized",
         "pad": recipe.crop != "padded",
@@ -136,7 +139,11 @@ def documented(plan: Plan, field: str, *, soft: bool) -> str:
         "mixup_alpha": recipe.mix != "switch",
         "mix_probability": recipe.mix == "none",
         "label_smoothing": soft,
+        "randaugment_policy": not recipe.randaugment,
         "t_squared": not soft,
+        "soft_loss": not soft,
+        "hard_weight": not soft,
+        "ema_buffers": recipe.ema is None,
         "temperature": plan.temperature is None,
     }
     if idle.get(field, False):

@@ -1,5 +1,6 @@
 """The networks of a step: the teacher sees what the student sees, in the same arithmetic, without gradients."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -43,3 +44,15 @@ def test_both_compute_in_one_arithmetic_and_answer_in_fp32() -> None:
 
 def test_without_a_teacher_there_are_no_answers() -> None:
     assert StudentWithTeacher(Answers(1))(IMAGES)[1] is None
+
+
+@pytest.mark.parametrize(("images", "part", "sizes"), [(4, 2, [2, 2]), (5, 2, [2, 3]), (3, 2, [3]), (2, 2, [2])])
+def test_the_student_may_see_a_batch_in_parts_which_the_teacher_sees_whole(
+    images: int, part: int, sizes: list[int]
+) -> None:
+    """A single image that is left over goes with those before it: BatchNorm takes no statistics of one."""
+    student, teacher = Answers(1), Answers(2)
+    batch = torch.randn((images, 3, 2, 2), generator=torch.Generator().manual_seed(1))
+    logits, _ = StudentWithTeacher(student, teacher, part)(batch)
+    assert [len(seen) for seen in student.seen] == sizes and [len(seen) for seen in teacher.seen] == [images]
+    torch.testing.assert_close(logits, Answers(1)(batch))

@@ -42,6 +42,23 @@ def test_distillation_is_kl_from_teacher_to_student(temperature: float, t_square
     assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.15])
+def test_matching_logits_is_the_mean_over_images_and_classes_with_the_class_beside_it(weight: float) -> None:
+    """G-VBSM's and EDC's "mse_gt"; the temperature plays no part."""
+    expected = ((STUDENT - TEACHER) ** 2).sum() / 30 - weight * np.log(softmax(STUDENT))[np.arange(6), CLASSES].mean()
+    loss = losses.SoftLoss(20.0, kind="mse", hard_weight=weight)
+    found = loss(tensor(STUDENT), tensor(TEACHER), torch.from_numpy(CLASSES))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_class_may_stand_beside_kl() -> None:
+    classes, both = torch.from_numpy(CLASSES), (tensor(STUDENT), tensor(TEACHER))
+    alone = losses.SoftLoss(4.0, t_squared=True)(*both, classes)
+    assert torch.equal(alone, losses.distillation(*both, 4.0, t_squared=True))
+    with_class = losses.SoftLoss(4.0, t_squared=True, hard_weight=0.5)(*both, classes)
+    assert float(with_class - alone) == pytest.approx(0.5 * float(losses.cross_entropy(both[0], classes)), rel=1e-4)
+
+
 def test_a_mixed_batch_weighs_its_own_loss_by_lambda() -> None:
     assert float(losses.mixed(torch.tensor(2.0), torch.tensor(10.0), 0.75)) == pytest.approx(4.0)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bench.data.datasets import Normalisation
-from bench.training.randaugment import OPERATIONS, DrawnOperation, RandAugment, draw
+from bench.training.randaugment import OPERATIONS, TIMM, DrawnOperation, RandAugment, draw
 
 timm: Any = auto_augment
 FILL = [120.0, 110.0, 100.0]
@@ -85,7 +85,7 @@ def test_each_image_takes_its_own_operation_in_each_layer() -> None:
     )
     images = smooth(3)
     pixels = NORMALISATION.apply(images)
-    made = (NORMALISATION.invert(RandAugment((first, second)).apply(pixels, NORMALISATION)) * 255).round().int()
+    made = (NORMALISATION.invert(RandAugment((first, second), TIMM).apply(pixels, NORMALISATION)) * 255).round().int()
     assert torch.equal(made[0], 255 - images[0].int())
     assert torch.equal(made[1], torch.where(images[1] < 128, images[1] + 55, images[1]).int())
     brighter = (images[2].float() * 1.45).clamp(0, 255).floor()
@@ -96,7 +96,7 @@ def test_each_image_takes_its_own_operation_in_each_layer() -> None:
 def test_what_a_shift_leaves_free_has_the_mean_colour() -> None:
     names = list(OPERATIONS)
     layer = DrawnOperation(torch.tensor([names.index("translate-x")]), torch.tensor([False]), tuple(1.0 for _ in names))
-    made = RandAugment((layer,)).apply(NORMALISATION.apply(smooth(1)), NORMALISATION)
+    made = RandAugment((layer,), TIMM).apply(NORMALISATION.apply(smooth(1)), NORMALISATION)
     torch.testing.assert_close(made[..., -10:], torch.zeros(1, 3, SIZE, 10), atol=1e-5, rtol=0)
 
 

@@ -1,10 +1,11 @@
 """Schedules against torch's own schedulers and their formulas."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR
 
 from bench.training.recipes import TrainingRecipe
 from bench.training.schedules import multiplier, resets_momentum
@@ -46,3 +47,40 @@ def test_constant_neither_moves_nor_resets() -> None:
     ours = recipe(schedule="constant")
     assert {multiplier(ours, epoch) for epoch in range(12)} == {1.0}
     assert not any(resets_momentum(ours, epoch) for epoch in range(12))
+
+
+def torchs(epochs: int, scheduler: Callable[[torch.optim.Optimizer], LRScheduler]) -> list[float]:
+    """The rates of a training by one of torch's schedulers, stepped once an epoch."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule, rates = scheduler(optimizer), []
+    for _ in range(epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize("zeta", [1.0, 1.5, 2.0, 3.0])
+def test_zeta_stretches_the_cosine(zeta: float) -> None:
+    """SC-DD's code for CIFAR runs 200 epochs of a cosine of 600, EDC's and CV-DD's of twice the epochs."""
+    ours = [multiplier(recipe(zeta=zeta), epoch) for epoch in range(12)]
+    assert ours == pytest.approx([0.5 * (1 + math.cos(math.pi * epoch / zeta / 12)) for epoch in range(12)])
+    if zeta == 2:
+        assert ours == [multiplier(recipe(schedule="half-cosine"), epoch) for epoch in range(12)]
+
+
+def test_cosine_linear_is_edcs_cos2() -> None:
+    """EDC's release, at zeta 2: the half-cosine to 5/6, then a line to 0 that begins at a sixth of it."""
+    ours = [multiplier(recipe(schedule="cosine-linear", zeta=2.0), epoch) for epoch in range(12)]
+    assert ours[:11] == pytest.approx([0.5 * (1 + math.cos(math.pi * epoch / 24)) for epoch in range(11)])
+    turned = 0.5 * (1 + math.cos(5 * math.pi / 12))
+    assert ours[10] == pytest.approx(turned) and ours[11] == pytest.approx(turned / 12)
+
+
+def test_multistep_is_torchs() -> None:
+    milestones = {"milestones": (0.8, 0.9, 0.95), "milestone_factor": 0.5, "schedule": "multistep"}
+    long = recipe(epochs=1000, **milestones)
+    theirs = torchs(1000, lambda optimizer: MultiStepLR(optimizer, [800, 900, 950], 0.5))
+    assert [multiplier(long, epoch) for epoch in range(1000)] == pytest.approx(theirs)
+    quick = [multiplier(recipe(epochs=200, **milestones), epoch) for epoch in range(200)]
+    assert [epoch for epoch in range(1, 200) if quick[epoch] < quick[epoch - 1]] == [160, 180, 190]

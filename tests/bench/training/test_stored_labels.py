@@ -18,6 +18,7 @@ from bench.storage.files import digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
+from bench.training.losses import SoftLoss
 from bench.training.recipes import TrainingRecipe
 from bench.training.stored import store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
@@ -76,8 +77,8 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     task = make_task(precision=precision)
     labels = stored(task)
     assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
-    online = TeacherSupervision(Rounded(teacher(task).network), 20.0, t_squared=True)
-    from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
+    online = TeacherSupervision(Rounded(teacher(task).network), SoftLoss(20.0, t_squared=True))
+    from_stored = trained(task, StoredSupervision(labels.logits, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 
@@ -100,8 +101,8 @@ def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_onli
     made = teacher(task)
     labels = store_labels(task, made, images(task), RECIPE, temperature=20.0, view_seed=9, mode="train")
     assert not torch.equal(labels.logits, stored(task).logits), "and each has a file of its own"
-    online = TeacherSupervision(Rounded(in_mode(made.network, "train")), 20.0, t_squared=True)
-    from_stored = trained(task, StoredSupervision(labels.logits, 20.0, t_squared=True))
+    online = TeacherSupervision(Rounded(in_mode(made.network, "train")), SoftLoss(20.0, t_squared=True))
+    from_stored = trained(task, StoredSupervision(labels.logits, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from bench.training import losses
+from bench.training.losses import SoftLoss
 from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
 from bench.training.views import BatchView, Mix
 
@@ -25,7 +26,7 @@ def test_hard_labels_alone_are_cross_entropy() -> None:
 
 
 def test_the_teacher_s_answers_are_the_targets() -> None:
-    source = TeacherSupervision(nn.Identity(), 4.0, t_squared=True)
+    source = TeacherSupervision(nn.Identity(), SoftLoss(4.0, t_squared=True))
     answers = LOGITS.flip(0)
     loss = source.loss(LOGITS, answers, BatchView(0, 0, torch.arange(4), mix=MIX), CLASSES)
     assert torch.equal(loss, losses.distillation(LOGITS, answers, 4.0, t_squared=True))
@@ -33,7 +34,7 @@ def test_the_teacher_s_answers_are_the_targets() -> None:
 
 def test_stored_labels_are_found_by_position() -> None:
     stored = torch.randn((2, 10, 3), generator=torch.Generator().manual_seed(3)).half()
-    source = StoredSupervision(stored, 20.0, t_squared=False)
+    source = StoredSupervision(stored, SoftLoss(20.0, t_squared=False))
     loss = source.loss(LOGITS, None, BatchView(1, 6, torch.tensor([9, 1, 0, 4])), CLASSES)
     assert torch.equal(loss, losses.distillation(LOGITS, stored[1, 6:10], 20.0, t_squared=False))
 

@@ -24,7 +24,10 @@ from bench.training.views import BatchView, Views
 
 MakeTask = Callable[..., Task]
 CROPS: dict[str, Any] = {"crop": "padded", "pad": 1}
-EVERYTHING: dict[str, Any] = {"crop": "resized", "flip": True, "dsa": "color_rotate", "mix": "cutmix", "ema": 0.9}
+EVERYTHING: dict[str, Any] = {
+    **{"crop": "resized", "flip": True, "dsa": "color_rotate", "mix": "cutmix", "ema": 0.9, "ema_buffers": "live"},
+    **{"randaugment": 9, "randaugment_policy": "torchvision", "accumulation": 2},
+}
 
 
 def recipe(**changes: object) -> TrainingRecipe:
@@ -164,6 +167,32 @@ def test_the_moving_average_is_what_is_tested(make_task: MakeTask) -> None:
             torch.testing.assert_close(tensor, 0.75 * start[name] + 0.25 * end[name])
         else:
             assert torch.equal(tensor, end[name])
+
+
+def test_an_average_of_weights_alone_has_the_statistics_of_the_network_that_is_trained(make_task: MakeTask) -> None:
+    """EDC's code swaps parameters: BatchNorm's buffers stay those of the live model."""
+    live = trained(make_task(), recipe())
+    of_all = trained(make_task(), recipe(ema=0.9))
+    swapped = trained(make_task(), recipe(ema=0.9, ema_buffers="live"))
+    for name, tensor in swapped.items():
+        statistics = "running" in name or "tracked" in name
+        assert torch.equal(tensor, (live if statistics else of_all)[name]), name
+    assert any(not torch.equal(of_all[name], live[name]) for name in live if "running_var" in name)
+
+
+def test_accumulation_is_one_step_on_the_sum_of_parts_that_batchnorm_sees_apart(make_task: MakeTask) -> None:
+    """46 images as 23 and 23, as two backward passes of plain torch, whose losses are halved as in the releases."""
+    task = make_task()
+    training = recipe(epochs=1, schedule="constant", batch_size=46, accumulation=2)
+    ours = trained(task, training)
+    network = task.network(5).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    feed = job(task, training).feed
+    for part in Views(training, 11, 46, 8).order(0).split(23):
+        torch.autograd.backward(nn.functional.cross_entropy(network(feed.images(part)), feed.labels(part)) / 2)
+    optimizer.step()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(ours[name], tensor)
 
 
 def test_momentum_is_forgotten_where_the_step_schedule_drops(make_task: MakeTask) -> None:
