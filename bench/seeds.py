@@ -5,6 +5,8 @@ draw has a name (`derive`) or a position (`counter`), so a continued run makes t
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -30,3 +32,17 @@ def counter(seed: int, *position: int) -> np.random.Generator:
         raise ValueError("a position has at most three coordinates")
     words = [0, *position, *[0] * (3 - len(position))]
     return np.random.Generator(np.random.Philox(key=seed, counter=words))
+
+
+@contextmanager
+def layers_draw(device: torch.device, *names: str | int) -> Iterator[None]:
+    """Within it torch's global generators are seeded from the names, after it they are as they were.
+
+    For layers that take no generator of their own, such as dropout and stochastic depth, on this device.
+    """
+    seed = derive(*names)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack for a CUDA that never comes
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield

@@ -76,7 +76,8 @@ def train(task: Task, network: nn.Module, job: TrainingJob) -> nn.Module:
 
     Weights stay fp32; forward passes run in the task's arithmetic, losses and normalisation in fp32. Steps are compiled
     where that pays (`bench.compiling`). The training is checkpointed every `task.checkpoint_seconds`; on a
-    CPU a continued one ends with the same weights, bit for bit.
+    CPU a continued one ends with the same weights, bit for bit. What layers draw (dropout, stochastic depth) is decided
+    by the seed of the views and the step.
 
     Raises:
         Interrupted: the user asked to stop; the checkpoint is written first.
@@ -143,7 +144,8 @@ class _Training:
         if batch == 0:
             self._begin(epoch)
         optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, epoch))
-        self._update(self.views.at(epoch, batch))
+        with seeds.layers_draw(self.task.device, "layers", self.job.view_seed, epoch, batch):
+            self._update(self.views.at(epoch, batch))
         if batch == self.views.batches - 1:
             self._end(epoch)
 

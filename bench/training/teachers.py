@@ -29,7 +29,14 @@ from bench.training.testing import accuracy
 RECIPES = RecipeBook.load(Path(__file__).with_name("teachers.toml"))
 KIND = "teacher"
 PUBLISHED_CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's, in the order of sorted ids
-PUBLISHED_ABOVE = 64  # pixels; up to there our ResNets have another stem
+PUBLISHED_ABOVE = 64  # pixels; up to there our networks have another stem, or are others
+AT_TORCHVISION = {  # our names where torchvision has other ones
+    "mobilenetv2": "mobilenet_v2",
+    "shufflenetv2-0.5": "shufflenet_v2_x0_5",
+    "efficientnet-b0": "efficientnet_b0",
+    "vgg11-bn": "vgg11_bn",
+    "swin-tiny": "swin_t",
+}
 
 
 @dataclass(frozen=True)
@@ -245,11 +252,11 @@ def _check_fits(setting: Setting) -> None:
 def _published(backbone: str, weights: str) -> Any:  # noqa: ANN401 - torchvision is not typed
     from torchvision import models
 
-    if backbone not in models.list_models(module=models):
-        raise UsageError(
-            f"torchvision publishes no weights for {backbone!r}; resnet18, resnet50 and resnet101 have some"
-        )
-    choices = models.get_model_weights(backbone)
+    name = AT_TORCHVISION.get(backbone, backbone)
+    if name not in models.list_models(module=models):
+        some = ", ".join(sorted(["resnet18", "resnet50", "resnet101", "alexnet", *AT_TORCHVISION]))
+        raise UsageError(f"torchvision publishes no weights for {backbone!r}; it does for {some}")
+    choices = models.get_model_weights(name)
     if weights not in choices.__members__:
         raise unknown(f"weights of {backbone}", weights, choices.__members__)
     return choices[weights]

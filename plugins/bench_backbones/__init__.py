@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.hookspecs import Offer, hookimpl
 
 _NORMS = {"": "instance norm", "-bn": "BatchNorm", "-none": "no norm"}
-_DEPTHS = {"": (3, 4, 5), "-bn": (3, 4, 5), "-none": (3, 4)}
+_DEPTHS = {"": (1, 2, 3, 4, 5), "-bn": (1, 2, 3, 4, 5), "-none": (3, 4)}
 _BATCHNORM = frozenset({"batchnorm"})
 
 
@@ -14,12 +14,31 @@ def _convnets() -> list[Offer]:
         Offer(
             name=f"convnet{depth}{suffix}",
             target=f"bench_backbones.convnet:convnet{depth}{suffix.replace('-', '_')}",
-            summary=f"ConvNet of {depth} blocks, width 128, {norm}",
-            traits=_BATCHNORM if suffix == "-bn" else frozenset(),
+            summary=f"ConvNet of {depth} block{'s' if depth > 1 else ''}, width 128, {norm}",
+            traits=_traits(suffix),
         )
         for suffix, norm in _NORMS.items()
         for depth in _DEPTHS[suffix]
     ]
+
+
+def _convnets_by_width() -> list[Offer]:
+    """As the pools of G-VBSM and EDC name them."""
+    narrow = [
+        Offer(
+            name=f"convnet3-w32{suffix}",
+            target=f"bench_backbones.convnet:convnet3_w32{suffix.replace('-', '_')}",
+            summary=f"ConvNet of 3 blocks, width 32, {_NORMS[suffix]}",
+            traits=_traits(suffix),
+        )
+        for suffix in ("", "-bn")
+    ]
+    known = "convnet3 under the name that G-VBSM's and EDC's pools give it"
+    return [*narrow, Offer("convnet3-w128", "bench_backbones.convnet:convnet3", known)]
+
+
+def _traits(suffix: str) -> frozenset[str]:
+    return _BATCHNORM if suffix == "-bn" else frozenset()
 
 
 def _resnets() -> list[Offer]:
@@ -34,7 +53,27 @@ def _resnets() -> list[Offer]:
     ]
 
 
+def _others() -> list[Offer]:
+    """One network of each family."""
+    mobile = "MobileNetV2: torchvision's above 64 pixels, 0.5 wide up to there"
+    shuffle = "ShuffleNetV2-0.5 of torchvision; 1x1 stem without max-pool up to 64 pixels"
+    efficient = "EfficientNet-B0 of torchvision; stem of stride 1 up to 64 pixels"
+    vgg = "VGG-11 with BatchNorm: torchvision's above 64 pixels, one linear layer up to there"
+    alex = "AlexNet: torchvision's above 64 pixels, the DC family's small one up to there"
+    return [
+        Offer("mobilenetv2", "bench_backbones.mobilenet:mobilenetv2", mobile, _BATCHNORM),
+        Offer("shufflenetv2-0.5", "bench_backbones.shufflenet:shufflenetv2_half", shuffle, _BATCHNORM),
+        Offer("efficientnet-b0", "bench_backbones.efficientnet:efficientnet_b0", efficient, _BATCHNORM),
+        Offer(
+            "wrn-16-2", "bench_backbones.wide_resnet:wrn_16_2", "Wide ResNet of 16 layers, twice as wide", _BATCHNORM
+        ),
+        Offer("vgg11-bn", "bench_backbones.vgg:vgg11_bn", vgg, _BATCHNORM),
+        Offer("alexnet", "bench_backbones.alexnet:alexnet", alex),
+        Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T of torchvision, from 32 pixels"),
+    ]
+
+
 @hookimpl
 def bench_backbones() -> Sequence[Offer]:
-    """ConvNets and ResNets."""
-    return [*_convnets(), *_resnets()]
+    """ConvNets, ResNets, and one network of each of several other families."""
+    return [*_convnets(), *_convnets_by_width(), *_resnets(), *_others()]

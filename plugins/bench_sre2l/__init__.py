@@ -25,7 +25,7 @@ CIFAR-10 has no official setting; ours follows CIFAR-100's. That of `digits` is 
 BN-ViT-Tiny (`bn-vit-tiny`) is squeezed by DeiT's recipe, as the paper says: AdamW with 5e-4 for 512 images, weight
 decay 0.05, 5 epochs of warm-up, 300 epochs, label smoothing, RandAugment, random erasing, Mixup or CutMix. Of DeiT's
 own code (facebookresearch/deit) this leaves out repeated augmentation (an epoch here shows each image once), stochastic
-depth (it draws from torch's global generator), the floor of the rate, 1e-5, and the moving average of the weights
+depth (our network has none), the floor of the rate, 1e-5, and the moving average of the weights
 (squeeze.ema has it); positions and the class token have weight decay, and an epoch's last batch may be smaller. How
 images are recovered from it was not released: recover.lr (0.25 above 64 pixels, 0.1 up to there) and recover.bn_weight
 (0.01 everywhere, with ResNets the paper's for ImageNet-1K) are ours, and not tuned.

@@ -3,16 +3,21 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision import models
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.training.teachers import AT_TORCHVISION
 
 REGISTRY = Registry()
 OURS = [registered.offer for registered in REGISTRY.registered("backbone") if registered.plugin == "backbones"]
 NAMES = {
     *("convnet3", "convnet4", "convnet5", "convnet3-bn", "convnet4-bn", "convnet5-bn"),
+    *("convnet1", "convnet2", "convnet1-bn", "convnet2-bn", "convnet3-w32", "convnet3-w32-bn", "convnet3-w128"),
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
+    *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
 }
+NEEDS_32 = {"swin-tiny"}  # and not 28, gray or not
 
 
 def build(name: str, classes: int, resolution: int, channels: int = 3) -> nn.Module:
@@ -50,9 +55,95 @@ def test_parameter_counts(name: str, classes: int, resolution: int, expected: in
     assert parameters(build(name, classes, resolution)) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "resolution", "expected"),
+    [
+        ("mobilenetv2", 10, 32, 697_546),
+        ("mobilenetv2", 100, 32, 812_836),
+        ("mobilenetv2", 200, 64, 940_936),
+        ("wrn-16-2", 10, 32, 691_674),
+        ("wrn-16-2", 100, 32, 703_284),
+        ("wrn-16-2", 200, 64, 716_184),
+        ("shufflenetv2-0.5", 10, 32, 351_466),
+        ("shufflenetv2-0.5", 100, 32, 443_716),
+        ("shufflenetv2-0.5", 200, 64, 546_216),
+        ("efficientnet-b0", 10, 32, 4_020_358),
+        ("vgg11-bn", 10, 32, 9_231_114),
+        ("vgg11-bn", 100, 32, 9_277_284),
+        ("alexnet", 10, 32, 1_872_202),
+        ("alexnet", 100, 32, 2_148_772),
+        ("convnet3-w128", 10, 32, 320_010),
+        ("convnet3-w128", 200, 64, 1_938_120),
+        ("convnet1", 10, 32, 331_530),
+        ("convnet1", 100, 32, 3_280_740),
+        ("convnet2", 10, 32, 233_610),
+        ("convnet2", 100, 32, 970_980),
+        ("convnet3-w32", 10, 32, 24_714),
+        ("convnet3-w32", 100, 32, 70_884),
+        ("convnet3-w32-bn", 100, 32, 70_884),
+    ],
+)
+def test_small_networks_are_as_large_as_those_of_the_releases(
+    name: str, classes: int, resolution: int, expected: int
+) -> None:
+    """Counted in shaoshitong/EDC: `recover/models` and `recover/networks.py` of Branch_CIFAR_100 and -_Tiny_ImageNet.
+
+    EfficientNet-B0 is counted as Branch_CIFAR_10's `recover.py` changes torchvision's.
+    """
+    assert parameters(build(name, classes, resolution)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [(name, name) for name in ("resnet18", "resnet50", "resnet101", "alexnet")] + sorted(AT_TORCHVISION.items()),
+)
+def test_torchvision_s_weights_fit_at_224_pixels(name: str, known: str) -> None:
+    """The same tensors as torchvision's network, whose published weights are taken as they are."""
+    with torch.device("meta"):
+        theirs = models.get_model(known, weights=None).state_dict()
+    ours = build(name, 1000, 224).state_dict()
+    assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}
+    assert hasattr(models.get_model_weights(known), "IMAGENET1K_V1")
+
+
+def convolutions(name: str, resolution: int) -> list[nn.Conv2d]:
+    return [module for module in build(name, 10, resolution).modules() if isinstance(module, nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel_size", "halvings", "features"),
+    [
+        ("mobilenetv2", 3, 4, 1280),
+        ("shufflenetv2-0.5", 1, 3, 1024),
+        ("efficientnet-b0", 3, 4, 1280),
+        ("wrn-16-2", 3, 2, 128),
+    ],
+)
+def test_small_images_are_halved_as_often_as_in_the_releases(
+    name: str, kernel_size: int, halvings: int, features: int
+) -> None:
+    """The side of what the last layer averages tells how often a network halves; the channels, that it is the last."""
+    network, seen = build(name, 10, 64), list[torch.Size]()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.num_features == features:
+            module.register_forward_hook(lambda _, inputs, output: seen.append(output.shape))
+    network(torch.empty(2, 3, 64, 64, device="meta"))
+    assert seen[-1] == (2, features, 64 >> halvings, 64 >> halvings)
+    assert convolutions(name, 64)[0].kernel_size == (kernel_size, kernel_size)
+
+
+def test_mobilenet_is_half_as_wide_on_small_images() -> None:
+    assert [convolutions("mobilenetv2", side)[0].out_channels for side in (64, 65)] == [16, 32]
+    assert not [
+        module for module in build("mobilenetv2", 10, 64).modules() if isinstance(module, nn.Dropout | nn.ReLU6)
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(NAMES))
-@pytest.mark.parametrize(("resolution", "channels"), [(32, 3), (64, 3), (28, 1), (65, 1)])
+@pytest.mark.parametrize(("resolution", "channels"), [(32, 3), (64, 3), (28, 1), (65, 1), (224, 3)])
 def test_logits_have_a_column_a_class(name: str, resolution: int, channels: int) -> None:
+    if resolution < 32 and name in NEEDS_32:
+        pytest.skip("refused, which another test looks at")
     logits = build(name, 7, resolution, channels)(torch.empty(2, channels, resolution, resolution, device="meta"))
     assert logits.shape == (2, 7)
 
@@ -80,6 +171,11 @@ def test_gray_28_is_treated_as_32() -> None:
     assert build("convnet3", 10, 28, 3).classifier.in_features == 128 * 3 * 3  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("name", ["mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet"])
+def test_digits_of_8_pixels_fit(name: str) -> None:
+    assert build(name, 10, 8, 1)(torch.empty(2, 1, 8, 8, device="meta")).shape == (2, 10)
+
+
 def test_digits_of_8_pixels_fit_three_blocks() -> None:
     network = build("convnet3-bn", 10, 8, 1)
     assert network.classifier.in_features == 128  # type: ignore[union-attr]
@@ -90,7 +186,13 @@ def test_digits_of_8_pixels_fit_three_blocks() -> None:
     [
         ("convnet4", 8, "convnet4 needs images of at least 16 pixels a side, not 8; the deepest that fits is convnet3"),
         ("convnet5-bn", 31, "at least 32 pixels a side, not 31; the deepest that fits is convnet4-bn"),
+        ("convnet3", 7, "the deepest that fits is convnet2"),
+        ("convnet3-w32-bn", 7, "convnet3-w32-bn needs .* the deepest that fits is convnet2-bn"),
+        ("convnet1", 1, "no ConvNet fits"),
         ("convnet3-none", 7, "no ConvNet fits"),
+        ("vgg11-bn", 31, "vgg11-bn needs images of at least 32 pixels a side, not 31"),
+        ("swin-tiny", 31, "swin-tiny needs images of at least 32 pixels a side, not 31"),
+        ("alexnet", 7, "alexnet needs images of at least 8 pixels a side, not 7"),
     ],
 )
 def test_too_deep_for_the_resolution_names_what_fits(name: str, resolution: int, message: str) -> None:

@@ -75,6 +75,33 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert not list(task.workspace.iterdir())
 
 
+def dropping(task: Task) -> nn.Module:
+    features = task.dataset.channels * task.dataset.resolution**2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(features, len(task.dataset.classes)))
+
+
+def test_what_a_dropout_drops_is_decided_by_seed_and_step(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
+) -> None:
+    """Whatever torch's global generator holds, which stays as it is, and wherever a training was broken off."""
+
+    def dropped(task: Task, **changes: Any) -> dict[str, Tensor]:  # noqa: ANN401 - of a job
+        return loop.train(task, dropping(task), replace(job(task, recipe()), **changes)).state_dict()
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    unbroken = dropped(make_task())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    with pytest.raises(Interrupted):
+        dropped(make_task(should_stop=stop_after(5)))
+    assert_same(dropped(make_task()), unbroken)
+    other = dropped(make_task(), view_seed=12)
+    assert not all(torch.equal(other[name], tensor) for name, tensor in unbroken.items())
+
+
 def test_what_is_kept_of_every_epoch_survives_interruptions(
     make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
 ) -> None:

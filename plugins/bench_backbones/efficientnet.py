@@ -1,0 +1,17 @@
+"""EfficientNet-B0 (Tan and Le, ICML 2019) of torchvision; up to 64 pixels its stem does not halve the side.
+
+The changed stem is that of EDC's code for CIFAR-10, where the network is written into the recovery but not listed in
+the pool. Dropout and stochastic depth are torchvision's.
+"""
+
+from torch import nn
+from torchvision import models
+
+from bench_backbones.stems import SMALL_SIDE, fit_stem
+
+
+def efficientnet_b0(classes: int, resolution: int, channels: int) -> nn.Module:
+    """EfficientNet-B0 for images (B, channels, resolution, resolution), with logits (B, classes)."""
+    network: nn.Module = models.efficientnet_b0(weights=None, num_classes=classes)
+    fit_stem(network, "features.0.0", in_channels=channels, stride=1 if resolution <= SMALL_SIDE else 2)
+    return network
