@@ -1,8 +1,8 @@
 """DeiT-Tiny and BN-ViT-Tiny, built through timm from random weights; nothing is downloaded.
 
 Both have DeiT-Tiny's shape: width 192, depth 12, 3 heads, feed-forward networks four times as wide, a class token,
-learned positions. DeiT's stochastic depth is left out: it belongs to DeiT's recipe, and a network that had it would have
-it as a student of every protocol.
+learned positions. DeiT's stochastic depth is left out: it belongs to DeiT's recipe, and a network that had it
+would have it as a student of every protocol.
 """
 
 from typing import Any
