@@ -22,9 +22,9 @@ from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import Labels
 from bench.progress import Silent
-from bench.recipes import Budget, Setting, value_at
+from bench.recipes import Budget, Setting
 from bench.reporting import REFERENCE
-from bench.running.configuring import build, configure, keys_of
+from bench.running.configuring import build, configure, keys_of, set_at
 from bench.running.procedure import Procedure
 from bench.speed.knobs import OPTIONS, engines_of
 from bench.speed.measuring import StepSpec, measure_step
@@ -265,15 +265,15 @@ class Maker:
 
     def _changes(self, setting: Setting) -> list[str]:
         """The author's changes after those that lower the rounds."""
-        config = configure(self.registry, self.name, setting, ()).config
+        config = build(self.registry, configure(self.registry, self.name, setting, ())).config
         keys = keys_of(self.registry.load("method", self.name).Config)
         return [*_lowered(config, keys, self.suite.rounds), *self.suite.changes]
 
 
-def _lowered(config: Mapping[str, Any], keys: Sequence[str], rounds: int) -> Iterator[str]:
+def _lowered(config: MethodConfig, keys: Sequence[str], rounds: int) -> Iterator[str]:
     """As --set takes them: numbers of rounds at most `rounds`, and warm-ups (which must stay below) off."""
     for key in keys:
-        last, value = key.rpartition(".")[2], value_at(config, key)
+        last, value = key.rpartition(".")[2], set_at(config, key)
         if last in ROUND_KEYS and isinstance(value, int) and value > rounds:
             yield f"{key}={rounds}"
         elif last == "warmup_epochs" and value:

@@ -15,7 +15,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
 from bench.loops.iterations import window
-from bench.recipes import NOT_KNOWN, Setting, value_at
+from bench.recipes import NOT_KNOWN, Setting
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
 from bench.running.checks import NetworkChecks, check_backbone
@@ -174,7 +174,8 @@ class SpeedPlanner:
 
     def _measured(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> Planned:
         choice = self._choice(cell, method, engine, variation)
-        batch = value_at(choice.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
+        named = build(self.registry, choice)
+        batch = set_at(named.config, method.knobs["batch_size"]) if "batch_size" in method.knobs else None
         classes, precision = _classes(self._card, batch), self._precision(method, engine)
         step = StepSpec(
             method=choice,
@@ -186,7 +187,7 @@ class SpeedPlanner:
             compile=self.request.compile,
             iterations=self.request.iterations,
         )
-        dataset, named = random_dataset(self._card, classes, 1), build(self.registry, choice)
+        dataset = random_dataset(self._card, classes, 1)
         self._networks.check(cell.backbone, dataset)
         self._networks.check_named(cell.method, named.backbones(self._setting(cell, batch)), dataset)
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
