@@ -210,9 +210,10 @@ class Seconds(TypedDict, total=False):
 
 
 class Position(TypedDict, total=False):
-    """How many steps of a labelling are done."""
+    """How many steps of a labelling are done, and a hash of all logits that they gave."""
 
     done: Required[Count]
+    logits: Required[str]
 
 
 class Checkpoint(TypedDict, total=False):

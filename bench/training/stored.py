@@ -18,7 +18,7 @@ from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherMode
 from bench.loops.checkpoints import CheckpointSchedule
 from bench.progress import Throttled
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import Kind
 from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Position
 from bench.training.feeding import Feed
@@ -28,8 +28,9 @@ from bench.training.teachers import Teacher, in_mode, together
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
-POSITION_FILE = Kind("how far a labelling came", 1, Position, {UNSTAMPED: as_it_is})
+POSITION_FILE = Kind("how far a labelling came", 2, Position)  # one of version 1 vouches for no logits
 SAVED = 0.2  # of a step, by compiling
+READ = 1 << 24  # bytes at a time
 
 
 def store_labels(
@@ -108,6 +109,7 @@ class _Relabelling:
         self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
         self.position = self.path.with_suffix(".json")
         shape = (recipe.epochs, self.views.presented, task.classes)
+        self.seen = xxhash.xxh3_128()  # of all logits up to here, which lie in the order in which they are made
         self.first = self._done(2 * math.prod(shape))
         self.logits = reserved(self.path, shape)
 
@@ -150,20 +152,25 @@ class _Relabelling:
         if not np.isfinite(logits).all():
             raise RunFailure(f"the teacher's logits of epoch {epoch + 1} are not finite in fp16")
         self.logits[epoch, view.start : view.start + len(view)] = logits
+        self.seen.update(logits.tobytes())
 
     def _save(self, done: int) -> None:
         self.logits.flush()
-        POSITION_FILE.write(self.position, {"done": done})
+        POSITION_FILE.write(self.position, {"done": done, "logits": self.seen.hexdigest()})
 
     def _done(self, size: int) -> int:
         """How far an earlier attempt came. A position without its logits is removed: it must not vouch for new ones."""
         if not self.path.is_file() or self.path.stat().st_size != size:
             self.position.unlink(missing_ok=True)
         try:
-            return self._possible(int(POSITION_FILE.read(self.position)["done"]))
+            position = POSITION_FILE.read(self.position)
+            done = self._possible(int(position["done"]))
+            self._check(done, position["logits"])
+            return done
         except FileNotFoundError:
             return 0
         except CorruptArtefact as error:
+            self.seen.reset()
             self.task.progress.warn(f"labels are made from the first on, {quarantine(self.position).name}: {error}")
             return 0
 
@@ -171,6 +178,17 @@ class _Relabelling:
         if done > self.steps:
             raise CorruptArtefact(f"{self.position} says that {done} of {self.steps} batches are done")
         return done
+
+    def _check(self, done: int, expected: str) -> None:
+        """Holds the logits of these steps against their hash, which goes on from there."""
+        epochs, batches = divmod(done, self.views.batches)
+        left = 2 * self.task.classes * (epochs * self.views.presented + batches * self.views.batch_size)
+        with self.path.open("rb") as file:
+            while left and (content := file.read(min(left, READ))):
+                self.seen.update(content)
+                left -= len(content)
+        if self.seen.hexdigest() != expected:
+            raise CorruptArtefact(f"{self.path} does not hold the {done} batches that were labelled")
 
 
 def reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":

@@ -194,14 +194,43 @@ def test_whatever_the_note_of_a_position_says_the_labels_are_the_same(
     with pytest.raises(Interrupted):
         stored(make_task(should_stop=stop_after(4)))
     position, half = labels.with_suffix(".json"), labels.read_bytes()
-    for what, bad in [*misread(position.read_bytes()), ("more than all", sealed(done=10))]:
+    of_the_older_schema = sealed(schema=1, done=4)
+    for what, bad in [
+        *misread(position.read_bytes()),
+        ("more than all", sealed(schema=2, done=10, logits="")),
+        ("fewer, with the hash of four", altered(position.read_bytes(), done=3)),
+        ("an older schema", of_the_older_schema),
+    ]:
         labels.write_bytes(half)
         position.write_bytes(bad)
         assert torch.equal(stored(make_task()).logits, whole), what
 
 
-def sealed(**content: int) -> bytes:
-    return json.dumps({**content, "schema": 1, "checksum": digest({**content, "schema": 1})}).encode()
+def sealed(**content: object) -> bytes:
+    return json.dumps({**content, "checksum": digest(content)}).encode()
+
+
+def altered(position: bytes, **changes: object) -> bytes:
+    content = {name: value for name, value in json.loads(position).items() if name != "checksum"}
+    return sealed(**{**content, **changes})
+
+
+@pytest.mark.parametrize("byte", [0, 50, 101])
+def test_a_logit_that_changed_since_a_labelling_was_broken_off_is_made_again(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], byte: int
+) -> None:
+    """Of 102 bytes: five, five and two images of the first epoch, five of the next, three classes each in fp16."""
+    whole = stored(make_task()).logits.clone()
+    (labels,) = make_task().workspace.glob("relabel-*.fp16")
+    labels.unlink()
+    with pytest.raises(Interrupted):
+        stored(make_task(should_stop=stop_after(4)))
+    half = bytearray(labels.read_bytes())
+    half[byte] ^= 1
+    labels.write_bytes(half)
+    task = make_task()
+    assert torch.equal(stored(task).logits, whole)
+    assert list(task.workspace.glob("*corrupt*")), "what vouched for it is set aside"
 
 
 def test_a_position_does_not_vouch_for_labels_that_are_gone(make_task: MakeTask) -> None:
