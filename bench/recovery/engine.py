@@ -1,7 +1,7 @@
 """What a recovery engine is, and the loop that all engines share.
 
-An engine holds a frozen network and a recipe and recovers batches of images. All engines minimise the same loss from
-the same start under the same views; they differ in how its gradient is computed.
+An engine holds a pool of frozen networks and a recipe and recovers batches of images. All engines minimise the same
+loss from the same start under the same views; they differ in how its gradient is computed.
 
 BN matching ties the images of a batch to one another, so the batch is part of the method. Several batches may be
 recovered at once all the same, where a device has room: their statistics, views and starts are kept apart, and each
@@ -10,7 +10,7 @@ comes out as if it were alone.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.loops.checkpoints import State
-from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.statistics import batchnorms
+from bench.recovery.pool import Member
+from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
+from bench.recovery.terms import densification
 
 ADAM_BETAS = (0.5, 0.9)
 ADAM_EPS = 1e-8
 
 Shape = tuple[int, int]  # batches at once, images in each
-Gradient = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,43 +36,46 @@ class Batch:
     Attributes:
         targets: int64 (B,), class indices, one an image.
         seed: of the initial noise and of every view.
+        start: float32 (B, C, H, W) in normalised space, where the images start from; None for noise.
     """
 
     targets: Tensor
     seed: int
+    start: Tensor | None = None
 
 
 class Engine(ABC):
     """Recovers images; you must write `gradient`.
 
     Args:
-        network: images (B, C, H, W) -> logits (B, classes). Is put into evaluation mode and frozen.
+        pool: the networks, (B, C, H, W) -> logits (B, classes), or one. Are put into evaluation mode and frozen.
         recipe: how to recover.
 
     Raises:
-        RunFailure: the network has no BatchNorm.
+        RunFailure: a network has no BatchNorm, or statistics are matched that were not measured on training data.
     """
 
-    def __init__(self, network: nn.Module, recipe: RecoveryRecipe) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.recipe = recipe
-        self.layers = batchnorms(network)
+    def __init__(self, pool: nn.Module | Sequence[Member], recipe: RecoveryRecipe) -> None:
+        members = [Member(pool)] if isinstance(pool, nn.Module) else pool
+        self.pool = [member.prepared() for member in members]
+        self.recipe = MatchingRecipe.of(recipe)
+        self.goals = [member.goals(self.recipe) for member in self.pool]
 
     def ready(self, task: Task, shapes: Iterable[Shape]) -> None:
         """Told of all that will be recovered, once for each call of `recover`, before the first is measured.
 
-        Makes one gradient of each shape, so that what first use costs (kernels, threads) is in no step and in no peak.
+        Makes a gradient of each shape by each network, so that what first use costs (kernels, threads) is in no step
+        and in no peak.
         """
         for groups, size in dict.fromkeys(shapes):
             batches = [Batch(torch.zeros(size, dtype=torch.int64), seed=0)] * groups
-            self.gradient(task, batches)(initial_images(task, batches), 0)
+            gradient, images = self.gradient(task, batches), initial_images(task, batches)
+            for turn in range(len(self.pool)):
+                gradient(images, turn)
 
     @abstractmethod
-    def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
-        """The function (images, iteration) -> gradient of each batch's loss under its view of that iteration.
-
-        Images and gradient are float32 (G, B, C, H, W), one group a batch.
-        """
+    def gradient(self, task: Task, batches: Sequence[Batch]) -> "Gradient":
+        """What gives the gradient of each batch's loss under its view of an iteration."""
 
     def recover(self, task: Task, batches: Sequence[Batch]) -> Tensor:
         """One image for each target: float32 (G, B, C, H, W) in normalised space, inside the valid box.
@@ -84,9 +87,9 @@ class Engine(ABC):
         images = initial_images(task, batches).requires_grad_()
         lower, upper = task.dataset.normalisation.box(images)
         adam = torch.optim.Adam([images], lr=self.recipe.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
-        state: State = {"images": images, "optimizer": adam}
         count = images.shape[0] * images.shape[1]
         gradient = self.gradient(task, batches)
+        state: State = {"images": images, "optimizer": adam, **gradient.state}
         for iteration in task.iterations(self.recipe.iterations, images=count, state=state, what="recover"):
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
             images.grad = gradient(images, iteration).contiguous()  # as the fused Adam reads it
@@ -96,15 +99,100 @@ class Engine(ABC):
         return images.detach()
 
 
+class Gradient(ABC):
+    """(images, iteration) -> gradient of each batch's loss under its view of that iteration; you must write `_by`.
+
+    Images and gradient are float32 (G, B, C, H, W), one group a batch. Iterations are called for in order: what is
+    remembered of earlier ones is in `state`.
+    """
+
+    def __init__(self, engine: Engine, task: Task, batches: Sequence[Batch]) -> None:
+        self.pool, self.recipe, self.batches = engine.pool, engine.recipe, batches
+        self._drops = [task.seed_for("left out", place) for place in range(len(self.pool))]
+        self.targets = torch.stack([batch.targets for batch in batches]).to(task.device)
+        self.class_goals = [member.class_goals(self.targets, self.recipe) for member in self.pool]
+        self.memories: list[Tensor] = []
+        if self.recipe.smoothing:
+            self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
+        self.average = torch.zeros_like(initial_images(task, batches)) if self.recipe.flatness else None
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of it."""
+        memories = {f"statistics {place}": memory for place, memory in enumerate(self.memories)}
+        return memories if self.average is None else {**memories, "average": self.average}
+
+    def __call__(self, images: Tensor, iteration: int) -> Tensor:
+        """The gradient; `state` is then that after the iteration."""
+        if self.average is not None and iteration == 0:
+            self.average.copy_(images.detach())
+        turns = self._turns(iteration)
+        gradient = self._by(turns[0], images, iteration)
+        for place in turns[1:]:
+            gradient = gradient + self._by(place, images, iteration)
+        gradient = gradient / len(turns) if len(turns) > 1 else gradient
+        if self.recipe.densification:
+            gradient = gradient + self.recipe.densification * self._of_densification(images, iteration)
+        if self.average is not None:
+            self.average.lerp_(images.detach(), 1 - self.recipe.flatness_decay)
+        return gradient
+
+    @abstractmethod
+    def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
+        """The gradient by one network of the pool, whose memory is updated."""
+
+    @abstractmethod
+    def _seen(self, images: Tensor, iteration: int) -> Tensor:
+        """(G, B, C, H, W) as networks see them in an iteration."""
+
+    def _turns(self, iteration: int) -> range:
+        """The places of the networks that an iteration takes: one, in turn, or all."""
+        if self.recipe.networks == "all":
+            return range(len(self.pool))
+        place = iteration % len(self.pool)
+        return range(place, place + 1)
+
+    def keep(self, iteration: int) -> float:
+        """How much of its memory a network keeps in an iteration: nothing in its first, unless it begins at zero."""
+        first = self._is_first(iteration) and "zero-start" not in self.recipe.as_released
+        return 0.0 if first else self.recipe.smoothing
+
+    def left_out(self, place: int, iteration: int) -> frozenset[int]:
+        """The convolutions of a network that an iteration leaves out, of all batches the same.
+
+        In a network's first iteration it is none, so that what is remembered begins for every layer.
+        """
+        if not self.recipe.drop or self._is_first(iteration):
+            return frozenset()
+        layers = self.pool[place].layers(self.recipe)
+        draws = seeds.counter(self._drops[place], iteration).random(len(layers))
+        out = {at for at, layer in enumerate(layers) if layer.kind == "convolution" and draws[at] < self.recipe.drop}
+        return frozenset(out)
+
+    def _is_first(self, iteration: int) -> bool:
+        return iteration < (1 if self.recipe.networks == "all" else len(self.pool))
+
+    def _of_densification(self, images: Tensor, iteration: int) -> Tensor:
+        leaf = images.detach().requires_grad_()
+        seen, temperature = self._seen(leaf, iteration), self.recipe.densification_temperature
+        pairs = zip(seen, self.batches, strict=True)
+        losses = [densification(each, batch.targets, temperature) for each, batch in pairs]
+        return torch.autograd.grad(torch.stack(losses).sum(), [leaf])[0]
+
+
 def initial_images(task: Task, batches: Sequence[Batch]) -> Tensor:
-    """N(0, 1) in normalised space, float32 (G, B, C, H, W); drawn on the CPU, so every device starts alike."""
+    """Where the batches start, float32 (G, B, C, H, W): their own start, or N(0, 1) in normalised space.
+
+    Noise is drawn on the CPU, so every device starts alike.
+    """
     dataset = task.dataset
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
-    noise = [
-        torch.randn((len(batch.targets), *shape), generator=seeds.generator("initial images", batch.seed))
-        for batch in batches
-    ]
-    return torch.stack(noise).to(task.device)
+    starts = [_noise(batch, shape) if batch.start is None else batch.start.float().cpu() for batch in batches]
+    return torch.stack(starts).to(task.device)
+
+
+def _noise(batch: Batch, shape: tuple[int, int, int]) -> Tensor:
+    return torch.randn((len(batch.targets), *shape), generator=seeds.generator("initial images", batch.seed))
 
 
 def rate(recipe: RecoveryRecipe, iteration: int) -> float:

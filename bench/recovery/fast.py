@@ -1,12 +1,14 @@
 """The fast engine: the loss of the reference, arranged for the hardware.
 
-The arithmetic is that of `bench.recovery.objective`. All batches of a group go through the network together; the step
-is compiled where that pays (`bench.compiling`). Every view of a recovery is drawn beforehand and lies on the device, so
-nothing is copied or waited for in the loop.
+The arithmetic is that of `bench.recovery.objective`. All batches of a group go through a network together; the step
+is compiled where that pays (`bench.compiling`), once for each network of the pool. Where convolutions are left out by
+chance, steps differ and are not compiled: what is left out is not computed. Every view of a recovery is drawn before
+and lies on the device, so nothing is copied or waited for in the loop.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,61 +17,101 @@ from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
 from bench.recovery.engine import Batch, Engine, Gradient, Shape
+from bench.recovery.layers import laid_out
 from bench.recovery.objective import Objective
+from bench.recovery.pool import Member
 from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.views import RecoveryView, draw_view
+from bench.recovery.views import RecoveryView, draw_view, seen_through
 
 SAVED = 0.4  # of a step, by compiling: most of what is not convolution
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Loss = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 class FastEngine(Engine):
     """See the module's docstring. A shape of work that `ready` was not told of is made ready when it comes."""
 
-    def __init__(self, network: nn.Module, recipe: RecoveryRecipe) -> None:
-        super().__init__(network, recipe)
-        self._losses: dict[Shape, Loss] = {}
+    def __init__(self, pool: nn.Module | Sequence[Member], recipe: RecoveryRecipe) -> None:
+        super().__init__(pool, recipe)
+        self.objectives: list[Objective] = []
+        self.losses: dict[Shape, list[Loss]] = {}
 
     def ready(self, task: Task, shapes: Iterable[Shape]) -> None:
-        """Compiles the loss for each shape, where its many uses pay for that."""
-        objective = Objective(self.network, self.recipe, task.device, task.precision)
+        """Compiles the loss in each network for each shape, where its many uses pay for that."""
+        self.objectives = [Objective(member, self.recipe, task.device, task.precision) for member in self.pool]
         for shape, calls in Counter(shapes).items():
-            self._losses[shape] = self._chosen(task, objective, shape, calls)
+            self.losses[shape] = [self._chosen(task, place, shape, calls) for place in range(len(self.pool))]
 
     def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
         """See `Engine.gradient`."""
-        targets = torch.stack([batch.targets for batch in batches]).to(task.device)
-        shape = (targets.shape[0], targets.shape[1])
-        if shape not in self._losses:
-            self.ready(task, [shape])
-        loss, views = self._losses[shape], self._views(task, batches)
-        return lambda images, iteration: _gradient(loss, images, targets, views[iteration])
+        return _FastGradient(self, task, batches)
 
-    def _views(self, task: Task, batches: Sequence[Batch]) -> Tensor:
-        """int64 (iterations, G, 7), on the device."""
-        resolution = task.dataset.resolution
-        rows = [
-            [draw_view(self.recipe, resolution, batch.seed, iteration).row(resolution) for batch in batches]
-            for iteration in range(self.recipe.iterations)
-        ]
-        return torch.tensor(rows).to(task.device)
-
-    def _chosen(self, task: Task, objective: Objective, shape: Shape, calls: int) -> Loss:
-        example = _example(task, shape)
-        what, steps = f"recover {shape[0]}x{shape[1]}", calls * self.recipe.iterations
-        work = Workload(what, self.network, tuple(example[0].shape), steps, SAVED)
+    def _chosen(self, task: Task, place: int, shape: Shape, calls: int) -> Loss:
+        objective = self.objectives[place]
+        if self.recipe.drop:
+            return objective
+        example = self._example(task, place, shape)
+        which = f" in {place + 1} of {len(self.pool)}" if len(self.pool) > 1 else ""
+        turns = 1 if self.recipe.networks == "all" else len(self.pool)
+        steps = -(-calls * self.recipe.iterations // turns)
+        work = Workload(
+            f"recover {shape[0]}x{shape[1]}{which}", self.pool[place].network, tuple(example[0].shape), steps, SAVED
+        )
         return compiled_where_it_pays(task, work, objective, lambda loss: _gradient(loss, *example))
 
+    def _example(self, task: Task, place: int, shape: Shape) -> tuple[Any, ...]:
+        """Inputs of the shape, to time and to compile with."""
+        dataset, (groups, size) = task.dataset, shape
+        pixels = (dataset.channels, dataset.resolution, dataset.resolution)
+        noise = torch.randn((groups, size, *pixels), generator=seeds.generator("trial"))
+        views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
+        targets = torch.zeros(shape, dtype=torch.int64, device=task.device)
+        member, images = self.pool[place], noise.to(task.device)
+        goals = member.class_goals(targets, self.recipe)
+        memory = member.start_of_memory(groups, task.device) if self.recipe.smoothing else None
+        keep = torch.tensor(self.recipe.smoothing, device=task.device) if self.recipe.smoothing else None
+        average = images if self.recipe.flatness else None
+        return images, targets, views.to(task.device), laid_out(goals) if goals else None, memory, keep, average
 
-def _gradient(loss: Loss, images: Tensor, targets: Tensor, views: Tensor) -> Tensor:
+
+class _FastGradient(Gradient):
+    """See `Gradient`."""
+
+    def __init__(self, engine: FastEngine, task: Task, batches: Sequence[Batch]) -> None:
+        super().__init__(engine, task, batches)
+        shape = (self.targets.shape[0], self.targets.shape[1])
+        if shape not in engine.losses:
+            engine.ready(task, [shape])
+        self._losses, self._objectives = engine.losses[shape], engine.objectives
+        self._views = _all_views(self.recipe, task, batches)
+        self._goals = [laid_out(goals) if goals else None for goals in self.class_goals]
+        smoothing = self.recipe.smoothing
+        self._keeps = {keep: torch.tensor(keep, device=task.device) for keep in (0.0, smoothing)} if smoothing else {}
+
+    def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
+        self._objectives[place].left_out = self.left_out(place, iteration)
+        memory = self.memories[place] if self.memories else None
+        keep = self._keeps.get(self.keep(iteration))
+        given = (images, self.targets, self._views[iteration], self._goals[place], memory, keep, self.average)
+        gradient, remembered = _gradient(self._losses[place], *given)
+        if remembered is not None:
+            self.memories[place].copy_(remembered)
+        return gradient
+
+    def _seen(self, images: Tensor, iteration: int) -> Tensor:
+        return seen_through(images, self._views[iteration])
+
+
+def _all_views(recipe: RecoveryRecipe, task: Task, batches: Sequence[Batch]) -> Tensor:
+    """int64 (iterations, G, 7), on the device."""
+    resolution = task.dataset.resolution
+    rows = [
+        [draw_view(recipe, resolution, batch.seed, iteration).row(resolution) for batch in batches]
+        for iteration in range(recipe.iterations)
+    ]
+    return torch.tensor(rows).to(task.device)
+
+
+def _gradient(loss: Loss, images: Tensor, *given: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401 - as `Objective`
     leaf = images.detach().requires_grad_()
-    return torch.autograd.grad(loss(leaf, targets, views), [leaf])[0]
-
-
-def _example(task: Task, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs of the shape, to time and to compile with."""
-    dataset, (groups, size) = task.dataset, shape
-    pixels = (dataset.channels, dataset.resolution, dataset.resolution)
-    images = torch.randn((groups, size, *pixels), generator=seeds.generator("trial"))
-    views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
-    return images.to(task.device), torch.zeros(shape, dtype=torch.int64, device=task.device), views.to(task.device)
+    value, remembered = loss(leaf, *given)
+    return torch.autograd.grad(value, [leaf])[0], remembered

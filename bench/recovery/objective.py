@@ -2,11 +2,12 @@
 
 It is the loss of `bench.recovery.reference`, arranged otherwise:
 
-- The statistics of a BatchNorm's input come from one pass over it, around the running mean m: with d = x - m,
+- The statistics of an input come from one pass over it, around the mean m that they should have: with d = x - m,
 
       mu - m = E[d],    var = E[d^2] - E[d]^2
 
   in fp32. The subtraction cannot cancel where it matters: E[d] goes to 0 as the images approach their target.
+- An input that several layers share (the two branches of a residual block) is measured once.
 - A view is two matrix products (`bench.recovery.views.seen_through`), so that every crop has the same shapes.
 - In bf16 the weights of convolutions and linear layers are rounded once, not in every step; their sum and the order of
   rounding are those of autocast.
@@ -17,69 +18,155 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.linalg import vector_norm
-from torch.nn.functional import cross_entropy
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.functional import interpolate
 from torch.nn.modules.conv import _ConvNd
 
 from bench.hardware.choices import Precision
-from bench.recovery.recipes import RecoveryRecipe
-from bench.recovery.statistics import batchnorms
+from bench.recovery.layers import Layer, Measured, by_layer, laid_out, layers_of
+from bench.recovery.pool import Member
+from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
+from bench.recovery.smoothing import smoothed
+from bench.recovery.terms import Observed, terms_of, total
 from bench.recovery.views import seen_through
 
 
 class Objective(nn.Module):
-    """(images (G, B, C, S, S), targets (G, B), views (G, 7)) -> the sum of the G batches' losses, a scalar.
+    """The sum of G batches' losses in one network of a pool; one batch's images have no part in another's.
 
     Args:
-        network: is copied; the copy is frozen, in evaluation mode, in the arithmetic of `precision`.
-        recipe: weights of the terms.
+        member: the network, of which a copy is made, frozen and in evaluation mode, in the arithmetic of `precision`.
+        recipe: the terms.
         device, precision: of forward and backward passes; statistics, distances and cross-entropy are fp32.
+
+    Attributes:
+        left_out: the places of layers that are not measured. Where it changes, nothing can be compiled.
     """
 
-    def __init__(self, network: nn.Module, recipe: RecoveryRecipe, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self, member: nn.Module | Member, recipe: RecoveryRecipe, device: torch.device, precision: Precision
+    ) -> None:
         super().__init__()
+        member = Member(member) if isinstance(member, nn.Module) else member
+        self.recipe = MatchingRecipe.of(recipe)
+        self._member, self._terms = member, terms_of(self.recipe)
         self._device_type, self._bf16 = device.type, precision == "bf16"
-        self.network = _frozen(network, bf16=self._bf16)
-        self.recipe = recipe
-        self._found: dict[int, Tensor] = {}
-        for index, layer in enumerate(batchnorms(self.network)):
-            layer.register_forward_pre_hook(self._measure(index))
+        self.network = _frozen(member.network, bf16=self._bf16)
+        self._centres = {place: goal[0] for place, goal in member.goals(self.recipe).items()}
+        self._around_goals = not self.recipe.smoothing and self.recipe.global_share == 1
+        self._goals = {place: self._seen_goals(goal) for place, goal in member.goals(self.recipe).items()}
+        self._found: dict[int, Measured] = {}
+        self._inputs: list[tuple[int, Layer, Tensor]] = []
+        self._measuring, self.left_out = True, frozenset[int]()
+        for place, layer in enumerate(layers_of(self.network, self.recipe.match)):
+            layer.module.register_forward_pre_hook(self._measure(place, layer))
 
-    def forward(self, images: Tensor, targets: Tensor, views: Tensor) -> Tensor:
-        """The sum of the batches' losses; one batch's images have no part in another's."""
+    def forward(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        views: Tensor,
+        class_goals: Tensor | None = None,
+        memory: Tensor | None = None,
+        keep: Tensor | None = None,
+        average: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss, and what is to be remembered of the statistics, (G, D), where something is.
+
+        Args:
+            images: (G, B, C, S, S) in normalised space.
+            targets: int64 (G, B).
+            views: int64 (G, 7), see `bench.recovery.views.seen_through`.
+            class_goals: (G, D), laid out layer by layer, where statistics of classes count.
+            memory, keep: (G, D) and a scalar, where statistics are smoothed; see `bench.recovery.smoothing`.
+            average: (G, B, C, S, S), the images' moving average, where there is a term of flatness.
+        """
+        aim = None if average is None else self._aim(average, views)
         self._groups = len(images)
         self._found.clear()
+        logits = self._logits(images, views)
+        statistics, remembered = dict(self._found), None
+        self._found.clear()
+        self._inputs.clear()
+        if memory is not None and keep is not None:
+            statistics, kept = smoothed(statistics, self._member.remembered(memory), keep)
+            remembered = laid_out(kept)
+        observed = Observed(
+            targets=targets,
+            logits=logits,
+            statistics=statistics,
+            goals=self._goals,
+            class_goals={} if class_goals is None else by_layer(class_goals, self._member.sizes),
+            average_logits=aim,
+        )
+        return total(self._terms, observed).sum(), remembered
+
+    def _logits(self, images: Tensor, views: Tensor) -> Tensor:
+        """fp32 (G, B, K)."""
         seen = seen_through(images, views).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._device_type, torch.bfloat16, enabled=self._bf16):
             logits = self.network(seen)
-        mismatch = torch.stack(list(self._found.values())).sum()
-        self._found.clear()
-        surprise = cross_entropy(logits.float(), targets.flatten(), reduction="sum") / targets.shape[1]
-        return surprise + self.recipe.bn_weight * mismatch
+        precise: Tensor = logits.float().unflatten(0, images.shape[:2])
+        return precise
 
-    def _measure(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        weight = self.recipe.first_bn_multiplier if index == 0 else 1.0
+    def _aim(self, average: Tensor, views: Tensor) -> Tensor:
+        self._measuring = False
+        with torch.no_grad():
+            logits = self._logits(average, views)
+        self._measuring = True
+        return logits
 
-        def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            assert isinstance(layer, _BatchNorm)
-            self._found[index] = weight * _mismatch(layer, inputs[0], self._groups)
+    def _measure(self, place: int, layer: Layer) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def measure(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if self._measuring and place not in self.left_out:
+                self._found[place] = self._measured(place, layer, inputs[0])
 
         return measure
 
+    def _measured(self, place: int, layer: Layer, inputs: Tensor) -> Measured:
+        for earlier, other, seen in self._inputs:
+            if seen is inputs and other.kind == layer.kind:
+                return self._found[earlier]
+        if layer.kind == "convolution":
+            self._inputs.append((place, layer, inputs))
+        grouped, centre = inputs.unflatten(0, (self._groups, -1)).float(), self._centres[place]
+        offset, variance = _channels(grouped, centre)
+        mean = offset if self._around_goals else offset + centre
+        if layer.kind == "batchnorm":
+            return mean, variance
+        return mean, variance, *_patches(grouped, centre.mean(), self.recipe.patch)
 
-def _mismatch(layer: _BatchNorm, inputs: Tensor, groups: int) -> Tensor:
-    """||mu - running_mean|| + ||var - running_var|| of each group's inputs (G * B, C, ...), summed over groups."""
-    assert layer.running_mean is not None and layer.running_var is not None
-    channels = inputs.shape[1]
-    grouped = inputs.unflatten(0, (groups, -1)).float()
+    def _seen_goals(self, goal: Measured) -> tuple[Tensor | None, ...]:
+        return (None, *goal[1:]) if self._around_goals else goal
+
+
+def _channels(grouped: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each group's inputs (G, B, C, ...) the means around a centre (C,), and the variances: (G, C) each."""
+    groups, _, channels = grouped.shape[:3]
     shape = (1, 1, channels, *[1] * (grouped.ndim - 3))
     count = grouped.numel() // (groups * channels)
-    deviations = grouped - layer.running_mean.view(shape)
+    deviations = grouped - centre.view(shape)
     offset = _summed(deviations) / count
-    variance = _summed(deviations.square()) / count - offset.square()
-    distances: Tensor = vector_norm(offset, dim=1) + vector_norm(variance - layer.running_var, dim=1)
-    return distances.sum()
+    return offset, _summed(deviations.square()) / count - offset.square()
+
+
+def _patches(grouped: Tensor, centre: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+    """Means and variances of squares of (G, B, C, H, W), over all but group and square: (G, P) each."""
+    deviations = _in_squares(grouped - centre, patch)
+    sides = (len(deviations), -1, patch, deviations.shape[-1] // patch, patch)
+    count = deviations.shape[1] * deviations.shape[2] * patch * patch
+    offset = deviations.sum((1, 2)).view(sides).sum((2, 4)).flatten(1) / count
+    second = deviations.square().sum((1, 2)).view(sides).sum((2, 4)).flatten(1) / count
+    return offset + centre, second - offset.square()
+
+
+def _in_squares(grouped: Tensor, patch: int) -> Tensor:
+    """The maps with sides that are multiples of `patch`."""
+    sides = [-(-side // patch) * patch for side in grouped.shape[-2:]]
+    if sides == list(grouped.shape[-2:]):
+        return grouped
+    resized = interpolate(grouped.flatten(0, 1), size=sides, mode="bilinear", align_corners=False)
+    squares: Tensor = resized.unflatten(0, grouped.shape[:2])
+    return squares
 
 
 def _summed(grouped: Tensor) -> Tensor:

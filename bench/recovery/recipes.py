@@ -1,16 +1,19 @@
-"""A recovery recipe: all that decides how images are recovered from a network, as data."""
+"""Recovery recipes: all that decides how images are recovered from networks, as data."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EngineName = Literal["fast", "reference"]
+LayerKind = Literal["batchnorm", "convolution"]
+Quirk = Literal["zero-start", "swapped-patches", "within-image-variance", "element-mean"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class RecoveryRecipe(BaseModel):
-    """How to recover images.
+    """How to recover images from the BatchNorm statistics of one network (SRe2L and CDA).
 
     Attributes:
         iterations: updates of every image.
@@ -49,6 +52,11 @@ class RecoveryRecipe(BaseModel):
     groups: int = Field(default=1, ge=1)
     engine: EngineName = "fast"
 
+    @property
+    def padding(self) -> int | None:
+        """Pixels around the image in which a crop of its size may lie; None where crops are others."""
+        return None
+
     @field_validator("crop_scale", "crop_ratio", "roll")
     @classmethod
     def _rises(cls, ends: tuple[float, float]) -> tuple[float, float]:
@@ -61,3 +69,60 @@ class RecoveryRecipe(BaseModel):
         if self.curriculum != "none" and self.crop == "none":
             raise ValueError(f"the curriculum {self.curriculum!r} is one of crops: crop must be 'resized'")
         return self
+
+
+class MatchingRecipe(RecoveryRecipe):
+    """How to recover images by matching statistics of several kinds (G-VBSM, EDC); by default, as `RecoveryRecipe`.
+
+    `bn_weight` and `first_bn_multiplier` weigh all measured layers alike: the releases' r_loss, and 10 for the first.
+
+    Attributes:
+        crop: "padded" besides: a crop of the image's size after padding `pad` pixels with 0, the mean of the data.
+        pad: see `crop`.
+        match: the layers whose inputs are measured.
+        patch: side of the squares, in pixels of a convolution's input, of which means and variances are matched.
+        global_share: alpha, the share of the distance to the statistics of all data; the rest is to those of the
+            batch's classes (EDC).
+        smoothing: how much of a layer's earlier batch statistics stays in what is compared (G-VBSM): a moving average
+            over iterations, through which the gradient of the current batch passes straight. 0: none stays.
+        drop: the probability that a convolution is left out of an iteration (G-VBSM's drop rate).
+        densification: weight of the term that spreads images of one class (G-VBSM).
+        densification_temperature: its tau.
+        flatness: weight of the term that keeps logits near those of the images' moving average (EDC).
+        flatness_decay: of that moving average, beta.
+        flatness_temperature: its tau.
+        networks: "one" network of the pool an iteration, in turn, or "all", whose losses are averaged.
+        as_released: which peculiarities of the released code are followed, where they can move a number:
+            "zero-start": smoothed statistics begin at 0, not at the first batch's;
+            "swapped-patches": a class's patch means are matched to its patch variances, and its variances to its means;
+            "within-image-variance": a class's variance is the mean of those within its images, and a batch's target the
+            mean over its labels; without, both are those of the mixture;
+            "element-mean": the flatness term is averaged over classes too, so it is as many times smaller.
+    """
+
+    crop: Literal["resized", "padded", "none"] = "resized"  # type: ignore[assignment]
+    pad: int = Field(default=4, ge=0)
+    match: tuple[LayerKind, ...] = Field(default=("batchnorm",), min_length=1)
+    patch: int = Field(default=4, ge=1)
+    global_share: Fraction = 1.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    densification: NotNegative = 0.0
+    densification_temperature: Positive = 4.0
+    flatness: NotNegative = 0.0
+    flatness_decay: Fraction = 0.99
+    flatness_temperature: Positive = 4.0
+    networks: Literal["one", "all"] = "one"
+    as_released: tuple[Quirk, ...] = ()
+
+    @property
+    def padding(self) -> int | None:
+        """As `crop` and `pad` say."""
+        return self.pad if self.crop == "padded" else None
+
+    @classmethod
+    def of(cls, recipe: RecoveryRecipe) -> "MatchingRecipe":
+        """Any recipe in full: the smaller one is a case of this."""
+        if isinstance(recipe, MatchingRecipe):
+            return recipe
+        return cls.model_validate(recipe.model_dump(include=set(RecoveryRecipe.model_fields)))

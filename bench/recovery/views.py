@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from bench import seeds
 from bench.recovery.recipes import RecoveryRecipe
@@ -25,7 +25,7 @@ from bench.training.views import resized_boxes
 
 @dataclass(frozen=True)
 class Box:
-    """A crop in pixels."""
+    """A crop in pixels. What of it lies outside the image is 0."""
 
     top: int
     left: int
@@ -57,7 +57,7 @@ class RecoveryView:
 def draw_view(recipe: RecoveryRecipe, resolution: int, seed: int, iteration: int) -> RecoveryView:
     """The view of one iteration: the same for the same seed and iteration."""
     draws = seeds.counter(seed, iteration)
-    box = _draw_box(draws, resolution, recipe, iteration) if recipe.crop == "resized" else None
+    box = _draw_box(draws, resolution, recipe, iteration)
     flipped = recipe.flip and bool(draws.random() < 0.5)
     low, high = recipe.roll
     down, right = draws.integers(low, high, size=2, endpoint=True)
@@ -109,12 +109,20 @@ def seen_through(images: Tensor, rows: Tensor) -> Tensor:
     return down_weights[:, None, None] @ images @ right_weights.mT[:, None, None]
 
 
-def _draw_box(draws: np.random.Generator, resolution: int, recipe: RecoveryRecipe, iteration: int) -> Box:
+def _draw_box(draws: np.random.Generator, resolution: int, recipe: RecoveryRecipe, iteration: int) -> Box | None:
+    if recipe.crop == "none":
+        return None
+    if recipe.padding is not None:
+        top, left = draws.integers(-recipe.padding, recipe.padding, size=2, endpoint=True).tolist()
+        return Box(top, left, resolution, resolution)
     scale = (smallest_share(recipe, iteration), recipe.crop_scale[1])
     boxes = resized_boxes(draws, 1, resolution, scale, recipe.crop_ratio)
     return Box(*boxes[0].tolist())
 
 
 def _resized(images: Tensor, box: Box) -> Tensor:
-    cropped = images[..., box.top : box.top + box.height, box.left : box.left + box.width]
-    return interpolate(cropped, size=images.shape[-2:], mode="bilinear", align_corners=False, antialias=False)
+    size = images.shape[-1]
+    outside = max(-box.top, -box.left, box.top + box.height - size, box.left + box.width - size, 0)
+    top, left = box.top + outside, box.left + outside
+    cropped = pad(images, [outside] * 4)[..., top : top + box.height, left : left + box.width]
+    return interpolate(cropped, size=(size, size), mode="bilinear", align_corners=False, antialias=False)

@@ -77,7 +77,7 @@ def by_reference(network: nn.Module, images: Tensor, targets: Tensor) -> tuple[T
 def by_objective(network: nn.Module, images: Tensor, targets: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
     leaf = images.clone().requires_grad_()
     views = torch.tensor([view.row(SIZE) for view in VIEWS])
-    loss = Objective(network, recipe(), CPU, precision)(leaf, targets, views)
+    loss, _ = Objective(network, recipe(), CPU, precision)(leaf, targets, views)
     return loss, torch.autograd.grad(loss, [leaf])[0]
 
 
@@ -136,7 +136,7 @@ def test_one_batch_has_no_part_in_the_others_gradient(network: nn.Module) -> Non
     gradients: list[Tensor] = []
     for each in (images, changed):
         leaf = each.clone().requires_grad_()
-        gradients += torch.autograd.grad(objective(leaf, targets, views), [leaf])
+        gradients += torch.autograd.grad(objective(leaf, targets, views)[0], [leaf])
     assert torch.equal(gradients[0][0], gradients[1][0])
     assert not torch.allclose(gradients[0][1], gradients[1][1])
 

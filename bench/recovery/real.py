@@ -1,0 +1,181 @@
+"""Statistics of training data in the measured layers of a network: what recovered images shall have.
+
+One pass over the training set, whose images are seen as the network was trained on them (the releases: one random crop
+and flip each). Per image the mean and the variance over its pixels are taken; sums of those give the statistics of all
+data and of each class:
+
+    mean = E[mu_i],    variance = E[var_i + mu_i^2] - E[mu_i]^2
+
+which is the variance over all pixels of all images. The released code of G-VBSM and EDC averages the variances of
+batches of 64 instead; they differ by the variance of the batches' means, a part in several thousands. Of classes EDC's
+code takes E[var_i], the mean of the variances within images ("within-image-variance" in `as_released`).
+
+What is kept has D numbers for all data and K x D for the classes, in fp32: with 1,000 classes about 100 MB for a
+ResNet-18, where convolutions are measured. `statistics_bytes` in the run's notes says how many.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.condensation import Task
+from bench.errors import Interrupted
+from bench.loops import checkpoints
+from bench.loops.checkpoints import CheckpointSchedule
+from bench.progress import Throttled
+from bench.recovery.layers import (
+    ByLayer,
+    Layer,
+    Measured,
+    by_layer,
+    in_patches,
+    inputs_given,
+    laid_out,
+    layers_of,
+    sizes_of,
+)
+from bench.recovery.pool import RealStatistics
+from bench.recovery.recipes import MatchingRecipe
+from bench.storage.stages import Made
+from bench.training.feeding import Feed
+from bench.training.loop import wants_channels_last
+from bench.training.recipes import TrainingRecipe
+from bench.training.teachers import Teacher
+from bench.training.views import Views, apply
+
+KIND, VERSION = "statistics", 1
+BATCH = 128  # images that the network sees at once; changes nothing but costs
+ALONE = ("crop", "crop_scale", "crop_ratio", "pad", "flip")  # what of a training's views concerns an image alone
+
+
+def real_statistics(task: Task, teacher: Teacher, recipe: MatchingRecipe, trained: TrainingRecipe) -> RealStatistics:
+    """Measures them, or finds them measured. They lie on the CPU.
+
+    Args:
+        task: its training images are seen.
+        teacher: the network.
+        recipe: which layers are measured, and whether classes are.
+        trained: how the network was trained: images are cropped and flipped likewise.
+    """
+    seed, of_classes = task.seed_for("statistics"), _of_classes(recipe)
+    shown = {name: getattr(trained, name) for name in ALONE}
+    asked = {"match": list(recipe.match), "patch": recipe.patch, "of_classes": of_classes}
+    parameters = {"teacher": teacher.ref.stage, "views": shown, "seed": seed, **asked}
+
+    def make(folder: Path) -> Made:
+        views = TrainingRecipe(epochs=1, batch_size=BATCH, lr=1.0, weight_decay=0.0, **shown)
+        drawn = Views(views, seed, len(task.dataset.train), task.dataset.resolution)
+        return _Pass(task, teacher.network, recipe, drawn).run(folder)
+
+    stage = task.stage(KIND, VERSION, parameters, make)
+    kept = sum(tensor.nbytes for tensor in stage.tensors.values())
+    task.facts["statistics_bytes"] = task.facts.get("statistics_bytes", 0) + kept
+    sizes = {int(place): tuple(lengths) for place, lengths in stage.facts["sizes"].items()}
+    by_class = by_layer(stage.tensors["by_class"], sizes) if of_classes else {}
+    return RealStatistics(by_layer(stage.tensors["overall"].to(task.device), sizes), by_class)
+
+
+def _of_classes(recipe: MatchingRecipe) -> str | None:
+    """Whether classes are measured, and which variance of theirs."""
+    if recipe.global_share == 1:
+        return None
+    return "within images" if "within-image-variance" in recipe.as_released else "total"
+
+
+class _Pass:
+    """The pass over the training set. A step is a batch; `sums` is all that it changes."""
+
+    def __init__(self, task: Task, network: nn.Module, recipe: MatchingRecipe, views: Views) -> None:
+        self.task, self.network, self.recipe, self.views = task, network, recipe, views
+        self.layers = layers_of(network, recipe.match)
+        dataset, last = task.dataset, wants_channels_last(task)
+        self.feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=last)
+        self.blank = dataset.normalisation.blank(torch.zeros((), device=task.device))
+        self.of_classes = _of_classes(recipe)
+        example = torch.zeros(1, dataset.channels, dataset.resolution, dataset.resolution, device=task.device)
+        self.sizes = sizes_of(self.measured(self.feed.formatted(example)))
+        width, device = sum(map(sum, self.sizes.values())), task.device
+        self.overall = torch.zeros(width, dtype=torch.float64, device=device)
+        self.by_class = torch.zeros(task.classes if self.of_classes else 0, width, device=device)
+        self.counts = torch.zeros(task.classes, dtype=torch.int64, device=device)
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """What a checkpoint holds."""
+        return {"overall": self.overall, "by class": self.by_class, "counts": self.counts}
+
+    def run(self, folder: Path) -> Made:
+        """The statistics, continued from a checkpoint in the folder."""
+        path, task = folder / "statistics.checkpoint.safetensors", self.task
+        facts = checkpoints.restore(path, self.sums, task.progress)
+        progress, schedule = Throttled(task.progress), CheckpointSchedule(task.checkpoint_seconds)
+        for step in task.pace.walk("statistics", int(facts["done"]) if facts else 0, self.views.batches):
+            self._add(step)
+            done = step + 1
+            progress.advance("statistics", done, self.views.batches)
+            stopping = task.should_stop()
+            if stopping or schedule.due():
+                with schedule.saving():
+                    checkpoints.save(path, self.sums, {"done": done})
+            if stopping:
+                raise Interrupted(f"stopped after {done} of {self.views.batches} steps of statistics")
+        return Made(self._kept(), {"sizes": {str(place): list(sizes) for place, sizes in self.sizes.items()}})
+
+    @torch.no_grad()
+    def measured(self, images: Tensor) -> ByLayer:
+        """Of each image (B, n): mean and variance over its pixels, in every layer."""
+        found: dict[int, Measured] = {}
+
+        def take(place: int, inputs: Tensor) -> None:
+            found[place] = _of_images(self.layers[place], inputs, self.recipe.patch)
+
+        with inputs_given(self.layers, take), self.task.autocast():
+            self.network(images)
+        return found
+
+    def _add(self, step: int) -> None:
+        view = self.views.at(0, step)
+        labels = self.feed.labels(view.indices)
+        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
+        found = self.measured(self.feed.formatted(seen))
+        raw = laid_out({place: _squared(each) for place, each in found.items()})
+        self.overall += raw.double().sum(0)
+        self.counts += torch.bincount(labels, minlength=len(self.counts))
+        if self.of_classes:
+            self.by_class.index_add_(0, labels, raw if self.of_classes == "total" else laid_out(found))
+
+    def _kept(self) -> dict[str, Tensor]:
+        everything = self.overall / self.counts.sum().clamp(min=1)
+        kept = {"overall": self._central(everything).float().cpu()}
+        if self.of_classes:
+            means = self.by_class / self.counts.clamp(min=1)[:, None]
+            kept["by_class"] = (self._central(means) if self.of_classes == "total" else means).cpu()
+        return kept
+
+    def _central(self, raw: Tensor) -> Tensor:
+        """(..., D) of means and means of squares -> means and variances."""
+        layers = by_layer(raw, self.sizes)
+        return laid_out({place: _centred(each) for place, each in layers.items()})
+
+
+def _of_images(layer: Layer, inputs: Tensor, patch: int) -> Measured:
+    precise = inputs.float().flatten(2) if inputs.ndim > 2 else inputs.float()[..., None]
+    variance, mean = torch.var_mean(precise, 2, correction=0)
+    if layer.kind == "batchnorm":
+        return mean, variance
+    patch_variance, patch_mean = torch.var_mean(in_patches(inputs, patch), (1, 3, 5), correction=0)
+    return mean, variance, patch_mean.flatten(1), patch_variance.flatten(1)
+
+
+def _squared(measured: Measured) -> Measured:
+    """Means and variances -> means and means of squares."""
+    means, variances = measured[::2], measured[1::2]
+    pairs = zip(means, variances, strict=True)
+    return tuple(each for mean, variance in pairs for each in (mean, variance + mean.square()))
+
+
+def _centred(raw: Measured) -> Measured:
+    """The inverse of `_squared`."""
+    pairs = zip(raw[::2], raw[1::2], strict=True)
+    return tuple(each for mean, second in pairs for each in (mean, (second - mean.square()).clamp(min=0)))
