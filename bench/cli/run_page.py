@@ -48,10 +48,14 @@ def _begun(folder: Path) -> str:
 def _evaluation(key: str, outcome: Mapping[str, Any]) -> str:
     """What is said of a score in more than one value lies in its own file, which the list of files names."""
     about = section(f"evaluation {key}", flat({name: value for name, value in outcome.items() if name != "scores"}))
-    scores = [
-        {name: value for name, value in each.items() if not isinstance(value, dict)} for each in outcome["scores"]
-    ]
+    scores = [_numbers(each) for each in outcome["scores"]]
     return f"{about}\n\n{tabulate(scores, 'keys', floatfmt='.2f')}" if scores else about
+
+
+def _numbers(score: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a training, metrics of the protocol's own by their names."""
+    single = {name: value for name, value in score.items() if not isinstance(value, dict)}
+    return {**single, **{name: metric["value"] for name, metric in score.get("metrics", {}).items()}}
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -206,7 +206,7 @@ def test_whitened_rows_say_so_and_stand_with_others() -> None:
 
 def lost(**values: float | None) -> list[Row]:
     """Rows of a protocol whose primary metric is how much is forgotten, by method."""
-    kept = {"unit": "points", "better": "lower", "std": None, "values": []}
+    kept: Row = {"unit": "points", "better": "lower", "std": None, "values": []}
     numbers = {
         name: {"forgetting": {"mean": value, **kept}} if value is not None else {} for name, value in values.items()
     }
