@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar, cast
@@ -30,9 +30,8 @@ from bench.hardware.devices import device_name
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.progress import COMPILING
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, shaped
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import clean_leftovers, digest, quarantine
-from bench.storage.shapes import Chosen
 from bench.storage.stages import locked
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,7 +39,6 @@ T = TypeVar("T")
 Step = Callable[[], object]
 
 VERSION = 3
-CHOICE_FILE = Kind("whether to compile", 1, Chosen, {UNSTAMPED: as_it_is})
 WARM_UP, TIMED = 2, 5  # steps, windows of them
 ENOUGH_S = 4.0  # seconds of trying after which one of each is enough: steps that take seconds differ little
 COMPILING_CALLS = 2  # the first compiles
@@ -68,12 +66,14 @@ class Workload:
     saved: float
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Part):
     """Whether steps are compiled, and why."""
 
     compiled: bool
     why: str
+
+
+CHOICE_FILE = Kind("whether to compile", 1, Choice, {UNSTAMPED: as_it_is})
 
 
 def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callable[[F], object]) -> F:
@@ -121,7 +121,7 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     task.pace.ready(seconds)
     if not task.stages.making:  # else it is part of the stage's cost
         task.measured.compiling_s += seconds
-    task.measured.compiled[work.what] = {**asdict(choice), "seconds": seconds}
+    task.measured.compiled[work.what] = {**choice.to_json(), "seconds": seconds}
     return compiled
 
 
@@ -138,11 +138,11 @@ def _choice(task: Task, work: Workload, step: Step) -> Choice:
     if task.compile == "always" and lacking:
         raise RunFailure(f"nothing can be compiled here: {lacking}")
     if task.compile in ("always", "never"):
-        return Choice(task.compile == "always", "as asked for")
+        return Choice(compiled=task.compile == "always", why="as asked for")
     if lacking:
-        return Choice(False, lacking)
+        return Choice(compiled=False, why=lacking)
     if task.compile == "possible":
-        return Choice(True, "it can be")
+        return Choice(compiled=True, why="it can be")
     return _kept(task, work) or _weighed(_seconds_of(step, task.device), work)
 
 
@@ -179,7 +179,7 @@ def _compiled(
             raise
         reason = f"could not be compiled: {why(error)}"
         task.progress.warn(f"{work.what} {reason}")
-        return None, Choice(False, reason)
+        return None, Choice(compiled=False, why=reason)
     return fast, choice
 
 
@@ -194,7 +194,7 @@ def _name(task: Task, work: Workload) -> str:
 def _kept(task: Task, work: Workload) -> Choice | None:
     path = task.stages.choice(_name(task, work))
     try:
-        return shaped(Choice, CHOICE_FILE.read(path))
+        return CHOICE_FILE.read(path)
     except FileNotFoundError:
         return None
     except CorruptArtefact as error:
@@ -206,7 +206,7 @@ def _keep(task: Task, work: Workload, choice: Choice) -> None:
     folder = task.stages.choices
     with locked(folder.with_suffix(".lock"), task.progress, wait=True):
         clean_leftovers(folder)
-        CHOICE_FILE.write(folder / _name(task, work), asdict(choice))
+        CHOICE_FILE.write(folder / _name(task, work), choice.to_json())
 
 
 def _compile_s(work: Workload) -> float:
@@ -216,7 +216,7 @@ def _compile_s(work: Workload) -> float:
 def _weighed(step_s: float, work: Workload) -> Choice:
     saved_s, compile_s = work.saved * step_s * work.steps, _compile_s(work)
     amounts = f"compiling saves about {saved_s:.0f} s and takes about {compile_s:.0f} s"
-    return Choice(saved_s > compile_s, f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
+    return Choice(compiled=saved_s > compile_s, why=f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 
 
 def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
@@ -224,8 +224,10 @@ def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -
     pairs = list(_few(lambda: (_seconds(plain, device), _seconds(compiled, device)), TIMED))
     plain_s, compiled_s = (statistics.median(kind) for kind in zip(*pairs, strict=True))
     if compiled_s >= plain_s:
-        return Choice(False, f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms")
-    return Choice(True, f"{choice.why}; it saves {1 - compiled_s / plain_s:.0%} of a step")
+        return Choice(
+            compiled=False, why=f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms"
+        )
+    return Choice(compiled=True, why=f"{choice.why}; it saves {1 - compiled_s / plain_s:.0%} of a step")
 
 
 def _seconds_of(step: Step, device: torch.device) -> float:

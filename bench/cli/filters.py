@@ -60,14 +60,14 @@ def _without_record(runs: Path) -> list[Path]:
 
 def _begun(folder: Path) -> Row:
     """The row of a run that has no record."""
-    from bench.results.fields import blanks
+    from bench.results.fields import names
     from bench.results.records import read_spec
     from bench.results.rows import bare_row
 
     try:
         row = bare_row(read_spec(folder), INCOMPLETE)
     except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
-        row = {**dict.fromkeys(blanks()), "status": INCOMPLETE}
+        row = {**dict.fromkeys(names()), "status": INCOMPLETE}
     return {**row, "run": folder.name}
 
 

@@ -27,10 +27,12 @@ def run(folder: Path) -> str:
             f"run {folder.name}",
             tabulate(state, tablefmt="plain"),
             section("spec", flat(record.spec.to_json())),
-            section("costs", flat({name: cost for name, cost in record.costs.items() if name != "environment"})),
-            *(_evaluation(key, each) for key, each in record.evaluations.items()),
+            section(
+                "costs", flat({name: cost for name, cost in record.costs.to_json().items() if name != "environment"})
+            ),
+            *(_evaluation(key, each.to_json()) for key, each in record.evaluations.items()),
             section("controls", record.controls.items()),
-            section("made with", flat(record.environment)),
+            section("made with", flat(record.environment.to_json())),
             _files(folder),
         ]
     )

@@ -1,7 +1,7 @@
 """Conformance of report formats."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,6 +13,8 @@ from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.rows import Row
 from bench.results.spec import EvaluationSpec, MethodChoice, RunSpec
+
+Json = dict[str, Any]
 
 EVALUATION = EvaluationSpec("paper", "hard", 1, "convnet3", 2)
 REASON = "RuntimeError: out of <memory> & luck, 50% | done_twice"  # with signs that HTML, LaTeX and Markdown read
@@ -135,8 +137,15 @@ def done_row(seed: int) -> Row:
     }
     versions = {"bench": "1.0", "torch": "2.9", "plugin": "1.0"}
     environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": versions}
-    record = Record(sample_spec(seed), "done", None, costs, {EVALUATION.key: outcome}, {}, environment)
-    return table.rows([record])[0]
+    return table.rows([sample_record(sample_spec(seed), costs, {EVALUATION.key: outcome}, environment)])[0]
+
+
+def sample_record(
+    spec: RunSpec, costs: Json, evaluations: Json, environment: Json, controls: Json | None = None
+) -> Record:
+    """The record of a finished run, from parts as its file holds them."""
+    ended = {"status": "done", "reason": None, "controls": controls or {}, "environment": environment}
+    return Record.from_json({"spec": spec.to_json(), "costs": costs, "evaluations": evaluations, **ended})
 
 
 def speed_row(status: str) -> Row:

@@ -3,20 +3,28 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import xxhash
+from pydantic import Field
 
 from bench.data.cards import SplitName
 from bench.data.datasets import Source
 from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError, why
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import clean_dead, digest, file_digest
-from bench.storage.shapes import Remembered
 
 READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
 _BATCH = 512  # files
+
+
+class Remembered(Part):
+    """The digest of a file that was read once."""
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{32,128}$")]
+
+
 DIGEST_FILE = Kind("a digest", 1, Remembered, {UNSTAMPED: as_it_is})
 
 
@@ -63,7 +71,7 @@ class Fingerprints:
     def _remembered(self, key: Sequence[Any], compute: Callable[[], str]) -> str:
         memory = self._folder / f"{digest(list(key))}.json"
         try:
-            return str(DIGEST_FILE.read(memory)["digest"])
+            return DIGEST_FILE.read(memory).digest
         except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
             value = compute()
         with suppress(OSError):  # what there is no room to remember is computed again

@@ -9,21 +9,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import torch
 import xxhash
+from pydantic import Field
 from torch import Tensor
 
 from bench.data.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 from bench.progress import Progress, Throttled
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import clean_leftovers, quarantine, whole
-from bench.storage.shapes import Decoded
+from bench.storage.shapes import Count
 from bench.storage.stages import forget_dead, locked
 from bench.storage.tensor_files import read_tensors, write_tensors
+
+
+class Decoded(Part):
+    """What lies beside decoded pixels."""
+
+    shape: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    piece: Annotated[int, Field(ge=1)]
+    checksums: list[str]
+
 
 INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
@@ -83,20 +93,20 @@ class ImageCache:
 
     def _read(self, split: SplitName) -> Cached:
         labels, facts = self._indexed(split)
-        pixels = _mapped(self._pixels(split), facts["shape"])
-        if _checksums(self._pixels(split), facts["piece"] * math.prod(facts["shape"][1:])) != facts["checksums"]:
+        pixels = _mapped(self._pixels(split), facts.shape)
+        if _checksums(self._pixels(split), facts.piece * math.prod(facts.shape[1:])) != facts.checksums:
             raise CorruptArtefact(f"{self._pixels(split)} was altered: its checksum does not match")
         return Cached(pixels, labels)
 
-    def _indexed(self, split: SplitName) -> tuple[Tensor, dict[str, Any]]:
+    def _indexed(self, split: SplitName) -> tuple[Tensor, Decoded]:
         """The labels of a split, and where its pixels' checksums are."""
         path = self._index(split)
         tensors, content = read_tensors(path)
         with understood(path):
             labels, facts = tensors["labels"], INDEX_FILE.checked(content, path)
-        if labels.dtype != torch.int64 or tuple(labels.shape) != (facts["shape"][0],):
+        if labels.dtype != torch.int64 or tuple(labels.shape) != (facts.shape[0],):
             held = f"{tuple(labels.shape)} of {labels.dtype}"
-            raise CorruptArtefact(f"{path} has labels {held}, not an int64 for each of {facts['shape'][0]} images")
+            raise CorruptArtefact(f"{path} has labels {held}, not an int64 for each of {facts.shape[0]} images")
         return labels, facts
 
     def _set_aside(self, split: SplitName, error: CorruptArtefact) -> None:

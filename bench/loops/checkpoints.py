@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from bench.errors import CorruptArtefact, understood
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import quarantine
-from bench.storage.shapes import Checkpoint
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -29,6 +28,14 @@ class Stateful(Protocol):
 
 
 State = Mapping[str, Tensor | Stateful]
+
+
+class Checkpoint(Part):
+    """Beside a checkpoint's tensors: the trees that hold them, and small facts."""
+
+    trees: dict[str, dict[str, Any]]
+    facts: dict[str, Any]
+
 
 CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: as_it_is})
 SPARING = 20  # a pause is so many times as long as the saving before it, or longer
@@ -84,15 +91,14 @@ def _restored(path: Path, state: State) -> dict[str, Any]:
     tensors, content = read_tensors(path)
     about = CHECKPOINT_FILE.checked(content, path)
     with understood(path):
-        if set(about["trees"]) != set(state):
-            raise ValueError(f"it is of {', '.join(sorted(about['trees']))}, not of {', '.join(sorted(state))}")
-        contents = {name: _unpack(about["trees"][name], tensors) for name in state}
+        if set(about.trees) != set(state):
+            raise ValueError(f"it is of {', '.join(sorted(about.trees))}, not of {', '.join(sorted(state))}")
+        contents = {name: _unpack(about.trees[name], tensors) for name in state}
         for name, part in state.items():
             _check_fits(part, contents[name], name)
         for name, part in sorted(state.items(), key=lambda named: _is_plain(named[1])):
             _put(part, contents[name])
-    facts: dict[str, Any] = about["facts"]
-    return facts
+    return about.facts
 
 
 def _is_plain(part: Tensor | Stateful) -> bool:

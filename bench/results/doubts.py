@@ -1,18 +1,18 @@
 """What a reader should doubt in a finished row: students, teachers and labels that know no more than chance."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from bench.results.chance import is_no_better
+from bench.results.fields import Row
 from bench.results.label_fit import NOTE, LabelFit
+from bench.results.outcomes import Score
+from bench.storage.artefacts import parted
 
 RECOGNISED = 90.0  # percent of a set's images that its teacher should recognise; recovered images end close to 100
 ONE_CLASS = 0.1  # who gives all other classes less than this part of their share of images predicts one class
 
-Fields = Mapping[str, Any]
 
-
-def doubts(row: Fields, scores: Sequence[Fields]) -> list[str]:
+def doubts(row: Row, scores: Sequence[Score]) -> list[str]:
     """One line each, to be shown with the row; nothing for a row without a result.
 
     Args:
@@ -20,42 +20,42 @@ def doubts(row: Fields, scores: Sequence[Fields]) -> list[str]:
         scores: of its trainings. Those of older versions and of some protocols do not say what was predicted, or on how
             many images; of them less can be said.
     """
-    if row["status"] != "done":
+    if row.status != "done":
         return []
     return [*_students(row, scores), *_teacher(row, scores), *_labels(row)]
 
 
-def _students(row: Fields, scores: Sequence[Fields]) -> Iterator[str]:
-    blind = [score["most_predicted"] for score in scores if _predicts_one_class(score)]
+def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:
+    blind = [score.most_predicted or 0.0 for score in scores if _predicts_one_class(score)]
     if blind:
         yield f"{len(blind)} of {len(scores)} students give one class to {max(blind):.1f} % of the test images"
-    elif luck := _luck(row["top1_mean"], scores):
+    elif luck := _luck(row.top1_mean, scores):
         yield f"top-1 is {luck}"
 
 
-def _predicts_one_class(score: Fields) -> bool:
-    most, test = score.get("most_predicted"), score.get("test")
-    return bool(test and most is not None and 100 - most < ONE_CLASS * (100 - test["largest_class"]))
+def _predicts_one_class(score: Score) -> bool:
+    most, test = score.most_predicted, score.test
+    return bool(test and most is not None and 100 - most < ONE_CLASS * (100 - test.largest_class))
 
 
-def _teacher(row: Fields, scores: Sequence[Fields]) -> Iterator[str]:
-    if luck := _luck(row["teacher_top1"], scores):
+def _teacher(row: Row, scores: Sequence[Score]) -> Iterator[str]:
+    if luck := _luck(row.teacher_top1, scores):
         yield f"the teacher's top-1 is {luck}"
-    seen = row["teacher_on_set"]
-    if seen and seen["top1"] < RECOGNISED and row["iterations"] is not None:
+    seen = row.teacher_on_set
+    if seen and seen["top1"] < RECOGNISED and row.iterations is not None:
         yield f"the teacher itself recognises {seen['top1']:.1f} % of these images: the recovery is not finished"
 
 
-def _labels(row: Fields) -> Iterator[str]:
+def _labels(row: Row) -> Iterator[str]:
     """What was noted when a set from elsewhere was read."""
-    noted = row["notes"].get(NOTE) if row["imported"] else None
-    if noted and (fit := LabelFit(**noted)).doubtful:
+    noted = row.notes.get(NOTE) if row.imported else None
+    if noted and (fit := parted(LabelFit, noted)).doubtful:
         yield str(fit)
 
 
-def _luck(top1: float | None, scores: Sequence[Fields]) -> str:
+def _luck(top1: float | None, scores: Sequence[Score]) -> str:
     """Why an accuracy says nothing, to end a sentence with; "" where it does."""
-    test = scores[0].get("test")
-    if top1 is None or not test or not is_no_better(top1, test["images"], test["largest_class"]):
+    test = scores[0].test
+    if top1 is None or not test or not is_no_better(top1, test.images, test.largest_class):
         return ""
-    return f"no better than chance ({test['largest_class']:.2f} % of {test['images']:,} test images are of one class)"
+    return f"no better than chance ({test.largest_class:.2f} % of {test.images:,} test images are of one class)"

@@ -1,147 +1,156 @@
-"""The fields of a row, each said once: its place, its value where nothing is known, what it is, and why it may be null.
+"""The fields of a row, each said once: its type, its value where nothing is known, what it is, why it may be null.
 
-Blank rows, the order of columns, the reasons of nulls and the page docs/rows.md are made from this table:
+Blank rows, the order of columns, the reasons of nulls and the page docs/rows.md are made from the class `Row`:
 
     python -m bench.results.fields > docs/rows.md
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from bench.results import null_reasons as null
 
-Why = Callable[[Mapping[str, Any]], str]  # of a row that is done and has null there
+Object = dict[str, Any]
+Why = Callable[["Row"], str]  # of a row that is done and has null there
 
 
-@dataclass(frozen=True)
-class Field:
-    """One field of every row.
+def told(meaning: str, blank: Any = None, why: str | Why = "") -> Any:  # noqa: ANN401 - any JSON value
+    """A field of rows.
 
-    Attributes:
-        name: its key.
+    Args:
         meaning: for the page; one line of Markdown, with the unit.
         blank: its value in a row of which nothing is known.
         why: the reason for a null in a row that is done, as text or from the row; "" where null says all.
     """
-
-    name: str
-    meaning: str
-    blank: Any = None
-    why: str | Why = ""
-
-    def reason(self, row: Mapping[str, Any]) -> str:
-        """Why it is null in a row that is done."""
-        return self.why if isinstance(self.why, str) else self.why(row)
+    return field(default_factory=lambda: deepcopy(blank), metadata={"meaning": meaning, "why": why})
 
 
-WHAT = (
-    Field("run", "name of the run folder"),
-    Field("method", "condensation method; of a set from elsewhere what its manifest says"),
-    Field("dataset", "name of the dataset's card"),
-    Field("known_as", "name under which recipes and claims know the dataset"),
-    Field("classes", "how many classes were condensed"),
-    Field("all_classes", "how many the dataset has"),
-    Field("class_ids", "those condensed, in the order of labels"),
-    Field("ipc", "images per class; where classes differ the rounded mean"),
-    Field("images", "images of the set"),
-    Field("backbone", "network that the method condensed with"),
-    Field("budget", "`paper` or `quick`"),
-    Field("budget_note", "what the quick budget took of the recipe"),
-    Field("changed", "what was set otherwise than the recipe says: by key both values", {}),
-    Field("recipe", "name of the recipe"),
-    Field("config", "the method's hyper-parameters, all of them", {}),
-    Field("engine", "which of a method's ways to compute one step"),
-    Field("seed", "of the synthesis"),
-    Field("synthesis_precision", "arithmetic in which the images were made"),
-    Field("differs", "beside a claim: what is not the paper's", []),
-    Field("labels_of", "of a control: whose labels its images have"),
-    Field("card_hash", "content of the dataset's card"),
-    Field("split", "test split cut out of the training images, where a card asks for one"),
-    Field("imported", "whether the set came from elsewhere", False),
-    Field("set", "of a set from elsewhere: its name"),
-    Field("set_budget", "of a set from elsewhere: the budget that made it"),
-    Field("class_order", "of a set from elsewhere: how its labels were understood"),
-    Field("images_per_class", "of a set whose classes differ in size: the fewest and the most"),
-)
-MEASURED = (
-    Field("primary", "metric by which rows are ranked: `top1`, or the one that the protocol names"),
-    Field("top1_mean", "mean top-1 of the last epoch on the test split, in percent", why=null.OTHER_METRICS),
-    Field("top1_std", "sample deviation over trainings, in points", why=null.of_top1(null.ONE_TRAINING)),
-    Field("top5_mean", "mean top-5, in percent", why=null.of_top1(null.FEW_CLASSES)),
-    Field(
-        "metrics",
-        "what else the protocol measures, by name: `mean`, `std`, `values`, `unit`, and which values are `better`",
-        {},
-    ),
-    Field(
-        "best_top1_mean",
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a row is of."""
+
+    run: str = told("name of the run folder")
+    method: str = told("condensation method; of a set from elsewhere what its manifest says")
+    dataset: str = told("name of the dataset's card")
+    known_as: str | None = told("name under which recipes and claims know the dataset")
+    classes: int = told("how many classes were condensed")
+    all_classes: int = told("how many the dataset has")
+    class_ids: list[str] = told("those condensed, in the order of labels")
+    ipc: int = told("images per class; where classes differ the rounded mean")
+    images: int = told("images of the set")
+    backbone: str | None = told("network that the method condensed with")
+    budget: str = told("`paper` or `quick`")
+    budget_note: str = told("what the quick budget took of the recipe")
+    changed: dict[str, list[Any]] = told("what was set otherwise than the recipe says: by key both values", {})
+    recipe: str = told("name of the recipe")
+    config: Object = told("the method's hyper-parameters, all of them", {})
+    engine: str | None = told("which of a method's ways to compute one step")
+    seed: int = told("of the synthesis")
+    synthesis_precision: str | None = told("arithmetic in which the images were made")
+    differs: list[str] = told("beside a claim: what is not the paper's", [])
+    labels_of: str | None = told("of a control: whose labels its images have")
+    card_hash: str = told("content of the dataset's card")
+    split: str | None = told("test split cut out of the training images, where a card asks for one")
+    imported: bool = told("whether the set came from elsewhere", False)
+    set: str | None = told("of a set from elsewhere: its name")
+    set_budget: str | None = told("of a set from elsewhere: the budget that made it")
+    class_order: str | None = told("of a set from elsewhere: how its labels were understood")
+    images_per_class: list[int] | None = told("of a set whose classes differ in size: the fewest and the most")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Identity):
+    """With what was measured."""
+
+    primary: str | None = told("metric by which rows are ranked: `top1`, or the one that the protocol names")
+    top1_mean: float | None = told("mean top-1 of the last epoch on the test split, in percent", why=null.OTHER_METRICS)
+    top1_std: float | None = told("sample deviation over trainings, in points", why=null.of_top1(null.ONE_TRAINING))
+    top5_mean: float | None = told("mean top-5, in percent", why=null.of_top1(null.FEW_CLASSES))
+    metrics: dict[str, Object] = told(
+        "what else the protocol measures, by name: `mean`, `std`, `values`, `unit`, and which values are `better`", {}
+    )
+    best_top1_mean: float | None = told(
         "mean of each training's best epoch, where the protocol looked; nothing ranks by it",
         why=null.of_top1(null.LAST_ONLY),
-    ),
-    Field("epochs", "of one training"),
-    Field("evaluation_s", "seconds of training and testing this row's students, `eval_seeds` of them together"),
-    Field(
-        "evaluation_prepare_s",
+    )
+    epochs: float | None = told("of one training")
+    evaluation_s: float | None = told(
+        "seconds of training and testing this row's students, `eval_seeds` of them together"
+    )
+    evaluation_prepare_s: float | None = told(
         "seconds of stages that evaluations share, as a protocol's own teacher: what they cost when they were made",
         why=null.unshared,
-    ),
-    Field(
-        "evaluation_warm_up_s",
-        "seconds of weighing and compiling those trainings' steps; in no other field",
-        why=null.NOT_APART,
-    ),
-    Field(
-        "ms_per_image_iteration",
+    )
+    evaluation_warm_up_s: float | None = told(
+        "seconds of weighing and compiling those trainings' steps; in no other field", why=null.NOT_APART
+    )
+    ms_per_image_iteration: dict[str, float] | None = told(
         "milliseconds of one update step over the images that it updates, in steady state: `median`, `p20`, `p80`",
         why=null.unmetered,
-    ),
-    Field("iterations", "update steps that one image goes through", why=null.unmetered),
-    Field("prepare_s", "seconds of what comes before the images: teachers, experts", why=null.unprepared),
-    Field("synthesis_s", "seconds of making all images", why=null.IMPORTED),
-    Field("label_s", "seconds of making soft labels", why=null.unlabelled),
-    Field("seconds_per_image", "`synthesis_s` over the number of images", why=null.IMPORTED),
-    Field(
-        "warm_up_s",
-        "seconds of compiling and of the first three steps of every loop; part of `synthesis_s`",
-        why=null.unmetered,
-    ),
-    Field(
-        "peak_memory_bytes", "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
-    ),
-    Field("set_bytes", "bytes of the images as stored"),
-    Field("label_bytes", "bytes that a user keeps besides, to have the labels: they themselves, or the teacher"),
-    Field("teacher_top1", "the labelling teacher's own top-1 on the test split, in percent", why=null.untaught),
-    Field("teacher_on_set", "that teacher on the stored images: `top1` in percent, `cross_entropy`", why=null.unseen),
-    Field("top1_values", "each training's top-1, in percent", []),
-    Field("eval_seeds", "trainings", 0),
-    Field("evaluation_note", "what the protocol says of this evaluation", ""),
-    Field("notes", "what the method says of the run", {}),
-)
-ENDED = (
-    Field("status", "`done`, `failed`, `skipped` or `refused`"),
-    Field("reason", "why it is not done"),
-    Field("eval_backbone", "network that was trained on the set"),
-    Field("protocol_id", "protocol and its version"),
-    Field("label_kind", "`hard`, `soft`, `online`, `stored`, or `teacher`: the protocol's own"),
-    Field("teacher_backbone", "network, or networks, that labelled"),
-    Field("paper_reports", "epoch that the protocol's paper reports: `last` or `best`; null in records from before"),
-    Field("protocol", "protocol as it was asked for"),
-    Field("control", "run of the control in the same table"),
-    Field("is_control", "whether it is one", False),
-    Field("device", "`cpu` or `cuda`"),
-    Field("device_name", "of the processor or GPU"),
-    Field("precision", "arithmetic of labels and evaluations"),
-    Field("versions", "of `bench`, `torch` and the `plugin`"),
-    Field("made", "command, date, version and commit"),
-    Field("class_order_hash", "of the classes in the order of labels"),
-    Field("preprocessing", "`normalised` or `zca`"),
-    Field("claim", "what a paper published for this cell: `value`, `std`, `source`"),
-    Field("null_reasons", "why numbers of a finished row are null, by field", {}),
-    Field("warnings", "what is to be doubted, in words", []),
-)
-FIELDS = (*WHAT, *MEASURED, *ENDED)
+    )
+    iterations: int | None = told("update steps that one image goes through", why=null.unmetered)
+    prepare_s: float | None = told("seconds of what comes before the images: teachers, experts", why=null.unprepared)
+    synthesis_s: float | None = told("seconds of making all images", why=null.IMPORTED)
+    label_s: float | None = told("seconds of making soft labels", why=null.unlabelled)
+    seconds_per_image: float | None = told("`synthesis_s` over the number of images", why=null.IMPORTED)
+    warm_up_s: float | None = told(
+        "seconds of compiling and of the first three steps of every loop; part of `synthesis_s`", why=null.unmetered
+    )
+    peak_memory_bytes: dict[str, int | None] | None = told(
+        "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
+    )
+    set_bytes: int | None = told("bytes of the images as stored")
+    label_bytes: int | None = told(
+        "bytes that a user keeps besides, to have the labels: they themselves, or the teacher"
+    )
+    teacher_top1: float | None = told(
+        "the labelling teacher's own top-1 on the test split, in percent", why=null.untaught
+    )
+    teacher_on_set: dict[str, float] | None = told(
+        "that teacher on the stored images: `top1` in percent, `cross_entropy`", why=null.unseen
+    )
+    top1_values: list[float] = told("each training's top-1, in percent", [])
+    eval_seeds: int = told("trainings", 0)
+    evaluation_note: str = told("what the protocol says of this evaluation", "")
+    notes: Object = told("what the method says of the run", {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Measured):
+    """One method's set under one protocol on one backbone: a line of a table, its fields in the order of columns."""
+
+    status: str | None = told("`done`, `failed`, `skipped` or `refused`")
+    reason: str | None = told("why it is not done")
+    eval_backbone: str | None = told("network that was trained on the set")
+    protocol_id: str | None = told("protocol and its version")
+    label_kind: str | None = told("`hard`, `soft`, `online`, `stored`, or `teacher`: the protocol's own")
+    teacher_backbone: str | None = told("network, or networks, that labelled")
+    paper_reports: str | None = told(
+        "epoch that the protocol's paper reports: `last` or `best`; null in records from before"
+    )
+    protocol: str | None = told("protocol as it was asked for")
+    control: str | None = told("run of the control in the same table")
+    is_control: bool = told("whether it is one", False)
+    device: str | None = told("`cpu` or `cuda`")
+    device_name: str | None = told("of the processor or GPU")
+    precision: str | None = told("arithmetic of labels and evaluations")
+    versions: dict[str, str | None] | None = told("of `bench`, `torch` and the `plugin`")
+    made: Object | None = told("command, date, version and commit")
+    class_order_hash: str | None = told("of the classes in the order of labels")
+    preprocessing: str | None = told("`normalised` or `zca`")
+    claim: Object | None = told("what a paper published for this cell: `value`, `std`, `source`")
+    null_reasons: dict[str, str] = told("why numbers of a finished row are null, by field", {})
+    warnings: list[str] = told("what is to be doubted, in words", [])
+
+    def to_json(self) -> Object:
+        """As reports take it, and `--format json` prints it."""
+        return {name: getattr(self, name) for name in names()}
+
+
+FIELDS: tuple[Field[Any], ...] = fields(Row)
+MEASURED = tuple(each.name for each in fields(Measured)[len(fields(Identity)) :])
 
 
 def names() -> tuple[str, ...]:
@@ -149,41 +158,31 @@ def names() -> tuple[str, ...]:
     return tuple(each.name for each in FIELDS)
 
 
-def blanks() -> dict[str, Any]:
-    """A row of which nothing is known."""
-    return {each.name: deepcopy(each.blank) for each in FIELDS}
-
-
-def unmeasured() -> dict[str, Any]:
-    """The part of such a row that is measured."""
-    return {each.name: deepcopy(each.blank) for each in MEASURED}
-
-
-def ordered(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with its fields in the order of columns.
-
-    Raises:
-        KeyError: it lacks one.
-    """
-    return {name: row[name] for name in names()}
-
-
-def reasons(row: Mapping[str, Any]) -> dict[str, str]:
+def reasons(row: Row) -> dict[str, str]:
     """The reason for each null number of a row that is done, by its field; nothing for other rows."""
-    if row["status"] != "done":
+    if row.status != "done":
         return {}
-    missing = (each for each in FIELDS if each.why and row.get(each.name) is None)
-    return {each.name: each.reason(row) for each in missing}
+    missing = (each for each in FIELDS if each.metadata["why"] and getattr(row, each.name) is None)
+    return {each.name: _reason(each.metadata["why"], row) for each in missing}
+
+
+def _reason(why: str | Why, row: Row) -> str:
+    return why if isinstance(why, str) else why(row)
 
 
 def page() -> str:
     """docs/rows.md."""
-    chapters = (("What it is", WHAT), ("What was measured", MEASURED), ("How it ended", ENDED))
-    return HEAD + "".join(_chapter(title, fields) for title, fields in chapters)
+    chapters = {"What it is": fields(Identity), "What was measured": fields(Measured), "How it ended": FIELDS}
+    seen = 0
+    text = HEAD
+    for title, upto in chapters.items():
+        text += _chapter(title, upto[seen:])
+        seen = len(upto)
+    return text
 
 
-def _chapter(title: str, fields: tuple[Field, ...]) -> str:
-    lines = "".join(f"| `{each.name}` | {each.meaning} |\n" for each in fields)
+def _chapter(title: str, told: Iterable[Field[Any]]) -> str:
+    lines = "".join(f"| `{each.name}` | {each.metadata['meaning']} |\n" for each in told)
     return f"\n## {title}\n\n| field | what it is |\n| --- | --- |\n{lines}"
 
 

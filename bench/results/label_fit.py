@@ -1,27 +1,29 @@
 """How well the labels of a set fit the dataset's classes, as a run notes it; `bench.sets.label_fit` measures it."""
 
-from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.storage.artefacts import Part
+from bench.storage.shapes import Number
 
 NOTE = "labels_fit"  # under which a run records it
 CLEAR = 4.0  # standard deviations; in 20 draws of five kinds of unrelated images the most was 3.6
 UNLIKELY = 3.0  # standard deviations: right labels of images that show their classes lie at 4 and above
 
 
-@dataclass(frozen=True)
-class LabelFit:
+class LabelFit(Part):
     """In standard deviations over chance: labels as `given`, and `in_some_order` of the classes."""
 
-    given: float
-    in_some_order: float
+    given: Number
+    in_some_order: Number
 
     @property
     def doubtful(self) -> bool:
         """Whether the images show the dataset's classes, and the labels do not say which."""
         return self.in_some_order > CLEAR and self.given < UNLIKELY
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, Any]:
         """What is noted."""
-        return {name: round(value, 2) for name, value in asdict(self).items()}
+        return {name: round(value, 2) for name, value in super().to_json().items()}
 
     def __str__(self) -> str:
         return (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.evaluation import TOP1, Better
+from bench.results.outcomes import MetricPart
 
 Fields = Mapping[str, Any]
 
@@ -64,11 +65,11 @@ def others(rows: Sequence[Fields]) -> list[str]:
     return [name for name in named if name not in set(map(primary_name, rows))]
 
 
-def summed_up(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A metric of every training (`Metric` as JSON) as a row keeps it: mean, std, values, unit and better."""
-    values = [each["value"] for each in measured]
+def summed_up(measured: Sequence[MetricPart]) -> dict[str, Any]:
+    """A metric of every training as a row keeps it: mean, std, values, unit and better."""
+    values = [each.value for each in measured]
     told = {"mean": statistics.fmean(values), "std": deviation(values), "values": values}
-    return {**told, "unit": measured[0]["unit"], "better": measured[0]["better"]}
+    return {**told, "unit": measured[0].unit, "better": measured[0].better}
 
 
 def deviation(values: Sequence[float]) -> float | None:

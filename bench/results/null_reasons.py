@@ -1,7 +1,10 @@
 """Why a number of a finished row is null: what cannot be said is never 0, and a reader is told why it is missing."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.results.fields import Row
 
 UNITERATED = "no image is updated step by step; see the time per image"
 TOO_SHORT = "the loop has no steps beyond the warm-up"
@@ -20,42 +23,42 @@ NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_TRAINING = "one training has no spread"
 
 
-def of_top1(reason: str) -> Callable[[Mapping[str, Any]], str]:
+def of_top1(reason: str) -> Callable[["Row"], str]:
     """Of what goes with top-1: the reason, of rows that have a top-1."""
-    return lambda row: OTHER_METRICS if row.get("top1_mean") is None else reason
+    return lambda row: OTHER_METRICS if row.top1_mean is None else reason
 
 
-def unmetered(row: Mapping[str, Any]) -> str:
+def unmetered(row: "Row") -> str:
     """Of a loop's numbers."""
-    if row.get("synthesis_s") is None:
+    if row.synthesis_s is None:
         return IMPORTED
-    return UNITERATED if row.get("iterations") is None else TOO_SHORT
+    return UNITERATED if row.iterations is None else TOO_SHORT
 
 
-def unprepared(row: Mapping[str, Any]) -> str:
+def unprepared(row: "Row") -> str:
     """Of what comes before the images."""
-    return IMPORTED if row.get("synthesis_s") is None else TEACHER_ELSEWHERE
+    return IMPORTED if row.synthesis_s is None else TEACHER_ELSEWHERE
 
 
-def unlabelled(row: Mapping[str, Any]) -> str:
+def unlabelled(row: "Row") -> str:
     """Of the time that labels take."""
-    return SHARED if row["label_kind"] == "teacher" else HARD
+    return SHARED if row.label_kind == "teacher" else HARD
 
 
-def unshared(row: Mapping[str, Any]) -> str:
+def unshared(row: "Row") -> str:
     """Of the stages that evaluations share."""
-    return NOT_APART if row["label_kind"] == "teacher" else UNSHARED
+    return NOT_APART if row.label_kind == "teacher" else UNSHARED
 
 
-def untaught(row: Mapping[str, Any]) -> str:
+def untaught(row: "Row") -> str:
     """Of the teacher's own accuracy."""
     return UNTRIED if _taught(row) else NO_TEACHER
 
 
-def unseen(row: Mapping[str, Any]) -> str:
+def unseen(row: "Row") -> str:
     """Of the teacher on the set."""
     return UNSEEN if _taught(row) else NO_TEACHER
 
 
-def _taught(row: Mapping[str, Any]) -> bool:
-    return bool(row.get("teacher_backbone")) or row.get("teacher_top1") is not None
+def _taught(row: "Row") -> bool:
+    return bool(row.teacher_backbone) or row.teacher_top1 is not None

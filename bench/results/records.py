@@ -6,30 +6,31 @@ A record keeps raw outcomes, one score an evaluation seed; means and other metri
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import AfterValidator
+from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, understood
 from bench.progress import Progress
-from bench.results.notes import Findings
+from bench.results.outcomes import Costs, Environment, Evaluation, SetCosts, Status
 from bench.results.spec import RunSpec
-from bench.storage.artefacts import UNSTAMPED, Content, Kind, as_it_is, check_shape
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, parted
 from bench.storage.files import read_json, write_json
-from bench.storage.shapes import Costs, Left
 
 SCHEMA = 2
 MIGRATED = 1  # the schema in which notes stood among the costs
-COSTS = (
-    *("ms_per_image_iteration", "iterations", "prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s"),
-    *("peak_memory_bytes", "set_bytes", "label_bytes", "teacher_top1", "teacher_on_set"),
-)
-BESIDE_COSTS = (
-    *("label_kind", "preprocessing", "class_order_hash", "environment", "stages"),
-    *(each.name for each in fields(Findings)),
-)
+
+
+class Left(Part):
+    """A record; its spec has a type of its own (`bench.results.spec.RunSpec`)."""
+
+    spec: dict[str, Any]
+    status: Status
+    reason: str | None
+    costs: Costs
+    evaluations: dict[str, Evaluation]
+    controls: dict[str, str]
+    environment: Environment
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,21 @@ class Record:
 
     Attributes:
         spec: what it is.
-        status: of the synthesis: "done", "failed".
+        status: of the synthesis: "done", "failed" or "refused".
         reason: why it failed, or None.
-        costs: what the synthesis took (`COSTS`), what else is known of it (`BESIDE_COSTS`) and, under "notes", what
-            its method noted; empty where it failed.
+        costs: what the synthesis took, what else is known of it, and what its method noted; empty where it failed.
         evaluations: by key, what was asked, what each seed gave, and status and reason of each.
         controls: the control's run by evaluation key.
         environment: machine, device, versions.
     """
 
     spec: RunSpec
-    status: str
+    status: Status
     reason: str | None
-    costs: Mapping[str, Any]
-    evaluations: Mapping[str, Mapping[str, Any]]
+    costs: Costs
+    evaluations: Mapping[str, Evaluation]
     controls: Mapping[str, str]
-    environment: Mapping[str, Any]
+    environment: Environment
 
     def to_json(self) -> dict[str, Any]:
         """The content of record.json."""
@@ -63,10 +63,10 @@ class Record:
             "status": self.status,
             "reason": self.reason,
             "spec": self.spec.to_json(),
-            "costs": dict(self.costs),
-            "evaluations": {key: dict(value) for key, value in self.evaluations.items()},
+            "costs": self.costs.to_json(),
+            "evaluations": {key: value.to_json() for key, value in self.evaluations.items()},
             "controls": dict(self.controls),
-            "environment": dict(self.environment),
+            "environment": self.environment.to_json(),
         }
 
     @classmethod
@@ -76,9 +76,9 @@ class Record:
         Raises:
             CorruptArtefact: a part is missing or is not what tables take it for.
         """
-        check_shape(Left, content)
-        kept = ("status", "reason", "costs", "evaluations", "controls", "environment")
-        return cls(RunSpec.from_json(content["spec"]), **{name: content[name] for name in kept})
+        left = parted(Left, content)
+        spec, ended = RunSpec.from_json(left.spec), (left.status, left.reason)
+        return cls(spec, *ended, left.costs, left.evaluations, left.controls, left.environment)
 
 
 def write(folder: Path, record: Record) -> None:
@@ -111,25 +111,18 @@ def with_notes_apart(costs: Mapping[str, Any]) -> dict[str, Any]:
     """Costs as they are kept now: once what a method noted stood among them."""
     if not costs or "notes" in costs:
         return dict(costs)
-    known = {name: value for name, value in costs.items() if name in (*COSTS, *BESIDE_COSTS)}
+    known = {name: value for name, value in costs.items() if name in Costs.model_fields}
     return {**known, "notes": {name: value for name, value in costs.items() if name not in known}}
 
 
-def _with_environment(costs: Costs) -> Costs:
-    """Of a set that is there: its record takes the environment from its costs."""
-    if "environment" not in costs:
-        raise ValueError("environment: Field required")
-    return costs
-
-
-COSTS_FILE = Kind("costs", 1, Annotated[Costs, AfterValidator(_with_environment)], {UNSTAMPED: with_notes_apart})
-SPEC_FILE = Kind("a run's spec", 1, Content, {UNSTAMPED: as_it_is})
+COSTS_FILE = Kind("costs", 1, SetCosts, {UNSTAMPED: with_notes_apart})
+SPEC_FILE = Kind("a run's spec", 1, Part, {UNSTAMPED: as_it_is})
 
 
 def read_spec(folder: Path) -> RunSpec:
     """The spec of a run folder. Raises as `read`."""
     path = folder / "spec.json"
-    content = SPEC_FILE.read(path)
+    content = SPEC_FILE.read(path).to_json()
     try:
         return RunSpec.from_json(content)
     except CorruptArtefact as error:

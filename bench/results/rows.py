@@ -1,19 +1,21 @@
 """The rows that tables are made of, computed from records: one for each evaluation as it was asked."""
 
+import dataclasses
 import statistics
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from bench.evaluation import TOP1, Scores
+from bench.evaluation import Scores
+from bench.results import fields
 from bench.results.doubts import doubts
-from bench.results.fields import blanks, names, ordered, reasons, unmeasured
 from bench.results.metrics import deviation, summed_up
-from bench.results.records import BESIDE_COSTS, Record
-from bench.results.spec import EvaluationSpec, RunSpec
+from bench.results.outcomes import Costs, Evaluation, Score
+from bench.results.records import Record
+from bench.results.spec import EvaluationSpec, Origin, RunSpec
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # a `fields.Row` as JSON
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
@@ -21,93 +23,83 @@ def rows(records: Iterable[Record]) -> list[Row]:
 
     A record is not kept once its rows are made, for there may be many.
     """
-    made: dict[str, list[Row]] = {}
+    made: dict[str, list[fields.Row]] = {}
     controls: set[str] = set()
     for record in records:
         made[record.spec.name] = list(_rows_of(record))
         controls.update(record.controls.values())
-    return [_among(row, made, controls) for each in made.values() for row in each]
+    return [_among(row, made, controls).to_json() for each in made.values() for row in each]
 
 
-def _among(row: Row, known: Container[str], controls: Container[str]) -> Row:
+def _among(row: fields.Row, known: Container[str], controls: Container[str]) -> fields.Row:
     """The row with what the others say of it: whether its control is among them, and whether it is one itself."""
-    control = row["control"] if row["control"] in known else None
-    return {**row, "control": control, "is_control": row["is_control"] or row["run"] in controls}
+    control = row.control if row.control in known else None
+    return replace(row, control=control, is_control=row.is_control or row.run in controls)
 
 
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
     """The row of an evaluation that has no record: another process holds the run, or it could not start."""
-    return {
-        **blanks(),
-        **_identity(spec),
-        "status": status,
-        "reason": reason,
-        "eval_backbone": evaluation.backbone,
-        "protocol": evaluation.asked,
-        "protocol_id": evaluation.protocol_id,
-        "is_control": spec.labeller is not None,
-        "device": spec.device,
-        "precision": spec.precision,
-        "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
-    }
+    row = replace(_bare(spec, status), reason=reason, protocol=evaluation.asked, protocol_id=evaluation.protocol_id)
+    return replace(row, eval_backbone=evaluation.backbone).to_json()
 
 
 def bare_row(spec: RunSpec, status: str) -> Row:
     """The row of a run of which no evaluation is known."""
-    unknown = dict.fromkeys(("reason", "eval_backbone", "protocol", "protocol_id"))
-    return {**blank_row(spec, EvaluationSpec("", "", 0, "", 0), status, ""), **unknown}
+    return _bare(spec, status).to_json()
+
+
+def _bare(spec: RunSpec, status: str) -> fields.Row:
+    return replace(
+        _identity(spec),
+        status=status,
+        is_control=spec.labeller is not None,
+        device=spec.device,
+        precision=spec.precision,
+        versions={"bench": None, "torch": None, "plugin": spec.method.plugin_version},
+    )
 
 
 @cache
 def reserved() -> frozenset[str]:
     """The names that no note may take: every field of a row, of scores and of costs."""
-    return frozenset((*names(), *(each.name for each in fields(Scores)), *BESIDE_COSTS))
+    return frozenset((*fields.names(), *(each.name for each in dataclasses.fields(Scores)), *Costs.model_fields))
 
 
-def _rows_of(record: Record) -> Iterator[Row]:
+def _rows_of(record: Record) -> Iterator[fields.Row]:
     for key, evaluation in record.evaluations.items():
-        for asked in evaluation["asked"]:
-            row = {
-                **_identity(record.spec),
-                **_costs(record),
-                **_scores(record, evaluation),
-                "protocol": asked,
-                "control": record.controls.get(key),
-                "is_control": record.spec.labeller is not None,
-                **_made_with(record),
-                "claim": None,
-            }
-            said = {"null_reasons": reasons(row), "warnings": doubts(row, evaluation["scores"])}
-            yield ordered({**row, **said})
+        for asked in evaluation.asked:
+            row = _scored(_made(record), record, evaluation)
+            row = replace(row, protocol=asked, control=record.controls.get(key))
+            yield replace(row, null_reasons=fields.reasons(row), warnings=doubts(row, evaluation.scores))
 
 
-def _identity(spec: RunSpec) -> Row:
+def _identity(spec: RunSpec) -> fields.Row:
     method, backbone = spec.maker
-    return {
-        "run": spec.name,
-        "method": method,
-        "dataset": spec.dataset,
-        "known_as": spec.known_as,
-        "classes": len(spec.classes),
-        "all_classes": spec.all_classes,
-        "class_ids": list(spec.classes),
-        "ipc": spec.ipc,
-        "images": spec.ipc * len(spec.classes),
-        "backbone": backbone,
-        "budget": spec.budget,
-        "budget_note": "; ".join(spec.method.quick),
-        "changed": dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
-        "recipe": spec.method.recipe,
-        "config": spec.method.config,
-        "engine": spec.method.engine,
-        "seed": spec.seed,
-        "synthesis_precision": None if spec.brought else spec.made_in,
-        "differs": list(spec.method.differs),
-        "labels_of": _labels_of(spec),
-        "card_hash": spec.card_hash,
-        "split": spec.split,
-        **_brought(spec),
-    }
+    row = fields.Row(
+        run=spec.name,
+        method=method,
+        dataset=spec.dataset,
+        known_as=spec.known_as,
+        classes=len(spec.classes),
+        all_classes=spec.all_classes,
+        class_ids=list(spec.classes),
+        ipc=spec.ipc,
+        images=spec.ipc * len(spec.classes),
+        backbone=backbone,
+        budget=spec.budget,
+        budget_note="; ".join(spec.method.quick),
+        changed=dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
+        recipe=spec.method.recipe,
+        config=spec.method.config,
+        engine=spec.method.engine,
+        seed=spec.seed,
+        synthesis_precision=spec.made_in,
+        differs=list(spec.method.differs),
+        labels_of=_labels_of(spec),
+        card_hash=spec.card_hash,
+        split=spec.split,
+    )
+    return _brought(row, spec.brought) if spec.brought else row
 
 
 def _labels_of(spec: RunSpec) -> str | None:
@@ -116,86 +108,93 @@ def _labels_of(spec: RunSpec) -> str | None:
     return spec.origin.method if spec.origin else spec.labeller.name
 
 
-def _brought(spec: RunSpec) -> Row:
-    """What only rows of sets that were not made here have to say."""
-    origin = spec.brought
-    if origin is None:
-        return {"imported": False, **dict.fromkeys(("set", "set_budget", "class_order", "images_per_class"))}
-    return {
-        "imported": True,
-        "set": origin.name,
-        "set_budget": origin.budget,
-        "class_order": origin.class_order,
-        "images": origin.images or spec.ipc * len(spec.classes),
-        "images_per_class": list(origin.images_per_class) if origin.images_per_class else None,
-    }
+def _brought(row: fields.Row, origin: Origin) -> fields.Row:
+    """What rows of sets that were not made here say besides, or otherwise."""
+    return replace(
+        row,
+        imported=True,
+        synthesis_precision=None,
+        set=origin.name,
+        set_budget=origin.budget,
+        class_order=origin.class_order,
+        images=origin.images or row.images,
+        images_per_class=list(origin.images_per_class) if origin.images_per_class else None,
+        iterations=origin.iterations,  # as its manifest says: nothing was iterated here
+    )
 
 
-def _costs(record: Record) -> Row:
-    measured = unmeasured()
-    if record.spec.brought:
-        measured["iterations"] = record.spec.brought.iterations  # as its manifest says: nothing was iterated here
-    return {**measured, **{name: record.costs[name] for name in measured if name in record.costs}}
+def _made(record: Record) -> fields.Row:
+    """The row as far as it is of the set: what it is, what it cost, with what it was made."""
+    costs, made = record.costs.to_json(), record.environment
+    known: dict[str, Any] = {name: costs[name] for name in fields.MEASURED if name in costs}
+    return replace(
+        replace(_identity(record.spec), **known),
+        device=made.device,
+        device_name=made.device_name,
+        precision=made.precision,
+        versions=made.versions,
+        made=made.made.to_json() if made.made else None,
+        class_order_hash=record.costs.class_order_hash,
+        preprocessing=record.costs.preprocessing,
+        is_control=record.spec.labeller is not None,
+    )
 
 
-def _scores(record: Record, evaluation: Mapping[str, Any]) -> Row:
-    scores: Sequence[Mapping[str, Any]] = evaluation["scores"]
-    top1 = [score["top1"] for score in scores if score["top1"] is not None]
-    done = record.status == "done" and evaluation["status"] == "done"
-    return {
-        "status": "done" if done else evaluation["status"] if record.status == "done" else record.status,
-        "reason": evaluation["reason"] or record.reason,
-        "eval_backbone": evaluation["backbone"],
-        "protocol_id": evaluation["protocol_id"],
-        "label_kind": evaluation["label_kind"],
-        "teacher_backbone": evaluation["teacher_backbone"],
-        "paper_reports": evaluation.get("paper_reports"),
-        "evaluation_note": evaluation.get("note", ""),
-        **_shared_teacher(evaluation),
-        "primary": scores[0].get("primary", TOP1) if done else None,
-        "top1_mean": _mean(scores, "top1") if done else None,
-        "top1_std": deviation(top1) if done else None,
-        "top1_values": top1 if done else [],
-        "metrics": _metrics(scores) if done else {},
-        "top5_mean": _mean(scores, "top5") if done else None,
-        "best_top1_mean": _mean(scores, "best_top1") if done else None,
-        "epochs": scores[0]["epochs"] if done else None,
-        "evaluation_s": sum(score["seconds"] for score in scores) if done else None,
-        "evaluation_prepare_s": _shared_stages(scores) if done else None,
-        "evaluation_warm_up_s": _sum(scores, "compiling_s") if done else None,
-        "eval_seeds": len(scores) if done else 0,
-    }
+def _scored(row: fields.Row, record: Record, evaluation: Evaluation) -> fields.Row:
+    """The row with how its evaluation ended."""
+    done = record.status == "done" and evaluation.done
+    named = replace(
+        row,
+        status="done" if done else evaluation.status if record.status == "done" else record.status,
+        reason=evaluation.reason or record.reason,
+        eval_backbone=evaluation.backbone,
+        protocol_id=evaluation.protocol_id,
+        label_kind=evaluation.label_kind,
+        teacher_backbone=evaluation.teacher_backbone,
+        paper_reports=evaluation.paper_reports,
+        evaluation_note=evaluation.note,
+        teacher_top1=_shared_teacher(evaluation) if evaluation.label_kind == "teacher" else row.teacher_top1,
+    )
+    return _counted(named, evaluation.scores) if done else named
 
 
-def _metrics(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: summed_up([score["metrics"][name] for score in scores]) for name in scores[0].get("metrics", {})}
+def _counted(row: fields.Row, scores: Sequence[Score]) -> fields.Row:
+    """The row of a result, over its trainings."""
+    top1 = [score.top1 for score in scores if score.top1 is not None]
+    return replace(
+        row,
+        primary=scores[0].primary,
+        top1_mean=_mean(scores, "top1"),
+        top1_std=deviation(top1),
+        top1_values=top1,
+        metrics={name: summed_up([score.metrics[name] for score in scores]) for name in scores[0].metrics},
+        top5_mean=_mean(scores, "top5"),
+        best_top1_mean=_mean(scores, "best_top1"),
+        epochs=scores[0].epochs,
+        evaluation_s=sum(score.seconds for score in scores),
+        evaluation_prepare_s=_shared_stages(scores),
+        evaluation_warm_up_s=_warm_up(scores),
+        eval_seeds=len(scores),
+    )
 
 
-def _shared_teacher(evaluation: Mapping[str, Any]) -> Row:
+def _shared_teacher(evaluation: Evaluation) -> float | None:
     """Where a protocol's own teacher labels for all methods, its accuracy counts and not that of the method's."""
-    if evaluation["label_kind"] != "teacher":
-        return {}
-    return {"teacher_top1": next((score.get("teacher_top1") for score in evaluation["scores"]), None)}
+    return next((score.teacher_top1 for score in evaluation.scores), None)
 
 
-def _shared_stages(scores: Sequence[Mapping[str, Any]]) -> float | None:
+def _shared_stages(scores: Sequence[Score]) -> float | None:
     """Seconds that the stages of these scores cost when they were made, each once; None where there are none."""
-    stages = {name: cost["seconds"] for score in scores for name, cost in score.get("stages", {}).items()}
+    stages = {name: stage.seconds for score in scores for name, stage in score.stages.items()}
     return sum(stages.values()) if stages else None
 
 
-def _sum(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
+def _warm_up(scores: Sequence[Score]) -> float | None:
     """None where some scores are older than the field."""
-    return sum(score[name] for score in scores) if all(name in score for score in scores) else None
+    known = [score.compiling_s for score in scores if score.compiling_s is not None]
+    return sum(known) if len(known) == len(scores) else None
 
 
-def _mean(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [score[name] for score in scores if score[name] is not None]
+def _mean(scores: Sequence[Score], name: str) -> float | None:
+    values = [value for score in scores if (value := getattr(score, name)) is not None]
     return statistics.fmean(values) if values else None
-
-
-def _made_with(record: Record) -> Row:
-    made = record.environment
-    kept = ("device", "device_name", "precision", "versions", "made")
-    known = {name: record.costs.get(name) for name in ("class_order_hash", "preprocessing")}
-    return {**{name: made.get(name) for name in kept}, **known}

@@ -12,23 +12,24 @@ from bench import __version__
 from bench.extensions.registry import FILE_PREFIX, Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import device_name
+from bench.results.outcomes import Environment, Provenance
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 from bench.running.provenance import made
 
 
-def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> dict[str, Any]:
+def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> Environment:
     """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`."""
-    return {
+    return Environment(
         **arithmetic(device, precision),
-        "synthesis_precision": spec.made_in,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions(spec.method),
-        "plugins": {each.plugin: each.plugin_version for each in _makers(spec)},
-        "made": made(command),
-    }
+        synthesis_precision=spec.made_in,
+        cores=os.cpu_count(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        versions=versions(spec.method),
+        plugins={each.plugin: each.plugin_version for each in _makers(spec)},
+        made=Provenance(**made(command)),
+    )
 
 
 def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
@@ -36,7 +37,7 @@ def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
 
     The code of a method is not part of what a run is: its author says by `version` when it would give other images.
     """
-    kept = record.environment.get("plugins", {})
+    kept = record.environment.plugins
     for each in _makers(spec) if record.status == "done" else ():
         then = kept.get(each.plugin)
         if each.plugin.startswith(FILE_PREFIX) and then not in (None, each.plugin_version):
@@ -50,8 +51,8 @@ def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
 def scored_by_another_file(record: Record, job: Job, registry: Registry) -> Iterator[str]:
     """What to say of each kept evaluation whose protocol or network lies in a file that was edited since."""
     for each in job.evaluations:
-        now, scores = files_of(each, registry), record.evaluations[each.key].get("scores", ())
-        kept = [(score.get("made") or {}).get("plugins", {}) for score in scores]
+        now, scores = files_of(each, registry), record.evaluations[each.key].scores
+        kept = [score.made.plugins for score in scores if score.made]
         if any(then.get(name, version) != version for then in kept for name, version in now.items()):
             yield (
                 f"scores of {record.spec.name} under {each.key} are from before a file of theirs was edited; if it "

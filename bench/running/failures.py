@@ -6,6 +6,7 @@ import traceback
 import torch
 
 from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, why
+from bench.results.outcomes import Status
 from bench.storage.stages import LockHeld
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -25,7 +26,7 @@ def is_of_the_system(error: BaseException) -> bool:
     return any(isinstance(each, OSError | UnreadableArtefact) for each in (error, error.__cause__))
 
 
-def status_of(error: BaseException) -> str:
+def status_of(error: BaseException) -> Status:
     """ "refused" for what cannot be asked of a method or a protocol, "failed" for all else."""
     return "refused" if isinstance(error, UsageError) else "failed"
 

@@ -152,7 +152,8 @@ class _Rehearsal:
         if not all(self.store.read(KIND, teacher.stage) for teacher in needed):
             return None
         self.task.dataset.test.ready()
-        memory = costs.get("peak_memory_bytes") or dict.fromkeys(("allocated", "reserved", "rss"))
+        peak = costs.peak_memory_bytes
+        memory = peak.to_json() if peak else dict.fromkeys(("allocated", "reserved", "rss"))
         return _Set(condensed, 0.0, 0.0, 0.0, memory, 0)
 
     def _made(self) -> _Set:

@@ -1,11 +1,10 @@
 """What becomes of a run that ends without a result, and what one command's record adds to another's."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.results import records
+from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
 from bench.running.context import RunContext
@@ -13,43 +12,40 @@ from bench.running.environment import describe
 from bench.running.failures import reason_of
 from bench.storage.files import quarantine
 
-Outcome = dict[str, Any]
+
+def unscored(each: EvaluationSpec, status: Status, reason: str) -> Evaluation:
+    """An evaluation that never began."""
+    return Evaluation(
+        protocol=each.protocol,
+        protocol_id=each.protocol_id,
+        backbone=each.backbone,
+        asked=[each.asked],
+        label_kind=None,
+        teacher_backbone=None,
+        note="",
+        status=status,
+        reason=reason,
+        scores=[],
+    )
 
 
-def unscored(each: EvaluationSpec, status: str, reason: str) -> Outcome:
-    """The outcome of an evaluation that never began."""
-    return {
-        "protocol": each.protocol,
-        "protocol_id": each.protocol_id,
-        "backbone": each.backbone,
-        "asked": [each.asked],
-        "label_kind": None,
-        "teacher_backbone": None,
-        "note": "",
-        "status": status,
-        "reason": reason,
-        "scores": [],
-    }
+def is_done(each: EvaluationSpec, known: Evaluation) -> bool:
+    """Whether an earlier evaluation is a result of this protocol, with however many seeds."""
+    return known.protocol_id == each.protocol_id and known.done
 
 
-def is_done(each: EvaluationSpec, known: Mapping[str, Any]) -> bool:
-    """Whether an earlier outcome is a result of this protocol, with however many seeds."""
-    return bool(known["protocol_id"] == each.protocol_id and known["status"] == "done")
+def answered(each: EvaluationSpec, known: Evaluation | None) -> bool:
+    """Whether an earlier evaluation is all that is asked for now."""
+    return known is not None and is_done(each, known) and len(known.scores) >= each.seeds
 
 
-def answered(each: EvaluationSpec, known: Mapping[str, Any] | None) -> bool:
-    """Whether an earlier outcome is all that is asked for now."""
-    return known is not None and is_done(each, known) and len(known["scores"]) >= each.seeds
-
-
-def ended(job: Job, earlier: Record | None, status: str, reason: str) -> dict[str, Outcome]:
-    """Every outcome after an end without result: what was done before stays, all else that is asked for has failed."""
-    before = {key: dict(value) for key, value in earlier.evaluations.items()} if earlier else {}
+def ended(job: Job, earlier: Record | None, status: Status, reason: str) -> dict[str, Evaluation]:
+    """All evaluations after an end without result: what was done before stays, all else that is asked for failed."""
+    before = dict(earlier.evaluations) if earlier else {}
     for each in job.evaluations:
         known = before.get(each.key)
-        fresh = dict(known) if known is not None and answered(each, known) else unscored(each, status, reason)
-        fresh["asked"] = sorted({each.asked, *(known["asked"] if known else ())})
-        before[each.key] = fresh
+        fresh = known if known is not None and answered(each, known) else unscored(each, status, reason)
+        before[each.key] = fresh.asked_as(each.asked, *(known.asked if known else ()))
     return before
 
 
@@ -77,7 +73,7 @@ def unread(job: Job, place: RunContext, reason: str) -> Record:
     """What is reported of a run of which it cannot be read how it ended; it is not for keeping."""
     environment = describe(place.device, job.spec.precision, job.spec, place.command)
     outcomes = ended(job, None, "failed", reason)
-    return Record(job.spec, "failed", reason, {}, outcomes, controls(job, None), environment)
+    return Record(job.spec, "failed", reason, Costs(), outcomes, controls(job, None), environment)
 
 
 def crashed(job: Job, place: RunContext, reason: str) -> Record:
@@ -95,7 +91,7 @@ def crashed(job: Job, place: RunContext, reason: str) -> Record:
         record = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
     else:
         environment = describe(place.device, job.spec.precision, job.spec, place.command)
-        record = Record(job.spec, "failed", reason, {}, outcomes, links, environment)
+        record = Record(job.spec, "failed", reason, Costs(), outcomes, links, environment)
     keep(record, place)
     return record
 

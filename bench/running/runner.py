@@ -10,13 +10,14 @@ from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageE
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.results import records
+from bench.results.outcomes import Costs, Evaluation
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build, own_protocol
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.environment import describe, made_by_another_file, scored_by_another_file
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
-from bench.running.record_keeping import Outcome, controls, earlier_record, ended, is_done, keep, unread
+from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
 from bench.storage.files import clean_leftovers, quarantine
@@ -101,9 +102,9 @@ class Run:
             return self._without_set(error, earlier)
         task = replace(synthesis.task, precision=self.job.spec.precision)
         scoring = Scoring(synthesis.folder, task, self.registry, synthesis)
-        before = {key: dict(value) for key, value in earlier.evaluations.items()} if earlier else {}
+        before = earlier.evaluations if earlier else {}
         scored = {each.key: self._scored(scoring, each, earlier) for each in self.job.evaluations}
-        bare = Record(self.job.spec, "done", None, costs, before, controls(self.job, earlier), costs["environment"])
+        bare = Record(self.job.spec, "done", None, costs, before, controls(self.job, earlier), costs.environment)
         shown = {key: outcome for key, (outcome, _) in scored.items()}
         kept = {key: outcome for key, (_, outcome) in scored.items()}
         return Attempt(*(replace(bare, evaluations={**before, **outcomes}) for outcomes in (shown, kept)))
@@ -119,10 +120,12 @@ class Run:
         log.exception("synthesis failed", exc_info=error)
         status, links = status_of(error), controls(self.job, earlier)
         environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command)
-        failed = Record(self.job.spec, status, reason, {}, ended(self.job, None, status, reason), links, environment)
+        failed = Record(
+            self.job.spec, status, reason, Costs(), ended(self.job, None, status, reason), links, environment
+        )
         return Attempt(failed, failed)
 
-    def _scored(self, scoring: Scoring, each: EvaluationSpec, earlier: Record | None) -> tuple[Outcome, Outcome]:
+    def _scored(self, scoring: Scoring, each: EvaluationSpec, earlier: Record | None) -> tuple[Evaluation, Evaluation]:
         """How an evaluation ended, to be shown and to be kept.
 
         A failure that the system is to blame for replaces no outcome that is done, be it of fewer seeds.
@@ -138,7 +141,7 @@ class Run:
                 raise WorkToDo from error
             self.place.progress.warn(f"{self.job.spec.name}, {each.key}: {reason_of(error)}")
             shown = ended(replace(self.job, evaluations=(each,)), earlier, "failed", reason_of(error))[each.key]
-            return shown, dict(before) if before is not None and stands else shown
+            return shown, before if before is not None and stands else shown
         return outcome, outcome
 
     @property

@@ -3,7 +3,6 @@
 import inspect
 import logging
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,19 +17,18 @@ from bench.extensions.registry import Registry
 from bench.labels import HardLabels
 from bench.results.chance import largest_share
 from bench.results.notes import Findings, Notes
+from bench.results.outcomes import Evaluation, Score, Status
 from bench.results.rows import reserved
 from bench.results.spec import EvaluationSpec
 from bench.running.environment import files_of
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
-from bench.running.record_keeping import Outcome
 from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
 from bench.storage.elapsed import lasting
 from bench.storage.files import digest, quarantine
-from bench.storage.shapes import Score
 from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)
@@ -47,39 +45,42 @@ class Scoring:
     registry: Registry
     synthesis: Synthesis
 
-    def outcome(self, each: EvaluationSpec, earlier: Mapping[str, Any] | None, *, retry: bool) -> Outcome:
+    def outcome(self, each: EvaluationSpec, earlier: Evaluation | None, *, retry: bool) -> Evaluation:
         """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`.
 
         Raises:
             WorkToDo: something would have to be trained, while the run is only looked at.
         """
-        asked = sorted({each.asked, *(earlier["asked"] if earlier else ())})
-        same = earlier if earlier and earlier["protocol_id"] == each.protocol_id else None
-        if same and same["status"] != "done" and not retry:
-            return {**same, "asked": asked}
+        same = earlier if earlier and earlier.protocol_id == each.protocol_id else None
+        if same and not same.done and not retry:
+            return same.asked_as(each.asked)
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         note = protocol.note(replace(self.task.setting, backbone=each.backbone))
-        seeds_wanted = max(each.seeds, len(same["scores"]) if same else 0)
-        if same and same["status"] == "done" and (kept := self._all_kept(protocol, each, seeds_wanted)):
-            return {**same, "asked": asked, "note": note, "scores": kept}
+        seeds_wanted = max(each.seeds, len(same.scores) if same else 0)
+        if same and same.done and (kept := self._all_kept(protocol, each, seeds_wanted)):
+            return same.asked_as(each.asked).model_copy(update={"note": note, "scores": kept})
         if self.synthesis.looking:
             raise WorkToDo
         condensed = sets.load(self.folder / "condensed")
         self._warn_of_labels(each, protocol, condensed)
-        about = {
-            "protocol": each.protocol,
-            "protocol_id": each.protocol_id,
-            "backbone": each.backbone,
-            "asked": asked,
-            "label_kind": label_kind(protocol, condensed),
-            "teacher_backbone": self._teacher_backbone(protocol, condensed),
-            "paper_reports": protocol.paper_reports,
-            "note": note,
-        }
-        stands = same is not None and same["status"] == "done"
-        return {**about, **self._trained(protocol, condensed, each, seeds_wanted, stands=stands)}
+        status, reason, scores = self._trained(
+            protocol, condensed, each, seeds_wanted, stands=same is not None and same.done
+        )
+        return Evaluation(
+            protocol=each.protocol,
+            protocol_id=each.protocol_id,
+            backbone=each.backbone,
+            asked=sorted({each.asked, *(earlier.asked if earlier else ())}),
+            label_kind=label_kind(protocol, condensed),
+            teacher_backbone=self._teacher_backbone(protocol, condensed),
+            paper_reports=protocol.paper_reports,
+            note=note,
+            status=status,
+            reason=reason,
+            scores=scores,
+        )
 
-    def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Outcome] | None:
+    def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Score] | None:
         """The scores of all seeds, or None where one of them has to be made."""
         made_under = conditions_of(each, protocol, self.task)
         found = [self._kept(each, number, made_under) for number in range(count)]
@@ -87,12 +88,12 @@ class Scoring:
 
     def _trained(
         self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, count: int, *, stands: bool
-    ) -> Outcome:
-        """How the trainings of all seeds ended; the scores of those before a failure stay.
+    ) -> tuple[Status, str | None, list[Score]]:
+        """How the trainings of all seeds ended, why, and their scores; those of those before a failure stay.
 
         Where an earlier outcome `stands`, the system's failures are the caller's: they must not replace it.
         """
-        scores: list[Outcome] = []
+        scores: list[Score] = []
         try:
             self._restore_stages(condensed)
             for number in range(count):
@@ -102,8 +103,8 @@ class Scoring:
             if not is_recordable(error) or (stands and is_of_the_system(error)):
                 raise
             log.exception("%s failed", each.key)
-            return {"status": status_of(error), "reason": reason_of(error), "scores": scores}
-        return {"status": "done", "reason": None, "scores": scores}
+            return status_of(error), reason_of(error), scores
+        return "done", None, scores
 
     def _warn_of_labels(self, each: EvaluationSpec, protocol: Protocol, condensed: CondensedSet) -> None:
         """A method that names no protocol falls to one of hard labels, also where it made soft ones."""
@@ -114,7 +115,7 @@ class Scoring:
             said = f"ignores the {kind} labels that it made; --protocol own trains on them"
             self.task.progress.warn(f"{unsaid} {said}")
 
-    def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Outcome:
+    def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Score:
         path, made_under = self._path(each, number), conditions_of(each, protocol, self.task)
         if (found := self._kept(each, number, made_under)) is not None:
             return found
@@ -137,9 +138,9 @@ class Scoring:
             "notes": dict(task.facts),
             "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},
         }
-        SCORE_FILE.write(path, scores)
+        kept = SCORE_FILE.write(path, scores)
         shutil.rmtree(workspace, ignore_errors=True)
-        return scores
+        return kept
 
     def _shared(self, protocol: Protocol, condensed: CondensedSet, task: Task) -> dict[str, Any]:
         """What the stages cost that evaluations share; the teachers of a set's own labels are the set's cost."""
@@ -149,7 +150,7 @@ class Scoring:
     def _path(self, each: EvaluationSpec, number: int) -> Path:
         return self.folder / "evaluations" / f"{each.key}-{number}.json"
 
-    def _kept(self, each: EvaluationSpec, number: int, made_under: str) -> Outcome | None:
+    def _kept(self, each: EvaluationSpec, number: int, made_under: str) -> Score | None:
         """A score that is whole and was made under these conditions."""
         path = self._path(each, number)
         try:
@@ -159,7 +160,7 @@ class Scoring:
         except CorruptArtefact as error:
             self.task.progress.warn(f"score set aside as {quarantine(path).name} and made again: {error}")
             return None
-        if found.get("made_under") != made_under:
+        if found.made_under != made_under:
             return None
         shutil.rmtree(_workspace(path), ignore_errors=True)  # of one that was killed at its very end
         return found
@@ -202,7 +203,7 @@ def scored(folder: Path, each: EvaluationSpec, made_under: str) -> int:
 
 def _made_under(path: Path) -> str | None:
     with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
-        return str(SCORE_FILE.read(path).get("made_under"))
+        return SCORE_FILE.read(path).made_under
     return None
 
 
@@ -217,10 +218,10 @@ def _said(measured: Scores, protocol: Protocol, task: Task) -> dict[str, Any]:
     return measured.to_json()
 
 
-def _check_comparable(first: Outcome, other: Outcome) -> None:
+def _check_comparable(first: Score, other: Score) -> None:
     """Raises RunFailure: two trainings of one evaluation measured different things."""
-    one, two = ([each.get("primary"), sorted(each.get("metrics", ()))] for each in (first, other))
-    if one != two:
+    if first.measured != other.measured:
+        one, two = first.measured, other.measured
         raise RunFailure(f"its trainings measured different metrics: {one} and {two}, primary ones first")
 
 

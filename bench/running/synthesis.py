@@ -17,6 +17,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
+from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
 from bench.running.environment import describe
@@ -31,8 +32,6 @@ from bench.storage.files import quarantine
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teachers
 from bench.training.testing import accuracy
-
-Costs = dict[str, Any]
 
 
 @dataclass
@@ -62,7 +61,7 @@ class Synthesis:
         """The method is asked for nothing yet."""
         self._procedure = Procedure(self.method, self.task, self.labeller)
 
-    def costs(self) -> Costs:
+    def costs(self) -> SetCosts:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt.
 
         Raises:
@@ -81,7 +80,7 @@ class Synthesis:
             self._procedure.prepare()
             self._procedure.prepare_labels()
 
-    def _finished(self) -> Costs | None:
+    def _finished(self) -> SetCosts | None:
         try:
             costs = COSTS_FILE.read(self.folder / "costs.json")
             sets.verified(self.folder / "condensed")
@@ -96,7 +95,7 @@ class Synthesis:
         shutil.rmtree(self._label_workspace, ignore_errors=True)  # where its maker was killed at the very end
         return costs
 
-    def _make(self) -> Costs:
+    def _make(self) -> SetCosts:
         if self.method.made_here:
             self.task.dataset.train.ready()
         procedure = self._procedure
@@ -112,7 +111,7 @@ class Synthesis:
         condensed = CondensedSet(images, labels, dataset.classes, preprocessing, procedure.learned_lr(images))
         self._save(condensed, measured.get("iterations"))
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
-        costs: Costs = {
+        costs = {
             **measured,
             **self.task.measured.to_json(),
             "teacher_top1": self._teacher_top1(condensed),
@@ -124,13 +123,13 @@ class Synthesis:
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
             "class_order_hash": dataset.class_order_hash,
-            "environment": describe(self.task.device, self.spec.precision, self.spec, self.command),
+            "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),
             "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
             "notes": dict(self.task.facts),
         }
-        COSTS_FILE.write(self.folder / "costs.json", costs)
+        kept = COSTS_FILE.write(self.folder / "costs.json", costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
-        return costs
+        return kept
 
     def _prepared_here(self, labels: Labels) -> bool:
         """Whether all that comes before the images was made here; a set from elsewhere brings its teacher with it."""

@@ -113,7 +113,9 @@ class TrialStore(StageStore):
         made = super()._make(key, folder, make, device)
         cost = replace(made.cost, seconds=made.cost.seconds + self.outstanding(first))
         about = STAGE_FILE.read(folder / "stage.json")
-        STAGE_FILE.write(folder / "stage.json", {**about, "cost": asdict(cost), "notes": self._pace.notes(first)})
+        STAGE_FILE.write(
+            folder / "stage.json", {**about.to_json(), "cost": asdict(cost), "notes": self._pace.notes(first)}
+        )
         write_json(self._like(key), {"hash": key.hash})
         return replace(made, cost=cost)
 

@@ -1,7 +1,7 @@
 """A unit of a synthesis as it is kept: its images, what they took, and what was said of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import torch
 from bench.condensation import Condenser, Images, Task
 from bench.errors import RunFailure, understood
 from bench.hardware.meters import IterationTimes, PeakMemory
-from bench.results.notes import Findings
+from bench.results.outcomes import FindingsPart
 from bench.sets.condensed import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed
-from bench.storage.artefacts import UNSTAMPED, Content, Kind
-from bench.storage.shapes import UnitAbout
+from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
+from bench.storage.shapes import Number, PeakPart
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -55,10 +55,9 @@ def _with_findings_apart(about: Content) -> Content:
     """Once what was noted and what was found out stood together."""
     if "facts" not in about:
         return about
-    known = {*(each.name for each in fields(Findings)), "teacher_top1"}
     parts: dict[bool, Content] = {False: {}, True: {}}
     for name, value in about["facts"].items():
-        parts[name in known][name] = value
+        parts[name in FindingsPart.model_fields][name] = value
     return {**about, "notes": parts[False], "measured": parts[True]}
 
 
@@ -69,6 +68,26 @@ def _with_learned_lr_apart(about: Content) -> Content:
 
 def _from_before_versions(about: Content) -> Content:
     return _with_learned_lr_apart(_with_findings_apart(about))
+
+
+class Times(Part):
+    """Of the iterations of a unit (`bench.hardware.meters.IterationTimes`)."""
+
+    windows: list[Number]
+    warm_up_s: Number
+    iterations: int
+    carried_s: Number = 0.0
+
+
+class UnitAbout(Part):
+    """What a unit's file says beside its images: what it took, and what was said of it."""
+
+    seconds: Number
+    times: Times
+    memory: PeakPart
+    notes: dict[str, Any]
+    measured: FindingsPart
+    learned_lr: Number | None
 
 
 UNIT_FILE = Kind("a unit", 2, UnitAbout, {UNSTAMPED: _from_before_versions, 1: _with_learned_lr_apart})
@@ -95,9 +114,9 @@ def read_unit(path: Path) -> KeptUnit:
     tensors, content = read_tensors(path)
     about = UNIT_FILE.checked(content, path)
     with understood(path):
-        images = replace(images_of(tensors), learned_lr=about["learned_lr"])
-        cost = UnitCost(about["seconds"], IterationTimes(**about["times"]), PeakMemory(**about["memory"]))
-        return KeptUnit(images, cost, about["notes"], about["measured"])
+        images = replace(images_of(tensors), learned_lr=about.learned_lr)
+        times, memory = IterationTimes(**about.times.to_json()), PeakMemory(**about.memory.to_json())
+        return KeptUnit(images, UnitCost(about.seconds, times, memory), about.notes, about.measured.to_json())
 
 
 def tensors_of(images: Images) -> dict[str, torch.Tensor]:

@@ -15,15 +15,16 @@ from bench.condensation import Images, PixelFormat
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, RunFailure, understood
 from bench.labels import KINDS, Labels, labels_from, teacher_facts
+from bench.sets.own_manifest import IMAGES as IMAGES
+from bench.sets.own_manifest import LABELS as LABELS
+from bench.sets.own_manifest import Manifest
 from bench.sets.wellformed import malformed
 from bench.storage.artefacts import Kind
-from bench.storage.files import file_digest, link_or_copy, read_json, reading
-from bench.storage.shapes import Manifest
+from bench.storage.files import file_digest, link_or_copy, reading
 from bench.storage.tensor_files import read_tensors, write_tensors
 from bench.whitening import Whitening
 
 MANIFEST_FILE = Kind("the manifest of a set", 1, Manifest)
-IMAGES, LABELS = "images.safetensors", "labels.safetensors"
 TEACHER = "teacher.safetensors"  # of the first teacher; of others see `teacher_file`
 IN_FILES = (Whitening,)  # kinds of preprocessing that a set keeps in a file, which its manifest names under their kind
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
@@ -171,7 +172,7 @@ def _leaves(pixels: Tensor, preprocessing: Preprocessing) -> bool:
     return bool(((pixels < lower - ROUNDING) | (pixels > upper + ROUNDING)).any())
 
 
-def verified(folder: Path) -> dict[str, Any]:
+def verified(folder: Path) -> Manifest:
     """The manifest of a set that is whole: every file is what was written.
 
     Raises:
@@ -179,7 +180,7 @@ def verified(folder: Path) -> dict[str, Any]:
         FileNotFoundError: there is no set in the folder.
     """
     manifest = MANIFEST_FILE.read(folder / "manifest.json")
-    for name, checksum in manifest["files"].items():
+    for name, checksum in manifest.files.items():
         _check_file(folder / name, checksum)
     return manifest
 
@@ -207,29 +208,31 @@ def load(folder: Path) -> CondensedSet:
         return _loaded(folder, manifest)
 
 
-def _loaded(folder: Path, manifest: Mapping[str, Any]) -> CondensedSet:
+def _loaded(folder: Path, manifest: Manifest) -> CondensedSet:
     pixels = _unpacked(read_tensors(folder / IMAGES)[0])
     tensors, _ = read_tensors(folder / LABELS)
-    weights = [folder / name if name in manifest["files"] else None for name in _teacher_files(manifest)]
+    about = manifest.labels.to_json()
+    weights = [folder / name if name in manifest.files else None for name in _teacher_files(about)]
     return CondensedSet(
         images=Images(pixels, tensors["classes"], tensors.get("probabilities")),
-        labels=labels_from(manifest["labels"], tensors, weights),
-        classes=tuple(manifest["classes"]),
+        labels=labels_from(about, tensors, weights),
+        classes=tuple(manifest.classes),
         preprocessing=_preprocessing(folder, manifest),
-        learned_lr=manifest["learned_lr"],
+        learned_lr=manifest.learned_lr,
     )
 
 
-def _teacher_files(manifest: Mapping[str, Any]) -> list[str]:
+def _teacher_files(labels: Mapping[str, Any]) -> list[str]:
     """Where the teachers of a set's labels lie beside it, if they do."""
-    return [teacher_file(index) for index, _ in enumerate(teacher_facts(manifest["labels"]))]
+    return [teacher_file(index) for index, _ in enumerate(teacher_facts(labels))]
 
 
-def _preprocessing(folder: Path, manifest: Mapping[str, Any]) -> Preprocessing:
+def _preprocessing(folder: Path, manifest: Manifest) -> Preprocessing:
+    about = manifest.to_json()
     for kind in IN_FILES:
-        if kept := manifest[kind.kind]:
-            return kind.from_facts(manifest, read_tensors(folder / kept["file"])[0])
-    return Normalisation.from_facts(manifest, {})
+        if kept := about[kind.kind]:
+            return kind.from_facts(about, read_tensors(folder / kept["file"])[0])
+    return Normalisation.from_facts(about, {})
 
 
 def sizes(folder: Path) -> tuple[int, int]:
@@ -237,17 +240,17 @@ def sizes(folder: Path) -> tuple[int, int]:
 
     Both are what a user must keep to train on the set.
     """
-    manifest = read_json(folder / "manifest.json")
-    kept = {name: (folder / name).stat().st_size for name in manifest["files"]}
+    manifest = MANIFEST_FILE.read(folder / "manifest.json")
+    kept = {name: (folder / name).stat().st_size for name in manifest.files}
     images = sum(kept.get(name, 0) for name in (IMAGES, *(kind.file for kind in IN_FILES)))
-    return images, kept[LABELS] + _teacher_bytes(manifest, kept)
+    return images, kept[LABELS] + _teacher_bytes(manifest.labels.to_json(), kept)
 
 
-def _teacher_bytes(manifest: Mapping[str, Any], kept: Mapping[str, int]) -> int:
+def _teacher_bytes(labels: Mapping[str, Any], kept: Mapping[str, int]) -> int:
     """Of the teachers that labels need: what lies beside the set, or else what their weights have."""
-    if not KINDS[manifest["labels"]["kind"]].needs_teachers:
+    if not KINDS[labels["kind"]].needs_teachers:
         return 0
-    named = zip(_teacher_files(manifest), teacher_facts(manifest["labels"]), strict=True)
+    named = zip(_teacher_files(labels), teacher_facts(labels), strict=True)
     return sum(kept.get(file, int(teacher["bytes"])) for file, teacher in named)
 
 

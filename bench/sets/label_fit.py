@@ -52,7 +52,11 @@ def fit_of_labels(pixels: Tensor, classes: Tensor, real: Split, count: int) -> L
     means = space.whitened(_class_means(_small(pixels[kept]), classes[kept], count))
     if space.directions.shape[1] < 2:
         return None
-    return LabelFit(_over_permutations(means @ space.means.T), _over_turns(space.even(means), space.even(space.means)))
+    given, in_some_order = (
+        _over_permutations(means @ space.means.T),
+        _over_turns(space.even(means), space.even(space.means)),
+    )
+    return LabelFit(given=given, in_some_order=in_some_order)
 
 
 class _Space:

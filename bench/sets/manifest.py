@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.data.cards import SourceCard, Unit01, validated
 from bench.errors import CorruptArtefact, UsageError
-from bench.sets.own_manifest import Below, Name, OwnManifest, Positive
+from bench.sets.own_manifest import Below, Name, Positive, RunManifest
 from bench.storage.files import digest, file_digest, unsealed
 from bench.storage.users_files import content
 from bench.training.fkd import SEED
@@ -98,7 +98,7 @@ def about(folder: Path) -> dict[str, Any]:
     except CorruptArtefact as error:
         raise UsageError(str(error)) from error
     if "source" not in manifest and "files" in manifest:
-        validated(OwnManifest, manifest, str(path))
+        validated(RunManifest, manifest, str(path))
         return manifest
     source = manifest.get("source")
     if isinstance(source, dict):  # first, because the message for a choice of two says nothing

@@ -1,27 +1,25 @@
 """The manifest that a run writes beside its set, as far as reading the set relies on it.
 
-Another program, or another version of this one, may have sealed something else under the same name.
+What calls itself one may have been sealed by another program, or by another version of this one.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bench.sets.condensed import IMAGES, LABELS
+from bench.storage.artefacts import Part
 from bench.storage.regular_files import LONGEST
+from bench.storage.shapes import AS_WRITTEN
 from bench.storage.users_files import plain_name
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False), AS_WRITTEN]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AS_WRITTEN]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, Field(max_length=LONGEST)]
 Below = Annotated[str, AfterValidator(plain_name)]
 
 
-class _Part(BaseModel):
-    """Later versions may say more."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+IMAGES, LABELS = "images.safetensors", "labels.safetensors"
 
 
 class TeacherFacts(BaseModel):
@@ -34,13 +32,13 @@ class TeacherFacts(BaseModel):
     bytes: Count
 
 
-class PlainFacts(_Part):
+class PlainFacts(Part):
     """Of hard and of soft labels."""
 
     kind: Literal["hard", "soft"]
 
 
-class _TeachersFacts(_Part):
+class _TeachersFacts(Part):
     """Of labels that one teacher made, or several together."""
 
     teacher: TeacherFacts | None = None
@@ -69,18 +67,19 @@ class StoredFacts(_TeachersFacts):
     recipe: dict[str, Any]
 
 
-class ZcaFacts(_Part):
+class ZcaFacts(Part):
     """Where a whitening lies."""
 
     file: Below
 
 
-class OwnManifest(_Part):
-    """What of a manifest of ours reading its set relies on."""
+class Manifest(Part):
+    """What reading a set relies on."""
 
+    images: Count
+    resolution: Count
+    channels: Count
     files: dict[Below, str]
-    method: Name
-    protocol: Name
     protocol_version: Count | None = None
     name: Name | None = None
     run: Name | None = None
@@ -95,10 +94,17 @@ class OwnManifest(_Part):
     labels: Annotated[PlainFacts | OnlineFacts | StoredFacts, Field(discriminator="kind")]
 
     @model_validator(mode="after")
-    def _whole(self) -> "OwnManifest":
+    def _whole(self) -> "Manifest":
         needed = [IMAGES, LABELS, *([self.zca.file] if self.zca else [])]
         if lacking := [name for name in needed if name not in self.files]:
             raise ValueError(f"'files' lacks {lacking[0]}")
         if self.zca is None and not (self.mean and self.std and len(self.mean) == len(self.std)):
             raise ValueError("it has neither mean and std nor zca")
         return self
+
+
+class RunManifest(Manifest):
+    """That of a run: it says, too, what made the set and what for."""
+
+    method: Name
+    protocol: Name

@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
 
 from bench.errors import MISFITS, CorruptArtefact, RunFailure, understood
 from bench.storage.files import canonical, read_json, write_json
@@ -22,25 +22,56 @@ Content = dict[str, Any]
 T = TypeVar("T")
 
 
+class Part(BaseModel):
+    """What a file holds, or a part of it: a subclass says what programs rely on, each part with its type.
+
+    Nothing is converted: "3" is no number. What a subclass does not name may be anything, and is kept; a field with a
+    default is one that older files lack.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, protected_namespaces=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_order(cls, content: Any, make: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - any JSON value
+        """Fields stay in the order in which they were written."""
+        made = make(content)
+        if isinstance(content, Mapping):
+            given = {name: made.__dict__[name] for name in content if name in made.__dict__}
+            object.__setattr__(made, "__dict__", {**given, **made.__dict__})
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are written alike."""
+        return isinstance(other, Part) and self.to_json() == other.to_json()
+
+    def to_json(self) -> Content:
+        """As it was read or made, without what it left out."""
+        return self.model_dump(exclude_unset=True)
+
+
+P = TypeVar("P", bound=Part)
+
+
 @cache
 def _adapter(shape: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any type
     return TypeAdapter(shape)
 
 
-def check_shape(shape: Any, content: Any) -> None:  # noqa: ANN401 - a type, and any JSON value
-    """Holds JSON against a TypedDict or any type of JSON values, nothing converted: "3" is no number.
+def parted(part: type[P], content: Mapping[str, Any]) -> P:
+    """JSON as the part that it is.
 
     Raises:
-        CorruptArtefact: it says which part is not as the type says.
+        CorruptArtefact: it says which field is not as the type says.
     """
     try:
-        _adapter(shape).validate_python(content, strict=True)
+        return part.model_validate(content)
     except (ValidationError, *MISFITS) as error:
         raise CorruptArtefact(_misfit(error)) from error
 
 
 def shaped(shape: type[T], content: Any) -> T:  # noqa: ANN401 - any JSON value
-    """JSON as a value of a dataclass, held against the types of its fields as strictly. Raises as `check_shape`."""
+    """JSON as a value of a dataclass, held against the types of its fields as strictly. Raises as `parted`."""
     try:
         made: T = _adapter(cast(Hashable, shape)).validate_json(canonical(content), strict=True)
     except (ValidationError, RunFailure, *MISFITS) as error:
@@ -57,38 +88,39 @@ def _misfit(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(Generic[P]):
     """A kind of file.
 
     Attributes:
         name: what one is called, as "costs".
         version: of what it holds; it stands in each under "schema".
-        shape: what it holds, as for `check_shape`.
+        shape: what it holds.
         older: how the content of an older version becomes that of this one, by that version.
     """
 
     name: str
     version: int
-    shape: Any
+    shape: type[P]
     older: Mapping[int, Callable[[Content], Content]] = field(default_factory=dict)
 
     def stamped(self, content: Mapping[str, Any]) -> Content:
         """The content as it is written: with its version."""
         return {STAMP: self.version, **content}
 
-    def write(self, path: Path, content: Mapping[str, Any]) -> None:
-        """Writes it as sealed JSON, whole or not at all.
+    def write(self, path: Path, content: Mapping[str, Any]) -> P:
+        """Writes it as sealed JSON, whole or not at all, and returns what will be read.
 
         Raises:
             RunFailure: it has not the shape of its kind, so that nobody could read it.
         """
         try:
-            check_shape(self.shape, dict(content))
+            made = parted(self.shape, content)
         except CorruptArtefact as error:
             raise RunFailure(f"these are no {self.name}: {error}") from error
         write_json(path, self.stamped(content))
+        return made
 
-    def read(self, path: Path) -> Content:
+    def read(self, path: Path) -> P:
         """Reads what `write` wrote, of this or of an older version that can be migrated.
 
         Raises:
@@ -98,14 +130,13 @@ class Kind:
         """
         return self.checked(read_json(path), path)
 
-    def checked(self, content: Mapping[str, Any], path: Path) -> Content:
+    def checked(self, content: Mapping[str, Any], path: Path) -> P:
         """The content of a file of this kind, as this version writes it and without its stamp. Raises as `read`."""
         current = self._migrated(dict(content), path)
         try:
-            check_shape(self.shape, current)
+            return parted(self.shape, current)
         except CorruptArtefact as error:
             raise CorruptArtefact(f"{path} does not hold {self.name} of schema {self.version}: {error}") from error
-        return current
 
     def _migrated(self, content: Content, path: Path) -> Content:
         version = content.pop(STAMP, UNSTAMPED)

@@ -6,14 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from bench.errors import CorruptArtefact
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import quarantine
-from bench.storage.shapes import Seconds
 
 BEAT = 20.0  # seconds between two notes
+
+
+class Seconds(Part):
+    """How long work has taken until now."""
+
+    seconds: Annotated[float, Field(ge=0)]
+
+
 SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: as_it_is})
 
 
@@ -75,7 +85,7 @@ def lasting(
 
 def _noted(path: Path, progress: Progress) -> float:
     try:
-        return float(SECONDS_FILE.read(path)["seconds"])
+        return SECONDS_FILE.read(path).seconds
     except FileNotFoundError:
         return 0.0
     except CorruptArtefact as error:

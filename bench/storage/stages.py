@@ -18,20 +18,30 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from bench.errors import CorruptArtefact, UnreadableArtefact, understood, why
+from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.elapsed import lasting
 from bench.storage.files import check_finite, clean_leftovers, digest, quarantine
 from bench.storage.names import check_file_name
-from bench.storage.shapes import StageAbout
+from bench.storage.shapes import StagePart
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 SCHEMA = 1
 RESULT = "result.safetensors"
 OWNER_LENGTH = 200  # characters of who holds a lock
 WORK = "work"  # a stage's folder for checkpoints while it is made
+
+
+class StageAbout(Part):
+    """What lies beside a stage's result."""
+
+    cost: StagePart
+    tensors: list[str] | None = None
+    facts: list[str] | None = None
+
+
 STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: as_it_is})
 
 
@@ -179,11 +189,10 @@ class StageStore:
         folder = self.folder(kind, stage_hash)
         about = STAGE_FILE.read(folder / "stage.json")
         tensors, facts = read_tensors(folder / RESULT)
-        for what, found in (("tensors", tensors), ("facts", facts)):
-            if sorted(found) != about.get(what, sorted(found)):
+        for what, found, made in (("tensors", tensors, about.tensors), ("facts", facts, about.facts)):
+            if made not in (None, sorted(found)):
                 raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
-        with understood(folder / "stage.json"):
-            cost = StageCost(about["cost"]["seconds"], PeakMemory(**about["cost"]["memory"]))
+        cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()))
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
 
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:

@@ -18,9 +18,9 @@ from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.labels import StoredLabels, TeacherMode
 from bench.loops.checkpoints import CheckpointSchedule
 from bench.progress import Throttled
-from bench.storage.artefacts import Kind
+from bench.storage.artefacts import Kind, Part
 from bench.storage.files import digest, quarantine
-from bench.storage.shapes import Position
+from bench.storage.shapes import Count
 from bench.training.feeding import Feed
 from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
@@ -28,6 +28,15 @@ from bench.training.teachers import Teacher, in_mode, together
 from bench.training.views import Views, apply
 
 WHAT = "relabel"
+
+
+class Position(Part):
+    """How many steps of a labelling are done, and a hash of all logits that they gave."""
+
+    done: Count
+    logits: str
+
+
 POSITION_FILE = Kind("how far a labelling came", 2, Position)  # one of version 1 vouches for no logits
 SAVED = 0.2  # of a step, by compiling
 READ = 1 << 24  # bytes at a time
@@ -164,8 +173,8 @@ class _Relabelling:
             self.position.unlink(missing_ok=True)
         try:
             position = POSITION_FILE.read(self.position)
-            done = self._possible(int(position["done"]))
-            self._check(done, position["logits"])
+            done = self._possible(position.done)
+            self._check(done, position.logits)
             return done
         except FileNotFoundError:
             return 0

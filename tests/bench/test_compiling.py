@@ -122,9 +122,9 @@ def test_without_a_compiler_nothing_is_compiled_and_the_record_says_so(
 
 def test_what_is_possible_is_compiled_without_measuring(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     eager = replace(task, compile="possible")
-    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(True, "it can be")
+    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(compiled=True, why="it can be")
     monkeypatch.setattr(compiling, "missing_compiler", lambda device: "nothing here")
-    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(False, "nothing here")
+    assert choose(eager, SHORT, lambda: pytest.fail("measured")) == Choice(compiled=False, why="nothing here")
 
 
 def test_a_damaged_choice_is_made_again(task: Task, calls: list[str]) -> None:

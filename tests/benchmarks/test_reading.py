@@ -14,6 +14,7 @@ from PIL import Image
 from racing import Race
 from torch import Tensor
 
+from bench.conformance.formats import sample_record
 from bench.data.cards import DatasetCard, SourceCard, SplitName
 from bench.data.datasets import Reader, Source
 from bench.data.decoding import DecodedForm, Decoder
@@ -91,7 +92,7 @@ def some_record(seed: int) -> Record:
     labels = {"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None, "scores": [score] * 3}
     controls = {"hard-convnet3": replace(spec, seed=seed + 1).name} if seed % 2 == 0 else {}
     evaluations = {"hard-convnet3": outcome | labels}
-    return Record(spec, "done", None, {"set_bytes": 640}, evaluations, controls, {"device": "cpu"})
+    return sample_record(spec, {"set_bytes": 640}, evaluations, {"device": "cpu"}, controls)
 
 
 def written(runs: Path, count: int) -> Path:

@@ -34,7 +34,7 @@ class ExecutorConformance:
         dead, whole = first
         assert (dead.status, whole.status) == ("failed", "done"), "a worker's death ends no table"
         assert "status 9" in str(dead.reason)
-        assert whole.costs["notes"]["process"] != os.getpid(), "apart"
+        assert whole.costs.notes.to_json()["process"] != os.getpid(), "apart"
         assert self._done(bench, jobs) == first, "nothing is done again of its own accord"
         again = self._done(bench, jobs, retry=True)
         assert [record.status for record in again] == ["done", "done"], "it goes on from what was left"

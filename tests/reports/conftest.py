@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.results.fields import reasons
+from bench.results import fields
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]
@@ -83,7 +83,7 @@ def make_row(**changes: object) -> Row:
     row |= changes
     if "run" not in changes:
         row["run"] = f"{row['method']}-tiny-imagenet-ipc10-convnet4-bn-s{row['seed']}-3f9c2a"
-    return {**row, "null_reasons": reasons(row)}
+    return {**row, "null_reasons": fields.reasons(fields.Row(**row))}
 
 
 def make_control(**changes: object) -> Row:

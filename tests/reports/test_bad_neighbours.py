@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.cli import main
-from bench.conformance.formats import sample_spec
+from bench.conformance.formats import sample_record, sample_spec
 from bench.errors import CorruptArtefact
 from bench.extensions.registry import Registry
 from bench.loops.checkpoints import State, restore, save
@@ -50,7 +50,7 @@ def record(seed: int) -> Record:
         **{"class_order_hash": "0" * 32, "environment": {**machine, "made": made}, "stages": {"a": stage}},
     }
     evaluations = {"soft-convnet3": {**outcome, "scores": [score, score]}}
-    return Record(sample_spec(seed), "done", None, costs, evaluations, {"soft-convnet3": "x"}, costs["environment"])
+    return sample_record(sample_spec(seed), costs, evaluations, costs["environment"], {"soft-convnet3": "x"})
 
 
 @pytest.fixture

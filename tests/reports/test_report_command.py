@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.conformance.formats import sample_record
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import MethodChoice, RunSpec
@@ -63,9 +64,7 @@ def record(seed: int, top1: float = 50.0) -> Record:
         },
     }
     environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": {}}
-    return Record(
-        replace(SPEC, seed=seed), "done", None, {"set_bytes": 640}, {"hard-convnet3": outcome}, {}, environment
-    )
+    return sample_record(replace(SPEC, seed=seed), {"set_bytes": 640}, {"hard-convnet3": outcome}, environment)
 
 
 @pytest.fixture

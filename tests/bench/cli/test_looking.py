@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from bench.cli import COMMANDS, list_command
-from bench.conformance.formats import sample_spec
+from bench.conformance.formats import sample_record, sample_spec
 from bench.extensions.registry import KINDS, Registry
 from bench.results import records
-from bench.results.records import Record
 from bench.results.spec import Origin
 from bench.storage.files import write_json
 
@@ -52,7 +51,7 @@ def runs(tmp_path: Path) -> Path:
     for spec in (failed, begun, damaged):
         write_json(tmp_path / spec.name / "spec.json", spec.to_json())
     changed = replace(failed, method=replace(failed.method, changed={"lr": [0.1, 0.2]}))
-    record = Record(changed, "done", None, {"synthesis_s": 4.5}, {"hard-convnet3": evaluation}, {}, environment)
+    record = sample_record(changed, {"synthesis_s": 4.5}, {"hard-convnet3": evaluation}, environment)
     records.write(tmp_path / failed.name, record)
     (tmp_path / damaged.name / "record.json").write_text("{")
     return tmp_path
@@ -275,10 +274,11 @@ def test_show_of_a_run_says_where_it_was_made_once_and_keeps_its_scores_narrow(
     folder = runs / sample_spec(0).name
     record = records.read(folder)
     made = {"command": "bench run " + "--set key=value " * 20}
-    evaluation = dict(record.evaluations["hard-convnet3"])
+    evaluation = record.evaluations["hard-convnet3"].to_json()
     evaluation["scores"] = [{**each, "made": made} for each in evaluation["scores"]]
-    costs = {**record.costs, "environment": record.environment}
-    records.write(folder, replace(record, costs=costs, evaluations={"hard-convnet3": evaluation}))
+    machine = record.environment.to_json()
+    costs = {**record.costs.to_json(), "environment": machine}
+    records.write(folder, sample_record(record.spec, costs, {"hard-convnet3": evaluation}, machine))
     _, text, _ = in_process(capsys, "show", folder.name, "--runs", str(runs))
     assert text.count("v1-dirty") == 1 and "61.25" in text and "--set key=value" not in text
 

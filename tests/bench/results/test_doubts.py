@@ -9,16 +9,19 @@ from scipy.stats import binom
 from bench.conformance.formats import done_row, failed_row
 from bench.results.chance import LEVEL, is_no_better, largest_share
 from bench.results.doubts import doubts
+from bench.results.fields import Row
+from bench.results.outcomes import Score
 
 ISSUE = {"images": 1500, "largest_class": 26.67}
 
 
-def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a row
-    return {**done_row(0), "top1_mean": 60.0, "iterations": 40, "teacher_on_set": None, **changes}
+def row(**changes: Any) -> Row:  # noqa: ANN401 - the fields of a row
+    return Row(**{**done_row(0), "top1_mean": 60.0, "iterations": 40, "teacher_on_set": None, **changes})
 
 
-def score(most: float | None = 30.0, test: dict[str, Any] | None = ISSUE) -> dict[str, Any]:
-    return {"most_predicted": most, **({"test": test} if test else {})}
+def score(most: float | None = 30.0, test: dict[str, Any] | None = ISSUE) -> Score:
+    plain = {"top1": 60.0, "top5": None, "best_top1": None, "epochs": 1, "seconds": 0.1, "most_predicted": most}
+    return Score.model_validate({**plain, **({"test": test} if test else {})})
 
 
 @pytest.mark.parametrize("images", [30, 107, 1500, 50_000])
@@ -47,7 +50,7 @@ def test_the_largest_class_is_the_best_guess() -> None:
         (26.67, [score(100.0, None)], None),  # of an older version: on how many images is not known
     ],
 )
-def test_students_that_learned_nothing_are_named(top1: float, scores: list[dict[str, Any]], said: str | None) -> None:
+def test_students_that_learned_nothing_are_named(top1: float, scores: list[Score], said: str | None) -> None:
     assert doubts(row(top1_mean=top1), scores) == ([said] if said else [])
 
 
@@ -66,7 +69,7 @@ def test_a_recovery_that_its_teacher_does_not_recognise_is_not_finished() -> Non
 
 
 def test_without_a_result_there_is_nothing_to_doubt() -> None:
-    assert doubts(failed_row("failed"), []) == []
+    assert doubts(Row(**failed_row("failed")), []) == []
 
 
 @pytest.mark.parametrize(

@@ -40,20 +40,20 @@ def test_each_part_computes_in_its_arithmetic_and_what_the_user_names_wins(
     listening: Bench, method: str, asked: str, synthesis: str, rest: str
 ) -> None:
     (record,) = ran(listening, method, asked)
-    notes = record.costs["notes"]
+    notes = record.costs.notes.to_json()
     assert (notes["prepared_in"], notes["made_in"], notes["labelled_in"]) == (synthesis, synthesis, rest)
     (evaluation,) = record.evaluations.values()
-    assert evaluation["scores"][0]["notes"]["evaluated_in"] == rest
+    assert evaluation.scores[0].notes["evaluated_in"] == rest
     (row,) = rows([record])
     assert (row["synthesis_precision"], row["precision"]) == (synthesis, rest)
-    assert record.environment["synthesis_precision"] == synthesis
+    assert record.environment.synthesis_precision == synthesis
 
 
 def test_a_control_finds_the_stages_of_its_labels(listening: Bench) -> None:
     """The labels' stage is made once, in the arithmetic of the synthesis."""
     made, control = ran(listening, "plain", "auto", control=True)
     assert control.spec.labeller is not None and control.spec.labeller.name == "plain"
-    assert list(control.costs["stages"]) == list(made.costs["stages"]) and len(made.costs["stages"]) == 1
+    assert list(control.costs.stages) == list(made.costs.stages) and len(made.costs.stages) == 1
 
 
 def test_under_hard_labels_one_control_serves_methods_of_any_arithmetic(listening: Bench) -> None:

@@ -55,7 +55,7 @@ def folder_of(bench: Bench) -> Path:
 
 
 def top1(record: Record) -> list[float]:
-    return [score["top1"] for each in record.evaluations.values() for score in each["scores"]]
+    return [score.top1 or 0.0 for each in record.evaluations.values() for score in each.scores]
 
 
 def truncated(path: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_the_system_does_not_let_be_read_replaces_no_record(
         (found,) = LocalExecutor(Registry((PLUGIN,)), noting.place()).run([the_job(noting)])
     assert isinstance(found, Record)
     assert record.read_bytes() == before
-    said = [*noting.ear.heard, *(str(each["reason"]) for each in found.evaluations.values())]
+    said = [*noting.ear.heard, *(str(each.reason) for each in found.evaluations.values())]
     assert any(f"{path} cannot be read: {os.strerror(number)}" in each for each in said)
     assert top1(found) == ([] if name in ("record.json", "spec.json") else [DONE])
     assert top1(noting.run(the_job(noting))) == [DONE]
@@ -160,7 +160,7 @@ def test_more_seeds_on_a_full_disk_do_not_replace_those_that_are_done(
     with monkeypatch.context() as patch:
         patch.setattr("bench.storage.artefacts.write_json", full)
         found = noting.run(more)
-    assert [each["reason"] for each in found.evaluations.values()] == ["disk full: No space left on device: somewhere"]
+    assert [each.reason for each in found.evaluations.values()] == ["disk full: No space left on device: somewhere"]
     assert record.read_bytes() == before
     assert top1(noting.run(more)) == [DONE, DONE]
 

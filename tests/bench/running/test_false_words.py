@@ -15,6 +15,7 @@ from bench.cli import evaluate_command, run_command
 from bench.cli import grid as comparing
 from bench.extensions.registry import Registry
 from bench.hardware import quantities as units
+from bench.results.outcomes import Costs, Environment, Score, Status
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import LocalExecutor
@@ -68,7 +69,8 @@ def _executor(bench: Bench, monkeypatch: pytest.MonkeyPatch, word: Ended) -> Loc
 
 
 def _content(job: Job) -> Content:
-    return Record(job.spec, "failed", "by design", {}, ended(job, None, "failed", "by design"), {}, {}).to_json()
+    outcomes = ended(job, None, "failed", "by design")
+    return Record(job.spec, "failed", "by design", Costs(), outcomes, {}, Environment()).to_json()
 
 
 def test_the_record_of_the_run_is_taken(bench: Bench, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,11 +145,12 @@ def test_a_run_over_its_time_is_a_failed_row_that_a_retry_continues(
 
 
 @pytest.mark.parametrize("status", ["refused", "failed"])
-def test_a_row_without_a_result_is_not_announced_as_done(bench: Bench, job: Job, status: str) -> None:
+def test_a_row_without_a_result_is_not_announced_as_done(bench: Bench, job: Job, status: Status) -> None:
     """Its evaluation may be a result of before, kept while the run itself could not be done again."""
     (each,) = job.evaluations
-    before = unscored(each, "done", "") | {"scores": [SCORE], "reason": None}
-    record = Record(job.spec, status, "by design", {}, {each.key: before}, {}, {})
+    scored = {"status": "done", "scores": [Score.model_validate(SCORE)], "reason": None}
+    before = unscored(each, "failed", "").model_copy(update=scored)
+    record = Record(job.spec, status, "by design", Costs(), {each.key: before}, {}, Environment())
     assert comparing._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-bn {status}, by design"
     nameless = replace(record, reason=None)
     assert comparing._news(job, nameless).endswith(f"{status}, no reason was recorded")

@@ -77,7 +77,7 @@ def test_what_is_damaged_is_not_finished(noting: Bench, victim: str) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     assert answer(noting, job) == Skipped(job, "a child was started")
-    assert [each["scores"][0]["top1"] for each in noting.run(job).evaluations.values()] == [12.5]
+    assert [each.scores[0].top1 for each in noting.run(job).evaluations.values()] == [12.5]
     assert isinstance(answer(noting, job), Record) and first.status == "done"
 
 

@@ -238,8 +238,8 @@ def test_a_set_of_ours_is_scored_as_by_its_own_run_and_a_damaged_one_is_not(benc
     ended = bench.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
-    own = bench.run(job).evaluations["hard-convnet3-bn"]["scores"]
-    assert row["top1_values"] == [score["top1"] for score in own]
+    own = bench.run(job).evaluations["hard-convnet3-bn"].scores
+    assert row["top1_values"] == [score.top1 for score in own]
     assert (row["method"], row["backbone"], row["imported"]) == ("random", "convnet3-bn", True)
     assert (row["set"], row["synthesis_s"], row["seconds_per_image"]) == (job.spec.name, None, None)
     (folder / "images.safetensors").write_bytes(b"damaged")

@@ -26,11 +26,11 @@ def test_notes_stand_under_their_own_key_in_the_costs_and_in_the_row(noting: Ben
     (job,) = noting.jobs("modest", protocols=("honest",))
     record = noting.run(job)
     (row,) = table.rows([record])
-    assert row["notes"] == record.costs["notes"] == {"own_iterations": 7, "candidates": [1, 2]}
+    assert row["notes"] == record.costs.notes.to_json() == {"own_iterations": 7, "candidates": [1, 2]}
     assert (row["status"], row["iterations"], row["teacher_top1"]) == ("done", None, None)
-    assert not {"own_iterations", "candidates"} & (row.keys() | record.costs.keys())
-    ((score,),) = (each["scores"] for each in record.evaluations.values())
-    assert score["notes"] == {"margin": 88.8}
+    assert not {"own_iterations", "candidates"} & (row.keys() | record.costs.to_json().keys())
+    ((score,),) = (each.scores for each in record.evaluations.values())
+    assert score.notes == {"margin": 88.8}
 
 
 @pytest.mark.parametrize(("method", "name"), [("boaster", "iterations"), ("thief", "teacher_top1")])
@@ -80,7 +80,7 @@ def test_there_is_no_way_around_it(note: Callable[[Notes], Any]) -> None:
 def test_every_field_that_the_harness_fills_is_reserved(noting: Bench) -> None:
     record = noting.run(noting.jobs("modest", protocols=("honest",))[0])
     (row,) = table.rows([record])
-    assert {*row, *record.costs} - {"notes"} <= table.reserved()
+    assert {*row, *record.costs.to_json()} - {"notes"} <= table.reserved()
     assert "synthesis_s" in table.reserved() and "own_iterations" not in table.reserved()
 
 
@@ -94,7 +94,7 @@ def test_a_unit_that_was_kept_with_notes_and_findings_in_one_is_read(noting: Ben
     notes = {name: about.pop(name) for name in ("schema", "notes", "measured")}["notes"]
     compiled = {"compiled": {"recover": {"compiled": False, "why": "so", "seconds": 0.1}}}
     write_tensors(unit, tensors, {**about, "facts": {**notes, **compiled}})
-    costs = noting.run(job).costs
+    costs = noting.run(job).costs.to_json()
     assert costs["notes"] == notes and costs["compiled"] == compiled["compiled"]
     assert not noting.ear.heard
 
@@ -103,8 +103,8 @@ def test_a_record_with_notes_among_its_costs_is_read_with_them_apart(noting: Ben
     (job,) = noting.jobs("modest", protocols=("honest",))
     new = noting.run(job)
     folder = noting.runs / job.spec.name
-    notes = dict(new.costs)["notes"]
-    old = {**{name: value for name, value in new.costs.items() if name != "notes"}, **notes}
+    notes = new.costs.to_json()["notes"]
+    old = {**{name: value for name, value in new.costs.to_json().items() if name != "notes"}, **notes}
     write_json(folder / "costs.json", old)
     write_json(folder / "record.json", {**read_json(folder / "record.json"), "schema": 1, "costs": old})
     assert records.read(folder).costs == new.costs

@@ -41,10 +41,10 @@ def test_a_control_is_trained_under_the_methods_own_preprocessing(whitening: Ben
     assert control.preprocessing.kind == "zca" and control.preprocessing == made.preprocessing
     assert control.images.pixels.dtype == torch.uint8 and made.images.pixels.dtype == torch.float32
     assert torch.equal(control.normalised(), control.preprocessing.apply(control.images.pixels))
-    kinds = [next(iter(record.evaluations.values()))["label_kind"] for record in records.values()]
+    kinds = [next(iter(record.evaluations.values())).label_kind for record in records.values()]
     assert kinds == ["soft", "hard"], "the labeller has soft labels for its own images only"
-    assert [record.costs["preprocessing"] for record in records.values()] == ["zca", "zca"]
-    assert records["whitened"].costs["set_bytes"] > 4 * 64 * 64, "the matrix is part of the set"
+    assert [record.costs.preprocessing for record in records.values()] == ["zca", "zca"]
+    assert records["whitened"].costs.to_json()["set_bytes"] > 4 * 64 * 64, "the matrix is part of the set"
 
 
 class TestConformanceInItsOwnTask(MethodConformance):
@@ -81,7 +81,7 @@ def test_soft_labels_are_put_in_order_with_the_images_and_read_back_with_their_u
     (folder / "condensed" / "zca.safetensors").write_bytes(b"damaged")
     again = whitening.run(job)
     assert sets.load(folder / "condensed").preprocessing.digest == whitening_before, "made again from its units"
-    assert again.evaluations["hard-convnet3-bn"]["scores"] == record.evaluations["hard-convnet3-bn"]["scores"]
+    assert again.evaluations["hard-convnet3-bn"].scores == record.evaluations["hard-convnet3-bn"].scores
     assert read_json(folder / "condensed" / "manifest.json")["value_range"] == "whitened"
 
 
@@ -111,7 +111,7 @@ def test_a_method_that_whitens_is_refused_large_images_before_any_work(whitening
 
 def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) -> None:
     (job,) = whitening.jobs("whitened", protocols=("sre2l-c100",))
-    own = whitening.run(job).evaluations["sre2l-c100-convnet3-bn"]["scores"]
+    own = whitening.run(job).evaluations["sre2l-c100-convnet3-bn"].scores
     command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol sre2l-c100 --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {whitening.runs}"
     folder = whitening.runs / job.spec.name / "condensed"
@@ -119,7 +119,7 @@ def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) ->
         ended = whitening.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
-    assert (row["top1_values"], row["label_kind"]) == ([score["top1"] for score in own], "soft")
+    assert (row["top1_values"], row["label_kind"]) == ([score.top1 for score in own], "soft")
     assert row["preprocessing"] == "zca"
     again = read_json(whitening.runs / row["run"] / "condensed" / "manifest.json")
     assert again["zca"] == read_json(folder / "manifest.json")["zca"]

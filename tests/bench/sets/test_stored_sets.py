@@ -65,8 +65,8 @@ def evaluated(bench: Bench, folder: Path, *, control: bool = False) -> list[Reco
 
 def score(record: Record) -> float:
     ((_, outcome),) = record.evaluations.items()
-    assert outcome["label_kind"] == "stored", outcome
-    return float(outcome["scores"][0]["top1"])
+    assert outcome.label_kind == "stored", outcome
+    return float(outcome.scores[0].top1 or 0)
 
 
 def test_every_answer_belongs_to_the_image_that_the_teacher_saw(bench: Bench, digits: Dataset) -> None:
@@ -112,13 +112,13 @@ def test_a_control_has_hard_labels(bench: Bench, digits: Dataset) -> None:
     own, control = evaluated(bench, foreign(bench.folder / "d", digits), control=True)
     assert score(own) > 60
     ((_, outcome),) = control.evaluations.items()
-    assert (outcome["status"], outcome["label_kind"]) == ("done", "hard")
+    assert (outcome.status, outcome.label_kind) == ("done", "hard")
 
 
 def test_a_protocol_with_other_batches_says_so(bench: Bench, digits: Dataset) -> None:
     (record,) = evaluated(bench, foreign(bench.folder / "e", digits, batch=4))
     ((_, outcome),) = record.evaluations.items()
-    assert outcome["status"] == "failed" and "batch_size 4 not 5" in outcome["reason"]
+    assert outcome.status == "failed" and "batch_size 4 not 5" in str(outcome.reason)
 
 
 def test_what_cannot_fit_is_refused_before_a_run(bench: Bench, digits: Dataset) -> None:

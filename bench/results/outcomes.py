@@ -1,0 +1,180 @@
+"""What a run leaves, typed as it is read: costs, environment, evaluations with the scores of each training."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bench.evaluation import TOP1, Better
+from bench.results.label_fit import LabelFit
+from bench.storage.artefacts import Part
+from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, StagePart
+
+Status = Literal["done", "failed", "refused", "skipped"]
+
+
+class Spread(Part):
+    """Milliseconds per image and iteration over windows."""
+
+    median: Number
+    p20: Number
+    p80: Number
+
+
+class OnSet(Part):
+    """What a teacher makes of its own set."""
+
+    top1: Percent
+    cross_entropy: Number | None = None
+
+
+class Provenance(Part):
+    """By which words, when and by which state of the project something was made."""
+
+    command: str | None = None
+    date: str | None = None
+    version: str | None = None
+    commit: str | None = None
+    plugins: dict[str, str | None] = Field(default_factory=dict)
+
+
+class Environment(Part):
+    """With what something was made."""
+
+    device: str | None = None
+    device_name: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    synthesis_precision: str | None = None
+    cores: int | None = None
+    system: str | None = None
+    python: str | None = None
+    versions: dict[str, str | None] | None = None
+    plugins: dict[str, str | None] = Field(default_factory=dict)
+    made: Provenance | None = None
+
+
+class NotesPart(Part):
+    """What a method notes is its own affair, except what the harness reads of it (`bench.results.label_fit.NOTE`)."""
+
+    labels_fit: LabelFit | None = None
+
+
+class FindingsPart(Part):
+    """What the harness finds out while a method or a protocol works (`bench.results.notes.Findings`)."""
+
+    teacher_top1: Percent | None = None
+    teacher_bn_loss_real: Number | None = None
+    teacher_bn_loss_noise: Number | None = None
+    compiled: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    compiling_s: Number | None = None
+    networks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Costs(FindingsPart):
+    """What a synthesis took. A run that failed has none of it; one of a set from elsewhere only some."""
+
+    ms_per_image_iteration: Spread | None = None
+    iterations: Count | None = None
+    prepare_s: Number | None = None
+    synthesis_s: Number | None = None
+    label_s: Number | None = None
+    seconds_per_image: Number | None = None
+    warm_up_s: Number | None = None
+    peak_memory_bytes: PeakPart | None = None
+    set_bytes: Count | None = None
+    label_bytes: Count | None = None
+    teacher_on_set: OnSet | None = None
+    label_kind: str | None = None
+    preprocessing: str | None = None
+    class_order_hash: str | None = None
+    environment: Environment | None = None
+    stages: dict[str, StagePart] = Field(default_factory=dict)
+    notes: NotesPart = NotesPart()
+
+
+class SetCosts(Costs):
+    """Of a set that is there: its record takes the environment from them."""
+
+    environment: Environment
+
+
+class Tested(Part):
+    """The test split of a training."""
+
+    images: Annotated[int, Field(gt=0)]
+    largest_class: Annotated[float, Field(gt=0, le=100), AS_WRITTEN]
+
+
+class MetricPart(Part):
+    """A number that a protocol measured besides (`bench.evaluation.Metric`)."""
+
+    value: Number
+    unit: str
+    better: Better
+
+
+class Score(FindingsPart):
+    """What one training gave (`bench.evaluation.Scores`) and what was found out beside it."""
+
+    top1: Percent | None
+    top5: Percent | None
+    best_top1: Percent | None
+    epochs: Number
+    seconds: Number
+    most_predicted: Percent | None = None
+    metrics: dict[str, MetricPart] = Field(default_factory=dict)
+    primary: str = TOP1
+    seed: int = 0
+    made_under: str | None = None
+    stages: dict[str, StagePart] = Field(default_factory=dict)
+    test: Tested | None = None
+    notes: dict[str, Any] = Field(default_factory=dict)
+    made: Provenance | None = None
+
+    @model_validator(mode="after")
+    def _ranked(self) -> "Score":
+        if self.primary not in self.metrics and (self.primary != TOP1 or self.top1 is None):
+            raise ValueError(f"its primary metric {self.primary!r} is missing")
+        return self
+
+    @property
+    def measured(self) -> list[str]:
+        """The primary metric, then the names of all metrics in alphabetical order."""
+        return [self.primary, *sorted(self.metrics)]
+
+
+class Evaluation(Part):
+    """One protocol on one backbone, as it ended.
+
+    Attributes:
+        protocol_id: name and version of the protocol, as `EvaluationSpec.protocol_id`.
+        asked: the names under which it was asked for.
+        scores: of each training; of those before a failure, too.
+    """
+
+    protocol: str = ""
+    protocol_id: str
+    backbone: str
+    asked: list[str]
+    label_kind: str | None
+    teacher_backbone: str | None
+    paper_reports: Literal["last", "best"] | None = None
+    note: str = ""
+    status: Status
+    reason: str | None
+    scores: list[Score]
+
+    @model_validator(mode="after")
+    def _scored(self) -> "Evaluation":
+        if self.status == "done" and not self.scores:
+            raise ValueError("it is done without a score")
+        return self
+
+    @property
+    def done(self) -> bool:
+        """Whether it is a result."""
+        return self.status == "done"
+
+    def asked_as(self, *names: str) -> "Evaluation":
+        """The same, asked for under these names too."""
+        return self.model_copy(update={"asked": sorted({*names, *self.asked})})

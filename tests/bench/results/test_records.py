@@ -1,0 +1,77 @@
+"""A record is written as it was read: what programs do not name stays, and no number changes its form."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.conformance.formats import sample_spec
+from bench.errors import CorruptArtefact
+from bench.results import records
+from bench.results.records import COSTS_FILE
+from bench.results.rows import rows
+from bench.storage.files import write_json
+
+MACHINE = {"threads": 2, "device": "cpu", "made": {"date": "2026-01-02T03:04:05+00:00", "command": None}}
+SCORE = {
+    **{"seconds": 1, "top1": 50, "best_top1": None, "epochs": 7, "top5": 90.5, "compiled": {"evaluate": {"why": "so"}}},
+    **{"seed": 0, "stages": {"a": {"memory": {"rss": 5, "allocated": None, "reserved": None}, "seconds": 2}}},
+}
+EVALUATION = {
+    **{"asked": ["paper"], "protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "status": "done"},
+    **{"scores": [SCORE], "teacher_backbone": None, "label_kind": "hard", "reason": None, "unheard_of": {"a": 1}},
+}
+COSTS = {"synthesis_s": 2, "notes": {"b": 1, "a": [1.0, 2]}, "iterations": 30, "environment": MACHINE}
+
+
+def content(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """A record in an order of its own, with whole numbers for floats and a field that nobody knows."""
+    ended = {"run": sample_spec(0).name, "status": "done", "reason": None}
+    parts = {"costs": COSTS, "evaluations": {"hard-convnet3": EVALUATION}, "controls": {}, "environment": MACHINE}
+    return {"schema": 2, **ended, "spec": sample_spec(0).to_json(), **parts, **changes}
+
+
+def test_what_is_read_is_written_again_byte_for_byte(tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", content())
+    before = (tmp_path / "record.json").read_bytes()
+    records.write(tmp_path, records.read(tmp_path))
+    assert (tmp_path / "record.json").read_bytes() == before
+
+
+def test_what_a_file_leaves_out_is_known_as_nothing(tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", content())
+    record = records.read(tmp_path)
+    (score,) = record.evaluations["hard-convnet3"].scores
+    assert (record.costs.prepare_s, record.costs.stages, record.environment.precision) == (None, {}, None)
+    assert (score.primary, score.metrics, score.test, score.made) == ("top1", {}, None, None)
+    (row,) = rows([record])
+    assert (row["prepare_s"], row["top1_mean"], row["synthesis_s"]) == (None, 50.0, 2)
+    assert json.loads(json.dumps(row)) == row, "a row is JSON"
+
+
+def scored(*scores: dict[str, Any]) -> dict[str, Any]:
+    return {"evaluations": {"hard-convnet3": {**EVALUATION, "scores": list(scores)}}}
+
+
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        ("costs.synthesis_s", {"costs": {"synthesis_s": "2"}}),
+        ("environment.threads", {"environment": {**MACHINE, "threads": 1.5}}),
+        ("evaluations.hard-convnet3.scores.0.top1", scored({**SCORE, "top1": 101})),
+        ("evaluations.hard-convnet3.scores.0", scored({**SCORE, "primary": "forgetting"})),
+        ("evaluations.hard-convnet3", scored()),
+    ],
+)
+def test_a_part_of_another_type_is_named(tmp_path: Path, where: str, wrong: dict[str, Any]) -> None:
+    write_json(tmp_path / "record.json", content(**wrong))
+    with pytest.raises(CorruptArtefact, match=rf"record\.json is no record: {where}: "):
+        records.read(tmp_path)
+
+
+def test_the_costs_of_a_set_say_where_it_was_made(tmp_path: Path) -> None:
+    written = COSTS_FILE.write(tmp_path / "costs.json", COSTS)
+    assert written == COSTS_FILE.read(tmp_path / "costs.json") and written.to_json() == COSTS
+    with pytest.raises(CorruptArtefact, match="environment: Field required"):
+        COSTS_FILE.checked({name: COSTS[name] for name in ("synthesis_s", "notes")}, tmp_path)
