@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
-from bench.growing import GrowingModel
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import device_name
 from bench.hardware.meters import IterationTimes
@@ -25,6 +24,7 @@ from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Recipe, Setting
 from bench.results.notes import Findings
+from bench.storage.growing import GrowingModel
 from bench.storage.names import check_file_name
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
@@ -194,9 +193,9 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
 
 
 def set_at(config: BaseModel, key: str) -> Any:  # noqa: ANN401 - any value
-    """What a dotted key is set to, as JSON; also one that a dump leaves unsaid (`bench.growing`)."""
+    """What a dotted key is set to, as JSON; also one that a dump leaves unsaid (`bench.storage.growing`)."""
     *tables, last = key.split(".")
-    return to_jsonable_python(getattr(reduce(getattr, tables, config), last))
+    return TypeAdapter(Any).dump_python(getattr(reduce(getattr, tables, config), last), mode="json")
 
 
 def _filled(model: type[MethodConfig], values: Values) -> MethodConfig | Values:

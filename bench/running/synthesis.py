@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.errors import CorruptArtefact, RunFailure
@@ -149,8 +150,8 @@ class Synthesis:
 
     def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
         """What the labels' teachers make of the set, where they are here: stored labels may be another machine's."""
-        task, teachers = self.task.seen_through(condensed.preprocessing), condensed.labels.teachers
-        return recognition(load_teachers(task, teachers), condensed, task) if self._at_hand(teachers) else None
+        task, labels = self.task.seen_through(condensed.preprocessing), condensed.labels
+        return recognition(_together(task, labels), condensed, task) if self._at_hand(labels.teachers) else None
 
     def _teacher_top1(self, condensed: CondensedSet) -> float | None:
         """Test accuracy in percent of who labels: one teacher's is kept with it, that of several together is tried."""
@@ -159,7 +160,8 @@ class Synthesis:
             return teachers[0].top1 if teachers else None
         if not len(task.dataset.test) or not self._at_hand(teachers):
             return None
-        return accuracy(load_teachers(task, teachers), task.dataset.test, task.dataset.normalisation, task)[0]
+        network = _together(task, condensed.labels)
+        return accuracy(network, task.dataset.test, task.dataset.normalisation, task)[0]
 
     def _at_hand(self, teachers: Sequence[TeacherRef]) -> bool:
         """Whether there are teachers, and the weights of all are here."""
@@ -261,3 +263,8 @@ class Synthesis:
         needed = labels.teachers if labels.needs_teachers else ()
         files = [teacher.file or self.task.stages.file(KIND, teacher.stage) for teacher in needed]
         return files if all(file.exists() for file in files) else []
+
+
+def _together(task: Task, labels: Labels) -> nn.Module:
+    """Their teachers as one network, which answers as they do while they label."""
+    return load_teachers(task, labels.teachers, combine=labels.combination)

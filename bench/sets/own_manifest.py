@@ -44,6 +44,8 @@ class _TeachersFacts(Part):
     teacher: TeacherFacts | None = None
     teachers: list[TeacherFacts] | None = Field(default=None, min_length=2)
     temperature: Positive
+    combine: Literal["mean", "equal-norm"] = "mean"
+    teacher_mode: Literal["eval", "train"] = "eval"
 
     @model_validator(mode="after")
     def _made_by_somebody(self) -> "_TeachersFacts":
@@ -56,7 +58,6 @@ class OnlineFacts(_TeachersFacts):
     """Of labels that teachers make while students train."""
 
     kind: Literal["online"]
-    teacher_mode: Literal["eval", "train"] = "eval"
 
 
 class StoredFacts(_TeachersFacts):
@@ -65,6 +66,16 @@ class StoredFacts(_TeachersFacts):
     kind: Literal["stored"]
     view_seed: int
     recipe: dict[str, Any]
+    store: Literal["fp16", "int8", "top-k"] = "fp16"
+    k: Annotated[int, Field(ge=1)] | None = None
+    classes: Count | None = None
+    keep: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _counted(self) -> "StoredFacts":
+        if self.store == "top-k" and (self.k is None or self.classes is None):
+            raise ValueError("of 'top-k' labels 'k' and 'classes' must be said")
+        return self
 
 
 class ZcaFacts(Part):

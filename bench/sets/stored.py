@@ -14,8 +14,8 @@ from bench.results.chance import are_no_better, largest_share
 from bench.sets.class_order import ClassOrder, of_numbers
 from bench.sets.manifest import FkdSource, HandWritten
 from bench.training.fkd import FkdFolder
+from bench.training.label_files import reserved
 from bench.training.recorded import BATCH, ORDER, PARTNERS
-from bench.training.stored import reserved
 
 
 def look(folder: Path, source: FkdSource, images: int, dataset: Dataset) -> FkdFolder:

@@ -136,7 +136,7 @@ class TrainingProtocol(Protocol):
             feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
             supervision=supervision,
             view_seed=self._targets(condensed).view_seed(seed),
-            views=self._targets(condensed).recorded,
+            views=self._targets(condensed).presented(task, recipe, len(split), seed),
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
             what="evaluate",
         )

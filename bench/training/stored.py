@@ -1,9 +1,9 @@
 """Soft labels made once for every view of every epoch (FKD: Shen and Xing, ECCV 2022; SRe2L's relabel)."""
 
 import math
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,31 +15,33 @@ from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
 from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
-from bench.labels import StoredLabels, TeacherMode
+from bench.labels import Combine, StoredLabels, TeacherMode
+from bench.labels.forms import HALVES, LOGITS, LogitForm
 from bench.loops.checkpoints import CheckpointSchedule
 from bench.progress import Throttled
 from bench.storage.artefacts import Kind, Part
 from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Count
 from bench.training.feeding import Feed
+from bench.training.label_files import LabelFiles
 from bench.training.loop import wants_channels_last
+from bench.training.pools import labelled
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher, in_mode, together
-from bench.training.views import Views, apply
+from bench.training.views import BatchView, apply
 
 WHAT = "relabel"
+SAVED = 0.2  # of a step, by compiling
 
 
 class Position(Part):
-    """How many steps of a labelling are done, and a hash of all logits that they gave."""
+    """How many steps of a labelling are done, and a hash of what they gave, of each tensor that it is kept in."""
 
     done: Count
     logits: str
 
 
 POSITION_FILE = Kind("how far a labelling came", 2, Position)  # one of version 1 vouches for no logits
-SAVED = 0.2  # of a step, by compiling
-READ = 1 << 24  # bytes at a time
 
 
 def store_labels(
@@ -51,11 +53,14 @@ def store_labels(
     temperature: float,
     view_seed: int,
     mode: TeacherMode = "eval",
+    combine: Combine = "mean",
+    form: LogitForm = HALVES,
+    keep: float = 1.0,
 ) -> StoredLabels:
-    """The fp16 logits of all views of all epochs: (epochs, presented images, classes).
+    """The logits of all views of all epochs, in fp16 (epochs, presented images, classes), or of fewer in fewer bytes.
 
-    Those of several teachers are averaged. They are written straight into a memory-mapped file in the task's workspace,
-    which continues after a kill; the tensor returned is backed by that file.
+    They are written straight into memory-mapped files in the task's workspace, which continue after a kill; the tensors
+    returned are backed by these files.
 
     Args:
         task: its dataset normalises the images, its arithmetic is the teachers'.
@@ -65,6 +70,9 @@ def store_labels(
         temperature: kept with the labels; logits are stored undivided.
         view_seed: seed of the views.
         mode: of each teacher (see `bench.training.teachers.in_mode`).
+        combine: what is made of the logits of several (see `bench.training.teachers.together`).
+        form: in which logits are kept, from their fp16 numbers on.
+        keep: the share of all batches that is labelled, in (0, 1] (see `bench.training.pools`).
 
     Raises:
         Interrupted: the user asked to stop; what is done is kept.
@@ -72,11 +80,21 @@ def store_labels(
         OSError: no room for the file (it is reserved in full before the first label).
     """
     teachers = [teacher] if isinstance(teacher, Teacher) else list(teacher)
-    relabelling = _Relabelling(task, teachers, images, recipe, view_seed, mode)
-    logits = torch.from_numpy(relabelling.run())
     first, *others = [each.ref for each in teachers]
-    made = (temperature, view_seed, recipe.model_dump(mode="json"))
-    return StoredLabels(first, *made, logits, others=tuple(others))
+    plan = StoredLabels(
+        first,
+        temperature,
+        view_seed,
+        recipe.model_dump(mode="json"),
+        torch.empty(0),
+        others=tuple(others),
+        combine=combine,
+        mode=mode,
+        form=form,
+        keep=keep,
+    )
+    kept = {name: torch.from_numpy(array) for name, array in _Relabelling(task, teachers, images, recipe, plan).run()}
+    return replace(plan, logits=kept.pop(LOGITS), beside=kept)
 
 
 def pixels_digest(images: Images) -> str:
@@ -87,129 +105,105 @@ def pixels_digest(images: Images) -> str:
 
 
 class _Relabelling:
-    """The state of one relabelling. A step labels one batch."""
+    """The state of one relabelling. A step labels one batch.
+
+    Args:
+        plan: the labels as they will be, without their logits.
+    """
 
     def __init__(
-        self,
-        task: Task,
-        teachers: Sequence[Teacher],
-        images: Images,
-        recipe: TrainingRecipe,
-        view_seed: int,
-        mode: TeacherMode,
+        self, task: Task, teachers: Sequence[Teacher], images: Images, recipe: TrainingRecipe, plan: StoredLabels
     ) -> None:
-        self.task, self.network = task, together([in_mode(teacher.network, mode) for teacher in teachers])
+        self.task, self.plan = task, plan
+        self.network = together([in_mode(teacher.network, plan.mode) for teacher in teachers], plan.combine)
         self.whole_batches: nn.Module = self.network
-        normalisation = task.dataset.normalisation
+        dataset = task.dataset
         split = TensorSplit(images.pixels, images.classes)
-        self.feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
-        self.views = Views(recipe, view_seed, len(images), task.dataset.resolution)
-        self.blank = normalisation.blank(torch.zeros((), device=task.device))
-        self.steps = recipe.epochs * self.views.batches
-        who = [teacher.ref.stage for teacher in teachers]
-        made_of = [
-            who[0] if len(who) == 1 else who,
-            recipe.model_dump(mode="json"),
-            view_seed,
-            pixels_digest(images),
-            task.precision,
-        ]
-        made_of += [] if mode == "eval" else [mode]
-        self.path = task.workspace / f"{WHAT}-{digest(made_of)}.fp16"
-        self.position = self.path.with_suffix(".json")
-        shape = (recipe.epochs, self.views.presented, task.classes)
-        self.seen = xxhash.xxh3_128()  # of all logits up to here, which lie in the order in which they are made
-        self.first = self._done(2 * math.prod(shape))
-        self.logits = reserved(self.path, shape)
+        self.feed = Feed(split, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
+        self.views = labelled(recipe, plan.view_seed, len(images), dataset.resolution, plan.keep)
+        self.batch_size = min(recipe.batch_size, len(images))
+        self.blank = dataset.normalisation.blank(torch.zeros((), device=task.device))
+        self.stem = task.workspace / f"{WHAT}-{digest(_made_of(plan, images, task.precision))}"
+        self.position = self.stem.with_suffix(".json")
+        self.files = LabelFiles(self.stem, plan.form, self.views.rows, task.classes)
+        self.first = self._done()
+        self.files.reserve()
 
-    def run(self) -> np.ndarray:
+    def run(self) -> Iterable[tuple[str, np.ndarray]]:
         self._compile()
         progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
-        for step in self.task.pace.walk(WHAT, self.first, self.steps):
-            self._label(*divmod(step, self.views.batches))
+        steps = self.views.steps
+        for step in self.task.pace.walk(WHAT, self.first, steps):
+            self._label(self.views.at(step))
             done = step + 1
-            progress.advance(WHAT, done, self.steps)
-            stopping = self.task.should_stop() and done < self.steps
-            if stopping or done == self.steps or rhythm.due():
+            progress.advance(WHAT, done, steps)
+            stopping = self.task.should_stop() and done < steps
+            if stopping or done == steps or rhythm.due():
                 with rhythm.saving():
                     self._save(done)
             if stopping:
-                raise Interrupted(f"stopped after {done} of {self.steps} batches of {WHAT}")
-        return self.logits
+                raise Interrupted(f"stopped after {done} of {steps} batches of {WHAT}")
+        return self.files.arrays.items()
 
     @torch.no_grad()
     def _compile(self) -> None:
         dataset = self.task.dataset
-        shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
+        shape = (self.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
         images = self.feed.formatted(torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device))
 
         def step(network: nn.Module) -> None:
             with self.task.autocast():
                 network(images)
 
-        work = Workload(WHAT, self.network, shape, self.steps, SAVED)
+        work = Workload(WHAT, self.network, shape, self.views.steps, SAVED)
         self.whole_batches = compiled_where_it_pays(self.task, work, self.network, step)
 
-    def _label(self, epoch: int, batch: int) -> None:
-        view = self.views.at(epoch, batch)
+    def _label(self, view: BatchView) -> None:
         seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
         images = self.feed.formatted(seen)
-        network = self.whole_batches if len(view) == self.views.batch_size else self.network
+        network = self.whole_batches if len(view) == self.batch_size else self.network
         with torch.no_grad(), self.task.autocast():
             answers: Tensor = network(images)
         logits = answers.half().cpu().numpy()
         if not np.isfinite(logits).all():
-            raise RunFailure(f"the teacher's logits of epoch {epoch + 1} are not finite in fp16")
-        self.logits[epoch, view.start : view.start + len(view)] = logits
-        self.seen.update(logits.tobytes())
+            raise RunFailure(f"the teacher's logits of epoch {view.epoch + 1} are not finite in fp16")
+        self.files.write(view.epoch, view.start, self.plan.form.encode(logits, self.plan.temperature))
 
     def _save(self, done: int) -> None:
-        self.logits.flush()
-        POSITION_FILE.write(self.position, {"done": done, "logits": self.seen.hexdigest()})
+        POSITION_FILE.write(self.position, {"done": done, "logits": self.files.flush()})
 
-    def _done(self, size: int) -> int:
+    def _done(self) -> int:
         """How far an earlier attempt came. A position without its logits is removed: it must not vouch for new ones."""
-        if not self.path.is_file() or self.path.stat().st_size != size:
+        if not self.files.are_there():
             self.position.unlink(missing_ok=True)
         try:
-            position = POSITION_FILE.read(self.position)
-            done = self._possible(position.done)
-            self._check(done, position.logits)
-            return done
+            return self._vouched_for(POSITION_FILE.read(self.position))
         except FileNotFoundError:
             return 0
         except CorruptArtefact as error:
-            self.seen.reset()
             self.task.progress.warn(f"labels are made from the first on, {quarantine(self.position).name}: {error}")
             return 0
 
-    def _possible(self, done: int) -> int:
-        if done > self.steps:
-            raise CorruptArtefact(f"{self.position} says that {done} of {self.steps} batches are done")
+    def _vouched_for(self, position: Position) -> int:
+        done, steps = position.done, self.views.steps
+        if done > steps:
+            raise CorruptArtefact(f"{self.position} says that {done} of {steps} batches are done")
+        if not self.files.hold(self._views_of(done), position.logits):
+            raise CorruptArtefact(f"{self.stem.name} does not hold the {done} batches that were labelled")
         return done
 
-    def _check(self, done: int, expected: str) -> None:
-        """Holds the logits of these steps against their hash, which goes on from there."""
-        epochs, batches = divmod(done, self.views.batches)
-        left = 2 * self.task.classes * (epochs * self.views.presented + batches * self.views.batch_size)
-        with self.path.open("rb") as file:
-            while left and (content := file.read(min(left, READ))):
-                self.seen.update(content)
-                left -= len(content)
-        if self.seen.hexdigest() != expected:
-            raise CorruptArtefact(f"{self.path} does not hold the {done} batches that were labelled")
+    def _views_of(self, steps: int) -> int:
+        """How many views the first so many steps label."""
+        if steps == self.views.steps:
+            return math.prod(self.views.rows)
+        view = self.views.at(steps)
+        return view.epoch * self.views.rows[1] + view.start
 
 
-def reserved(path: Path, shape: Sequence[int]) -> "np.memmap[tuple[int, ...], np.dtype[np.float16]]":
-    """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size = 2 * math.prod(shape)
-    try:
-        with path.open("ab") as handle:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(handle.fileno(), 0, size)
-            handle.truncate(size)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    return np.memmap(path, np.float16, "r+", shape=tuple(shape))
+def _made_of(plan: StoredLabels, images: Images, precision: str) -> list[Any]:
+    """What tells a relabelling from others. What is usual is not said: so older ones go by their names."""
+    who = [teacher.stage for teacher in plan.teachers]
+    made_of = [who if plan.others else who[0], plan.recipe, plan.view_seed, pixels_digest(images), precision]
+    unusual = [plan.mode if plan.mode != "eval" else "", plan.combine if plan.combine != "mean" else "", plan.budget]
+    smoothed = [plan.temperature] if plan.form.store == "top-k" else []
+    return [*made_of, *filter(None, unusual), *smoothed]

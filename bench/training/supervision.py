@@ -1,12 +1,16 @@
 """Where the targets of a training come from: the class, a teacher that looks at each view, or its stored answers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from bench.training import losses
 from bench.training.losses import SoftLoss
 from bench.training.views import BatchView, Mix
+
+Reader = Callable[[int, slice, torch.device], Tensor]
 
 
 class Supervision(ABC):
@@ -76,13 +80,17 @@ class TeacherSupervision(Supervision):
 
 
 class StoredSupervision(Supervision):
-    """The same of logits stored for these very views (FKD): (epochs, presented images, K); read a batch at a time."""
+    """The same of logits stored for these very views (FKD), read a batch at a time.
 
-    def __init__(self, stored: Tensor, loss: SoftLoss) -> None:
-        self._stored, self._loss = stored, loss
+    Args:
+        read: an epoch, the places of some views in it, and a device -> their logits (B, K) there (`StoredLabels.read`).
+    """
+
+    def __init__(self, read: Reader, loss: SoftLoss) -> None:
+        self._read, self._loss = read, loss
 
     def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
-        target = self._stored[view.epoch, view.start : view.start + len(view)].to(logits.device, non_blocking=True)
+        target = self._read(view.epoch, slice(view.start, view.start + len(view)), logits.device)
         return self._loss(logits, target, classes)
 
 

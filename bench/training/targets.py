@@ -12,6 +12,7 @@ from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
 from bench.storage.tensor_files import tensor_digest
 from bench.training.losses import SoftLoss
+from bench.training.pools import DrawnFromPool, labelled
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews
 from bench.training.stored import store_labels
@@ -23,7 +24,7 @@ from bench.training.supervision import (
     TeacherSupervision,
 )
 from bench.training.teachers import Teacher, load_teacher, load_teachers
-from bench.training.views import Views
+from bench.training.views import Presented, Views
 
 L = TypeVar("L", bound=Labels)
 VIEW_FIELDS = (
@@ -51,9 +52,8 @@ class Targets(ABC, Generic[L]):
         stages = [teacher.stage for teacher in self.labels.teachers]
         return [self.labels.kind, *(stages or (None,))]
 
-    @property
-    def recorded(self) -> RecordedViews | None:
-        """The views that the student must see, where they came with the labels."""
+    def presented(self, task: Task, recipe: TrainingRecipe, images: int, seed: int) -> Presented | None:
+        """The views that the student of a seed must see, where recipe and `view_seed` alone do not say them."""
         return None
 
     def view_seed(self, seed: int) -> int:
@@ -118,12 +118,12 @@ class OnlineTargets(Targets[OnlineLabels]):
 
     @property
     def identity(self) -> list[Any]:
-        """With the mode, where it is not the usual one."""
-        return [*super().identity, *([self.labels.mode] if self.labels.mode != "eval" else [])]
+        """With the mode and how several are combined, where they are not the usual ones."""
+        return [*super().identity, *_unusual(self.labels)]
 
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
-        """Distillation from the mean of their logits."""
-        network = load_teachers(task, self.labels.teachers, self.labels.mode)
+        """Distillation from what their logits are combined to."""
+        network = load_teachers(task, self.labels.teachers, self.labels.mode, self.labels.combine)
         return TeacherSupervision(network, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
@@ -137,9 +137,21 @@ class StoredTargets(Targets[StoredLabels]):
     of_views: ClassVar[bool] = True
 
     @property
+    def identity(self) -> list[Any]:
+        """With what is not the usual of how they were made and are kept."""
+        return [*super().identity, *_unusual(self.labels), *([self.labels.budget] if self.labels.budget else [])]
+
+    @property
     def recorded(self) -> RecordedViews | None:
-        """Those of labels from elsewhere."""
+        """The views of labels from elsewhere."""
         return None if self.labels.views is None else RecordedViews(self.labels.views)
+
+    def presented(self, task: Task, recipe: TrainingRecipe, images: int, seed: int) -> Presented | None:
+        """Recorded ones; or draws from the batches that are kept, where those are a part."""
+        if self.labels.keep == 1:
+            return self.recorded
+        views = Views(recipe, self.labels.view_seed, images, task.dataset.resolution)
+        return DrawnFromPool(views, self.labels.keep, seeds.derive("pool", seed))
 
     def view_seed(self, seed: int) -> int:
         """The labels' own: the student sees what was labelled."""
@@ -148,8 +160,8 @@ class StoredTargets(Targets[StoredLabels]):
     def in_views(self, recipe: TrainingRecipe) -> TrainingRecipe:
         """A recipe with the labels' views and as many epochs as there are labels for."""
         if self.recorded is None:
-            labelled = _recipe_of(self.labels)
-            shown = {name: getattr(labelled, name) for name in VIEW_FIELDS}
+            ours = _recipe_of(self.labels)
+            shown = {name: getattr(ours, name) for name in VIEW_FIELDS}
         else:
             shown = {**self.recorded.fields, "epochs": min(recipe.epochs, self.recorded.epochs)}
         shown["warmup_epochs"] = min(recipe.warmup_epochs, shown["epochs"] - 1)
@@ -158,7 +170,7 @@ class StoredTargets(Targets[StoredLabels]):
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
         """Distillation from the logits of the very views."""
         check_views(self.labels, recipe, images=images, classes=task.classes)
-        return StoredSupervision(self.labels.logits, soft_loss(recipe, self.labels.temperature))
+        return StoredSupervision(self.labels.read, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
         """For other images the teachers label again; hard ones where others wrote the views down."""
@@ -169,8 +181,18 @@ class StoredTargets(Targets[StoredLabels]):
             return HardLabels()
         teachers = [Teacher(load_teacher(task, ref), ref) for ref in labels.teachers]
         recipe = TrainingRecipe.model_validate(labels.recipe)
-        temperature, seed = labels.temperature, labels.view_seed
-        return store_labels(task, teachers, images, recipe, temperature=temperature, view_seed=seed)
+        return store_labels(
+            task,
+            teachers,
+            images,
+            recipe,
+            temperature=labels.temperature,
+            view_seed=labels.view_seed,
+            mode=labels.mode,
+            combine=labels.combine,
+            form=labels.form,
+            keep=labels.keep,
+        )
 
 
 TARGETS: Mapping[type[Labels], type[Targets[Any]]] = {
@@ -200,12 +222,17 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
     if labels.views is not None:
         check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
         return
-    labelled = _recipe_of(labels)
-    differing = [name for name in VIEW_FIELDS if getattr(labelled, name) != getattr(recipe, name)]
+    shown = _recipe_of(labels)
+    differing = [name for name in VIEW_FIELDS if getattr(shown, name) != getattr(recipe, name)]
     if differing:
-        what = ", ".join(f"{name} {getattr(labelled, name)} not {getattr(recipe, name)}" for name in differing)
+        what = ", ".join(f"{name} {getattr(shown, name)} not {getattr(recipe, name)}" for name in differing)
         raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
-    _check_logits(labels, (recipe.epochs, Views(recipe, 0, images, 1).presented, classes))
+    _check_logits(labels, labelled(recipe, 0, images, 1, labels.keep).rows, classes)
+
+
+def _unusual(labels: OnlineLabels | StoredLabels) -> list[Any]:
+    """What of the making of labels is not as it was when there was one way: so older trainings go by their names."""
+    return [*([labels.mode] if labels.mode != "eval" else []), *([labels.combine] if labels.combine != "mean" else [])]
 
 
 def _recipe_of(labels: StoredLabels) -> TrainingRecipe:
@@ -221,9 +248,13 @@ def check_recorded(
     """Refuses labels whose recorded views a recipe cannot follow, or that are not of these images. As `check_views`."""
     if differing := views.differing(recipe):
         raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
-    _check_logits(labels, (views.epochs, images, classes))
+    _check_logits(labels, (views.epochs, images), classes)
 
 
-def _check_logits(labels: StoredLabels, expected: tuple[int, int, int]) -> None:
-    if tuple(labels.logits.shape) != expected:
-        raise RunFailure(f"the stored labels have shape {tuple(labels.logits.shape)}, not {expected}")
+def _check_logits(labels: StoredLabels, rows: tuple[int, int], classes: int) -> None:
+    """That there is a label of these classes for each view that will be shown."""
+    held = tuple(labels.logits.shape)
+    if held[:2] != rows:
+        raise RunFailure(f"the stored labels have shape {held}, not {(*rows, *held[2:])}")
+    if wrong := labels.unfit(rows[1], classes):
+        raise RunFailure(wrong)

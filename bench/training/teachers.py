@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
-from bench.labels import TeacherMode, TeacherRef
+from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.recipes import RecipeBook, Setting
 from bench.results.chance import is_no_better, largest_share
 from bench.storage.names import unknown
@@ -144,26 +144,41 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
     return _network(task, ref.backbone, stage.tensors)
 
 
-def load_teachers(task: Task, refs: Sequence[TeacherRef], mode: TeacherMode = "eval") -> nn.Module:
+def load_teachers(
+    task: Task, refs: Sequence[TeacherRef], mode: TeacherMode = "eval", combine: Combine = "mean"
+) -> nn.Module:
     """One network that labels as these teachers do together, each in this `mode`. Raises as `load_teacher`."""
-    return together([in_mode(load_teacher(task, ref), mode) for ref in refs])
+    return together([in_mode(load_teacher(task, ref), mode) for ref in refs], combine)
 
 
-def together(networks: Sequence[nn.Module]) -> nn.Module:
-    """One network whose logits are the mean of those of all; a single one is itself."""
-    return networks[0] if len(networks) == 1 else _MeanOfLogits(networks)
+def together(networks: Sequence[nn.Module], combine: Combine = "mean") -> nn.Module:
+    """One network that labels as all do together; a single one is itself.
+
+    Args:
+        combine: "mean", the mean of their logits (EDC, CV-DD); or "equal-norm", the mean after the logits (B, K) of
+            each were scaled to the mean of all their Frobenius norms (G-VBSM's relabelling of ImageNet-1K; for other
+            datasets its code has that line commented out). Such labels depend on the batch that they are made in.
+    """
+    return networks[0] if len(networks) == 1 else _Together(networks, combine)
 
 
-class _MeanOfLogits(nn.Module):
-    """Images (B, C, S, S) -> fp32 logits (B, K), the mean over networks: how ensembles label (EDC, CV-DD)."""
+class _Together(nn.Module):
+    """Images (B, C, S, S) -> fp32 logits (B, K)."""
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], combine: Combine) -> None:
         super().__init__()
-        self._networks = nn.ModuleList(networks)
+        self._networks, self._equal = nn.ModuleList(networks), combine == "equal-norm"
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.stack([network(images).float() for network in self._networks]).mean(0)
+        logits = torch.stack([network(images).float() for network in self._networks])
+        return equal_norms(logits).mean(0) if self._equal else logits.mean(0)
+
+
+def equal_norms(logits: Tensor) -> Tensor:
+    """Logits (M, B, K) of M networks, each (B, K) scaled to the mean of their M Frobenius norms."""
+    norms: Tensor = torch.linalg.vector_norm(logits, dim=(1, 2), keepdim=True)
+    return logits * (norms.mean() / norms.clamp_min(torch.finfo(norms.dtype).tiny))
 
 
 def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.labels import Labels, OnlineLabels, TeacherMode
+from bench.labels import Labels
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
 from bench.recovery.recipes import RecoveryRecipe
 from bench.training.recipes import TeacherRecipe
-from bench.training.stored import store_labels
+from bench.training.relabelling import Relabel as Relabel
+from bench.training.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain
 from bench_sre2l.protocols import PROTOCOLS
@@ -37,21 +38,6 @@ class Recover(RecoveryRecipe):
     @classmethod
     def _by_its_other_name(cls, name: object) -> object:
         return "uint8" if name == "lossless" else name
-
-
-class Relabel(MethodConfig):
-    """How the images get soft labels.
-
-    Attributes:
-        temperature: divides the logits of teacher and student (section 3.2: 20; Table 10b: 30 on CIFAR-100).
-        labels: "online" (the teacher sees each view while the student trains) or "stored" (FKD: made once for every
-            view that the paper's protocol will show).
-        teacher_mode: "eval", or as in the code for CIFAR "train": its BatchNorm normalises by each batch of views.
-    """
-
-    temperature: float = Field(default=20.0, gt=0)
-    labels: Literal["online", "stored"] = "online"
-    teacher_mode: TeacherMode = "eval"
 
 
 class SRe2LConfig(MethodConfig):
@@ -104,12 +90,13 @@ class SRe2L(Condenser[SRe2LConfig]):
         return ["a teacher that labels in evaluation mode, in the code in training mode"] if other else []
 
     def check(self, setting: Setting) -> None:
-        """The teacher's weights must be published, where they are not trained.
+        """The teacher's weights must be published, where they are not trained; labels must be fewer than classes.
 
         Raises:
             UsageError: they are not.
         """
         check_weights(setting, self.config.squeeze, "squeeze")
+        check_relabel(setting, self.config.relabel)
 
     def real_images(self, setting: Setting) -> int:
         """None: images start from noise."""
@@ -142,19 +129,8 @@ class SRe2L(Condenser[SRe2LConfig]):
 
     def label(self, task: Task, images: Images) -> Labels:
         """Soft labels by the squeezed network, made while training or stored for every view of the paper's protocol."""
-        relabel = self.config.relabel
-        if relabel.labels == "online":
-            return OnlineLabels(self._teacher.ref, relabel.temperature, relabel.teacher_mode)
-        recipe = PROTOCOLS[self.protocol(task.setting)].plan(task.setting).training
-        return store_labels(
-            task,
-            self._teacher,
-            images,
-            recipe,
-            temperature=relabel.temperature,
-            view_seed=task.seed_for("relabel"),
-            mode=relabel.teacher_mode,
-        )
+        student = PROTOCOLS[self.protocol(task.setting)].plan(task.setting).training
+        return relabel_images(task, [self._teacher], images, self.config.relabel, student)
 
 
 def _name(classes: tuple[int, ...], index: int, count: int = 1) -> str:

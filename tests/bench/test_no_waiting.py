@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
 
 from bench.condensation import Task
+from bench.labels import StoredLabels, TeacherRef
+from bench.labels.forms import HALVES, Bytes, Largest, LogitForm
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import EngineName, RecoveryRecipe
@@ -40,6 +43,23 @@ RECIPES: dict[str, dict[str, Any]] = {
     "EDC": {"ema": 0.99, "ema_buffers": "live", "randaugment": 9, "randaugment_policy": "torchvision"},
     "G-VBSM": {"accumulation": 2, "mix": "cutmix"},
 }
+REF = TeacherRef("0" * 32, "small", None, 0)
+FORMS = {"stored": HALVES, "bytes": Bytes(), "the largest": Largest(2, 3)}
+
+
+def stored_in(form: LogitForm) -> Callable[[Task], Supervision]:
+    """Learning from logits that are kept in a form."""
+
+    def supervision(task: Task) -> Supervision:
+        views = (2, len(task.dataset.train))
+        logits = np.random.default_rng(0).random((views[0] * views[1], 3)).astype(np.float16)
+        kept = {name: torch.from_numpy(each).unflatten(0, views) for name, each in form.encode(logits, 20.0).items()}
+        labels = StoredLabels(REF, 20.0, 0, {}, kept.pop("logits"), form=form, beside=kept)
+        return StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True))
+
+    return supervision
+
+
 SUPERVISIONS: dict[str, Callable[[Task], Supervision]] = {
     "hard": lambda task: HardSupervision(),
     "soft": lambda task: SoftSupervision(torch.rand(len(task.dataset.train), task.classes, device=ELSEWHERE)),
@@ -47,9 +67,7 @@ SUPERVISIONS: dict[str, Callable[[Task], Supervision]] = {
     "logits": lambda task: TeacherSupervision(
         task.network(3).eval().requires_grad_(False), SoftLoss(20.0, kind="mse", hard_weight=0.1)
     ),
-    "stored": lambda task: StoredSupervision(
-        torch.rand(2, len(task.dataset.train), task.classes).half(), SoftLoss(20.0, t_squared=True)
-    ),
+    **{name: stored_in(form) for name, form in FORMS.items()},
 }
 
 

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
-from bench.labels import StoredLabels, TeacherRef
+from bench.labels import Combine, StoredLabels, TeacherRef, labels_from
+from bench.labels.forms import Bytes, Largest, LogitForm
 from bench.storage.files import digest
 from bench.training import loop
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.losses import SoftLoss
 from bench.training.recipes import TrainingRecipe
-from bench.training.stored import store_labels
+from bench.training.stored import pixels_digest, store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
 from bench.training.teachers import Teacher, in_mode, together
 
@@ -28,6 +29,7 @@ MakeTask = Callable[..., Task]
 RECIPE = TrainingRecipe(
     epochs=3, batch_size=5, lr=0.05, weight_decay=1e-4, crop="resized", flip=True, mix="cutmix", dsa="color_scale"
 )
+COMBINATIONS: tuple[Combine, ...] = ("mean", "equal-norm")
 REF = TeacherRef("0" * 32, "small", None, 0)
 
 
@@ -78,7 +80,7 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     labels = stored(task)
     assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
     online = TeacherSupervision(Rounded(teacher(task).network), SoftLoss(20.0, t_squared=True))
-    from_stored = trained(task, StoredSupervision(labels.logits, SoftLoss(20.0, t_squared=True)))
+    from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 
@@ -102,7 +104,7 @@ def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_onli
     labels = store_labels(task, made, images(task), RECIPE, temperature=20.0, view_seed=9, mode="train")
     assert not torch.equal(labels.logits, stored(task).logits), "and each has a file of its own"
     online = TeacherSupervision(Rounded(in_mode(made.network, "train")), SoftLoss(20.0, t_squared=True))
-    from_stored = trained(task, StoredSupervision(labels.logits, SoftLoss(20.0, t_squared=True)))
+    from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 
@@ -115,6 +117,26 @@ def test_several_teachers_store_the_mean_of_their_logits(make_task: MakeTask) ->
     mean = (alone[0].logits.double() + alone[1].logits.double()) / 2
     torch.testing.assert_close(labels.logits.double(), mean, atol=1e-3, rtol=1e-3)  # each rounded to fp16
     assert not torch.equal(labels.logits, alone[0].logits) and labels.teachers == (first.ref, second.ref)
+
+
+def test_several_teachers_store_what_they_give_online_when_norms_are_made_equal(make_task: MakeTask) -> None:
+    task = make_task()
+    first, second = teacher(task), Teacher(loop.place(task.network(5), task).eval(), replace(REF, stage="1" * 32))
+    made = {
+        combine: store_labels(
+            task, [first, second], images(task), RECIPE, temperature=20.0, view_seed=9, combine=combine
+        )
+        for combine in COMBINATIONS
+    }
+    assert not torch.equal(made["mean"].logits, made["equal-norm"].logits), "and each has a file of its own"
+    assert "combine" not in made["mean"].facts and made["equal-norm"].facts["combine"] == "equal-norm"
+    for combine, labels in made.items():
+        network = Rounded(together([first.network, second.network], combine))
+        online = trained(task, TeacherSupervision(network, SoftLoss(20.0, kind="mse", hard_weight=0.1)))
+        from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, kind="mse", hard_weight=0.1)))
+        assert all(torch.equal(tensor, from_stored[name]) for name, tensor in online.items())
+        facts, read = labels.facts, labels_from(labels.facts, labels.tensors, (None, None))
+        assert isinstance(read, StoredLabels) and read.facts == facts and read.combine == combine
 
 
 def test_a_single_teacher_of_several_is_that_teacher(make_task: MakeTask) -> None:
@@ -162,6 +184,45 @@ def test_logits_that_fp16_cannot_hold_fail_the_run(make_task: MakeTask) -> None:
     loud.network.classifier.bias.data.fill_(1e6)  # type: ignore[union-attr, operator]
     with pytest.raises(RunFailure, match="not finite in fp16"):
         store_labels(task, loud, images(task), RECIPE, temperature=20.0, view_seed=9)
+
+
+@pytest.mark.parametrize("form", [Bytes(), Largest(2, 3)], ids=lambda form: form.store)
+@pytest.mark.parametrize("keep", [1.0, 0.6])
+def test_labels_of_fewer_bytes_are_those_of_all_and_continue_after_a_stop(
+    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], form: LogitForm, keep: float
+) -> None:
+    """12 images in 3 epochs of batches of 5, 5 and 2: 9 batches, of which 0.6 are 5, all of them whole."""
+
+    def labelled(task: Task) -> StoredLabels:
+        return store_labels(
+            *(task, teacher(task), images(task), RECIPE), temperature=20.0, view_seed=9, form=form, keep=keep
+        )
+
+    every, labels = stored(make_task()).logits, labelled(make_task())
+    rows = (
+        every if keep == 1 else torch.stack([every[0, :5], every[0, 5:10], every[1, :5], every[1, 5:10], every[2, :5]])
+    )
+    assert labels.logits.shape[:2] == rows.shape[:2]
+    expected = {name: torch.from_numpy(part) for name, part in form.encode(rows.flatten(0, 1).numpy(), 20.0).items()}
+    for name, tensor in labels.tensors.items():
+        assert torch.equal(tensor.flatten(0, 1), expected[name]), name
+    assert labels.bytes == rows[..., 0].numel() * {"int8": 3 + 4, "top-k": 2 * 4 + 2}[form.store]
+    read = labels_from(labels.facts, labels.tensors, (None,))
+    assert isinstance(read, StoredLabels) and (read.form, read.keep) == (form, keep)
+    whole = {name: tensor.clone() for name, tensor in labels.tensors.items()}
+    for leftover in make_task().workspace.iterdir():
+        leftover.unlink()
+    with pytest.raises(Interrupted):
+        labelled(make_task(should_stop=stop_after(3)))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in labelled(make_task()).tensors.items())
+
+
+def test_files_of_labels_as_they_ever_were_are_called_as_ever(make_task: MakeTask) -> None:
+    """A relabelling that an older program began goes on."""
+    task = make_task()
+    stored(task)
+    made_of = [REF.stage, RECIPE.model_dump(mode="json"), 9, pixels_digest(images(task)), "fp32"]
+    assert [path.name for path in task.workspace.glob("*.fp16")] == [f"relabel-{digest(made_of)}.fp16"]
 
 
 def test_other_images_have_other_files(make_task: MakeTask) -> None:

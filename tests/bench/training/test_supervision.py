@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from bench.labels import StoredLabels, TeacherRef
 from bench.training import losses
 from bench.training.losses import SoftLoss
 from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
@@ -34,7 +35,8 @@ def test_the_teacher_s_answers_are_the_targets() -> None:
 
 def test_stored_labels_are_found_by_position() -> None:
     stored = torch.randn((2, 10, 3), generator=torch.Generator().manual_seed(3)).half()
-    source = StoredSupervision(stored, SoftLoss(20.0, t_squared=False))
+    labels = StoredLabels(TeacherRef("0", "small", None, 0), 20.0, 0, {}, stored)
+    source = StoredSupervision(labels.read, SoftLoss(20.0, t_squared=False))
     loss = source.loss(LOGITS, None, BatchView(1, 6, torch.tensor([9, 1, 0, 4])), CLASSES)
     assert torch.equal(loss, losses.distillation(LOGITS, stored[1, 6:10], 20.0, t_squared=False))
 

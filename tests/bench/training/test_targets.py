@@ -9,6 +9,7 @@ import torch
 from bench import seeds
 from bench.condensation import Images, Task
 from bench.labels import KINDS, HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, teacher_of
+from bench.labels.forms import Bytes, Largest
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
 from bench.training.targets import TARGETS, targets_of
@@ -70,10 +71,13 @@ def test_trainings_on_other_labels_are_told_apart() -> None:
     online = OnlineLabels(FIRST, 4.0)
     others = [*ONE_OF_EACH, replace(online, mode="train"), replace(online, others=(SECOND,)), OnlineLabels(SECOND, 4.0)]
     others += [SoftLabels(SOFT.probabilities.flip(1)), replace(STORED, others=(SECOND,))]
+    others += [replace(online, others=(SECOND,), combine="equal-norm"), replace(STORED, mode="train")]
+    others += [replace(STORED, form=Bytes()), replace(STORED, form=Largest(1, 3)), replace(STORED, keep=0.5)]
     told = [str(targets_of(labels).identity) for labels in others]
     assert len(set(told)) == len(others)
     assert targets_of(HardLabels()).identity == ["hard", None]
     assert targets_of(online).identity == ["online", FIRST.stage]
+    assert targets_of(STORED).identity == ["stored", FIRST.stage]
 
 
 def test_labels_for_other_images_are_as_good_as_can_be_had(make_task: MakeTask) -> None:
@@ -89,6 +93,10 @@ def test_labels_for_other_images_are_as_good_as_can_be_had(make_task: MakeTask) 
     assert targets_of(stored).of_images(task, others, own=True) is stored
     again = targets_of(stored).of_images(task, others, own=False)
     assert again.facts == stored.facts and not torch.equal(again.tensors["logits"], stored.logits)
+    for changes in ({"keep": 0.5}, {"form": Bytes()}, {"mode": "train"}):
+        other = replace(stored, **changes)
+        again = targets_of(other).of_images(task, others, own=False)
+        assert again.facts == other.facts, "a control's labels are made and kept as those of the set"
     written_down = replace(stored, views={"flips": torch.ones(2, 4)})
     assert targets_of(written_down).of_images(task, others, own=False) == HardLabels()
 

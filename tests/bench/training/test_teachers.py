@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +14,9 @@ from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.labels import TeacherRef
 from bench.loops.pace import FirstSteps
+from bench.training import loop
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
-from bench.training.teachers import load_teacher, load_teachers, obtain, pretrained, squeeze
+from bench.training.teachers import equal_norms, load_teacher, load_teachers, obtain, pretrained, squeeze, together
 from bench.training.testing import accuracy
 
 MakeTask = Callable[..., Task]
@@ -90,6 +92,27 @@ def test_teachers_together_give_the_mean_of_their_logits(make_task: MakeTask) ->
     torch.testing.assert_close(found.double(), (alone[0] + alone[1] + alone[2]) / 3, atol=1e-5, rtol=1e-5)
     assert not load_teachers(task, refs).training and set(task.used_stages) == {ref.stage for ref in refs}
     assert torch.equal(load_teachers(task, refs[:1])(images).double(), alone[0]), "one alone is itself"
+
+
+def test_logits_of_equal_norms_are_the_mean_of_matrices_as_large_as_all_are_on_average(make_task: MakeTask) -> None:
+    """G-VBSM: z_m <- z_m / |z_m| x mean |z|, over images and classes of the batch at once; worked out in float64."""
+    task = make_task()
+    networks = [loop.place(task.network(seed), task).eval() for seed in (1, 2, 3)]
+    networks[2].classifier.weight.data.mul_(30)  # type: ignore[union-attr, operator]
+    batch = task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(9)))
+    with torch.no_grad():
+        each = [network(batch).double().numpy() for network in networks]
+        found = together(networks, "equal-norm")(batch)
+        mean = together(networks)(batch)
+    norms = [np.sqrt((logits**2).sum()) for logits in each]
+    expected = sum(logits / norm * np.mean(norms) for logits, norm in zip(each, norms, strict=True)) / 3
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found, mean)
+    assert together(networks[:1], "equal-norm") is networks[0]
+
+
+def test_networks_that_say_nothing_have_no_norm_to_divide_by() -> None:
+    assert torch.equal(equal_norms(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
 
 
 def test_a_missing_or_corrupt_teacher_fails_the_run(make_task: MakeTask) -> None:

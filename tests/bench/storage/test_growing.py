@@ -5,10 +5,10 @@ from typing import ClassVar
 import pytest
 
 from bench.extensions.registry import Registry
-from bench.growing import GrowingModel
 from bench.recipes import Setting
 from bench.running.configuring import build, configure
 from bench.storage.files import digest
+from bench.storage.growing import GrowingModel
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 
 RECIPE = TrainingRecipe(epochs=3, batch_size=4, lr=0.1, weight_decay=0.0)

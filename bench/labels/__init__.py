@@ -5,44 +5,25 @@ what a user must keep. How a student is trained on it is `bench.training.targets
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-Facts = Mapping[str, Any]
+from bench.labels.forms import HALVES, LOGITS, LogitForm, form_from
+from bench.labels.teachers import Combine as Combine
+from bench.labels.teachers import Facts as Facts
+from bench.labels.teachers import TeacherMode as TeacherMode
+from bench.labels.teachers import TeacherRef as TeacherRef
+from bench.labels.teachers import Weights as Weights
+from bench.labels.teachers import teacher_facts as teacher_facts
+from bench.labels.teachers import teachers_from
+
 Tensors = Mapping[str, Tensor]
-Weights = Sequence[Path | None]  # the file of each teacher beside a set, None where it is not kept there
-TeacherMode = Literal["eval", "train"]  # BatchNorm of a teacher that labels: by running statistics, or by each batch
 ROUNDING = 1e-3  # how far from 1 the sum of a distribution may be, which may have been kept in fp16
 VIEWS = "views."  # how the names of recorded views begin among the tensors of stored labels
-
-
-@dataclass(frozen=True)
-class TeacherRef:
-    """A squeezed teacher kept as a stage: enough to find it, and to build its network again.
-
-    Attributes:
-        stage: content hash of the stage that holds its weights.
-        backbone: name of its network.
-        top1: its own accuracy on the test split, in percent (None where there was no test split to try).
-        bytes: size of its weights, which a user of online labels must keep.
-        file: where a set that was read keeps them beside its images; no part of what is written down or compared.
-    """
-
-    stage: str
-    backbone: str
-    top1: float | None
-    bytes: int
-    file: Path | None = field(default=None, compare=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """What a manifest keeps of it."""
-        return {name: value for name, value in asdict(self).items() if name != "file"}
 
 
 class Labels(ABC):
@@ -82,8 +63,13 @@ class Labels(ABC):
 
     @property
     def teachers(self) -> tuple[TeacherRef, ...]:
-        """Who made it: of several teachers the mean of the logits."""
+        """Who made it, one or several together."""
         return ()
+
+    @property
+    def combination(self) -> Combine:
+        """What is made of the logits of several."""
+        return "mean"
 
     @property
     def teacher_backbone(self) -> str | None:
@@ -142,17 +128,21 @@ class SoftLabels(Labels):
 
 @dataclass(frozen=True)
 class _TeachersLabels(Labels):
-    """Soft labels of one teacher, or of several, whose logits are averaged.
+    """Soft labels of one teacher, or of several together.
 
     Attributes:
         teacher: the first.
         temperature: divides the teachers' and the student's logits before the softmax (SRe2L section 3.3: 20).
         others: further teachers of this or other backbones, given by name.
+        combine: what is made of their logits: their "mean", or the mean after all were scaled to "equal-norm" (G-VBSM).
+        mode: in "train" a teacher's BatchNorm normalises by each batch of views.
     """
 
     teacher: TeacherRef
     temperature: float
     others: tuple[TeacherRef, ...] = field(default=(), kw_only=True)
+    combine: Combine = field(default="mean", kw_only=True)
+    mode: TeacherMode = field(default="eval", kw_only=True)
 
     @property
     def teachers(self) -> tuple[TeacherRef, ...]:
@@ -160,19 +150,33 @@ class _TeachersLabels(Labels):
         return (self.teacher, *self.others)
 
     @property
+    def combination(self) -> Combine:
+        """As `combine` says."""
+        return self.combine
+
+    @property
     def facts(self) -> dict[str, Any]:
-        """One teacher is a `teacher`; several are `teachers`, which who knows of one alone must not read as one."""
+        """One teacher is a `teacher`; several are `teachers`, which who knows of one alone must not read as one.
+
+        What is not the usual is said.
+        """
         named = [teacher.to_json() for teacher in self.teachers]
         who = {"teachers": named} if self.others else {"teacher": named[0]}
-        return {"kind": self.kind, **who, "temperature": self.temperature}
+        combine = {"combine": self.combine} if self.combine != "mean" else {}
+        mode = {"teacher_mode": self.mode} if self.mode != "eval" else {}
+        return {"kind": self.kind, **who, "temperature": self.temperature, **combine, **mode}
+
+    @classmethod
+    def _made_by(cls, facts: Facts, weights: Weights) -> dict[str, Any]:
+        """The fields that both kinds have, from a manifest. Raises LookupError where no teacher is named."""
+        first, *others = teachers_from(facts, weights)
+        how = {"combine": facts.get("combine", "mean"), "mode": facts.get("teacher_mode", "eval")}
+        return {"teacher": first, "temperature": facts["temperature"], "others": tuple(others), **how}
 
 
 @dataclass(frozen=True)
 class OnlineLabels(_TeachersLabels):
-    """Soft labels made while training: each teacher sees each augmented view.
-
-    In the `mode` "train" a teacher's BatchNorm normalises by each batch of views.
-    """
+    """Soft labels made while training: each teacher sees each augmented view."""
 
     kind: ClassVar[str] = "online"
     needs_teachers: ClassVar[bool] = True
@@ -181,27 +185,24 @@ class OnlineLabels(_TeachersLabels):
     @classmethod
     def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "OnlineLabels":
         """Raises LookupError where no teacher is named."""
-        first, *others = _teachers(facts, weights)
-        return cls(first, facts["temperature"], facts.get("teacher_mode", "eval"), others=tuple(others))
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The mode is said where it is not the usual one."""
-        mode = {"teacher_mode": self.mode} if self.mode != "eval" else {}
-        return {**super().facts, **mode}
+        return cls(**cls._made_by(facts, weights))
 
 
 @dataclass(frozen=True)
 class StoredLabels(_TeachersLabels):
-    """Soft labels made once for every view of every epoch (FKD, Shen and Xing 2022).
+    """Soft labels made once for every view of every epoch (FKD, Shen and Xing 2022), or for some of them.
 
     Attributes:
-        teacher, temperature, others: as of `OnlineLabels`; the teachers are not needed to train on them.
+        teacher, temperature, others, combine, mode: as of `OnlineLabels`; nobody needs the teachers to train on them.
         view_seed: seed of the counter-based views; with the recipe it reproduces every crop, flip and mix.
         recipe: the training recipe whose views were labelled, as JSON; training with other views is refused.
-        logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order.
+        logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order. Of
+            another `form` what it keeps under this name; where a part is kept (kept batches, images of a batch, ...).
         views: where the labels come from elsewhere, the views that were labelled, as they were written down (see
             `bench.training.recorded.RecordedViews`); `view_seed` and `recipe` then say nothing. None for our own.
+        form: in which logits are kept.
+        beside: what the form keeps beside `logits`, by name.
+        keep: the share of all batches of views whose labels are kept (see `bench.training.pools`).
     """
 
     kind: ClassVar[str] = "stored"
@@ -209,32 +210,50 @@ class StoredLabels(_TeachersLabels):
     recipe: dict[str, object]
     logits: Tensor
     views: Mapping[str, Tensor] | None = None
+    form: LogitForm = field(default=HALVES, kw_only=True)
+    beside: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+    keep: float = field(default=1.0, kw_only=True)
 
     @classmethod
     def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "StoredLabels":
-        """Raises LookupError where no teacher is named."""
-        first, *others = _teachers(facts, weights)
+        """Raises LookupError where no teacher is named, or a tensor of the form is not there."""
         views = {name.removeprefix(VIEWS): tensor for name, tensor in tensors.items() if name.startswith(VIEWS)}
-        made = (facts["temperature"], facts["view_seed"], facts["recipe"])
-        return cls(first, *made, tensors["logits"], views or None, others=tuple(others))
+        form = form_from(facts)
+        return cls(
+            **cls._made_by(facts, weights),
+            view_seed=facts["view_seed"],
+            recipe=facts["recipe"],
+            logits=tensors[LOGITS],
+            views=views or None,
+            form=form,
+            beside={name: tensors[name] for name in form.parts(0) if name != LOGITS},
+            keep=facts.get("keep", 1.0),
+        )
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """The logits, and the views where they were written down."""
-        return {"logits": self.logits, **{f"{VIEWS}{name}": tensor for name, tensor in (self.views or {}).items()}}
+        """The logits in their form, and the views where they were written down."""
+        views = {f"{VIEWS}{name}": tensor for name, tensor in (self.views or {}).items()}
+        return {LOGITS: self.logits, **self.beside, **views}
 
     @property
     def facts(self) -> dict[str, Any]:
-        """With what reproduces the views."""
-        return {**super().facts, "view_seed": self.view_seed, "recipe": self.recipe}
+        """With what reproduces the views; how much of the labels is kept and in which form, if not all as they are."""
+        return {**super().facts, "view_seed": self.view_seed, "recipe": self.recipe, **self.budget}
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """What was done to keep fewer bytes: the form and the share; nothing of all labels in fp16."""
+        return {**self.form.facts, **({"keep": self.keep} if self.keep < 1 else {})}
+
+    def read(self, epoch: int, part: slice, device: torch.device) -> Tensor:
+        """The logits (B, K) of a part of an epoch, or of a kept batch, on a device."""
+        held = {LOGITS: self.logits, **self.beside}
+        return self.form.decode({name: each[epoch, part].to(device, non_blocking=True) for name, each in held.items()})
 
     def unfit(self, images: int, classes: int) -> str:
         """Whether the logits are of these classes; how many views there are is a matter of the recipe."""
-        logits = self.logits
-        if logits.ndim == 3 and logits.shape[-1] == classes and logits.is_floating_point():
-            return ""
-        form = str(logits.dtype).removeprefix("torch.")
-        return f"stored labels are {form} {tuple(logits.shape)}, not floats (E, N, K)"
+        return self.form.unfit(self.tensors, classes)
 
 
 KINDS: Mapping[str, type[Labels]] = {each.kind: each for each in (HardLabels, SoftLabels, OnlineLabels, StoredLabels)}
@@ -247,17 +266,6 @@ def labels_from(facts: Facts, tensors: Tensors, weights: Weights = ()) -> Labels
         LookupError, TypeError: nobody knows the kind, or something is not there.
     """
     return KINDS[facts["kind"]].from_facts(facts, tensors, weights)
-
-
-def teacher_facts(facts: Facts) -> list[Facts]:
-    """What a manifest keeps of each teacher of its labels, in order; nothing of labels without teachers."""
-    named = facts.get("teachers") or [facts.get("teacher")]
-    return [each for each in named if each is not None]
-
-
-def _teachers(facts: Facts, weights: Weights) -> list[TeacherRef]:
-    named = teacher_facts(facts) or [facts["teacher"]]
-    return [TeacherRef(**each, file=file) for each, file in zip_longest(named, weights)]
 
 
 def not_distributions(probabilities: Tensor, images: int, classes: int) -> str:

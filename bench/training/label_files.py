@@ -1,0 +1,94 @@
+"""The files that stored labels grow in: memory-mapped, reserved in full, and vouched for by hashes."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from bench.labels.forms import LOGITS, LogitForm
+
+READ = 1 << 24  # bytes at a time
+HALF = np.dtype(np.float16)
+
+
+class LabelFiles:
+    """What a form keeps of rows of views, a file a tensor, written in order.
+
+    Args:
+        stem: of their names.
+        rows: how many views: two dimensions.
+    """
+
+    def __init__(self, stem: Path, form: LogitForm, rows: tuple[int, int], classes: int) -> None:
+        self._rows, self._parts = rows, form.parts(classes)
+        store = {LOGITS: form.store}
+        self._paths = {name: stem.with_suffix(f".{store.get(name, name)}") for name in self._parts}
+        self._seen = {name: xxhash.xxh3_128() for name in self._parts}  # of all that is written up to here
+        self.arrays: dict[str, np.memmap[tuple[int, ...], np.dtype[Any]]] = {}
+
+    def are_there(self) -> bool:
+        """Whether each is, and is as large as it must be."""
+        return all(path.is_file() and path.stat().st_size == self._bytes(name) for name, path in self._paths.items())
+
+    def reserve(self) -> None:
+        """Opens `arrays`. Raises OSError where there is no room."""
+        for name, (dtype, shape) in self._parts.items():
+            self.arrays[name] = reserved(self._paths[name], (*self._rows, *shape), dtype)
+
+    def write(self, epoch: int, start: int, kept: Mapping[str, np.ndarray]) -> None:
+        """Puts views, the next ones, to their place."""
+        for name, array in kept.items():
+            self.arrays[name][epoch, start : start + len(array)] = array
+            self._seen[name].update(array.tobytes())
+
+    def flush(self) -> str:
+        """Sees that all written is on disk, and returns what vouches for it."""
+        for array in self.arrays.values():
+            array.flush()
+        return " ".join(seen.hexdigest() for seen in self._seen.values())
+
+    def hold(self, views: int, voucher: str) -> bool:
+        """Whether they hold the first so many views that were written; hashes go on from there, or from the start."""
+        for name, path in self._paths.items():
+            _read_into(self._seen[name], path, self._bytes(name) // math.prod(self._rows) * views)
+        if " ".join(seen.hexdigest() for seen in self._seen.values()) == voucher:
+            return True
+        self.forget()
+        return False
+
+    def forget(self) -> None:
+        """Begins the hashes again."""
+        for seen in self._seen.values():
+            seen.reset()
+
+    def _bytes(self, name: str) -> int:
+        dtype, shape = self._parts[name]
+        return dtype.itemsize * math.prod((*self._rows, *shape))
+
+
+def _read_into(seen: xxhash.xxh3_128, path: Path, left: int) -> None:
+    with path.open("rb") as file:
+        while left and (content := file.read(min(left, READ))):
+            seen.update(content)
+            left -= len(content)
+
+
+def reserved(
+    path: Path, shape: Sequence[int], dtype: "np.dtype[Any]" = HALF
+) -> "np.memmap[tuple[int, ...], np.dtype[Any]]":
+    """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = dtype.itemsize * math.prod(shape)
+    try:
+        with path.open("ab") as handle:
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(handle.fileno(), 0, size)
+            handle.truncate(size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return np.memmap(path, dtype, "r+", shape=tuple(shape))
