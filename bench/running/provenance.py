@@ -30,8 +30,15 @@ def commit(root: Path) -> str | None:
     """What git calls the state of a checkout, "-dirty" where files were changed since; None where there is none."""
     if not (root / ".git").exists():  # an installed package may lie within the checkout of something else
         return None
-    words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
     try:
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout.strip()
+        named = _git(root, "describe", "--always", "--tags")
+        changed = _git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
+    return f"{named}-dirty" if changed else named
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says. `describe --dirty` would write the index, which whoever works in the checkout may be writing."""
+    asked = ["git", "-C", str(root), *words]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout.strip()

@@ -1,6 +1,7 @@
 """A record says which words made it, when, and by which state of the project; nothing of it is in any hash."""
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +40,11 @@ def test_a_checkout_has_the_commit_that_git_names_and_anything_else_none(tmp_pat
     hash_ = git("rev-parse", "HEAD")
     named = commit(tmp_path)
     assert named and hash_.startswith(named)
+    index = (tmp_path / ".git/index").read_bytes()
+    os.utime(tmp_path / "file", (0, 0))  # git would note in the index that the file is still the same
+    commit.cache_clear()
+    assert commit(tmp_path) == named
+    assert (tmp_path / ".git/index").read_bytes() == index, "the index is another's to write"
     (tmp_path / "file").write_text("two")
     commit.cache_clear()
     assert commit(tmp_path) == f"{named}-dirty"
