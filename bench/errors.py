@@ -53,6 +53,15 @@ def why(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def fault(error: BaseException) -> str:
+    """An exception that nobody expected, in one line: its type, what it says, and the file and line that raised it."""
+    import traceback  # rarely needed, and no part of a quick start
+
+    where = traceback.extract_tb(error.__traceback__)
+    place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
+    return f"{type(error).__name__}: {why(error)}{place}"
+
+
 @contextmanager
 def understood(what: Path | str) -> Iterator[None]:
     """Within the context what was read of a file is taken apart: a part that is missing, or of another type, damns it.

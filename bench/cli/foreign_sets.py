@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.cli.console import Console
 from bench.data.datasets import Dataset
+from bench.data.fingerprints import Fingerprints
 from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
@@ -15,6 +16,7 @@ from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.spec import Origin
+from bench.running.configuring import own_protocol
 from bench.sets import importing
 from bench.sets.condensed import check_fits
 from bench.sets.importing import Foreign
@@ -50,7 +52,9 @@ def described(
     registry = Registry(plugins)
     manifest = importing.about(folder)
     with Console() as console:
-        opened = open_dataset(registry, dataset, data_root, cache, console, told=True)  # planning tells it
+        nothing_kept = Fingerprints.below(cache, later=True)
+        # planning tells what is left out, and keeps digests
+        opened = open_dataset(registry, dataset, data_root, cache, console, told=True, fingerprints=nothing_kept)
         source = select_classes(opened, classes)
         found = _read(folder, source, registry)
         fewest, most = importing.images_per_class(found.condensed.images.classes, source.classes, folder)
@@ -109,7 +113,7 @@ def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset,
     if method not in registry.names("method") or method == "imported":
         raise UsageError(f"the manifest of {folder} names the protocol 'paper', but {method!r} is no method here")
     shape = (dataset.known_as or NOT_KNOWN, dataset.resolution, dataset.channels, len(dataset.classes))
-    return str(registry.load("method", method).protocol(Setting(*shape, ipc, backbone or "convnet3", "paper")))
+    return own_protocol(registry, method, Setting(*shape, ipc, backbone or "convnet3", "paper"), None)
 
 
 def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin) -> None:

@@ -18,6 +18,7 @@ from bench.data.cards import DatasetCard, SourceCard
 from bench.data.opening import find_source, load_card
 from bench.errors import UsageError, why
 from bench.evaluation import Protocol
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
 from bench.running.configuring import keys_of
@@ -33,11 +34,12 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
     needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
     facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
     settings = _settings(registry)
-    recipes = _recipes(
-        {each: condenser.recipe(setting) for each, setting in settings.items()},
-        {"paper's protocol": {each: condenser.protocol(setting) for each, setting in settings.items()}},
-    )
-    keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
+    with answers_of(registry, "method", name):
+        recipes = _recipes(
+            {each: condenser.recipe(setting) for each, setting in settings.items()},
+            {"paper's protocol": {each: condenser.protocol(setting) for each, setting in settings.items()}},
+        )
+        keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
     return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes, _notes(condenser))
 
 

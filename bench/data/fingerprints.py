@@ -29,10 +29,29 @@ DIGEST_FILE = Kind("a digest", 1, Remembered, {UNSTAMPED: as_it_is})
 
 
 class Fingerprints:
-    """Digests remembered in one folder. A damaged memory is a forgotten one."""
+    """Digests remembered in one folder. A damaged memory is a forgotten one.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        later: what is found out is written by `keep` alone: a command that may yet be refused writes nothing before.
+    """
+
+    def __init__(self, folder: Path, *, later: bool = False) -> None:
+        self._folder, self._later = folder, later
+        self._found: dict[Path, str] = {}
+
+    @classmethod
+    def below(cls, cache: Path, *, later: bool = False) -> "Fingerprints":
+        """Those of a cache folder."""
+        return cls(cache / "images" / "digests", later=later)
+
+    def keep(self) -> None:
+        """Writes what was found out and not written yet. What there is no room to remember is computed again."""
+        with suppress(OSError):
+            if self._found:
+                clean_dead(self._folder)
+            for memory, value in self._found.items():
+                DIGEST_FILE.write(memory, {"digest": value})
+        self._found.clear()
 
     def verify(self, source: Source, split: SplitName, remedy: str) -> None:
         """Holds the files of a split against the checksums that are known of them.
@@ -70,13 +89,14 @@ class Fingerprints:
 
     def _remembered(self, key: Sequence[Any], compute: Callable[[], str]) -> str:
         memory = self._folder / f"{digest(list(key))}.json"
+        if memory in self._found:
+            return self._found[memory]
         try:
             return DIGEST_FILE.read(memory).digest
         except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
-            value = compute()
-        with suppress(OSError):  # what there is no room to remember is computed again
-            clean_dead(self._folder)
-            DIGEST_FILE.write(memory, {"digest": value})
+            value = self._found[memory] = compute()
+        if not self._later:
+            self.keep()
         return value
 
 

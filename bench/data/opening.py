@@ -16,6 +16,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError, why
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.storage.files import digest
@@ -61,10 +62,11 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
     roots, looked_for = [*own, root], []
     for number, source_card in enumerate(card.sources):
         reader = _reader(registry, card, number)
-        for folder in roots:
-            if (source := _located(reader, card, source_card, folder.absolute())) is not None:
-                return FoundSource(reader, source_card, _checked(card, source))
-        looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
+        with answers_of(registry, "reader", source_card.layout):
+            for folder in roots:
+                if (source := _located(reader, card, source_card, folder.absolute())) is not None:
+                    return FoundSource(reader, source_card, _checked(card, source))
+            looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
     raise UsageError(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
@@ -72,12 +74,26 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
 
 def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:
     """The official downloads of the first of the card's sources that has some; none where none has."""
-    offered = (_reader(registry, card, n).fetches(card, source) for n, source in enumerate(card.sources))
+    offered = (_fetches(registry, card, number) for number in range(len(card.sources)))
     return next((fetches for fetches in offered if fetches), [])
 
 
+def _fetches(registry: Registry, card: DatasetCard, number: int) -> Sequence[Fetch]:
+    source = card.sources[number]
+    reader = _reader(registry, card, number)
+    with answers_of(registry, "reader", source.layout):
+        return reader.fetches(card, source)
+
+
 def open_dataset(
-    registry: Registry, name_or_path: str, root: Path, cache: Path, progress: Progress, *, told: bool = False
+    registry: Registry,
+    name_or_path: str,
+    root: Path,
+    cache: Path,
+    progress: Progress,
+    *,
+    told: bool = False,
+    fingerprints: Fingerprints | None = None,
 ) -> Dataset:
     """The dataset with its labels read and no image decoded; images are decoded into the cache when first taken.
 
@@ -87,6 +103,7 @@ def open_dataset(
         root: the data root.
         cache: where decoded images and digests of files are kept.
         told: whether the user was told already what lies in its folders and is left out.
+        fingerprints: digests of files; those of the cache if None.
 
     Raises:
         UsageError: a wrong card, one that is like no dataset of its shape, nothing below the data root, or fewer images
@@ -95,12 +112,13 @@ def open_dataset(
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
     known = known_as(registry, card, len(found.source.classes))
-    fingerprints = Fingerprints(cache / "images" / "digests")
+    fingerprints = fingerprints or Fingerprints.below(cache)
     content = fingerprints.of_source(found.source)
     images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
     for note in () if told else found.source.notes:
         progress.warn(f"{card.name}: {note}")
-    splits = _open_splits(card, found, images, fingerprints, progress)
+    with answers_of(registry, "reader", found.card.layout):
+        splits = _open_splits(card, found, images, fingerprints, progress)
     # A user's card describes files that may change under it; a registered dataset is what its name says.
     card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
     return Dataset(
@@ -172,7 +190,8 @@ def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:
     if not registry.has("reader", source.layout):
         layouts = registry.names("reader")
         raise UsageError(f"dataset card {card.name!r}, sources.{number}: {unknown('layout', source.layout, layouts)}")
-    reader: Reader = registry.load("reader", source.layout)()
+    with answers_of(registry, "reader", source.layout):
+        reader: Reader = registry.load("reader", source.layout)()
     validated(reader.Options, source.options, f"dataset card {card.name!r}, sources.{number}.options")
     return reader
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.condensation import Condenser
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 
@@ -23,4 +24,5 @@ def usual_ipc(registry: Registry, methods: Sequence[str], setting: Setting) -> t
 
 def _papers(registry: Registry, name: str, setting: Setting) -> int | None:
     method: type[Condenser[Any]] = registry.load("method", name)
-    return method.recipe(setting).ipc
+    with answers_of(registry, "method", name):
+        return method.recipe(setting).ipc

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.recipes import Setting, Values, merge, set_value_at, value_at
 from bench.results.spec import MethodChoice, Origin
@@ -28,6 +29,12 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         UsageError: a wrong type or value, a backbone that does not exist or fit, or what the method cannot work with in
             this setting.
     """
+    registry.find("method", name)
+    with answers_of(registry, "method", name):
+        return _configured(registry, name, setting, changes)
+
+
+def _configured(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
     registered = registry.find("method", name)
     method: type[Condenser[Any]] = registry.load("method", name)
     recipe = method.recipe(setting)
@@ -68,12 +75,17 @@ def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[
         UsageError: a key that no method has, or the one it is for has not, or a method that is not run; it names the
             nearest.
     """
-    known = {name: keys_of(registry.load("method", name).Config) for name in methods}
+    known = {name: _keys(registry, name) for name in methods}
     addressed = [_addressed(key, text) for key, text in _pairs(changes)]
     _refuse_twice(addressed)
     for change in addressed:
         _check_known(registry, change, known)
     return {name: _changes_for(name, keys, addressed) for name, keys in known.items()}
+
+
+def _keys(registry: Registry, name: str) -> list[str]:
+    with answers_of(registry, "method", name):
+        return keys_of(registry.load("method", name).Config)
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,8 @@ def own_protocol(registry: Registry, method: str, setting: Setting, origin: Orig
     if origin is not None:
         return origin.protocol
     condenser: type[Condenser[Any]] = registry.load("method", method)
-    return condenser.protocol(setting)
+    with answers_of(registry, "method", method):
+        return condenser.protocol(setting)
 
 
 def build(registry: Registry, choice: MethodChoice) -> Condenser[Any]:

@@ -1,11 +1,10 @@
 """From an exception to the one-line reason that a failed row carries."""
 
 import errno
-import traceback
 
 import torch
 
-from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, why
+from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, fault, why
 from bench.results.outcomes import Status
 from bench.storage.stages import LockHeld
 
@@ -39,9 +38,7 @@ def reason_of(error: BaseException) -> str:
         return f"out of memory: {why(error)}"
     if isinstance(error, BenchError):
         return why(error)
-    where = traceback.extract_tb(error.__traceback__)
-    place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
-    return f"{type(error).__name__}: {why(error)}{place}"
+    return fault(error)
 
 
 def _no_room(error: BaseException) -> str | None:

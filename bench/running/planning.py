@@ -7,11 +7,13 @@ from typing import Any
 
 from bench.condensation import Condenser
 from bench.data.datasets import Dataset
+from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
 from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name, plain_precision
@@ -64,6 +66,7 @@ class Planner:
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
         self._networks = NetworkChecks(registry)
+        self._fingerprints = Fingerprints.below(request.cache, later=True)
         self.remarks: list[str] = []
         self._backbones = backbones_of(methods, request.backbones)
         self._changes = share_changes(registry, methods, request.changes)
@@ -81,6 +84,7 @@ class Planner:
             for spec in self._specs(name, dataset, self._ipcs(dataset)):
                 for job in self._with_control(spec, dataset):
                     found[job.spec.name] = _joined(found.get(job.spec.name), job)
+        self._fingerprints.keep()
         return list(found.values())
 
     def _check_names(self) -> None:
@@ -118,7 +122,8 @@ class Planner:
 
     def _dataset(self, name: str) -> Dataset:
         request = self.request
-        whole = open_dataset(self.registry, name, request.data_root, request.cache, self.progress)
+        places, digests = (request.data_root, request.cache), self._fingerprints
+        whole = open_dataset(self.registry, name, *places, self.progress, fingerprints=digests)
         self._all_classes = len(whole.classes)
         if whole.known_as is None:
             self.progress.warn(why_unknown(self.registry, load_card(self.registry, name)))
@@ -161,8 +166,9 @@ class Planner:
     def _spec(self, card: str, dataset: Dataset, method: str, ipc: int, backbone: str, seed: int) -> RunSpec:
         setting = self._setting(dataset, ipc, backbone)
         choice = configure(self.registry, method, setting, self._changes[method])
-        self._check_real_images(choice, setting, dataset)
-        self._networks.check_named(method, build(self.registry, choice).backbones(setting), dataset)
+        with answers_of(self.registry, "method", method):
+            self._check_real_images(choice, setting, dataset)
+            self._networks.check_named(method, build(self.registry, choice).backbones(setting), dataset)
         return RunSpec(
             method=choice,
             dataset=dataset.name,
@@ -222,9 +228,13 @@ class Planner:
         if base == PAPER:
             name = f"{own_protocol(self.registry, spec.method.name, setting, spec.origin)}{plus}{variant}"
         protocol: Protocol = self.registry.load("protocol", name)
-        if plus and protocol.labels == "own" and build(self.registry, spec.method).stores_labels:
+        if plus and protocol.labels == "own" and self._stores_labels(spec.method):
             raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
         return EvaluationSpec(asked, name, protocol.version, backbone, self.request.eval_seeds)
+
+    def _stores_labels(self, method: MethodChoice) -> bool:
+        with answers_of(self.registry, "method", method.name):
+            return build(self.registry, method).stores_labels
 
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.

@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.condensation import Condenser
 from bench.evaluation import Protocol
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.hardware.quantities import duration
 from bench.loops.pace import TRIAL_SECONDS
@@ -26,9 +27,10 @@ def _loops(jobs: Sequence[Job], registry: Registry) -> int:
     """How many loops will be walked, what runs share counted once (`bench.running.trials`)."""
     pieces: dict[Hashable, int] = {}
     for job in jobs:
-        pieces |= dict(_of_the_set(job.spec, registry))
-        for each in job.evaluations:
-            pieces |= dict(_of_an_evaluation(each, job.spec, registry))
+        with answers_of(registry, "method", job.spec.method.name):
+            pieces |= dict(_of_the_set(job.spec, registry))
+            for each in job.evaluations:
+                pieces |= dict(_of_an_evaluation(each, job.spec, registry))
     return sum(pieces.values())
 
 

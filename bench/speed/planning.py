@@ -11,6 +11,7 @@ from bench.data.cards import DatasetCard
 from bench.data.identity import known_as
 from bench.data.opening import load_card
 from bench.errors import UsageError
+from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
@@ -157,11 +158,12 @@ class SpeedPlanner:
             raise UsageError(f"{cell.method} makes no images, so it has no speed")
         check_backbone(self.registry, cell.method, cell.backbone)
         variations = self._variations.get(cell.method) or (None,)
-        return [
-            self._measured(cell, method, engine, variation)
-            for variation in variations
-            for engine in self._engines(cell, method)
-        ]
+        with answers_of(self.registry, "method", cell.method):
+            return [
+                self._measured(cell, method, engine, variation)
+                for variation in variations
+                for engine in self._engines(cell, method)
+            ]
 
     def _engines(self, cell: TableRow, method: Method) -> Sequence[str | None]:
         asked, engines = self.request.engine, engines_of(method)

@@ -42,11 +42,13 @@ def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
     def line(*arguments: str) -> str:
         monkeypatch.setattr("sys.argv", ["bench", *arguments])
+        before = set(Path().rglob("*"))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = capfd.readouterr()
         assert (ended.value.code, out, len(err.splitlines())) == (2, "", 1), err
         assert len(err) < 2000
+        assert set(Path().rglob("*")) == before, "nothing was written"
         return err
 
     signal.signal(signal.SIGALRM, signal.default_int_handler)

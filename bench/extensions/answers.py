@@ -1,0 +1,26 @@
+"""What plugins answer while work is planned: a fault of one is a line that names it, as a failed row does later on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.errors import BenchError, UsageError, fault
+from bench.extensions.registry import Registry
+
+
+@contextmanager
+def answers_of(registry: Registry, kind: str, name: str) -> Iterator[None]:
+    """Within the context a plugin's thing is asked, and what it answers is made use of.
+
+    Args:
+        kind, name: as for `Registry.find`.
+
+    Raises:
+        UsageError: for whatever is raised but our own errors, of a thing that is registered; sys.exit too.
+    """
+    try:
+        yield
+    except (BenchError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        plugin = registry.find(kind, name).plugin
+        raise UsageError(f"{kind} {name!r} of plugin {plugin!r} cannot be planned with: {fault(error)}") from error
