@@ -15,11 +15,17 @@ PATH = Path(bench_reports.__file__).with_name("claims.csv")
 LINES = list(csv.DictReader(PATH.open(encoding="utf-8", newline="")))
 OURS = {
     *("convnet3", "convnet4", "convnet5", "convnet3-bn", "convnet4-bn", "convnet5-bn"),
-    *("resnet18", "resnet50", "resnet101", "deit-tiny", "bn-vit-tiny"),
+    *("resnet18", "resnet50", "resnet101", "deit-tiny", "bn-vit-tiny", "convnet3-w128"),
+    *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "swin-tiny"),
+}
+NOT_OURS = {  # networks of claims that nobody offers
+    *("resnet18-instance", "resnet18-imagenet-stem", "resnet18-unknown-stem", "resnet18-ssl", "resnetap10"),
+    *("resnet50-imagenet-stem", "resnet101-imagenet-stem", "convnet6-bn", "convnext-tiny", "frepo-conv", "vit"),
+    *("vgg11-bn-slimmed", "as-published", ""),
 }
 PROTOCOLS = {
     *("sre2l-tiny", "sre2l-in1k", "sre2l-c100-sgd", "sre2l-cl", "cda-in1k", "sc-dd", "g-vbsm", "rded", "edc", "cv-dd"),
-    *("lpld", "rd3", "hard", "dsa", "dc", "mtt", "tesla", "frepo", "idc", "datm"),
+    *("fadrm", "delt", "lpld", "rd3", "hard", "dsa", "dc", "mtt", "tesla", "frepo", "idc", "datm"),
 }
 SCORE = re.compile(r"top1(_last|_best|_after_slimming|_class_incremental_step\dof5|@[\w.+-]+)?")
 
@@ -30,13 +36,15 @@ def claims() -> Claims:
 
 
 def test_none_is_missing(claims: Claims) -> None:
-    assert len(LINES) == len(claims.all) == 775
+    assert len(LINES) == len(claims.all) == 880
 
 
 def test_names_are_ours_or_at_least_of_our_kind() -> None:
     for line in LINES:
         for name in (line["method"], line["dataset"], line["backbone"], line["eval_backbone"]):
             assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]*|", name), line
+    offered = set(Registry().names("backbone"))
+    assert {line[side] for line in LINES for side in ("backbone", "eval_backbone")} - offered == NOT_OURS
     assert {line["eval_backbone"] for line in LINES} >= OURS - {"bn-vit-tiny"}
     assert "bn-vit-tiny" in {line["backbone"] for line in LINES}
     assert {line["label_type"] for line in LINES} == {"hard", "online", "stored", "ensemble", "learned", ""}
@@ -127,6 +135,16 @@ CELLS: list[Cell] = [
     ("dc", "cifar10", 1, "convnet3", "convnet3", "dc", None, 28.3, 0.5),
     ("random", "cifar10", 10, "convnet3", "convnet3", "dsa", None, 31.0, 0.5),
     ("mtt", "cifar10", 10, "convnet3", "convnet3", "mtt", 5000, 65.3, 0.7),
+    ("g-vbsm", "tiny-imagenet", 50, "resnet18", "resnet18", "g-vbsm", None, 47.6, 0.3),
+    ("g-vbsm", "cifar10", 10, "resnet18", "convnet3-w128", "g-vbsm", None, 46.5, 0.7),
+    ("edc", "cifar100", 10, "resnet18", "mobilenetv2", "edc", None, 44.3, 0.4),
+    ("edc", "imagenet-1k", 10, "resnet18", "resnet18", "edc", None, 48.6, 0.3),
+    ("sre2l-plus-plus", "cifar10", 1, "resnet18", "resnet18", "cv-dd", None, 24.4, None),
+    ("fadrm", "tiny-imagenet", 10, "resnet18", "resnet18", "fadrm", None, 48.9, None),
+    ("fadrm", "imagenet-1k", 50, "resnet18", "resnet18", "fadrm", None, 59.8, None),
+    ("fadrm-plus", "imagenet-1k", 10, "resnet18", "resnet101", "fadrm", None, 58.1, None),
+    ("delt", "tiny-imagenet", 50, "resnet18", "resnet18", "delt", None, 55.7, 0.5),
+    ("delt", "imagenet-1k", 10, "resnet18", "resnet18", "delt", None, 45.8, 0.1),
 ]
 CLASSES = {"tiny-imagenet": 200, "imagenet-1k": 1000, "cifar10": 10, "cifar100": 100}
 
