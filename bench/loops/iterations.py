@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.errors import Interrupted, RunFailure
+from bench.errors import RunFailure
 from bench.hardware.meters import Clock, IterationTimes
 from bench.loops import checkpoints
-from bench.loops.checkpoints import CheckpointSchedule, State
+from bench.loops.checkpoints import State
 from bench.loops.pace import Pace
-from bench.progress import Progress, Throttled
+from bench.loops.steps import Loop
+from bench.progress import Progress
 
 WARM_UP_STEPS = 3
 CUDA_WINDOW = 10  # steps between two synchronisations of the device
@@ -43,33 +44,30 @@ class Iterations:
 
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
-        watcher = Throttled(self.progress)
-        clock = Clock(self.device, window(self.device))
-        rhythm, began = CheckpointSchedule(self.checkpoint_seconds), time.monotonic()
-        self._began = began
-        watcher.advance(self.what, start, self.count)  # a step may take minutes
-        for iteration in self.pace.walk(self.what, start, self.count):
+        clock, began = Clock(self.device, window(self.device)), time.monotonic()
+
+        def save(done: int) -> None:
+            self._guard(done)
+            self._save(done, mine, mine.carried_s + time.monotonic() - began)
+            clock.restart()
+
+        for iteration in self._loop(save).walk(start):
             yield iteration
-            seconds = clock.step()
-            if iteration - start + 1 == min(WARM_UP_STEPS, self.count):
+            seconds, done = clock.step(), iteration + 1
+            if done - start == min(WARM_UP_STEPS, self.count):
                 mine.warm_up_s += time.monotonic() - began
                 clock.restart()
-            elif iteration - start >= WARM_UP_STEPS and seconds is not None:
+            elif done - start > WARM_UP_STEPS and seconds is not None:
                 mine.windows.append(seconds / self.images)
-            done = iteration + 1
-            watcher.advance(self.what, done, self.count)
-            stopping = self.should_stop()
-            saves = self.state is not None and (stopping or rhythm.due())
-            if saves or done % GUARD_EVERY == 0 or done == self.count:
+            if done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
-            if saves:
-                with rhythm.saving():
-                    self._save(done, mine)
-                clock.restart()
-            if stopping:
-                raise Interrupted(f"stopped after {done} of {self.count} iterations of {self.what}")
         self.times.merge(mine)
+
+    def _loop(self, save: Callable[[int], None]) -> Loop:
+        saves = save if self.state is not None else None
+        watched = (self.pace, self.progress, self.should_stop)
+        return Loop(self.what, self.count, *watched, "iterations", saves, self.checkpoint_seconds)
 
     def _resume(self) -> tuple[IterationTimes, int]:
         facts = checkpoints.restore(self.checkpoint, self.state, self.progress) if self.state is not None else None
@@ -78,10 +76,9 @@ class Iterations:
         mine = IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count, facts["spent_s"])
         return mine, int(facts["done"])
 
-    def _save(self, done: int, mine: IterationTimes) -> None:
+    def _save(self, done: int, mine: IterationTimes, spent_s: float) -> None:
         assert self.state is not None
-        spent = mine.carried_s + time.monotonic() - self._began
-        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s, "spent_s": spent}
+        facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s, "spent_s": spent_s}
         checkpoints.save(self.checkpoint, self.state, facts)
 
     def _guard(self, done: int) -> None:

@@ -1,13 +1,12 @@
-"""Loops that keep nothing between their steps, such as one pass over images: shown, stoppable, tried by a dry run.
+"""Loops of a task that are not metered: one pass over images, which keeps nothing; a training, which is saved.
 
-A synthesis that updates its images runs in `Task.iterations` instead, which meters and checkpoints it.
+A synthesis that updates its images runs in `Task.iterations` instead, which meters it as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from bench.errors import Interrupted
-from bench.progress import Throttled
+from bench.loops.steps import Loop
 
 if TYPE_CHECKING:
     from bench.condensation import Task
@@ -22,9 +21,10 @@ def walk(task: "Task", what: str, count: int) -> Iterator[int]:
     Raises:
         Interrupted: the user asked to stop.
     """
-    progress = Throttled(task.progress)
-    for step in task.pace.walk(what, 0, count):
-        if task.should_stop():
-            raise Interrupted(f"stopped after {step} of {count} steps of {what}")
-        yield step
-        progress.advance(what, step + 1, count)
+    return Loop(what, count, task.pace, task.progress, task.should_stop).walk()
+
+
+def saved_loop(task: "Task", what: str, count: int, save: Callable[[int], None], *, steps: str = "steps") -> Loop:
+    """A loop that is saved when the user asks to stop, and every `task.checkpoint_seconds` (see `Loop`)."""
+    watched = (task.pace, task.progress, task.should_stop)
+    return Loop(what, count, *watched, steps, save, task.checkpoint_seconds)

@@ -14,10 +14,10 @@ from torch.optim import Optimizer
 from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
-from bench.errors import Interrupted, RunFailure
+from bench.errors import RunFailure
 from bench.loops import checkpoints
-from bench.loops.checkpoints import CheckpointSchedule, State
-from bench.progress import Throttled
+from bench.loops.checkpoints import State
+from bench.loops.passes import saved_loop
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
 from bench.training.feeding import Feed
@@ -119,17 +119,8 @@ class _Training:
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         self.compile(steps)
-        progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
-        for step in self.task.pace.walk(self.job.what, self._resume(), steps):
+        for step in saved_loop(self.task, self.job.what, steps, self._save).walk(self._resume()):
             self._step(*divmod(step, self.views.batches))
-            done = step + 1
-            progress.advance(self.job.what, done, steps)
-            stopping = self.task.should_stop() and done < steps
-            if stopping or rhythm.due():
-                with rhythm.saving():
-                    checkpoints.save(self.job.checkpoint, self.state, {"done": done})
-            if stopping:
-                raise Interrupted(f"stopped after {done} of {steps} steps of {self.job.what}")
         trained = self.ema.network if self.ema else self.network
         _check_finite(trained, self.job.what)
         self.job.checkpoint.unlink(missing_ok=True)
@@ -139,6 +130,9 @@ class _Training:
         facts = checkpoints.restore(self.job.checkpoint, self.state, self.task.progress)
         optimizers.match_layout(self.optimizer)
         return int(facts["done"]) if facts else 0
+
+    def _save(self, done: int) -> None:
+        checkpoints.save(self.job.checkpoint, self.state, {"done": done})
 
     def _step(self, epoch: int, batch: int) -> None:
         if batch == 0:

@@ -14,11 +14,10 @@ from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Images, Task
 from bench.data.datasets import TensorSplit
-from bench.errors import CorruptArtefact, Interrupted, RunFailure
+from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import Combine, StoredLabels, TeacherMode
 from bench.labels.forms import HALVES, LOGITS, LogitForm
-from bench.loops.checkpoints import CheckpointSchedule
-from bench.progress import Throttled
+from bench.loops.passes import saved_loop
 from bench.storage.artefacts import Kind, Part
 from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Count
@@ -131,18 +130,11 @@ class _Relabelling:
 
     def run(self) -> Iterable[tuple[str, np.ndarray]]:
         self._compile()
-        progress, rhythm = Throttled(self.task.progress), CheckpointSchedule(self.task.checkpoint_seconds)
         steps = self.views.steps
-        for step in self.task.pace.walk(WHAT, self.first, steps):
+        for step in saved_loop(self.task, WHAT, steps, self._save, steps="batches").walk(self.first):
             self._label(self.views.at(step))
-            done = step + 1
-            progress.advance(WHAT, done, steps)
-            stopping = self.task.should_stop() and done < steps
-            if stopping or done == steps or rhythm.due():
-                with rhythm.saving():
-                    self._save(done)
-            if stopping:
-                raise Interrupted(f"stopped after {done} of {steps} batches of {WHAT}")
+            if step + 1 == steps:
+                self._save(steps)
         return self.files.arrays.items()
 
     @torch.no_grad()

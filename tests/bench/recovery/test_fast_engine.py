@@ -150,7 +150,7 @@ def stopping_after(looks: int) -> Iterator[bool]:
 def test_continued_in_the_middle_it_makes_the_same_images(network: nn.Module, task: Task) -> None:
     engine = FastEngine(network, recipe())
     whole = engine.recover(task, BATCHES)
-    answers = stopping_after(7)
+    answers = stopping_after(6)
     interrupted = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
     with pytest.raises(Interrupted, match="of 8 iterations of recover"):
         engine.recover(interrupted, BATCHES)

@@ -1,0 +1,56 @@
+"""The one loop of the harness: shown, stoppable, saved now and then, tried by a dry run.
+
+Syntheses (`Task.iterations`), trainings, labellings and passes over images all walk it. What a step does, what is saved
+and what is measured of it is theirs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.errors import Interrupted
+from bench.loops.checkpoints import CheckpointSchedule
+from bench.loops.pace import Pace
+from bench.progress import Progress, Throttled
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of `count` steps called `what`.
+
+    Attributes:
+        steps: what messages call its steps.
+        save: keeps the state after so many steps. Without it nothing is kept, and an attempt that is to stop makes no
+            step; with it every attempt makes one or more, so that all of them together come to the end.
+        save_every: seconds (see `CheckpointSchedule`).
+    """
+
+    what: str
+    count: int
+    pace: Pace
+    progress: Progress
+    should_stop: Callable[[], bool]
+    steps: str = "steps"
+    save: Callable[[int], None] | None = None
+    save_every: float = 0.0
+
+    def walk(self, start: int = 0) -> Iterator[int]:
+        """Yields the steps from `start`, that many being done, to count - 1; of a trial the first of them.
+
+        Raises:
+            Interrupted: the user asked to stop; the state is saved first.
+        """
+        progress, schedule = Throttled(self.progress), CheckpointSchedule(self.save_every)
+        progress.advance(self.what, start, self.count)  # a step may take minutes
+        for step in self.pace.walk(self.what, start, self.count):
+            if (step > start or not self.save) and self.should_stop():
+                self._saved(step, schedule)
+                raise Interrupted(f"stopped after {step} of {self.count} {self.steps} of {self.what}")
+            yield step
+            progress.advance(self.what, step + 1, self.count)
+            if schedule.due():
+                self._saved(step + 1, schedule)
+
+    def _saved(self, done: int, schedule: CheckpointSchedule) -> None:
+        if self.save:
+            with schedule.saving():
+                self.save(done)
