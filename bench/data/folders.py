@@ -5,7 +5,7 @@ walks them with `Walk`, and hands on `notes`: what was left out is counted and s
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,8 +76,11 @@ class Walk:
         real = os.path.realpath(folder)
         return self._below(str(folder), real, (real,))
 
-    def classes(self, split: Path) -> dict[str, list[Path]]:
+    def classes(self, split: Path, only: Collection[str] | None = None) -> dict[str, list[Path]]:
         """The images of each folder of a split by the folder's name, sorted; none for a folder without images.
+
+        Args:
+            only: the folders to look into; None: all of them.
 
         Raises:
             UsageError: as `images`.
@@ -85,6 +88,8 @@ class Walk:
         real, found = os.path.realpath(split), {}
         for entry in self._entries(str(split)):
             if _is_folder(entry):
+                if only is not None and entry.name not in only:
+                    continue
                 found[entry.name] = list(self._inside(entry, real, (real,)))
             elif _is_image(entry.name):
                 self.loose.append(Path(entry.path))

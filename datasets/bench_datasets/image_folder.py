@@ -1,13 +1,14 @@
 """A folder for each split, in it a folder for each class, in that images (at any depth)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
 from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
@@ -26,12 +27,23 @@ class ImageFolderOptions(BaseModel):
         path: the folder that holds the splits, below the data root or beside the card.
         train, test: names of the splits' folders. A list that a card gives is a union: the images of all of them, each
             of which must hold some. Of the names that stand here the first that holds images counts.
+        subset: the card's `class_ids` are some of the classes that lie there, and the folders of others are left out.
+        test_names: which files of `train`'s folders are the test images, by a pattern of their names; `test` then names
+            no folder. For archives that mix the splits of a dataset whose files tell them apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: Place = "."
     train: Places = ("train",)
     test: Places = ("test", "val", "valid", "validation")
+    subset: bool = False
+    test_names: str = ""
+
+    @model_validator(mode="after")
+    def _one_way_to_the_test_images(self) -> "ImageFolderOptions":
+        if self.test_names and "test" in self.model_fields_set:
+            raise ValueError("test and test_names are two ways to say where the test images are; keep one")
+        return self
 
 
 @dataclass(frozen=True)
@@ -43,11 +55,11 @@ class Folder:
     walk: Walk
 
     @classmethod
-    def read(cls, base: Path, name: str) -> "Folder":
-        """Walks it; one that is not there holds nothing."""
+    def read(cls, base: Path, name: str, only: Collection[str] | None = None) -> "Folder":
+        """Walks it, or `only` some class folders in it; one that is not there holds nothing."""
         walk = Walk()
         require_target(base / name)
-        return cls(name, walk.classes(base / name) if (base / name).is_dir() else {}, walk)
+        return cls(name, walk.classes(base / name, only) if (base / name).is_dir() else {}, walk)
 
     @property
     def classes(self) -> set[str]:
@@ -76,17 +88,21 @@ class ImageFolderReader(Reader):
         """Either split's folders; lists the files."""
         options = ImageFolderOptions.model_validate(source.options)
         base, read = root / options.path, list[Folder]()
+        only = _some_of(card) if options.subset else None
 
         def folder(name: str) -> Folder:
-            read.append(Folder.read(base, name))
+            read.append(Folder.read(base, name, only))
             return read[-1]
 
-        folders = {split: chosen(options, split, folder, base) for split in SPLITS}
+        looked = SPLITS[:1] if options.test_names else SPLITS
+        folders = {split: chosen(options, split, folder, base) for split in looked}
         if not any(folders.values()):
             return None
-        _refuse_shared(base, [*folders["train"], *folders["test"]])
-        classes = card.order or _classes(folders["train"], folders["test"])
+        _refuse_shared(base, [each for found in folders.values() for each in found])
+        classes = card.order or _classes(folders["train"], folders.get("test", ()))
         files = {split: _files(base, each, classes) for split, each in folders.items() if each}
+        if options.test_names:
+            files, folders = _told_apart(files["train"], options.test_names), dict.fromkeys(SPLITS, folders["train"])
         about = {"folders": {split: [each.name for each in folders[split]] for split in files}}
         said = notes(base, [each.walk for each in read])
         return Source(source.layout, base, files, classes, about, notes=said)
@@ -105,6 +121,20 @@ class ImageFolderReader(Reader):
                 yield str(path), read_regular(path, LARGEST)
             except OSError as error:
                 raise RunFailure(f"corrupt image: {path} cannot be read: {why(error)}") from error
+
+
+def _some_of(card: DatasetCard) -> Collection[str]:
+    if card.class_ids is None:
+        raise UsageError(f"the card of {card.name} says subset, and no class_ids to be the subset")
+    return frozenset(card.class_ids)
+
+
+def _told_apart(files: Sequence[Path], test_names: str) -> dict[SplitName, tuple[Path, ...]]:
+    """The splits of files whose names say which they are of; one without any is not there."""
+    test = tuple(path for path in files if fnmatchcase(path.name, test_names))
+    train = tuple(path for path in files if not fnmatchcase(path.name, test_names))
+    found: dict[SplitName, tuple[Path, ...]] = {"train": train, "test": test}
+    return {split: paths for split, paths in found.items() if paths}
 
 
 def _classes(train: Sequence[Folder], test: Sequence[Folder]) -> tuple[str, ...]:

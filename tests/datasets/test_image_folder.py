@@ -47,6 +47,37 @@ def test_the_test_split_by_its_usual_names(registry: Registry, tmp_path: Path, n
     assert dataset.test.labels.tolist() == [1]
 
 
+def test_a_subset_is_of_the_classes_that_the_card_lists(registry: Registry, tmp_path: Path) -> None:
+    """Folders of others are not looked into, so nothing that lies there is refused or said."""
+    ear = Ear()
+    (tmp_path / "train" / "z").mkdir(parents=True)
+    (tmp_path / "train" / "z" / "x.jpg").symlink_to("nowhere")
+    some, said = 'class_ids = ["b", "a"]', "subset = true"
+    names = [*_of("train", "test"), "train/c/1.jpg", "test/c/@eaDir/1.jpg"]
+    dataset = _open(registry, tmp_path, *names, fields=some, options=said, progress=ear)
+    assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("a", "b"), 4, 4)
+    assert ear.heard == []
+    with pytest.raises(UsageError, match="is no class of this dataset"):
+        (tmp_path / "train" / "z" / "x.jpg").unlink()
+        _open(registry, tmp_path, fields=some)
+
+
+def test_a_subset_of_nothing_is_a_mistake(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the card of pictures says subset, and no class_ids to be the subset"):
+        _open(registry, tmp_path, *_of("train"), options="subset = true")
+
+
+def test_names_tell_test_images_apart(registry: Registry, tmp_path: Path) -> None:
+    names = [f"{folder}/{each}/{name}.jpg" for folder in ("x", "y") for each in "ab" for name in ("t_1", "v_1", "t_2")]
+    options = 'train = ["x", "y"], test_names = "v_*"'
+    dataset = _open(registry, tmp_path, *names, options=options)
+    assert (dataset.train.labels.tolist(), dataset.test.labels.tolist()) == ([0] * 4 + [1] * 4, [0, 0, 1, 1])
+    with pytest.raises(UsageError, match="test and test_names are two ways"):
+        _open(registry, tmp_path, options=options + ', test = "y"')
+    none = _open(registry, tmp_path, options=options.replace("v_", "w_"))
+    assert isinstance(none.test, UnavailableSplit) and len(none.train) == 12
+
+
 def test_splits_below_other_folders(registry: Registry, tmp_path: Path) -> None:
     write_files(tmp_path, {f"images/train/{name}/1.jpg": jpeg(number) for number, name in enumerate("ab")})
     (tmp_path / "card.toml").write_text(CARD + 'options = { train = "images/train" }\n')

@@ -1,11 +1,17 @@
 """Every card that ships is complete, and says what its sources are known to say."""
 
-import pytest
+from pathlib import Path
 
-from bench.data.opening import load_card
+import pytest
+from small_layouts import jpeg, write_files
+from timm.data import ImageNetInfo
+
+from bench.data.opening import find_source, load_card
 from bench.extensions.registry import Registry
 
-NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet"]
+SUBSETS = ["imagenet-10", "imagenet-100", "imagenette", "imagewoof"]
+NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet", *SUBSETS]
+UNCOUNTED = {"imagenet-10": {"test"}}  # no source says how many training images it has
 
 
 def test_these_ship(registry: Registry) -> None:
@@ -19,7 +25,7 @@ def test_a_shipped_card_says_all_that_a_user_must_know(registry: Registry, name:
     assert card.title
     assert card.homepage
     assert "not stated" not in (card.licence, card.citation)
-    assert set(card.images) == {"train", "test"}
+    assert set(card.images) == UNCOUNTED.get(name, {"train", "test"})
     assert card.class_ids is None or list(card.class_ids) == sorted(card.class_ids)
 
 
@@ -30,6 +36,64 @@ def test_every_source_has_a_reader_that_takes_its_options(registry: Registry, na
         reader = registry.load("reader", source.layout)()
         reader.Options.model_validate(source.options)
         assert reader.looked_for(card, source)
+
+
+IDS = ImageNetInfo().label_names()  # of ImageNet-1K, in order
+
+
+@pytest.mark.parametrize(
+    ("name", "indices"),
+    [
+        ("imagenette", [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]),
+        ("imagewoof", [193, 182, 258, 162, 155, 167, 159, 273, 207, 229]),
+    ],
+)
+def test_a_subset_is_the_one_of_the_trajectory_papers(registry: Registry, name: str, indices: list[int]) -> None:
+    """Whose code lists them by index in ImageNet-1K (GeorgeCazenavette/mtt-distillation)."""
+    assert load_card(registry, name).order == tuple(sorted(IDS[index] for index in indices))
+
+
+def test_imagenet_10_is_of_imagenet_100_and_all_are_of_imagenet(registry: Registry) -> None:
+    ids = {name: set(load_card(registry, name).class_ids or ()) for name in SUBSETS}
+    assert ids["imagenet-10"] < ids["imagenet-100"]
+    assert set.union(*ids.values()) <= set(IDS)
+    assert {name: len(found) for name, found in ids.items()} == {
+        name: load_card(registry, name).classes for name in ids
+    }
+
+
+@pytest.mark.parametrize("name", SUBSETS)
+@pytest.mark.parametrize("folder", ["imagenet-1k", "imagenet"])
+def test_a_subset_lies_among_all_classes_of_imagenet(
+    registry: Registry, tmp_path: Path, name: str, folder: str
+) -> None:
+    card = load_card(registry, name)
+    ids = [*(card.order or ()), "n01443537"]  # a goldfish is in none of them
+    write_files(tmp_path, {f"{folder}/{split}/{each}/1.JPEG": jpeg(0) for split in ("train", "val") for each in ids})
+    source = find_source(registry, name, card, tmp_path).source
+    assert source.classes == card.order
+    assert {split: len(files) for split, files in source.files.items()} == {"train": card.classes, "test": card.classes}
+
+
+@pytest.mark.parametrize("name", ["imagenette", "imagewoof"])
+def test_an_archive_that_is_cut_anew_gives_imagenets_own_splits(registry: Registry, tmp_path: Path, name: str) -> None:
+    card = load_card(registry, name)
+    mixed = [
+        f"{name}2/{folder}/{each}/{file}.JPEG"
+        for each in card.order or ()
+        for folder, file in [
+            *(("train", f"{each}_1"), ("train", "ILSVRC2012_val_00000293")),
+            *(("val", f"{each}_2"), ("val", f"{each}_3"), ("val", "ILSVRC2012_val_00009111")),
+        ]
+    ]
+    write_files(tmp_path, {each: jpeg(0) for each in mixed})
+    found = find_source(registry, name, card, tmp_path)
+    assert found.card.fetch is not None and found.card.fetch.extract == f"{name}2"
+    trained, tested = (found.source.files[split] for split in ("train", "test"))
+    assert (len(trained), len(tested)) == (30, 20)
+    assert {path.name[:14] for path in tested} == {"ILSVRC2012_val"}
+    labels = found.reader.labels(found.source, "test").tolist()
+    assert [found.source.classes[label] for label in labels] == [path.parent.name for path in tested]
 
 
 def test_tiny_imagenet_names_its_classes_and_its_archive(registry: Registry) -> None:
