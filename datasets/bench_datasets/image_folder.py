@@ -79,10 +79,10 @@ class ImageFolderReader(Reader):
     Options = ImageFolderOptions
 
     def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
-        """A class folder of either split."""
+        """A class folder of each split that has folders of its own."""
         options = ImageFolderOptions.model_validate(source.options)
-        first = [str(Path(options.path, names[0], "CLASS")) for names in (options.train, options.test) if names]
-        return " or ".join(first)
+        named = (options.train,) if options.test_names else (options.train, options.test)
+        return " or ".join(str(Path(options.path, names[0], "CLASS")) for names in named if names)
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
         """Either split's folders; lists the files."""
