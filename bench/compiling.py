@@ -25,13 +25,13 @@ import torch
 from torch import nn
 
 from bench.condensation import Task
-from bench.errors import CorruptArtefact, Interrupted, RunFailure, why
+from bench.errors import Interrupted, RunFailure, why
 from bench.hardware.devices import device_name
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.progress import COMPILING
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
-from bench.storage.files import clean_leftovers, digest, quarantine
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.files import clean_leftovers, digest
 from bench.storage.stages import locked
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -105,15 +105,15 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     Returns:
         The function compiled, or None where plain steps are to be made.
     """
-    began = time.perf_counter()
-    if _is_left_to_the_run(task, work):
+    began, kept = time.perf_counter(), _kept(task, work)
+    if _is_left_to_the_run(task, work, kept):
         return None
-    choice, compiled = _choice(task, work, plain), None
-    decided = task.compile != "auto" or _kept(task, work) is not None
+    known, compiled = _asked_for(task) or kept, None
+    choice = known or _guess(_seconds_of(plain, task.device), work)
     if choice.compiled:
         compiled, choice = _compiled(task, work, function, step, choice)
-    if compiled is not None and not decided:
-        choice = _proven(choice, partial(step, compiled), plain, task.device)
+    if compiled is not None and known is None:
+        choice = _proof(choice, partial(step, compiled), plain, task.device)
         compiled = compiled if choice.compiled else None
     if task.compile == "auto":
         _keep(task, work, choice)
@@ -133,7 +133,8 @@ def missing_compiler(device: torch.device) -> str | None:
     return None if shutil.which(name) else f"there is no C++ compiler ({name})"
 
 
-def _choice(task: Task, work: Workload, step: Step) -> Choice:
+def _asked_for(task: Task) -> Choice | None:
+    """What the user's word or the machine decides; None where it is to be found out."""
     lacking = missing_compiler(task.device)
     if task.compile == "always" and lacking:
         raise RunFailure(f"nothing can be compiled here: {lacking}")
@@ -143,12 +144,11 @@ def _choice(task: Task, work: Workload, step: Step) -> Choice:
         return Choice(compiled=False, why=lacking)
     if task.compile == "possible":
         return Choice(compiled=True, why="it can be")
-    return _kept(task, work) or _weighed(_seconds_of(step, task.device), work)
+    return None
 
 
-def _is_left_to_the_run(task: Task, work: Workload) -> bool:
+def _is_left_to_the_run(task: Task, work: Workload, kept: Choice | None) -> bool:
     """Whether compiling should take longer than a trial has; its pace is then told what the run will do."""
-    kept = _kept(task, work)
     needed_s = _compile_s(work) * (AGAIN if kept else 1.0)
     if needed_s <= task.pace.left_s() or task.compile == "never" or missing_compiler(task.device):
         return False
@@ -193,13 +193,8 @@ def _name(task: Task, work: Workload) -> str:
 
 def _kept(task: Task, work: Workload) -> Choice | None:
     path = task.stages.choice(_name(task, work))
-    try:
-        return CHOICE_FILE.read(path)
-    except FileNotFoundError:
-        return None
-    except CorruptArtefact as error:
-        task.progress.warn(f"choice set aside as {quarantine(path).name}, steps are timed again: {error}")
-        return None
+    warning = "choice set aside as {}, steps are timed again"
+    return whole_or_aside(partial(CHOICE_FILE.read, path), path, task.progress, warning)
 
 
 def _keep(task: Task, work: Workload, choice: Choice) -> None:
@@ -213,20 +208,20 @@ def _compile_s(work: Workload) -> float:
     return FIXED_S + LAYER_S * len(list(work.network.modules()))
 
 
-def _weighed(step_s: float, work: Workload) -> Choice:
+def _guess(step_s: float, work: Workload) -> Choice:
+    """Whether all steps together should save more than compiling should take, from the time of a plain one."""
     saved_s, compile_s = work.saved * step_s * work.steps, _compile_s(work)
     amounts = f"compiling saves about {saved_s:.0f} s and takes about {compile_s:.0f} s"
     return Choice(compiled=saved_s > compile_s, why=f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 
 
-def _proven(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
+def _proof(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
     """Whether compiled steps are the faster ones indeed: the median of a few, each timed after a plain one."""
     pairs = list(_few(lambda: (_seconds(plain, device), _seconds(compiled, device)), TIMED))
     plain_s, compiled_s = (statistics.median(kind) for kind in zip(*pairs, strict=True))
     if compiled_s >= plain_s:
-        return Choice(
-            compiled=False, why=f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms"
-        )
+        took = f"compiled, a step takes {1000 * compiled_s:.3g} ms for {1000 * plain_s:.3g} ms"
+        return Choice(compiled=False, why=took)
     return Choice(compiled=True, why=f"{choice.why}; it saves {1 - compiled_s / plain_s:.0%} of a step")
 
 

@@ -7,6 +7,10 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes on a busy machine says nothing
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

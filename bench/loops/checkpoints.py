@@ -9,10 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from bench.errors import CorruptArtefact, understood
+from bench.errors import understood
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
-from bench.storage.files import quarantine
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -78,13 +77,8 @@ def restore(path: Path, state: State, progress: Progress | None = None) -> dict[
 
     One that is damaged, of another schema, or of another state is set aside, which `progress` is told.
     """
-    try:
-        return _restored(path, state)
-    except FileNotFoundError:
-        return None
-    except CorruptArtefact as error:
-        (progress or Silent()).warn(f"checkpoint set aside as {quarantine(path).name}, its loop begins anew: {error}")
-        return None
+    warning = "checkpoint set aside as {}, its loop begins anew"
+    return whole_or_aside(lambda: _restored(path, state), path, progress or Silent(), warning)
 
 
 def _restored(path: Path, state: State) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What becomes of a run that ends without a result, and what one command's record adds to another's."""
 
+from functools import partial
 from pathlib import Path
 
-from bench.errors import CorruptArtefact, UnreadableArtefact
+from bench.errors import UnreadableArtefact
 from bench.results import records
 from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record
@@ -10,7 +11,7 @@ from bench.results.spec import EvaluationSpec, Job
 from bench.running.context import RunContext
 from bench.running.environment import describe
 from bench.running.failures import reason_of
-from bench.storage.files import quarantine
+from bench.storage.artefacts import whole_or_aside
 
 
 def unscored(each: EvaluationSpec, status: Status, reason: str) -> Evaluation:
@@ -60,13 +61,8 @@ def earlier_record(folder: Path, place: RunContext) -> Record | None:
     Raises:
         UnreadableArtefact: there is one, and the system does not let it be read or set aside.
     """
-    try:
-        return records.read(folder)
-    except FileNotFoundError:
-        return None
-    except CorruptArtefact as error:
-        place.progress.warn(f"record set aside as {quarantine(folder / 'record.json').name}: {error}")
-        return None
+    read = partial(records.read, folder)
+    return whole_or_aside(read, folder / "record.json", place.progress, "record set aside as {}")
 
 
 def unread(job: Job, place: RunContext, reason: str) -> Record:

@@ -3,10 +3,11 @@
 import logging
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError
+from bench.errors import RunFailure, UnreadableArtefact, UsageError
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.results import records
@@ -20,7 +21,8 @@ from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, re
 from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
-from bench.storage.files import clean_leftovers, quarantine
+from bench.storage.artefacts import whole_or_aside
+from bench.storage.files import clean_leftovers
 from bench.storage.stages import LockHeld, locked
 
 log = logging.getLogger(__name__)
@@ -178,13 +180,8 @@ class Run:
 
     def _held_spec(self) -> RunSpec | None:
         """What the folder says it is; a damaged word is set aside with a warning, and is written again."""
-        try:
-            return records.read_spec(self.folder)
-        except FileNotFoundError:
-            return None
-        except CorruptArtefact as error:
-            self.place.progress.warn(f"spec set aside as {quarantine(self.folder / 'spec.json').name}: {error}")
-            return None
+        path, read = self.folder / "spec.json", partial(records.read_spec, self.folder)
+        return whole_or_aside(read, path, self.place.progress, "spec set aside as {}")
 
     def _keep_spec(self) -> None:
         """What is written already needs no room: a finished run is answered on a full disk."""

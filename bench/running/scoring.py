@@ -26,9 +26,9 @@ from bench.running.provenance import made
 from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
 from bench.storage.elapsed import lasting
-from bench.storage.files import digest, quarantine
+from bench.storage.files import digest
 from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)
@@ -153,14 +153,9 @@ class Scoring:
     def _kept(self, each: EvaluationSpec, number: int, made_under: str) -> Score | None:
         """A score that is whole and was made under these conditions."""
         path = self._path(each, number)
-        try:
-            found = SCORE_FILE.read(path)
-        except FileNotFoundError:
-            return None
-        except CorruptArtefact as error:
-            self.task.progress.warn(f"score set aside as {quarantine(path).name} and made again: {error}")
-            return None
-        if found.made_under != made_under:
+        read = partial(SCORE_FILE.read, path)
+        found = whole_or_aside(read, path, self.task.progress, "score set aside as {} and made again")
+        if found is None or found.made_under != made_under:
             return None
         shutil.rmtree(_workspace(path), ignore_errors=True)  # of one that was killed at its very end
         return found

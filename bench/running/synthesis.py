@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, r
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
+from bench.storage.artefacts import whole_or_aside
 from bench.storage.elapsed import Lasting, lasting
 from bench.storage.files import quarantine
 from bench.training.recognition import recognition
@@ -210,17 +212,21 @@ class Synthesis:
             return watch.total()
 
     def _read_unit(self, path: Path, name: str) -> tuple[Images, UnitCost] | None:
-        try:
-            unit = read_unit(path)
-            self._check(unit.images, name)
-        except FileNotFoundError:
-            return None
-        except (CorruptArtefact, RunFailure) as error:
-            self.task.progress.warn(f"unit set aside as {quarantine(path).name} and made again: {error}")
+        read = partial(self._checked_unit, path, name)
+        unit = whole_or_aside(read, path, self.task.progress, "unit set aside as {} and made again")
+        if unit is None:
             return None
         self.task.facts |= unit.notes
         self.task.measured.take(unit.measured)
         return unit.images, unit.cost
+
+    def _checked_unit(self, path: Path, name: str) -> KeptUnit:
+        unit = read_unit(path)
+        try:
+            self._check(unit.images, name)
+        except RunFailure as error:
+            raise CorruptArtefact(str(error)) from error
+        return unit
 
     def _stored(self, parts: Sequence[Images]) -> Images:
         """All units as one set, class by class, as it is after storage."""

@@ -13,7 +13,8 @@ from typing import Any, Generic, Self, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
 
 from bench.errors import MISFITS, CorruptArtefact, RunFailure, understood
-from bench.storage.files import canonical, read_json, write_json
+from bench.progress import Progress
+from bench.storage.files import canonical, quarantine, read_json, write_json
 
 STAMP = "schema"  # the key of the version
 UNSTAMPED = 0  # the version of files from before they said one
@@ -147,6 +148,25 @@ class Kind(Generic[P]):
             raise CorruptArtefact(f"{path} has schema {version!r} of {self.name}; this program reads {self.version}")
         with understood(path):
             return migrate(content)
+
+
+def whole_or_aside(read: Callable[[], T], path: Path, progress: Progress, warning: str) -> T | None:
+    """What lies at a path, or None where there is nothing; what is corrupt is set aside, so that it is made again.
+
+    Args:
+        read: reads it.
+        warning: what is said then, with "{}" for the new name; the reason follows.
+
+    Raises:
+        UnreadableArtefact: the system does not let it be read or set aside.
+    """
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+    except CorruptArtefact as error:
+        progress.warn(f"{warning.format(quarantine(path).name)}: {error}")
+        return None
 
 
 def as_it_is(content: Content) -> Content:

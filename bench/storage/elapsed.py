@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from bench.errors import CorruptArtefact
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
-from bench.storage.files import quarantine
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 
 BEAT = 20.0  # seconds between two notes
 
@@ -84,11 +83,6 @@ def lasting(
 
 
 def _noted(path: Path, progress: Progress) -> float:
-    try:
-        return SECONDS_FILE.read(path).seconds
-    except FileNotFoundError:
-        return 0.0
-    except CorruptArtefact as error:
-        aside = quarantine(path).name
-        progress.warn(f"what earlier attempts took is not known, their note is set aside as {aside}: {error}")
-        return 0.0
+    warning = "what earlier attempts took is not known, their note is set aside as {}"
+    noted = whole_or_aside(partial(SECONDS_FILE.read, path), path, progress, warning)
+    return noted.seconds if noted else 0.0

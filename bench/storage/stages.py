@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from torch import Tensor
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.elapsed import lasting
-from bench.storage.files import check_finite, clean_leftovers, digest, quarantine
+from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.names import check_file_name
 from bench.storage.shapes import StagePart
 from bench.storage.tensor_files import read_tensors, write_tensors
@@ -176,14 +177,8 @@ class StageStore:
 
     def _cleared(self, key: StageKey) -> StageResult | None:
         """For the lock's holder: a stage that was finished meanwhile; a corrupt one is set aside."""
-        folder = self.folder(key.kind, key.hash)
-        try:
-            return self._load(key.kind, key.hash)
-        except FileNotFoundError:
-            return None
-        except CorruptArtefact as error:
-            self._progress.warn(f"stage set aside as {quarantine(folder).name} and made again: {error}")
-            return None
+        read, folder = partial(self._load, key.kind, key.hash), self.folder(key.kind, key.hash)
+        return whole_or_aside(read, folder, self._progress, "stage set aside as {} and made again")
 
     def _load(self, kind: str, stage_hash: str) -> StageResult:
         folder = self.folder(kind, stage_hash)

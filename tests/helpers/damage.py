@@ -1,8 +1,10 @@
 """Damaged variants of what a file holds: what a bad disk, a kill, an adversary or another version leaves of it."""
 
 import json
+import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from bench.storage.files import digest
@@ -10,6 +12,24 @@ from bench.storage.files import digest
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 ENDLESS = b'{"seconds": ' + b"9" * 10_000 + b"}"
 OTHERS: tuple[Any, ...] = (None, True, -7, 2.5, "text", [], ["text", 3], {}, {"key": "text"})
+
+
+def a_folder(path: Path) -> None:
+    """A folder in place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    """One that nobody writes to."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_link_to_itself(path: Path) -> None:
+    """Which leads nowhere."""
+    path.unlink()
+    path.symlink_to(path)
 
 
 def damaged(content: bytes, flips: int = 12) -> Iterator[tuple[str, bytes]]:

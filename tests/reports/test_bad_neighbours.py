@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import altered, damaged
+from damage import a_folder, a_link_to_itself, a_pipe, altered, damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,21 +58,6 @@ def runs(tmp_path: Path) -> Path:
     for seed in range(3):
         records.write(tmp_path / "runs" / record(seed).spec.name, record(seed))
     return tmp_path / "runs"
-
-
-def a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def a_link_to_itself(path: Path) -> None:
-    path.unlink()
-    path.symlink_to(path)
 
 
 def larger_than_memory(path: Path) -> None:

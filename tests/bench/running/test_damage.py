@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from benching import Bench
-from damage import altered, damaged
+from damage import a_folder, a_pipe, altered, damaged
 
 from bench.errors import CorruptArtefact
 from bench.extensions.registry import Registry
@@ -60,16 +60,6 @@ def top1(record: Record) -> list[float]:
 
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
-
-
-def a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def another_schema(path: Path) -> None:

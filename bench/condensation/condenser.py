@@ -1,0 +1,165 @@
+"""The contract of a condensation method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from pydantic import ConfigDict
+
+from bench.condensation.pieces import Images, Unit
+from bench.condensation.task import Task
+from bench.data.datasets import Preprocessing
+from bench.labels import HardLabels, Labels
+from bench.recipes import Recipe, Setting
+from bench.storage.growing import GrowingModel
+
+PixelFormat = Literal["uint8", "jpeg", "float32"]
+
+
+class MethodConfig(GrowingModel):
+    """Base of a method's hyper-parameters. Unknown keys and wrong types are refused with the valid ones named.
+
+    Attributes:
+        aside: names of fields that decide no result, such as where something lies; they are in no run's name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    aside: ClassVar[frozenset[str]] = frozenset()
+
+
+C = TypeVar("C", bound=MethodConfig)
+
+
+class Condenser(ABC, Generic[C]):
+    """A condensation method.
+
+    You must write:
+        synthesize(task, unit): the unit's images and classes.
+
+    You may write:
+        Config: a `MethodConfig` with the hyper-parameters; users set them with --set KEY=VALUE.
+        recipe(setting): a paper's values for them, and what the quick budget takes (default: Config's own defaults).
+        check(setting): refuse, before any work, what can never be made.
+        real_images(setting): how many training images every class must have (default: one for each image to make).
+        backbones(setting): further networks that the configuration names, as teachers beside the task's own.
+        prepare(task): stages (a squeezed teacher, experts); keep what you need on self. It may return the task that the
+            method works in from then on, such as one seen through a whitening.
+        prepare_labels(task): the part of that which labels of other images need (default: all of it).
+        warm_up(task): compile what `synthesize` will run; timed apart.
+        units(task): independent pieces (default: one unit with all classes).
+        label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
+        preprocessing(task): what the images' floats belong to (default: the dataset's normalisation), e.g. a whitening;
+            it is saved with the set, and every protocol puts test images through it.
+        protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
+        differs(setting): what stays different from the paper with these hyper-parameters (default: nothing more than
+            the recipe says).
+        pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
+        stores_labels: whether `label` returns `StoredLabels`, which belong to the views of its protocol (default: no).
+
+    Attributes:
+        made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
+        plain_arithmetic: True where bf16 changes what a step does: then the images are made in the arithmetic that
+            papers' code computes in (fp32; on NVIDIA GPUs from Ampere on tf32), unless the user names a --precision.
+        knobs: the keys of Config that `bench speed` sets, by option: "batch_size" (images that a step updates) and
+            "engine" (a Literal of the ways to compute the same step; the one written to be read is "reference").
+        version: raise it when the same config would give other images; cached results of older versions are not reused.
+        config: the resolved hyper-parameters.
+    """
+
+    made_here: ClassVar[bool] = True
+    plain_arithmetic: ClassVar[bool] = False
+    knobs: ClassVar[Mapping[str, str]] = {}
+    version: ClassVar[int] = 1
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @classmethod
+    def recipe(cls, setting: Setting) -> Recipe:
+        """The paper's hyper-parameters for a setting."""
+        return Recipe(name="defaults", source="the method's own defaults", values={})
+
+    @classmethod
+    def protocol(cls, setting: Setting) -> str:
+        """The name of the protocol that the method's paper evaluates with."""
+        return "hard"
+
+    def check(self, setting: Setting) -> None:
+        """Called while a run is planned, before any work.
+
+        Raises:
+            UsageError: with these hyper-parameters the method cannot work in this setting; one line that says why.
+        """
+
+    def real_images(self, setting: Setting) -> int:
+        """How many training images every class must have, asked while a run is planned.
+
+        By default as many as images are made of it, which a method needs that picks images, or starts from some.
+        """
+        return setting.ipc if self.made_here else 0
+
+    def backbones(self, setting: Setting) -> Sequence[str]:
+        """The networks that these hyper-parameters name, beside the one that the run condenses with.
+
+        While a run is planned each must exist, have what the method needs and fit the dataset.
+        """
+        return ()
+
+    def differs(self, setting: Setting) -> Sequence[str]:
+        """What stays different from the paper with these hyper-parameters: a few words each, beside published numbers.
+
+        It is said besides what the recipe's own `differs` says, which holds whatever a user sets.
+        """
+        return ()
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """How the images are stored."""
+        return "uint8"
+
+    @property
+    def stores_labels(self) -> bool:
+        """Whether its labels are stored for the views of its protocol, so that variants of that cannot have them."""
+        return False
+
+    def prepare(self, task: Task) -> Task | None:
+        """Makes or finds what synthesis and labels need.
+
+        Returns:
+            The task that every later call is given, such as `task.seen_through(whitening)`; None for the same one.
+        """
+        return None
+
+    def prepare_labels(self, task: Task) -> Task | None:
+        """Makes or finds what `label` and `preprocessing` need: for a control, whose images the method does not make.
+
+        Write it where that is less than `prepare` makes: its time is counted as the control's. Returns as `prepare`.
+        """
+        return self.prepare(task)
+
+    def units(self, task: Task) -> Sequence[Unit]:
+        """The independent pieces of the synthesis."""
+        return [Unit("all", tuple(range(task.classes)))]
+
+    def warm_up(self, task: Task) -> None:
+        """Called once in a process, before the first unit that is not there yet: compiles what `synthesize` will run.
+
+        Its time is reported as `warm_up_s`; what it allocates and gives back is in no peak.
+        """
+
+    @abstractmethod
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """The images of one unit."""
+
+    def label(self, task: Task, images: Images) -> Labels:
+        """The labels of the whole set."""
+        return HardLabels()
+
+    def preprocessing(self, task: Task) -> Preprocessing:
+        """What turns pixels into what the method's networks see, and what its float images belong to.
+
+        Asked for after `prepare` or `prepare_labels`, with the task that the method works in: one whose `prepare`
+        returned `task.seen_through(bench.whitening.fit(task))` need not write this.
+        """
+        return task.dataset.normalisation
