@@ -90,8 +90,9 @@ class Protocol(ABC):
     """A named, versioned way of turning a condensed set into scores. A new version is a new name.
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
-    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`, `conditions` and
-    `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for one as "NAME+VARIANT"; and set
+    "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`, `conditions`,
+    `teacher_backbone` and `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for one as
+    "NAME+VARIANT"; and set
     `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or the "best".
     """
 
@@ -122,6 +123,10 @@ class Protocol(ABC):
     def recipe(self, setting: "Setting") -> "Recipe | None":
         """What it trains by in a setting, for people to look at; None where it is no protocol of recipes."""
         return None
+
+    def teacher_backbone(self, setting: "Setting") -> str:
+        """The network that labels, for a protocol of labels "teacher"; `setting.backbone` is the one condensed with."""
+        return setting.backbone
 
     def note(self, setting: "Setting") -> str:
         """What a table must say beside the scores, such as what the quick budget took of the recipe; "" for nothing."""

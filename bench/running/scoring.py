@@ -162,7 +162,7 @@ class Scoring:
 
     def _teacher_backbone(self, protocol: Protocol, condensed: CondensedSet) -> str | None:
         if protocol.labels == "teacher":
-            return self.task.backbone
+            return protocol.teacher_backbone(self.task.setting)
         return None if protocol.labels == "hard" else condensed.labels.teacher_backbone
 
     def _restore_stages(self, condensed: CondensedSet) -> None:

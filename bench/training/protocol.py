@@ -108,6 +108,10 @@ class TrainingProtocol(Protocol):
         """The recipe at its budget and the version of the loop: changed, they give other scores."""
         return {**self.recipe(setting).at(setting.budget), "loop": loop.VERSION}
 
+    def teacher_backbone(self, setting: Setting) -> str:
+        """The network that the recipe's table of the teacher names, or the run's own."""
+        return (self.plan(setting).teacher or {}).get("backbone") or setting.backbone
+
     def note(self, setting: Setting) -> str:
         """What the quick budget takes of the recipe: "epochs 100 -> 50"."""
         return "; ".join(self.recipe(setting).taken()) if setting.budget == "quick" else ""

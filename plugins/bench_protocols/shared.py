@@ -1,4 +1,9 @@
-"""The protocols themselves. Their recipes are data, in hard.toml, soft.toml and own.toml beside this file."""
+"""The protocols themselves. Their recipes are data, in hard.toml, soft.toml, own.toml and rd3.toml beside this file.
+
+`rd3` follows what the paper says of its unified evaluation; its code (ndhg1213/RD3) was not at hand. What that leaves
+open is taken from RDED, whose views it has, and is named in each recipe's source: the temperature, no factor T², and
+which epoch is reported (here: the last).
+"""
 
 from pathlib import Path
 
@@ -26,4 +31,5 @@ class PaperProtocol(Protocol):
 hard = TrainingProtocol("hard", "hard", RecipeBook.load(_HERE / "hard.toml"))
 soft = TrainingProtocol("soft", "teacher", RecipeBook.load(_HERE / "soft.toml"))
 own = TrainingProtocol("own", "own", RecipeBook.load(_HERE / "own.toml"), shared=True)
+rd3 = TrainingProtocol("rd3", "teacher", RecipeBook.load(_HERE / "rd3.toml"))
 paper = PaperProtocol()

@@ -16,7 +16,19 @@ from bench.testing import (
 )
 
 REGISTRY = Registry()
-OURS = ("backbones", "bn-vit", "coresets", "datasets", "imports", "matching", "protocols", "rded", "reports", "sre2l")
+OURS = (
+    "backbones",
+    "bn-vit",
+    "coresets",
+    "datasets",
+    "imports",
+    "matching",
+    "protocols",
+    "rded",
+    "reports",
+    "sre2l",
+    "statistics",
+)
 
 
 def ours(kind: str) -> list[str]:

@@ -92,6 +92,34 @@ def test_soft_is_eval_rethink_soft_with_srel2s_squeeze() -> None:
     )
 
 
+def test_rd3_is_one_recipe_whose_teacher_is_a_resnet18_whatever_is_trained() -> None:
+    """The unified protocol of RD3: Adam, 400 epochs of 50; a cosine for ResNet-18, half of one for others."""
+    protocol = load("rd3")
+    for backbone, zeta in (("resnet18", 1.0), ("convnet4-bn", 2.0), ("resnet50", 2.0)):
+        plan = protocol.plan(replace(SETTING, backbone=backbone))
+        expected = TrainingRecipe(
+            epochs=400,
+            batch_size=50,
+            optimizer="adamw",
+            lr=1e-3,
+            weight_decay=0.0,
+            schedule="cosine",
+            zeta=zeta,
+            flip=True,
+            mix="cutmix",
+        )
+        assert plan.training == expected and plan.temperature == 20.0
+        assert plan.teacher is not None and plan.teacher["backbone"] == "resnet18"
+        assert protocol.teacher_backbone(replace(SETTING, backbone=backbone)) == "resnet18"
+    assert load("soft").teacher_backbone(SETTING) == "convnet4-bn"
+    assert load("soft").teacher_backbone(SETTINGS[2]) == "resnet18", "torchvision's"
+    views = protocol.plan(SETTINGS[2]).training
+    assert (views.crop, views.crop_scale, views.shuffle_patches) == ("resized", (0.5, 1.0), 2)
+    large = protocol.plan(SETTINGS[2]).teacher
+    assert large is not None and (large["backbone"], large["weights"]) == ("resnet18", "IMAGENET1K_V1")
+    assert not protocol.plan(SETTINGS[1]).training.flip and protocol.labels == "teacher"
+
+
 @pytest.mark.parametrize("name", ["hard", "soft"])
 def test_digits_are_never_mirrored(name: str) -> None:
     plan = load(name).plan(SETTINGS[1])
@@ -108,7 +136,7 @@ def test_one_recipe_for_all_differs_over_datasets_in_the_flip_alone(name: str) -
     assert all(plan == plans[0] for plan in plans)
 
 
-@pytest.mark.parametrize("name", ["hard", "soft"])
+@pytest.mark.parametrize("name", ["hard", "soft", "rd3"])
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.dataset)
 @pytest.mark.parametrize("budget", get_args(Budget))
 def test_every_recipe_is_valid_at_every_budget(name: str, setting: Setting, budget: Budget) -> None:
@@ -116,7 +144,7 @@ def test_every_recipe_is_valid_at_every_budget(name: str, setting: Setting, budg
     recipe, plan = protocol.recipe(setting), protocol.plan(replace(setting, budget=budget))
     assert recipe.source
     if plan.teacher is not None and "weights" not in plan.teacher:
-        TrainingRecipe(**plan.teacher)
+        TrainingRecipe(**{key: value for key, value in plan.teacher.items() if key != "backbone"})
     if budget == "quick":
         assert plan.training.epochs < protocol.plan(setting).training.epochs
 
