@@ -92,8 +92,8 @@ class Protocol(ABC):
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
     "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`, `conditions`,
     `teacher_backbone` and `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for one as
-    "NAME+VARIANT"; and set
-    `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or the "best".
+    "NAME+VARIANT"; and set `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or the
+    "best".
     """
 
     name: str

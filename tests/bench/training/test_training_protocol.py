@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bench.condensation import Images, Task
-from bench.errors import RunFailure
+from bench.errors import Interrupted, RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
+from bench.labels.forms import HALVES, Bytes, Largest, LogitForm
 from bench.recipes import RecipeBook
 from bench.sets.condensed import CondensedSet
 from bench.training import loop
@@ -25,6 +26,7 @@ from bench.training.supervision import (
 )
 from bench.training.targets import check_views
 from bench.training.teachers import squeeze
+from bench.training.views import apply
 from bench.whitening import Whitening, fit
 
 MakeTask = Callable[..., Task]
@@ -176,6 +178,37 @@ def test_stored_labels_are_trained_on_with_their_own_views(
     cut = replace(labels, logits=labels.logits[:, :-1])
     with pytest.raises(RunFailure, match=r"shape \(10, 11, 3\), not \(10, 12, 3\)"):
         own.evaluate(replace(plain, labels=cut), task, "small", 1)
+
+
+@pytest.mark.parametrize("form", [HALVES, Bytes(), Largest(2, 3)], ids=lambda form: form.store)
+def test_students_of_a_part_of_the_labels_see_what_was_labelled_and_go_on_after_a_stop(
+    make_task: MakeTask,
+    stop_after: Callable[[int], Callable[[], bool]],
+    lessons: list[loop.TrainingJob],
+    form: LogitForm,
+) -> None:
+    """What a student learns of a view is what the teacher says of it, within the error of the form."""
+    task, own = make_task(), training("own")
+    plain, teacher = condensed(task), squeeze(task, TrainingRecipe(**SQUEEZE), seed=0)
+    recipe = own.plan(task.setting).training
+    labels = store_labels(*(task, teacher, plain.images, recipe), temperature=20.0, view_seed=77, form=form, keep=0.3)
+    made = replace(plain, labels=labels)
+    whole = own.evaluate(made, task, "small", 1)
+    for calls in (3, 5):
+        with pytest.raises(Interrupted):
+            own.evaluate(made, make_task(should_stop=stop_after(calls)), "small", 1)
+    assert replace(own.evaluate(made, make_task(), "small", 1), seconds=whole.seconds) == whole
+    own.evaluate(made, task, "small", 2)
+    drawn = [(job, job.views) for job in lessons if job.views is not None]
+    (job, views), (_, others), places = drawn[0], drawn[-1], set()
+    for epoch in range(recipe.epochs):
+        view = views.at(epoch, 0)
+        seen = apply(view, job.feed.images(view.indices), None, job.feed.normalisation)
+        kept = labels.read(view.epoch, slice(view.start, view.start + len(view)), task.device).float()
+        torch.testing.assert_close(kept.softmax(1), teacher.network(seen).softmax(1), atol=0.02, rtol=0)
+        places.add(view.epoch)
+    assert len(places) > 1
+    assert any(views.at(epoch, 0).epoch != others.at(epoch, 0).epoch for epoch in range(9)), "by the student's own seed"
 
 
 def test_another_rate_on_the_same_views_is_no_reason_to_refuse(make_task: MakeTask) -> None:
