@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from bench.errors import RunFailure
 from bench.recovery.recipes import LayerKind
-from bench.recovery.statistics import batchnorms, moments
+from bench.recovery.statistics import batchnorms, is_batchnorm, moments
 
 Measured = tuple[Tensor, ...]  # of a layer: mean and variance of channels, and of patches where it has such
 ByLayer = Mapping[int, Measured]  # by the layer's place in `layers_of`
@@ -33,16 +34,20 @@ def layers_of(network: nn.Module, kinds: Sequence[LayerKind]) -> list[Layer]:
     """The network's layers of these kinds, in the order of `network.modules()`.
 
     Raises:
-        RunFailure: it has no BatchNorm with running statistics.
+        RunFailure: it has none, so there is nothing to recover images from.
     """
-    normalising: set[nn.Module] = set(batchnorms(network))
-    found: list[Layer] = []
-    for module in network.modules():
-        if module in normalising and "batchnorm" in kinds:
-            found.append(Layer(module, "batchnorm"))
-        elif isinstance(module, nn.Conv2d) and "convolution" in kinds:
-            found.append(Layer(module, "convolution"))
-    return found
+    kept = {module: kind for module in network.modules() if (kind := _kind(module)) in kinds}
+    if not kept and kinds == ("batchnorm",):
+        batchnorms(network)  # says so
+    if not kept:
+        raise RunFailure(f"{type(network).__name__} has no layer of those that recovery matches: {', '.join(kinds)}")
+    return [Layer(module, kind) for module, kind in kept.items() if kind]
+
+
+def _kind(module: nn.Module) -> LayerKind | None:
+    if is_batchnorm(module):
+        return "batchnorm"
+    return "convolution" if isinstance(module, nn.Conv2d) else None
 
 
 def measured_input(layer: Layer, inputs: Tensor, patch: int) -> Measured:

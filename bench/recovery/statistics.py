@@ -10,6 +10,7 @@ first BatchNorm in the order of `network.modules()`, as in the release.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,16 @@ def batchnorms(network: nn.Module) -> list[_BatchNorm]:
     Raises:
         RunFailure: it has none, so there is nothing to recover images from.
     """
-    layers = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    layers = [module for module in network.modules() if is_batchnorm(module)]
     if not layers:
         name = type(network).__name__
         raise RunFailure(f"{name} has no BatchNorm with running statistics, and recovery matches those; take another")
     return layers
+
+
+def is_batchnorm(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether it is a BatchNorm that keeps running statistics."""
+    return isinstance(module, _BatchNorm) and module.track_running_stats
 
 
 def moments(inputs: Tensor) -> Moments:

@@ -75,7 +75,9 @@ class StatisticsMatching(Term):
         self.first, self.share = first, share
 
     def loss(self, observed: Observed) -> Tensor:
-        """See `Term.loss`."""
+        """See `Term.loss`. Where chance left every layer out it is 0."""
+        if not observed.statistics:
+            return observed.logits.new_zeros(len(observed.logits))
         distances = [
             (self.first if place == 0 else 1.0) * self._distance(observed, place) for place in observed.statistics
         ]

@@ -1,11 +1,47 @@
-"""The family of statistics: how G-VBSM, EDC, SC-DD, CV-DD and LPLD train on their sets.
+"""The family of statistics: methods that recover images by matching statistics of a pool of networks, and protocols.
 
-Facts of each, where paper and released code differ, and which of the two is followed: see `bench_statistics.protocols`.
+How their papers and code train on their sets, and which of the two is followed: see `bench_statistics.protocols`.
+
+G-VBSM (Shao et al., CVPR 2024, arXiv 2311.17950; shaoshitong/G_VBSM_Dataset_Condensation) and EDC (Shao et al., NeurIPS
+2024, arXiv 2404.13733; shaoshitong/EDC) differ between paper and code. The code's commands and defaults are followed,
+because the published accuracies were made with code, and it states what the papers leave out. What else there is:
+
+- Batches are split over GPUs, each with statistics of its own part: `recover.batch_size` is a part's size. G-VBSM's
+  densification sees the parts of a class together; here it does so up to the IPC that fits a part.
+- Smoothed statistics start at 0, because the code's test for the first call never succeeds, and are carried over from
+  one batch of images to the next. Here each batch starts at 0, so that batches do not depend on their order: after some
+  tens of visits nothing of the start is left. Without "zero-start" among `recover.as_released` they start at the
+  first batch's statistics.
+- EDC's statistics of classes: the saved files hold patch means and patch variances the wrong way round
+  ("swapped-patches"), and a class's variance is the mean of those within its images, although the batch's is taken over
+  all its images ("within-image-variance"). Without, a batch's goal is the mean and the variance of the mixture of its
+  classes.
+- EDC's flatness term is in the paper (weight 0.25, decay 0.99, tau 4) and off in the code's commands:
+  `recover.flatness=0.25`. Where the code has it, the divergence is averaged over classes too ("element-mean").
+- EDC on ImageNet-1K: the paper has 2,000 iterations, the command 1,000 with r 0.1: `recover.iterations`,
+  `recover.bn_weight` (which weighs all statistics, in the code r_loss). Its "local" mode, which takes statistics of
+  classes from a batch of real images, is not here.
+- The code shuffles the patches of images by a class that does nothing; nothing is shuffled here.
+- Squeezing on CIFAR: the code saves a network in every tenth epoch alone, so that of 50 epochs the 41st is kept and of
+  5 the first. All epochs are trained here: `squeeze.epochs=1` is the code's on CIFAR-10.
+- The pools' ConvNets have instance norm: of them statistics of convolutions alone are matched.
+- Labels are made without a gradient. EDC's code for small sets builds the teachers' graphs in vain.
 """
 
 from collections.abc import Sequence
 
 from bench.hookspecs import Offer, hookimpl
+
+
+@hookimpl
+def bench_methods() -> Sequence[Offer]:
+    """The methods."""
+    generalised = "recover images from several networks by channel and patch statistics (CVPR 2024)"
+    elucidated = "G-VBSM from real images, with statistics of classes (NeurIPS 2024)"
+    return [
+        Offer("g-vbsm", "bench_statistics.g_vbsm:GVBSM", generalised),
+        Offer("edc", "bench_statistics.edc:EDC", elucidated),
+    ]
 
 
 @hookimpl

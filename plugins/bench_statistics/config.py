@@ -1,0 +1,71 @@
+"""The hyper-parameters of the methods that match statistics of several networks."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from bench.condensation import MethodConfig
+from bench.labels import TeacherMode
+from bench.recovery.recipes import MatchingRecipe
+from bench.training.recipes import TeacherRecipe
+
+
+class Recover(MatchingRecipe):
+    """How to recover images, from where, in which batches, and how to store them.
+
+    Attributes:
+        start: "noise", N(0, 1) in normalised space; "real", training images drawn at random; or "tiles", 2 x 2 patches
+            of training images that the pool finds easy (see `bench_statistics.starts`).
+        start_mirrored: the two latter are mirrored by chance.
+        order: "class-major" (a batch holds all images of a class, and then of the next) or "image-major" (one image of
+            each class, as SRe2L has it).
+        images: "jpeg" (a round trip through JPEG of quality 75) or "uint8" (as PNG), also called "lossless".
+    """
+
+    start: Literal["noise", "real", "tiles"] = "noise"
+    start_mirrored: bool = True
+    order: Literal["class-major", "image-major"] = "class-major"
+    images: Literal["jpeg", "uint8"] = "uint8"
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _by_its_other_name(cls, name: object) -> object:
+        return "uint8" if name == "lossless" else name
+
+
+class Relabel(MethodConfig):
+    """How the images get soft labels.
+
+    Attributes:
+        labels: "online" (the teachers see each view while the student trains) or "stored" (made once for every view
+            that the paper's protocol will show).
+        temperature: divides the logits of teachers and student, where the protocol compares distributions.
+        teacher_mode: "eval", or "train": the teachers' BatchNorm normalises by each batch of views.
+        without: networks of the pool that do not label (EDC on ImageNet-1K leaves out EfficientNet-B0).
+    """
+
+    labels: Literal["online", "stored"] = "online"
+    temperature: float = Field(default=20.0, gt=0)
+    teacher_mode: TeacherMode = "eval"
+    without: tuple[str, ...] = ()
+
+
+class StatisticsConfig(MethodConfig):
+    """The three stages.
+
+    Attributes:
+        pool: the networks, by name. The run's own backbone is one of them in any case, the first if it is not named.
+        squeeze: how each is trained, or where its weights are taken from.
+        recover: how images are recovered from the pool.
+        relabel: how the pool labels them.
+    """
+
+    pool: tuple[str, ...] = ()
+    squeeze: TeacherRecipe
+    recover: Recover
+    relabel: Relabel = Relabel()
+
+    def networks(self, own: str) -> tuple[str, ...]:
+        """The pool's networks for a run whose backbone is `own`, each once."""
+        named = dict.fromkeys(self.pool)
+        return tuple(named) if own in named else (own, *named)

@@ -1,0 +1,17 @@
+"""EDC (Shao et al., NeurIPS 2024, arXiv 2404.13733) as a condenser."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from bench.recipes import RecipeBook
+from bench_statistics.method import StatisticsMatching
+
+
+class EDC(StatisticsMatching):
+    """G-VBSM from real images, whose statistics are held against those of the batch's classes as well.
+
+    Weak crops, few iterations, small batches; no densification, which real images do not need.
+    """
+
+    book: ClassVar[RecipeBook] = RecipeBook.load(Path(__file__).with_name("edc.toml"))
+    papers_protocol: ClassVar[str] = "edc"

@@ -1,0 +1,195 @@
+"""Recovering images from a pool of networks by matching statistics: what G-VBSM and EDC are recipes of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.errors import UsageError
+from bench.labels import Labels, OnlineLabels
+from bench.recipes import Recipe, RecipeBook, Setting
+from bench.recovery.engine import Batch, Engine
+from bench.recovery.engines import engine_for
+from bench.recovery.health import record_health
+from bench.recovery.layers import layers_of
+from bench.recovery.pool import Member
+from bench.recovery.real import real_statistics
+from bench.training.recipes import TrainingRecipe
+from bench.training.stored import store_labels
+from bench.training.teachers import RECIPES as TEACHERS
+from bench.training.teachers import Teacher, check_weights, obtain, together
+from bench_statistics.config import StatisticsConfig
+from bench_statistics.starts import Members, Start, mirrored_by_chance, real_images, tiles
+
+
+@dataclass(frozen=True)
+class BatchUnit(Unit):
+    """Batches that are recovered at once: the class and the number within it of each image of each batch."""
+
+    batches: tuple[Members, ...] = ()
+
+
+class StatisticsMatching(Condenser[StatisticsConfig]):
+    """Squeeze the dataset into a pool of networks, recover images from statistics of their layers, relabel them.
+
+    A unit is `recover.groups` batches of at most `recover.batch_size` images.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = StatisticsConfig
+    knobs: ClassVar[Mapping[str, str]] = {"batch_size": "recover.batch_size", "engine": "recover.engine"}
+    book: ClassVar[RecipeBook]
+    papers_protocol: ClassVar[str]
+    _teachers: list[Teacher]
+    _engine: Engine
+    _start: Start | None
+
+    @classmethod
+    def recipe(cls, setting: Setting) -> Recipe:
+        """The release's hyper-parameters for the dataset, or ours where it has none; the recipe's source says which."""
+        return cls.book.pick(setting).over(TEACHERS.pick(setting).under("squeeze"))
+
+    @classmethod
+    def protocol(cls, setting: Setting) -> str:
+        """The paper's own."""
+        return cls.papers_protocol
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """How the images are stored."""
+        return self.config.recover.images
+
+    @property
+    def stores_labels(self) -> bool:
+        """As relabel.labels says."""
+        return self.config.relabel.labels == "stored"
+
+    def backbones(self, setting: Setting) -> Sequence[str]:
+        """The networks of the pool."""
+        return [name for name in self.config.networks(setting.backbone) if name != setting.backbone]
+
+    def check(self, setting: Setting) -> None:
+        """Somebody must label, and weights be published where networks are not trained.
+
+        Raises:
+            UsageError: nobody does, or they are not.
+        """
+        pool, without = self.config.networks(setting.backbone), self.config.relabel.without
+        if strange := set(without) - set(pool):
+            raise UsageError(f"relabel.without names {', '.join(sorted(strange))}; the pool has {', '.join(pool)}")
+        if set(pool) <= set(without):
+            raise UsageError(f"relabel.without leaves nobody to label: the pool has {', '.join(pool)}")
+        for name in pool:
+            check_weights(replace(setting, backbone=name), self.config.squeeze, "squeeze")
+
+    def real_images(self, setting: Setting) -> int:
+        """One for each image to make, where images start from real ones."""
+        return 0 if self.config.recover.start == "noise" else setting.ipc
+
+    def prepare(self, task: Task) -> None:
+        """Squeezes the dataset into each network of the pool, and measures what training data give in them."""
+        self.prepare_labels(task)
+        own = self._teachers[0]
+        if any(layer.kind == "batchnorm" for layer in layers_of(own.network, ("batchnorm", "convolution"))):
+            record_health(task, own.network, own.ref.stage)
+        self._start = self._starting(task)
+        self._engine = engine_for([self._member(task, teacher) for teacher in self._teachers], self.config.recover)
+
+    def prepare_labels(self, task: Task) -> None:
+        """The pool."""
+        seed, names = task.seed_for("squeeze"), self.config.networks(task.backbone)
+        self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
+
+    def _starting(self, task: Task) -> Start | None:
+        if self.config.recover.start == "noise":
+            return None
+        if self.config.recover.start == "real":
+            return real_images(task)
+        return tiles(task, together([teacher.network for teacher in self._teachers]))
+
+    def _member(self, task: Task, teacher: Teacher) -> Member:
+        recover = self.config.recover
+        if recover.match == ("batchnorm",) and recover.global_share == 1 and not recover.smoothing:
+            return Member(teacher.network)
+        return Member(teacher.network, real_statistics(task, teacher, recover, self._seen_in_training))
+
+    @cached_property
+    def _seen_in_training(self) -> TrainingRecipe:
+        return self.config.squeeze.training()
+
+    def units(self, task: Task) -> Sequence[Unit]:
+        """All images in the recipe's order, cut into batches; batches of one size are recovered several at once."""
+        batches = self._batches(task)
+        alike = [list(some) for _, some in groupby(batches, key=len)]
+        groups = self.config.recover.groups
+        cut = [some[start : start + groups] for some in alike for start in range(0, len(some), groups)]
+        return [_unit(number, some) for number, some in enumerate(cut)]
+
+    def _batches(self, task: Task) -> list[Members]:
+        recover = self.config.recover
+        size = recover.batch_size
+        if recover.order == "class-major":
+            images = [(label, number) for label in range(task.classes) for number in range(task.ipc)]
+            return [tuple(images[start : start + size]) for start in range(0, len(images), size)]
+        chunks = [range(start, min(start + size, task.classes)) for start in range(0, task.classes, size)]
+        return [tuple((label, number) for label in chunk) for number in range(task.ipc) for chunk in chunks]
+
+    def warm_up(self, task: Task) -> None:
+        """Compiles the recovery step."""
+        units = [unit for unit in self.units(task) if isinstance(unit, BatchUnit)]
+        self._engine.ready(task, [(len(unit.batches), len(unit.batches[0])) for unit in units])
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """The images of the unit's batches. A batch's seed and start depend on its images alone."""
+        assert isinstance(unit, BatchUnit)
+        pixels = self._engine.recover(task, [self._batch(task, members) for members in unit.batches])
+        classes = torch.tensor([label for members in unit.batches for label, _ in members])
+        return Images(pixels.flatten(0, 1).cpu(), classes)
+
+    def _batch(self, task: Task, members: Members) -> Batch:
+        targets = torch.tensor([label for label, _ in members])
+        (first, number), (last, until) = members[0], members[-1]
+        seed = task.seed_for("recover", first, number, last, until)
+        return Batch(targets, seed, self._started(task, members))
+
+    def _started(self, task: Task, members: Members) -> Tensor | None:
+        if self._start is None:
+            return None
+        of_class = {label: self._start(label) for label, _ in members}
+        images = torch.stack([of_class[label][number] for label, number in members])
+        return mirrored_by_chance(task, images, members) if self.config.recover.start_mirrored else images
+
+    def label(self, task: Task, images: Images) -> Labels:
+        """Soft labels by the pool, made while training or stored for every view of the paper's protocol."""
+        relabel = self.config.relabel
+        first, *others = self._labellers
+        if relabel.labels == "online":
+            refs = tuple(other.ref for other in others)
+            return OnlineLabels(first.ref, relabel.temperature, relabel.teacher_mode, others=refs)
+        return store_labels(
+            task,
+            self._labellers,
+            images,
+            self._papers_training(task.setting),
+            temperature=relabel.temperature,
+            view_seed=task.seed_for("relabel"),
+            mode=relabel.teacher_mode,
+        )
+
+    @property
+    def _labellers(self) -> list[Teacher]:
+        return [each for each in self._teachers if each.ref.backbone not in self.config.relabel.without]
+
+    def _papers_training(self, setting: Setting) -> TrainingRecipe:
+        from bench_statistics.protocols import PROTOCOLS
+
+        return PROTOCOLS[self.protocol(setting)].plan(setting).training
+
+
+def _unit(number: int, batches: Sequence[Members]) -> BatchUnit:
+    classes = dict.fromkeys(label for members in batches for label, _ in members)
+    return BatchUnit(f"batches{number:05}", tuple(classes), batches=tuple(batches))
