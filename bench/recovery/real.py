@@ -20,10 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.condensation import Task
-from bench.errors import Interrupted
 from bench.loops import checkpoints
-from bench.loops.checkpoints import CheckpointSchedule
-from bench.progress import Throttled
+from bench.loops.steps import Loop
 from bench.recovery.layers import (
     ByLayer,
     Layer,
@@ -109,17 +107,17 @@ class _Pass:
         """The statistics, continued from a checkpoint in the folder."""
         path, task = folder / "statistics.checkpoint.safetensors", self.task
         facts = checkpoints.restore(path, self.sums, task.progress)
-        progress, schedule = Throttled(task.progress), CheckpointSchedule(task.checkpoint_seconds)
-        for step in task.pace.walk("statistics", int(facts["done"]) if facts else 0, self.views.batches):
+        loop = Loop(
+            what="statistics",
+            count=self.views.batches,
+            pace=task.pace,
+            progress=task.progress,
+            should_stop=task.should_stop,
+            save=lambda done: checkpoints.save(path, self.sums, {"done": done}),
+            save_every=task.checkpoint_seconds,
+        )
+        for step in loop.walk(int(facts["done"]) if facts else 0):
             self._add(step)
-            done = step + 1
-            progress.advance("statistics", done, self.views.batches)
-            stopping = task.should_stop()
-            if stopping or schedule.due():
-                with schedule.saving():
-                    checkpoints.save(path, self.sums, {"done": done})
-            if stopping:
-                raise Interrupted(f"stopped after {done} of {self.views.batches} steps of statistics")
         return Made(self._kept(), {"sizes": {str(place): list(sizes) for place, sizes in self.sizes.items()}})
 
     @torch.no_grad()

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from bench.condensation import MethodConfig
-from bench.labels import TeacherMode
 from bench.recovery.recipes import MatchingRecipe
 from bench.training.recipes import TeacherRecipe
+from bench.training.relabelling import CommitteeRelabel
 
 
 class Recover(MatchingRecipe):
@@ -33,20 +33,13 @@ class Recover(MatchingRecipe):
         return "uint8" if name == "lossless" else name
 
 
-class Relabel(MethodConfig):
-    """How the images get soft labels.
+class Relabel(CommitteeRelabel):
+    """How the pool labels the images.
 
     Attributes:
-        labels: "online" (the teachers see each view while the student trains) or "stored" (made once for every view
-            that the paper's protocol will show).
-        temperature: divides the logits of teachers and student, where the protocol compares distributions.
-        teacher_mode: "eval", or "train": the teachers' BatchNorm normalises by each batch of views.
-        without: networks of the pool that do not label (EDC on ImageNet-1K leaves out EfficientNet-B0).
+        without: networks of the pool that do not (EDC on ImageNet-1K leaves out EfficientNet-B0).
     """
 
-    labels: Literal["online", "stored"] = "online"
-    temperature: float = Field(default=20.0, gt=0)
-    teacher_mode: TeacherMode = "eval"
     without: tuple[str, ...] = ()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.errors import UsageError
-from bench.labels import Labels, OnlineLabels
+from bench.labels import Labels
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
@@ -20,7 +20,7 @@ from bench.recovery.layers import layers_of
 from bench.recovery.pool import Member
 from bench.recovery.real import real_statistics
 from bench.training.recipes import TrainingRecipe
-from bench.training.stored import store_labels
+from bench.training.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import StatisticsConfig
@@ -85,6 +85,7 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
             raise UsageError(f"relabel.without leaves nobody to label: the pool has {', '.join(pool)}")
         for name in pool:
             check_weights(replace(setting, backbone=name), self.config.squeeze, "squeeze")
+        check_relabel(setting, self.config.relabel)
 
     def real_images(self, setting: Setting) -> int:
         """One for each image to make, where images start from real ones."""
@@ -165,29 +166,15 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
 
     def label(self, task: Task, images: Images) -> Labels:
         """Soft labels by the pool, made while training or stored for every view of the paper's protocol."""
-        relabel = self.config.relabel
-        first, *others = self._labellers
-        if relabel.labels == "online":
-            refs = tuple(other.ref for other in others)
-            return OnlineLabels(first.ref, relabel.temperature, relabel.teacher_mode, others=refs)
-        return store_labels(
-            task,
-            self._labellers,
-            images,
-            self._papers_training(task.setting),
-            temperature=relabel.temperature,
-            view_seed=task.seed_for("relabel"),
-            mode=relabel.teacher_mode,
-        )
+        from bench_statistics.protocols import PROTOCOLS
+
+        relabel, setting = self.config.relabel, task.setting
+        student = PROTOCOLS[self.protocol(setting)].plan(setting).training
+        return relabel_images(task, self._labellers, images, relabel, student, combine=relabel.combine)
 
     @property
     def _labellers(self) -> list[Teacher]:
         return [each for each in self._teachers if each.ref.backbone not in self.config.relabel.without]
-
-    def _papers_training(self, setting: Setting) -> TrainingRecipe:
-        from bench_statistics.protocols import PROTOCOLS
-
-        return PROTOCOLS[self.protocol(setting)].plan(setting).training
 
 
 def _unit(number: int, batches: Sequence[Members]) -> BatchUnit:
