@@ -1,9 +1,9 @@
 """The fast engine: the loss of the reference, arranged for the hardware.
 
 The arithmetic is that of `bench.recovery.objective`. All batches of a group go through a network together; the step
-is compiled where that pays (`bench.compiling`), once for each network of the pool. Where convolutions are left out by
-chance, steps differ and are not compiled: what is left out is not computed. Every view of a recovery is drawn before
-and lies on the device, so nothing is copied or waited for in the loop.
+is compiled where that pays (`bench.compiling`), once for each network of the pool. Convolutions that chance leaves out
+of an iteration are not measured; where steps are compiled they are, and do not count. Every view of a recovery is drawn
+before and lies on the device, so nothing is copied or waited for in the loop.
 """
 
 from collections import Counter
@@ -47,9 +47,8 @@ class FastEngine(Engine):
 
     def _chosen(self, task: Task, place: int, shape: Shape, calls: int) -> Loss:
         objective = self.objectives[place]
-        if self.recipe.drop:
-            return objective
         example = self._example(task, place, shape)
+        objective.left_out = self.typically_left_out(place)
         which = f" in {place + 1} of {len(self.pool)}" if len(self.pool) > 1 else ""
         turns = 1 if self.recipe.networks == "all" else len(self.pool)
         steps = -(-calls * self.recipe.iterations // turns)
@@ -70,7 +69,16 @@ class FastEngine(Engine):
         memory = member.start_of_memory(groups, task.device) if self.recipe.smoothing else None
         keep = torch.tensor(self.recipe.smoothing, device=task.device) if self.recipe.smoothing else None
         average = images if self.recipe.flatness else None
-        return images, targets, views.to(task.device), laid_out(goals) if goals else None, memory, keep, average
+        layers, left_out = len(member.layers(self.recipe)), self.typically_left_out(place)
+        kept = _shares(left_out, layers, task) if self.recipe.drop else None
+        laid = laid_out(goals) if goals else None
+        return images, targets, views.to(task.device), laid, memory, keep, average, kept
+
+    def typically_left_out(self, place: int) -> frozenset[int]:
+        """As many of a network's convolutions as are left out of an iteration on average."""
+        layers = self.pool[place].layers(self.recipe)
+        convolutions = [at for at, layer in enumerate(layers) if layer.kind == "convolution"]
+        return frozenset(convolutions[: round(self.recipe.drop * len(convolutions))])
 
 
 class _FastGradient(Gradient):
@@ -84,21 +92,35 @@ class _FastGradient(Gradient):
         self._losses, self._objectives = engine.losses[shape], engine.objectives
         self._views = _all_views(self.recipe, task, batches)
         self._goals = [laid_out(goals) if goals else None for goals in self.class_goals]
+        self._kept = [self._all_kept(place, task) for place in range(len(self.pool))] if self.recipe.drop else []
         smoothing = self.recipe.smoothing
         self._keeps = {keep: torch.tensor(keep, device=task.device) for keep in (0.0, smoothing)} if smoothing else {}
 
     def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
-        self._objectives[place].left_out = self.left_out(place, iteration)
+        left_out = self.left_out(place, iteration)
+        self._objectives[place].left_out = left_out
         memory = self.memories[place] if self.memories else None
         keep = self._keeps.get(self.keep(iteration))
-        given = (images, self.targets, self._views[iteration], self._goals[place], memory, keep, self.average)
+        kept = self._kept[place][iteration] if self.recipe.drop else None
+        given = (images, self.targets, self._views[iteration], self._goals[place], memory, keep, self.average, kept)
         gradient, remembered = _gradient(self._losses[place], *given)
         if remembered is not None:
             self.memories[place].copy_(remembered)
         return gradient
 
+    def _all_kept(self, place: int, task: Task) -> Tensor:
+        """(iterations, L), on the device: 0 for the layers that an iteration leaves out, 1 for the others."""
+        layers = len(self.pool[place].layers(self.recipe))
+        out = [self.left_out(place, iteration) for iteration in range(self.recipe.iterations)]
+        rows = [[float(at not in some) for at in range(layers)] for some in out]
+        return torch.tensor(rows).to(task.device)
+
     def _seen(self, images: Tensor, iteration: int) -> Tensor:
         return seen_through(images, self._views[iteration])
+
+
+def _shares(left_out: frozenset[int], layers: int, task: Task) -> Tensor:
+    return torch.tensor([float(place not in left_out) for place in range(layers)], device=task.device)
 
 
 def _all_views(recipe: RecoveryRecipe, task: Task, batches: Sequence[Batch]) -> Tensor:

@@ -39,7 +39,8 @@ class Objective(nn.Module):
         device, precision: of forward and backward passes; statistics, distances and cross-entropy are fp32.
 
     Attributes:
-        left_out: the places of layers that are not measured. Where it changes, nothing can be compiled.
+        left_out: the places of layers that are not measured, where it is not compiled. Compiled it measures all, and
+            takes `kept` for what counts.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Objective(nn.Module):
         memory: Tensor | None = None,
         keep: Tensor | None = None,
         average: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The loss, and what is to be remembered of the statistics, (G, D), where something is.
 
@@ -79,6 +81,7 @@ class Objective(nn.Module):
             class_goals: (G, D), laid out layer by layer, where statistics of classes count.
             memory, keep: (G, D) and a scalar, where statistics are smoothed; see `bench.recovery.smoothing`.
             average: (G, B, C, S, S), the images' moving average, where there is a term of flatness.
+            kept: (L,), 0 for layers that are left out and 1 for the others, where chance leaves some out.
         """
         aim = None if average is None else self._aim(average, views)
         self._groups = len(images)
@@ -88,14 +91,15 @@ class Objective(nn.Module):
         self._found.clear()
         self._inputs.clear()
         if memory is not None and keep is not None:
-            statistics, kept = smoothed(statistics, self._member.remembered(memory), keep)
-            remembered = laid_out(kept)
+            statistics, fresh = smoothed(statistics, self._member.remembered(memory), keep, kept)
+            remembered = laid_out(fresh)
         observed = Observed(
             targets=targets,
             logits=logits,
             statistics=statistics,
             goals=self._goals,
             class_goals={} if class_goals is None else by_layer(class_goals, self._member.sizes),
+            kept=kept,
             average_logits=aim,
         )
         return total(self._terms, observed).sum(), remembered
@@ -117,7 +121,7 @@ class Objective(nn.Module):
 
     def _measure(self, place: int, layer: Layer) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def measure(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if self._measuring and place not in self.left_out:
+            if self._measuring and (torch.compiler.is_compiling() or place not in self.left_out):
                 self._found[place] = self._measured(place, layer, inputs[0])
 
         return measure

@@ -26,6 +26,7 @@ class Observed:
         statistics: what was measured of each layer, (G, n) each, smoothed over iterations where the recipe says so.
         goals: what each should be, (n,), by all training data. None stands for 0: a measurement around its goal.
         class_goals: the same by the classes of each batch, (G, n); empty where they do not count.
+        kept: (L,), 1 for layers that count in this iteration and 0 for the others; None where all measured ones do.
         average_logits: (G, B, K), of the images' moving average under the same views, without a gradient; or None.
     """
 
@@ -34,6 +35,7 @@ class Observed:
     statistics: ByLayer
     goals: "Goals"
     class_goals: ByLayer
+    kept: Tensor | None = None
     average_logits: Tensor | None = None
 
 
@@ -81,6 +83,8 @@ class StatisticsMatching(Term):
         distances = [
             (self.first if place == 0 else 1.0) * self._distance(observed, place) for place in observed.statistics
         ]
+        if observed.kept is not None:
+            distances = [observed.kept[at] * each for at, each in zip(observed.statistics, distances, strict=True)]
         return torch.stack(distances).sum(0)
 
     def _distance(self, observed: Observed, place: int) -> Tensor:

@@ -24,6 +24,7 @@ from bench.training.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import StatisticsConfig
+from bench_statistics.protocols import PROTOCOLS
 from bench_statistics.starts import Members, Start, mirrored_by_chance, real_images, tiles
 
 
@@ -166,8 +167,6 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
 
     def label(self, task: Task, images: Images) -> Labels:
         """Soft labels by the pool, made while training or stored for every view of the paper's protocol."""
-        from bench_statistics.protocols import PROTOCOLS
-
         relabel, setting = self.config.relabel, task.setting
         student = PROTOCOLS[self.protocol(setting)].plan(setting).training
         return relabel_images(task, self._labellers, images, relabel, student, combine=relabel.combine)

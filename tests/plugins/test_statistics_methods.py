@@ -1,0 +1,252 @@
+"""G-VBSM and EDC: their contract, batches, starts, statistics of training data, recipes, and what they refuse."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench import seeds
+from bench.condensation import Task
+from bench.errors import Interrupted, UsageError
+from bench.extensions.registry import Registry
+from bench.labels import OnlineLabels, TeacherRef
+from bench.recipes import Budget, Setting
+from bench.recovery.layers import laid_out
+from bench.recovery.real import real_statistics
+from bench.recovery.recipes import MatchingRecipe
+from bench.running.configuring import build, configure
+from bench.testing import MethodConformance, tiny_dataset, tiny_task
+from bench.training.recipes import TrainingRecipe
+from bench.training.teachers import Teacher
+from bench_statistics.method import BatchUnit, StatisticsMatching
+from bench_statistics.starts import mirrored_by_chance, real_images, tiles
+
+SMALL: Sequence[str] = (
+    'pool=["convnet3-bn", "convnet3"]',
+    "squeeze.epochs=1",
+    "recover.patch=2",
+    "recover.batch_size=4",
+)
+BOTH = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, match=("batchnorm", "convolution"), global_share=0.5)
+UNTOUCHED = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0)
+
+
+class TestGVBSMConformance(MethodConformance):
+    name = "g-vbsm"
+    changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=online")
+    backbone = "convnet3-bn"
+
+
+class TestEDCConformance(MethodConformance):
+    name = "edc"
+    changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=stored", "recover.flatness=0.25", "recover.groups=2")
+    backbone = "convnet3-bn"
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3)
+
+
+def method(name: str, task: Task, *changes: str) -> StatisticsMatching:
+    choice = configure(Registry(), name, task.setting, [*SMALL, "squeeze.warmup_epochs=0", *changes])
+    made = build(Registry(), choice)
+    assert isinstance(made, StatisticsMatching)
+    return made
+
+
+def batches(units: Sequence[object]) -> list[tuple[tuple[int, int], ...]]:
+    return [members for unit in units if isinstance(unit, BatchUnit) for members in unit.batches]
+
+
+def test_a_batch_holds_all_images_of_a_class_before_the_next(task: Task) -> None:
+    whole = batches(method("edc", task).units(task))
+    assert [len(each) for each in whole] == [4, 4, 1]
+    assert [pair for each in whole for pair in each] == [(label, number) for label in range(3) for number in range(3)]
+
+
+def test_or_one_image_of_each_class(task: Task) -> None:
+    whole = batches(method("edc", task, "recover.order=image-major").units(task))
+    assert whole == [tuple((label, number) for label in range(3)) for number in range(3)]
+
+
+def test_batches_of_one_size_are_recovered_together(task: Task) -> None:
+    units = method("edc", task, "recover.groups=2").units(task)
+    assert [len(unit.batches) for unit in units if isinstance(unit, BatchUnit)] == [2, 1]
+    assert batches(units) == batches(method("edc", task).units(task))
+
+
+def test_real_starts_are_training_images_of_the_class_each_another(task: Task) -> None:
+    of_class = real_images(task)
+    everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
+    for label in range(3):
+        own = everything[task.dataset.train.labels == label]
+        places = [int((own == image).flatten(1).all(1).nonzero().item()) for image in of_class(label)]
+        assert len(set(places)) == 3
+    small = real_images(replace(task, ipc=2))
+    assert torch.equal(small(1), of_class(1)[:2])
+
+
+def test_half_of_the_starts_are_mirrored_whatever_batch_they_are_in(task: Task) -> None:
+    images = torch.arange(8.0).expand(400, 1, 8, 8)
+    places = tuple((0, number) for number in range(400))
+    shown = mirrored_by_chance(task, images, places)
+    flipped = shown[:, 0, 0, 0] == 7
+    assert 150 < int(flipped.sum()) < 250
+    assert torch.equal(mirrored_by_chance(task, images[:5], places[20:25]), shown[20:25])
+
+
+class Brightest(nn.Module):
+    """Takes bright images for the first class, with more certainty the brighter they are."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([images.mean((1, 2, 3)), torch.zeros(len(images)), torch.zeros(len(images))], 1)
+
+
+def test_tiles_are_the_easiest_crops_of_the_easiest_images_four_to_an_image(task: Task) -> None:
+    found = tiles(replace(task, ipc=2), Brightest())(0)
+    assert found.shape == (2, 3, 8, 8)
+    patches = [found[..., top : top + 4, left : left + 4] for top in (0, 4) for left in (0, 4)]
+    brightness = torch.stack([each.mean((1, 2, 3)) for each in patches], 1).flatten()
+    assert torch.equal(brightness, brightness.sort(descending=True).values)  # in rows, the first image first
+    everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
+    own = everything[task.dataset.train.labels == 0]
+    assert brightness.min() > own.mean()
+
+
+# --- statistics of training data -------------------------------------------------------------------------------------
+
+
+def teacher(task: Task) -> Teacher:
+    network = task.network(1, "convnet3-bn")
+    with torch.no_grad():
+        network(task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(20))))
+    ref = TeacherRef("a" * 32, "convnet3-bn", 50.0, 1)
+    return Teacher(network.double().eval().float(), ref)
+
+
+@pytest.mark.parametrize("released", [(), ("within-image-variance",)])
+def test_statistics_are_those_of_all_training_images_at_once(task: Task, released: tuple[str, ...]) -> None:
+    """In float64, in one pass over all images together, of the first convolution (the images) and of the first norm."""
+    recipe = BOTH.model_copy(update={"as_released": released, "patch": 2})
+    known = teacher(task)
+    found = real_statistics(task, known, recipe, UNTOUCHED)
+    images = task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(len(task.dataset.train)))).double()
+    labels = task.dataset.train.labels
+    first = next(module for module in known.network.modules() if isinstance(module, nn.Conv2d))
+    assert first.weight.dtype == torch.float32
+    inputs = [
+        images,
+        F.conv2d(images, first.weight.double(), first.bias.double() if first.bias is not None else None, padding=1),
+    ]
+    for place, each in enumerate(inputs):
+        mean, variance = each.mean((0, 2, 3)), each.var((0, 2, 3), correction=0)
+        close(found.overall[place][:2], (mean, variance))
+        for label in range(3):
+            own = each[labels == label]
+            within = own.var((2, 3), correction=0).mean(0) if released else own.var((0, 2, 3), correction=0)
+            close([kept[label] for kept in found.by_class[place][:2]], (own.mean((0, 2, 3)), within))
+    squares = images.unflatten(-1, (4, 2)).unflatten(-3, (4, 2))
+    of_patches = squares.mean((0, 1, 3, 5)).flatten(), squares.var((0, 1, 3, 5), correction=0).flatten()
+    close(found.overall[0][2:], of_patches)
+
+
+def close(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_pass_that_was_broken_off_goes_on_to_the_same_bits(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.recovery import real
+
+    monkeypatch.setattr(real, "BATCH", 8)
+    known, elsewhere = teacher(task), tiny_task(task.workspace / "other", dataset=task.dataset, ipc=3)
+    whole = real_statistics(task, known, BOTH, UNTOUCHED)
+    answers = iter([False, False, True])
+    with pytest.raises(Interrupted):
+        real_statistics(replace(elsewhere, should_stop=lambda: next(answers)), known, BOTH, UNTOUCHED)
+    again = real_statistics(elsewhere, known, BOTH, UNTOUCHED)
+    assert torch.equal(laid_out(again.overall), laid_out(whole.overall))
+    assert torch.equal(laid_out(again.by_class), laid_out(whole.by_class))
+
+
+# --- recipes and refusals --------------------------------------------------------------------------------------------
+
+
+def setting(dataset: str, resolution: int, classes: int, ipc: int = 10, budget: Budget = "paper") -> Setting:
+    return Setting(dataset, resolution, 3, classes, ipc, "resnet18", budget)
+
+
+TINY, IN1K, CIFAR10 = setting("tiny-imagenet", 64, 200), setting("imagenet-1k", 224, 1000), setting("cifar10", 32, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "expected"),
+    [
+        ("g-vbsm", setting("tiny-imagenet", 64, 200), {"iterations": 4000, "lr": 0.05, "drop": 0.4, "smoothing": 0.8}),
+        (
+            "g-vbsm",
+            setting("imagenet-1k", 224, 1000),
+            {"iterations": 4000, "lr": 0.1, "drop": 0.0, "smoothing": 0.4, "patch": 16},
+        ),
+        ("g-vbsm", setting("cifar10", 32, 10), {"crop": "padded", "pad": 4, "roll": (0, 32), "densification": 1.0}),
+        (
+            "edc",
+            setting("tiny-imagenet", 64, 200),
+            {"iterations": 2000, "start": "real", "batch_size": 25, "crop_scale": (0.5, 1.0)},
+        ),
+        ("edc", setting("cifar10", 32, 10), {"iterations": 75, "images": "jpeg", "crop_scale": (0.08, 1.0)}),
+        (
+            "edc",
+            setting("imagenet-1k", 224, 1000),
+            {"iterations": 1000, "bn_weight": 0.1, "start": "tiles", "batch_size": 20},
+        ),
+        ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "batch_size": 100}),
+    ],
+)
+def test_recipes_are_the_releases(name: str, at: Setting, expected: dict[str, object]) -> None:
+    config = configure(Registry(), name, at, ()).config["recover"]
+    loaded = Registry().load("method", name).Config.model_fields["recover"].annotation.model_validate(config)
+    assert {key: getattr(loaded, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["g-vbsm", "edc"])
+def test_the_pool_has_the_runs_own_network_once(name: str) -> None:
+    made: Any = Registry().load("method", name)
+    at = setting("tiny-imagenet", 64, 200)
+    config = made.Config.model_validate(made.recipe(at).at("paper"))
+    assert config.networks("resnet18") == ("resnet18", "convnet3-w128", "mobilenetv2", "wrn-16-2", "shufflenetv2-0.5")
+    assert config.networks("convnet4-bn")[0] == "convnet4-bn"
+    assert len(config.networks("convnet4-bn")) == 6
+
+
+def test_a_network_may_be_left_out_of_labelling(task: Task) -> None:
+    made = method("edc", task, 'relabel.without=["convnet3"]')
+    made.prepare_labels(task)
+    from bench.condensation import Images
+
+    labels = made.label(task, Images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
+    assert isinstance(labels, OnlineLabels)
+    assert [each.backbone for each in labels.teachers] == ["convnet3-bn"]
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ('["convnet3-bn", "convnet3"]', "leaves nobody to label: the pool has convnet3-bn, convnet3"),
+        ('["resnet50"]', "relabel.without names resnet50; the pool has convnet3-bn, convnet3"),
+    ],
+)
+def test_somebody_of_the_pool_must_label(task: Task, without: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        method("edc", task, f"relabel.without={without}").check(task.setting)
+
+
+def test_the_seed_of_a_draw_is_the_runs(task: Task) -> None:
+    other = replace(task, seed=seeds.derive("another"))
+    assert not torch.equal(real_images(task)(0), real_images(other)(0))
