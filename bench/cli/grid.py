@@ -97,7 +97,7 @@ def planned(
     for folder in (runs, request.cache):
         check_writable(folder.absolute())
     seconds = checkpoint_seconds()
-    planner = Planner(registry, request, console)
+    planner = Planner(registry, request, console, runs.absolute())
     jobs = planner.jobs()
     for remark in planner.remarks:
         console.say(remark)

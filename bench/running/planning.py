@@ -1,6 +1,6 @@
 """From what the user named to the jobs to do: the grid, checked before anything is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bench.results.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpe
 from bench.running import cells
 from bench.running.checks import NetworkChecks, check_backbone, check_real_images, check_whole
 from bench.running.configuring import build, configure, own_protocol, share_changes
+from bench.running.record_keeping import has_answers
 from bench.storage.names import VARIANT, unknown
 
 ALL = "all"  # for --method: every method that makes images
@@ -58,14 +59,18 @@ class Request:
 
 
 class Planner:
-    """Makes jobs from a request. `remarks` are what it chose for the user, a line each."""
+    """Makes jobs from a request. `remarks` are what it chose for the user, a line each.
 
-    def __init__(self, registry: Registry, request: Request, progress: Progress) -> None:
+    Args:
+        runs: the folder of runs; what lies there finished needs no look at its networks.
+    """
+
+    def __init__(self, registry: Registry, request: Request, progress: Progress, runs: Path | None = None) -> None:
         methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
         self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
         self.device = choose_device(request.device)
         self.precision = choose_precision(request.precision, self.device)
-        self._networks = NetworkChecks(registry)
+        self._networks, self._runs = NetworkChecks(registry), runs
         self._fingerprints = Fingerprints.below(request.cache, later=True)
         self.remarks: list[str] = []
         self._backbones = backbones_of(methods, request.backbones)
@@ -80,10 +85,12 @@ class Planner:
         self._check_names()
         found: dict[str, Job] = {}
         for name in self.request.datasets:
-            dataset = self._dataset(name)
+            dataset, of_it = self._dataset(name), dict[str, Job]()
             for spec in self._specs(name, dataset, self._ipcs(dataset)):
                 for job in self._with_control(spec, dataset):
-                    found[job.spec.name] = _joined(found.get(job.spec.name), job)
+                    of_it[job.spec.name] = _joined(of_it.get(job.spec.name), job)
+            self._check_networks(of_it.values(), dataset)
+            found |= of_it
         self._fingerprints.keep()
         return list(found.values())
 
@@ -131,9 +138,18 @@ class Planner:
             raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
         dataset = select_classes(whole, request.classes)
         check_whole(dataset)
-        for backbone in self._every_backbone():
-            self._networks.check(backbone, dataset)
         return dataset
+
+    def _check_networks(self, jobs: Iterable[Job], dataset: Dataset) -> None:
+        """Looks at the networks of what is left to do."""
+        for job in jobs:
+            if self._runs and has_answers(self._runs, job):
+                continue
+            method, setting = job.spec.method, self._setting(dataset, job.spec.ipc, job.spec.backbone)
+            for backbone in dict.fromkeys([job.spec.backbone, *(each.backbone for each in job.evaluations)]):
+                self._networks.check(backbone, dataset)
+            with answers_of(self.registry, "method", method.name):
+                self._networks.check_named(method.name, build(self.registry, method).backbones(setting), dataset)
 
     def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
         """Those that the user named, or the papers' own."""
@@ -168,7 +184,6 @@ class Planner:
         choice = configure(self.registry, method, setting, self._changes[method])
         with answers_of(self.registry, "method", method):
             self._check_real_images(choice, setting, dataset)
-            self._networks.check_named(method, build(self.registry, choice).backbones(setting), dataset)
         return RunSpec(
             method=choice,
             dataset=dataset.name,

@@ -40,6 +40,16 @@ def answered(each: EvaluationSpec, known: Evaluation | None) -> bool:
     return known is not None and is_done(each, known) and len(known.scores) >= each.seeds
 
 
+def has_answers(runs: Path, job: Job) -> bool:
+    """Whether the record of a job's run, in this folder of runs, is all that is asked for now; nothing is touched."""
+    try:
+        record = records.read(runs / job.spec.name)
+    except (OSError, CorruptArtefact, UnreadableArtefact):
+        return False
+    made = record.status == "done" and record.spec.hash == job.spec.hash
+    return made and all(answered(each, record.evaluations.get(each.key)) for each in job.evaluations)
+
+
 def ended(job: Job, earlier: Record | None, status: Status, reason: str) -> dict[str, Evaluation]:
     """All evaluations after an end without result: what was done before stays, all else that is asked for failed."""
     before = dict(earlier.evaluations) if earlier else {}

@@ -71,7 +71,7 @@ class Bench:
             "data_root": self.folder / "data",
             "cache": self.cache,
         }
-        return Planner(Registry(self.plugins), Request(**{**usual, **changes}), self.ear).jobs()
+        return Planner(Registry(self.plugins), Request(**{**usual, **changes}), self.ear, self.runs).jobs()
 
     def place(self, **changes: Any) -> RunContext:  # noqa: ANN401 - the fields of Place
         """Here, on the CPU."""

@@ -151,3 +151,21 @@ def test_scores_by_an_edited_protocol_file_are_said(noting: Bench) -> None:
     noting.ear.heard.clear()
     assert noting.run(job).evaluations != first.evaluations
     assert not any("scores of" in said for said in noting.ear.heard)
+
+
+def test_networks_are_looked_at_where_something_is_left_to_do(
+    bench: Bench, hard_done: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look imports much; a finished grid is a table at once."""
+    looked: list[str] = []
+    monkeypatch.setattr("bench.running.checks.check_network", lambda name, *_, **__: looked.append(name))
+    ask = {"protocols": ("hard",)}
+    (job,) = bench.jobs("random", **ask)
+    assert looked == []
+    bench.jobs("random", **ask, eval_backbones=("convnet1",))
+    bench.jobs("random", **ask, eval_seeds=2)
+    bench.jobs("random", **ask, ipcs=(1,))
+    assert looked == ["convnet3-bn", "convnet1", "convnet3-bn", "convnet3-bn"]
+    (bench.runs / job.spec.name / "record.json").write_text("{}")
+    bench.jobs("random", **ask)
+    assert looked[4:] == ["convnet3-bn"] and (bench.runs / job.spec.name / "record.json").exists()
