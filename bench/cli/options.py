@@ -74,15 +74,13 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         raise click.BadParameter(str(error)) from error
 
 
-def timeout_option(function: F) -> F:
-    """--timeout, in seconds."""
-    option = click.option(
-        "--timeout",
-        callback=_seconds,
-        metavar="TIME",
-        help="Stop a run after so many seconds, or 90s, 30m, 2h: a failed row, which --retry-failed continues.",
-    )
-    return option(function)
+def _timeout(what: str, then: str = "") -> Callable[[F], F]:
+    said = f"Stop {what} after so many seconds, or 90s, 30m, 2h: a failed row{then}."
+    return click.option("--timeout", callback=_seconds, metavar="TIME", help=said)
+
+
+timeout_option = _timeout("a run", ", which --retry-failed continues")
+row_timeout_option = _timeout("what measures a row")
 
 
 def runs_option(function: F) -> F:

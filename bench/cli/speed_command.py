@@ -16,6 +16,7 @@ from bench.cli.options import (
     format_option,
     plugin_option,
     precision_option,
+    row_timeout_option,
 )
 
 
@@ -33,6 +34,7 @@ from bench.cli.options import (
 @click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
 @device_option
 @precision_option
+@row_timeout_option
 @format_option
 @click.option(
     "-o",
@@ -46,6 +48,7 @@ def command(
     plugins: tuple[str, ...],
     form: str,
     output: Path | None,
+    timeout: float | None,
     **asked: Any,  # noqa: ANN401 - the fields of Request
 ) -> None:
     """Measure a method's step on random data: no dataset and no trained network is needed.
@@ -60,4 +63,4 @@ def command(
     from bench.cli.speed_tables import measure
     from bench.speed.planning import SpeedRequest
 
-    raise SystemExit(measure(SpeedRequest(**asked), plugins, cache_folder(), form, output))
+    raise SystemExit(measure(SpeedRequest(**asked), plugins, cache_folder(), form, output, timeout=timeout))

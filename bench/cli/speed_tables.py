@@ -21,11 +21,20 @@ from bench.speed.tables import SpeedTable
 TITLE = "Speed of a step"
 
 
-def measure(request: SpeedRequest, plugins: Sequence[str], cache: Path, form: str, output: Path | None = None) -> int:
+def measure(
+    request: SpeedRequest,
+    plugins: Sequence[str],
+    cache: Path,
+    form: str,
+    output: Path | None = None,
+    *,
+    timeout: float | None = None,
+) -> int:
     """Measures what is asked for and prints the table; returns the exit status.
 
     Args:
         output: a file that the rows are written to as well, in the format of its suffix.
+        timeout: seconds after which the process of a row, or of a floor, is stopped.
 
     Raises:
         UsageError: a request that cannot be right; nothing was measured.
@@ -41,7 +50,7 @@ def measure(request: SpeedRequest, plugins: Sequence[str], cache: Path, form: st
     planned = planner.rows()
     check_writable(cache.absolute())
     with Console() as console:
-        session = Session(registry, planner.device, cache.absolute(), console)
+        session = Session(registry, planner.device, cache.absolute(), console, timeout)
         ended, stopped = _ended(session, planned, console)
     if ended:
         table = planner.table

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from bench.errors import UnreadableArtefact
+from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.results import records
 from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record

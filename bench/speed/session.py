@@ -24,12 +24,16 @@ LOG = "speed.log"
 
 @dataclass(frozen=True)
 class Session:
-    """Where the work is done and who watches. Whatever the children print goes to `log`."""
+    """Where the work is done and who watches. Whatever the children print goes to `log`.
+
+    A child that takes more than `timeout` seconds is stopped: a failed row, or a row without a floor.
+    """
 
     registry: Registry
     device: torch.device
     cache: Path
     progress: Progress
+    timeout: float | None = None
 
     @property
     def log(self) -> Path:
@@ -78,7 +82,7 @@ class Session:
     def _child(self, kind: type[Order], precision: Precision, **more: Any) -> Ended:  # noqa: ANN401 - the kind's fields
         plugins = tuple(self.registry.extra)
         order = kind(log=self.log, plugins=plugins, device=str(self.device), precision=precision, **more)
-        child = run_child(order, self.cache, self.progress)
+        child = run_child(order, self.cache, self.progress, self.timeout)
         if child.stopped:  # pressed when nothing was left to stop
             raise Interrupted("stopped")
         return child

@@ -41,6 +41,16 @@ def speed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return int(ended.value.code or 0), captured.out, captured.err
 
 
+def test_a_row_that_hangs_is_stopped(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    asked = ("-m", "hanging", "--backbone", "convnet3", "--plugin", LOOPING, "--timeout", "1s", "--format", "json")
+    with children_here("floor"):
+        status, out, err = speed(capsys, *asked, "-d", "digits", "--device", "cpu", "--precision", "fp32")
+    (row,) = json.loads(out)
+    assert (status, row["status"], row["ms_per_image_iteration"]) == (1, "failed", None)
+    assert row["reason"] == "over its time: stopped after 1.0 s (--timeout)", err
+    assert not [each for each in (here / "cache").iterdir() if each.is_dir()], "scratch folders are gone"
+
+
 def test_both_engines_are_measured_without_a_dataset(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     asked = ("-m", "sre2l", "--backbone", "convnet3-bn", "--compile", "never", "--format", "json")
     with children_here("floor"):

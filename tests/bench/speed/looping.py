@@ -1,6 +1,7 @@
 """A plugin of methods for the tests of `bench speed`, and a table that names one nobody has installed."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -51,6 +52,16 @@ class Dying(Looping):
         os._exit(7)
 
 
+class Hanging(Looping):
+    """Makes no step, for ever."""
+
+    knobs: ClassVar[Mapping[str, str]] = {}
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        time.sleep(10**6)
+        raise AssertionError("unreachable")
+
+
 class Faulting(Looping):
     """Fails, and says how many pages the kernel gave to large tensors that others of the size had left behind."""
 
@@ -87,6 +98,7 @@ def bench_methods() -> list[Offer]:
     return [
         Offer("looping", Looping, "for tests"),
         Offer("dying", Dying, "for tests"),
+        Offer("hanging", Hanging, "for tests"),
         Offer("faulting", Faulting, "for tests"),
         Offer("infinite", Infinite, "for tests"),
         Offer("telling", Telling, "for tests"),

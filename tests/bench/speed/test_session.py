@@ -27,7 +27,7 @@ class Children:
         self.ends: dict[str, Ended] = {}
         self.floor = 0.0
 
-    def __call__(self, order: Order, cache: Path, progress: Progress) -> Ended:
+    def __call__(self, order: Order, cache: Path, progress: Progress, timeout: float | None) -> Ended:
         assert isinstance(order, StepOrder | FloorOrder)
         about = order.step if isinstance(order, StepOrder) else order.floor
         assert order.precision == about.precision
