@@ -112,6 +112,12 @@ class TrainingRecipe(GrowingModel):
         return self
 
     @model_validator(mode="after")
+    def _steps_are_said(self) -> "TrainingRecipe":
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError("milestones belong to the schedule multistep, and it to them")
+        return self
+
+    @model_validator(mode="after")
     def _magnitude_is_the_policy_s(self) -> "TrainingRecipe":
         if self.randaugment_policy == "timm" and self.randaugment > 10:
             raise ValueError(f"randaugment ({self.randaugment}) goes up to 10 in timm's policy")

@@ -84,3 +84,9 @@ def test_multistep_is_torchs() -> None:
     assert [multiplier(long, epoch) for epoch in range(1000)] == pytest.approx(theirs)
     quick = [multiplier(recipe(epochs=200, **milestones), epoch) for epoch in range(200)]
     assert [epoch for epoch in range(1, 200) if quick[epoch] < quick[epoch - 1]] == [160, 180, 190]
+
+
+@pytest.mark.parametrize("half", [{"schedule": "multistep"}, {"milestones": (0.5,)}])
+def test_milestones_and_multistep_go_together(half: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="milestones belong to the schedule multistep"):
+        recipe(**half)
