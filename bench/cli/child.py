@@ -30,6 +30,7 @@ from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
 from bench.speed.orders import FloorOrder, StepOrder
 from bench.storage.stages import LockHeld
+from bench.storage.streams import News
 
 KINDS = (RunOrder, TrialOrder, StepOrder, FloorOrder)
 
@@ -113,11 +114,15 @@ def _end_with_parent() -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Everything printed from here on, by us or by a plugin, goes to the log."""
+    """Everything printed from here on, by us or by a plugin, goes to the log, as a terminal may show it.
+
+    But for what does not pass through Python's streams, such as the words of a compiled library.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    sys.stdout, sys.stderr = News(sys.stdout), News(sys.stderr)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 

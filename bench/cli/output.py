@@ -26,16 +26,21 @@ def form_of(registry: "Registry", output: Path) -> str:
 def write(output: Path, text: str) -> None:
     """Writes the file. What a link leads to is replaced and not the link; devices and pipes are written into.
 
+    In every format it holds what standard output would show (`bench.storage.streams.shown`): whoever looks into a file
+    does so on a terminal, and the escapes mean the same to a reader of JSON.
+
     Raises:
         UsageError: it cannot be written.
     """
     from bench.storage.files import write_text
+    from bench.storage.streams import shown
 
+    visible = shown(text)
     try:
         if _is_there(output) and not output.is_file():
-            output.write_text(text, encoding="utf-8")
+            output.write_text(visible, encoding="utf-8")
         else:
-            write_text(Path(os.path.realpath(output)), text)
+            write_text(Path(os.path.realpath(output)), visible)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {why(error)}") from error
 

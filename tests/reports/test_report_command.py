@@ -14,6 +14,7 @@ import pytest
 
 from bench.cli import main
 from bench.conformance.formats import sample_record
+from bench.extensions.registry import Registry
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import MethodChoice, RunSpec
@@ -49,7 +50,7 @@ SPEC = RunSpec(
 )
 
 
-def record(seed: int, top1: float = 50.0) -> Record:
+def record(seed: int, top1: float = 50.0, machine: str = "A processor") -> Record:
     """The record of a finished run."""
     scores = [{"top1": top1, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}]
     outcome = {
@@ -63,7 +64,7 @@ def record(seed: int, top1: float = 50.0) -> Record:
             "scores": scores,
         },
     }
-    environment = {"device": "cpu", "device_name": "A processor", "precision": "fp32", "versions": {}}
+    environment = {"device": "cpu", "device_name": machine, "precision": "fp32", "versions": {}}
     return sample_record(replace(SPEC, seed=seed), {"set_bytes": 640}, {"hard-convnet3": outcome}, environment)
 
 
@@ -120,6 +121,21 @@ def test_a_file_gets_the_format_of_its_suffix(report: Report, tmp_path: Path, na
     ended = report("-o", tmp_path / "new" / name)
     assert (ended.status, ended.out) == (0, "")
     assert (tmp_path / "new" / name).read_text(encoding="utf-8").removeprefix('"').startswith(begins)
+
+
+EVIL = "A \x1b]0;title\x07 pro\0cess\u202eor\x9b2J"
+
+
+@pytest.mark.parametrize("form", Registry().names("format"))
+def test_no_file_holds_what_a_terminal_would_obey(report: Report, runs: Path, tmp_path: Path, form: str) -> None:
+    for seed in (0, 1):
+        each = record(seed, machine=EVIL)
+        records.write(runs / each.spec.name, each)
+    assert report("-o", tmp_path / "file", "--format", form).status == 0
+    text = (tmp_path / "file").read_text(encoding="utf-8")
+    assert not [letter for letter in text if not letter.isprintable() and letter not in "\n\t"]
+    if form == "json":
+        assert {row["device_name"] for row in json.loads(text)} == {EVIL}
 
 
 def test_the_format_named_wins_over_the_suffix(report: Report, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from bench.hookspecs import Offer, hookimpl
 
 class Raises(Condenser[MethodConfig]):
     def synthesize(self, task: Task, unit: Unit) -> Images:
-        raise ZeroDivisionError("by design")
+        print("\x1b]0;a title\x07")
+        raise ZeroDivisionError("by design \x1b[2J")
 
 
 class NoMemory(Condenser[MethodConfig]):

@@ -62,7 +62,9 @@ def test_a_fault_of_a_plugin_is_a_row_with_its_reason_and_no_traceback(bench: Be
     assert reasons["random"] is None
     assert "ZeroDivisionError" in reasons["raises"] and "broken_methods.py:" in reasons["raises"]
     (log,) = bench.runs.glob("raises-*/log.txt")
-    assert "ZeroDivisionError" in log.read_text()
+    said = log.read_text()
+    assert r"\u001b]0;a title\u0007" in said and r"ZeroDivisionError: by design \u001b[2J" in said
+    assert "\x1b" not in said, "a terminal shows logs as well"
 
 
 @pytest.mark.parametrize(
