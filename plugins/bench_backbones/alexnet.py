@@ -19,6 +19,8 @@ LAST = 192
 def alexnet(classes: int, resolution: int, channels: int) -> nn.Module:
     """AlexNet for images (B, channels, resolution, resolution), with logits (B, classes).
 
+    Up to 64 pixels it is the DC family's small one, above torchvision's.
+
     Raises:
         UsageError: fewer pixels than its three poolings can halve.
     """

@@ -11,7 +11,10 @@ from bench_backbones.stems import SMALL_SIDE, fit_stem
 
 
 def efficientnet_b0(classes: int, resolution: int, channels: int) -> nn.Module:
-    """EfficientNet-B0 for images (B, channels, resolution, resolution), with logits (B, classes)."""
+    """EfficientNet-B0 for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    Up to 64 pixels its first convolution has stride 1, as in EDC's code for CIFAR-10.
+    """
     network: nn.Module = models.efficientnet_b0(weights=None, num_classes=classes)
     fit_stem(network, "features.0.0", in_channels=channels, stride=1 if resolution <= SMALL_SIDE else 2)
     return network

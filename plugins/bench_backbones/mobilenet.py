@@ -86,7 +86,11 @@ def _start(module: nn.Module) -> None:
 
 
 def mobilenetv2(classes: int, resolution: int, channels: int) -> nn.Module:
-    """MobileNetV2 for images (B, channels, resolution, resolution), with logits (B, classes)."""
+    """MobileNetV2 for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    Up to 64 pixels it is 0.5 wide and halves the side four times, as G-VBSM and EDC train it there; above it is
+    torchvision's own, 1.0 wide, whose published weights fit.
+    """
     if resolution <= SMALL_SIDE:
         return HalfMobileNet(classes, channels)
     network: nn.Module = models.mobilenet_v2(weights=None, num_classes=classes)

@@ -11,7 +11,10 @@ from bench_backbones.stems import SMALL_SIDE, fit_stem
 
 
 def shufflenetv2_half(classes: int, resolution: int, channels: int) -> nn.Module:
-    """ShuffleNetV2-0.5 for images (B, channels, resolution, resolution), with logits (B, classes)."""
+    """ShuffleNetV2-0.5 for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    Up to 64 pixels its first convolution is 1x1 and there is no max-pool, as in G-VBSM and EDC.
+    """
     network: nn.Module = models.shufflenet_v2_x0_5(weights=None, num_classes=classes)
     fit_stem(network, "conv1.0", in_channels=channels)
     if resolution <= SMALL_SIDE:

@@ -20,7 +20,9 @@ FEATURES = 512
 
 
 def vgg11_bn(classes: int, resolution: int, channels: int) -> nn.Module:
-    """VGG-11 for images (B, channels, resolution, resolution), with logits (B, classes).
+    """VGG-11 with BatchNorm for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    Up to 64 pixels it has one linear layer, as in the DC family, above torchvision's three.
 
     Raises:
         UsageError: fewer pixels than its five poolings can halve.

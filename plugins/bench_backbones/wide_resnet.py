@@ -70,5 +70,8 @@ def _start(module: nn.Module) -> None:
 
 
 def wrn_16_2(classes: int, resolution: int, channels: int) -> nn.Module:
-    """WRN-16-2 for images (B, channels, resolution, resolution), with logits (B, classes)."""
+    """WRN-16-2 for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    It is the same at every resolution: the side is halved twice, and what is left is averaged.
+    """
     return WideResNet(classes, channels)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import Interrupted, RunFailure, UsageError
+from bench.extensions.registry import Registry
 from bench.labels import TeacherRef
 from bench.loops.pace import FirstSteps
 from bench.training import loop
@@ -136,19 +138,19 @@ def imagenet(classes: int = 1000, side: int = 65) -> Dataset:
     return Dataset("big", "h", side, 3, names, names, Normalisation((0.5,) * 3, (0.2,) * 3), split, split)
 
 
-def plant(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
-    """Random weights where torchvision's download of ResNet-18 would lie, under a name that carries their hash."""
+def plant(home: Path, monkeypatch: pytest.MonkeyPatch, network: str = "resnet18") -> dict[str, torch.Tensor]:
+    """Random weights where torchvision's download of a network would lie, under a name that carries their hash."""
     from torchvision import models
 
     torch.manual_seed(3)
-    state = {name: tensor.clone() for name, tensor in models.resnet18().state_dict().items()}
+    state = {name: tensor.clone() for name, tensor in models.get_model(network).state_dict().items()}
     folder = home / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.save(state, folder / "weights")
-    name = f"resnet18-{hashlib.sha256((folder / 'weights').read_bytes()).hexdigest()[:8]}.pth"
+    name = f"{network}-{hashlib.sha256((folder / 'weights').read_bytes()).hexdigest()[:8]}.pth"
     (folder / "weights").rename(folder / name)
     monkeypatch.setenv("TORCH_HOME", str(home))
-    weights = models.ResNet18_Weights.IMAGENET1K_V1
+    weights = models.get_model_weights(network)["IMAGENET1K_V1"]
     url = weights.url.rsplit("/", 1)[0] + "/" + name
     monkeypatch.setattr(type(weights), "url", property(lambda self: url), raising=False)
     return state
@@ -161,12 +163,13 @@ def published_network(classes: int, resolution: int, channels: int) -> torch.nn.
     return network
 
 
+@pytest.mark.parametrize(("backbone", "known"), [("resnet18", "resnet18"), ("shufflenetv2-0.5", "shufflenet_v2_x0_5")])
 def test_torchvisions_weights_are_taken_and_kept(
-    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, known: str
 ) -> None:
-    state = plant(tmp_path / "home", monkeypatch)
-    networks = {"resnet18": published_network}.__getitem__
-    task = make_task(dataset=imagenet(), networks=networks, backbone="resnet18")
+    state = plant(tmp_path / "home", monkeypatch, known)
+    networks = partial(Registry().load, "backbone")
+    task = make_task(dataset=imagenet(), networks=networks, backbone=backbone)
     teacher = pretrained(task, "IMAGENET1K_V1")
     for name, tensor in state.items():
         assert torch.equal(teacher.network.state_dict()[name], tensor)
@@ -191,7 +194,13 @@ def test_a_pace_without_steps_fetches_no_weights(
     [
         (10, 65, "resnet18", "IMAGENET1K_V1", "this dataset has 10 classes"),
         (1000, 64, "resnet18", "IMAGENET1K_V1", "above 64 pixels; this dataset has 64"),
-        (1000, 65, "small", "IMAGENET1K_V1", "no weights for 'small'"),
+        (
+            1000,
+            65,
+            "small",
+            "IMAGENET1K_V1",
+            "no weights for 'small'; it does for alexnet, efficientnet-b0",
+        ),
         (1000, 65, "resnet18", "IMAGENET1K_V2", "did you mean 'IMAGENET1K_V1'"),
     ],
 )
