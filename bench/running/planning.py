@@ -242,10 +242,12 @@ class Planner:
         name, (base, plus, variant) = asked, asked.partition(VARIANT)
         if base == PAPER:
             name = f"{own_protocol(self.registry, spec.method.name, setting, spec.origin)}{plus}{variant}"
-        protocol: Protocol = self.registry.load("protocol", name)
-        if plus and protocol.labels == "own" and self._stores_labels(spec.method):
+        with answers_of(self.registry, "protocol", name):
+            protocol: Protocol = self.registry.load("protocol", name)
+            own, version = protocol.labels == "own", protocol.version
+        if plus and own and self._stores_labels(spec.method):
             raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
-        return EvaluationSpec(asked, name, protocol.version, backbone, self.request.eval_seeds)
+        return EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
 
     def _stores_labels(self, method: MethodChoice) -> bool:
         with answers_of(self.registry, "method", method.name):

@@ -69,5 +69,10 @@ def bench_methods() -> Sequence[Offer]:
 
 
 @hookimpl
+def bench_protocols() -> Sequence[Offer]:
+    return [Offer("is-no-protocol", object(), "breaks by design")]
+
+
+@hookimpl
 def bench_readers() -> Sequence[Offer]:
     return [Offer("locate-raises", RaisingReader, "breaks by design")]

@@ -35,6 +35,12 @@ def test_a_reader_at_fault_is_named_with_its_reason(bench: Bench) -> None:
         Bench(bench.folder, (PLUGIN,)).jobs("random", datasets=(str(card),))
 
 
+@pytest.mark.parametrize("name", ["is-no-protocol", "is-no-protocol+variant"])
+def test_a_protocol_at_fault_is_named_with_its_reason(bench: Bench, name: str) -> None:
+    with pytest.raises(UsageError, match=f"^protocol '{re.escape(name)}' {NAMED}AttributeError: "):
+        Bench(bench.folder, (PLUGIN,)).jobs("random", protocols=(name,))
+
+
 @pytest.mark.parametrize("words", [("run", "-d", "digits"), ("show",), ("speed", "-d", "digits")])
 def test_every_command_that_asks_it_says_one_line(bench: Bench, words: tuple[str, ...]) -> None:
     command, *rest = words
