@@ -72,6 +72,11 @@ class Labels(ABC):
         return "mean"
 
     @property
+    def votes(self) -> tuple[float, ...]:
+        """How much each of several counts; () where all count alike."""
+        return ()
+
+    @property
     def teacher_backbone(self) -> str | None:
         """Its teachers' networks as tables name them: "resnet18 + resnet50"; None without teachers."""
         return " + ".join(teacher.backbone for teacher in self.teachers) or None
@@ -135,13 +140,15 @@ class _TeachersLabels(Labels):
         temperature: divides the teachers' and the student's logits before the softmax (SRe2L section 3.3: 20).
         others: further teachers of this or other backbones, given by name.
         combine: what is made of their logits: their "mean", or the mean after all were scaled to "equal-norm" (G-VBSM).
-        mode: in "train" a teacher's BatchNorm normalises by each batch of views.
+        shares: how much each teacher counts in that mean, in their order and 1 in all; () where all count alike.
+        mode: in "train" a teacher's BatchNorm normalises by each batch of views, in "train-halves" by half of one.
     """
 
     teacher: TeacherRef
     temperature: float
     others: tuple[TeacherRef, ...] = field(default=(), kw_only=True)
     combine: Combine = field(default="mean", kw_only=True)
+    shares: tuple[float, ...] = field(default=(), kw_only=True)
     mode: TeacherMode = field(default="eval", kw_only=True)
 
     @property
@@ -155,6 +162,11 @@ class _TeachersLabels(Labels):
         return self.combine
 
     @property
+    def votes(self) -> tuple[float, ...]:
+        """As `shares` says."""
+        return self.shares
+
+    @property
     def facts(self) -> dict[str, Any]:
         """One teacher is a `teacher`; several are `teachers`, which who knows of one alone must not read as one.
 
@@ -163,15 +175,17 @@ class _TeachersLabels(Labels):
         named = [teacher.to_json() for teacher in self.teachers]
         who = {"teachers": named} if self.others else {"teacher": named[0]}
         combine = {"combine": self.combine} if self.combine != "mean" else {}
+        shares = {"shares": list(self.shares)} if self.shares else {}
         mode = {"teacher_mode": self.mode} if self.mode != "eval" else {}
-        return {"kind": self.kind, **who, "temperature": self.temperature, **combine, **mode}
+        return {"kind": self.kind, **who, "temperature": self.temperature, **combine, **shares, **mode}
 
     @classmethod
     def _made_by(cls, facts: Facts, weights: Weights) -> dict[str, Any]:
         """The fields that both kinds have, from a manifest. Raises LookupError where no teacher is named."""
         first, *others = teachers_from(facts, weights)
         how = {"combine": facts.get("combine", "mean"), "mode": facts.get("teacher_mode", "eval")}
-        return {"teacher": first, "temperature": facts["temperature"], "others": tuple(others), **how}
+        shares = tuple(facts.get("shares") or ())
+        return {"teacher": first, "temperature": facts["temperature"], "others": tuple(others), "shares": shares, **how}
 
 
 @dataclass(frozen=True)
@@ -193,7 +207,8 @@ class StoredLabels(_TeachersLabels):
     """Soft labels made once for every view of every epoch (FKD, Shen and Xing 2022), or for some of them.
 
     Attributes:
-        teacher, temperature, others, combine, mode: as of `OnlineLabels`; nobody needs the teachers to train on them.
+        teacher, temperature, others, combine, shares, mode: as of `OnlineLabels`; to train on them nobody needs the
+            teachers.
         view_seed: seed of the counter-based views; with the recipe it reproduces every crop, flip and mix.
         recipe: the training recipe whose views were labelled, as JSON; training with other views is refused.
         logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order. Of

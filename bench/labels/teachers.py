@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Facts = Mapping[str, Any]
 Weights = Sequence[Path | None]  # the file of each teacher beside a set, None where it is not kept there
-TeacherMode = Literal["eval", "train"]  # BatchNorm of a teacher that labels: by running statistics, or by each batch
+TeacherMode = Literal["eval", "train", "train-halves"]  # how a teacher labels: see `bench.training.teachers.in_mode`
 Combine = Literal["mean", "equal-norm"]  # of several teachers' logits (see `bench.training.teachers.together`)
 
 

@@ -273,4 +273,4 @@ class Synthesis:
 
 def _together(task: Task, labels: Labels) -> nn.Module:
     """Their teachers as one network, which answers as they do while they label."""
-    return load_teachers(task, labels.teachers, combine=labels.combination)
+    return load_teachers(task, labels.teachers, combine=labels.combination, shares=labels.votes)

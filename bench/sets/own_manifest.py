@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bench.labels import Combine, TeacherMode
 from bench.storage.artefacts import Part
 from bench.storage.regular_files import LONGEST
 from bench.storage.shapes import AS_WRITTEN
@@ -44,13 +45,16 @@ class _TeachersFacts(Part):
     teacher: TeacherFacts | None = None
     teachers: list[TeacherFacts] | None = Field(default=None, min_length=2)
     temperature: Positive
-    combine: Literal["mean", "equal-norm"] = "mean"
-    teacher_mode: Literal["eval", "train"] = "eval"
+    combine: Combine = "mean"
+    shares: list[Positive] | None = None
+    teacher_mode: TeacherMode = "eval"
 
     @model_validator(mode="after")
     def _made_by_somebody(self) -> "_TeachersFacts":
         if (self.teacher is None) == (self.teachers is None):
             raise ValueError("one 'teacher' or several 'teachers' must be named")
+        if self.shares is not None and len(self.shares) != len(self.teachers or ()):
+            raise ValueError("'shares' must be of as many as there are 'teachers'")
         return self
 
 

@@ -2,7 +2,7 @@
 
 import torch
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bench.training.recipes import TrainingRecipe
 
@@ -10,9 +10,10 @@ from bench.training.recipes import TrainingRecipe
 def build(recipe: TrainingRecipe, network: nn.Module) -> Optimizer:
     """The recipe's optimiser over the network's trainable weights."""
     groups = parameter_groups(network, recipe.weight_decay, decay_all=recipe.decay_all)
-    if recipe.optimizer == "adamw":
-        return AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
-    return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
+    if recipe.optimizer == "sgd":
+        return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
+    kind = AdamW if recipe.optimizer == "adamw" else Adam
+    return kind(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
 
 
 def parameter_groups(network: nn.Module, weight_decay: float, *, decay_all: bool) -> list[dict[str, object]]:

@@ -24,7 +24,7 @@ class TrainingRecipe(GrowingModel):
     """How to train a network.
 
     Attributes:
-        optimizer: `sgd` (momentum) or `adamw` (betas).
+        optimizer: `sgd` (momentum), `adamw` (betas) or `adam` (the same, with weight decay as a part of the gradient).
         decay_all: False exempts tensors of fewer than two dimensions (biases, norm scales) from weight decay.
         schedule: `cosine`, `half-cosine` (ends at half), `cosine-linear` (EDC's "cos2": a cosine for 5/6 of the epochs,
             then a sixth of what it had come to, falling in a line to 0), `step` (times 0.1 once at epoch n // 2 + 1,
@@ -70,7 +70,7 @@ class TrainingRecipe(GrowingModel):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     drop_last: bool = False
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "adam"] = "sgd"
     lr: Positive
     momentum: Fraction = 0.9
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)

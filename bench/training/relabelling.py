@@ -22,7 +22,8 @@ class Relabel(MethodConfig):
         temperature: divides the logits of teacher and student (SRe2L section 3.2: 20; Table 10b: 30 on CIFAR-100).
         labels: "online" (the teacher sees each view while the student trains) or "stored" (FKD: made once for every
             view that the paper's protocol will show).
-        teacher_mode: "eval", or as in the code for CIFAR "train": its BatchNorm normalises by each batch of views.
+        teacher_mode: "eval", or as in the code for CIFAR "train": its BatchNorm normalises by each batch of views;
+            or "train-halves": by each half of it, as in the code of CV-DD.
         keep: of stored labels the share of all batches that is kept, and drawn from with replacement (LPLD: 0.025, its
             40-fold compression; see `bench.training.pools`).
         store: the form of stored labels: "fp16", "int8" (half the bytes) or "top-k" (see `bench.labels.forms`).
@@ -79,12 +80,13 @@ def relabel_images(
     student: TrainingRecipe,
     *,
     combine: Combine = "mean",
+    shares: Sequence[float] = (),
 ) -> Labels:
     """Labels of the images by these teachers, made while students train or stored for what `student` will show.
 
     Args:
         student: the recipe of the method's own protocol.
-        combine: what is made of the logits of several teachers.
+        combine, shares: what is made of the logits of several teachers (see `bench.training.teachers.together`).
 
     Raises:
         Interrupted, RunFailure, OSError: see `bench.training.stored.store_labels`.
@@ -92,7 +94,7 @@ def relabel_images(
     first, *others = [teacher.ref for teacher in teachers]
     if relabel.labels == "online":
         made = (first, relabel.temperature, relabel.teacher_mode)
-        return OnlineLabels(*made, others=tuple(others), combine=combine)
+        return OnlineLabels(*made, others=tuple(others), combine=combine, shares=tuple(shares))
     return store_labels(
         task,
         teachers,
@@ -102,6 +104,7 @@ def relabel_images(
         view_seed=task.seed_for("relabel"),
         mode=relabel.teacher_mode,
         combine=combine,
+        shares=shares,
         form=relabel.form(task.classes),
         keep=relabel.keep,
     )

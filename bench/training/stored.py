@@ -53,6 +53,7 @@ def store_labels(
     view_seed: int,
     mode: TeacherMode = "eval",
     combine: Combine = "mean",
+    shares: Sequence[float] = (),
     form: LogitForm = HALVES,
     keep: float = 1.0,
 ) -> StoredLabels:
@@ -69,7 +70,7 @@ def store_labels(
         temperature: kept with the labels; logits are stored undivided.
         view_seed: seed of the views.
         mode: of each teacher (see `bench.training.teachers.in_mode`).
-        combine: what is made of the logits of several (see `bench.training.teachers.together`).
+        combine, shares: what is made of the logits of several (see `bench.training.teachers.together`).
         form: in which logits are kept, from their fp16 numbers on.
         keep: the share of all batches that is labelled, in (0, 1] (see `bench.training.pools`).
 
@@ -88,6 +89,7 @@ def store_labels(
         torch.empty(0),
         others=tuple(others),
         combine=combine,
+        shares=tuple(shares),
         mode=mode,
         form=form,
         keep=keep,
@@ -114,7 +116,8 @@ class _Relabelling:
         self, task: Task, teachers: Sequence[Teacher], images: Images, recipe: TrainingRecipe, plan: StoredLabels
     ) -> None:
         self.task, self.plan = task, plan
-        self.network = together([in_mode(teacher.network, plan.mode) for teacher in teachers], plan.combine)
+        networks = [in_mode(teacher.network, plan.mode) for teacher in teachers]
+        self.network = together(networks, plan.combine, plan.shares)
         self.whole_batches: nn.Module = self.network
         dataset = task.dataset
         split = TensorSplit(images.pixels, images.classes)
@@ -197,5 +200,6 @@ def _made_of(plan: StoredLabels, images: Images, precision: str) -> list[Any]:
     who = [teacher.stage for teacher in plan.teachers]
     made_of = [who if plan.others else who[0], plan.recipe, plan.view_seed, pixels_digest(images), precision]
     unusual = [plan.mode if plan.mode != "eval" else "", plan.combine if plan.combine != "mean" else "", plan.budget]
+    shares = [list(plan.shares)] if plan.shares else []
     smoothed = [plan.temperature] if plan.form.store == "top-k" else []
-    return [*made_of, *filter(None, unusual), *smoothed]
+    return [*made_of, *filter(None, unusual), *smoothed, *shares]

@@ -123,7 +123,7 @@ class OnlineTargets(Targets[OnlineLabels]):
 
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
         """Distillation from what their logits are combined to."""
-        network = load_teachers(task, self.labels.teachers, self.labels.mode, self.labels.combine)
+        network = load_teachers(task, self.labels.teachers, self.labels.mode, self.labels.combine, self.labels.shares)
         return TeacherSupervision(network, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
@@ -190,6 +190,7 @@ class StoredTargets(Targets[StoredLabels]):
             view_seed=labels.view_seed,
             mode=labels.mode,
             combine=labels.combine,
+            shares=labels.shares,
             form=labels.form,
             keep=labels.keep,
         )
@@ -232,7 +233,8 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
 
 def _unusual(labels: OnlineLabels | StoredLabels) -> list[Any]:
     """What of the making of labels is not as it was when there was one way: so older trainings go by their names."""
-    return [*([labels.mode] if labels.mode != "eval" else []), *([labels.combine] if labels.combine != "mean" else [])]
+    mode, combine = [labels.mode] if labels.mode != "eval" else [], [labels.combine] if labels.combine != "mean" else []
+    return [*mode, *combine, *([list(labels.shares)] if labels.shares else [])]
 
 
 def _recipe_of(labels: StoredLabels) -> TrainingRecipe:

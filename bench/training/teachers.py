@@ -145,34 +145,41 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
 
 
 def load_teachers(
-    task: Task, refs: Sequence[TeacherRef], mode: TeacherMode = "eval", combine: Combine = "mean"
+    task: Task,
+    refs: Sequence[TeacherRef],
+    mode: TeacherMode = "eval",
+    combine: Combine = "mean",
+    shares: Sequence[float] = (),
 ) -> nn.Module:
     """One network that labels as these teachers do together, each in this `mode`. Raises as `load_teacher`."""
-    return together([in_mode(load_teacher(task, ref), mode) for ref in refs], combine)
+    return together([in_mode(load_teacher(task, ref), mode) for ref in refs], combine, shares)
 
 
-def together(networks: Sequence[nn.Module], combine: Combine = "mean") -> nn.Module:
+def together(networks: Sequence[nn.Module], combine: Combine = "mean", shares: Sequence[float] = ()) -> nn.Module:
     """One network that labels as all do together; a single one is itself.
 
     Args:
-        combine: "mean", the mean of their logits (EDC, CV-DD); or "equal-norm", the mean after the logits (B, K) of
+        combine: "mean", the mean of their logits (EDC); or "equal-norm", the mean after the logits (B, K) of
             each were scaled to the mean of all their Frobenius norms (G-VBSM's relabelling of ImageNet-1K; for other
             datasets its code has that line commented out). Such labels depend on the batch that they are made in.
+        shares: how much each counts in the mean (CV-DD), in their order and 1 in all; all alike where none are given.
     """
-    return networks[0] if len(networks) == 1 else _Together(networks, combine)
+    return networks[0] if len(networks) == 1 else _Together(networks, combine, shares)
 
 
 class _Together(nn.Module):
     """Images (B, C, S, S) -> fp32 logits (B, K)."""
 
-    def __init__(self, networks: Sequence[nn.Module], combine: Combine) -> None:
+    def __init__(self, networks: Sequence[nn.Module], combine: Combine, shares: Sequence[float]) -> None:
         super().__init__()
         self._networks, self._equal = nn.ModuleList(networks), combine == "equal-norm"
+        self._shares = tuple(shares)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         logits = torch.stack([network(images).float() for network in self._networks])
-        return equal_norms(logits).mean(0) if self._equal else logits.mean(0)
+        logits = equal_norms(logits) if self._equal else logits
+        return torch.tensordot(logits.new_tensor(self._shares), logits, 1) if self._shares else logits.mean(0)
 
 
 def equal_norms(logits: Tensor) -> Tensor:
@@ -184,7 +191,8 @@ def equal_norms(logits: Tensor) -> Tensor:
 def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:
     """A teacher as it is, or in "train" mode a copy whose BatchNorm normalises by each batch.
 
-    Running statistics play no part there, so nothing moves. All else of the network stays in evaluation mode.
+    Running statistics play no part there, so nothing moves. All else of the network stays in evaluation mode. In
+    "train-halves" mode it sees a batch in two halves, the second the larger of an odd one, as CV-DD's code cuts it.
     """
     if mode == "eval":
         return network
@@ -193,7 +201,21 @@ def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:
         if isinstance(module, _BatchNorm):
             module.track_running_stats = False
             module.running_mean = module.running_var = module.num_batches_tracked = None
-    return network
+    return _InHalves(network) if mode == "train-halves" else network
+
+
+class _InHalves(nn.Module):
+    """Images (B, C, S, S) -> logits (B, K), of each half of a batch by itself; of a single image at once."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network = network
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        half = len(images) // 2
+        parts = [images[:half], images[half:]] if half else [images]
+        return torch.cat([self._network(part) for part in parts])
 
 
 def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:

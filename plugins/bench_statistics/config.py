@@ -8,21 +8,23 @@ from bench.condensation import MethodConfig
 from bench.recovery.recipes import MatchingRecipe
 from bench.training.recipes import TeacherRecipe
 from bench.training.relabelling import CommitteeRelabel
+from bench_statistics.starts import StartName
 
 
 class Recover(MatchingRecipe):
     """How to recover images, from where, in which batches, and how to store them.
 
     Attributes:
-        start: "noise", N(0, 1) in normalised space; "real", training images drawn at random; or "tiles", 2 x 2 patches
-            of training images that the pool finds easy (see `bench_statistics.starts`).
-        start_mirrored: the two latter are mirrored by chance.
+        start: "noise", N(0, 1) in normalised space; "real", training images drawn at random; "medium", those that the
+            pool finds neither easy nor hard; "tiles", 2 x 2 crops of training images that it finds easy; or "patches",
+            single crops that it finds neither (see `bench_statistics.starts`).
+        start_mirrored: all but noise are mirrored by chance.
         order: "class-major" (a batch holds all images of a class, and then of the next) or "image-major" (one image of
             each class, as SRe2L has it).
         images: "jpeg" (a round trip through JPEG of quality 75) or "uint8" (as PNG), also called "lossless".
     """
 
-    start: Literal["noise", "real", "tiles"] = "noise"
+    start: StartName = "noise"
     start_mirrored: bool = True
     order: Literal["class-major", "image-major"] = "class-major"
     images: Literal["jpeg", "uint8"] = "uint8"

@@ -25,7 +25,7 @@ from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import StatisticsConfig
 from bench_statistics.protocols import PROTOCOLS
-from bench_statistics.starts import Members, Start, mirrored_by_chance, real_images, tiles
+from bench_statistics.starts import Members, Start, mirrored_by_chance, start_from
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,13 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         own = self._teachers[0]
         if any(layer.kind == "batchnorm" for layer in layers_of(own.network, ("batchnorm", "convolution"))):
             record_health(task, own.network, own.ref.stage)
-        self._start = self._starting(task)
+        self._start = start_from(self.config.recover.start, task, together([each.network for each in self._teachers]))
         self._engine = engine_for([self._member(task, teacher) for teacher in self._teachers], self.config.recover)
 
     def prepare_labels(self, task: Task) -> None:
         """The pool."""
         seed, names = task.seed_for("squeeze"), self.config.networks(task.backbone)
         self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
-
-    def _starting(self, task: Task) -> Start | None:
-        if self.config.recover.start == "noise":
-            return None
-        if self.config.recover.start == "real":
-            return real_images(task)
-        return tiles(task, together([teacher.network for teacher in self._teachers]))
 
     def _member(self, task: Task, teacher: Teacher) -> Member:
         recover = self.config.recover

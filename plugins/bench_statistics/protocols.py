@@ -22,7 +22,7 @@ mean square of logits has none. Where paper and released code differ, or the cod
   images per class, as the code has them: they were chosen on the test set. For other networks they are ResNet-18's,
   where the code takes no other, and for other numbers of images those of the next smaller. --epochs 1000 on CIFAR-10
   goes with a rate of 0.0005. The batch of 16 is seen in two parts, so BatchNorm sees eight images; labels are to be
-  made by a teacher in training mode, which sees all sixteen (relabel.teacher_mode=train).
+  made by a teacher in training mode, which sees the same halves (relabel.teacher_mode=train-halves).
 - LPLD (he-y/soft-label-pruning-for-dataset-distillation). The protocol is its training alone; that an epoch's batches
   are drawn from the labels that were kept is theirs (relabel.keep). The code leaves an epoch's last, smaller batch out
   of the draw. ImageNet-21K's setting is not here.

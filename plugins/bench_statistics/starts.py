@@ -1,6 +1,10 @@
-"""Where recovery starts from: noise, training images, or patches of those tiled."""
+"""Where recovery starts from: noise, training images, or crops of them, by chance or by how hard networks find them."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +21,46 @@ from bench.training.views import resized_boxes
 
 Members = tuple[tuple[int, int], ...]  # class and number of each image
 Start = Callable[[int], Tensor]  # of a class: float32 (ipc, C, S, S) in normalised space, on the CPU
+StartName = Literal["noise", "real", "medium", "tiles", "patches"]
+Ranking = Callable[[Tensor], Tensor]  # cross-entropies (n,) of one class -> their places, those wanted first
 
-CANDIDATES = 300  # images of a class of which patches are taken: those with the least loss
+CANDIDATES = 300  # images of a class of which crops are taken: the first by the ranking
 ALIKE = 64  # images that share a crop
 CROPS = 4  # of each
-ACROSS = 2  # patches across an image, and down
+ACROSS = 2  # tiles across an image, and down
 CROP_SCALE, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
+
+
+def easiest(losses: Tensor) -> Tensor:
+    """Those of the least cross-entropy first."""
+    return losses.argsort(stable=True)
+
+
+def medium(losses: Tensor) -> Tensor:
+    """From the median outwards, by DELT's code: with n of them, hardest first, n/2, n/2 + 1, n/2 - 1, n/2 + 2, ..."""
+    hardest = losses.argsort(descending=True, stable=True)
+    middle = min(math.ceil(len(losses) / 2), len(losses) - 1)
+    outwards = sorted(range(len(losses)), key=lambda place: (abs(place - middle), place < middle))
+    return hardest[torch.tensor(outwards, device=losses.device)]
+
+
+def start_from(name: StartName, task: Task, observer: nn.Module) -> Start | None:
+    """What gives each class's images to start from; None for noise.
+
+    Args:
+        observer: images (B, C, S, S) -> logits, which says how hard images are; of several networks the mean.
+    """
+    match name:
+        case "noise":
+            return None
+        case "real":
+            return real_images(task)
+        case "medium":
+            return medium_images(task, observer)
+        case "tiles":
+            return tiles(task, observer)
+        case "patches":
+            return patches(task, observer)
 
 
 def real_images(task: Task) -> Start:
@@ -39,54 +77,125 @@ def real_images(task: Task) -> Start:
     return of_class
 
 
-def tiles(task: Task, observer: nn.Module) -> Start:
-    """Patches of training images that networks find easy, 2 x 2 to an image, by the code of EDC.
+def medium_images(task: Task, observer: nn.Module) -> Start:
+    """Training images of medium difficulty: of each class those nearest to the median of the cross-entropy (DELT)."""
+    scored = _Scored(task, observer)
 
-    Of each class: the 300 images with the least cross-entropy; of them in groups of 64 four random crops, which a group
-    shares, enlarged and mirrored by chance; of those crops the 4 x IPC with the least cross-entropy, shrunk to half the
-    resolution. A class of fewer than 64 images is one group, and a last group of fewer is left out as in the code.
+    @cache
+    def chosen(label: int) -> Tensor:
+        return scored.ranked(members(task.dataset, label, task.ipc), label, medium)[: task.ipc]
 
-    Args:
-        observer: images (B, C, S, S) -> logits; of several networks the mean.
-    """
-    dataset = task.dataset
-    feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
-
-    def losses(images: Tensor, label: int) -> Tensor:
-        parts = [observer(feed.formatted(part)) for part in images.split(CROPS * ALIKE)]
-        logits = torch.cat(parts).float()
-        return F.cross_entropy(logits, torch.full((len(logits),), label, device=logits.device), reduction="none")
-
-    @torch.no_grad()
     def of_class(label: int) -> Tensor:
-        places = members(dataset, label)
-        parts = [losses(feed.images(some), label) for some in places.split(CROPS * ALIKE)]
-        easiest = places[torch.cat(parts).cpu().argsort(stable=True)[:CANDIDATES]]
-        whole = [some for some in easiest.split(ALIKE) if len(some) == min(ALIKE, len(easiest))]
-        crops = torch.cat([_crops(task, feed.images(some), label, number) for number, some in enumerate(whole)])
-        wanted = task.ipc * ACROSS**2
-        if len(crops) < wanted:
-            name = dataset.classes[label]
-            raise UsageError(f"class {name!r} gives {len(crops)} patches, fewer than the {wanted} that are tiled")
-        return _tiled(crops[losses(crops, label).argsort(stable=True)[:wanted]]).cpu()
+        return task.dataset.normalisation.apply(task.dataset.train.take(chosen(label)))
 
     return of_class
 
 
-def _crops(task: Task, images: Tensor, label: int, group: int) -> Tensor:
-    """(4 * B, C, S, S): random crops that all images of a group share, mirrored or not, at full resolution."""
-    draws = seeds.counter(task.seed_for("tiles", task.dataset.classes[label]), group)
-    boxes = resized_boxes(draws, CROPS, images.shape[-1], CROP_SCALE, CROP_RATIO)
-    mirrored = draws.random(CROPS) < 0.5
-    crops = [resample(images, box.expand(len(images), 4)) for box in boxes]
-    return torch.cat([crop.flip(-1) if flip else crop for crop, flip in zip(crops, mirrored, strict=True)])
+def tiles(task: Task, observer: nn.Module) -> Start:
+    """Crops of training images that networks find easy, 2 x 2 to an image, by the code of EDC.
+
+    Of each class: the 300 images with the least cross-entropy; of them in groups of 64 four random crops, which a group
+    shares, enlarged and mirrored by chance; of those crops the 4 x IPC with the least cross-entropy, shrunk to half the
+    resolution. A class of fewer than 64 images is one group, and a last group of fewer is left out as in the code.
+    """
+    return _of_crops(task, observer, easiest, across=ACROSS)
 
 
-def _tiled(patches: Tensor) -> Tensor:
-    """(4 * n, C, S, S) -> (n, C, S, S): each image of four patches in a row, shrunk to half."""
-    half = patches.shape[-1] // ACROSS
-    small = F.interpolate(patches, size=(half, half), mode="bilinear", align_corners=False, antialias=True)
-    grid = small.unflatten(0, (-1, ACROSS, ACROSS))
+def patches(task: Task, observer: nn.Module) -> Start:
+    """Crops of training images of medium difficulty, one to an image.
+
+    CV-DD's and FADRM's are files to download, one an image, called "medium" among "easy" and "hard", and how they were
+    made is not released. Here they are made as `tiles` are, but of the images and the crops that are nearest to the
+    median, as DELT's code (of the same group) selects its "medium" images.
+    """
+    return _of_crops(task, observer, medium, across=1)
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """Crops of n training images: where these are (n,), boxes (n, 4), and which crops are mirrored (n,)."""
+
+    places: Tensor
+    boxes: Tensor
+    mirrored: Tensor
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def at(self, chosen: Tensor | slice) -> "_Crops":
+        return _Crops(self.places[chosen], self.boxes[chosen], self.mirrored[chosen])
+
+    def of(self, feed: Feed) -> Tensor:
+        """(n, C, S, S): the crops at full resolution."""
+        seen = resample(feed.images(self.places), self.boxes)
+        return torch.where(self.mirrored.to(seen.device)[:, None, None, None], seen.flip(-1), seen)
+
+
+class _Scored:
+    """How hard a network finds training images and crops of them."""
+
+    def __init__(self, task: Task, observer: nn.Module) -> None:
+        dataset = task.dataset
+        self.observer = observer
+        self.feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
+
+    def ranked(self, places: Tensor, label: int, ranking: Ranking) -> Tensor:
+        """The places of images of a class, by the ranking."""
+        parts = [self.losses(self.feed.images(some), label) for some in places.split(CROPS * ALIKE)]
+        return places[ranking(torch.cat(parts)).cpu()]
+
+    def ranked_crops(self, crops: _Crops, label: int, ranking: Ranking) -> _Crops:
+        """Crops of images of a class, by the ranking."""
+        starts = range(0, len(crops), CROPS * ALIKE)
+        parts = [self.losses(crops.at(slice(start, start + CROPS * ALIKE)).of(self.feed), label) for start in starts]
+        return crops.at(ranking(torch.cat(parts)).cpu())
+
+    @torch.no_grad()
+    def losses(self, images: Tensor, label: int) -> Tensor:
+        """(n,): cross-entropies to the class."""
+        logits = self.observer(self.feed.formatted(images)).float()
+        return F.cross_entropy(logits, torch.full((len(logits),), label, device=logits.device), reduction="none")
+
+
+def _of_crops(task: Task, observer: nn.Module, ranking: Ranking, *, across: int) -> Start:
+    """Images of across x across crops. Which crops they are is found once for a class."""
+    scored, wanted = _Scored(task, observer), task.ipc * across**2
+
+    @cache
+    def chosen(label: int) -> _Crops:
+        candidates = scored.ranked(members(task.dataset, label), label, ranking)[:CANDIDATES]
+        crops = scored.ranked_crops(_drawn(task, candidates, label), label, ranking)
+        if len(crops) < wanted:
+            name = task.dataset.classes[label]
+            raise UsageError(f"class {name!r} gives {len(crops)} patches, fewer than the {wanted} that are needed")
+        return crops.at(slice(wanted))
+
+    return lambda label: _tiled(chosen(label).of(scored.feed), across).cpu()
+
+
+def _drawn(task: Task, places: Tensor, label: int) -> _Crops:
+    """Four random crops of each image, shared by the images of a group: a crop of all of a group, then the next."""
+    groups = [some for some in places.split(ALIKE) if len(some) == min(ALIKE, len(places))]
+    drawn = [_of_group(task, some, label, number) for number, some in enumerate(groups)]
+    joined = zip(*((each.places, each.boxes, each.mirrored) for each in drawn), strict=True)
+    return _Crops(*(torch.cat(parts) for parts in joined))
+
+
+def _of_group(task: Task, places: Tensor, label: int, number: int) -> _Crops:
+    draws = seeds.counter(task.seed_for("tiles", task.dataset.classes[label]), number)
+    boxes = resized_boxes(draws, CROPS, task.dataset.resolution, CROP_SCALE, CROP_RATIO)
+    mirrored = torch.from_numpy(draws.random(CROPS) < 0.5)
+    each = len(places)
+    return _Crops(places.repeat(CROPS), boxes.repeat_interleave(each, 0), mirrored.repeat_interleave(each))
+
+
+def _tiled(crops: Tensor, across: int) -> Tensor:
+    """(across^2 * n, C, S, S) -> (n, C, S, S): each image of the crops in a row, shrunk to fit."""
+    if across == 1:
+        return crops
+    side = crops.shape[-1] // across
+    small = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    grid = small.unflatten(0, (-1, across, across))
     images: Tensor = grid.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
     return images
 

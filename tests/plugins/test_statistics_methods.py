@@ -24,7 +24,7 @@ from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher
 from bench_statistics.method import BatchUnit, StatisticsMatching
-from bench_statistics.starts import mirrored_by_chance, real_images, tiles
+from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
 
 SMALL: Sequence[str] = (
     'pool=["convnet3-bn", "convnet3"]',
@@ -45,6 +45,12 @@ class TestGVBSMConformance(MethodConformance):
 class TestEDCConformance(MethodConformance):
     name = "edc"
     changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=stored", "recover.flatness=0.25", "recover.groups=2")
+    backbone = "convnet3-bn"
+
+
+class TestSRe2LPlusPlusConformance(MethodConformance):
+    name = "sre2l-plus-plus"
+    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
     backbone = "convnet3-bn"
 
 
@@ -117,6 +123,35 @@ def test_tiles_are_the_easiest_crops_of_the_easiest_images_four_to_an_image(task
     everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
     own = everything[task.dataset.train.labels == 0]
     assert brightness.min() > own.mean()
+
+
+@pytest.mark.parametrize(("count", "order"), [(1, [0]), (2, [1, 0]), (3, [2, 1, 0]), (6, [3, 4, 2, 5, 1, 0])])
+def test_medium_goes_from_the_median_outwards(count: int, order: list[int]) -> None:
+    """DELT's code: hardest first, from place ceil(n / 2) by 0, +1, -1, +2, -2, ...; it fails where those run out."""
+    losses = torch.arange(count, 0, -1).float()  # the first is the hardest
+    assert medium(losses).tolist() == order
+    shuffled = torch.randperm(count, generator=seeds.generator("shuffled", count))
+    assert shuffled[medium(losses[shuffled])].tolist() == order
+
+
+def test_medium_images_are_those_around_the_median(task: Task) -> None:
+    found = medium_images(task, Brightest())(0)
+    everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
+    own = everything[task.dataset.train.labels == 0]
+    by_hardness = own[own.mean((1, 2, 3)).argsort()]  # the darkest are the hardest
+    middle = -(-len(own) // 2)
+    torch.testing.assert_close(found, by_hardness[[middle, middle + 1, middle - 1]])
+
+
+def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_first(task: Task) -> None:
+    of_class = patches(task, Brightest())
+    found = of_class(0)
+    assert found.shape == (3, 3, 8, 8) and torch.equal(of_class(0), found)
+    everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
+    own = everything[task.dataset.train.labels == 0].mean((1, 2, 3))
+    brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(0).mean((1, 2, 3))
+    assert own.min() < brightness.min() and brightness.max() < easy.max()
+    assert not any(torch.allclose(patch, image) for patch in found for image in everything)
 
 
 # --- statistics of training data -------------------------------------------------------------------------------------
@@ -206,6 +241,12 @@ TINY, IN1K, CIFAR10 = setting("tiny-imagenet", 64, 200), setting("imagenet-1k", 
             setting("imagenet-1k", 224, 1000),
             {"iterations": 1000, "bn_weight": 0.1, "start": "tiles", "batch_size": 20},
         ),
+        (
+            "sre2l-plus-plus",
+            setting("cifar100", 32, 100),
+            {"iterations": 4000, "lr": 0.25, "bn_weight": 0.01, "roll": (0, 4), "start": "patches", "batch_size": 100},
+        ),
+        ("sre2l-plus-plus", setting("imagenet-1k", 224, 1000), {"roll": (0, 32), "images": "jpeg", "crop": "resized"}),
         ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "batch_size": 100}),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from bench.condensation import Images, PixelFormat
 from bench.data.datasets import Normalisation
@@ -13,6 +14,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits, to_stored
+from bench.sets.own_manifest import OnlineFacts
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_dataset
 from bench.whitening import Whitening
@@ -177,6 +179,16 @@ def test_the_mode_of_a_teacher_is_kept_with_the_set(tmp_path: Path) -> None:
         sets.save(tmp_path / name, a_set(labels), "uint8", {})
         assert sets.load(tmp_path / name).labels == labels
     assert "teacher_mode" not in (tmp_path / "plain" / "manifest.json").read_text()
+
+
+def test_how_much_each_teacher_counts_is_kept_with_the_set(tmp_path: Path) -> None:
+    first, second = (TeacherRef(digit * 32, "resnet18", None, 0) for digit in "01")
+    labels = OnlineLabels(first, 20.0, "train-halves", others=(second,), shares=(0.75, 0.25))
+    sets.save(tmp_path, a_set(labels), "uint8", {})
+    assert sets.load(tmp_path).labels == labels
+    said = read_json(tmp_path / "manifest.json")["labels"]
+    with pytest.raises(ValidationError, match="as many as there are 'teachers'"):
+        OnlineFacts.model_validate({**said, "shares": [1.0]})
 
 
 @pytest.mark.parametrize("form", ["uint8", "float32"])

@@ -1,5 +1,6 @@
 """Parameter groups and optimisers."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -27,6 +28,18 @@ def test_biases_and_norm_scales_can_be_exempt() -> None:
     decayed, exempt = optimizer.param_groups
     assert (decayed["weight_decay"], {weight.dim() for weight in decayed["params"]}) == (0.01, {2, 4})
     assert (exempt["weight_decay"], {weight.dim() for weight in exempt["params"]}) == (0.0, {1})
+
+
+def test_adam_s_decay_is_a_part_of_the_gradient() -> None:
+    """At a gradient of 0 AdamW shrinks a weight by rate x decay; Adam sees decay x weight, and steps by its rate."""
+    found = {}
+    for name in ("adam", "adamw"):
+        net = nn.Linear(1, 1, bias=False)
+        net.weight.data.fill_(2.0)
+        net.weight.grad = torch.zeros(1, 1)
+        optimizers.build(recipe(optimizer=name), net).step()
+        found[name] = net.weight.item()
+    assert found == {"adam": pytest.approx(1.9, abs=1e-5), "adamw": pytest.approx(2.0 * (1 - 0.001), abs=1e-5)}
 
 
 def test_frozen_weights_are_left_out() -> None:

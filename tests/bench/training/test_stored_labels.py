@@ -98,6 +98,18 @@ def test_a_teacher_in_training_mode_labels_as_plain_torch_does_and_nothing_moves
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+def test_in_halves_each_half_of_a_batch_has_statistics_of_its_own(make_task: MakeTask) -> None:
+    """CV-DD's code cuts at half of the batch, rounded down."""
+    task = make_task()
+    network = teacher(task).network
+    batch = task.dataset.normalisation.apply(images(task).pixels[:5])
+    found, training = in_mode(network, "train-halves"), copy.deepcopy(network).train()
+    with torch.no_grad():
+        torch.testing.assert_close(found(batch), torch.cat([training(batch[:2]), training(batch[2:])]))
+        torch.testing.assert_close(found(batch[:1]), training(batch[:1]))
+    assert not torch.allclose(found(batch), in_mode(network, "train")(batch))
+
+
 def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_online(make_task: MakeTask) -> None:
     task = make_task()
     made = teacher(task)
@@ -137,6 +149,24 @@ def test_several_teachers_store_what_they_give_online_when_norms_are_made_equal(
         assert all(torch.equal(tensor, from_stored[name]) for name, tensor in online.items())
         facts, read = labels.facts, labels_from(labels.facts, labels.tensors, (None, None))
         assert isinstance(read, StoredLabels) and read.facts == facts and read.combine == combine
+
+
+def test_teachers_count_by_their_shares_stored_and_online(make_task: MakeTask) -> None:
+    task, shares = make_task(), (0.75, 0.25)
+    both = [teacher(task), Teacher(loop.place(task.network(5), task).eval(), replace(REF, stage="1" * 32))]
+    alone = [store_labels(task, each, images(task), RECIPE, temperature=20.0, view_seed=9) for each in both]
+    plain = store_labels(task, both, images(task), RECIPE, temperature=20.0, view_seed=9)
+    labels = store_labels(task, both, images(task), RECIPE, temperature=20.0, view_seed=9, shares=shares)
+    mean = 0.75 * alone[0].logits.double() + 0.25 * alone[1].logits.double()
+    torch.testing.assert_close(labels.logits.double(), mean, atol=1e-3, rtol=1e-3)  # each rounded to fp16
+    assert not torch.equal(labels.logits, plain.logits) and "shares" not in plain.facts
+    read = labels_from(labels.facts, labels.tensors, (None, None))
+    assert isinstance(read, StoredLabels) and read.shares == shares and read.facts == labels.facts
+    batch = task.dataset.normalisation.apply(images(task).pixels)
+    with torch.no_grad():
+        found = together([each.network for each in both], shares=shares)(batch)
+        expected = 0.75 * both[0].network(batch) + 0.25 * both[1].network(batch)
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_single_teacher_of_several_is_that_teacher(make_task: MakeTask) -> None:

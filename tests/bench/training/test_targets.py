@@ -72,6 +72,7 @@ def test_trainings_on_other_labels_are_told_apart() -> None:
     others = [*ONE_OF_EACH, replace(online, mode="train"), replace(online, others=(SECOND,)), OnlineLabels(SECOND, 4.0)]
     others += [SoftLabels(SOFT.probabilities.flip(1)), replace(STORED, others=(SECOND,))]
     others += [replace(online, others=(SECOND,), combine="equal-norm"), replace(STORED, mode="train")]
+    others += [replace(online, mode="train-halves"), replace(online, others=(SECOND,), shares=(0.75, 0.25))]
     others += [replace(STORED, form=Bytes()), replace(STORED, form=Largest(1, 3)), replace(STORED, keep=0.5)]
     told = [str(targets_of(labels).identity) for labels in others]
     assert len(set(told)) == len(others)
