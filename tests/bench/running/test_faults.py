@@ -17,7 +17,7 @@ from child_work import children_here
 from bench.results.rows import rows
 from bench.sets import condensed as sets
 
-SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=500")
+SLOW = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=250")
 FAST = ("-m", "sre2l", "--no-control", "--set", "squeeze.epochs=2", "--set", "recover.iterations=30")
 ENDLESS = (
     *SLOW[:-1],
@@ -28,6 +28,7 @@ UNTRAINED = ("--protocol", "untrained", "--plugin", str(Path(__file__).with_name
 
 
 def test_killed_in_the_middle_of_recovery_it_ends_with_the_same_images_and_scores(bench: Bench) -> None:
+    """Only the command is killed: its child must not outlive it, and is gone in the middle of what it did."""
     unbroken = Bench(bench.folder / "unbroken")
     unbroken.folder.mkdir()
     with children_here():
@@ -35,7 +36,12 @@ def test_killed_in_the_middle_of_recovery_it_ends_with_the_same_images_and_score
     assert whole.returncode == 0, whole.stderr
     under_way = bench.started(*SLOW)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
-    kill(under_way)
+    (owner,) = bench.runs.glob(".*.owner")
+    child = int(owner.read_text().split()[1])
+    assert child != under_way.pid
+    os.kill(under_way.pid, signal.SIGKILL)
+    under_way.wait()
+    until(lambda: [] if Path(f"/proc/{child}/exe").exists() else [bench.folder])
     assert not list(bench.runs.glob("*/record.json"))
     continued = bench.typed(*SLOW, "--format", "json")
     assert continued.returncode == 0, continued.stderr
@@ -89,13 +95,13 @@ def test_every_fault_of_a_plugin_has_its_reason(bench: Bench, method: str, said:
 
 def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(bench: Bench) -> None:
     """A limit on the size of files stands for the full disk: the system refuses the write in the same way."""
-    command = shlex.join(bench.command(*FAST, "--format", "json"))
+    command = shlex.join(bench.command(*FAST, *UNTRAINED, "--format", "json"))
     limited = bench.executed(["bash", "-c", f"ulimit -f 40; {command}"])
     assert limited.returncode == 1, limited.stderr
     assert _row(limited)["reason"].startswith("disk full")
     assert not list(bench.runs.rglob("*.part")) + list(bench.cache.rglob("*.part"))
     with children_here():
-        again = bench.typed(*FAST, "--retry-failed", "--format", "json")
+        again = bench.typed(*FAST, *UNTRAINED, "--retry-failed", "--format", "json")
     assert again.returncode == 0, again.stderr
     assert _row(again)["status"] == "done"
 
@@ -113,23 +119,13 @@ def test_two_runners_never_do_one_run_twice(bench: Bench) -> None:
 
 
 def test_ctrl_c_saves_and_the_same_command_continues(bench: Bench) -> None:
-    under_way = bench.started(*SLOW)
+    under_way = bench.started(*SLOW, *UNTRAINED)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
     os.kill(under_way.pid, signal.SIGINT)
     assert under_way.wait() == 130
     assert not list(bench.runs.glob("*/record.json"))
     with children_here():
-        assert bench.typed(*SLOW).returncode == 0
-
-
-def test_a_child_does_not_outlive_a_killed_parent(bench: Bench) -> None:
-    under_way = bench.started(*SLOW)
-    until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
-    (owner,) = bench.runs.glob(".*.owner")
-    child = int(owner.read_text().split()[1])
-    os.kill(under_way.pid, signal.SIGKILL)
-    under_way.wait()
-    until(lambda: [] if Path(f"/proc/{child}/exe").exists() else [bench.folder])
+        assert bench.typed(*SLOW, *UNTRAINED).returncode == 0
 
 
 def test_trackers_are_told_and_one_that_raises_does_no_harm(bench: Bench) -> None:
