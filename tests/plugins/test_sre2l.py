@@ -14,7 +14,7 @@ from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting, value_at
-from bench.recovery import reference
+from bench.recovery.terms import CrossEntropy, Observed
 from bench.running.configuring import configure
 from bench.sets.condensed import to_stored
 from bench.testing import tiny_dataset, tiny_task
@@ -249,11 +249,11 @@ def test_a_batch_has_one_image_of_each_of_its_classes(task: Task, monkeypatch: p
     made = prepared(task, small(recover={"engine": "reference"}))
     batches: list[list[int]] = []
 
-    def watched(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        batches.append(targets.tolist())
-        return logits.sum()
+    def watched(_: CrossEntropy, observed: Observed) -> torch.Tensor:
+        batches.extend(observed.targets.tolist())
+        return observed.logits.sum((1, 2))
 
-    monkeypatch.setattr(reference, "cross_entropy", watched)
+    monkeypatch.setattr(CrossEntropy, "loss", watched)
     unit = made.units(task)[1]
     images = made.synthesize(task, unit)
     assert batches == [[2, 3]] * 3
