@@ -85,6 +85,11 @@ def bench_speed_tables() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def bench_ladders() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Named ladders for `bench run --ladder`. Targets are paths of TOML files (see `bench.running.ladders`)."""
+
+
+@hookspec
 def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
 

@@ -19,6 +19,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, LocalExecutor, Skipped
+from bench.running.ladders import Placed, find_ladder, place, requests
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
 
@@ -37,27 +38,33 @@ def compare(
     """
     registry = Registry(plugins)
     registry.load("format", form)  # before any work
-    ended: list[Record | Skipped] = []
-    stopped = False
     with Console() as console:
         jobs, executor = planned(request, registry, runs, console, retry=retry, timeout=timeout)
-        try:
-            for outcome in executor.run(jobs):
-                ended.append(outcome)
-                console.say(f"[{len(ended)}/{len(jobs)}] {_news(jobs[len(ended) - 1], outcome)}")
-                _warn(console, outcome)
-        except Interrupted as stop:
-            console.say(f"{stop}; the same command continues")
-            stopped = True
+        ended, stopped = carried_out(executor, jobs, console)
     rows = rows_of(jobs, ended)
     if rows:
-        _print(report(registry, rows, form, claims=True), runs)
+        printed(report(registry, rows, form, claims=True), runs)
     if stopped:
         return 130
     return 0 if all(row["status"] == "done" for row in rows) else 1
 
 
-def _print(text: str, runs: Path) -> None:
+def carried_out(executor: Executor, jobs: Sequence[Job], console: Console) -> tuple[list[Record | Skipped], bool]:
+    """How the jobs ended, as far as they came, and whether the user stopped them."""
+    ended: list[Record | Skipped] = []
+    try:
+        for outcome in executor.run(jobs):
+            ended.append(outcome)
+            console.say(f"[{len(ended)}/{len(jobs)}] {_news(jobs[len(ended) - 1], outcome)}")
+            _warn(console, outcome)
+    except Interrupted as stop:
+        console.say(f"{stop}; the same command continues")
+        return ended, True
+    return ended, False
+
+
+def printed(text: str, runs: Path) -> None:
+    """Writes a result to standard output. Raises LostOutput: it cannot be written; the records are safe."""
     try:
         click.echo(text, nl=False)
     except LostOutput as error:
@@ -96,15 +103,49 @@ def planned(
     """
     for folder in (runs, request.cache):
         check_writable(folder.absolute())
-    seconds = checkpoint_seconds()
-    planner = Planner(registry, request, console, runs.absolute())
-    jobs = planner.jobs()
+    checkpoint_seconds()
+    if request.ladder:
+        jobs, _, planner = planned_ladder(request, registry, console, runs)
+    else:
+        planner = Planner(registry, request, console, runs.absolute())
+        jobs = planner.jobs()
     for remark in planner.remarks:
         console.say(remark)
+    return jobs, executor_for(planner, jobs, registry, runs, console, retry=retry, timeout=timeout)
+
+
+def planned_ladder(
+    request: Request, registry: Registry, console: Console, runs: Path
+) -> tuple[list[Job], list[Placed], Planner]:
+    """The jobs of a ladder's rungs, which of them answer for each, and who planned the first."""
+    ladder = find_ladder(registry, request.ladder or "")
+    asked = [(rung, Planner(registry, each, console, runs.absolute())) for rung, each in requests(ladder, request)]
+    return *place(asked), asked[0][1]
+
+
+def executor_for(
+    planner: Planner,
+    jobs: Sequence[Job],
+    registry: Registry,
+    runs: Path,
+    console: Console,
+    *,
+    retry: bool,
+    timeout: float | None,
+) -> Executor:
+    """Who does the jobs that a planner made.
+
+    Raises:
+        UsageError: a folder that cannot be written to, or no number of seconds between checkpoints.
+    """
+    request = planner.request
+    for folder in (runs, request.cache):
+        check_writable(folder.absolute())
+    seconds = checkpoint_seconds()
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     place = RunContext(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
     begins = partial(_begin, console, [job.spec.name for job in jobs])
-    return jobs, LocalExecutor(registry, place, retry, timeout, begins)
+    return LocalExecutor(registry, place, retry, timeout, begins)
 
 
 def _begin(console: Console, names: Sequence[str], job: Job) -> None:

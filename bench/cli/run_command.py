@@ -7,10 +7,12 @@ import click
 
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, changes_option, grid_options, trainings_option
+from bench.errors import UsageError
 
 
 @click.command("run")
-@click.option("-m", "--method", "methods", required=True, help="Condensation method (repeatable), or all.", **MANY)
+@click.option("-m", "--method", "methods", help="Condensation method (repeatable), or all.", **MANY)
+@click.option("--ladder", metavar="NAME", help="In place of methods: configurations, each one change further.")
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **MANY)
 @click.option(
     "--ipc",
@@ -41,18 +43,28 @@ def command(
     retry_failed: bool,
     timeout: float | None,
     dry_run: bool,
+    ladder: str | None,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
 ) -> None:
     """Condense, evaluate, measure and compare: the grid of what you name.
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
+    if bool(asked["methods"]) == bool(ladder):
+        raise UsageError("say what to run: --method NAME (repeatable), or --ladder NAME")
+    if ladder and asked["protocols"] != ("paper",):
+        raise UsageError("the rungs of a ladder have protocols of their own: --protocol does not go with --ladder")
+    check_names(plugins, ladder=[ladder] if ladder else [])
     check_names(plugins, format=[form], method=asked["methods"], dataset=asked["datasets"], protocol=asked["protocols"])
     from bench.cli.forecasts import foresee
     from bench.cli.grid import compare
     from bench.running.planning import Request
 
-    request = Request(**asked, cache=cache_folder())
+    request = Request(**asked, ladder=ladder, cache=cache_folder())
     if dry_run:
         raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
+    if ladder:
+        from bench.cli.ladders import climb
+
+        raise SystemExit(climb(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
     raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))

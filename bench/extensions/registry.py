@@ -29,6 +29,7 @@ KINDS = {
     "format": "bench_report_formats",
     "claims": "bench_claims",
     "speed table": "bench_speed_tables",
+    "ladder": "bench_ladders",
 }
 
 

@@ -54,6 +54,17 @@ class ReportFormat(ABC):
         """
         raise UsageError(f"the format {self.name!r} has no form for a table of speeds; take json or table")
 
+    def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
+        """A table of configurations, each one change from the last, as text ending in a newline.
+
+        Every row has `rung` besides: its `name`, the `change` that it makes, and the `published` top-1 or None, which
+        is from `source`. Rows of one rung stand together, one a seed of the synthesis.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for a ladder; take json or table")
+
 
 @dataclass(frozen=True)
 class Ranking:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from bench.reporting.view import RankingView
 
-LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run")
+LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change")
 GAP = 2
 
 

@@ -56,6 +56,7 @@ class Request:
     data_root: Path
     cache: Path
     origin: Origin | None = None  # of the set that the method `imported` reads
+    ladder: str | None = None  # in place of methods and protocols (see `bench.running.ladders`)
 
 
 class Planner:
@@ -88,7 +89,7 @@ class Planner:
             dataset, of_it = self._dataset(name), dict[str, Job]()
             for spec in self._specs(name, dataset, self._ipcs(dataset)):
                 for job in self._with_control(spec, dataset):
-                    of_it[job.spec.name] = _joined(of_it.get(job.spec.name), job)
+                    of_it[job.spec.name] = joined(of_it.get(job.spec.name), job)
             self._check_networks(of_it.values(), dataset)
             found |= of_it
         self._fingerprints.keep()
@@ -295,7 +296,7 @@ def _named(registry: Registry, asked: str) -> tuple[str, ...]:
     return tuple(name for name in registry.names("method") if registry.load("method", name).made_here)
 
 
-def _joined(first: Job | None, second: Job) -> Job:
+def joined(first: Job | None, second: Job) -> Job:
     """One job with the evaluations of both, each once."""
     if first is None:
         return second

@@ -42,6 +42,7 @@ scripts are followed:
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.hookspecs import Offer, hookimpl
 
@@ -69,9 +70,18 @@ def bench_protocols() -> Sequence[Offer]:
     """How the papers or their code train on their sets."""
     return [
         Offer("g-vbsm", "bench_statistics.protocols:G_VBSM", "G-VBSM: MSE of logits, the class beside, CutMix, cosine"),
+        Offer("g-vbsm-smooth", "bench_statistics.protocols:G_VBSM_SMOOTH", "G-VBSM with EDC's cosine"),
+        Offer("g-vbsm-smooth-small", "bench_statistics.protocols:G_VBSM_SMALL", "the same with small batches"),
         Offer("edc", "bench_statistics.protocols:EDC", "EDC: as G-VBSM; small batches, smooth rates, averaged weights"),
         Offer("sc-dd", "bench_statistics.protocols:SC_DD", "SC-DD: SRe2L's loss, batches of 64 (code)"),
         Offer("sc-dd-paper", "bench_statistics.protocols:SC_DD_PAPER", "the same by the paper's table on CIFAR-100"),
         Offer("cv-dd", "bench_statistics.protocols:CV_DD", "CV-DD and SRe2L++: batches of 16 in halves, rates by cell"),
         Offer("lpld", "bench_statistics.protocols:LPLD", "LPLD: SRe2L's students on smaller batches"),
     ]
+
+
+@hookimpl
+def bench_ladders() -> Sequence[Offer]:
+    """Configurations of which each is one change from the last."""
+    folder = Path(__file__).parent
+    return [Offer("edc-figure-1", folder / "edc-figure-1.toml", "EDC's Figure 1 (right): from G-VBSM to EDC, A to G")]

@@ -39,6 +39,8 @@ BOOKS = RecipeBook.load_several(Path(__file__).with_name("protocols.toml"))
 PROTOCOLS = {name: TrainingProtocol(name, "own", book, paper_reports="best") for name, book in BOOKS.items()}
 
 G_VBSM = PROTOCOLS["g-vbsm"]
+G_VBSM_SMOOTH = PROTOCOLS["g-vbsm-smooth"]
+G_VBSM_SMALL = PROTOCOLS["g-vbsm-smooth-small"]
 EDC = PROTOCOLS["edc"]
 SC_DD = PROTOCOLS["sc-dd"]
 SC_DD_PAPER = PROTOCOLS["sc-dd-paper"]

@@ -46,6 +46,9 @@ class Json(ReportFormat):
     def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
         return _objects([_ordered(row, FIRST_OF_SPEED) for row in rows])
 
+    def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
+        return _objects([_ordered(row, ("rung", *FIRST)) for row in rows])
+
 
 class Csv(ReportFormat):
     """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.

@@ -1,0 +1,92 @@
+"""Ladders: configurations of which each is one change from the last, as TOML files that plugins offer.
+
+name = "edc-figure-1"
+title = "EDC, Figure 1 (right)"
+source = "EDC paper, Figure 1 (ImageNet-1K, IPC 10, ResNet-18)"   # where the published numbers are from
+
+[[rungs]]
+name = "B"
+change = "starts from real images"     # what is new in it
+method = "g-vbsm"
+set = ["recover.start=real"]           # as --set
+protocol = "g-vbsm"                    # as --protocol (default: the paper's)
+published = 34.4                       # top-1 in percent, where the source has one
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.data.cards import read_toml
+from bench.errors import UsageError
+from bench.evaluation import PAPER
+from bench.extensions.registry import Registry
+from bench.results.spec import Job
+from bench.running.planning import Planner, Request, joined
+
+ONE_OF = {"datasets": "--dataset", "ipcs": "--ipc", "backbones": "--backbone", "eval_backbones": "--eval-backbone"}
+
+
+class Rung(BaseModel):
+    """A configuration; see the module's docstring."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    change: str
+    method: str
+    set: tuple[str, ...] = ()
+    protocol: str = PAPER
+    published: float | None = None
+
+
+class Ladder(BaseModel):
+    """See the module's docstring."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    source: str
+    rungs: tuple[Rung, ...] = Field(min_length=2)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A rung and the jobs that answer for it, one a seed."""
+
+    rung: Rung
+    jobs: tuple[Job, ...]
+
+
+def find_ladder(registry: Registry, name: str) -> Ladder:
+    """The ladder of a name. Raises UsageError: nobody offers it, or its file is wrong."""
+    return read_toml(Ladder, Path(registry.load("ladder", name)), "ladder")
+
+
+def requests(ladder: Ladder, request: Request) -> Iterator[tuple[Rung, Request]]:
+    """What each rung asks for: what the user asked for, with the rung's method, protocol and changes.
+
+    Raises:
+        UsageError: a grid, where rungs are to be compared one by one.
+    """
+    for field, option in ONE_OF.items():
+        if len(getattr(request, field)) > 1:
+            raise UsageError(f"--ladder compares its rungs in one place: give one {option}")
+    for rung in ladder.rungs:
+        changes = (*rung.set, *request.changes)
+        yield rung, replace(request, methods=(rung.method,), protocols=(rung.protocol,), changes=changes)
+
+
+def place(planned: Sequence[tuple[Rung, Planner]]) -> tuple[list[Job], list[Placed]]:
+    """All jobs, each once, controls before what is compared with them; and which of them answer for each rung."""
+    found: dict[str, Job] = {}
+    placed = []
+    for rung, planner in planned:
+        jobs = planner.jobs()
+        for job in jobs:
+            found[job.spec.name] = joined(found.get(job.spec.name), job)
+        placed.append(Placed(rung, tuple(job for job in jobs if job.spec.method.name == rung.method)))
+    return list(found.values()), placed

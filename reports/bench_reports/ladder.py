@@ -1,0 +1,132 @@
+"""A ladder as a reader sees it: one view, a row a rung, from the first to the last."""
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from bench.reporting import Row, common, machine
+from bench.reporting.units import digits, duration, percent, size, spread
+from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.storage.streams import one_line
+
+LEVEL = 0.05  # of Welch's test: above it two rungs are level
+LEGEND = (
+    "step: points above the rung before it; level: by Welch's test over the trainings the two do not differ (p in "
+    "brackets)",
+)
+
+
+def ladder_views(rows: Sequence[Row], title: str, source: str) -> list[RankingView]:
+    """One view, or none without rows."""
+    rungs = [_joined(some) for some in _by_rung(rows)]
+    if not rungs:
+        return []
+    for before, rung in zip([None, *rungs], rungs, strict=False):
+        rung["before"] = before
+    footnotes = Footnotes()
+    identity: dict[str, Cell] = {"rung": lambda row: row["rung"]["name"], "change": lambda row: row["rung"]["change"]}
+    return [
+        RankingView(
+            heading=one_line(_heading(rows[0], title)),
+            identity=frame(rungs, identity),
+            groups=(frame(rungs, _scores(footnotes, source)), frame(rungs, COSTS)),
+            notes=(*LEGEND, *map(one_line, _remarks(rows)), *footnotes.lines()),
+            rows=tuple(rows),
+        )
+    ]
+
+
+def _by_rung(rows: Sequence[Row]) -> list[list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["rung"]["name"], []).append(row)
+    return list(found.values())
+
+
+def _joined(rows: Sequence[Row]) -> Row:
+    """The rows of one rung as one: the trainings of all, the costs of the first that is done."""
+    done = [row for row in rows if row["status"] == "done"]
+    values = [value for row in done for value in row["top1_values"] or ()]
+    return {**(done or list(rows))[0], "top1_values": values, "seeds": len(done)}
+
+
+def _heading(row: Row, title: str) -> str:
+    what = [title, row["dataset"], _classes(row), f"ipc {row['ipc']}"]
+    networks = f"condensed with {row['backbone']}, {row['eval_backbone']} trained on it"
+    budget = "" if row["budget"] == "paper" else f"{row['budget']} budget"
+    return " · ".join(filter(None, [*what, networks, budget, f"{machine(row)}, {row['precision']}"]))
+
+
+def _classes(row: Row) -> str:
+    of_all = "" if row["classes"] == row["all_classes"] else f" of {row['all_classes']}"
+    return f"{row['classes']}{of_all} classes"
+
+
+def _scores(footnotes: Footnotes, source: str) -> dict[str, Cell]:
+    def published(row: Row) -> str | None:
+        value = row["rung"]["published"]
+        return None if value is None else f"{value:g} {footnotes.mark(source)}"
+
+    ours: dict[str, Cell] = {"top-1 %\n(trainings)": _top1, "step": _step}
+    return {**ours, "published\ntop-1 %": published, "published\nstep": _published_step}
+
+
+def _top1(row: Row) -> str | None:
+    values = row["top1_values"]
+    return spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values)) if values else None
+
+
+def _step(row: Row) -> str | None:
+    """As "+3.1" or "level (p 0.4)"."""
+    before = row["before"]
+    if before is None or not before["top1_values"] or not row["top1_values"]:
+        return None
+    ours, theirs = row["top1_values"], before["top1_values"]
+    difference, p = fmean(ours) - fmean(theirs), welch(ours, theirs)
+    if p is None:
+        return f"{difference:+.2f}"
+    return f"level (p {p:.2g})" if p > LEVEL else f"{difference:+.2f} (p {p:.1g})"
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """p of Welch's test, two-sided; None where a side has one value, or neither varies."""
+    if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
+        return None
+    from scipy.stats import ttest_ind
+
+    found: Any = ttest_ind(first, second, equal_var=False)
+    return float(found.pvalue)
+
+
+def _published_step(row: Row) -> str | None:
+    before, value = row["before"], row["rung"]["published"]
+    if before is None or value is None or before["rung"]["published"] is None:
+        return None
+    return f"{value - before['rung']['published']:+.1f}"
+
+
+def _time(row: Row) -> str | None:
+    times = row["ms_per_image_iteration"]
+    return times and digits(times["median"])
+
+
+COSTS: dict[str, Cell] = {
+    "ms/image-\niteration": _time,
+    "iterations": lambda row: None if row["iterations"] is None else str(row["iterations"]),
+    "synthesis": lambda row: duration(row["synthesis_s"]),
+    "peak\nRSS": lambda row: size((row["peak_memory_bytes"] or {}).get("rss")),
+    "label\nbytes": lambda row: size(row["label_bytes"]),
+    "teachers": lambda row: percent(row["teacher_top1"]),
+}
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """What a rung's row says of itself: why it has no numbers, its budget, what should be doubted."""
+    said = [
+        f"{row['rung']['name']}: {row['status']}: {row['reason'] or 'no reason was given'}"
+        for row in rows
+        if row["status"] != "done"
+    ]
+    said += [f"{row['rung']['name']}: {doubt}" for row in rows for doubt in row["warnings"] or ()]
+    note = common(rows, "evaluation_note")
+    return list(dict.fromkeys([*said, *([f"quick budget, evaluation: {note}"] if note else [])]))

@@ -1,0 +1,110 @@
+"""Ladders: what each rung asks for, whose jobs answer for it, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli.ladders import laddered
+from bench.errors import UsageError
+from bench.extensions.registry import Registry
+from bench.progress import Silent
+from bench.running.ladders import Ladder, Rung, find_ladder, place, requests
+from bench.running.planning import Planner, Request
+
+EDC = (31.4, 34.4, 38.7, 39.5, 46.2, 48.0, 48.6)  # EDC paper, Figure 1 (right), A to G
+
+
+def request(folder: Path, **changes: Any) -> Request:  # noqa: ANN401 - the fields of Request
+    usual: dict[str, Any] = {
+        "methods": (),
+        "datasets": ("digits",),
+        "ipcs": (2,),
+        "backbones": ("convnet3-bn",),
+        "eval_backbones": (),
+        "protocols": ("paper",),
+        "seeds": (0,),
+        "eval_seeds": 1,
+        "classes": "3",
+        "changes": (),
+        "budget": "quick",
+        "device": "cpu",
+        "precision": "fp32",
+        "compile": "auto",
+        "control": False,
+        "data_root": folder / "data",
+        "cache": folder / "cache",
+    }
+    return Request(**usual | changes)
+
+
+def two(**changes: Any) -> Ladder:  # noqa: ANN401 - the fields of the second rung
+    first = Rung(name="A", change="plain", method="random", protocol="hard", published=10.0)
+    second: dict[str, Any] = {"name": "B", "change": "another protocol", "method": "random", "protocol": "soft"}
+    return Ladder(name="two", title="Two", source="nobody", rungs=(first, Rung(**second | changes)))
+
+
+def planned(ladder: Ladder, asked: Request) -> list[tuple[Rung, Planner]]:
+    registry = Registry()
+    return [(rung, Planner(registry, each, Silent())) for rung, each in requests(ladder, asked)]
+
+
+def test_rungs_of_one_set_are_one_run_that_is_evaluated_twice(tmp_path: Path) -> None:
+    jobs, placed = place(planned(two(), request(tmp_path)))
+    assert [[each.asked for each in job.evaluations] for job in jobs] == [["hard", "soft"]]
+    assert [[each.asked for each in of.jobs[0].evaluations] for of in placed] == [["hard"], ["soft"]]
+
+
+def test_a_rung_has_its_own_changes_and_the_users(tmp_path: Path) -> None:
+    ladder = two(method="edc", set=("recover.lr=0.5",), protocol="edc")
+    (_, first), (_, second) = requests(ladder, request(tmp_path, changes=("recover.iterations=3",)))
+    assert first.changes == ("recover.iterations=3",)
+    assert second.changes == ("recover.lr=0.5", "recover.iterations=3")
+    assert second.methods == ("edc",)
+
+
+def test_rows_stand_by_rungs_in_their_order(tmp_path: Path) -> None:
+    _, placed = place(planned(two(), request(tmp_path, seeds=(0, 1))))
+    rows = [
+        {"run": job.spec.name, "protocol": asked, "eval_backbone": "convnet3-bn", "seed": job.spec.seed}
+        for asked in ("soft", "hard")
+        for job in placed[0].jobs
+    ]
+    shown = [(row["rung"]["name"], row["protocol"], row["seed"]) for row in laddered(placed, rows)]
+    assert shown == [("A", "hard", 0), ("A", "hard", 1), ("B", "soft", 0), ("B", "soft", 1)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "option"),
+    [
+        ("ipcs", (1, 2), "--ipc"),
+        ("datasets", ("digits", "cifar10"), "--dataset"),
+        ("backbones", ("a", "b"), "--backbone"),
+    ],
+)
+def test_a_grid_is_refused(tmp_path: Path, field: str, value: tuple[object, ...], option: str) -> None:
+    with pytest.raises(UsageError, match=f"give one {option}$"):
+        list(requests(two(), replace(request(tmp_path), **{field: value})))  # type: ignore[arg-type]
+
+
+def test_edcs_figure_goes_from_g_vbsm_to_edc_one_change_at_a_time() -> None:
+    ladder = find_ladder(Registry(), "edc-figure-1")
+    assert tuple(rung.published for rung in ladder.rungs) == EDC
+    assert (ladder.rungs[0].method, ladder.rungs[-1].method) == ("g-vbsm", "edc")
+    for before, rung in zip(ladder.rungs[:-2], ladder.rungs[1:-1], strict=True):
+        added = set(rung.set) - set(before.set)
+        assert set(before.set) <= set(rung.set)
+        assert bool(added) != (rung.protocol != before.protocol)
+
+
+def test_every_rung_of_edcs_figure_can_be_planned(tmp_path: Path) -> None:
+    ladder = find_ladder(Registry(), "edc-figure-1")
+    jobs, placed = place(planned(ladder, request(tmp_path)))
+    assert [len(each.jobs) for each in placed] == [1] * 7
+    assert len(jobs) == 5  # two pairs of rungs differ in how students are trained alone
+
+
+def test_a_ladder_nobody_offers_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'edc-figure-1'"):
+        find_ladder(Registry(), "edc-figure-2")

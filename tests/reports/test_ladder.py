@@ -1,0 +1,67 @@
+"""A ladder as it is shown: steps, their test, published numbers, what has no result."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench_reports.data import JSON
+from bench_reports.ladder import ladder_views, welch
+from bench_reports.markdown import MARKDOWN
+from bench_reports.table import TABLE
+
+Row = dict[str, Any]
+SOURCE = "a paper, Figure 1"
+
+
+@pytest.fixture
+def rung(row: Callable[..., Row]) -> Callable[..., Row]:
+    def made(name: str, values: Sequence[float], published: float | None, **changes: object) -> Row:
+        told = {"name": name, "change": f"change {name}", "published": published}
+        return {**row(top1_values=list(values), **changes), "rung": told}
+
+    return made
+
+
+def test_a_step_is_a_difference_or_level(rung: Callable[..., Row]) -> None:
+    """32.2 ± 1.4 against 27.9 ± 7.1 over three trainings is none: Welch's p is 0.4."""
+    rows = [
+        rung("A", (20.0, 34.0, 29.7), 10.0),
+        rung("B", (30.8, 32.2, 33.6), 12.5),
+        rung("C", (40.8, 42.2, 43.6), None),
+    ]
+    (view,) = ladder_views(rows, "Steps", SOURCE)
+    assert list(view.groups[0]["step"]) == ["–", "level (p 0.41)", "+10.00 (p 0.0009)"]
+    assert list(view.groups[0]["published\nstep"]) == ["–", "+2.5", "–"]
+    assert list(view.identity["rung"]) == ["A", "B", "C"]
+
+
+def test_trainings_of_several_seeds_are_one_rung(rung: Callable[..., Row]) -> None:
+    rows = [rung("A", (10.0, 12.0), None, seed=0), rung("A", (14.0, 16.0), None, seed=1)]
+    (view,) = ladder_views(rows, "Steps", SOURCE)
+    assert list(view.groups[0]["top-1 %\n(trainings)"]) == ["13.00 ± 2.58 (4)"]
+
+
+def test_one_training_has_a_step_and_no_test(rung: Callable[..., Row]) -> None:
+    (view,) = ladder_views([rung("A", (10.0,), None), rung("B", (12.0,), None)], "Steps", SOURCE)
+    assert list(view.groups[0]["step"]) == ["–", "+2.00"]
+    assert welch([1.0], [2.0, 3.0]) is None
+
+
+def test_a_rung_without_a_result_says_why(rung: Callable[..., Row]) -> None:
+    failed = rung("B", (), 12.5, status="failed", reason="it broke", top1_mean=None)
+    text = TABLE.render_ladder([rung("A", (10.0, 11.0), 10.0), failed], title="Steps", source=SOURCE)
+    assert "B: failed: it broke" in text
+    assert "[1] a paper, Figure 1" in text
+
+
+def test_json_has_every_row_with_its_rung(rung: Callable[..., Row]) -> None:
+    found = json.loads(JSON.render_ladder([rung("A", (10.0, 11.0), 10.0)], title="Steps", source=SOURCE))
+    assert found[0]["rung"] == {"name": "A", "change": "change A", "published": 10.0}
+
+
+def test_a_format_without_a_form_refuses() -> None:
+    with pytest.raises(UsageError, match="no form for a ladder; take json or table"):
+        MARKDOWN.render_ladder([], title="", source="")
