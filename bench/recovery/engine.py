@@ -37,11 +37,14 @@ class Batch:
         targets: int64 (B,), class indices, one an image.
         seed: of the initial noise and of every view.
         start: float32 (B, C, H, W) in normalised space, where the images start from; None for noise.
+        shares: how much the loss in each network of the pool counts in every iteration, 0 for those that have no part
+            in the batch; None where networks take part as the recipe says.
     """
 
     targets: Tensor
     seed: int
     start: Tensor | None = None
+    shares: tuple[float, ...] | None = None
 
 
 class Engine(ABC):
@@ -115,6 +118,7 @@ class Gradient(ABC):
         if self.recipe.smoothing:
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
         self.average = torch.zeros_like(initial_images(task, batches)) if self.recipe.flatness else None
+        self.shares = _shares(batches, task.device)
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -126,16 +130,22 @@ class Gradient(ABC):
         """The gradient; `state` is then that after the iteration."""
         if self.average is not None and iteration == 0:
             self.average.copy_(images.detach())
-        turns = self._turns(iteration)
-        gradient = self._by(turns[0], images, iteration)
-        for place in turns[1:]:
-            gradient = gradient + self._by(place, images, iteration)
-        gradient = gradient / len(turns) if len(turns) > 1 else gradient
+        gradient = self._by_networks(images, iteration)
         if self.recipe.densification:
             gradient = gradient + self.recipe.densification * self._of_densification(images, iteration)
         if self.average is not None:
             self.average.lerp_(images.detach(), 1 - self.recipe.flatness_decay)
         return gradient
+
+    def _by_networks(self, images: Tensor, iteration: int) -> Tensor:
+        if self.shares is not None:
+            each = [share * self._by(place, images, iteration) for place, share in self.shares.items()]
+            return torch.stack(each).sum(0)
+        turns = self._turns(iteration)
+        gradient = self._by(turns[0], images, iteration)
+        for place in turns[1:]:
+            gradient = gradient + self._by(place, images, iteration)
+        return gradient / len(turns) if len(turns) > 1 else gradient
 
     @abstractmethod
     def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
@@ -170,7 +180,8 @@ class Gradient(ABC):
         return frozenset(out)
 
     def _is_first(self, iteration: int) -> bool:
-        return iteration < (1 if self.recipe.networks == "all" else len(self.pool))
+        at_once = self.recipe.networks == "all" or self.shares is not None
+        return iteration < (1 if at_once else len(self.pool))
 
     def _of_densification(self, images: Tensor, iteration: int) -> Tensor:
         leaf = images.detach().requires_grad_()
@@ -178,6 +189,17 @@ class Gradient(ABC):
         pairs = zip(seen, self.batches, strict=True)
         losses = [densification(each, batch.targets, temperature) for each, batch in pairs]
         return torch.autograd.grad(torch.stack(losses).sum(), [leaf])[0]
+
+
+def _shares(batches: Sequence[Batch], device: torch.device) -> dict[int, Tensor] | None:
+    """By the place of each network that has a part in some batch, how much it counts in each: (G, 1, 1, 1, 1)."""
+    given = [batch.shares for batch in batches if batch.shares is not None]
+    if not given:
+        return None
+    if len(given) < len(batches):
+        raise ValueError("batches that are recovered at once have shares all, or none of them")
+    by_place = enumerate(zip(*given, strict=True))
+    return {place: torch.tensor(each, device=device).view(-1, 1, 1, 1, 1) for place, each in by_place if any(each)}
 
 
 def initial_images(task: Task, batches: Sequence[Batch]) -> Tensor:

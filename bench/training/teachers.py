@@ -1,6 +1,7 @@
 """Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ PUBLISHED_CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's,
 PUBLISHED_ABOVE = 64  # pixels; up to there our networks have another stem, or are others
 AT_TORCHVISION = {  # our names where torchvision has other ones
     "mobilenetv2": "mobilenet_v2",
+    "mobilenetv2-1.0": "mobilenet_v2",
+    "shufflenetv2": "shufflenet_v2_x1_0",
     "shufflenetv2-0.5": "shufflenet_v2_x0_5",
     "efficientnet-b0": "efficientnet_b0",
     "vgg11-bn": "vgg11_bn",
@@ -120,7 +123,7 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
         network = task.network(0, name)
         for _ in task.pace.walk("published weights", 0, 1):
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-            network.load_state_dict(state)
+            network.load_state_dict({_renamed(key): tensor for key, tensor in state.items()})
         return _made(task, network, name)
 
     parameters = {"torchvision": str(published), "backbone": name}
@@ -286,12 +289,17 @@ def _check_fits(setting: Setting) -> None:
         )
 
 
+def _renamed(key: str) -> str:
+    """torchvision's DenseNets were published under names that its own network has without a dot: norm.1 -> norm1."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1", key)
+
+
 def _published(backbone: str, weights: str) -> Any:  # noqa: ANN401 - torchvision is not typed
     from torchvision import models
 
     name = AT_TORCHVISION.get(backbone, backbone)
     if name not in models.list_models(module=models):
-        some = ", ".join(sorted(["resnet18", "resnet50", "resnet101", "alexnet", *AT_TORCHVISION]))
+        some = ", ".join(sorted(["resnet18", "resnet50", "resnet101", "alexnet", "densenet121", *AT_TORCHVISION]))
         raise UsageError(f"torchvision publishes no weights for {backbone!r}; it does for {some}")
     choices = models.get_model_weights(name)
     if weights not in choices.__members__:

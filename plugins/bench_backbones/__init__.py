@@ -57,12 +57,18 @@ def _others() -> list[Offer]:
     """One network of each family."""
     mobile = "MobileNetV2: torchvision's above 64 pixels, 0.5 wide up to there"
     shuffle = "ShuffleNetV2-0.5 of torchvision; 1x1 stem without max-pool up to 64 pixels"
+    wider = "MobileNetV2 as CV-DD has it: torchvision's above 64 pixels, 1.0 wide up to there, too"
+    shuffle_whole = "ShuffleNetV2 as CV-DD has it: torchvision's 1.0 above 64 pixels, 0.5 wide up to there"
+    dense = "DenseNet-121 of torchvision; 3x3 stem without norm and max-pool up to 64 pixels"
     efficient = "EfficientNet-B0 of torchvision; stem of stride 1 up to 64 pixels"
     vgg = "VGG-11 with BatchNorm: torchvision's above 64 pixels, one linear layer up to there"
     alex = "AlexNet: torchvision's above 64 pixels, the DC family's small one up to there"
     return [
         Offer("mobilenetv2", "bench_backbones.mobilenet:mobilenetv2", mobile, _BATCHNORM),
+        Offer("mobilenetv2-1.0", "bench_backbones.mobilenet:mobilenetv2_whole", wider, _BATCHNORM),
         Offer("shufflenetv2-0.5", "bench_backbones.shufflenet:shufflenetv2_half", shuffle, _BATCHNORM),
+        Offer("shufflenetv2", "bench_backbones.shufflenet:shufflenetv2", shuffle_whole, _BATCHNORM),
+        Offer("densenet121", "bench_backbones.densenet:densenet121", dense, _BATCHNORM),
         Offer("efficientnet-b0", "bench_backbones.efficientnet:efficientnet_b0", efficient, _BATCHNORM),
         Offer(
             "wrn-16-2", "bench_backbones.wide_resnet:wrn_16_2", "Wide ResNet of 16 layers, twice as wide", _BATCHNORM

@@ -117,9 +117,9 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         return self.config.squeeze.training()
 
     def units(self, task: Task) -> Sequence[Unit]:
-        """All images in the recipe's order, cut into batches; batches of one size are recovered several at once."""
+        """All images in the recipe's order, cut into batches; batches that are alike are recovered several at once."""
         batches = self._batches(task)
-        alike = [list(some) for _, some in groupby(batches, key=len)]
+        alike = [list(some) for _, some in groupby(batches, key=lambda each: (len(each), self._shares(task, each)))]
         groups = self.config.recover.groups
         cut = [some[start : start + groups] for some in alike for start in range(0, len(some), groups)]
         return [_unit(number, some) for number, some in enumerate(cut)]
@@ -149,7 +149,11 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         targets = torch.tensor([label for label, _ in members])
         (first, number), (last, until) = members[0], members[-1]
         seed = task.seed_for("recover", first, number, last, until)
-        return Batch(targets, seed, self._started(task, members))
+        return Batch(targets, seed, self._started(task, members), self._shares(task, members))
+
+    def _shares(self, task: Task, members: Members) -> tuple[float, ...] | None:
+        """How much each network of the pool counts in a batch; None where the recipe says which have a part."""
+        return None
 
     def _started(self, task: Task, members: Members) -> Tensor | None:
         if self._start is None:
@@ -162,7 +166,12 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         """Soft labels by the pool, made while training or stored for every view of the paper's protocol."""
         relabel, setting = self.config.relabel, task.setting
         student = PROTOCOLS[self.protocol(setting)].plan(setting).training
-        return relabel_images(task, self._labellers, images, relabel, student, combine=relabel.combine)
+        teachers, votes = self._labellers, self._votes(task)
+        return relabel_images(task, teachers, images, relabel, student, combine=relabel.combine, shares=votes)
+
+    def _votes(self, task: Task) -> Sequence[float]:
+        """How much each of the networks that label counts; () where all count alike."""
+        return ()
 
     @property
     def _labellers(self) -> list[Teacher]:

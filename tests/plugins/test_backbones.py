@@ -16,6 +16,7 @@ NAMES = {
     *("convnet1", "convnet2", "convnet1-bn", "convnet2-bn", "convnet3-w32", "convnet3-w32-bn", "convnet3-w128"),
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
+    *("mobilenetv2-1.0", "shufflenetv2", "densenet121"),
 }
 NEEDS_32 = {"swin-tiny"}  # and not 28, gray or not
 
@@ -94,8 +95,32 @@ def test_small_networks_are_as_large_as_those_of_the_releases(
 
 
 @pytest.mark.parametrize(
+    ("name", "classes", "resolution", "expected"),
+    [
+        ("densenet121", 10, 32, 6_956_298),
+        ("densenet121", 100, 32, 7_048_548),
+        ("densenet121", 200, 64, 7_151_048),
+        ("shufflenetv2", 10, 32, 352_042),
+        ("shufflenetv2", 200, 64, 546_792),
+        ("mobilenetv2-1.0", 10, 32, 2_296_922),
+        ("mobilenetv2-1.0", 200, 64, 2_540_312),
+        ("resnet18", 10, 32, 11_173_962),
+        ("densenet121", 1000, 224, 7_978_856),
+        ("shufflenetv2", 1000, 224, 2_278_604),
+        ("mobilenetv2-1.0", 1000, 224, 3_504_872),
+    ],
+)
+def test_the_committee_s_networks_are_as_large_as_cv_dd_s(
+    name: str, classes: int, resolution: int, expected: int
+) -> None:
+    """Counted in Jiacheng8/CV-DD: `models`, which CIFAR and Tiny-ImageNet have; above they are torchvision's."""
+    assert parameters(build(name, classes, resolution)) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "known"),
-    [(name, name) for name in ("resnet18", "resnet50", "resnet101", "alexnet")] + sorted(AT_TORCHVISION.items()),
+    [(name, name) for name in ("resnet18", "resnet50", "resnet101", "alexnet", "densenet121")]
+    + sorted(AT_TORCHVISION.items()),
 )
 def test_torchvision_s_weights_fit_at_224_pixels(name: str, known: str) -> None:
     """The same tensors as torchvision's network, whose published weights are taken as they are."""
@@ -117,6 +142,9 @@ def convolutions(name: str, resolution: int) -> list[nn.Conv2d]:
         ("shufflenetv2-0.5", 1, 3, 1024),
         ("efficientnet-b0", 3, 4, 1280),
         ("wrn-16-2", 3, 2, 128),
+        ("mobilenetv2-1.0", 3, 3, 1280),
+        ("shufflenetv2", 3, 3, 1024),
+        ("densenet121", 3, 3, 1024),
     ],
 )
 def test_small_images_are_halved_as_often_as_in_the_releases(

@@ -1,5 +1,6 @@
 """Matching statistics of several kinds and networks: each term against its equation, both engines, resumption."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +241,49 @@ def test_the_fast_engine_makes_the_images_of_the_reference(
     ours = fast.recover(task, BATCHES)
     apart = replace(task, workspace=task.workspace / "reference")
     torch.testing.assert_close(ours, reference.recover(apart, BATCHES), atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("changes", [{"match": ["batchnorm"]}, EVERYTHING])
+def test_so_do_both_where_batches_say_how_much_each_network_counts(
+    network: nn.Module, other: nn.Module, task: Task, changes: dict[str, object]
+) -> None:
+    weighed = [replace(BATCHES[0], shares=(0.7, 0.3)), replace(BATCHES[1], shares=(0.0, 1.0))]
+    second = other if "patch" in changes else copy.deepcopy(network)
+    fast, reference = engines(recipe(**changes), network, second)
+    ours = fast.recover(task, weighed)
+    apart = replace(task, workspace=task.workspace / "reference")
+    torch.testing.assert_close(ours, reference.recover(apart, weighed), atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_the_gradient_is_the_sum_of_the_networks_each_by_its_share(
+    network: nn.Module, other: nn.Module, task: Task, engine: str
+) -> None:
+    chosen = recipe(match=("convolution",), engine=engine)
+    members = pool(chosen, network, other, nn.Sequential(nn.Conv2d(2, 3, 8), nn.Flatten()))
+    images = images_of(8).view(2, 4, 2, 8, 8).float()
+
+    def gradient(several: list[Member], *shares: tuple[float, ...]) -> Tensor:
+        batches = [replace(batch, shares=each) for batch, each in zip(BATCHES, shares, strict=True)]
+        return engine_for(several, chosen).gradient(task, batches)(images, 5)
+
+    first, second = (gradient([member], (1.0,), (1.0,)) for member in members[:2])
+    found = gradient(members, (0.7, 0.3, 0.0), (0.0, 1.0, 0.0))
+    torch.testing.assert_close(found[0], 0.7 * first[0] + 0.3 * second[0])
+    torch.testing.assert_close(found[1], second[1])
+
+
+def test_a_network_that_does_not_count_is_not_asked(network: nn.Module, other: nn.Module, task: Task) -> None:
+    chosen = recipe(match=("convolution",))
+    reference = ReferenceEngine(pool(chosen, network, other), chosen)
+    gradient = reference.gradient(task, [replace(BATCHES[0], shares=(1.0, 0.0))])
+    other.register_forward_pre_hook(lambda *_: pytest.fail("it was"))
+    gradient(images_of(4).float()[None], 0)
+
+
+def test_batches_at_once_have_shares_all_or_none(network: nn.Module, task: Task) -> None:
+    with pytest.raises(ValueError, match="all, or none of them"):
+        ReferenceEngine(network, recipe()).gradient(task, [BATCHES[0], replace(BATCHES[1], shares=(1.0,))])
 
 
 def test_compiled_it_makes_the_same_images(network: nn.Module, other: nn.Module, task: Task) -> None:
