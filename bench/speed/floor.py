@@ -31,7 +31,11 @@ LEAST, SECONDS = 3, 1.0  # of them at least, where they take longer than that
 
 @dataclass(frozen=True)
 class FloorSpec:
-    """What to time: a backbone at a shape, a number of images at once, and the arithmetic."""
+    """What to time: a backbone at a shape, a number of images at once, and the arithmetic.
+
+    Attributes:
+        passes: where a step goes through other networks as well, how often through each; empty for once through this.
+    """
 
     backbone: str
     classes: int
@@ -39,11 +43,13 @@ class FloorSpec:
     channels: int
     images: int
     precision: Precision
+    passes: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "FloorSpec":
         """The inverse of `dataclasses.asdict`."""
-        return cls(**content)
+        passes = tuple((name, float(times)) for name, times in content.get("passes", ()))
+        return cls(**{**content, "passes": passes})
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,11 @@ class TimedLayer:
 
 
 def measure_floor(spec: FloorSpec, registry: Registry, device: torch.device, progress: Progress) -> float:
-    """Milliseconds an image of all layers together, forward and input gradient."""
-    layers = layers_of(registry.load("backbone", spec.backbone), spec)
+    """Milliseconds an image of all layers together, forward and input gradient, as often as a step takes them."""
+    layers: dict[TimedLayer, float] = {}
+    for name, share in spec.passes or ((spec.backbone, 1.0),):
+        for layer, count in layers_of(registry.load("backbone", name), spec).items():
+            layers[layer] = layers.get(layer, 0.0) + share * count
     seconds = 0.0
     for done, (layer, times) in enumerate(layers.items(), 1):
         seconds += times * _seconds(_step(layer, spec.precision, device), device)

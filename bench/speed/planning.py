@@ -192,7 +192,8 @@ class SpeedPlanner:
         dataset = random_dataset(self._card, classes, 1)
         self._networks.check(cell.backbone, dataset)
         self._networks.check_named(cell.method, named.backbones(self._setting(cell, batch)), dataset)
-        floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision)
+        passes = named.passes(self._setting(cell, batch))
+        floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision, passes)
         varied = None if variation is None else _value(named, variation.partition("=")[0])
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
 
@@ -215,9 +216,12 @@ class SpeedPlanner:
         plain = engine == REFERENCE or method.plain_arithmetic
         return plain_precision(self.device) if plain and self.request.precision == AUTO else self.precision
 
-    def _floor(self, cell: TableRow, classes: int, images: int, precision: Precision) -> FloorSpec:
-        card = self._card
-        return FloorSpec(cell.backbone, classes, card.resolution, card.channels, images, precision)
+    def _floor(
+        self, cell: TableRow, classes: int, images: int, precision: Precision, passes: Mapping[str, float]
+    ) -> FloorSpec:
+        card, alone = self._card, {cell.backbone: 1.0}
+        through = () if dict(passes) == alone else tuple(passes.items())
+        return FloorSpec(cell.backbone, classes, card.resolution, card.channels, images, precision, through)
 
     def _planned(self, cell: TableRow, **known: Any) -> Planned:  # noqa: ANN401 - the fields of Planned
         known = {"published_as": cell.published_as, "known_as": self._known_as, **known}

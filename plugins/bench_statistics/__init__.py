@@ -95,3 +95,10 @@ def bench_ladders() -> Sequence[Offer]:
     """Configurations of which each is one change from the last."""
     folder = Path(__file__).parent
     return [Offer("edc-figure-1", folder / "edc-figure-1.toml", "EDC's Figure 1 (right): from G-VBSM to EDC, A to G")]
+
+
+@hookimpl
+def bench_speed_tables() -> Sequence[Offer]:
+    """Steps side by side."""
+    summary = "a step of SRe2L, G-VBSM and EDC on Tiny-ImageNet, batch 100"
+    return [Offer("statistics-step", Path(__file__).with_name("statistics-step.toml"), summary)]

@@ -73,6 +73,11 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         """The networks of the pool."""
         return [name for name in self.config.networks(setting.backbone) if name != setting.backbone]
 
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """One network of the pool in turn, or all. What looks at the images' moving average has no backward pass."""
+        pool = self.config.networks(setting.backbone)
+        return dict.fromkeys(pool, 1.0 if self.config.recover.networks == "all" else 1 / len(pool))
+
     def check(self, setting: Setting) -> None:
         """Somebody must label, and weights be published where networks are not trained.
 

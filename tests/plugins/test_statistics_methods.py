@@ -284,6 +284,11 @@ def test_the_pool_has_the_runs_own_network_once(name: str) -> None:
     assert len(config.networks("convnet4-bn")) == 6
 
 
+def test_an_image_goes_through_each_network_of_the_pool_in_turn(task: Task) -> None:
+    assert method("edc", task).passes(task.setting) == {"convnet3-bn": 0.5, "convnet3": 0.5}
+    assert method("edc", task, "recover.networks=all").passes(task.setting) == {"convnet3-bn": 1.0, "convnet3": 1.0}
+
+
 def test_a_network_may_be_left_out_of_labelling(task: Task) -> None:
     made = method("edc", task, 'relabel.without=["convnet3"]')
     made.prepare_labels(task)

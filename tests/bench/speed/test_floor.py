@@ -1,6 +1,8 @@
 """The floor: every convolution and linear layer at the shape one forward pass gives it, forward and input gradient."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -95,3 +97,21 @@ def test_a_step_is_the_gradient_of_the_input_in_the_rows_arithmetic(precision: P
 def test_a_real_backbone_has_a_floor() -> None:
     spec = FloorSpec("convnet3-bn", classes=4, resolution=8, channels=1, images=4, precision="fp32")
     assert measure_floor(spec, Registry(), CPU, Silent()) > 0
+
+
+def test_a_step_through_several_networks_in_turn_has_the_mean_of_their_floors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layer taken for as many seconds as it has weights: a floor is then a number of weights an image."""
+
+    def weights(layer: floor.TimedLayer, *_: object) -> float:
+        return float(sum(parameter.numel() for parameter in layer.module.parameters()))
+
+    monkeypatch.setattr(floor, "_step", lambda layer, *_: layer)
+    monkeypatch.setattr(floor, "_seconds", weights)
+    alone = FloorSpec("convnet3-bn", classes=4, resolution=8, channels=1, images=1000, precision="fp32")
+    first, second = (
+        measure_floor(replace(alone, backbone=name), Registry(), CPU, Silent())
+        for name in ("convnet3-bn", "convnet2-bn")
+    )
+    in_turn = replace(alone, passes=(("convnet3-bn", 0.5), ("convnet2-bn", 0.5)))
+    assert measure_floor(in_turn, Registry(), CPU, Silent()) == pytest.approx((first + second) / 2)
+    assert FloorSpec.from_json(json.loads(json.dumps(asdict(in_turn)))) == in_turn
