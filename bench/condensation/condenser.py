@@ -42,6 +42,7 @@ class Condenser(ABC, Generic[C]):
         check(setting): refuse, before any work, what can never be made.
         real_images(setting): how many training images every class must have (default: one for each image to make).
         backbones(setting): further networks that the configuration names, as teachers beside the task's own.
+        passes(setting): how often a step goes through each network (default: once through the task's own).
         prepare(task): stages (a squeezed teacher, experts); keep what you need on self. It may return the task that the
             method works in from then on, such as one seen through a whitening.
         prepare_labels(task): the part of that which labels of other images need (default: all of it).
