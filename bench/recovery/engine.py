@@ -21,7 +21,7 @@ from bench.condensation import Task
 from bench.loops.checkpoints import State
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
-from bench.recovery.terms import densification
+from bench.recovery.terms import of_images
 
 ADAM_BETAS = (0.5, 0.9)
 ADAM_EPS = 1e-8
@@ -131,8 +131,8 @@ class Gradient(ABC):
         if self.average is not None and iteration == 0:
             self.average.copy_(images.detach())
         gradient = self._by_networks(images, iteration)
-        if self.recipe.densification:
-            gradient = gradient + self.recipe.densification * self._of_densification(images, iteration)
+        if self.recipe.of_images:
+            gradient = gradient + self._of_images(images, iteration)
         if self.average is not None:
             self.average.lerp_(images.detach(), 1 - self.recipe.flatness_decay)
         return gradient
@@ -183,12 +183,11 @@ class Gradient(ABC):
         at_once = self.recipe.networks == "all" or self.shares is not None
         return iteration < (1 if at_once else len(self.pool))
 
-    def _of_densification(self, images: Tensor, iteration: int) -> Tensor:
+    def _of_images(self, images: Tensor, iteration: int) -> Tensor:
         leaf = images.detach().requires_grad_()
-        seen, temperature = self._seen(leaf, iteration), self.recipe.densification_temperature
-        pairs = zip(seen, self.batches, strict=True)
-        losses = [densification(each, batch.targets, temperature) for each, batch in pairs]
-        return torch.autograd.grad(torch.stack(losses).sum(), [leaf])[0]
+        pairs = zip(self._seen(leaf, iteration), self.batches, strict=True)
+        losses = [of_images(each, batch.targets, self.recipe) for each, batch in pairs]
+        return torch.autograd.grad(torch.stack([loss for loss in losses if loss is not None]).sum(), [leaf])[0]
 
 
 def _shares(batches: Sequence[Batch], device: torch.device) -> dict[int, Tensor] | None:

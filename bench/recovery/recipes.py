@@ -1,8 +1,10 @@
 """Recovery recipes: all that decides how images are recovered from networks, as data."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from bench.storage.growing import GrowingModel
 
 EngineName = Literal["fast", "reference"]
 LayerKind = Literal["batchnorm", "convolution"]
@@ -12,7 +14,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class RecoveryRecipe(BaseModel):
+class RecoveryRecipe(GrowingModel):
     """How to recover images from the BatchNorm statistics of one network (SRe2L and CDA).
 
     Attributes:
@@ -31,10 +33,12 @@ class RecoveryRecipe(BaseModel):
         milestone: the share of the iterations that the fall takes; see `bench.recovery.views.smallest_share`.
         flip: horizontally with p = 0.5, the whole batch or none of it.
         roll: range, both ends included, of the cyclic shift in pixels, drawn for each axis ((0, 0): none).
+        tv, l2: weights of the image priors, 0 in every released command (see `bench.recovery.terms.prior`).
         groups: so many batches are recovered at once, each as if it were alone. Changes costs and nothing else.
         engine: who does the arithmetic; see `bench.recovery.engines`.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"tv", "l2"})
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     iterations: int = Field(ge=1)
@@ -49,6 +53,8 @@ class RecoveryRecipe(BaseModel):
     milestone: Annotated[float, Field(ge=0, le=1)] = 1.0
     flip: bool = True
     roll: tuple[int, int] = (0, 0)
+    tv: NotNegative = 0.0
+    l2: NotNegative = 0.0
     groups: int = Field(default=1, ge=1)
     engine: EngineName = "fast"
 
@@ -119,6 +125,11 @@ class MatchingRecipe(RecoveryRecipe):
     def padding(self) -> int | None:
         """As `crop` and `pad` say."""
         return self.pad if self.crop == "padded" else None
+
+    @property
+    def of_images(self) -> bool:
+        """Whether there are terms that look at the images alone."""
+        return bool(self.densification or self.tv or self.l2)
 
     @classmethod
     def of(cls, recipe: RecoveryRecipe) -> "MatchingRecipe":

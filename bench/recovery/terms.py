@@ -150,6 +150,43 @@ def total(terms: Weighted, observed: Observed) -> Tensor:
     return loss
 
 
+def of_images(seen: Tensor, targets: Tensor, recipe: MatchingRecipe) -> Tensor | None:
+    """The terms that look at the images of a batch alone, weighed: a scalar, or None where a recipe has none.
+
+    Args:
+        seen: (B, C, S, S), as the network sees them.
+        targets: int64 (B,) on the CPU, their classes.
+    """
+    terms: list[Tensor] = []
+    if recipe.densification:
+        terms.append(recipe.densification * densification(seen, targets, recipe.densification_temperature))
+    if recipe.tv or recipe.l2:
+        terms.append(prior(seen, recipe.tv, recipe.l2))
+    return torch.stack(terms).sum() if terms else None
+
+
+def prior(seen: Tensor, tv: float, l2: float) -> Tensor:
+    """The image priors of DeepInversion, which SRe2L's Table 8 tries and its released commands leave out (code).
+
+        tv (||x_r||_2 + ||x_d||_2 + ||x_a||_2 + ||x_b||_2)  +  l2 / B sum over i of ||x_i||_2
+
+    with x_r, x_d, x_a, x_b the differences of the whole batch to the neighbours at the right, below and along the two
+    diagonals.
+
+    Args:
+        seen: (B, C, S, S), as the network sees them.
+    """
+    steps = (
+        seen[..., :, :-1] - seen[..., :, 1:],
+        seen[..., :-1, :] - seen[..., 1:, :],
+        seen[..., 1:, :-1] - seen[..., :-1, 1:],
+        seen[..., :-1, :-1] - seen[..., 1:, 1:],
+    )
+    variation = torch.stack([vector_norm(each) for each in steps]).sum()
+    length: Tensor = vector_norm(seen.flatten(1), dim=1).mean()
+    return tv * variation + l2 * length
+
+
 def densification(seen: Tensor, targets: Tensor, temperature: float, side: int = 32) -> Tensor:
     """A scalar that spreads the images of a class over their space: G-VBSM's data densification (equation 5, code).
 

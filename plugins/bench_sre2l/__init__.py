@@ -9,6 +9,8 @@ the other to be had:
   (41.1 on Tiny-ImageNet at IPC 50, ResNet-18). The ablations (Tables 2, 7c, 7d) have 1,000 and 2,000:
   recover.iterations=1000 (37.88 in the same cell).
 - The first BatchNorm's term weighs 10 (code; the paper states no weights): recover.first_bn_multiplier=1.
+- Image priors (total variation, l2) are in the code with weights of 0.0001 and 0.00001, and 0 in every command:
+  recover.tv, recover.l2. Table 8 tries them: `bench run --ladder sre2l-table-8`.
 - The view is rolled by some pixels (code; not in the paper): recover.roll=[0,0].
 - CIFAR is recovered without crop and flip (code; not in the paper): recover.crop=resized, recover.flip=true.
 - Images are stored as JPEG of quality 75 (code; not in the paper), so teacher and students see its losses:
@@ -40,6 +42,7 @@ table 61.3 with a ResNet-50 student: the table is quoted.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.hookspecs import Offer, hookimpl
 
@@ -65,3 +68,10 @@ def bench_protocols() -> Sequence[Offer]:
         Offer("sre2l-in1k", "bench_sre2l.protocols:IN1K", "SRe2L on ImageNet-1K: AdamW 0.001, 300 epochs, CutMix"),
         Offer("cda-in1k", "bench_sre2l.protocols:CDA_IN1K", "CDA on ImageNet-1K: as SRe2L's, with batches of 128"),
     ]
+
+
+@hookimpl
+def bench_ladders() -> Sequence[Offer]:
+    """What the paper's ablation of recovery tries."""
+    summary = "SRe2L's Table 8: image priors beside BatchNorm statistics, and crops"
+    return [Offer("sre2l-table-8", Path(__file__).with_name("sre2l-table-8.toml"), summary)]

@@ -19,7 +19,7 @@ from bench.recovery.layers import ByLayer, layers_of, sizes_of, watched
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
 from bench.recovery.reference import Circumstances, ReferenceEngine
-from bench.recovery.terms import densification
+from bench.recovery.terms import densification, prior
 from bench.recovery.views import RecoveryView
 from bench.testing import tiny_dataset, tiny_task
 
@@ -37,6 +37,8 @@ EVERYTHING = {
     "flatness_decay": 0.9,
     "crop": "padded",
     "pad": 2,
+    "tv": 1e-3,
+    "l2": 1e-2,
 }
 
 
@@ -220,6 +222,27 @@ def test_densification_is_the_divergence_of_softened_eigenvalues() -> None:
     (gradient,) = torch.autograd.grad(ours, [images])
     assert gradient[:2].abs().min() > 0
     assert not gradient[2:].any()  # a class of one image has nothing to be spread from
+
+
+def test_image_priors_are_sums_over_neighbours_and_lengths_of_images() -> None:
+    images = images_of(3)
+    squares = dict.fromkeys(("right", "below", "up", "down"), 0.0)
+    for image in images:
+        for channel in image:
+            for row in range(8):
+                for column in range(8):
+                    here = channel[row, column]
+                    if column < 7:
+                        squares["right"] += float((here - channel[row, column + 1]) ** 2)
+                    if row < 7:
+                        squares["below"] += float((here - channel[row + 1, column]) ** 2)
+                    if row > 0 and column < 7:
+                        squares["up"] += float((here - channel[row - 1, column + 1]) ** 2)
+                    if row < 7 and column < 7:
+                        squares["down"] += float((here - channel[row + 1, column + 1]) ** 2)
+    expected = 0.5 * sum(each**0.5 for each in squares.values())
+    expected += 0.25 * float(torch.stack([(image**2).sum().sqrt() for image in images]).mean())
+    assert float(prior(images, tv=0.5, l2=0.25)) == pytest.approx(expected)
 
 
 @pytest.fixture
