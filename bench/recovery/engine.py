@@ -11,7 +11,7 @@ comes out as if it were alone.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.loops.checkpoints import State
+from bench.recovery.batches import Batch as Batch
+from bench.recovery.batches import Phase, joins_of, phases_of, shares_of
+from bench.recovery.batches import initial_images as initial_images
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.terms import of_images
@@ -27,24 +30,6 @@ ADAM_BETAS = (0.5, 0.9)
 ADAM_EPS = 1e-8
 
 Shape = tuple[int, int]  # batches at once, images in each
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images that are recovered together.
-
-    Attributes:
-        targets: int64 (B,), class indices, one an image.
-        seed: of the initial noise and of every view.
-        start: float32 (B, C, H, W) in normalised space, where the images start from; None for noise.
-        shares: how much the loss in each network of the pool counts in every iteration, 0 for those that have no part
-            in the batch; None where networks take part as the recipe says.
-    """
-
-    targets: Tensor
-    seed: int
-    start: Tensor | None = None
-    shares: tuple[float, ...] | None = None
 
 
 class Engine(ABC):
@@ -91,15 +76,32 @@ class Engine(ABC):
         lower, upper = task.dataset.normalisation.box(images)
         adam = torch.optim.Adam([images], lr=self.recipe.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
         count = images.shape[0] * images.shape[1]
-        gradient = self.gradient(task, batches)
+        gradient = self._gradient_of_all(task, batches)
         state: State = {"images": images, "optimizer": adam, **gradient.state}
+        begins = self.recipe.stage_begins
+        start = images.detach().clone() if begins else images.detach()
         for iteration in task.iterations(self.recipe.iterations, images=count, state=state, what="recover"):
+            if iteration in begins:
+                self._begin_stage(images, start, adam)
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
             images.grad = gradient(images, iteration).contiguous()  # as the fused Adam reads it
             adam.step()
             with torch.no_grad():
                 images.clamp_(lower, upper)
         return images.detach()
+
+    def _gradient_of_all(self, task: Task, batches: Sequence[Batch]) -> "Gradient | _Joining":
+        joins = joins_of(batches)
+        if joins is None:
+            return self.gradient(task, batches)
+        by_phase = [(phase, [batch.only(phase.places) for batch in batches]) for phase in phases_of(joins)]
+        return _Joining([(phase, self.gradient(task, some)) for phase, some in by_phase])
+
+    @torch.no_grad()
+    def _begin_stage(self, images: Tensor, start: Tensor, adam: torch.optim.Adam) -> None:
+        """Mixes the start into the images once more, and forgets the moments (FADRM)."""
+        images.lerp_(start, 1 - self.recipe.residual)
+        adam.state.clear()
 
 
 class Gradient(ABC):
@@ -118,7 +120,7 @@ class Gradient(ABC):
         if self.recipe.smoothing:
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
         self.average = torch.zeros_like(initial_images(task, batches)) if self.recipe.flatness else None
-        self.shares = _shares(batches, task.device)
+        self.shares = shares_of(batches, task.device)
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -190,30 +192,28 @@ class Gradient(ABC):
         return torch.autograd.grad(torch.stack([loss for loss in losses if loss is not None]).sum(), [leaf])[0]
 
 
-def _shares(batches: Sequence[Batch], device: torch.device) -> dict[int, Tensor] | None:
-    """By the place of each network that has a part in some batch, how much it counts in each: (G, 1, 1, 1, 1)."""
-    given = [batch.shares for batch in batches if batch.shares is not None]
-    if not given:
-        return None
-    if len(given) < len(batches):
-        raise ValueError("batches that are recovered at once have shares all, or none of them")
-    by_place = enumerate(zip(*given, strict=True))
-    return {place: torch.tensor(each, device=device).view(-1, 1, 1, 1, 1) for place, each in by_place if any(each)}
+class _Joining:
+    """The gradient where images join later: in each phase that of those which are there, 0 for the others.
 
+    What is remembered of earlier iterations belongs to all images of a batch, so nothing may be.
 
-def initial_images(task: Task, batches: Sequence[Batch]) -> Tensor:
-    """Where the batches start, float32 (G, B, C, H, W): their own start, or N(0, 1) in normalised space.
-
-    Noise is drawn on the CPU, so every device starts alike.
+    Raises:
+        ValueError: something is.
     """
-    dataset = task.dataset
-    shape = (dataset.channels, dataset.resolution, dataset.resolution)
-    starts = [_noise(batch, shape) if batch.start is None else batch.start.float().cpu() for batch in batches]
-    return torch.stack(starts).to(task.device)
 
+    state: ClassVar[dict[str, Tensor]] = {}
 
-def _noise(batch: Batch, shape: tuple[int, int, int]) -> Tensor:
-    return torch.randn((len(batch.targets), *shape), generator=seeds.generator("initial images", batch.seed))
+    def __init__(self, phases: Sequence[tuple[Phase, Gradient]]) -> None:
+        if any(gradient.state for _, gradient in phases):
+            raise ValueError("where images join later, neither smoothed statistics nor flatness can be had")
+        self._phases = phases
+
+    def __call__(self, images: Tensor, iteration: int) -> Tensor:
+        """(G, B, C, H, W), of the same."""
+        phase, gradient = next(each for each in reversed(self._phases) if each[0].begin <= iteration)
+        there, found = list(phase.places), torch.zeros_like(images)
+        found[:, there] = gradient(images[:, there], iteration)
+        return found
 
 
 def rate(recipe: RecoveryRecipe, iteration: int) -> float:

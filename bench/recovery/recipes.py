@@ -97,6 +97,9 @@ class MatchingRecipe(RecoveryRecipe):
         flatness: weight of the term that keeps logits near those of the images' moving average (EDC).
         flatness_decay: of that moving average, beta.
         flatness_temperature: its tau.
+        stages: of as many iterations each, as near as can be. After each but the last the images are mixed with their
+            start and Adam begins anew, its rate still falling along the one cosine over all iterations (FADRM).
+        residual: alpha, what stays of the images in that mix; the rest is their start.
         networks: "one" network of the pool an iteration, in turn, or "all", whose losses are averaged.
         as_released: which peculiarities of the released code are followed, where they can move a number:
             "zero-start": smoothed statistics begin at 0, not at the first batch's;
@@ -105,6 +108,8 @@ class MatchingRecipe(RecoveryRecipe):
             mean over its labels; without, both are those of the mixture;
             "element-mean": the flatness term is averaged over classes too, so it is as many times smaller.
     """
+
+    added: ClassVar[frozenset[str]] = RecoveryRecipe.added | {"stages", "residual"}
 
     crop: Literal["resized", "padded", "none"] = "resized"  # type: ignore[assignment]
     pad: int = Field(default=4, ge=0)
@@ -118,6 +123,8 @@ class MatchingRecipe(RecoveryRecipe):
     flatness: NotNegative = 0.0
     flatness_decay: Fraction = 0.99
     flatness_temperature: Positive = 4.0
+    stages: int = Field(default=1, ge=1)
+    residual: Fraction = 0.5
     networks: Literal["one", "all"] = "one"
     as_released: tuple[Quirk, ...] = ()
 
@@ -130,6 +137,11 @@ class MatchingRecipe(RecoveryRecipe):
     def of_images(self) -> bool:
         """Whether there are terms that look at the images alone."""
         return bool(self.densification or self.tv or self.l2)
+
+    @property
+    def stage_begins(self) -> frozenset[int]:
+        """The iterations that begin a stage, the first stage's apart."""
+        return frozenset(self.iterations * stage // self.stages for stage in range(1, self.stages)) - {0}
 
     @classmethod
     def of(cls, recipe: RecoveryRecipe) -> "MatchingRecipe":

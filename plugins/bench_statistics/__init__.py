@@ -47,6 +47,25 @@ CV-DD (the same paper and code) adds a committee. What the scripts do is followe
 - The priors are constants in the code: what students reached on what each network alone had condensed (46.5 for
   ResNet-18 on Tiny-ImageNet is SRe2L++'s own score). They are of the test set, which published numbers have thus seen.
 - Up to 64 pixels its ShuffleNetV2 is 0.5 wide and its MobileNetV2 1.0: `shufflenetv2` and `mobilenetv2-1.0` here.
+
+FADRM and FADRM+ (Cui et al., NeurIPS 2025, arXiv 2506.24125; Jiacheng8/FADRM) share patches, networks and most code
+with CV-DD. The scripts are followed:
+
+- Stages of 500 iterations, four of them, after each of which half of the image is its first patch again. FADRM on
+  Tiny-ImageNet has two, at a rate of 0.01, and labels in evaluation mode.
+- At 224 pixels the code's stages have 200 and 224 pixels in turn, which saves time; here all have the set's resolution.
+- The code computes in fp16; here it is the run's precision. Images are stored as PNG.
+- FADRM+ on ImageNet-1K at IPC 1 has an AlexNet in place of DenseNet-121. It has no BatchNorm, and is left out here.
+
+DELT (Shen et al., CVPR 2025, arXiv 2411.19946; VILA-Lab/DELT) is CDA in which images of a class are trained for
+different numbers of iterations. The code is followed, whose scripts are for ImageNet-1K alone:
+
+- A round has 500 of 4,000 iterations; in each an eighth of a class joins. The BatchNorm statistics that are matched,
+  and the cross-entropy, are those of the images that have joined; one Adam and one cosine serve all.
+- Images start from real ones around the median of the true class's probability, whole and as all methods see them; the
+  code resizes those of 64 pixels to 72 and cuts out the centre.
+- The code fills batches whatever classes they cut; here a batch holds whole classes, which at its numbers of images per
+  class is the same. Numbers of iterations that differ from class to class, which no script asks for, are not here.
 """
 
 from collections.abc import Sequence
@@ -62,6 +81,9 @@ def bench_methods() -> Sequence[Offer]:
     elucidated = "G-VBSM from real images, with statistics of classes (NeurIPS 2024)"
     stronger = "SRe2L from real patches, labelled by each batch's own statistics (CV-DD's baseline)"
     voted = "SRe2L++ from two networks of five at a time, weighed by what each is worth (CV-DD)"
+    residual = "SRe2L++ in stages, with the patches mixed back in after each (NeurIPS 2025)"
+    several = "FADRM from several networks in turn"
+    joining = "CDA from real images of medium difficulty, the later ones trained less (CVPR 2025)"
     return [
         Offer("g-vbsm", "bench_statistics.g_vbsm:GVBSM", generalised),
         Offer("edc", "bench_statistics.edc:EDC", elucidated),
@@ -71,6 +93,9 @@ def bench_methods() -> Sequence[Offer]:
             stronger,
             needs=frozenset({"batchnorm"}),
         ),
+        Offer("fadrm", "bench_statistics.fadrm:FADRM", residual, needs=frozenset({"batchnorm"})),
+        Offer("fadrm-plus", "bench_statistics.fadrm:FADRMPlus", several, needs=frozenset({"batchnorm"})),
+        Offer("delt", "bench_statistics.delt:DELT", joining, needs=frozenset({"batchnorm"})),
         Offer("cv-dd", "bench_statistics.cv_dd:CVDD", voted, needs=frozenset({"batchnorm"})),
     ]
 
@@ -86,6 +111,8 @@ def bench_protocols() -> Sequence[Offer]:
         Offer("sc-dd", "bench_statistics.protocols:SC_DD", "SC-DD: SRe2L's loss, batches of 64 (code)"),
         Offer("sc-dd-paper", "bench_statistics.protocols:SC_DD_PAPER", "the same by the paper's table on CIFAR-100"),
         Offer("cv-dd", "bench_statistics.protocols:CV_DD", "CV-DD and SRe2L++: batches of 16 in halves, rates by cell"),
+        Offer("fadrm", "bench_statistics.protocols:FADRM", "FADRM and FADRM+: as CV-DD, with other rates"),
+        Offer("delt", "bench_statistics.protocols:DELT", "DELT: as RDED, with RandAugment and larger crops"),
         Offer("lpld", "bench_statistics.protocols:LPLD", "LPLD: SRe2L's students on smaller batches"),
     ]
 

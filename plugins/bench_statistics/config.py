@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from bench.condensation import MethodConfig
 from bench.recovery.recipes import MatchingRecipe
@@ -28,6 +28,12 @@ class Recover(MatchingRecipe):
     start_mirrored: bool = True
     order: Literal["class-major", "image-major"] = "class-major"
     images: Literal["jpeg", "uint8"] = "uint8"
+
+    @model_validator(mode="after")
+    def _something_is_mixed_in(self) -> "Recover":
+        if self.stages > 1 and self.start == "noise":
+            raise ValueError("stages mix the start into the images again: start must not be 'noise'")
+        return self
 
     @field_validator("images", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Tas
 from bench.errors import UsageError
 from bench.labels import Labels
 from bench.recipes import Recipe, RecipeBook, Setting
+from bench.recovery.batches import phases_of
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
@@ -141,7 +142,13 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
     def warm_up(self, task: Task) -> None:
         """Compiles the recovery step."""
         units = [unit for unit in self.units(task) if isinstance(unit, BatchUnit)]
-        self._engine.ready(task, [(len(unit.batches), len(unit.batches[0])) for unit in units])
+        sizes = [(len(unit.batches), size) for unit in units for size in self._sizes(task, unit.batches[0])]
+        self._engine.ready(task, sizes)
+
+    def _sizes(self, task: Task, members: Members) -> list[int]:
+        """How many images of a batch are there in each phase of its recovery."""
+        joins = self._joins(task, members)
+        return [len(members)] if joins is None else [len(phase.places) for phase in phases_of(joins)]
 
     def synthesize(self, task: Task, unit: Unit) -> Images:
         """The images of the unit's batches. A batch's seed and start depend on its images alone."""
@@ -154,7 +161,12 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         targets = torch.tensor([label for label, _ in members])
         (first, number), (last, until) = members[0], members[-1]
         seed = task.seed_for("recover", first, number, last, until)
-        return Batch(targets, seed, self._started(task, members), self._shares(task, members))
+        started, shares, joins = self._started(task, members), self._shares(task, members), self._joins(task, members)
+        return Batch(targets, seed, started, shares, joins)
+
+    def _joins(self, task: Task, members: Members) -> tuple[int, ...] | None:
+        """When each image of a batch joins; None where all are there from the first iteration on."""
+        return None
 
     def _shares(self, task: Task, members: Members) -> tuple[float, ...] | None:
         """How much each network of the pool counts in a batch; None where the recipe says which have a part."""

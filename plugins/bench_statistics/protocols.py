@@ -1,4 +1,4 @@
-"""How G-VBSM, EDC, SC-DD, CV-DD and LPLD train on their sets; the recipes are in protocols.toml.
+"""How G-VBSM, EDC, SC-DD, CV-DD, LPLD, FADRM and DELT train on their sets; the recipes are in protocols.toml.
 
 All report the best of the epochs at which they test; here it is the last. All leave biases and norm scales without
 weight decay, SC-DD on CIFAR-100 apart. The temperature is the labels' own: 20, and 30 in SC-DD's code for CIFAR-100; a
@@ -26,6 +26,12 @@ mean square of logits has none. Where paper and released code differ, or the cod
 - LPLD (he-y/soft-label-pruning-for-dataset-distillation). The protocol is its training alone; that an epoch's batches
   are drawn from the labels that were kept is theirs (relabel.keep). The code leaves an epoch's last, smaller batch out
   of the draw. ImageNet-21K's setting is not here.
+- FADRM (Jiacheng8/FADRM), also for FADRM+: CV-DD's code with other rates and cosines, chosen on the test set, too;
+  1,000 epochs on CIFAR-100, and on Tiny-ImageNet at IPC 1. For ResNet-101 on ImageNette at IPC 10 the code fails; here
+  it is as at 1.
+- DELT (VILA-Lab/DELT): RDED's code with RandAugment and crops of at least a quarter. Its scripts are ImageNet-1K's
+  alone; what they set is taken for all. RandAugment there is timm's rand-m6-n2-mstd1.0, before the crop; here it
+  is DeiT's of magnitude 6, after it. It reports the best of the epochs.
 - A release that accumulates gradients divides those of an epoch's last batch by the number of parts of a whole one;
   here they are those of the batch's mean.
 """
@@ -46,3 +52,5 @@ SC_DD = PROTOCOLS["sc-dd"]
 SC_DD_PAPER = PROTOCOLS["sc-dd-paper"]
 CV_DD = PROTOCOLS["cv-dd"]
 LPLD = PROTOCOLS["lpld"]
+FADRM = PROTOCOLS["fadrm"]
+DELT = PROTOCOLS["delt"]

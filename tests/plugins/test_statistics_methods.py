@@ -25,6 +25,7 @@ from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher
 from bench_statistics.cv_dd import weighed
+from bench_statistics.delt import joined
 from bench_statistics.method import BatchUnit, StatisticsMatching
 from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
 
@@ -34,6 +35,7 @@ SMALL: Sequence[str] = (
     "recover.patch=2",
     "recover.batch_size=4",
 )
+ALONE = 'pool=["convnet3-bn"]'
 BOTH = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, match=("batchnorm", "convolution"), global_share=0.5)
 UNTOUCHED = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0)
 
@@ -62,6 +64,29 @@ class TestCVDDConformance(MethodConformance):
         *('pool=["convnet3-bn", "convnet2-bn", "convnet1-bn"]', "prior={convnet2-bn=50, convnet1-bn=40}"),
         *("squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2", "relabel.labels=stored"),
         "recover.committees=[]",
+    )
+    backbone = "convnet3-bn"
+
+
+class TestFADRMConformance(MethodConformance):
+    name = "fadrm"
+    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
+    backbone = "convnet3-bn"
+
+
+class TestFADRMPlusConformance(MethodConformance):
+    name = "fadrm-plus"
+    changes: ClassVar[Sequence[str]] = (
+        *('pool=["convnet3-bn", "convnet2-bn"]', "squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2"),
+        "relabel.labels=stored",
+    )
+    backbone = "convnet3-bn"
+
+
+class TestDELTConformance(MethodConformance):
+    name = "delt"
+    changes: ClassVar[Sequence[str]] = (
+        *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "recover.rounds=2"),
     )
     backbone = "convnet3-bn"
 
@@ -265,6 +290,21 @@ TINY, IN1K, CIFAR10 = setting("tiny-imagenet", 64, 200), setting("imagenet-1k", 
             {"committees": (("resnet18", "mobilenetv2-1.0"),), "roll": (0, 4), "prior_temperature": 5.0},
         ),
         ("cv-dd", setting("cifar10", 32, 10, ipc=50), {"committees": (), "committee": 2, "iterations": 4000}),
+        (
+            "fadrm",
+            setting("tiny-imagenet", 64, 200),
+            {"iterations": 1000, "stages": 2, "residual": 0.5, "lr": 0.01, "images": "uint8", "batch_size": 100},
+        ),
+        ("fadrm", setting("cifar100", 32, 100), {"iterations": 2000, "stages": 4, "lr": 0.25, "start": "patches"}),
+        ("fadrm", setting("imagenette", 224, 10), {"iterations": 2000, "stages": 4, "lr": 0.05, "roll": (0, 32)}),
+        ("fadrm", setting("imagewoof", 224, 10), {"iterations": 2000, "stages": 4, "lr": 0.25, "images": "uint8"}),
+        ("fadrm-plus", setting("tiny-imagenet", 64, 200), {"iterations": 2000, "stages": 4, "lr": 0.25}),
+        ("fadrm-plus", setting("imagenette", 224, 10), {"stages": 4, "lr": 0.25}),
+        (
+            "delt",
+            setting("imagenet-1k", 224, 1000),
+            {"iterations": 4000, "rounds": 8, "start": "medium", "curriculum": "cosine", "roll": (0, 0), "lr": 0.25},
+        ),
         ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "batch_size": 100}),
     ],
 )
@@ -393,3 +433,68 @@ def test_committees_are_of_the_pool(task: Task, change: str, said: str) -> None:
 def test_a_committee_belongs_to_an_image_number(task: Task) -> None:
     with pytest.raises(UsageError, match="order must be 'image-major'"):
         method("cv-dd", task, "recover.order=class-major")
+
+
+# --- FADRM's stages, and DELT's rounds --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "pool", "mode"),
+    [
+        (setting("tiny-imagenet", 64, 200, 1), ("resnet18", "shufflenetv2", "mobilenetv2-1.0"), "train-halves"),
+        (setting("tiny-imagenet", 64, 200), ("resnet18", "shufflenetv2", "densenet121", "mobilenetv2-1.0"), None),
+        (setting("cifar100", 32, 100), ("resnet18", "densenet121", "shufflenetv2", "mobilenetv2-1.0"), None),
+        (setting("imagenet-1k", 224, 1000, 1), ("resnet18", "mobilenetv2-1.0", "shufflenetv2"), None),
+    ],
+)
+def test_fadrm_plus_s_networks_take_turns_in_the_release_s_order(
+    at: Setting, pool: tuple[str, ...], mode: str | None
+) -> None:
+    config = configure(Registry(), "fadrm-plus", at, ()).config
+    assert config["pool"] == list(pool) and config["relabel"]["teacher_mode"] == (mode or "train-halves")
+    alone = configure(Registry(), "fadrm", at, ()).config
+    assert alone["pool"] == [] and (alone["relabel"]["teacher_mode"] == "eval") == (at.dataset == "tiny-imagenet")
+
+
+def test_stages_need_something_to_mix_in(task: Task) -> None:
+    with pytest.raises(UsageError, match="start must not be 'noise'"):
+        method("fadrm", task, "recover.start=noise")
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (50, [round_ for round_ in range(8) for _ in range(7 if round_ < 2 else 6)]),
+        (10, [0, 0, 1, 1, 2, 3, 4, 5, 6, 7]),
+        (1, [0]),
+        (3, [0, 1, 2]),
+    ],
+)
+def test_images_of_a_class_join_as_the_release_slices_them(images: int, expected: list[int]) -> None:
+    """get_round_imgs_indx: ipc // rounds a round, one more in each of the first ipc % rounds."""
+    assert joined(images, 8, 4000) == [500 * round_ for round_ in expected]
+
+
+def test_delt_s_batches_hold_whole_classes_whose_images_join_alike(task: Task) -> None:
+    made = method("delt", task, ALONE, "recover.batch_size=7", "recover.rounds=2", "recover.iterations=10")
+    found = batches(made.units(task))
+    assert found == [tuple((label, number) for label in chunk for number in range(3)) for chunk in ((0, 1), (2,))]
+    assert [made._joins(task, members) for members in found] == [(0, 0, 5, 0, 0, 5), (0, 0, 5)]
+    assert made._sizes(task, found[0]) == [4, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("recover.order=image-major", "order must be 'class-major'"),
+        ("recover.smoothing=0.5", "neither smoothing nor flatness"),
+    ],
+)
+def test_rounds_are_of_a_class_and_remember_nothing(task: Task, change: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        method("delt", task, change)
+
+
+def test_a_batch_of_delt_holds_a_class(task: Task) -> None:
+    with pytest.raises(UsageError, match=r"is 2 for --ipc 3; --set recover.batch_size=3"):
+        method("delt", task, ALONE, "recover.batch_size=2").check(task.setting)

@@ -1,4 +1,4 @@
-"""The protocols of G-VBSM, EDC, SC-DD, CV-DD and LPLD: cell by cell what paper or code say, valid everywhere."""
+"""The protocols of G-VBSM, EDC, SC-DD, CV-DD, LPLD, FADRM, DELT: by cell what paper or code say; valid everywhere."""
 
 import csv
 from dataclasses import replace
@@ -40,7 +40,9 @@ def test_they_are_offered_under_their_names_and_report_the_best() -> None:
 def test_every_protocol_that_numbers_were_published_under_is_here() -> None:
     lines = csv.DictReader(Path(bench_reports.__file__).with_name("claims.csv").open(encoding="utf-8"))
     claimed = {name for line in lines for name in line["protocol"].split()}
-    assert {"g-vbsm", "edc", "sc-dd", "cv-dd", "lpld", "rd3"} <= claimed & set(Registry().names("protocol"))
+    assert {"g-vbsm", "edc", "sc-dd", "cv-dd", "lpld", "rd3", "fadrm", "delt"} <= claimed & set(
+        Registry().names("protocol")
+    )
 
 
 @pytest.mark.parametrize("budget", get_args(Budget))
@@ -183,3 +185,66 @@ def test_lpld() -> None:
     tiny = {"optimizer": "sgd", "lr": 0.2, "momentum": 0.9, "weight_decay": 1e-4, "decay_all": False, "epochs": 100}
     tiny |= {"batch_size": 64, "warmup_epochs": 5, "warmup_factor": 0.01, "mix": "none", "t_squared": True}
     assert said(trained("lpld", "tiny-imagenet"), tiny) == tiny
+
+
+# lr and eta of train_fkd.py, by network, at 1, 10 and 50 images per class
+FADRM: dict[str, dict[str, tuple[tuple[float, float], ...]]] = {
+    "cifar100": {
+        "resnet18": ((5e-4, 2), (1e-3, 2), (1e-3, 1)),
+        "resnet50": ((1e-3, 1), (1e-3, 2), (1e-3, 1)),
+        "resnet101": ((5e-4, 1), (5e-4, 1), (5e-4, 1)),
+    },
+    "tiny-imagenet": {
+        "resnet18": ((1e-3, 2), (1e-3, 2), (1e-3, 1)),
+        "resnet50": ((5e-4, 2), (5e-4, 2), (5e-4, 1)),
+        "resnet101": ((5e-4, 2), (5e-4, 2), (5e-4, 1)),
+    },
+    "imagewoof": {
+        "resnet18": ((5e-4, 2), (5e-4, 1), (1e-3, 2)),
+        "resnet50": ((5e-4, 2), (5e-3, 1), (5e-4, 1)),
+        "resnet101": ((1e-3, 1), (5e-4, 2), (5e-4, 1)),
+    },
+    "imagenette": {
+        "resnet18": ((5e-4, 2), (5e-4, 1), (5e-4, 2)),
+        "resnet50": ((5e-4, 2), (5e-4, 1), (5e-4, 1)),
+        "resnet101": ((5e-4, 2), (5e-4, 2), (1e-3, 2)),
+    },
+    "imagenet-1k": {
+        "resnet18": ((1e-3, 2), (1e-3, 2), (1e-3, 1)),
+        "resnet50": ((5e-4, 2), (1e-3, 2), (1e-3, 1)),
+        "resnet101": ((3.5e-3, 2), (1e-3, 2), (5e-4, 1)),
+    },
+}
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "resnet101"])
+@pytest.mark.parametrize("dataset", FADRM)
+def test_fadrm(dataset: str, backbone: str) -> None:
+    cells = [trained("fadrm", dataset, ipc, backbone) for ipc in (1, 10, 50)]
+    assert tuple((cell.lr, cell.zeta) for cell in cells) == FADRM[dataset][backbone]
+    epochs = {"cifar100": (1000, 1000, 1000), "tiny-imagenet": (1000, 300, 300)}.get(dataset, (300, 300, 300))
+    assert tuple(cell.epochs for cell in cells) == epochs
+    expected: dict[str, Any] = {"batch_size": 10 if dataset in ("imagenette", "imagewoof") else 16}
+    expected |= {"accumulation": 2}
+    expected |= {"optimizer": "adamw", "weight_decay": 0.01, "decay_all": False, "schedule": "cosine", "flip": True}
+    expected |= {"crop": "resized", "mix": "cutmix", "crop_scale": (0.08, 1.0), "soft_loss": "kl", "t_squared": False}
+    assert [said(cell, expected) for cell in cells] == [expected] * 3
+
+
+def test_delt_is_rded_s_with_randaugment_and_larger_crops() -> None:
+    expected = {**ADAMW, "weight_decay": 0.01, "epochs": 300, "schedule": "half-cosine", "crop": "resized"}
+    expected |= {"crop_scale": (0.25, 1.0), "randaugment": 6, "mix": "cutmix", "bn_updates": 2, "shuffle_patches": 1}
+    assert said(trained("delt", "imagenet-1k"), expected) == expected
+    sizes = {
+        (dataset, ipc): trained("delt", dataset, ipc).batch_size
+        for dataset in ("imagenet-1k", "cifar100", "cifar10", "tiny-imagenet")
+        for ipc in (1, 10, 20, 30, 50, 100)
+    }
+    usual = {1: 10, 10: 50, 20: 50, 30: 100, 50: 100, 100: 100}
+    for (dataset, ipc), size in sizes.items():
+        doubled = usual[ipc] * (1 if dataset == "cifar10" else 2)
+        assert size == (100 if dataset == "tiny-imagenet" else doubled), (dataset, ipc)
+    for dataset, size in (("imagenet-1k", 50), ("cifar100", 100), ("tiny-imagenet", 100), ("cifar10", 50)):
+        assert trained("delt", dataset, 10, "resnet101").batch_size == size
+    assert trained("delt", "imagenet-1k", backbone="mobilenetv2").lr == 2.5e-3
+    assert PROTOCOLS["delt"].plan(setting("tiny-imagenet")).test_resize == 72
