@@ -22,6 +22,8 @@ from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
 from bench.running.configuring import keys_of
+from bench.running.ladders import find_ladder
+from bench.speed.tables import read_table
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
 BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
@@ -120,6 +122,27 @@ def reader(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"reader {name}", registered, _origin(registered), _doc(found), _config(found.Options, "options"))
 
 
+def ladder(registry: Registry, name: str, data_root: Path) -> str:
+    """What each rung changes, and what was published of it."""
+    registered, found = registry.find("ladder", name), find_ladder(registry, name)
+    rows = [
+        (each.name, each.change, each.method, each.protocol, " ".join(each.set), each.published) for each in found.rungs
+    ]
+    head = ("rung", "change", "method", "protocol", "--set", "published top-1 %")
+    rungs = tabulate(rows, head, disable_numparse=True, maxcolwidths=[None, None, None, None, 60, None])
+    facts = [*_origin(registered), ("title", found.title), ("published in", found.source)]
+    return _page(f"ladder {name}", registered, facts, rungs)
+
+
+def speed_table(registry: Registry, name: str, data_root: Path) -> str:
+    """Whose steps are measured side by side."""
+    registered, found = registry.find("speed table", name), read_table(Path(registry.load("speed table", name)))
+    rows = [(each.method, each.backbone, each.batch_size, each.published_as) for each in found.rows]
+    steps = tabulate(rows, ("method", "backbone", "batch", "published as"), disable_numparse=True)
+    facts = [*_origin(registered), ("title", found.title), ("published in", found.source), ("dataset", found.dataset)]
+    return _page(f"speed table {name}", registered, facts, steps)
+
+
 PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
     "method": method,
     "backbone": backbone,
@@ -127,6 +150,8 @@ PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
     "protocol": protocol,
     "format": report_format,
     "reader": reader,
+    "ladder": ladder,
+    "speed table": speed_table,
 }
 
 

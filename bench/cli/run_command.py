@@ -50,7 +50,9 @@ def command(
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
-    if bool(asked["methods"]) == bool(ladder):
+    if asked["methods"] and ladder:
+        raise UsageError("the rungs of a ladder have methods of their own: --method does not go with --ladder")
+    if not asked["methods"] and not ladder:
         raise UsageError("say what to run: --method NAME (repeatable), or --ladder NAME")
     if ladder and asked["protocols"] != ("paper",):
         raise UsageError("the rungs of a ladder have protocols of their own: --protocol does not go with --ladder")

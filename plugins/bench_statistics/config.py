@@ -1,8 +1,8 @@
 """The hyper-parameters of the methods that match statistics of several networks."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.condensation import MethodConfig
 from bench.recovery.recipes import MatchingRecipe
@@ -21,12 +21,19 @@ class Recover(MatchingRecipe):
         start_mirrored: all but noise are mirrored by chance.
         order: "class-major" (a batch holds all images of a class, and then of the next) or "image-major" (one image of
             each class, as SRe2L has it).
+        sweeps: of class-major: the images of a class are made in so many parts, a part of every class after the other
+            (G-VBSM on Tiny-ImageNet: 10, so that a batch holds several classes); no more parts than there are images.
+        without: networks of the pool that images are not recovered from, which label (EDC on ImageNet-10).
         images: "jpeg" (a round trip through JPEG of quality 75) or "uint8" (as PNG), also called "lossless".
     """
+
+    added: ClassVar[frozenset[str]] = MatchingRecipe.added | {"sweeps", "without"}
 
     start: StartName = "noise"
     start_mirrored: bool = True
     order: Literal["class-major", "image-major"] = "class-major"
+    sweeps: int = Field(default=1, ge=1)
+    without: tuple[str, ...] = ()
     images: Literal["jpeg", "uint8"] = "uint8"
 
     @model_validator(mode="after")
@@ -70,3 +77,7 @@ class StatisticsConfig(MethodConfig):
         """The pool's networks for a run whose backbone is `own`, each once."""
         named = dict.fromkeys(self.pool)
         return tuple(named) if own in named else (own, *named)
+
+    def recovered_from(self, own: str) -> tuple[str, ...]:
+        """Those of them that images are recovered from."""
+        return tuple(name for name in self.networks(own) if name not in self.recover.without)

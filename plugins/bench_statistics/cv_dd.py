@@ -79,7 +79,7 @@ class CVDD(StatisticsMatching):
     def check(self, setting: Setting) -> None:
         """Committees must be of the pool. Raises UsageError: they are not, or as `StatisticsMatching.check`."""
         super().check(setting)
-        pool, recover = self.config.networks(setting.backbone), self.config.recover
+        pool, recover = self.config.recovered_from(setting.backbone), self.config.recover
         if recover.committee > len(pool):
             raise UsageError(f"recover.committee is {recover.committee}, and the pool has {', '.join(pool)}")
         if strange := {name for names in recover.committees for name in names} - set(pool):
@@ -93,7 +93,7 @@ class CVDD(StatisticsMatching):
         return [f"{name} in the committee, at the mean of the others' priors" for name in unknown]
 
     def _shares(self, task: Task, members: Members) -> tuple[float, ...]:
-        pool = self.config.networks(task.backbone)
+        pool = self.config.recovered_from(task.backbone)
         chosen = self._committee(task, pool, members[0][1])
         weights = weighed(chosen, self.config.prior, self.config.recover.prior_temperature)
         return tuple(weights.get(name, 0.0) for name in pool)

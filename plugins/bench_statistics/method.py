@@ -76,20 +76,18 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
 
     def passes(self, setting: Setting) -> Mapping[str, float]:
         """One network of the pool in turn, or all. What looks at the images' moving average has no backward pass."""
-        pool = self.config.networks(setting.backbone)
+        pool = self.config.recovered_from(setting.backbone)
         return dict.fromkeys(pool, 1.0 if self.config.recover.networks == "all" else 1 / len(pool))
 
     def check(self, setting: Setting) -> None:
-        """Somebody must label, and weights be published where networks are not trained.
+        """Somebody must be recovered from, somebody label, and weights be published where networks are not trained.
 
         Raises:
-            UsageError: nobody does, or they are not.
+            UsageError: nobody is or does, or they are not.
         """
-        pool, without = self.config.networks(setting.backbone), self.config.relabel.without
-        if strange := set(without) - set(pool):
-            raise UsageError(f"relabel.without names {', '.join(sorted(strange))}; the pool has {', '.join(pool)}")
-        if set(pool) <= set(without):
-            raise UsageError(f"relabel.without leaves nobody to label: the pool has {', '.join(pool)}")
+        pool = self.config.networks(setting.backbone)
+        _check_left_out("recover.without", self.config.recover.without, pool, "recover from")
+        _check_left_out("relabel.without", self.config.relabel.without, pool, "label")
         for name in pool:
             check_weights(replace(setting, backbone=name), self.config.squeeze, "squeeze")
         check_relabel(setting, self.config.relabel)
@@ -101,11 +99,12 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into each network of the pool, and measures what training data give in them."""
         self.prepare_labels(task)
-        own = self._teachers[0]
+        own = next(each for each in self._teachers if each.ref.backbone == task.backbone)
         if any(layer.kind == "batchnorm" for layer in layers_of(own.network, ("batchnorm", "convolution"))):
             record_health(task, own.network, own.ref.stage)
         self._start = start_from(self.config.recover.start, task, together([each.network for each in self._teachers]))
-        self._engine = engine_for([self._member(task, teacher) for teacher in self._teachers], self.config.recover)
+        matched = [each for each in self._teachers if each.ref.backbone not in self.config.recover.without]
+        self._engine = engine_for([self._member(task, teacher) for teacher in matched], self.config.recover)
 
     def prepare_labels(self, task: Task) -> None:
         """The pool."""
@@ -134,7 +133,8 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
         recover = self.config.recover
         size = recover.batch_size
         if recover.order == "class-major":
-            images = [(label, number) for label in range(task.classes) for number in range(task.ipc)]
+            sweeps = _parts(task.ipc, recover.sweeps)
+            images = [(label, number) for part in sweeps for label in range(task.classes) for number in part]
             return [tuple(images[start : start + size]) for start in range(0, len(images), size)]
         chunks = [range(start, min(start + size, task.classes)) for start in range(0, task.classes, size)]
         return [tuple((label, number) for label in chunk) for number in range(task.ipc) for chunk in chunks]
@@ -193,6 +193,20 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
     @property
     def _labellers(self) -> list[Teacher]:
         return [each for each in self._teachers if each.ref.backbone not in self.config.relabel.without]
+
+
+def _parts(count: int, parts: int) -> list[range]:
+    """0 .. count - 1 in so many ranges of nearly one length, or in `count` of one number each."""
+    parts = min(parts, count)
+    return [range(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
+
+
+def _check_left_out(key: str, without: Sequence[str], pool: Sequence[str], what: str) -> None:
+    if strange := set(without) - set(pool):
+        named = f"{key} names {', '.join(sorted(strange))}; the pool has {', '.join(pool)}"
+        raise UsageError(f"{named}; --set {key}=[] leaves nobody out")
+    if set(pool) <= set(without):
+        raise UsageError(f"{key} leaves nobody to {what}: the pool has {', '.join(pool)}")
 
 
 def _unit(number: int, batches: Sequence[Members]) -> BatchUnit:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -116,6 +117,25 @@ def test_a_batch_holds_all_images_of_a_class_before_the_next(task: Task) -> None
 def test_or_one_image_of_each_class(task: Task) -> None:
     whole = batches(method("edc", task, "recover.order=image-major").units(task))
     assert whole == [tuple((label, number) for label in range(3)) for number in range(3)]
+
+
+@pytest.mark.parametrize(("ipc", "sweeps"), [(20, 10), (50, 10), (3, 1)])
+def test_or_a_share_of_each_class_in_every_sweep(task: Task, ipc: int, sweeps: int) -> None:
+    made = method("g-vbsm", task, "recover.batch_size=7", f"recover.sweeps={sweeps}")
+    released = np.arange(task.classes * ipc).reshape(sweeps, ipc // sweeps, task.classes).transpose(0, 2, 1).ravel()
+    found = [image for batch in made._batches(replace(task, ipc=ipc)) for image in batch]
+    assert found == [(place % task.classes, place // task.classes) for place in released.tolist()]
+
+
+def test_sweeps_are_no_more_than_images_and_differ_by_one_image_at_most(task: Task) -> None:
+    made = method("g-vbsm", task, "recover.batch_size=100", "recover.sweeps=10")
+    one_each = [(label, number) for number in range(3) for label in range(task.classes)]
+    assert [*made._batches(replace(task, ipc=3))[0]] == one_each
+    everything = made._batches(replace(task, ipc=14))[0]
+    shares = [[number for _, number in share] for _, share in groupby(everything, key=lambda each: each[0])]
+    of_first_class = shares[:: task.classes]
+    assert [number for share in of_first_class for number in share] == [*range(14)]
+    assert sorted(map(len, of_first_class)) == [1] * 6 + [2] * 4
 
 
 def test_batches_of_one_size_are_recovered_together(task: Task) -> None:
@@ -260,7 +280,8 @@ TINY, IN1K, CIFAR10 = setting("tiny-imagenet", 64, 200), setting("imagenet-1k", 
 @pytest.mark.parametrize(
     ("name", "at", "expected"),
     [
-        ("g-vbsm", setting("tiny-imagenet", 64, 200), {"iterations": 4000, "lr": 0.05, "drop": 0.4, "smoothing": 0.8}),
+        ("g-vbsm", setting("tiny-imagenet", 64, 200), {"iterations": 4000, "lr": 0.05, "drop": 0.4, "sweeps": 10}),
+        ("g-vbsm", setting("cifar100", 32, 100), {"batch_size": 50, "smoothing": 0.8, "sweeps": 1, "pad": 4}),
         (
             "g-vbsm",
             setting("imagenet-1k", 224, 1000),
@@ -305,7 +326,7 @@ TINY, IN1K, CIFAR10 = setting("tiny-imagenet", 64, 200), setting("imagenet-1k", 
             setting("imagenet-1k", 224, 1000),
             {"iterations": 4000, "rounds": 8, "start": "medium", "curriculum": "cosine", "roll": (0, 0), "lr": 0.25},
         ),
-        ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "batch_size": 100}),
+        ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "without": ("efficientnet-b0",)}),
     ],
 )
 def test_recipes_are_the_releases(name: str, at: Setting, expected: dict[str, object]) -> None:
@@ -324,6 +345,36 @@ def test_the_pool_has_the_runs_own_network_once(name: str) -> None:
     assert len(config.networks("convnet4-bn")) == 6
 
 
+@pytest.mark.parametrize(
+    ("dataset", "resolution", "recover", "label"),
+    [("tiny-imagenet", 64, 5, 5), ("cifar100", 32, 8, 5), ("cifar10", 32, 8, 8), ("imagenet-10", 224, 3, 4)],
+)
+def test_edc_recovers_from_and_labels_with_the_networks_of_its_code(
+    dataset: str, resolution: int, recover: int, label: int
+) -> None:
+    made: Any = Registry().load("method", "edc")
+    config = made.Config.model_validate(made.recipe(setting(dataset, resolution, 10)).at("paper"))
+    assert len(config.recovered_from("resnet18")) == recover
+    assert len(set(config.networks("resnet18")) - set(config.relabel.without)) == label
+
+
+def test_a_network_may_label_that_images_are_not_recovered_from(task: Task) -> None:
+    made = method("edc", task, 'recover.without=["convnet3"]')
+    made.prepare(task)
+    assert len(made._engine.pool) == 1 and [each.ref.backbone for each in made._labellers] == [
+        "convnet3-bn",
+        "convnet3",
+    ]
+    assert made.passes(task.setting) == {"convnet3-bn": 1.0}
+    assert made.backbones(task.setting) == ["convnet3"]
+
+
+def test_the_health_of_the_runs_own_network_is_told_wherever_it_stands_in_the_pool(task: Task) -> None:
+    made = method("edc", task, 'pool=["convnet3", "convnet3-bn"]')
+    made.prepare(task)
+    assert task.measured.teacher_bn_loss_real is not None
+
+
 def test_an_image_goes_through_each_network_of_the_pool_in_turn(task: Task) -> None:
     assert method("edc", task).passes(task.setting) == {"convnet3-bn": 0.5, "convnet3": 0.5}
     assert method("edc", task, "recover.networks=all").passes(task.setting) == {"convnet3-bn": 1.0, "convnet3": 1.0}
@@ -340,13 +391,14 @@ def test_a_network_may_be_left_out_of_labelling(task: Task) -> None:
 @pytest.mark.parametrize(
     ("without", "said"),
     [
-        ('["convnet3-bn", "convnet3"]', "leaves nobody to label: the pool has convnet3-bn, convnet3"),
-        ('["resnet50"]', "relabel.without names resnet50; the pool has convnet3-bn, convnet3"),
+        ('relabel.without=["convnet3-bn", "convnet3"]', "leaves nobody to label: the pool has convnet3-bn, convnet3"),
+        ('relabel.without=["resnet50"]', "relabel.without names resnet50; the pool has convnet3-bn, convnet3; --set"),
+        ('recover.without=["convnet3-bn", "convnet3"]', "leaves nobody to recover from: the pool has convnet3-bn"),
     ],
 )
-def test_somebody_of_the_pool_must_label(task: Task, without: str, said: str) -> None:
+def test_somebody_of_the_pool_must_label_and_be_recovered_from(task: Task, without: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        method("edc", task, f"relabel.without={without}").check(task.setting)
+        method("edc", task, without).check(task.setting)
 
 
 def test_the_seed_of_a_draw_is_the_runs(task: Task) -> None:

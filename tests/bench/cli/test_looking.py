@@ -17,7 +17,7 @@ from bench.results.spec import Origin
 from bench.storage.files import write_json
 
 DATE = "2026-01-02T03:04:05+00:00"
-LISTS = ("methods", "backbones", "datasets", "protocols", "formats")
+LISTS = ("methods", "backbones", "datasets", "protocols", "formats", "ladders", "speed-tables")
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -59,13 +59,35 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("what", LISTS)
 def test_lists_name_everything_registered(capsys: pytest.CaptureFixture[str], what: str) -> None:
-    kind = what.removesuffix("s")
+    kind = what.removesuffix("s").replace("-", " ")
     status, table, _ = in_process(capsys, "list", what)
     assert status == 0
     _, text, _ = in_process(capsys, "list", what, "--format", "json")
     rows = json.loads(text)
     assert [row["name"] for row in rows] == Registry().names(kind)
     assert all(row["name"] in table and row["summary"] and row["plugin"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("edc-figure-1", ("ladder", "smoother learning rate", "g-vbsm-smooth", "recover.flatness=0.25", "38.7")),
+        ("statistics-step", ("speed table", "tiny-imagenet", "g-vbsm", "resnet18", "100", "no paper")),
+    ],
+)
+def test_a_ladder_and_a_speed_table_are_shown_row_by_row(
+    capsys: pytest.CaptureFixture[str], name: str, words: tuple[str, ...]
+) -> None:
+    status, page, _ = in_process(capsys, "show", name)
+    assert status == 0 and all(word in page for word in words)
+
+
+@pytest.mark.parametrize("option", ["--method=edc", "--protocol=edc"])
+def test_what_a_ladder_has_of_its_own_is_not_asked_for_beside_it(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    status, _, errors = in_process(capsys, "run", "--ladder=edc-figure-1", "--dataset=digits", option)
+    assert status == 2 and f"{option.partition('=')[0]} does not go with --ladder" in errors
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs: Path, *where: str) -> list[dict[str, Any]]:
@@ -223,7 +245,9 @@ def test_mistakes_are_one_line_with_the_nearest(
     assert in_process(capsys, *arguments) == (2, "", line)
 
 
-@pytest.mark.parametrize("kind", ["method", "backbone", "dataset", "protocol", "format", "reader"])
+@pytest.mark.parametrize(
+    "kind", ["method", "backbone", "dataset", "protocol", "format", "reader", "ladder", "speed table"]
+)
 def test_show_has_a_page_for_everything(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert kind in KINDS
     for registered in Registry().registered(kind):
