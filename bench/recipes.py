@@ -85,7 +85,7 @@ class Recipe:
         return Recipe(self.name, f"{self.source}; {base.source}", values, quick, self.ipc, differs)
 
     def at(self, budget: Budget) -> Values:
-        """The values at a budget; a scaled integer stays an integer of at least 1."""
+        """The values at a budget; a scaled integer stays an integer of at least 1, or 0 if it is."""
         values = merge({}, self.values)
         if budget == "quick":
             for key, fraction in self.quick.items():
@@ -198,4 +198,7 @@ def set_value_at(values: Values, key: str, value: Any) -> None:  # noqa: ANN401 
 
 
 def _scaled(value: float, fraction: float) -> float:
-    return max(1, round(value * fraction)) if isinstance(value, int) else value * fraction
+    """Of something something is left; of nothing nothing, such as of no epochs of warm-up."""
+    if not isinstance(value, int):
+        return value * fraction
+    return max(1, round(value * fraction)) if value else 0

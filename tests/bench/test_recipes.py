@@ -124,6 +124,11 @@ def test_the_quick_budget_takes_its_part_of_what_holds() -> None:
     assert BOOK.pick(setting(10)).at("quick")["steps"] == 15
 
 
+def test_of_no_epochs_of_warm_up_the_quick_budget_makes_none() -> None:
+    recipe = Recipe("of nothing", "here", {"warmup_epochs": 0, "epochs": 1}, {"warmup_epochs": 0.5, "epochs": 0.5})
+    assert recipe.at("quick") == {"warmup_epochs": 0, "epochs": 1}
+
+
 def test_what_the_quick_budget_leaves_alone_is_not_noted() -> None:
     tables = {"source": "paper", "steps": 10, "epochs": 8, "quick": {"steps": 1.0, "epochs": 0.5}}
     assert RecipeBook({"recipes": {"small": tables}}).pick(setting(1)).taken() == ("epochs 8 -> 4",)
