@@ -141,7 +141,7 @@ class Task:
         return result
 
     def iterations(
-        self, count: int, *, images: int, state: State | None = None, what: str = "synthesis"
+        self, count: int, *, images: int, state: State | None = None, what: str = "synthesis", cycle: int = 1
     ) -> Iterator[int]:
         """Yields 0..count-1: the loop of a synthesis, metered, shown, guarded and stoppable.
 
@@ -151,6 +151,8 @@ class Task:
             state: what the loop changes (the images, the optimiser). Given it, the loop is checkpointed and a continued
                 run starts at the iteration it had reached; its floating tensors are watched for NaN.
             what: the name shown beside the progress.
+            cycle: after how many iterations what one costs repeats itself, where they differ (networks that take
+                turns); so many are timed together.
 
         Raises:
             RunFailure: a watched tensor is not finite, or `what` is no name of a file, as the checkpoint's.
@@ -170,5 +172,6 @@ class Task:
                 should_stop=self.should_stop,
                 times=self.times,
                 pace=self.pace,
+                cycle=cycle,
             )
         )

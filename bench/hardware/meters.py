@@ -110,17 +110,20 @@ class Clock:
 class IterationTimes:
     """Seconds per image and iteration of the windows of a synthesis; what its warm-up took; how many iterations.
 
-    `carried_s` is the time that earlier, interrupted attempts spent on what a checkpoint kept of them.
+    `carried_s` is the time that earlier, interrupted attempts spent on what a checkpoint kept of them; `timed` is how
+    many steps this process timed.
     """
 
     windows: list[float] = field(default_factory=list)
     warm_up_s: float = 0.0
     iterations: int = 0
     carried_s: float = 0.0
+    timed: int = 0
 
     def merge(self, other: "IterationTimes") -> None:
         """Adds the windows of another unit; a set's iterations are those of one image, so the most of any unit."""
         self.windows += other.windows
+        self.timed += other.timed
         self.warm_up_s += other.warm_up_s
         self.carried_s += other.carried_s
         self.iterations = max(self.iterations, other.iterations)

@@ -21,9 +21,9 @@ CUDA_WINDOW = 10  # steps between two synchronisations of the device
 GUARD_EVERY = 25  # steps between two looks for NaN; each costs a synchronisation. A checkpoint is preceded by one too
 
 
-def window(device: torch.device) -> int:
-    """How many steps are timed together."""
-    return CUDA_WINDOW if device.type == "cuda" else 1
+def window(device: torch.device, cycle: int = 1) -> int:
+    """How many steps are timed together: whole cycles, after which what a step costs repeats itself."""
+    return -(-(CUDA_WINDOW if device.type == "cuda" else 1) // cycle) * cycle
 
 
 @dataclass
@@ -41,10 +41,11 @@ class Iterations:
     should_stop: Callable[[], bool]
     times: IterationTimes
     pace: Pace
+    cycle: int = 1
 
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
-        clock, began = Clock(self.device, window(self.device)), time.monotonic()
+        clock, began = Clock(self.device, window(self.device, self.cycle)), time.monotonic()
 
         def save(done: int) -> None:
             self._guard(done)
@@ -59,6 +60,7 @@ class Iterations:
                 clock.restart()
             elif done - start > WARM_UP_STEPS and seconds is not None:
                 mine.windows.append(seconds / self.images)
+                mine.timed += window(self.device, self.cycle)
             if done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
@@ -66,7 +68,8 @@ class Iterations:
 
     def _loop(self, save: Callable[[int], None]) -> Loop:
         saves = save if self.state is not None else None
-        watched = (self.pace, self.progress, self.should_stop)
+        pace = self.pace if self.cycle == 1 else self.pace.at_least(WARM_UP_STEPS + self.cycle)
+        watched = (pace, self.progress, self.should_stop)
         return Loop(self.what, self.count, *watched, "iterations", saves, self.checkpoint_seconds)
 
     def _resume(self) -> tuple[IterationTimes, int]:

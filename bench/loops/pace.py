@@ -25,6 +25,10 @@ class Pace:
         """The steps from `start` to `stop` of the loop called `what`."""
         yield from range(start, stop)
 
+    def at_least(self, steps: int) -> "Pace":
+        """The same pace for a loop of which fewer steps tell nothing; this one makes all anyway."""
+        return self
+
     def alike(self, what: str, count: int) -> Iterator[int]:
         """Which of `count` pieces of work to do, each with loops of its own that cost the same: all of them."""
         yield from range(count)
@@ -64,6 +68,10 @@ class FirstSteps(Pace):
             if step - start >= self.least and time.perf_counter() - began > self.seconds:
                 return
             yield step
+
+    def at_least(self, steps: int) -> "Pace":
+        """So many steps, where it makes any."""
+        return replace(self, most=max(self.most, steps), least=max(self.least, steps)) if self.most else self
 
     def alike(self, what: str, count: int) -> Iterator[int]:
         """The first piece of work."""

@@ -88,11 +88,16 @@ def initial_images(task: Task, batches: Sequence[Batch]) -> Tensor:
 
     Noise is drawn on the CPU, so every device starts alike.
     """
-    dataset = task.dataset
-    shape = (dataset.channels, dataset.resolution, dataset.resolution)
+    _, _, *shape = shape_of(task, batches)
     starts = [_noise(batch, shape) if batch.start is None else batch.start.float().cpu() for batch in batches]
     return torch.stack(starts).to(task.device)
 
 
-def _noise(batch: Batch, shape: tuple[int, int, int]) -> Tensor:
+def shape_of(task: Task, batches: Sequence[Batch]) -> tuple[int, int, int, int, int]:
+    """(G, B, C, H, W) of their images."""
+    dataset = task.dataset
+    return len(batches), len(batches[0].targets), dataset.channels, dataset.resolution, dataset.resolution
+
+
+def _noise(batch: Batch, shape: Sequence[int]) -> Tensor:
     return torch.randn((len(batch.targets), *shape), generator=seeds.generator("initial images", batch.seed))

@@ -20,7 +20,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.loops.checkpoints import State
 from bench.recovery.batches import Batch as Batch
-from bench.recovery.batches import Phase, joins_of, phases_of, shares_of
+from bench.recovery.batches import Phase, joins_of, phases_of, shape_of, shares_of
 from bench.recovery.batches import initial_images as initial_images
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
@@ -75,12 +75,12 @@ class Engine(ABC):
         images = initial_images(task, batches).requires_grad_()
         lower, upper = task.dataset.normalisation.box(images)
         adam = torch.optim.Adam([images], lr=self.recipe.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
-        count = images.shape[0] * images.shape[1]
         gradient = self._gradient_of_all(task, batches)
         state: State = {"images": images, "optimizer": adam, **gradient.state}
         begins = self.recipe.stage_begins
         start = images.detach().clone() if begins else images.detach()
-        for iteration in task.iterations(self.recipe.iterations, images=count, state=state, what="recover"):
+        count, iterations, cycle = images.shape[0] * images.shape[1], self.recipe.iterations, self._cycle(batches)
+        for iteration in task.iterations(iterations, images=count, state=state, what="recover", cycle=cycle):
             if iteration in begins:
                 self._begin_stage(images, start, adam)
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
@@ -89,6 +89,11 @@ class Engine(ABC):
             with torch.no_grad():
                 images.clamp_(lower, upper)
         return images.detach()
+
+    def _cycle(self, batches: Sequence[Batch]) -> int:
+        """After how many iterations what one costs repeats itself: those in which each network has its turn."""
+        in_turn = self.recipe.networks == "one" and all(batch.shares is None for batch in batches)
+        return len(self.pool) if in_turn else 1
 
     def _gradient_of_all(self, task: Task, batches: Sequence[Batch]) -> "Gradient | _Joining":
         joins = joins_of(batches)
@@ -114,12 +119,13 @@ class Gradient(ABC):
     def __init__(self, engine: Engine, task: Task, batches: Sequence[Batch]) -> None:
         self.pool, self.recipe, self.batches = engine.pool, engine.recipe, batches
         self._drops = [task.seed_for("left out", place) for place in range(len(self.pool))]
+        self._kinds = [[layer.kind for layer in member.layers(self.recipe)] for member in self.pool]
         self.targets = torch.stack([batch.targets for batch in batches]).to(task.device)
         self.class_goals = [member.class_goals(self.targets, self.recipe) for member in self.pool]
         self.memories: list[Tensor] = []
         if self.recipe.smoothing:
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
-        self.average = torch.zeros_like(initial_images(task, batches)) if self.recipe.flatness else None
+        self.average = torch.zeros(shape_of(task, batches), device=task.device) if self.recipe.flatness else None
         self.shares = shares_of(batches, task.device)
 
     @property
@@ -176,10 +182,9 @@ class Gradient(ABC):
         """
         if not self.recipe.drop or self._is_first(iteration):
             return frozenset()
-        layers = self.pool[place].layers(self.recipe)
-        draws = seeds.counter(self._drops[place], iteration).random(len(layers))
-        out = {at for at, layer in enumerate(layers) if layer.kind == "convolution" and draws[at] < self.recipe.drop}
-        return frozenset(out)
+        kinds = self._kinds[place]
+        draws = seeds.counter(self._drops[place], iteration).random(len(kinds))
+        return frozenset(at for at, kind in enumerate(kinds) if kind == "convolution" and draws[at] < self.recipe.drop)
 
     def _is_first(self, iteration: int) -> bool:
         at_once = self.recipe.networks == "all" or self.shares is not None

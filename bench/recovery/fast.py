@@ -37,7 +37,8 @@ class FastEngine(Engine):
 
     def ready(self, task: Task, shapes: Iterable[Shape]) -> None:
         """Compiles the loss in each network for each shape, where its many uses pay for that."""
-        self.objectives = [Objective(member, self.recipe, task.device, task.precision) for member in self.pool]
+        if not self.objectives:  # what was made ready before goes on with those it has
+            self.objectives = [Objective(member, self.recipe, task.device, task.precision) for member in self.pool]
         for shape, calls in Counter(shapes).items():
             self.losses[shape] = [self._chosen(task, place, shape, calls) for place in range(len(self.pool))]
 
@@ -69,8 +70,8 @@ class FastEngine(Engine):
         memory = member.start_of_memory(groups, task.device) if self.recipe.smoothing else None
         keep = torch.tensor(self.recipe.smoothing, device=task.device) if self.recipe.smoothing else None
         average = images if self.recipe.flatness else None
-        layers, left_out = len(member.layers(self.recipe)), self.typically_left_out(place)
-        kept = _shares(left_out, layers, task) if self.recipe.drop else None
+        layers, left_out = len(member.layers(self.recipe)), [self.typically_left_out(place)]
+        kept = _kept(left_out, layers)[0].to(task.device) if self.recipe.drop else None
         laid = laid_out(goals) if goals else None
         return images, targets, views.to(task.device), laid, memory, keep, average, kept
 
@@ -92,13 +93,15 @@ class _FastGradient(Gradient):
         self._losses, self._objectives = engine.losses[shape], engine.objectives
         self._views = _all_views(self.recipe, task, batches)
         self._goals = [laid_out(goals) if goals else None for goals in self.class_goals]
-        self._kept = [self._all_kept(place, task) for place in range(len(self.pool))] if self.recipe.drop else []
+        every, places = range(self.recipe.iterations), range(len(self.pool)) if self.recipe.drop else ()
+        self._out = [[self.left_out(place, iteration) for iteration in every] for place in places]
+        self._kept = [_kept(out, len(self._kinds[at])).to(task.device) for at, out in enumerate(self._out)]
         smoothing = self.recipe.smoothing
         self._keeps = {keep: torch.tensor(keep, device=task.device) for keep in (0.0, smoothing)} if smoothing else {}
 
     def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
-        left_out = self.left_out(place, iteration)
-        self._objectives[place].left_out = left_out
+        if self.recipe.drop:
+            self._objectives[place].left_out = self._out[place][iteration]
         memory = self.memories[place] if self.memories else None
         keep = self._keeps.get(self.keep(iteration))
         kept = self._kept[place][iteration] if self.recipe.drop else None
@@ -108,19 +111,13 @@ class _FastGradient(Gradient):
             self.memories[place].copy_(remembered)
         return gradient
 
-    def _all_kept(self, place: int, task: Task) -> Tensor:
-        """(iterations, L), on the device: 0 for the layers that an iteration leaves out, 1 for the others."""
-        layers = len(self.pool[place].layers(self.recipe))
-        out = [self.left_out(place, iteration) for iteration in range(self.recipe.iterations)]
-        rows = [[float(at not in some) for at in range(layers)] for some in out]
-        return torch.tensor(rows).to(task.device)
-
     def _seen(self, images: Tensor, iteration: int) -> Tensor:
         return seen_through(images, self._views[iteration])
 
 
-def _shares(left_out: frozenset[int], layers: int, task: Task) -> Tensor:
-    return torch.tensor([float(place not in left_out) for place in range(layers)], device=task.device)
+def _kept(left_out: Sequence[frozenset[int]], layers: int) -> Tensor:
+    """(iterations, L): 0 for the layers that an iteration leaves out, 1 for the others."""
+    return torch.tensor([[float(place not in out) for place in range(layers)] for out in left_out])
 
 
 def _all_views(recipe: RecoveryRecipe, task: Task, batches: Sequence[Batch]) -> Tensor:

@@ -20,7 +20,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.meters import memory_in_use
-from bench.loops.iterations import WARM_UP_STEPS, window
+from bench.loops.iterations import WARM_UP_STEPS
 from bench.loops.pace import FirstSteps, Pace
 from bench.progress import Progress
 from bench.results.spec import MethodChoice
@@ -151,6 +151,10 @@ class _AfterPreparing(Pace):
         """As the pace of the moment."""
         return self.now.walk(what, start, stop)
 
+    def at_least(self, steps: int) -> Pace:
+        """As the pace of the moment."""
+        return self.now.at_least(steps)
+
     def alike(self, what: str, count: int) -> Iterator[int]:
         """As the pace of the moment."""
         return self.now.alike(what, count)
@@ -184,14 +188,13 @@ def _pace(iterations: int | None, device: torch.device) -> FirstSteps:
 
 def _measured(task: Task, made: Synthesized, held: int) -> dict[str, Any]:
     times, memory = task.times, made.memory
-    timed = len(times.windows) * window(task.device)
-    if times.iterations and not timed:
+    if times.iterations and not times.timed:
         ends = f"its loop ends after {times.iterations} iterations"
         raise RunFailure(f"no step was timed: {ends}, and the first {WARM_UP_STEPS} are warm-up")
     peak = memory.rss if memory.allocated is None else memory.allocated
     return {
         "images": len(made.images),
-        "iterations": timed or None,
+        "iterations": times.timed or None,
         "ms_per_image_iteration": times.milliseconds(),
         "peak_memory_bytes": asdict(memory),
         "above_model_bytes": max(0, peak - held),

@@ -12,7 +12,7 @@ from bench.condensation import MethodConfig, Task
 from bench.errors import UsageError
 from bench.recipes import RecipeBook, Setting
 from bench_statistics.config import Recover, Relabel, StatisticsConfig
-from bench_statistics.method import StatisticsMatching
+from bench_statistics.method import PoolCondenser
 from bench_statistics.sre2l_plus_plus import FILE
 from bench_statistics.starts import Members
 
@@ -63,7 +63,7 @@ class CVDDConfig(StatisticsConfig):
     prior: dict[str, Percent] = Field(default_factory=dict)
 
 
-class CVDD(StatisticsMatching):
+class CVDD(PoolCondenser):
     """SRe2L++ with a committee: at each image number two networks of five, weighed by what each is known to be worth.
 
         L(x) = sum over m of a_m (CE_m(x) + bn_weight R_BN,m(x)),   a = softmax(prior / prior_temperature)
@@ -77,7 +77,7 @@ class CVDD(StatisticsMatching):
     config: CVDDConfig
 
     def check(self, setting: Setting) -> None:
-        """Committees must be of the pool. Raises UsageError: they are not, or as `StatisticsMatching.check`."""
+        """Committees must be of the pool. Raises UsageError: they are not, or as `PoolCondenser.check`."""
         super().check(setting)
         pool, recover = self.config.recovered_from(setting.backbone), self.config.recover
         if recover.committee > len(pool):
@@ -85,6 +85,14 @@ class CVDD(StatisticsMatching):
         if strange := {name for names in recover.committees for name in names} - set(pool):
             named = f"recover.committees names {', '.join(sorted(strange))}; the pool has {', '.join(pool)}"
             raise UsageError(f"{named}; --set recover.committees=[] draws from it")
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """Each network as often as it is in a committee of the set, or as it is drawn on average."""
+        pool, recover = self.config.recovered_from(setting.backbone), self.config.recover
+        if not recover.committees:
+            return dict.fromkeys(pool, recover.committee / len(pool))
+        met = [recover.committees[number % len(recover.committees)] for number in range(setting.ipc)]
+        return {name: sum(name in names for names in met) / len(met) for name in pool}
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """A network that the release's committee has not, and of which no prior is known."""

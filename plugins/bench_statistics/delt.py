@@ -1,5 +1,6 @@
 """DELT (Shen et al., CVPR 2025, arXiv 2411.19946; VILA-Lab/DELT) as a condenser: early images are trained longer."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from bench.condensation import MethodConfig, Task
 from bench.errors import UsageError
 from bench.recipes import RecipeBook, Setting
 from bench_statistics.config import Recover, StatisticsConfig
-from bench_statistics.method import StatisticsMatching
+from bench_statistics.method import PoolCondenser
 from bench_statistics.starts import Members
 
 
@@ -39,7 +40,7 @@ class DELTConfig(StatisticsConfig):
     recover: EarlyLateRecover
 
 
-class DELT(StatisticsMatching):
+class DELT(PoolCondenser):
     """CDA from real images of medium difficulty, which join round by round and so differ within their class.
 
     One Adam and one cosine for all; what has not joined is neither seen nor moved, and no part of the statistics. A
@@ -52,13 +53,20 @@ class DELT(StatisticsMatching):
     config: DELTConfig
 
     def check(self, setting: Setting) -> None:
-        """A batch must hold a class. Raises UsageError: it does not, or as `StatisticsMatching.check`."""
+        """A batch must hold a class. Raises UsageError: it does not, or as `PoolCondenser.check`."""
         super().check(setting)
         if (size := self.config.recover.batch_size) < setting.ipc:
             raise UsageError(
                 f"delt recovers all images of a class in one batch, and recover.batch_size is {size} "
                 f"for --ipc {setting.ipc}; --set recover.batch_size={setting.ipc}"
             )
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """Once in the iterations in which an image is there: on average over the images of a class."""
+        recover = self.config.recover
+        joins = joined(setting.ipc, recover.rounds, recover.iterations)
+        there = sum(recover.iterations - each for each in joins) / (recover.iterations * len(joins))
+        return {name: there * times for name, times in super().passes(setting).items()}
 
     def _batches(self, task: Task) -> list[Members]:
         chunks = torch.arange(task.classes).split(self.config.recover.batch_size // task.ipc)

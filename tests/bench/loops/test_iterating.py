@@ -11,8 +11,8 @@ from torch import Tensor
 from bench.errors import Interrupted, RunFailure
 from bench.hardware.meters import IterationTimes
 from bench.loops.checkpoints import State
-from bench.loops.iterations import WARM_UP_STEPS, Iterations
-from bench.loops.pace import Pace
+from bench.loops.iterations import WARM_UP_STEPS, Iterations, window
+from bench.loops.pace import FirstSteps, Pace
 from bench.progress import Silent
 
 
@@ -126,3 +126,42 @@ def test_a_loop_of_one_iteration_is_all_warm_up(tmp_path: Path) -> None:
     descent.run(1)
     assert descent.times.milliseconds() is None
     assert descent.times.iterations == 1
+
+
+def test_steps_that_take_turns_are_timed_a_whole_turn_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three kinds of steps of 1, 2 and 6 seconds, two images in each: 1.5 s an image; the median step has 1."""
+    now = [0.0]
+    monkeypatch.setattr("bench.hardware.meters.time.perf_counter", lambda: now[0])
+    times = IterationTimes()
+    loop = Iterations(
+        count=15,
+        images=2,
+        state=None,
+        what="turns",
+        device=torch.device("cpu"),
+        checkpoint=tmp_path / "none",
+        checkpoint_seconds=1e9,
+        progress=Silent(),
+        should_stop=lambda: False,
+        times=times,
+        pace=Pace(),
+        cycle=3,
+    )
+    for iteration in loop:
+        now[0] += (1.0, 2.0, 6.0)[iteration % 3]
+    assert times.windows == [1.5] * 4
+    assert times.timed == 12
+
+
+@pytest.mark.parametrize(
+    ("device", "cycle", "expected"), [("cpu", 1, 1), ("cpu", 5, 5), ("cuda", 1, 10), ("cuda", 4, 12)]
+)
+def test_a_window_holds_whole_turns(device: str, cycle: int, expected: int) -> None:
+    assert window(torch.device(device), cycle) == expected
+
+
+def test_a_pace_of_few_steps_makes_as_many_as_a_turn_has() -> None:
+    assert list(FirstSteps(2, 1, seconds=0.0).at_least(5).walk("turns", 0, 9)) == [0, 1, 2, 3, 4]
+    assert list(FirstSteps(0).at_least(5).walk("turns", 0, 9)) == []
