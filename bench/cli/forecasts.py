@@ -42,9 +42,9 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     registry.load("format", form)
     found: list[Forecast] = []
     with Console() as console:
-        jobs, executor = planned(request, registry, runs, console, retry=False, timeout=timeout)
+        plan = planned(request, registry, runs, console, retry=False, timeout=timeout)
         try:
-            for forecast in executor.foresee(jobs, lambda left: _announce(console, left, registry)):
+            for forecast in plan.executor.foresee(plan.jobs, lambda left: _announce(console, left, registry)):
                 found.append(forecast)
                 if forecast.reason:
                     console.warn(f"{forecast.run}: {forecast.reason}")

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from bench.cli.folders import why_no_folder
 from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
 from bench.extensions.registry import Registry
-from bench.reporting import Row, report
+from bench.reporting import ReportFormat, Row, report
 from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, LocalExecutor, Skipped
-from bench.running.ladders import Placed, find_ladder, place, requests
+from bench.running.ladders import Placed, find_ladder, laddered, place, requests
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
 
@@ -37,16 +38,26 @@ def compare(
         UsageError: a request that cannot be right; nothing was written.
     """
     registry = Registry(plugins)
-    registry.load("format", form)  # before any work
+    shown = in_form(registry, form, request.ladder)  # before any work
     with Console() as console:
-        jobs, executor = planned(request, registry, runs, console, retry=retry, timeout=timeout)
-        ended, stopped = carried_out(executor, jobs, console)
-    rows = rows_of(jobs, ended)
+        plan = planned(request, registry, runs, console, retry=retry, timeout=timeout)
+        ended, stopped = carried_out(plan.executor, plan.jobs, console)
+    rows = rows_of(plan.jobs, ended)
     if rows:
-        printed(report(registry, rows, form, claims=True), runs)
+        printed(shown(laddered(plan.placed, rows) if request.ladder else rows), runs)
     if stopped:
         return 130
     return 0 if all(row["status"] == "done" for row in rows) else 1
+
+
+def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequence[Row]], str]:
+    """What makes a text of rows: a report, or a ladder's table. Raises UsageError: the form is unknown or has none."""
+    format_: ReportFormat = registry.load("format", form)
+    if ladder is None:
+        return lambda rows: report(registry, rows, form, claims=True)
+    format_.render_ladder([], title="", source="")
+    known = find_ladder(registry, ladder)
+    return lambda rows: format_.render_ladder(rows, title=known.title, source=known.source)
 
 
 def carried_out(executor: Executor, jobs: Sequence[Job], console: Console) -> tuple[list[Record | Skipped], bool]:
@@ -93,9 +104,24 @@ def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]
     return [*kept, *lost, *blank]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes to.
+
+    Attributes:
+        jobs: in order, each once.
+        executor: who does them.
+        placed: of a ladder, which jobs answer for each rung.
+    """
+
+    jobs: list[Job]
+    executor: Executor
+    placed: list[Placed]
+
+
 def planned(
     request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool, timeout: float | None
-) -> tuple[list[Job], Executor]:
+) -> Plan:
     """The jobs of a request, and who does them.
 
     Raises:
@@ -103,49 +129,17 @@ def planned(
     """
     for folder in (runs, request.cache):
         check_writable(folder.absolute())
-    checkpoint_seconds()
-    if request.ladder:
-        jobs, _, planner = planned_ladder(request, registry, console, runs)
-    else:
-        planner = Planner(registry, request, console, runs.absolute())
-        jobs = planner.jobs()
-    for remark in planner.remarks:
-        console.say(remark)
-    return jobs, executor_for(planner, jobs, registry, runs, console, retry=retry, timeout=timeout)
-
-
-def planned_ladder(
-    request: Request, registry: Registry, console: Console, runs: Path
-) -> tuple[list[Job], list[Placed], Planner]:
-    """The jobs of a ladder's rungs, which of them answer for each, and who planned the first."""
-    ladder = find_ladder(registry, request.ladder or "")
-    asked = [(rung, Planner(registry, each, console, runs.absolute())) for rung, each in requests(ladder, request)]
-    return *place(asked), asked[0][1]
-
-
-def executor_for(
-    planner: Planner,
-    jobs: Sequence[Job],
-    registry: Registry,
-    runs: Path,
-    console: Console,
-    *,
-    retry: bool,
-    timeout: float | None,
-) -> Executor:
-    """Who does the jobs that a planner made.
-
-    Raises:
-        UsageError: a folder that cannot be written to, or no number of seconds between checkpoints.
-    """
-    request = planner.request
-    for folder in (runs, request.cache):
-        check_writable(folder.absolute())
     seconds = checkpoint_seconds()
+    asked = requests(find_ladder(registry, request.ladder), request) if request.ladder else [(None, request)]
+    planners = [(rung, Planner(registry, each, console, runs.absolute())) for rung, each in asked]
+    jobs, placed = place(planners)
+    for remark in dict.fromkeys(remark for _, planner in planners for remark in planner.remarks):
+        console.say(remark)
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
-    place = RunContext(*roots, planner.device, console, checkpoint_seconds=seconds, command=typed())
+    device = planners[0][1].device
+    context = RunContext(*roots, device, console, checkpoint_seconds=seconds, command=typed())
     begins = partial(_begin, console, [job.spec.name for job in jobs])
-    return LocalExecutor(registry, place, retry, timeout, begins)
+    return Plan(jobs, LocalExecutor(registry, context, retry, timeout, begins), placed)
 
 
 def _begin(console: Console, names: Sequence[str], job: Job) -> None:

@@ -56,8 +56,9 @@ def command(
         raise UsageError("say what to run: --method NAME (repeatable), or --ladder NAME")
     if ladder and asked["protocols"] != ("paper",):
         raise UsageError("the rungs of a ladder have protocols of their own: --protocol does not go with --ladder")
-    check_names(plugins, ladder=[ladder] if ladder else [])
-    check_names(plugins, format=[form], method=asked["methods"], dataset=asked["datasets"], protocol=asked["protocols"])
+    ladders, methods = [ladder] if ladder else [], asked["methods"]
+    named = {"method": methods, "ladder": ladders, "dataset": asked["datasets"], "protocol": asked["protocols"]}
+    check_names(plugins, format=[form], **named)
     from bench.cli.forecasts import foresee
     from bench.cli.grid import compare
     from bench.running.planning import Request
@@ -65,8 +66,4 @@ def command(
     request = Request(**asked, ladder=ladder, cache=cache_folder())
     if dry_run:
         raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
-    if ladder:
-        from bench.cli.ladders import climb
-
-        raise SystemExit(climb(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
     raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))

@@ -50,8 +50,8 @@ class Bench:
     def cache(self) -> Path:
         return self.folder / "cache"
 
-    def jobs(self, method: str = "sre2l", **changes: Any) -> list[Job]:  # noqa: ANN401 - the fields of Request
-        """The jobs of a small request; without the control unless asked for."""
+    def request(self, method: str = "sre2l", **changes: Any) -> Request:  # noqa: ANN401 - the fields of Request
+        """A small request; without the control unless asked for."""
         usual: dict[str, Any] = {
             "methods": (method,),
             "datasets": ("digits",),
@@ -71,7 +71,11 @@ class Bench:
             "data_root": self.folder / "data",
             "cache": self.cache,
         }
-        return Planner(Registry(self.plugins), Request(**{**usual, **changes}), self.ear, self.runs).jobs()
+        return Request(**{**usual, **changes})
+
+    def jobs(self, method: str = "sre2l", **changes: Any) -> list[Job]:  # noqa: ANN401 - the fields of Request
+        """The jobs of such a request."""
+        return Planner(Registry(self.plugins), self.request(method, **changes), self.ear, self.runs).jobs()
 
     def place(self, **changes: Any) -> RunContext:  # noqa: ANN401 - the fields of Place
         """Here, on the CPU."""

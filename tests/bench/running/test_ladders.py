@@ -5,38 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benching import Bench
 
-from bench.cli.ladders import laddered
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
-from bench.running.ladders import Ladder, Rung, find_ladder, place, requests
+from bench.running.ladders import Ladder, Rung, find_ladder, laddered, place, requests
 from bench.running.planning import Planner, Request
 
 EDC = (31.4, 34.4, 38.7, 39.5, 46.2, 48.0, 48.6)  # EDC paper, Figure 1 (right), A to G
 
 
 def request(folder: Path, **changes: Any) -> Request:  # noqa: ANN401 - the fields of Request
-    usual: dict[str, Any] = {
-        "methods": (),
-        "datasets": ("digits",),
-        "ipcs": (2,),
-        "backbones": ("convnet3-bn",),
-        "eval_backbones": (),
-        "protocols": ("paper",),
-        "seeds": (0,),
-        "eval_seeds": 1,
-        "classes": "3",
-        "changes": (),
-        "budget": "quick",
-        "device": "cpu",
-        "precision": "fp32",
-        "compile": "auto",
-        "control": False,
-        "data_root": folder / "data",
-        "cache": folder / "cache",
-    }
-    return Request(**usual | changes)
+    return Bench(folder).request(**{"methods": (), "changes": (), **changes})
 
 
 def two(**changes: Any) -> Ladder:  # noqa: ANN401 - the fields of the second rung
@@ -86,6 +67,14 @@ def test_rows_stand_by_rungs_in_their_order(tmp_path: Path) -> None:
 def test_a_grid_is_refused(tmp_path: Path, field: str, value: tuple[object, ...], option: str) -> None:
     with pytest.raises(UsageError, match=f"give one {option}$"):
         list(requests(two(), replace(request(tmp_path), **{field: value})))  # type: ignore[arg-type]
+
+
+def test_rungs_whose_papers_have_other_numbers_of_images_are_not_compared(tmp_path: Path) -> None:
+    registry = Registry()
+    both = [replace(request(tmp_path), methods=("random",), ipcs=(ipc,)) for ipc in (1, 2)]
+    named = [(rung, Planner(registry, each, Silent())) for rung, each in zip(two().rungs, both, strict=True)]
+    with pytest.raises(UsageError, match="the papers of the rungs have 1 and 2 images per class: give one --ipc"):
+        place(named)
 
 
 def test_edcs_figure_goes_from_g_vbsm_to_edc_one_change_at_a_time() -> None:
