@@ -1,7 +1,7 @@
 """Recovering images from squeezed networks by matching statistics of what enters their layers.
 
     recipes.py     how images are recovered, as data
-    statistics.py  statistics of BatchNorm inputs and R_BN, the loss over them
+    statistics.py  BatchNorm layers, and mean and variance of what enters a layer
     layers.py      which layers' inputs are measured, and what of each
     terms.py       the terms of the loss, each with its equation
     smoothing.py   statistics smoothed over iterations

@@ -15,12 +15,17 @@ from bench import seeds
 from bench.condensation import Task
 from bench.data.datasets import Dataset
 from bench.loops.pace import Pace
-from bench.recovery.statistics import Moments, batchnorms, bn_loss, measured
+from bench.recovery.layers import layers_of, watched
+from bench.recovery.pool import Member
+from bench.recovery.recipes import MatchingRecipe
+from bench.recovery.statistics import Moments
+from bench.recovery.terms import distance
 from bench.storage.stages import Made
 
 VERSION = 1
 IMAGES = 1000  # a sample of this size has statistics close to the whole set's
 CHUNK = 100  # divides it
+ALONE = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0)  # BatchNorm's statistics and no others
 
 
 def record_health(task: Task, network: nn.Module, teacher: str) -> None:
@@ -58,19 +63,19 @@ def population_bn_loss(network: nn.Module, chunks: Iterable[Tensor]) -> float | 
 
     None of no images at all.
     """
-    layers = batchnorms(network)
-    sums: dict[nn.Module, Tensor] = {}
+    goals = Member(network).goals(ALONE)
+    sums: dict[int, Tensor] = {}
     images = 0
     for chunk in chunks:
         images += len(chunk)
-        with measured(layers) as found:
+        with watched(layers_of(network, ALONE.match), ALONE.patch) as found:
             network(chunk.to(next(network.parameters()).device))
-        for layer, (mean, variance) in found.items():
+        for place, (mean, variance) in found.items():
             raw = len(chunk) * torch.stack([mean, variance + mean.square()]).double()
-            sums[layer] = sums[layer] + raw if layer in sums else raw
+            sums[place] = sums[place] + raw if place in sums else raw
     if not images:
         return None
-    return float(bn_loss({layer: _moments(sums[layer] / images) for layer in layers if layer in sums}, layers[0]))
+    return float(sum(distance(_moments(sums[place] / images), goals[place]) for place in sorted(sums)))
 
 
 def _moments(raw: Tensor) -> Moments:

@@ -24,6 +24,12 @@ class RealStatistics:
     overall: ByLayer
     by_class: ByLayer
 
+    @property
+    def bytes(self) -> int:
+        """What they take in memory."""
+        kept = [*self.overall.values(), *self.by_class.values()]
+        return sum(each.nbytes for measured in kept for each in measured)
+
 
 @dataclass(frozen=True)
 class Member:

@@ -48,7 +48,7 @@ ALONE = ("crop", "crop_scale", "crop_ratio", "pad", "flip")  # what of a trainin
 
 
 def real_statistics(task: Task, teacher: Teacher, recipe: MatchingRecipe, trained: TrainingRecipe) -> RealStatistics:
-    """Measures them, or finds them measured. They lie on the CPU.
+    """Measures them, or finds them measured. Those of classes lie on the CPU, the others on the task's device.
 
     Args:
         task: its training images are seen.
@@ -67,8 +67,6 @@ def real_statistics(task: Task, teacher: Teacher, recipe: MatchingRecipe, traine
         return _Pass(task, teacher.network, recipe, drawn).run(folder)
 
     stage = task.stage(KIND, VERSION, parameters, make)
-    kept = sum(tensor.nbytes for tensor in stage.tensors.values())
-    task.facts["statistics_bytes"] = task.facts.get("statistics_bytes", 0) + kept
     sizes = {int(place): tuple(lengths) for place, lengths in stage.facts["sizes"].items()}
     by_class = by_layer(stage.tensors["by_class"], sizes) if of_classes else {}
     return RealStatistics(by_layer(stage.tensors["overall"].to(task.device), sizes), by_class)

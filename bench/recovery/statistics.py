@@ -1,20 +1,9 @@
-"""Statistics of what enters each BatchNorm, and R_BN: how far they are from those of the training data.
+"""BatchNorm layers and the statistics of what enters a layer: mean and biased variance of each channel."""
 
-SRe2L equation (7):
-
-    R_BN = sum over l of  w_l (||mu_l - running_mean_l||_2 + ||var_l - running_var_l||_2)
-
-with norms that are not squared, the biased variance, w_1 = `first_bn_multiplier` and all other w_l = 1. "First" is the
-first BatchNorm in the order of `network.modules()`, as in the release.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.linalg import vector_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import RunFailure
@@ -49,41 +38,3 @@ def moments(inputs: Tensor) -> Moments:
     axes = [axis for axis in range(inputs.ndim) if axis != 1]
     variance, mean = torch.var_mean(precise, axes, correction=0)
     return mean, variance
-
-
-@contextmanager
-def measured(layers: Sequence[_BatchNorm]) -> Iterator[dict[_BatchNorm, Moments]]:
-    """Within the context, each forward pass leaves in the dict the moments of each layer's input.
-
-    A layer that forward passes do not reach (an auxiliary head) stays out of it.
-    """
-    found: dict[_BatchNorm, Moments] = {}
-
-    def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(layer, _BatchNorm)
-        found[layer] = moments(inputs[0])
-
-    handles = [layer.register_forward_pre_hook(measure) for layer in layers]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def bn_loss(found: Mapping[_BatchNorm, Moments], first: _BatchNorm, first_bn_multiplier: float = 1.0) -> Tensor:
-    """R_BN of the moments of each layer's input, a scalar; `first` is the layer that has the weight w_1.
-
-    Where a statistic matches exactly, the norm's gradient is taken as 0 (torch's own choice), not NaN.
-    """
-    terms = [
-        (first_bn_multiplier if layer is first else 1.0) * _mismatch(layer, *its_moments)
-        for layer, its_moments in found.items()
-    ]
-    return torch.stack(terms).sum()
-
-
-def _mismatch(layer: _BatchNorm, mean: Tensor, variance: Tensor) -> Tensor:
-    assert layer.running_mean is not None and layer.running_var is not None
-    distance: Tensor = vector_norm(mean - layer.running_mean) + vector_norm(variance - layer.running_var)
-    return distance

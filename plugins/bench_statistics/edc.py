@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.recipes import RecipeBook
-from bench_statistics.method import StatisticsMatching
+from bench_statistics.method import PoolCondenser
 
 
-class EDC(StatisticsMatching):
+class EDC(PoolCondenser):
     """G-VBSM from real images, whose statistics are held against those of the batch's classes as well.
 
     Weak crops, few iterations, small batches; no densification, which real images do not need.

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.recipes import RecipeBook
-from bench_statistics.method import StatisticsMatching
+from bench_statistics.method import PoolCondenser
 from bench_statistics.sre2l_plus_plus import FILE
 
 OWN = Path(__file__).with_name("fadrm.toml")
 
 
-class FADRM(StatisticsMatching):
+class FADRM(PoolCondenser):
     """SRe2L++ in stages, after each of which the patches that images started from are mixed back into them.
 
         x <- alpha x + (1 - alpha) x_start   (alpha: recover.residual)

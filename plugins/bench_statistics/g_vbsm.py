@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.recipes import RecipeBook
-from bench_statistics.method import StatisticsMatching
+from bench_statistics.method import PoolCondenser
 
 
-class GVBSM(StatisticsMatching):
+class GVBSM(PoolCondenser):
     """Generalised matching of various backbones and statistics.
 
     From noise; in each iteration one network of the pool, whose BatchNorms' and convolutions' inputs are matched by

@@ -36,7 +36,7 @@ class BatchUnit(Unit):
     batches: tuple[Members, ...] = ()
 
 
-class StatisticsMatching(Condenser[StatisticsConfig]):
+class PoolCondenser(Condenser[StatisticsConfig]):
     """Squeeze the dataset into a pool of networks, recover images from statistics of their layers, relabel them.
 
     A unit is `recover.groups` batches of at most `recover.batch_size` images.
@@ -104,7 +104,9 @@ class StatisticsMatching(Condenser[StatisticsConfig]):
             record_health(task, own.network, own.ref.stage)
         self._start = start_from(self.config.recover.start, task, together([each.network for each in self._teachers]))
         matched = [each for each in self._teachers if each.ref.backbone not in self.config.recover.without]
-        self._engine = engine_for([self._member(task, teacher) for teacher in matched], self.config.recover)
+        members = [self._member(task, teacher) for teacher in matched]
+        task.facts["statistics_bytes"] = sum(member.real.bytes for member in members if member.real)
+        self._engine = engine_for(members, self.config.recover)
 
     def prepare_labels(self, task: Task) -> None:
         """The pool."""

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from bench import seeds
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.recovery.statistics import batchnorms, measured
+from bench.recovery.layers import layers_of, watched
+from bench.recovery.statistics import batchnorms
 from bench.testing import tiny_task
 from bench_bn_vit.networks import NormalisedMlp, TokenBatchNorm, patch_size
 
@@ -78,12 +79,11 @@ def test_a_block_is_the_papers_in_double_precision() -> None:
 
 def test_what_recovery_measures_is_mean_and_variance_over_images_and_tokens() -> None:
     network = scattered(build("bn-vit-tiny"))
-    layers = batchnorms(network)
     tokens: list[Tensor] = []
     for module in network.modules():
         if isinstance(module, TokenBatchNorm):
             module.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0].detach().double()))
-    with torch.no_grad(), measured(layers) as found:
+    with torch.no_grad(), watched(layers_of(network, ("batchnorm",)), 4) as found:
         network(images(3))
     assert len(found) == len(tokens) == 37
     for seen, (mean, variance) in zip(tokens, found.values(), strict=True):

@@ -1,33 +1,27 @@
-"""G-VBSM and EDC: their contract, batches, starts, statistics of training data, recipes, and what they refuse."""
+"""The methods of the family of statistics: batches, starts, committees, recipes, and what they refuse."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from bench import seeds
 from bench.condensation import Images, Task
-from bench.errors import Interrupted, UsageError
+from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.labels import OnlineLabels, TeacherRef
+from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting
-from bench.recovery.layers import laid_out
-from bench.recovery.real import real_statistics
-from bench.recovery.recipes import MatchingRecipe
 from bench.running.configuring import build, configure
-from bench.testing import MethodConformance, tiny_dataset, tiny_task
-from bench.training.recipes import TrainingRecipe
-from bench.training.teachers import Teacher
+from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.cv_dd import weighed
 from bench_statistics.delt import joined
-from bench_statistics.method import BatchUnit, StatisticsMatching
+from bench_statistics.method import BatchUnit, PoolCondenser
 from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
 
 SMALL: Sequence[str] = (
@@ -37,59 +31,6 @@ SMALL: Sequence[str] = (
     "recover.batch_size=4",
 )
 ALONE = 'pool=["convnet3-bn"]'
-BOTH = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, match=("batchnorm", "convolution"), global_share=0.5)
-UNTOUCHED = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0)
-
-
-class TestGVBSMConformance(MethodConformance):
-    name = "g-vbsm"
-    changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=online")
-    backbone = "convnet3-bn"
-
-
-class TestEDCConformance(MethodConformance):
-    name = "edc"
-    changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=stored", "recover.flatness=0.25", "recover.groups=2")
-    backbone = "convnet3-bn"
-
-
-class TestSRe2LPlusPlusConformance(MethodConformance):
-    name = "sre2l-plus-plus"
-    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
-    backbone = "convnet3-bn"
-
-
-class TestCVDDConformance(MethodConformance):
-    name = "cv-dd"
-    changes: ClassVar[Sequence[str]] = (
-        *('pool=["convnet3-bn", "convnet2-bn", "convnet1-bn"]', "prior={convnet2-bn=50, convnet1-bn=40}"),
-        *("squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2", "relabel.labels=stored"),
-        "recover.committees=[]",
-    )
-    backbone = "convnet3-bn"
-
-
-class TestFADRMConformance(MethodConformance):
-    name = "fadrm"
-    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
-    backbone = "convnet3-bn"
-
-
-class TestFADRMPlusConformance(MethodConformance):
-    name = "fadrm-plus"
-    changes: ClassVar[Sequence[str]] = (
-        *('pool=["convnet3-bn", "convnet2-bn"]', "squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2"),
-        "relabel.labels=stored",
-    )
-    backbone = "convnet3-bn"
-
-
-class TestDELTConformance(MethodConformance):
-    name = "delt"
-    changes: ClassVar[Sequence[str]] = (
-        *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "recover.rounds=2"),
-    )
-    backbone = "convnet3-bn"
 
 
 @pytest.fixture
@@ -97,10 +38,10 @@ def task(tmp_path: Path) -> Task:
     return tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3)
 
 
-def method(name: str, task: Task, *changes: str) -> StatisticsMatching:
+def method(name: str, task: Task, *changes: str) -> PoolCondenser:
     choice = configure(Registry(), name, task.setting, [*SMALL, "squeeze.warmup_epochs=0", *changes])
     made = build(Registry(), choice)
-    assert isinstance(made, StatisticsMatching)
+    assert isinstance(made, PoolCondenser)
     return made
 
 
@@ -211,65 +152,6 @@ def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_firs
     assert not any(torch.allclose(patch, image) for patch in found for image in everything)
 
 
-# --- statistics of training data -------------------------------------------------------------------------------------
-
-
-def teacher(task: Task) -> Teacher:
-    network = task.network(1, "convnet3-bn")
-    with torch.no_grad():
-        network(task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(20))))
-    ref = TeacherRef("a" * 32, "convnet3-bn", 50.0, 1)
-    return Teacher(network.double().eval().float(), ref)
-
-
-@pytest.mark.parametrize("released", [(), ("within-image-variance",)])
-def test_statistics_are_those_of_all_training_images_at_once(task: Task, released: tuple[str, ...]) -> None:
-    """In float64, in one pass over all images together, of the first convolution (the images) and of the first norm."""
-    recipe = BOTH.model_copy(update={"as_released": released, "patch": 2})
-    known = teacher(task)
-    found = real_statistics(task, known, recipe, UNTOUCHED)
-    images = task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(len(task.dataset.train)))).double()
-    labels = task.dataset.train.labels
-    first = next(module for module in known.network.modules() if isinstance(module, nn.Conv2d))
-    assert first.weight.dtype == torch.float32
-    inputs = [
-        images,
-        F.conv2d(images, first.weight.double(), first.bias.double() if first.bias is not None else None, padding=1),
-    ]
-    for place, each in enumerate(inputs):
-        mean, variance = each.mean((0, 2, 3)), each.var((0, 2, 3), correction=0)
-        close(found.overall[place][:2], (mean, variance))
-        for label in range(3):
-            own = each[labels == label]
-            within = own.var((2, 3), correction=0).mean(0) if released else own.var((0, 2, 3), correction=0)
-            close([kept[label] for kept in found.by_class[place][:2]], (own.mean((0, 2, 3)), within))
-    squares = images.unflatten(-1, (4, 2)).unflatten(-3, (4, 2))
-    of_patches = squares.mean((0, 1, 3, 5)).flatten(), squares.var((0, 1, 3, 5), correction=0).flatten()
-    close(found.overall[0][2:], of_patches)
-
-
-def close(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-4)
-
-
-def test_a_pass_that_was_broken_off_goes_on_to_the_same_bits(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.recovery import real
-
-    monkeypatch.setattr(real, "BATCH", 8)
-    known, elsewhere = teacher(task), tiny_task(task.workspace / "other", dataset=task.dataset, ipc=3)
-    whole = real_statistics(task, known, BOTH, UNTOUCHED)
-    answers = iter([False, False, True])
-    with pytest.raises(Interrupted):
-        real_statistics(replace(elsewhere, should_stop=lambda: next(answers)), known, BOTH, UNTOUCHED)
-    again = real_statistics(elsewhere, known, BOTH, UNTOUCHED)
-    assert torch.equal(laid_out(again.overall), laid_out(whole.overall))
-    assert torch.equal(laid_out(again.by_class), laid_out(whole.by_class))
-
-
-# --- recipes and refusals --------------------------------------------------------------------------------------------
-
-
 def setting(dataset: str, resolution: int, classes: int, ipc: int = 10, budget: Budget = "paper") -> Setting:
     return Setting(dataset, resolution, 3, classes, ipc, "resnet18", budget)
 
@@ -378,6 +260,16 @@ def test_the_health_of_the_runs_own_network_is_told_wherever_it_stands_in_the_po
 def test_an_image_goes_through_each_network_of_the_pool_in_turn(task: Task) -> None:
     assert method("edc", task).passes(task.setting) == {"convnet3-bn": 0.5, "convnet3": 0.5}
     assert method("edc", task, "recover.networks=all").passes(task.setting) == {"convnet3-bn": 1.0, "convnet3": 1.0}
+
+
+def test_a_committee_s_step_goes_through_its_members_and_delt_s_through_images_that_are_there() -> None:
+    """At IPC 10 each of CV-DD's five is in four of ten pairs. Of DELT's 8 rounds at IPC 8 image i is there in 8 - i."""
+    at = setting("tiny-imagenet", 64, 200)
+    committee = build(Registry(), configure(Registry(), "cv-dd", at, ()))
+    assert list(committee.passes(at).values()) == pytest.approx([0.4] * 5)
+    at = setting("tiny-imagenet", 64, 200, ipc=8)
+    delt = build(Registry(), configure(Registry(), "delt", at, ()))
+    assert delt.passes(at) == {"resnet18": pytest.approx(sum(range(1, 9)) / 64)}
 
 
 def test_a_network_may_be_left_out_of_labelling(task: Task) -> None:

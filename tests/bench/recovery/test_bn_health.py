@@ -12,7 +12,9 @@ from bench.data.datasets import TensorSplit
 from bench.loops.pace import FirstSteps, Trial
 from bench.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
-from bench.recovery.statistics import batchnorms, bn_loss, measured
+from bench.recovery.layers import layers_of, watched
+from bench.recovery.statistics import batchnorms
+from bench.recovery.terms import distance
 from bench.results.notes import Findings
 from bench.testing import tiny_dataset, tiny_task
 
@@ -43,10 +45,10 @@ def fitted(network: nn.Module, images: Tensor) -> nn.Module:
 
 def test_chunks_have_the_statistics_of_the_whole(network: nn.Module) -> None:
     images = torch.randn(23, 2, 8, 8)
-    layers = batchnorms(network)
-    with measured(layers) as found:
+    with watched(layers_of(network, ("batchnorm",)), 4) as found:
         network(images)
-    whole = bn_loss(found, layers[0]).item()
+    goals = [(layer.running_mean, layer.running_var) for layer in batchnorms(network)]
+    whole = sum(distance(found[place], goal).item() for place, goal in enumerate(goals))
     assert population_bn_loss(network, images.split(5)) == pytest.approx(whole, rel=1e-5)
 
 

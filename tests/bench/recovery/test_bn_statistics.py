@@ -8,7 +8,25 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.errors import RunFailure
-from bench.recovery.statistics import batchnorms, bn_loss, measured, moments
+from bench.recovery.layers import ByLayer, layers_of, watched
+from bench.recovery.pool import Member
+from bench.recovery.recipes import MatchingRecipe
+from bench.recovery.statistics import batchnorms, moments
+from bench.recovery.terms import Observed, StatisticsMatching
+
+ALONE = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0)
+
+
+def r_bn(network: nn.Module, found: ByLayer, first_multiplier: float = 1.0) -> Tensor:
+    """R_BN of what was measured of some of a network's BatchNorms, by their places."""
+    observed = Observed(
+        targets=torch.zeros(1, 1, dtype=torch.int64),
+        logits=torch.zeros(1, 1, 1),
+        statistics={place: tuple(each[None] for each in kept) for place, kept in found.items()},
+        goals=dict(Member(network).goals(ALONE)),
+        class_goals={},
+    )
+    return StatisticsMatching(first_multiplier, share=1.0).loss(observed)[0]
 
 
 @given(
@@ -37,37 +55,36 @@ def test_half_precision_inputs_are_measured_in_fp32() -> None:
 
 def test_what_is_measured_is_the_input_of_each_layer(network: nn.Module) -> None:
     images = torch.randn(4, 2, 6, 6)
-    layers = batchnorms(network)
-    with measured(layers) as found:
+    with watched(layers_of(network, ("batchnorm",)), 4) as found:
         network(images)
     parts = list(network.children())
     first_input = parts[0](images)
     second_input = parts[3](torch.relu(parts[1](first_input)))
-    for layer, its_input in zip(layers, (first_input, second_input), strict=True):
-        for ours, expected in zip(found[layer], moments(its_input), strict=True):
+    assert list(found) == [0, 1]
+    for place, its_input in enumerate((first_input, second_input)):
+        for ours, expected in zip(found[place], moments(its_input), strict=True):
             torch.testing.assert_close(ours, expected)
 
 
 def test_nothing_stays_attached_to_the_network(network: nn.Module) -> None:
-    with pytest.raises(ZeroDivisionError), measured(batchnorms(network)):
+    with pytest.raises(ZeroDivisionError), watched(layers_of(network, ("batchnorm",)), 4):
         raise ZeroDivisionError
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
 def test_the_first_multiplier_weighs_the_first_layer_alone(network: nn.Module) -> None:
-    layers = batchnorms(network)
-    with measured(layers) as found:
+    with watched(layers_of(network, ("batchnorm",)), 4) as found:
         network(torch.randn(4, 2, 6, 6))
-    alone = [bn_loss({layer: found[layer]}, layers[0]) for layer in layers]
-    torch.testing.assert_close(bn_loss(found, layers[0], 10.0), 10 * alone[0] + alone[1])
-    torch.testing.assert_close(bn_loss(found, layers[0]), alone[0] + alone[1])
+    alone = [r_bn(network, {place: found[place]}) for place in found]
+    torch.testing.assert_close(r_bn(network, found, 10.0), 10 * alone[0] + alone[1])
+    torch.testing.assert_close(r_bn(network, found), alone[0] + alone[1])
 
 
 def test_norms_are_not_squared(network: nn.Module) -> None:
     (first, _) = batchnorms(network)
     assert first.running_mean is not None and first.running_var is not None
     offset = torch.tensor([3.0, 4.0, 0.0, 0.0])
-    loss = bn_loss({first: (first.running_mean + offset, first.running_var - 2 * offset)}, first)
+    loss = r_bn(network, {0: (first.running_mean + offset, first.running_var - 2 * offset)})
     assert loss.item() == pytest.approx(5 + 10)
 
 
@@ -75,7 +92,7 @@ def test_a_perfect_match_has_gradient_zero_and_not_nan(network: nn.Module) -> No
     (first, _) = batchnorms(network)
     assert first.running_mean is not None and first.running_var is not None
     mean, variance = (tensor.clone().requires_grad_() for tensor in (first.running_mean, first.running_var))
-    bn_loss({first: (mean, variance)}, first).backward()
+    r_bn(network, {0: (mean, variance)}).backward()
     assert mean.grad is not None and variance.grad is not None
     assert mean.grad.eq(0).all() and variance.grad.eq(0).all()
 
@@ -92,9 +109,10 @@ class _WithUnreachedHead(nn.Module):
 
 def test_a_layer_that_is_not_reached_has_no_term() -> None:
     network = _WithUnreachedHead().eval()
-    with measured(batchnorms(network)) as found:
+    with watched(layers_of(network, ("batchnorm",)), 4) as found:
         network(torch.randn(5, 3))
-    assert list(found) == [network.body]
+    assert list(found) == [0]
+    assert layers_of(network, ("batchnorm",))[0].module is network.body
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""Statistics of training data: those of all images at once, of all data and of each class; a pass that goes on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.condensation import Task
+from bench.errors import Interrupted
+from bench.labels import TeacherRef
+from bench.recovery import real
+from bench.recovery.layers import laid_out
+from bench.recovery.real import real_statistics
+from bench.recovery.recipes import MatchingRecipe
+from bench.testing import tiny_dataset, tiny_task
+from bench.training.recipes import TrainingRecipe
+from bench.training.teachers import Teacher
+
+BOTH = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, match=("batchnorm", "convolution"), global_share=0.5)
+UNTOUCHED = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3)
+
+
+def teacher(task: Task) -> Teacher:
+    network = task.network(1, "convnet3-bn")
+    with torch.no_grad():
+        network(task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(20))))
+    ref = TeacherRef("a" * 32, "convnet3-bn", 50.0, 1)
+    return Teacher(network.double().eval().float(), ref)
+
+
+@pytest.mark.parametrize("released", [(), ("within-image-variance",)])
+def test_statistics_are_those_of_all_training_images_at_once(task: Task, released: tuple[str, ...]) -> None:
+    """In float64, in one pass over all images together, of the first convolution (the images) and of the first norm."""
+    recipe = BOTH.model_copy(update={"as_released": released, "patch": 2})
+    known = teacher(task)
+    found = real_statistics(task, known, recipe, UNTOUCHED)
+    images = task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(len(task.dataset.train)))).double()
+    labels = task.dataset.train.labels
+    first = next(module for module in known.network.modules() if isinstance(module, nn.Conv2d))
+    assert first.weight.dtype == torch.float32
+    inputs = [
+        images,
+        F.conv2d(images, first.weight.double(), first.bias.double() if first.bias is not None else None, padding=1),
+    ]
+    for place, each in enumerate(inputs):
+        mean, variance = each.mean((0, 2, 3)), each.var((0, 2, 3), correction=0)
+        close(found.overall[place][:2], (mean, variance))
+        for label in range(3):
+            own = each[labels == label]
+            within = own.var((2, 3), correction=0).mean(0) if released else own.var((0, 2, 3), correction=0)
+            close([kept[label] for kept in found.by_class[place][:2]], (own.mean((0, 2, 3)), within))
+    squares = images.unflatten(-1, (4, 2)).unflatten(-3, (4, 2))
+    of_patches = squares.mean((0, 1, 3, 5)).flatten(), squares.var((0, 1, 3, 5), correction=0).flatten()
+    close(found.overall[0][2:], of_patches)
+
+
+def close(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_pass_that_was_broken_off_goes_on_to_the_same_bits(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real, "BATCH", 8)
+    known, elsewhere = teacher(task), tiny_task(task.workspace / "other", dataset=task.dataset, ipc=3)
+    whole = real_statistics(task, known, BOTH, UNTOUCHED)
+    answers = iter([False, False, True])
+    with pytest.raises(Interrupted):
+        real_statistics(replace(elsewhere, should_stop=lambda: next(answers)), known, BOTH, UNTOUCHED)
+    again = real_statistics(elsewhere, known, BOTH, UNTOUCHED)
+    assert torch.equal(laid_out(again.overall), laid_out(whole.overall))
+    assert torch.equal(laid_out(again.by_class), laid_out(whole.by_class))
