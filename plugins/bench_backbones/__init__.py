@@ -26,11 +26,12 @@ def _convnets_by_width() -> list[Offer]:
     """As the pools of G-VBSM and EDC name them."""
     narrow = [
         Offer(
-            name=f"convnet3-w32{suffix}",
-            target=f"bench_backbones.convnet:convnet3_w32{suffix.replace('-', '_')}",
-            summary=f"ConvNet of 3 blocks, width 32, {_NORMS[suffix]}",
+            name=f"convnet{depth}-w32{suffix}",
+            target=f"bench_backbones.convnet:convnet{depth}_w32{suffix.replace('-', '_')}",
+            summary=f"ConvNet of {depth} blocks, width 32, {_NORMS[suffix]}",
             traits=_traits(suffix),
         )
+        for depth in (3, 4)
         for suffix in ("", "-bn")
     ]
     known = "convnet3 under the name that G-VBSM's and EDC's pools give it"

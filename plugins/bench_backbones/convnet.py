@@ -7,7 +7,8 @@ release has it. Gray 28x28 images are treated as 32x32: the first convolution pa
 G-VBSM and EDC call members of their pools ConvNetW128, ConvNetD1, ConvNetD2 and ConvNetW32. Their released code builds
 all four with instance norm (`get_default_convnet_setting`), so what BatchNorm statistics match skips them there: here
 `convnet3-w128` (which is `convnet3` under the pools' name), `convnet1`, `convnet2` and `convnet3-w32`. Those with
-BatchNorm are `convnet3-bn`, `convnet1-bn`, `convnet2-bn` and `convnet3-w32-bn`.
+BatchNorm are `convnet3-bn`, `convnet1-bn`, `convnet2-bn` and `convnet3-w32-bn`. `convnet4-w32` and `convnet4-w32-bn`
+are ours: the smallest that still look at 64 pixels whole.
 """
 
 from collections.abc import Callable
@@ -98,3 +99,5 @@ convnet3_none = partial(build, depth=3, variant="-none")
 convnet4_none = partial(build, depth=4, variant="-none")
 convnet3_w32 = partial(build, depth=3, variant="", width=32)
 convnet3_w32_bn = partial(build, depth=3, variant="-bn", width=32)
+convnet4_w32 = partial(build, depth=4, variant="", width=32)
+convnet4_w32_bn = partial(build, depth=4, variant="-bn", width=32)

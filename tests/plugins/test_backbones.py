@@ -14,6 +14,7 @@ OURS = [registered.offer for registered in REGISTRY.registered("backbone") if re
 NAMES = {
     *("convnet3", "convnet4", "convnet5", "convnet3-bn", "convnet4-bn", "convnet5-bn"),
     *("convnet1", "convnet2", "convnet1-bn", "convnet2-bn", "convnet3-w32", "convnet3-w32-bn", "convnet3-w128"),
+    *("convnet4-w32", "convnet4-w32-bn"),
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
     *("mobilenetv2-1.0", "shufflenetv2", "densenet121"),
@@ -82,6 +83,8 @@ def test_parameter_counts(name: str, classes: int, resolution: int, expected: in
         ("convnet3-w32", 10, 32, 24_714),
         ("convnet3-w32", 100, 32, 70_884),
         ("convnet3-w32-bn", 100, 32, 70_884),
+        ("convnet4-w32", 20, 64, 39_156),
+        ("convnet4-w32-bn", 20, 64, 39_156),
     ],
 )
 def test_small_networks_are_as_large_as_those_of_the_releases(
