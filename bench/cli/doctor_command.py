@@ -146,4 +146,4 @@ def _datasets(registry: Registry, data_root: Path) -> Iterator[Finding]:
         except UsageError as error:
             yield Finding(f"dataset {name}", "not there", "note", str(error))
         else:
-            yield Finding(f"dataset {name}", f"{found.card.layout} below {found.source.root}")
+            yield Finding(f"dataset {name}", str(found))

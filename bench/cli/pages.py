@@ -88,8 +88,12 @@ def _facts(card: DatasetCard) -> list[tuple[str, object]]:
 
 
 def _sources(registry: Registry, card: DatasetCard) -> str:
-    sources = [(source.layout, _download(registry, card, source)) for source in card.sources]
+    sources = [(source.layout, _described(registry, card, source)) for source in card.sources]
     return section("layouts it is read from", sources)
+
+
+def _described(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
+    return "; ".join(filter(None, [_download(registry, card, source), source.differs]))
 
 
 def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
@@ -247,4 +251,4 @@ def _whereabouts(registry: Registry, name: str, card: DatasetCard, data_root: Pa
         found = find_source(registry, name, card, data_root)
     except UsageError as error:
         return str(error)
-    return f"found as {found.card.layout} below {found.source.root}"
+    return f"found as {found}"

@@ -89,13 +89,22 @@ class Fetch(BaseModel):
 class SourceCard(BaseModel):
     """One layout in which the dataset can be found below the data root, or beside a user's own card.
 
-    `options` are the reader's own: each reader says which it takes. `fetch` is set where the layout can be downloaded.
+    Attributes:
+        options: the reader's own: each reader says which it takes.
+        fetch: set where the layout can be downloaded.
+        differs: in what its images are not those of the other sources, in a few words: copies in a lossy format, say.
+            Stages and runs take them for another dataset, and every row says it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     layout: str
     options: dict[str, Any] = Field(default_factory=dict)
     fetch: Fetch | None = None
+    differs: str | None = Field(default=None, min_length=1)
+
+    def content(self) -> dict[str, Any]:
+        """What hashes are made of: without `differs` where it is not set, as once no source had it."""
+        return self.model_dump(mode="json", exclude={"differs"} if self.differs is None else None)
 
 
 class SplitCard(BaseModel):
@@ -196,11 +205,16 @@ class DatasetCard(BaseModel):
         return tuple(sorted(self.class_ids)) if self.class_ids is not None else None
 
     def hash(self) -> str:
-        """Content hash of the card: part of every stage's key. Fields of `_ADDED` count where a card sets them."""
+        """Content hash of the card: part of every stage's key.
+
+        Fields of `_ADDED` count where a card sets them. Sources that differ do not: a dataset that is read from one has
+        a hash of its own (`bench.data.opening`), and those of the others stay as they were before it was added.
+        """
         from bench.storage.files import digest  # it imports torch, which listing cards does not need
 
         unset = {name for name in _ADDED if getattr(self, name) is None}
-        return digest(self.model_dump(mode="json", exclude=unset))
+        sources = [source.content() for source in self.sources if source.differs is None]
+        return digest({**self.model_dump(mode="json", exclude=unset), "sources": sources})
 
 
 _ADDED = ("like", "split", "depth")  # since hashes are kept: a card without them is the card that it was

@@ -100,6 +100,8 @@ class Dataset:
         own_normalisation: its card's, which stays when another takes its place; by default `normalisation`.
         known_as: the name under which recipes and claims know it (see `bench.data.identity`), or None.
         split: how the test split was cut out of train, in words, or None where the source has its own.
+        source: the layout that its images were read from, where it was read from one.
+        source_differs: in what these are not the images of the card's other sources, in words, or None.
     """
 
     name: str
@@ -114,6 +116,8 @@ class Dataset:
     own_normalisation: Preprocessing | None = None
     known_as: str | None = None
     split: str | None = None
+    source: str | None = None
+    source_differs: str | None = None
 
     def __post_init__(self) -> None:
         if self.own_normalisation is None:

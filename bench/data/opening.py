@@ -1,7 +1,7 @@
 """From a dataset's name, or a user's own card, to a dataset ready for use."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.cards import DatasetCard, SourceCard, SplitCard, SplitName, is_path, read_card, validated
@@ -29,11 +29,15 @@ STREAM_ABOVE = (
 
 @dataclass(frozen=True)
 class FoundSource:
-    """A layout of the dataset that is there."""
+    """A layout of the dataset that is there; as text what it is, where, and in what it differs from the others."""
 
     reader: Reader
     card: SourceCard
     source: Source
+
+    def __str__(self) -> str:
+        differs = f": {self.card.differs}" if self.card.differs else ""
+        return f"{self.card.layout} below {self.source.root}{differs}"
 
 
 def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
@@ -65,7 +69,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
         with answers_of(registry, "reader", source_card.layout):
             for folder in roots:
                 if (source := _located(reader, card, source_card, folder.absolute())) is not None:
-                    return FoundSource(reader, source_card, _checked(card, source))
+                    return FoundSource(reader, source_card, _noted(_checked(card, source), source_card))
             looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
@@ -119,11 +123,9 @@ def open_dataset(
         progress.warn(f"{card.name}: {note}")
     with answers_of(registry, "reader", found.card.layout):
         splits = _open_splits(card, found, images, fingerprints, progress)
-    # A user's card describes files that may change under it; a registered dataset is what its name says.
-    card_hash = digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
     return Dataset(
         name=card.name,
-        card_hash=card_hash,
+        card_hash=_hash(name_or_path, card, found, content),
         resolution=card.resolution,
         channels=card.channels,
         classes=found.source.classes,
@@ -133,7 +135,20 @@ def open_dataset(
         train=splits["train"],
         test=splits["test"],
         split=str(card.split) if card.split else None,
+        source=found.card.layout,
+        source_differs=found.card.differs,
     )
+
+
+def _hash(name_or_path: str, card: DatasetCard, found: FoundSource, content: str) -> str:
+    """What stages and runs know the dataset by.
+
+    A registered dataset is what its name says; a user's card describes files that may change under it, and a source
+    that differs from the card's others is known by what it holds alone.
+    """
+    if found.card.differs is not None:
+        return digest([card.hash(), content, found.card.content()])
+    return digest([card.hash(), content]) if is_path(name_or_path) else card.hash()
 
 
 def _open_splits(
@@ -203,6 +218,12 @@ def _located(reader: Reader, card: DatasetCard, source_card: SourceCard, folder:
         raise UsageError(f"the classes of {card.name} cannot be known: {failure}") from failure
     except OSError as error:
         raise UsageError(f"dataset {card.name!r}: {error.filename or folder} cannot be read: {why(error)}") from error
+
+
+def _noted(source: Source, card: SourceCard) -> Source:
+    """With a note for the user where its images are not the other sources'."""
+    said = () if card.differs is None else (f"read from {source.root} ({card.layout}): {card.differs}",)
+    return replace(source, notes=(*said, *source.notes))
 
 
 def _checked(card: DatasetCard, source: Source) -> Source:

@@ -184,7 +184,7 @@ def _heading(rows: Sequence[Row]) -> str:
     classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
     backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
     facts = [
-        f"{row['dataset']}, {classes}, ipc {row['ipc']}",
+        f"{row['dataset']}{_copies(row)}, {classes}, ipc {row['ipc']}",
         f"condensed with {backbone}" if backbone else "",
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),
@@ -194,6 +194,11 @@ def _heading(rows: Sequence[Row]) -> str:
         f"{machine(row)}, {row['precision']}",
     ]
     return " · ".join(fact for fact in facts if fact)
+
+
+def _copies(row: Row) -> str:
+    """As " (parquet: JPEG copies of quality 75)", where the images are not the official ones."""
+    return f" ({row['dataset_source']}: {row['source_differs']})" if row.get("source_differs") else ""
 
 
 def _label_facts(rows: Sequence[Row]) -> str:

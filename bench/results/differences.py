@@ -11,12 +11,13 @@ BEST = "the last epoch counts here, in the paper the best on the test split"
 
 
 def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
-    """A few words each: what the method says of itself, what the protocol's paper reports, and the arithmetic.
+    """A few words each: what the method says of itself, the images, what the protocol's paper reports, the arithmetic.
 
     Released code computes in fp32, on NVIDIA GPUs from Ampere on in tf32: both are taken for the paper's.
     """
     best = [BEST] if (row.get("paper_reports") or _reported(registry, row)) == "best" else []
-    return [*row.get("differs", ()), *best, *_arithmetic(row)]
+    images = filter(None, [row.get("source_differs")])
+    return [*row.get("differs", ()), *images, *best, *_arithmetic(row)]
 
 
 def _reported(registry: "Registry", row: Mapping[str, Any]) -> str | None:

@@ -98,6 +98,8 @@ def _identity(spec: RunSpec) -> fields.Row:
         labels_of=_labels_of(spec),
         card_hash=spec.card_hash,
         split=spec.split,
+        dataset_source=spec.dataset_source,
+        source_differs=spec.source_differs,
     )
     return _brought(row, spec.brought) if spec.brought else row
 

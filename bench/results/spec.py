@@ -94,6 +94,8 @@ class RunSpec:
         dataset: name of the card; `card` is what finds it (the name, or the path of a user's own card).
         classes: the class ids in use, in order; `all_classes` is how many the dataset has.
         split: how the dataset's test split was cut out of train, in words; the card's hash covers it.
+        dataset_source: the layout that the dataset was read from; None in older specs.
+        source_differs: in what its images are not those of the card's other sources; the card's hash covers it.
         device: "cpu" or "cuda".
         machine: the GPU's own name, or "cpu": what one machine began another does not go on with.
         precision: the arithmetic of labelling and of evaluations, which a ranking compares.
@@ -124,6 +126,8 @@ class RunSpec:
     known_as: str | None = None
     synthesis_precision: Precision | None = None
     split: str | None = None
+    dataset_source: str | None = None
+    source_differs: str | None = None
     origin: Origin | None = None
 
     @property

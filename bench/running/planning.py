@@ -193,6 +193,8 @@ class Planner:
             classes=dataset.classes,
             all_classes=self._all_classes,
             split=dataset.split,
+            dataset_source=dataset.source,
+            source_differs=dataset.source_differs,
             ipc=ipc,
             backbone=backbone,
             seed=seed,

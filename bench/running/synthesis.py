@@ -251,6 +251,8 @@ class Synthesis:
             "labelled_by": spec.labeller.name if spec.labeller else method,
             "dataset": spec.dataset,
             "card_hash": spec.card_hash,
+            "dataset_source": spec.dataset_source,
+            "source_differs": spec.source_differs,
             "class_order_hash": dataset.class_order_hash,
             "ipc": spec.ipc,
             **self.protocol,

@@ -117,7 +117,7 @@ def test_nothing_there_says_what_was_looked_for_and_how_to_get_it(registry: Regi
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_cifar_can_be_fetched(registry: Registry, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"python\.tar\.gz \(cifar\)\. To get it: bench data fetch {name}"):
+    with pytest.raises(UsageError, match=rf"python\.tar\.gz \(cifar\).*\. To get it: bench data fetch {name}"):
         find_source(registry, name, load_card(registry, name), tmp_path)
 
 

@@ -40,6 +40,8 @@ def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
         ({"protocol_id": "nobodys@1"}, ["an observer"]),  # its plugin is gone
         ({"precision": "bf16", "differs": []}, [BEST, "evaluation in bf16"]),
         ({"precision": "tf32", "differs": []}, [BEST]),
+        ({"source_differs": "JPEG copies"}, ["an observer", "JPEG copies", BEST]),
+        ({"source_differs": None}, ["an observer", BEST]),
         ({"precision": "bf16", "iterations": 9, "differs": []}, [BEST, "evaluation in bf16"]),
         ({"precision": "bf16", "synthesis_precision": "bf16", "differs": []}, [BEST, "evaluation in bf16"]),
         (
