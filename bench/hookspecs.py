@@ -90,6 +90,11 @@ def bench_ladders() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def bench_published_tables() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Tables of papers for `bench reproduce`. Targets are paths of TOML files (see `bench.results.published`)."""
+
+
+@hookspec
 def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
 

@@ -12,10 +12,11 @@ from bench.storage.streams import guarded
 
 COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
+    "reproduce": "A published table, measured: how each number stands to the paper's.",
     "report": "Tables from the records of runs.",
     "speed": "How fast a method's step is, beside its reference, the convolutions alone, and what was published.",
     "evaluate": "Score a condensed set that came from anywhere.",
-    "list": "What there is: methods, backbones, datasets, protocols, formats, runs.",
+    "list": "What there is: methods, backbones, datasets, protocols, formats, tables, runs.",
     "show": "All about one name or one run.",
     "clean": "Take away runs and what lies in the cache; shows first what would go.",
     "data": "Fetch and verify datasets.",

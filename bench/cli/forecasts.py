@@ -1,7 +1,7 @@
 """`bench run --dry-run` from request to table: what is left to do, and how long it would take."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +14,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.quantities import duration, size
 from bench.loops.pace import TRIAL_SECONDS
 from bench.results.spec import Job
+from bench.running.executors import Executor
 from bench.running.forecasting import Forecast
 from bench.running.planning import Request
 from bench.running.trial_counts import expectation
@@ -44,12 +45,22 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     with Console() as console:
         plan = planned(request, registry, runs, console, retry=False, timeout=timeout)
         try:
-            for forecast in plan.executor.foresee(plan.jobs, lambda left: _announce(console, left, registry)):
-                found.append(forecast)
-                if forecast.reason:
-                    console.warn(f"{forecast.run}: {forecast.reason}")
+            found.extend(tried(plan.executor, plan.jobs, registry, console))
         except Interrupted:
             return 130
+    return shown(found, form)
+
+
+def tried(executor: Executor, jobs: Sequence[Job], registry: Registry, console: Console) -> Iterator[Forecast]:
+    """What each job would take. Raises Interrupted: the user asked to stop."""
+    for forecast in executor.foresee(jobs, lambda left: _announce(console, left, registry)):
+        if forecast.reason:
+            console.warn(f"{forecast.run}: {forecast.reason}")
+        yield forecast
+
+
+def shown(found: Sequence[Forecast], form: str) -> int:
+    """Prints what was found; returns the exit status."""
     click.echo(json.dumps([each.to_json() for each in found], indent=2) if form == "json" else table(found))
     return 1 if any(each.status == "failed" for each in found) else 0
 

@@ -14,13 +14,15 @@ from bench.cli.folders import why_no_folder
 from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
 from bench.extensions.registry import Registry
+from bench.hardware.devices import choose_device
 from bench.reporting import ReportFormat, Row, report
 from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, LocalExecutor, Skipped
-from bench.running.ladders import Placed, find_ladder, laddered, place, requests
+from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
+from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
 
@@ -116,7 +118,7 @@ class Plan:
 
     jobs: list[Job]
     executor: Executor
-    placed: list[Placed]
+    placed: list[Placed[Rung | None]]
 
 
 def planned(
@@ -127,19 +129,46 @@ def planned(
     Raises:
         UsageError: a request that cannot be right, or a folder that cannot be written to.
     """
-    for folder in (runs, request.cache):
-        check_writable(folder.absolute())
-    seconds = checkpoint_seconds()
+    check_folders(request, runs)
     asked = requests(find_ladder(registry, request.ladder), request) if request.ladder else [(None, request)]
     planners = [(rung, Planner(registry, each, console, runs.absolute())) for rung, each in asked]
-    jobs, placed = place(planners)
-    for remark in dict.fromkeys(remark for _, planner in planners for remark in planner.remarks):
-        console.say(remark)
+    placed = [place(rung, planner) for rung, planner in planners]
+    check_one_ipc(placed)
+    remark(console, [planner for _, planner in planners])
+    jobs = together(placed)
+    executor = executor_of(request, registry, runs, console, jobs, retry=retry, timeout=timeout)
+    return Plan(jobs, executor, placed)
+
+
+def remark(console: Console, planners: Sequence[Planner]) -> None:
+    """Says what was chosen for the user, each thing once."""
+    for said in dict.fromkeys(remark for planner in planners for remark in planner.remarks):
+        console.say(said)
+
+
+def check_folders(request: Request, runs: Path) -> None:
+    """Raises UsageError: a folder that a run writes to cannot be written to, or BENCH_CHECKPOINT_SECONDS is wrong."""
+    checkpoint_seconds()
+    for folder in (runs, request.cache):
+        check_writable(folder.absolute())
+
+
+def executor_of(
+    request: Request,
+    registry: Registry,
+    runs: Path,
+    console: Console,
+    jobs: Sequence[Job],
+    *,
+    retry: bool,
+    timeout: float | None,
+) -> Executor:
+    """Who does the jobs of a request, whose folders were checked."""
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
-    device = planners[0][1].device
-    context = RunContext(*roots, device, console, checkpoint_seconds=seconds, command=typed())
+    device = choose_device(request.device)
+    context = RunContext(*roots, device, console, checkpoint_seconds=checkpoint_seconds(), command=typed())
     begins = partial(_begin, console, [job.spec.name for job in jobs])
-    return Plan(jobs, LocalExecutor(registry, context, retry, timeout, begins), placed)
+    return LocalExecutor(registry, context, retry, timeout, begins)
 
 
 def _begin(console: Console, names: Sequence[str], job: Job) -> None:

@@ -74,9 +74,13 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         raise click.BadParameter(str(error)) from error
 
 
+def time_option(name: str, said: str) -> Callable[[F], F]:
+    """An option that takes a time: seconds, or 90s, 30m, 2h."""
+    return click.option(name, callback=_seconds, metavar="TIME", help=said)
+
+
 def _timeout(what: str, then: str = "") -> Callable[[F], F]:
-    said = f"Stop {what} after so many seconds, or 90s, 30m, 2h: a failed row{then}."
-    return click.option("--timeout", callback=_seconds, metavar="TIME", help=said)
+    return time_option("--timeout", f"Stop {what} after so many seconds, or 90s, 30m, 2h: a failed row{then}.")
 
 
 timeout_option = _timeout("a run", ", which --retry-failed continues")
@@ -128,8 +132,8 @@ def trainings_option(function: F) -> F:
     return option(function)
 
 
-def grid_options(function: F) -> F:
-    """What `bench run` and `bench evaluate` take alike: where and how a grid is worked off, and how it is shown."""
+def work_options(function: F) -> F:
+    """Where and how jobs are worked off, and how their table is shown."""
     options = (
         click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True),
         device_option,
@@ -137,7 +141,6 @@ def grid_options(function: F) -> F:
         compile_option,
         data_root_option,
         runs_option,
-        click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each."),
         click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
         timeout_option,
         click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
@@ -145,6 +148,14 @@ def grid_options(function: F) -> F:
         plugin_option,
     )
     return reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def grid_options(function: F) -> F:
+    """What `bench run` and `bench evaluate` take alike: the above, with or without a control."""
+    control = click.option(
+        "--control/--no-control", default=True, show_default=True, help="Random real images beside each."
+    )
+    return control(work_options(function))
 
 
 def cache_folder() -> Path:

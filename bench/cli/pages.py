@@ -21,6 +21,8 @@ from bench.evaluation import Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
+from bench.results.claims import load as load_claims
+from bench.results.published import Cell, cells, find_table
 from bench.running.configuring import keys_of
 from bench.running.ladders import find_ladder
 from bench.speed.tables import read_table
@@ -138,6 +140,22 @@ def ladder(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"ladder {name}", registered, facts, rungs)
 
 
+def published_table(registry: Registry, name: str, data_root: Path) -> str:
+    """Its cells: what each is of, what was published, and why it cannot be run here where that is known."""
+    registered, found = registry.find("table", name), find_table(registry, name)
+    rows = [_cell(cell, registry) for cell in cells(found, load_claims(registry))]
+    head = ("cell", "method", "dataset", "ipc", "backbone", "trained", "protocol", "--set", "published", "not here")
+    listed = tabulate(rows, head, disable_numparse=True, maxcolwidths=[None] * 9 + [40])
+    return _page(f"published table {name}", registered, [*_origin(registered), ("title", found.title)], listed)
+
+
+def _cell(cell: Cell, registry: Registry) -> tuple[str, ...]:
+    wanted, claim = cell.wanted, cell.claim
+    what = (wanted.method, wanted.dataset, wanted.ipc, wanted.backbone, wanted.eval_backbone, cell.protocol)
+    published = f"{claim.value:g}" + (f" ± {claim.std:g}" if claim.std is not None else "")
+    return (str(cell.number), *what, " ".join(cell.run.set), published, cell.why_not(registry) or "")
+
+
 def speed_table(registry: Registry, name: str, data_root: Path) -> str:
     """Whose steps are measured side by side."""
     registered, found = registry.find("speed table", name), read_table(Path(registry.load("speed table", name)))
@@ -155,6 +173,7 @@ PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
     "format": report_format,
     "reader": reader,
     "ladder": ladder,
+    "table": published_table,
     "speed table": speed_table,
 }
 

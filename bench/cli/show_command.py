@@ -10,7 +10,7 @@ from bench.data.cards import is_path
 from bench.extensions.registry import Registry
 from bench.storage.names import unknown
 
-KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader", "ladder", "speed table")
+KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader", "ladder", "table", "speed table")
 
 
 @click.command("show")
@@ -19,7 +19,7 @@ KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader", "ladde
 @runs_option
 @plugin_option
 def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) -> None:
-    """Show all about a method, backbone, dataset, protocol, format, ladder, speed table or run.
+    """Show all about a method, backbone, dataset, protocol, format, ladder, published table, speed table or run.
 
     A run is named by its folder's name below --runs, or by its path, and a dataset of your own by the path of its
     card. A name of several kinds shows all of them.

@@ -30,6 +30,7 @@ KINDS = {
     "claims": "bench_claims",
     "speed table": "bench_speed_tables",
     "ladder": "bench_ladders",
+    "table": "bench_published_tables",
 }
 
 

@@ -102,7 +102,7 @@ class Claims:
         if borrowed or row["classes"] != row.get("all_classes", row["classes"]):
             return None
         quick, primary = row["budget"] == "quick", primary_name(row)
-        for claim in self._by_key.get(_key(row), ()):
+        for claim in self._by_key.get(cell_of(row), ()):
             if claim.is_score(primary) if quick else claim.fits(row.get("iterations"), primary):
                 return _shown(claim)
         return None
@@ -154,7 +154,7 @@ def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:
     return Claim(**fields)
 
 
-def _key(row: Mapping[str, Any]) -> Key:
+def cell_of(row: Mapping[str, Any]) -> Key:
     """What a claim must share with the row; None, which a dataset without a known name has, is no claim's.
 
     Nor is a test split that was cut out of train: published numbers are of the published one.

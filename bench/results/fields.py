@@ -33,6 +33,7 @@ class Identity:
 
     run: str = told("name of the run folder")
     method: str = told("condensation method; of a set from elsewhere what its manifest says")
+    method_version: int | None = told("of the method's code: a raised one makes other images")
     dataset: str = told("name of the dataset's card")
     known_as: str | None = told("name under which recipes and claims know the dataset")
     classes: int = told("how many classes were condensed")

@@ -78,6 +78,7 @@ def _identity(spec: RunSpec) -> fields.Row:
     row = fields.Row(
         run=spec.name,
         method=method,
+        method_version=None if spec.brought else spec.method.version,
         dataset=spec.dataset,
         known_as=spec.known_as,
         classes=len(spec.classes),

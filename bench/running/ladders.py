@@ -14,7 +14,7 @@ published = 34.4                       # top-1 in percent, where the source has 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
-from bench.results.spec import Job
-from bench.running.planning import Planner, Request, joined
+from bench.running.placing import Placed, answers
+from bench.running.planning import Request
 
 Row = dict[str, Any]
 ONE_OF = {"datasets": "--dataset", "ipcs": "--ipc", "backbones": "--backbone", "eval_backbones": "--eval-backbone"}
@@ -55,14 +55,6 @@ class Ladder(BaseModel):
     rungs: tuple[Rung, ...] = Field(min_length=2)
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A rung and the jobs that answer for it, one a seed."""
-
-    rung: Rung
-    jobs: tuple[Job, ...]
-
-
 def find_ladder(registry: Registry, name: str) -> Ladder:
     """The ladder of a name. Raises UsageError: nobody offers it, or its file is wrong."""
     return read_toml(Ladder, Path(registry.load("ladder", name)), "ladder")
@@ -82,36 +74,16 @@ def requests(ladder: Ladder, request: Request) -> Iterator[tuple[Rung, Request]]
         yield rung, replace(request, methods=(rung.method,), protocols=(rung.protocol,), changes=changes)
 
 
-def place(planned: Sequence[tuple[Rung | None, Planner]]) -> tuple[list[Job], list[Placed]]:
-    """All jobs, each once, controls before what is compared with them; and which of them answer for each rung, if any.
-
-    Raises:
-        UsageError: rungs would have different numbers of images, those of their papers.
-    """
-    found: dict[str, Job] = {}
-    placed: list[Placed] = []
-    for rung, planner in planned:
-        jobs = planner.jobs()
-        for job in jobs:
-            found[job.spec.name] = joined(found.get(job.spec.name), job)
-        if rung is not None:
-            placed.append(Placed(rung, tuple(job for job in jobs if job.spec.method.name == rung.method)))
-    ipcs = sorted({job.spec.ipc for each in placed for job in each.jobs})
+def check_one_ipc(placed: Sequence[Placed[Rung | None]]) -> None:
+    """Raises UsageError: rungs would have different numbers of images, those of their papers."""
+    ipcs = sorted({job.spec.ipc for each in placed if each.part for job in each.jobs})
     if len(ipcs) > 1:
         raise UsageError(
             f"the papers of the rungs have {' and '.join(map(str, ipcs))} images per class: give one --ipc"
         )
-    return list(found.values()), placed
 
 
-def laddered(placed: Sequence[Placed], rows: Sequence[Row]) -> list[Row]:
+def laddered(placed: Sequence[Placed[Rung | None]], rows: Sequence[Row]) -> list[Row]:
     """The rows that answer for each rung, from the first to the last, each with its rung."""
-    found = {(row["run"], row["protocol"], row["eval_backbone"]): row for row in rows}
-    answers = [
-        (each.rung, found.get((job.spec.name, evaluation.asked, evaluation.backbone)))
-        for each in placed
-        for job in each.jobs
-        for evaluation in job.evaluations
-    ]
     told = ("name", "change", "published")
-    return [{**row, "rung": rung.model_dump(include=set(told))} for rung, row in answers if row is not None]
+    return [{**row, "rung": rung.model_dump(include=set(told))} for rung, row in answers(placed, rows) if rung]

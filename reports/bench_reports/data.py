@@ -49,6 +49,9 @@ class Json(ReportFormat):
     def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
         return _objects([_ordered(row, ("rung", *FIRST)) for row in rows])
 
+    def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
+        return _objects([_ordered(row, ("cell", *FIRST)) for row in rows])
+
 
 class Csv(ReportFormat):
     """One line a row; nested values become dotted columns, lists JSON text, and what is not known stays empty.

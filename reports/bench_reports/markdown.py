@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, flat, titles
 from bench.reporting.view import RankingView, complaints, views
+from bench_reports.reproduction import reproduction_views
 from bench_reports.speed import speed_views
 
 SPECIAL = re.compile(r"([\\`*_{}<>\[\]|#~&])")
@@ -28,6 +29,9 @@ class Markdown(ReportFormat):
 
     def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
         return "\n\n".join([_section(view) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
+
+    def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
+        return "\n\n".join([_section(view) for view in reproduction_views(rows, title)] or ["No cells."]) + "\n"
 
 
 def escaped(text: str) -> str:

@@ -11,6 +11,7 @@ from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, parts, titles
 from bench.reporting.view import RankingView, complaints, views
 from bench_reports.ladder import ladder_views
+from bench_reports.reproduction import reproduction_views
 from bench_reports.speed import speed_views
 
 WIDTH = 120  # where the output is no terminal and COLUMNS is not set
@@ -36,6 +37,10 @@ class Table(ReportFormat):
     def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
         width = shutil.get_terminal_size((WIDTH, 24)).columns
         return "\n\n".join([_section(view, width) for view in ladder_views(rows, title, source)] or ["No rows."]) + "\n"
+
+    def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
+        return "\n\n".join([_section(view, width) for view in reproduction_views(rows, title)] or ["No cells."]) + "\n"
 
 
 def _section(view: RankingView, width: int) -> str:

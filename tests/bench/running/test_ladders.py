@@ -10,7 +10,8 @@ from benching import Bench
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
-from bench.running.ladders import Ladder, Rung, find_ladder, laddered, place, requests
+from bench.running.ladders import Ladder, Rung, check_one_ipc, find_ladder, laddered, requests
+from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner, Request
 
 EDC = (31.4, 34.4, 38.7, 39.5, 46.2, 48.0, 48.6)  # EDC paper, Figure 1 (right), A to G
@@ -26,13 +27,14 @@ def two(**changes: Any) -> Ladder:  # noqa: ANN401 - the fields of the second ru
     return Ladder(name="two", title="Two", source="nobody", rungs=(first, Rung(**second | changes)))
 
 
-def planned(ladder: Ladder, asked: Request) -> list[tuple[Rung, Planner]]:
+def planned(ladder: Ladder, asked: Request) -> list[Placed[Rung]]:
     registry = Registry()
-    return [(rung, Planner(registry, each, Silent())) for rung, each in requests(ladder, asked)]
+    return [place(rung, Planner(registry, each, Silent())) for rung, each in requests(ladder, asked)]
 
 
 def test_rungs_of_one_set_are_one_run_that_is_evaluated_twice(tmp_path: Path) -> None:
-    jobs, placed = place(planned(two(), request(tmp_path)))
+    placed = planned(two(), request(tmp_path))
+    jobs = together(placed)
     assert [[each.asked for each in job.evaluations] for job in jobs] == [["hard", "soft"]]
     assert [[each.asked for each in of.jobs[0].evaluations] for of in placed] == [["hard"], ["soft"]]
 
@@ -46,7 +48,7 @@ def test_a_rung_has_its_own_changes_and_the_users(tmp_path: Path) -> None:
 
 
 def test_rows_stand_by_rungs_in_their_order(tmp_path: Path) -> None:
-    _, placed = place(planned(two(), request(tmp_path, seeds=(0, 1))))
+    placed = planned(two(), request(tmp_path, seeds=(0, 1)))
     rows = [
         {"run": job.spec.name, "protocol": asked, "eval_backbone": "convnet3-bn", "seed": job.spec.seed}
         for asked in ("soft", "hard")
@@ -72,9 +74,9 @@ def test_a_grid_is_refused(tmp_path: Path, field: str, value: tuple[object, ...]
 def test_rungs_whose_papers_have_other_numbers_of_images_are_not_compared(tmp_path: Path) -> None:
     registry = Registry()
     both = [replace(request(tmp_path), methods=("random",), ipcs=(ipc,)) for ipc in (1, 2)]
-    named = [(rung, Planner(registry, each, Silent())) for rung, each in zip(two().rungs, both, strict=True)]
+    named = [place(rung, Planner(registry, each, Silent())) for rung, each in zip(two().rungs, both, strict=True)]
     with pytest.raises(UsageError, match="the papers of the rungs have 1 and 2 images per class: give one --ipc"):
-        place(named)
+        check_one_ipc(named)
 
 
 def test_edcs_figure_goes_from_g_vbsm_to_edc_one_change_at_a_time() -> None:
@@ -89,7 +91,8 @@ def test_edcs_figure_goes_from_g_vbsm_to_edc_one_change_at_a_time() -> None:
 
 def test_every_rung_of_edcs_figure_can_be_planned(tmp_path: Path) -> None:
     ladder = find_ladder(Registry(), "edc-figure-1")
-    jobs, placed = place(planned(ladder, request(tmp_path)))
+    placed = planned(ladder, request(tmp_path))
+    jobs = together(placed)
     assert [len(each.jobs) for each in placed] == [1] * 7
     assert len(jobs) == 5  # two pairs of rungs differ in how students are trained alone
 

@@ -1,0 +1,214 @@
+"""`bench reproduce` from a table's name to the table of verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.cli.console import Console
+from bench.cli.forecasts import shown, table, tried
+from bench.cli.grid import carried_out, check_folders, executor_of, printed, remark, rows_of
+from bench.errors import Interrupted, UsageError
+from bench.extensions.registry import Registry
+from bench.hardware.devices import AUTO, choose_device, plain_precision
+from bench.hardware.quantities import duration
+from bench.reporting import ReportFormat
+from bench.results.claims import load
+from bench.results.published import Cell, PublishedTable, cells, find_table
+from bench.results.records import load_all
+from bench.results.rows import rows
+from bench.running.executors import Executor
+from bench.running.forecasting import Forecast
+from bench.running.placing import Placed, answers, place, together
+from bench.running.planning import Planner, Request
+from bench.running.reproduction import Row, beside, requests, unreachable
+
+NO_TIME = "it does not fit into the time that is left"
+
+
+@dataclass
+class Reproduction:
+    """One command.
+
+    Args:
+        request: what all cells share.
+        name: of the table.
+        chosen: numbers of cells; None for all.
+        within: seconds into which the cells have to fit.
+    """
+
+    request: Request
+    plugins: tuple[str, ...]
+    runs: Path
+    form: str
+    name: str
+    chosen: tuple[int, ...] | None
+    retry: bool = False
+    timeout: float | None = None
+    within: float | None = None
+    unreached: list[Row] = field(default_factory=list)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Of all plugins."""
+        return Registry(self.plugins)
+
+    @cached_property
+    def table(self) -> PublishedTable:
+        """That is asked for."""
+        return find_table(self.registry, self.name)
+
+    def measure(self) -> int:
+        """Does what is left and prints every cell; returns the exit status."""
+        format_ = self._format()
+        with Console() as console:
+            placed, executor = self._planned(console)
+            try:
+                placed = self._afforded(placed, self._forecasts(placed, executor, console), console)
+            except Interrupted as stop:
+                console.say(f"{stop}; the same command begins again")
+                return 130
+            jobs = together(placed)
+            ended, stopped = carried_out(executor, jobs, console)
+        found = [beside(cell, row, self.registry) for cell, row in answers(placed, rows_of(jobs, ended))]
+        if found:
+            self._print(format_, [*found, *self.unreached])
+        if stopped:
+            return 130
+        return 0 if all(row["status"] == "done" for row in found) else 1
+
+    def foresee(self) -> int:
+        """Prints what the cells would take; returns the exit status."""
+        self._format()
+        found: list[Forecast] = []
+        with Console() as console:
+            placed, executor = self._planned(console)
+            try:
+                found.extend(tried(executor, together(placed), self.registry, console))
+            except Interrupted:
+                return 130
+            self._say_unreached(console)
+        return shown(found, self.form)
+
+    def recorded(self) -> int:
+        """Prints what the records say; returns the exit status."""
+        format_, found = self._format(), list[Row]()
+        with Console() as console:
+            measured = rows(load_all(self.runs, console))
+        for cell in self._cells():
+            answering = [beside(cell, row, self.registry) for row in measured if cell.answered_by(row)]
+            found += answering or [unreachable(cell, "there is no record of it")]
+        self._print(format_, found)
+        return 0
+
+    def _format(self) -> ReportFormat:
+        format_: ReportFormat = self.registry.load("format", self.form)
+        format_.render_reproduction([], title="")  # before any work
+        return format_
+
+    def _cells(self) -> list[Cell]:
+        every = {cell.number: cell for cell in cells(self.table, load(self.registry))}
+        if self.chosen is None:
+            return list(every.values())
+        if unknown := [number for number in self.chosen if number not in every]:
+            raise UsageError(
+                f"{self.name} has cells 1 to {len(every)}, not {unknown[0]}; bench show {self.name} lists them"
+            )
+        return [every[number] for number in self.chosen]
+
+    def _planned(self, console: Console) -> tuple[list[Placed[Cell]], Executor]:
+        """The cells that can be run here, and who does it. Raises UsageError: none can, or one that was named."""
+        check_folders(self.request, self.runs)
+        reachable = [cell for cell in self._cells() if not self._left_out(cell, cell.why_not(self.registry))]
+        planners, placed = [], []
+        for cell, request in requests(reachable, self.registry, self._in_plain_arithmetic()):
+            planner = Planner(self.registry, request, console, self.runs.absolute())
+            try:
+                placed.append(place(cell, planner))
+                planners.append(planner)
+            except UsageError as error:
+                self._left_out(cell, str(error))
+        if not placed:
+            raise UsageError(f"no cell of {self.name} can be run here: {self.unreached[0]['reason']}")
+        remark(console, planners)
+        jobs = together(placed)
+        options: dict[str, Any] = {"retry": self.retry, "timeout": self.timeout}
+        return placed, executor_of(self.request, self.registry, self.runs, console, jobs, **options)
+
+    def _left_out(self, cell: Cell, reason: str | None) -> bool:
+        """Whether a cell cannot be run. Raises UsageError: and it was named."""
+        if reason and self.chosen is not None:
+            raise UsageError(f"cell {cell.number} of {self.name} cannot be run here: {reason}")
+        if reason:
+            self.unreached.append(unreachable(cell, reason))
+        return bool(reason)
+
+    def _in_plain_arithmetic(self) -> Request:
+        if self.request.precision != AUTO:
+            return self.request
+        return replace(self.request, precision=plain_precision(choose_device(self.request.device)))
+
+    def _forecasts(self, placed: Sequence[Placed[Cell]], executor: Executor, console: Console) -> list[Forecast]:
+        """What is left takes, as it is said before the work begins."""
+        found = list(tried(executor, together(placed), self.registry, console))
+        self._say_unreached(console)
+        if any(each.status != "done" for each in found):
+            console.say(table(found))
+        return found
+
+    def _say_unreached(self, console: Console) -> None:
+        for reason in dict.fromkeys(row["reason"] for row in self.unreached):
+            numbers = [str(row["cell"]["number"]) for row in self.unreached if row["reason"] == reason]
+            console.say(f"not here: cell{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {reason}")
+
+    def _afforded(
+        self, placed: Sequence[Placed[Cell]], forecasts: Sequence[Forecast], console: Console
+    ) -> list[Placed[Cell]]:
+        """The cells that fit together into the time there is, taken in their order."""
+        if self.within is None:
+            return list(placed)
+        known, left, taken = {each.run: each for each in forecasts}, self.within, Taken()
+        kept: list[Placed[Cell]] = []
+        for each in placed:
+            seconds = taken.more([known[job.spec.name] for job in each.every])
+            if seconds is not None and seconds <= left:
+                left -= seconds
+                taken.take([known[job.spec.name] for job in each.every])
+                kept.append(each)
+            else:
+                self.unreached.append(unreachable(each.part, NO_TIME))
+        if not kept:
+            raise UsageError(f"no cell of {self.name} fits into {duration(self.within)}")
+        console.say(f"cells {', '.join(str(each.part.number) for each in kept)} fit into {duration(self.within)}")
+        return kept
+
+    def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:
+        ordered = sorted(found, key=lambda row: int(row["cell"]["number"]))
+        printed(format_.render_reproduction(ordered, title=self.table.title), self.runs)
+
+
+@dataclass
+class Taken:
+    """The runs and shared stages that are counted already."""
+
+    runs: set[str] = field(default_factory=set)
+    stages: set[str] = field(default_factory=set)
+
+    def more(self, forecasts: Sequence[Forecast]) -> float | None:
+        """The seconds that these take on top of what is counted; None where a trial failed."""
+        if any(each.status == "failed" for each in forecasts):
+            return None
+        new = [each for each in forecasts if each.run not in self.runs]
+        seconds, seen = 0.0, set(self.stages)
+        for each in new:
+            seconds += each.total_s
+            for stage in each.stages:
+                seconds -= stage.seconds if stage.hash in seen else 0.0
+                seen.add(stage.hash)
+        return seconds
+
+    def take(self, forecasts: Sequence[Forecast]) -> None:
+        """Counts them."""
+        self.runs |= {each.run for each in forecasts}
+        self.stages |= {stage.hash for each in forecasts for stage in each.stages}

@@ -1,0 +1,195 @@
+"""Published tables: which claims are their cells, and what is run for each, as TOML files that plugins offer.
+
+name = "sre2l-table-3"
+title = "SRe2L, Table 3: how long to recover"
+aside = ["recover.groups"]       # keys of methods that change what a cell costs and not what it gives
+
+[[cells]]                        # every claim that has all of these is a cell, in the order of the claims
+source = "SRe2L paper Table 3 (recovery budget 1000 it)"
+dataset = "tiny-imagenet"        # likewise method, ipc, backbone, eval_backbone, metric
+run.set = ["recover.iterations=1000"]   # what the claim's own fields do not say; likewise run.method, ipc, protocol
+
+A table holds no number: those are the claims'. So a cell of a table and a row of a report, beside which
+`bench report --claims` shows a published number, are the same by one rule, `Claim.keys`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.data.cards import read_toml
+from bench.errors import UsageError
+from bench.recipes import value_at
+from bench.results.changes import told
+from bench.results.claims import Claim, Claims, cell_of
+
+if TYPE_CHECKING:
+    from bench.extensions.registry import Registry
+
+STRICT = ConfigDict(extra="forbid", frozen=True)
+ROUNDING = 0.5  # points that are granted besides both deviations
+PICKS = ("source", "method", "dataset", "ipc", "backbone", "eval_backbone", "metric")
+KINDS = {"method": "method", "dataset": "dataset", "backbone": "backbone", "eval_backbone": "backbone"}
+
+
+class Asked(BaseModel):
+    """What is run for a claim where its own fields do not say it; `set` as the option --set."""
+
+    model_config = STRICT
+
+    method: str | None = None
+    ipc: int | None = Field(default=None, ge=1)
+    protocol: str | None = None
+    set: tuple[str, ...] = ()
+
+
+class Pick(BaseModel):
+    """The claims that have all that is given here, and what is run for them."""
+
+    model_config = STRICT
+
+    source: str
+    method: str | None = None
+    dataset: str | None = None
+    ipc: str | None = None
+    backbone: str | None = None
+    eval_backbone: str | None = None
+    metric: str | None = None
+    run: Asked = Asked()
+
+    def takes(self, claim: Claim) -> bool:
+        """Whether the claim has them all."""
+        return all(getattr(self, name) in (None, getattr(claim, name)) for name in PICKS)
+
+
+class PublishedTable(BaseModel):
+    """See the module's docstring."""
+
+    model_config = STRICT
+
+    name: str
+    title: str
+    aside: tuple[str, ...] = ()
+    cells: tuple[Pick, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a published table, and what is run for it.
+
+    Attributes:
+        number: its place in the table, from 1.
+        claim: the number, under our names of what it is of.
+        run: what is run where that is not what the claim says.
+        aside: keys of a method that do not make it another cell.
+    """
+
+    number: int
+    claim: Claim
+    run: Asked
+    aside: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> Claim:
+        """The claim as a run of ours has its cell: the method, ipc and protocol that are run for it."""
+        claim, run = self.claim, self.run
+        ipc = claim.ipc if run.ipc is None else str(run.ipc)
+        return replace(claim, method=run.method or claim.method, ipc=ipc, protocol=run.protocol or claim.protocol)
+
+    @property
+    def protocol(self) -> str:
+        """What it is evaluated by: the first that the claim names, or nothing."""
+        return next(iter(self.wanted.protocol.split()), "")
+
+    def why_not(self, registry: "Registry") -> str | None:
+        """Why it cannot be run here whatever data there is, or None."""
+        wanted = self.wanted
+        asked = {(kind, str(getattr(wanted, field))) for field, kind in KINDS.items()}
+        if lacking := sorted(pair for pair in asked if not registry.has(*pair)):
+            return f"there is {' and '.join(f'no {kind} {name!r}' for kind, name in lacking)}"
+        if not wanted.ipc.isdigit():
+            return f"it has no number of images per class but {wanted.ipc or 'none'!r}"
+        if not self.protocol:
+            return "it is not known how the students were trained"
+        return None if registry.has("protocol", self.protocol) else f"there is no protocol {self.protocol!r}"
+
+    def answered_by(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is a measurement of this cell: its place, and nothing changed but what the cell changes."""
+        changes = dict(_parsed(text) for text in self.run.set)
+        more = set(row.get("changed") or {}) - set(changes) - set(self.aside)
+        return cell_of(row) in self.wanted.keys and not more and all(_has(row, *change) for change in changes.items())
+
+
+def find_table(registry: "Registry", name: str) -> PublishedTable:
+    """The table of a name. Raises UsageError: nobody offers it, or its file is wrong."""
+    return read_toml(PublishedTable, Path(registry.load("table", name)), "published table")
+
+
+def cells(table: PublishedTable, claims: Claims) -> list[Cell]:
+    """The cells of a table in its order.
+
+    Raises:
+        UsageError: the table asks for claims that nobody offers.
+    """
+    picked = [(claim, pick.run) for pick in table.cells for claim in _picked(table, pick, claims)]
+    return [Cell(number, claim, run, table.aside) for number, (claim, run) in enumerate(picked, 1)]
+
+
+def _picked(table: PublishedTable, pick: Pick, claims: Claims) -> list[Claim]:
+    found = [claim for claim in claims.all if pick.takes(claim)]
+    if not found:
+        asked = pick.model_dump(exclude_none=True, exclude={"run"})
+        said = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+        raise UsageError(f"published table {table.name}: no claim has {said}")
+    return found
+
+
+def verdict(claim: Claim, row: Mapping[str, Any], apart: Sequence[str]) -> str:
+    """What a finished row says to a published number.
+
+    Args:
+        apart: what makes the two different things, in words (see `reasons`).
+
+    Returns:
+        "not the same" where anything does; otherwise "within" where the measured mean lies within the published one
+        plus or minus both deviations and half a point, else "above" or "below".
+    """
+    if apart:
+        return "not the same"
+    difference = float(row["top1_mean"]) - claim.value
+    if abs(difference) <= (claim.std or 0.0) + (row["top1_std"] or 0.0) + ROUNDING:
+        return "within"
+    return "above" if difference > 0 else "below"
+
+
+def reasons(cell: Cell, row: Mapping[str, Any], differs: Sequence[str]) -> Iterator[str]:
+    """Why a row is not what was published, in words: a budget, a change, and what its method and protocol say."""
+    if row["budget"] != "paper":
+        yield f"{row['budget']} budget"
+    of_cell = {key for key, _ in map(_parsed, cell.run.set)} | set(cell.aside)
+    if changed := {key: each for key, each in (row.get("changed") or {}).items() if key not in of_cell}:
+        yield told(changed)
+    if cell.claim.metric == "top1_best":
+        yield "published is the best of all epochs, measured the last"
+    yield from differs
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    """As --set reads it: JSON, or else text; of METHOD:KEY the key."""
+    key, _, text = change.partition("=")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    return key.rpartition(":")[2], value
+
+
+def _has(row: Mapping[str, Any], key: str, value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    try:
+        return bool(value_at(row.get("config") or {}, key) == value)
+    except KeyError:
+        return False

@@ -1,0 +1,119 @@
+"""A published table beside what was measured for its cells: one view, a line a cell and seed."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from bench.reporting import Row, common, machine
+from bench.reporting.units import duration, spread
+from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.storage.streams import one_line
+
+WHERE = {  # fields of a row that say which cell it is; what all cells share stands in the heading
+    "dataset": "dataset",
+    "backbone": "condensed\nwith",
+    "eval_backbone": "trained\non it",
+    "protocol": "protocol",
+    "seed": "seed",
+}
+LEGEND = (
+    "within: the measured mean lies within the published one plus or minus both deviations and half a point; above, "
+    "below: it does not; not the same: it is a number of something else, for the reasons that are given"
+)
+IDENTITY: dict[str, Cell] = {
+    "cell": lambda row: str(row["cell"]["number"]),
+    "method": lambda row: str(row["method"]),
+    "ipc": lambda row: None if row["ipc"] is None else str(row["ipc"]),
+}
+COSTS: dict[str, Cell] = {
+    "prepare": lambda row: duration(row["prepare_s"]),
+    "synthesis": lambda row: duration(row["synthesis_s"]),
+    "a training": lambda row: duration(row["evaluation_s"]),
+}
+
+
+def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
+    """One view, or none without rows."""
+    if not rows:
+        return []
+    rows, footnotes = [_resolved(row) for row in rows], Footnotes()
+    groups = (frame(rows, _scores(footnotes)), frame(rows, _where(rows)), frame(rows, COSTS))
+    return [
+        RankingView(
+            heading=one_line(_heading(rows, title)),
+            identity=frame(rows, IDENTITY),
+            groups=tuple(group for group in groups if not group.empty),
+            notes=(LEGEND, *map(one_line, [*_remarks(rows), *footnotes.lines()])),
+            rows=tuple(rows),
+        )
+    ]
+
+
+def _heading(rows: Sequence[Row], title: str) -> str:
+    shared = [f"{_said(name)}{common(rows, name)}" for name in WHERE if common(rows, name) is not None]
+    done = [row for row in rows if row["status"] == "done"]
+    machines = dict.fromkeys(f"{machine(row)}, {row['precision']}" for row in done)
+    return " · ".join([title, *shared, *machines])
+
+
+def _said(name: str) -> str:
+    return {"backbone": "condensed with ", "eval_backbone": "trained on it ", "seed": "seed "}.get(name, "")
+
+
+def _where(rows: Sequence[Row]) -> dict[str, Cell]:
+    columns: dict[str, Cell] = {
+        heading: partial(_text, name=name) for name, heading in WHERE.items() if common(rows, name) is None
+    }
+    return columns | {"set by\nthe table": lambda row: " ".join(row["cell"]["set"]) or None}
+
+
+def _resolved(row: Row) -> Row:
+    """The row with the protocol's own name for "paper"."""
+    return {**row, "protocol": str(row["protocol_id"]).partition("@")[0]} if row["protocol_id"] else row
+
+
+def _text(row: Row, name: str) -> str | None:
+    return None if row[name] is None else str(row[name])
+
+
+def _scores(footnotes: Footnotes) -> dict[str, Cell]:
+    def published(row: Row) -> str:
+        cell = row["cell"]
+        deviation = "" if cell["std"] is None else f" ± {cell['std']:g}"
+        return f"{cell['value']:g}{deviation} {footnotes.mark(_source(cell))}"
+
+    def verdict(row: Row) -> str | None:
+        cell = row["cell"]
+        marks = [footnotes.mark(reason) for reason in cell["reasons"]]
+        return " ".join([cell["verdict"], *marks]) if cell["verdict"] else None
+
+    ours: dict[str, Cell] = {"measured top-1 %\n(trainings)": _measured, "difference": _difference, "verdict": verdict}
+    return {"published\ntop-1 %": published} | ours
+
+
+def _source(cell: Row) -> str:
+    return f"{cell['source']}: {cell['note']}" if cell["note"] else str(cell["source"])
+
+
+def _measured(row: Row) -> str | None:
+    values = row["top1_values"]
+    return spread(row["top1_mean"], row["top1_std"], len(values)) if values else None
+
+
+def _difference(row: Row) -> str | None:
+    difference = row["cell"]["difference"]
+    return None if difference is None else f"{difference:+.2f}"
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """What a line says besides: why it has no number, what of it is old, what should be doubted."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        without = [] if row["status"] == "done" else [f"{row['status']}: {row['reason'] or 'no reason was given'}"]
+        old = [f"stale: {each}" for each in row["cell"]["stale"]]
+        for what in (*without, *old, *(row["warnings"] or ())):
+            said.setdefault(what, []).append(str(row["cell"]["number"]))
+    return [f"{_numbered(list(dict.fromkeys(cells)))}: {what}" for what, cells in said.items()]
+
+
+def _numbered(cells: Sequence[str]) -> str:
+    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {', '.join(cells)}"
