@@ -1,0 +1,141 @@
+"""`bench reproduce`, as a user types it: a plugin's table on the bundled digits, each verdict, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from commands import run_bench
+
+from bench.cli.numbers import numbers
+from bench.errors import UsageError
+
+Reproduce = Callable[..., "CompletedProcess[str]"]
+HEAD = "method,dataset,classes,ipc,backbone,eval_backbone,label_type,protocol,metric,iterations,value,std,source,note\n"
+CLAIMS = (
+    "random,digits,10,1,convnet1,convnet1,hard,dc,top1,,{value},0.1,a paper,\n"
+    "random,digits,10,2,convnet9,convnet9,hard,dc,top1,,50,0.1,a paper,\n"
+    "random,cifar10,10,1,convnet1,convnet1,hard,dc,top1,,50,0.1,a paper,\n"
+)
+PLUGIN = """
+from pathlib import Path
+from bench.hookspecs import Offer, hookimpl
+HERE = Path(__file__).parent
+
+@hookimpl
+def bench_claims():
+    return [Offer("theirs", HERE / "claims.csv", "theirs")]
+
+@hookimpl
+def bench_published_tables():
+    return [Offer("theirs", HERE / "table.toml", "a table of theirs")]
+"""
+TABLE = 'name = "theirs"\ntitle = "A paper, Table 1"\n[[cells]]\nsource = "a paper"\n'
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reproduce")
+    (folder / "theirs.py").write_text(PLUGIN)
+    (folder / "table.toml").write_text(TABLE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reproduce(place: Path) -> Reproduce:
+    """`bench reproduce theirs` with a claim of that value; runs are shared, so the training is done once."""
+
+    def done(*words: str, value: float = 50.0) -> "CompletedProcess[str]":
+        (place / "claims.csv").write_text(HEAD + CLAIMS.format(value=value))
+        plugin = ("--plugin", str(place / "theirs.py"), "--runs", str(place / "runs"), "--data-root", str(place))
+        return run_bench("reproduce", "theirs", "--eval-seeds", "1", *plugin, *words, folder=place)
+
+    return done
+
+
+@pytest.fixture(scope="module")
+def score(reproduce: Reproduce) -> float:
+    (row,) = json.loads(reproduce("--cells", "1", "--format", "json").stdout)
+    return float(row["top1_mean"])
+
+
+def cell(done: "CompletedProcess[str]") -> dict[str, Any]:
+    (row,) = json.loads(done.stdout)
+    found: dict[str, Any] = row["cell"]
+    return found
+
+
+@pytest.mark.parametrize(("away", "verdict"), [(0.0, "within"), (5.0, "below"), (-5.0, "above")])
+def test_a_cell_is_measured_and_judged(reproduce: Reproduce, score: float, away: float, verdict: str) -> None:
+    done = reproduce("--cells", "1", "--format", "json", value=score + away)
+    assert done.returncode == 0
+    assert cell(done)["verdict"] == verdict
+    assert cell(done)["difference"] == pytest.approx(-away)
+
+
+def test_records_say_the_same_without_running(reproduce: Reproduce, score: float) -> None:
+    done = reproduce("--recorded", "--format", "json", value=score)
+    verdicts = [(row["cell"]["verdict"], row["status"], row["reason"]) for row in json.loads(done.stdout)]
+    missing = (None, "skipped", "there is no record of it")
+    assert verdicts == [("within", "done", None), missing, missing]
+
+
+def test_cells_that_cannot_be_reached_are_listed_with_the_reason(reproduce: Reproduce, score: float) -> None:
+    done = reproduce(value=score)
+    assert done.returncode == 0
+    assert "cell 2: skipped: there is no backbone 'convnet9'" in done.stdout
+    assert "cell 3: skipped: dataset 'cifar10' is not below" in " ".join(done.stdout.split())
+    assert "not here: cell 2: there is no backbone 'convnet9'" in done.stderr
+
+
+def test_what_it_takes_is_said_first(reproduce: Reproduce, place: Path) -> None:
+    done = reproduce("--cells", "1", "--dry-run", "--runs", str(place / "none"))
+    assert done.returncode == 0
+    assert "random-digits-ipc1-convnet1" in done.stdout
+    assert not list((place / "none").glob("*/record.json"))
+
+
+def test_cells_that_do_not_fit_into_the_time_are_left_out(reproduce: Reproduce, place: Path) -> None:
+    done = reproduce("--cells", "1", "--within", "1s", "--runs", str(place / "none"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "bench: no cell of theirs fits into 1.0 s"
+
+
+def test_what_is_done_takes_no_time(reproduce: Reproduce, score: float) -> None:
+    done = reproduce("--cells", "1", "--within", "1s", "--format", "json", value=score)
+    assert cell(done)["verdict"] == "within"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cells", "4"), "theirs has cells 1 to 3, not 4; bench show theirs lists them"),
+        (("--cells", "2"), "cell 2 of theirs cannot be run here: there is no backbone 'convnet9'"),
+        (("--cells", "x"), "--cells takes numbers and ranges such as 1,3-5, or all, not 'x'"),
+        (("--recorded", "--dry-run"), "--recorded runs nothing: --dry-run and --within do not go with it"),
+        (("--cells", "1", "--format", "svg"), "the format 'svg' has no form for a published table; take json or table"),
+        (("--cells", "1", "--set", "lr=1"), "--set lr: random takes no hyper-parameters"),
+    ],
+)
+def test_what_cannot_be_is_one_line(reproduce: Reproduce, words: tuple[str, ...], said: str) -> None:
+    done = reproduce(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"bench: {said}"
+
+
+def test_a_misspelt_table_names_the_nearest() -> None:
+    done = run_bench("reproduce", "cpu-cell")
+    assert (done.returncode, done.stderr) == (2, "bench: unknown table 'cpu-cell'; did you mean 'cpu-cells'?\n")
+
+
+@pytest.mark.parametrize(("text", "found"), [("1", (1,)), ("3-5,1", (3, 4, 5, 1)), (" 2 , 2-3", (2, 3))])
+def test_numbers(text: str, found: tuple[int, ...]) -> None:
+    assert numbers(text, "--cells") == found
+
+
+@pytest.mark.parametrize("text", ["", "0", "2-1", "-3", "3-", "1-2-3", "²", "1,,2", "1-99999999"])
+def test_what_is_no_number(text: str) -> None:
+    with pytest.raises(UsageError, match="takes numbers and ranges"):
+        numbers(text, "--cells")

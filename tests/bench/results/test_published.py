@@ -1,0 +1,138 @@
+"""Published tables: which claims are cells, what answers them, and the verdict, by numbers worked out by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench.extensions.registry import Registry
+from bench.results.claims import Claim, Claims
+from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
+
+CLAIM = Claim(
+    method="sre2l",
+    dataset="tiny-imagenet",
+    classes=200,
+    ipc="50",
+    backbone="resnet18",
+    eval_backbone="resnet18",
+    label_type="online",
+    protocol="sre2l-tiny",
+    metric="top1@1000it",
+    iterations=1000,
+    value=40.0,
+    std=0.4,
+    source="a paper",
+    note="",
+)
+HALF_WAY = Asked(set=("recover.iterations=1000",))
+
+
+def measured(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    row: dict[str, Any] = {
+        **{"method": "sre2l", "known_as": "tiny-imagenet", "classes": 200, "ipc": 50, "split": None},
+        **{"backbone": "resnet18", "eval_backbone": "resnet18", "protocol": "paper", "protocol_id": "sre2l-tiny@1"},
+        **{
+            "budget": "paper",
+            "top1_mean": 40.0,
+            "top1_std": 0.3,
+            "config": {"recover": {"iterations": 1000, "lr": 0.1}},
+        },
+        "changed": {"recover.iterations": [4000, 1000]},
+    }
+    return {**row, **changes}
+
+
+def table(*picks: Pick) -> PublishedTable:
+    return PublishedTable(name="a", title="A", cells=picks)
+
+
+@pytest.mark.parametrize(
+    ("mean", "said"),
+    # 40 ± (0.4 + 0.3 + 0.5): from 38.8 to 41.2
+    [(38.81, "within"), (41.19, "within"), (38.79, "below"), (41.21, "above")],
+)
+def test_within_is_both_deviations_and_half_a_point(mean: float, said: str) -> None:
+    assert verdict(CLAIM, measured(top1_mean=mean), []) == said
+
+
+def test_a_deviation_that_nobody_knows_grants_nothing() -> None:
+    assert verdict(replace(CLAIM, std=None), measured(top1_mean=40.6, top1_std=None), []) == "above"
+    assert verdict(replace(CLAIM, std=None), measured(top1_mean=40.5, top1_std=None), []) == "within"
+
+
+def test_what_is_another_thing_is_not_judged_by_its_number() -> None:
+    assert verdict(CLAIM, measured(), ["quick budget"]) == "not the same"
+
+
+def test_reasons_are_a_budget_a_change_the_best_epoch_and_what_the_method_says() -> None:
+    changed = {"recover.iterations": [4000, 1000], "recover.lr": [0.1, 0.2]}
+    best = replace(CLAIM, metric="top1_best")
+    found = list(reasons(Cell(1, best, HALF_WAY), measured(budget="quick", changed=changed), ["in bf16"]))
+    assert found == [
+        "quick budget",
+        "recover.lr 0.1 -> 0.2",
+        "published is the best of all epochs, measured the last",
+        "in bf16",
+    ]
+    assert not list(reasons(Cell(1, CLAIM, HALF_WAY), measured(), []))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ipc": 10},
+        {"known_as": None},
+        {"split": "a tenth of train"},
+        {"protocol_id": "soft@1"},
+        {"changed": {"recover.iterations": [4000, 1000], "recover.lr": [0.1, 0.2]}},
+        {"config": {"recover": {"iterations": 2000}}},
+        {"config": {}},
+    ],
+)
+def test_a_row_of_another_place_or_with_other_changes_answers_nothing(change: dict[str, Any]) -> None:
+    cell = Cell(1, CLAIM, HALF_WAY)
+    assert cell.answered_by(measured())
+    assert not cell.answered_by(measured(**change))
+
+
+def test_a_change_that_alters_no_result_makes_no_other_cell() -> None:
+    changed = {"recover.iterations": [4000, 1000], "recover.groups": [1, 2]}
+    assert Cell(1, CLAIM, HALF_WAY, aside=("recover.groups",)).answered_by(measured(changed=changed))
+    assert not Cell(1, CLAIM, HALF_WAY).answered_by(measured(changed=changed))
+
+
+def test_cells_are_the_claims_picked_in_their_order() -> None:
+    claims = Claims([CLAIM, replace(CLAIM, ipc="100"), replace(CLAIM, source="another", ipc="10")])
+    found = cells(table(Pick(source="another"), Pick(source="a paper", ipc="100"), Pick(source="a paper")), claims)
+    assert [(each.number, each.claim.ipc) for each in found] == [(1, "10"), (2, "100"), (3, "50"), (4, "100")]
+
+
+def test_a_pick_that_finds_nothing_is_said() -> None:
+    with pytest.raises(UsageError, match="published table a: no claim has source 'nobody', ipc '1'"):
+        cells(table(Pick(source="nobody", ipc="1")), Claims([CLAIM]))
+
+
+def test_a_cell_is_run_as_its_table_says() -> None:
+    every = replace(CLAIM, method="full-data", ipc="all", protocol="", metric="top1")
+    cell = Cell(1, every, Asked(method="random", ipc=500, protocol="hard"))
+    assert (cell.wanted.method, cell.wanted.ipc, cell.protocol) == ("random", "500", "hard")
+    row = measured(method="random", ipc=500, protocol_id="hard@1", changed={}, config={})
+    assert cell.answered_by(row)
+    assert cell.why_not(Registry()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"method": "dwa"}, "there is no method 'dwa'"),
+        ({"backbone": "frepo-conv", "eval_backbone": "frepo-conv"}, "there is no backbone 'frepo-conv'"),
+        ({"dataset": "mars"}, "there is no dataset 'mars'"),
+        ({"protocol": ""}, "it is not known how the students were trained"),
+        ({"protocol": "frepo"}, "there is no protocol 'frepo'"),
+        ({"ipc": "all"}, "it has no number of images per class but 'all'"),
+    ],
+)
+def test_why_a_cell_cannot_be_run(change: dict[str, str], reason: str) -> None:
+    assert Cell(1, replace(CLAIM, **change), Asked()).why_not(Registry()) == reason  # type: ignore[arg-type]

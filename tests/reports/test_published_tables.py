@@ -1,0 +1,54 @@
+"""The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
+
+import pytest
+
+from bench.extensions.registry import Registry
+from bench.results.claims import Claims, load
+from bench.results.published import Cell, cells, find_table
+from bench.running.configuring import share_changes
+
+REGISTRY = Registry()
+TABLES = REGISTRY.names("table")
+
+
+@pytest.fixture(scope="module")
+def claims() -> Claims:
+    return load(REGISTRY)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_cells_that_can_be_set_up(name: str, claims: Claims) -> None:
+    found = cells(find_table(REGISTRY, name), claims)
+    for cell in found:
+        if cell.why_not(REGISTRY) is None:
+            share_changes(REGISTRY, (cell.wanted.method,), cell.run.set)
+    assert len({_place(cell) for cell in found}) == len(found)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
+    return (*cell.wanted.keys, cell.claim.metric, cell.run.set, cell.claim.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first", "last"),
+    # counted in the papers: SRe2L Table 4 has 12 own numbers on ImageNet-1K and 6 on Tiny-ImageNet, Table 3 four
+    # budgets of two networks on two datasets, Table 8 five settings on two datasets, RDED's Table 2 105 numbers
+    [
+        ("sre2l-table-4", 18, 41.1, None),
+        ("sre2l-table-3", 16, 34.82, 35.41),
+        ("sre2l-table-8", 10, 29.87, 46.71),
+        ("rded-table-2", 105, 16.6, 38.4),
+        ("cpu-cells", 15, 14.4, 84.8),
+    ],
+)
+def test_tables_hold_what_the_papers_print(
+    name: str, count: int, first: float, last: float | None, claims: Claims
+) -> None:
+    found = cells(find_table(REGISTRY, name), claims)
+    assert len(found) == count
+    assert found[0].claim.value == first
+    assert last in (None, found[-1].claim.value)
+
+
+def test_every_cell_of_the_cpu_table_can_be_run(claims: Claims) -> None:
+    assert [cell.why_not(REGISTRY) for cell in cells(find_table(REGISTRY, "cpu-cells"), claims)] == [None] * 15
