@@ -21,8 +21,12 @@ TRIAL_PIECES = 2  # of a step that would take longer
 class Pace:
     """The pace of a real run: every step."""
 
-    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
-        """The steps from `start` to `stop` of the loop called `what`."""
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
+        """The steps from `start` to `stop` of the loop called `what`.
+
+        Args:
+            once: what the loop makes serves the rest of the process, so pieces of work alike walk it but once.
+        """
         yield from range(start, stop)
 
     def at_least(self, steps: int) -> "Pace":
@@ -61,7 +65,7 @@ class FirstSteps(Pace):
     least: int = 0
     seconds: float = math.inf
 
-    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
         """The first steps of the loop."""
         began = time.perf_counter()
         for step in range(start, min(stop, start + self.most)):
@@ -129,7 +133,7 @@ class Trial(Pace):
     _piece_s: float = math.inf  # of its last step
     _pieces: tuple[int, int] = (1, 1)  # of the step under way, made and in all
 
-    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
         """The first steps of the loop, until there are enough of them or they took long enough."""
         enough_s, self._ready_s = max(WALKING_SECONDS, self.left_s()), 0.0
         began = now = time.perf_counter()
@@ -141,7 +145,7 @@ class Trial(Pace):
             took.append(self._whole(now - before))
             if len(took) >= TRIAL_WARM_UP + TRIAL_STEPS or now > self._ends:
                 break
-        sample = _sample(what, stop - start, took, now - began, self._pieces)
+        sample = replace(_sample(what, stop - start, took, now - began, self._pieces), once=once)
         self.samples += _compiled(sample, self._postponed)
         self._postponed = []
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from bench.condensation import Task
 
 
-def walk(task: "Task", what: str, count: int) -> Iterator[int]:
+def walk(task: "Task", what: str, count: int, *, once: bool = False) -> Iterator[int]:
     """Yields 0..count-1; in a trial only the first of them.
 
     Args:
         what: the name shown beside the progress.
+        once: what the pass makes serves the rest of the process (see `Pace.walk`).
 
     Raises:
         Interrupted: the user asked to stop.
     """
-    return Loop(what, count, task.pace, task.progress, task.should_stop).walk()
+    return Loop(what, count, task.pace, task.progress, task.should_stop, once=once).walk()
 
 
 def saved_loop(task: "Task", what: str, count: int, save: Callable[[int], None], *, steps: str = "steps") -> Loop:

@@ -22,6 +22,7 @@ class Loop:
         save: keeps the state after so many steps. Without it nothing is kept, and an attempt that is to stop makes no
             step; with it every attempt makes one or more, so that all of them together come to the end.
         save_every: seconds (see `CheckpointSchedule`).
+        once: see `Pace.walk`.
     """
 
     what: str
@@ -32,6 +33,7 @@ class Loop:
     steps: str = "steps"
     save: Callable[[int], None] | None = None
     save_every: float = 0.0
+    once: bool = False
 
     def walk(self, start: int = 0) -> Iterator[int]:
         """Yields the steps from `start`, that many being done, to count - 1; of a trial the first of them.
@@ -41,7 +43,7 @@ class Loop:
         """
         progress, schedule = Throttled(self.progress), CheckpointSchedule(self.save_every)
         progress.advance(self.what, start, self.count)  # a step may take minutes
-        for step in self.pace.walk(self.what, start, self.count):
+        for step in self.pace.walk(self.what, start, self.count, once=self.once):
             if (step > start or not self.save) and self.should_stop():
                 self._saved(step, schedule)
                 raise Interrupted(f"stopped after {step} of {self.count} {self.steps} of {self.what}")

@@ -147,9 +147,9 @@ class _AfterPreparing(Pace):
         """The pace at this moment."""
         return self.measured if self.prepared else NO_STEPS
 
-    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
         """As the pace of the moment."""
-        return self.now.walk(what, start, stop)
+        return self.now.walk(what, start, stop, once=once)
 
     def at_least(self, steps: int) -> Pace:
         """As the pace of the moment."""

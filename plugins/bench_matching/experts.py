@@ -18,6 +18,7 @@ from bench.storage.stages import LockHeld, Made, StageResult
 from bench.storage.tensor_files import read_rows
 from bench.training import loop, teachers
 from bench.training.recipes import TrainingRecipe
+from bench.training.seen import seen_once
 from bench.training.testing import accuracy
 
 KIND = "expert"
@@ -64,8 +65,10 @@ def expert_trajectories(task: Task, recipe: ExpertRecipe) -> Experts:
     An expert that another live process is training is passed over and taken up at the end. A dry run and `bench speed`
     train fewer, or none to its end (`Pace.alike`); then there are fewer trajectories.
 
-    The mean of their own accuracies goes to `task.facts["expert_top1"]`.
+    Their images go through a costly preprocessing once for all of them. The mean of their own accuracies goes to
+    `task.facts["expert_top1"]`.
     """
+    task = seen_once(task)
     made: dict[int, StageResult] = {}
     passed_over: list[int] = []
     for index in task.pace.alike("experts", recipe.count):

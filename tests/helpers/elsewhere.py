@@ -48,8 +48,8 @@ class Counted(FirstSteps):
 
     made: Counter[str] = field(default_factory=Counter)
 
-    def walk(self, what: str, start: int, stop: int) -> Iterator[int]:
-        for step in super().walk(what, start, stop):
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
+        for step in super().walk(what, start, stop, once=once):
             yield step
             self.made[what] += 1
 
