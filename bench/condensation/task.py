@@ -127,6 +127,16 @@ class Task:
         Raises:
             Owned: another live process makes it now, and `wait` is False.
         """
+        key = self._stage_key(kind, version, parameters)
+        result = self.stages.get_or_make(key, make, self.device, wait=wait)
+        self.used_stages[result.hash] = replace(result, tensors={})
+        return result
+
+    def has_stage(self, kind: str, version: int, parameters: Mapping[str, Any]) -> bool:
+        """Whether the stage of that key lies there finished and whole."""
+        return self.stages.read(kind, self._stage_key(kind, version, parameters).hash) is not None
+
+    def _stage_key(self, kind: str, version: int, parameters: Mapping[str, Any]) -> StageKey:
         dataset = {
             "card": self.dataset.card_hash,
             "classes": self.dataset.class_order_hash,
@@ -135,10 +145,7 @@ class Task:
         made_on = {"device": device_name(self.device), "precision": self.precision}
         if self.compile != "auto":
             made_on["compile"] = self.compile
-        key = StageKey(kind, version, {**parameters, "dataset": dataset, "made_on": made_on})
-        result = self.stages.get_or_make(key, make, self.device, wait=wait)
-        self.used_stages[result.hash] = replace(result, tensors={})
-        return result
+        return StageKey(kind, version, {**parameters, "dataset": dataset, "made_on": made_on})
 
     def iterations(
         self, count: int, *, images: int, state: State | None = None, what: str = "synthesis", cycle: int = 1

@@ -1,12 +1,16 @@
 """Expert trajectories: the weights of networks trained on the real images, after every epoch (MTT, section 3.1).
 
 Each expert is a stage of its own, so runs that go on at the same time share the work, and MTT and TESLA share experts.
+Where no segment ends later than some epoch, experts are trained up to that epoch and no further: MTT on CIFAR-10 at one
+image per class needs 3 of 50. The released code trains experts at a constant rate (buffer.py, `--decay` being off), so
+the first epochs of a training are the same whatever its length: a longer trajectory serves a shorter need.
 """
 
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -35,9 +39,16 @@ class ExpertRecipe(TrainingRecipe):
 
     count: int = Field(ge=1)
 
-    def training(self) -> TrainingRecipe:
-        """The recipe of one training, which the number of experts does not change."""
-        return TrainingRecipe(**self.model_dump(exclude={"count"}))
+    def training(self, epochs: int | None = None) -> TrainingRecipe:
+        """The recipe of one training, which the number of experts does not change; or of its first `epochs`."""
+        full = TrainingRecipe(**self.model_dump(exclude={"count"}))
+        return full if epochs is None else full.model_copy(update={"epochs": epochs})
+
+    def lengths(self, last: int) -> range:
+        """Epochs of trainings whose first `last` epochs are those of this recipe: of all rates but a constant one, its
+        own length alone, which decides every epoch's rate."""
+        begins_alike = self.schedule == "constant" and self.warmup_epochs < last
+        return range(last if begins_alike else self.epochs, self.epochs + 1)
 
 
 @dataclass(frozen=True)
@@ -59,43 +70,56 @@ def flattened(network: nn.Module) -> Tensor:
     return torch.cat([weight.detach().flatten() for weight in network.parameters()]).float().cpu()
 
 
-def expert_trajectories(task: Task, recipe: ExpertRecipe) -> Experts:
+def expert_trajectories(task: Task, recipe: ExpertRecipe, last: int | None = None) -> Experts:
     """Trains the experts, or finds them trained.
+
+    Args:
+        last: the last epoch whose weights are wanted, at most the recipe's; None: all of its epochs.
 
     An expert that another live process is training is passed over and taken up at the end. A dry run and `bench speed`
     train fewer, or none to its end (`Pace.alike`); then there are fewer trajectories.
 
-    Their images go through a costly preprocessing once for all of them. The mean of their own accuracies goes to
-    `task.facts["expert_top1"]`.
+    Their images go through a costly preprocessing once for all of them. The mean of their own accuracies, after the
+    last epoch that each was trained, goes to `task.facts["expert_top1"]`, and these epochs to `"expert_epochs"`.
     """
-    task = seen_once(task)
+    task, last = seen_once(task), recipe.epochs if last is None else last
     made: dict[int, StageResult] = {}
     passed_over: list[int] = []
     for index in task.pace.alike("experts", recipe.count):
         passed_over.append(index)
         with suppress(LockHeld):
-            made[index] = _expert(task, recipe, index, wait=False)
+            made[index] = _expert(task, recipe, index, last, wait=False)
             passed_over.pop()
         task.progress.advance("experts", len(made), recipe.count)
     for index in passed_over:
-        made[index] = _expert(task, recipe, index, wait=True)
+        made[index] = _expert(task, recipe, index, last, wait=True)
         task.progress.advance("experts", len(made), recipe.count)
     found = [stage.facts["top1"] for stage in made.values() if stage.facts["top1"] is not None]
     task.facts["expert_top1"] = sum(found) / len(found) if found else None
+    task.facts["expert_epochs"] = sorted({stage.facts["epochs"] for stage in made.values()})
     return Experts(tuple(task.stages.file(KIND, made[index].hash) for index in sorted(made)))
 
 
-def _expert(task: Task, recipe: ExpertRecipe, index: int, *, wait: bool) -> StageResult:
-    training = recipe.training()
-    parameters = {
+def _expert(task: Task, recipe: ExpertRecipe, index: int, last: int, *, wait: bool) -> StageResult:
+    """The shortest training there is that goes as far as `last`, or else one that goes no further."""
+    trainings = [recipe.training(epochs) for epochs in recipe.lengths(last)]
+    there = (each for each in trainings if task.has_stage(KIND, VERSION, _parameters(task, each, index)))
+    training = next(there, trainings[0])
+    parameters = _parameters(task, training, index)
+    stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
+    facts = {**stage.facts, "epochs": training.epochs}
+    return StageResult(stage.hash, {}, facts, stage.cost, stage.cached)  # its snapshots need not stay in memory
+
+
+def _parameters(task: Task, training: TrainingRecipe, index: int) -> dict[str, Any]:
+    """What decides an expert, beside the dataset."""
+    return {
         "recipe": training.model_dump(mode="json"),
         "backbone": task.backbone,
         "seed": task.seed,
         "index": index,
         "loop": loop.VERSION,
     }
-    stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
-    return StageResult(stage.hash, {}, stage.facts, stage.cost, stage.cached)  # its snapshots need not stay in memory
 
 
 def _trained(task: Task, recipe: TrainingRecipe, index: int, folder: Path) -> Made:

@@ -181,9 +181,10 @@ class TrajectoryMatcher(Condenser[T]):
         return "float32"
 
     def prepare(self, task: Task) -> Task:
-        """Fits the whitening, if it is asked for, and trains the experts in its space; or finds them."""
+        """Fits the whitening, if it is asked for, and trains the experts in its space, up to the last epoch that is a
+        target; or finds them."""
         seen = self._seen(task)
-        self._experts = expert_trajectories(seen, self.config.experts)
+        self._experts = expert_trajectories(seen, self.config.experts, self.config.last_target)
         return seen
 
     def prepare_labels(self, task: Task) -> Task:

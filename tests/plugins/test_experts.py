@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from matching import SMALL
 from torch import nn
 
 from bench import seeds
@@ -17,11 +18,16 @@ from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.loops.pace import FirstSteps, Trial
 from bench.progress import Silent
+from bench.recipes import Setting
 from bench.storage.stages import WORK, locked
+from bench.storage.tensor_files import read_tensors
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
 from bench.whitening import fit
-from bench_matching.experts import KIND, ExpertRecipe, Experts, expert_trajectories, flattened
+from bench_matching.experts import KIND, SNAPSHOTS, ExpertRecipe, Experts, expert_trajectories, flattened
+from bench_matching.mtt import MTT, MTTConfig
+from bench_matching.tesla import TESLA
+from bench_matching.trajectories import TrajectoryConfig, TrajectoryMatcher
 
 FIELDS: dict[str, Any] = {"count": 2, "epochs": 3, "batch_size": 8, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -85,6 +91,68 @@ def test_made_once_and_a_larger_count_makes_only_the_others(task: Task) -> None:
 @pytest.mark.parametrize("change", [{"lr": 0.1}, {"epochs": 2}, {"dsa": ""}])
 def test_another_recipe_has_experts_of_its_own(task: Task, change: dict[str, Any]) -> None:
     assert set(expert_trajectories(task, recipe()).files).isdisjoint(expert_trajectories(task, recipe(**change)).files)
+
+
+# --- how far they are trained ----------------------------------------------------------------------------------------
+
+
+def elsewhere(task: Task, folder: Path) -> Task:
+    """The same task with a store of its own, which is empty, and facts of its own."""
+    return replace(task, stages=type(task.stages)(folder), facts={}, used_stages={})
+
+
+def test_the_first_epochs_are_the_same_bits_whatever_the_length(task: Task, tmp_path: Path) -> None:
+    whole = expert_trajectories(task, recipe(epochs=5))
+    other = elsewhere(task, tmp_path / "other")
+    short = expert_trajectories(other, recipe(epochs=5), 2)
+    for index in range(2):
+        assert torch.equal(rows(short, index, 2), rows(whole, index, 2))
+    assert read_tensors(short.files[0])[0][SNAPSHOTS].shape == (3, rows(whole, 0).shape[1])
+    assert (task.facts["expert_epochs"], other.facts["expert_epochs"]) == ([5], [2])
+
+
+def test_longer_ones_serve_a_shorter_need_and_shorter_ones_no_longer(task: Task) -> None:
+    short = expert_trajectories(task, recipe(count=1, epochs=5), 2)
+    longer = expert_trajectories(task, recipe(epochs=5), 4)
+    assert set(short.files).isdisjoint(longer.files) and task.facts["expert_epochs"] == [4]
+    assert expert_trajectories(task, recipe(epochs=5), 3).files == longer.files
+    mixed = expert_trajectories(task, recipe(epochs=5), 2)
+    assert mixed.files == (short.files[0], longer.files[1]) and task.facts["expert_epochs"] == [2, 4]
+
+
+def test_a_damaged_longer_one_is_not_made_again_for_a_shorter_need(task: Task) -> None:
+    longer = expert_trajectories(task, recipe(count=1), 3).files[0]
+    longer.write_bytes(b"damaged")
+    assert expert_trajectories(task, recipe(count=1), 2).files != (longer,)
+    assert longer.read_bytes() == b"damaged" and task.facts["expert_epochs"] == [2]
+
+
+@pytest.mark.parametrize("change", [{"schedule": "cosine"}, {"schedule": "step"}, {"warmup_epochs": 2}])
+def test_where_the_length_decides_the_rates_they_are_trained_to_the_end(task: Task, change: dict[str, Any]) -> None:
+    expert_trajectories(task, recipe(count=1, **change), 2)
+    assert task.facts["expert_epochs"] == [3]
+
+
+def test_a_rise_to_a_constant_rate_is_the_same_whatever_the_length(task: Task, tmp_path: Path) -> None:
+    rising = recipe(count=1, warmup_epochs=1)
+    whole = expert_trajectories(task, rising)
+    short = expert_trajectories(elsewhere(task, tmp_path / "other"), rising, 2)
+    assert torch.equal(rows(short, 0, 2), rows(whole, 0, 2))
+
+
+@pytest.mark.parametrize(("method", "last"), [(MTT, 3), (TESLA, 6)])
+def test_the_last_target_of_one_image_a_class_on_cifar10(method: type[TrajectoryMatcher[Any]], last: int) -> None:
+    """Released scripts: MTT starts after 0 or 1 epochs, TESLA after 0 to 4, and both look 2 epochs further."""
+    setting = Setting("cifar10", 32, 3, 10, 1, "convnet3")
+    config = method.Config.model_validate(method.recipe(setting).at("paper"))
+    assert isinstance(config, TrajectoryConfig)
+    assert (config.last_target, config.experts.epochs, config.experts.schedule) == (last, 50, "constant")
+
+
+def test_a_method_trains_no_further_than_its_last_target(task: Task) -> None:
+    experts = SMALL["experts"] | {"epochs": 9, "count": 1, "schedule": "constant"}
+    MTT(MTTConfig.model_validate(SMALL | {"experts": experts})).prepare(task)
+    assert task.facts["expert_epochs"] == [3]
 
 
 def test_another_seed_or_preprocessing_has_experts_of_its_own(task: Task) -> None:
