@@ -2,9 +2,9 @@
 
 ZCA whitening multiplies every image by a matrix over all of its pixels: on CIFAR-10 6 % of the multiplications that a
 training step of ConvNet-3 takes, and these in fp32 where the step's are in bf16. What comes out is the same in every
-epoch of every training, so images are whitened at their first use, in chunks and on the device that trains, and held in
-float32 where a split takes no more than `HELD` bytes so; those of larger ones are whitened a batch at a time. Values are
-those of batches, bit for bit where products of matrices do not depend on their number of rows (so on an AMD EPYC).
+epoch of every training, so images are whitened at their first use, in chunks and on the device that trains, and held
+in float32 where a split takes no more than `HELD` bytes so; those of larger ones are whitened a batch at a time. Values
+are those of batches, bit for bit where products of matrices do not depend on their number of rows (so on an AMD EPYC).
 """
 
 from dataclasses import replace
