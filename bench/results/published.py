@@ -3,6 +3,7 @@
 name = "sre2l-table-3"
 title = "SRe2L, Table 3: how long to recover"
 aside = ["recover.groups"]       # keys of methods that change what a cell costs and not what it gives
+selection = false                # true: cells of other tables, put together for what they take
 
 [[cells]]                        # every claim that has all of these is a cell, in the order of the claims
 source = "SRe2L paper Table 3 (recovery budget 1000 it)"
@@ -74,6 +75,7 @@ class PublishedTable(BaseModel):
     name: str
     title: str
     aside: tuple[str, ...] = ()
+    selection: bool = False
     cells: tuple[Pick, ...] = Field(min_length=1)
 
 

@@ -1,11 +1,18 @@
 """The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.extensions.registry import Registry
+from bench.progress import Silent
 from bench.results.claims import Claims, load
 from bench.results.published import Cell, cells, find_table
+from bench.results.records import load_all
+from bench.results.rows import rows
 from bench.running.configuring import share_changes
+from bench.running.reproduction import beside
+from bench_reports.reproduced import MEASURED, page
 
 REGISTRY = Registry()
 TABLES = REGISTRY.names("table")
@@ -52,3 +59,27 @@ def test_tables_hold_what_the_papers_print(
 
 def test_every_cell_of_the_cpu_table_can_be_run(claims: Claims) -> None:
     assert [cell.why_not(REGISTRY) for cell in cells(find_table(REGISTRY, "cpu-cells"), claims)] == [None] * 15
+
+
+def test_the_page_of_what_was_reproduced_is_current() -> None:
+    """It is made by `python -m bench_reports.reproduced > docs/reproduced.md`."""
+    assert (Path(__file__).parents[2] / "docs" / "reproduced.md").read_text() == page(REGISTRY)
+
+
+def test_every_record_that_is_kept_answers_a_cell(claims: Claims) -> None:
+    every = [cell for name in TABLES for cell in cells(find_table(REGISTRY, name), claims)]
+    kept = rows(load_all(MEASURED, Silent()))
+    assert kept
+    assert not [row["run"] for row in kept if not any(cell.answered_by(row) for cell in every)]
+
+
+def test_records_of_an_older_version_are_stale(claims: Claims) -> None:
+    (cell,) = [each for each in cells(find_table(REGISTRY, "gpu-hour"), claims) if each.number == 1]
+    (row,) = [row for row in rows(load_all(MEASURED, Silent())) if cell.answered_by(row)]
+    assert beside(cell, row, REGISTRY)["cell"]["stale"] == []
+    old = {**row, "method_version": 0, "protocol_id": "sre2l-tiny@0"}
+    now = REGISTRY.load("method", "sre2l").version
+    assert beside(cell, old, REGISTRY)["cell"]["stale"] == [
+        f"method sre2l was at version 0, and is at {now}",
+        "protocol sre2l-tiny was at version 0, and is at 1",
+    ]

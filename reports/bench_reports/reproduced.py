@@ -1,0 +1,53 @@
+"""The page docs/reproduced.md: what the records in `measured/` say to published tables.
+
+python -m bench_reports.reproduced > docs/reproduced.md
+"""
+
+from pathlib import Path
+
+from bench.extensions.registry import Registry
+from bench.progress import Silent
+from bench.reporting import Row
+from bench.results.claims import load
+from bench.results.published import cells, find_table
+from bench.results.records import load_all
+from bench.results.rows import rows
+from bench.running.reproduction import beside
+from bench_reports.markdown import MARKDOWN
+
+MEASURED = Path(__file__).with_name("measured")
+INTRO = """\
+# Reproduced
+
+Cells of published tables that were run by this project. The records are in
+[reports/bench_reports/measured](../reports/bench_reports/measured/README.md), with the command, the machine and all
+versions of each, and what is known about those that miss. `bench reproduce TABLE --cells N` makes a row again
+([how](measuring.md#published-tables)).
+
+This page is made from the records: `python -m bench_reports.reproduced > docs/reproduced.md`. A record of an older
+version of its method or protocol is shown as stale.
+"""
+
+
+def page(registry: Registry, measured: Path = MEASURED) -> str:
+    """The page, a section a table that has a record."""
+    tables = _by_table(registry, rows(load_all(measured, Silent())))
+    return "\n".join([INTRO, *(_section(registry, name, told) for name, told in tables.items())])
+
+
+def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
+    """The rows of the cells of each table, without tables that only select from others."""
+    claims, told = load(registry), dict[str, list[Row]]()
+    for name in registry.names("table"):
+        table = find_table(registry, name)
+        every = [] if table.selection else cells(table, claims)
+        told[name] = [beside(cell, row, registry) for cell in every for row in found if cell.answered_by(row)]
+    return {name: rows for name, rows in told.items() if rows}
+
+
+def _section(registry: Registry, name: str, told: list[Row]) -> str:
+    return f"## {name}\n\n{MARKDOWN.render_reproduction(told, title=find_table(registry, name).title)}"
+
+
+if __name__ == "__main__":
+    print(page(Registry()), end="")
