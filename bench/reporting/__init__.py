@@ -71,9 +71,10 @@ class ReportFormat(ABC):
         Every row has `cell` besides: the cell's `number` in the table; the published `value`, `std` (or None),
         `metric`, `label_type`, `source` and `note`; the changes from the recipe (`set`) that make the cell; and of a
         finished row the `difference` of its mean from `value` in points, the `verdict` ("within", "above", "below" or
-        "not the same") with its `reasons`, and what of it is older than what is installed (`stale`), both in words. A
-        row that is "skipped" may have no run: its cell cannot be reached here, for the `reason`. Rows of one cell stand
-        together, one a seed of the synthesis.
+        "not the same") with its `reasons`, in what the `images` are not the official ones though they are judged by
+        it, or None, and what of it is older than what is installed (`stale`), all in words. A row that is "skipped" may
+        have no run: its cell cannot be reached here, for the `reason`. Rows of one cell stand together, one a seed of
+        the synthesis.
 
         Raises:
             UsageError: the format has no form for it.

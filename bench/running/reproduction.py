@@ -41,11 +41,13 @@ def beside(cell: Cell, row: Row, registry: Registry) -> Row:
     """The row with the cell that it answers, under `cell`: the published number, and how the two stand."""
     if row["status"] != "done":
         return _with(cell, row)
-    apart = list(reasons(cell, row, differing(registry, row)))
+    images = row.get("source_differs")
+    apart = list(reasons(cell, row, [each for each in differing(registry, row) if each != images]))
     stands = {
         "difference": row["top1_mean"] - cell.claim.value,
         "verdict": verdict(cell.claim, row, apart),
         "reasons": apart,
+        "images": images,
         "stale": stale(registry, row),
     }
     return _with(cell, row, **stands)
@@ -68,7 +70,7 @@ def unreachable(cell: Cell, reason: str) -> Row:
 
 def _with(cell: Cell, row: Row, **stands: Any) -> Row:  # noqa: ANN401 - any JSON value
     published = {name: getattr(cell.claim, name) for name in ("value", "std", "metric", "label_type", "source", "note")}
-    how: dict[str, Any] = {"difference": None, "verdict": None, "reasons": [], "stale": []}
+    how: dict[str, Any] = {"difference": None, "verdict": None, "reasons": [], "images": None, "stale": []}
     return {**row, "cell": {"number": cell.number, **published, "set": list(cell.run.set), **how, **stands}}
 
 

@@ -83,7 +83,7 @@ def _scores(footnotes: Footnotes) -> dict[str, Cell]:
 
     def verdict(row: Row) -> str | None:
         cell = row["cell"]
-        marks = [footnotes.mark(reason) for reason in cell["reasons"]]
+        marks = [footnotes.mark(each) for each in (*cell["reasons"], *filter(None, [cell["images"]]))]
         return " ".join([cell["verdict"], *marks]) if cell["verdict"] else None
 
     ours: dict[str, Cell] = {"measured top-1 %\n(trainings)": _measured, "difference": _difference, "verdict": verdict}

@@ -1,11 +1,13 @@
 """The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.results import fields
 from bench.results.claims import Claims, load
 from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
@@ -13,6 +15,7 @@ from bench.results.rows import rows
 from bench.running.configuring import share_changes
 from bench.running.reproduction import beside
 from bench_reports.reproduced import MEASURED, page
+from bench_reports.table import TABLE
 
 REGISTRY = Registry()
 TABLES = REGISTRY.names("table")
@@ -71,6 +74,21 @@ def test_every_record_that_is_kept_answers_a_cell(claims: Claims) -> None:
     kept = rows(load_all(MEASURED, Silent()))
     assert kept
     assert not [row["run"] for row in kept if not any(cell.answered_by(row) for cell in every)]
+
+
+def test_copies_of_the_images_are_judged_and_said(claims: Claims) -> None:
+    cell = cells(find_table(REGISTRY, "cpu-cells"), claims)[0]
+    row: dict[str, Any] = {
+        **{"status": "done", "top1_mean": 13.5, "top1_std": 0.5, "budget": "paper", "precision": "fp32"},
+        **{"protocol_id": "dc@1", "method": "random", "method_version": 1, "source_differs": "JPEG copies"},
+    }
+    found = beside(cell, row, REGISTRY)["cell"]
+    assert (found["verdict"], found["reasons"], found["images"]) == ("within", [], "JPEG copies")
+    assert "within [2]" in TABLE.render_reproduction([beside(cell, whole(row), REGISTRY)], title="A")
+
+
+def whole(row: dict[str, Any]) -> dict[str, Any]:
+    return {**fields.Row().to_json(), **row, "top1_values": [13.0, 14.0]}
 
 
 def test_records_of_an_older_version_are_stale(claims: Claims) -> None:
