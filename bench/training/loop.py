@@ -122,7 +122,7 @@ class _Training:
         for step in saved_loop(self.task, self.job.what, steps, self._save).walk(self._resume()):
             self._step(*divmod(step, self.views.batches))
         trained = self.ema.network if self.ema else self.network
-        _check_finite(trained, self.job.what)
+        check_finite(trained, self.job.what)
         self.job.checkpoint.unlink(missing_ok=True)
         return trained.eval()
 
@@ -195,8 +195,12 @@ def _average(recipe: TrainingRecipe, network: nn.Module) -> Ema | None:
     return Ema(network, recipe.ema, live_buffers=recipe.ema_buffers == "live")
 
 
-def _check_finite(network: nn.Module, what: str) -> None:
-    """No loss is looked at after the last step; and what BatchNorm's statistics became, no loss of a training shows."""
+def check_finite(network: nn.Module, what: str) -> None:
+    """No loss is looked at after the last step; and what BatchNorm's statistics became, no loss of a training shows.
+
+    Raises:
+        RunFailure: a weight or a statistic of the network is not finite.
+    """
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise RunFailure(f"{what} diverged: {name} of the network holds NaN or infinity; a smaller lr may help")

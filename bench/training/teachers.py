@@ -1,15 +1,12 @@
 """Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
 
-import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
 from bench.condensation import Task
@@ -21,6 +18,9 @@ from bench.storage.names import unknown
 from bench.storage.stages import Made, StageResult
 from bench.storage.tensor_files import read_tensors
 from bench.training import loop
+from bench.training.committees import equal_norms as equal_norms
+from bench.training.committees import in_mode as in_mode
+from bench.training.committees import together as together
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
@@ -119,15 +119,32 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
         raise UsageError(f"torchvision's weights are for classes in sorted order, and {task.dataset.name} has another")
     published = _published(name, weights)
 
-    def make(folder: Path) -> Made:
+    def download(_: Path) -> nn.Module:
         network = task.network(0, name)
-        for _ in task.pace.walk("published weights", 0, 1):
+        for _step in task.pace.walk("published weights", 0, 1):
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
             network.load_state_dict({_renamed(key): tensor for key, tensor in state.items()})
-        return _made(task, network, name)
+        return network
 
-    parameters = {"torchvision": str(published), "backbone": name}
-    return _teacher(task, name, task.stage(KIND, loop.VERSION, parameters, make))
+    return kept(task, {"torchvision": str(published)}, download, backbone=name)
+
+
+def kept(
+    task: Task, parameters: Mapping[str, Any], train: Callable[[Path], nn.Module], *, backbone: str | None = None
+) -> Teacher:
+    """A teacher of a making of your own, kept as a stage as the others are: `load_teacher` finds it.
+
+    Args:
+        parameters: all that decides its weights, seeds included (JSON values).
+        train: makes the network, with checkpoints in the folder that it is given.
+        backbone: what the network is; the task's own if None.
+    """
+    name = backbone or task.backbone
+
+    def make(folder: Path) -> Made:
+        return _made(task, train(folder), name)
+
+    return _teacher(task, name, task.stage(KIND, loop.VERSION, {**parameters, "backbone": name}, make))
 
 
 def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
@@ -156,69 +173,6 @@ def load_teachers(
 ) -> nn.Module:
     """One network that labels as these teachers do together, each in this `mode`. Raises as `load_teacher`."""
     return together([in_mode(load_teacher(task, ref), mode) for ref in refs], combine, shares)
-
-
-def together(networks: Sequence[nn.Module], combine: Combine = "mean", shares: Sequence[float] = ()) -> nn.Module:
-    """One network that labels as all do together; a single one is itself.
-
-    Args:
-        combine: "mean", the mean of their logits (EDC); or "equal-norm", the mean after the logits (B, K) of
-            each were scaled to the mean of all their Frobenius norms (G-VBSM's relabelling of ImageNet-1K; for other
-            datasets its code has that line commented out). Such labels depend on the batch that they are made in.
-        shares: how much each counts in the mean (CV-DD), in their order and 1 in all; all alike where none are given.
-    """
-    return networks[0] if len(networks) == 1 else _Together(networks, combine, shares)
-
-
-class _Together(nn.Module):
-    """Images (B, C, S, S) -> fp32 logits (B, K)."""
-
-    def __init__(self, networks: Sequence[nn.Module], combine: Combine, shares: Sequence[float]) -> None:
-        super().__init__()
-        self._networks, self._equal = nn.ModuleList(networks), combine == "equal-norm"
-        self._shares = tuple(shares)
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits = torch.stack([network(images).float() for network in self._networks])
-        logits = equal_norms(logits) if self._equal else logits
-        return torch.tensordot(logits.new_tensor(self._shares), logits, 1) if self._shares else logits.mean(0)
-
-
-def equal_norms(logits: Tensor) -> Tensor:
-    """Logits (M, B, K) of M networks, each (B, K) scaled to the mean of their M Frobenius norms."""
-    norms: Tensor = torch.linalg.vector_norm(logits, dim=(1, 2), keepdim=True)
-    return logits * (norms.mean() / norms.clamp_min(torch.finfo(norms.dtype).tiny))
-
-
-def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:
-    """A teacher as it is, or in "train" mode a copy whose BatchNorm normalises by each batch.
-
-    Running statistics play no part there, so nothing moves. All else of the network stays in evaluation mode. In
-    "train-halves" mode it sees a batch in two halves, the second the larger of an odd one, as CV-DD's code cuts it.
-    """
-    if mode == "eval":
-        return network
-    network = copy.deepcopy(network)
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = module.num_batches_tracked = None
-    return _InHalves(network) if mode == "train-halves" else network
-
-
-class _InHalves(nn.Module):
-    """Images (B, C, S, S) -> logits (B, K), of each half of a batch by itself; of a single image at once."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self._network = network
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        half = len(images) // 2
-        parts = [images[:half], images[half:]] if half else [images]
-        return torch.cat([self._network(part) for part in parts])
 
 
 def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:

@@ -43,7 +43,17 @@ scripts are followed:
 - ImageNette is squeezed along a cosine over 100 of 300 epochs, so that the rate rises again; here the cosine has 300.
   Its labels are made for batches of 10, which students of batches of 16 cannot load; here both have 16.
 
-CV-DD (the same paper and code) adds a committee. What the scripts do is followed:
+SC-DD (Zhou et al., arXiv 2404.07976; VILA-Lab/SRe2L, folder SCDD) is SRe2L from a network trained without labels:
+
+- That network is the user's to train in the release, by MoCo v2, MoCo v3, SwAV or DINO. Here it is trained by MoCo v2,
+  at the rates of the paper's table, which are MoCo's own (see sc_dd.toml), or `pretrained` names a file.
+- Its classifier is trained by MoCo's recipe for linear classification; the paper does not say how.
+- Recovery is by the code's commands. The paper's rate on ImageNet-1K is 0.25: recover.lr=0.25. On CIFAR-100 the code
+  recovers in CIFAR-10's constants and trains in CIFAR-100's; here both are the card's.
+- Labels on ImageNet-1K are those of a network trained with labels (train_kd.py), and the code for CIFAR-100 loads what
+  SRe2L's squeeze saves: relabel.teacher=squeezed. It leaves that one in training mode: relabel.teacher_mode=train.
+
+CV-DD (the same paper and code as SRe2L++) adds a committee. What the scripts do is followed:
 
 - Two of five networks recover an image number: at IPC 10 a fixed sequence of all pairs, at IPC 1 one pair, at 50 drawn
   pairs. They count by a softmax of their priors over 5, and by one over 10 when all five label.
@@ -86,6 +96,7 @@ def bench_methods() -> Sequence[Offer]:
     voted = "SRe2L++ from two networks of five at a time, weighed by what each is worth (CV-DD)"
     residual = "SRe2L++ in stages, with the patches mixed back in after each (NeurIPS 2025)"
     several = "FADRM from several networks in turn"
+    unlabelled = "SRe2L from a network that was trained without labels, its classifier apart"
     joining = "CDA from real images of medium difficulty, the later ones trained less (CVPR 2025)"
     return [
         Offer("g-vbsm", "bench_statistics.g_vbsm:GVBSM", generalised),
@@ -99,6 +110,7 @@ def bench_methods() -> Sequence[Offer]:
         Offer("fadrm", "bench_statistics.fadrm:FADRM", residual, needs=frozenset({"batchnorm"})),
         Offer("fadrm-plus", "bench_statistics.fadrm:FADRMPlus", several, needs=frozenset({"batchnorm"})),
         Offer("delt", "bench_statistics.delt:DELT", joining, needs=frozenset({"batchnorm"})),
+        Offer("sc-dd", "bench_statistics.sc_dd:SCDD", unlabelled, needs=frozenset({"batchnorm"})),
         Offer("cv-dd", "bench_statistics.cv_dd:CVDD", voted, needs=frozenset({"batchnorm"})),
     ]
 

@@ -99,11 +99,12 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into each network of the pool, and measures what training data give in them."""
         self.prepare_labels(task)
-        own = next(each for each in self._teachers if each.ref.backbone == task.backbone)
+        pool = self._looked_through(task)
+        own = next(each for each in pool if each.ref.backbone == task.backbone)
         if any(layer.kind == "batchnorm" for layer in layers_of(own.network, ("batchnorm", "convolution"))):
             record_health(task, own.network, own.ref.stage)
-        self._start = start_from(self.config.recover.start, task, together([each.network for each in self._teachers]))
-        matched = [each for each in self._teachers if each.ref.backbone not in self.config.recover.without]
+        self._start = start_from(self.config.recover.start, task, together([each.network for each in pool]))
+        matched = [each for each in pool if each.ref.backbone not in self.config.recover.without]
         members = [self._member(task, teacher) for teacher in matched]
         task.facts["statistics_bytes"] = sum(member.real.bytes for member in members if member.real)
         self._engine = engine_for(members, self.config.recover)
@@ -112,6 +113,10 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         """The pool."""
         seed, names = task.seed_for("squeeze"), self.config.networks(task.backbone)
         self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
+
+    def _looked_through(self, task: Task) -> Sequence[Teacher]:
+        """The pool that images are recovered from: those that label, where a method has no others."""
+        return self._teachers
 
     def _member(self, task: Task, teacher: Teacher) -> Member:
         recover = self.config.recover

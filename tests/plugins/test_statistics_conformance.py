@@ -62,3 +62,12 @@ class TestDELTConformance(MethodConformance):
         *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "recover.rounds=2"),
     )
     backbone = "convnet3-bn"
+
+
+class TestSCDDConformance(MethodConformance):
+    name = "sc-dd"
+    changes: ClassVar[Sequence[str]] = (
+        *("pretrain.epochs=1", "pretrain.batch_size=6", "pretrain.queue=12", "pretrain.parts=1", "probe.epochs=1"),
+        *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "relabel.teacher=probed"),
+    )
+    backbone = "convnet3-bn"

@@ -19,7 +19,7 @@ OURS = {
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "swin-tiny"),
 }
 NOT_OURS = {  # networks of claims that nobody offers
-    *("resnet18-instance", "resnet18-imagenet-stem", "resnet18-unknown-stem", "resnet18-ssl", "resnetap10"),
+    *("resnet18-instance", "resnet18-imagenet-stem", "resnet18-unknown-stem", "resnetap10"),
     *("resnet50-imagenet-stem", "resnet101-imagenet-stem", "convnet6-bn", "convnext-tiny", "frepo-conv", "vit"),
     *("vgg11-bn-slimmed", "as-published", ""),
 }
