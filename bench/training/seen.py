@@ -60,6 +60,10 @@ class SeenSplit(Split):
         """float32, on the device."""
         return self._images[indices]
 
+    def ready(self) -> None:
+        """Makes them. A loop that takes them asks for it beforehand: a trial would count it to its steps."""
+        _ = self._images
+
     @cached_property
     def _images(self) -> Tensor:
         task, chunks = self._task, torch.arange(len(self)).split(CHUNK)

@@ -132,7 +132,9 @@ def _trained(task: Task, recipe: TrainingRecipe, index: int, folder: Path) -> Ma
 
     job = teachers.on_real_images(task, recipe, seed, folder, "expert")
     job = replace(job, after_epoch=keep, keeps={SNAPSHOTS: snapshots})
+    dataset.train.ready()
     network = loop.train(task, network, job)
+    dataset.test.ready()
     top1 = accuracy(network, dataset.test, dataset.normalisation, task)[0] if len(dataset.test) else None
     return Made({SNAPSHOTS: snapshots}, {"top1": top1})
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.condensation import Task
 from bench.data.splits import UnavailableSplit
 from bench.loops.pace import Trial
+from bench.progress import Silent
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import seen
 from bench.training.feeding import Feed
@@ -116,9 +117,17 @@ def test_nothing_stays_when_the_experts_are_trained(task: Task, monkeypatch: pyt
 
 
 def test_a_dry_run_counts_it_once_for_all_experts(task: Task) -> None:
-    trial = Trial(torch.device("cpu"))
-    expert_trajectories(Task(**{**vars(task), "pace": trial}), EXPERTS.model_copy(update={"count": 50}))
+    trial, heard = Trial(torch.device("cpu")), list[str]()
+
+    class Hearing(Silent):
+        def advance(self, what: str, done: int, total: int) -> None:
+            heard.append(what)
+
+    expert_trajectories(
+        Task(**{**vars(task), "pace": trial, "progress": Hearing()}), EXPERTS.model_copy(update={"count": 50})
+    )
     *samples, rest = trial.samples
+    assert heard.index("zca train images") < heard.index("expert"), "or its time would be a step's"
     assert [(each.what, each.once) for each in samples] == [
         ("zca train images", True),
         ("expert", False),
