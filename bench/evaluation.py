@@ -3,13 +3,15 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bench.errors import RunFailure, UsageError
 from bench.storage.names import unknown
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.condensation import Task
     from bench.recipes import Recipe, Setting
     from bench.sets.condensed import CondensedSet
@@ -37,6 +39,26 @@ class Metric:
     better: Better = "higher"
 
 
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What one training went through, and where it errs at its end. No score is chosen by any of it.
+
+    Attributes:
+        train_loss: float64 (E,), the mean over the batches of each epoch.
+        train_top1: float64 (E,), percent of the views whose own class the network gives first, as it was when it saw
+            them; of a mixed view that of the image which most of its recipe is named after, the first.
+        test_epochs: int64 (N,), after how many epochs the test split was looked at on the way.
+        test_top1: float64 (N,), percent, what was found then.
+        confusion: int64 (K, K), how many test images of each class, down, got which class, across, at the end.
+    """
+
+    train_loss: "Tensor"
+    train_top1: "Tensor"
+    test_epochs: "Tensor"
+    test_top1: "Tensor"
+    confusion: "Tensor"
+
+
 @dataclass(frozen=True)
 class Scores:
     """What one training from scratch gave. Accuracies in percent on the test split.
@@ -51,6 +73,8 @@ class Scores:
     `primary` is the one by which rows are ranked and shown first. All trainings of an evaluation have the same ones. A
     protocol that measures no top-1 gives None for it, and names its primary metric.
 
+    `curves` are kept beside the scores, in a file of their own.
+
     Raises:
         RunFailure: the primary metric was not measured, or one is not finite or has the name of a field above.
     """
@@ -64,6 +88,7 @@ class Scores:
     teacher_top1: float | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     primary: str = TOP1
+    curves: Curves | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Holds the metrics to what is said of them above."""
@@ -80,8 +105,9 @@ class Scores:
         return self.metrics[self.primary].value if self.primary in self.metrics else cast(float, self.top1)
 
     def to_json(self) -> dict[str, Any]:
-        """By name; metrics, their primary one and a teacher only where there are any."""
-        said = asdict(self)
+        """By name, without curves; metrics, their primary one and a teacher only where there are any."""
+        said = asdict(replace(self, curves=None))
+        del said["curves"]
         silent = {"teacher_top1": self.teacher_top1 is None, "metrics": not self.metrics, "primary": not self.metrics}
         return {name: value for name, value in said.items() if not silent.get(name)}
 

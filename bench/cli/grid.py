@@ -166,7 +166,9 @@ def executor_of(
     """Who does the jobs of a request, whose folders were checked."""
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     device = choose_device(request.device)
-    context = RunContext(*roots, device, console, checkpoint_seconds=checkpoint_seconds(), command=typed())
+    context = RunContext(
+        *roots, device, console, checkpoint_seconds=checkpoint_seconds(), looks=request.looks, command=typed()
+    )
     begins = partial(_begin, console, [job.spec.name for job in jobs])
     return LocalExecutor(registry, context, retry, timeout, begins)
 

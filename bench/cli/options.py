@@ -127,9 +127,11 @@ def format_option(function: F) -> F:
 
 
 def trainings_option(function: F) -> F:
-    """--eval-seeds."""
-    option = click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation.")
-    return option(function)
+    """--eval-seeds, and --looks at each."""
+    seeds = click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation.")
+    said = "Test so often on the way, for learning curves; nothing is chosen by it."
+    looks = click.option("--looks", type=click.IntRange(0, 1000), default=0, show_default=True, help=said)
+    return seeds(looks(function))
 
 
 def work_options(function: F) -> F:

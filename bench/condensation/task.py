@@ -47,6 +47,7 @@ class Task:
         networks: finds a backbone's builder by name.
         readers: finds a dataset reader's class by name.
         stages: costly results, kept by content hash; use `stage`.
+        looks: how often a training tests on the way (see `bench.training.curves`).
         workspace: a folder for checkpoints of the piece of work under way.
         facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has.
         measured: what the harness found out; methods do not write it.
@@ -70,6 +71,7 @@ class Task:
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
+    looks: int = 0
     pace: Pace = field(default_factory=Pace)
     facts: dict[str, Any] = field(default_factory=dict)
     measured: Findings = field(default_factory=Findings)

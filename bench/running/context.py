@@ -22,6 +22,7 @@ from bench.storage.stages import StageStore
 class RunContext:
     """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart.
 
+    `looks` is how often a training tests on the way (see `bench.training.curves`).
     `command` is what the user typed, for the record.
     """
 
@@ -32,6 +33,7 @@ class RunContext:
     progress: Progress
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
+    looks: int = 0
     command: str = ""
 
 
@@ -66,4 +68,5 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunCon
         progress=place.progress,
         should_stop=place.should_stop,
         checkpoint_seconds=place.checkpoint_seconds,
+        looks=place.looks,
     )

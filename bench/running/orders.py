@@ -52,6 +52,7 @@ class RunOrder(Order):
     retry: bool
     command: str
     checkpoint_seconds: float
+    looks: int
 
     def context(self, progress: Progress, should_stop: Callable[[], bool]) -> RunContext:
         """Where the job is done."""
@@ -63,6 +64,7 @@ class RunOrder(Order):
             progress=progress,
             should_stop=should_stop,
             checkpoint_seconds=self.checkpoint_seconds,
+            looks=self.looks,
             command=self.command,
         )
 

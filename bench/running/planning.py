@@ -55,6 +55,7 @@ class Request:
     control: bool
     data_root: Path
     cache: Path
+    looks: int = 0  # at the test split, in every training
     origin: Origin | None = None  # of the set that the method `imported` reads
     ladder: str | None = None  # in place of methods and protocols (see `bench.running.ladders`)
 

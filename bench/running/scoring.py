@@ -15,6 +15,7 @@ from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
+from bench.results import curves
 from bench.results.chance import largest_share
 from bench.results.notes import Findings, Notes
 from bench.results.outcomes import Evaluation, Score, Status
@@ -138,6 +139,8 @@ class Scoring:
             "notes": dict(task.facts),
             "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},
         }
+        if measured.curves is not None:
+            curves.write(curves.path_of(self.folder, each.key, number), measured.curves, made_under)
         kept = SCORE_FILE.write(path, scores)
         shutil.rmtree(workspace, ignore_errors=True)
         return kept

@@ -20,6 +20,7 @@ from bench.loops.checkpoints import State
 from bench.loops.passes import saved_loop
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
+from bench.training.curves import Curve
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
 from bench.training.students import StudentWithTeacher
@@ -46,6 +47,7 @@ class TrainingJob:
         after_epoch: called after every epoch with the number of epochs done (from 1) and the network as it then is; it
             changes nothing but what is in `keeps`.
         keeps: what `after_epoch` changes; it is part of the checkpoint.
+        curve: what is kept of every epoch, and of the test split on the way.
         views: recorded ones, which are presented in place of those that recipe and seed would give.
     """
 
@@ -57,6 +59,7 @@ class TrainingJob:
     what: str
     after_epoch: Callable[[int, nn.Module], None] | None = None
     keeps: State = field(default_factory=dict)
+    curve: Curve | None = None
     views: Presented | None = None
 
 
@@ -114,17 +117,23 @@ class _Training:
         """What a checkpoint holds."""
         averaged = {"ema": self.ema.network} if self.ema else {}
         kept = {f"kept {name}": part for name, part in self.job.keeps.items()}
-        return {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged, **kept}
+        curve = self.job.curve.state if self.job.curve else {}
+        moved: State = {"network": self.network, "optimizer": self.optimizer, "losses": self.losses, **averaged}
+        return {**moved, **curve, **kept}
+
+    @property
+    def trained(self) -> nn.Module:
+        """What is tested."""
+        return self.ema.network if self.ema else self.network
 
     def run(self) -> nn.Module:
         steps = self.recipe.epochs * self.views.batches
         self.compile(steps)
         for step in saved_loop(self.task, self.job.what, steps, self._save).walk(self._resume()):
             self._step(*divmod(step, self.views.batches))
-        trained = self.ema.network if self.ema else self.network
-        check_finite(trained, self.job.what)
+        check_finite(self.trained, self.job.what)
         self.job.checkpoint.unlink(missing_ok=True)
-        return trained.eval()
+        return self.trained.eval()
 
     def _resume(self) -> int:
         facts = checkpoints.restore(self.job.checkpoint, self.state, self.task.progress)
@@ -164,6 +173,8 @@ class _Training:
         forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
             logits, answers = forward(images)
+        if self.job.curve:
+            self.job.curve.count(logits, classes)
         return self.job.supervision.loss(logits, answers, view, classes)
 
     def compile(self, steps: int) -> None:
@@ -183,8 +194,10 @@ class _Training:
 
     def _end(self, epoch: int) -> None:
         """Looks at the loss once an epoch, because reading it waits for the device."""
-        if not math.isfinite(float(self.losses)):
+        if not math.isfinite(loss := float(self.losses)):
             raise RunFailure(f"the loss of {self.job.what} is not finite in epoch {epoch + 1}")
+        if self.job.curve:
+            self.job.curve.end(epoch, loss / self.views.batches, self.trained)
         if self.job.after_epoch:
             self.job.after_epoch(epoch + 1, self.network)
 

@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
@@ -19,6 +20,7 @@ from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest
 from bench.storage.names import VARIANT
 from bench.training import loop
+from bench.training.curves import Curve
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
@@ -27,7 +29,7 @@ from bench.training.supervision import Supervision, TeacherSupervision
 from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
 from bench.training.targets import Targets, soft_loss, targets_of
 from bench.training.teachers import Teacher, pretrained, squeeze
-from bench.training.testing import assess
+from bench.training.testing import Assessment, assess
 from bench.training.variants import VARIANTS, VariedBook
 
 LabelSource = Literal["own", "hard", "teacher"]
@@ -132,8 +134,10 @@ class TrainingProtocol(Protocol):
         recipe = self._fitted(plan.training, condensed)
         teacher = self._teacher(task) if self.labels == "teacher" else None
         supervision = self._supervision(condensed, task, replace(plan, training=recipe), teacher)
+        test = partial(_tested, task=task, resize=plan.test_resize)
         start = time.perf_counter()
         network = task.network(seeds.derive("init", seed), backbone)
+        curve = Curve(recipe.epochs, task.looks, lambda network: test(network).top1, task.device)
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
         job = TrainingJob(
             recipe=recipe,
@@ -143,9 +147,10 @@ class TrainingProtocol(Protocol):
             views=self._targets(condensed).presented(task, recipe, len(split), seed),
             checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
             what="evaluate",
+            curve=curve,
         )
         network = loop.train(task, network, job)
-        found = assess(network, task.dataset.test, task.dataset.normalisation, task, resize=plan.test_resize)
+        found = test(network)
         seconds = time.perf_counter() - start
         return Scores(
             top1=found.top1,
@@ -154,6 +159,7 @@ class TrainingProtocol(Protocol):
             seconds=seconds,
             most_predicted=found.most_predicted,
             teacher_top1=teacher.ref.top1 if teacher else None,
+            curves=curve.ended(found.confusion),
         )
 
     def _identity(self, condensed: CondensedSet, recipe: TrainingRecipe, backbone: str, seed: int) -> str:
@@ -190,6 +196,10 @@ class TrainingProtocol(Protocol):
         shared_name = self.name.partition(VARIANT)[0]  # variants that leave the teacher's recipe alone share it
         seed = seeds.derive("teacher", shared_name, self.version)
         return squeeze(task, TrainingRecipe(**table), seed=seed, backbone=backbone)
+
+
+def _tested(network: nn.Module, task: Task, resize: int | None) -> Assessment:
+    return assess(network, task.dataset.test, task.dataset.normalisation, task, resize=resize)
 
 
 def _pixels(condensed: CondensedSet) -> Tensor:

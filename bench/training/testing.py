@@ -20,12 +20,14 @@ TOP = 5
 class Assessment:
     """Accuracies in percent; top-5 is None with fewer than 6 classes, where it says nothing.
 
-    `most_predicted` is the share of images, in percent, that got the class which was given most often.
+    `most_predicted` is the share of images, in percent, that got the class which was given most often. `confusion`,
+    int64 (K, K) on the CPU, counts the images of each class (down) that got which class (across).
     """
 
     top1: float
     top5: float | None
     most_predicted: float
+    confusion: Tensor
 
 
 def accuracy(
@@ -57,21 +59,22 @@ def assess(
     was_training = network.training
     network = place(network, task).eval()
     hits = torch.zeros(3, dtype=torch.int64, device=task.device)
-    predicted = torch.zeros(task.classes, dtype=torch.int64, device=task.device)
+    confusion = torch.zeros(task.classes**2, dtype=torch.int64, device=task.device)
     batches, tested = torch.arange(len(split)).split(BATCH), 0
     for step in task.pace.walk("test", 0, len(batches)):
         indices = batches[step]
         images, tested = feed.images(indices), tested + len(indices)
         shown = images if resize is None else enlarged(images, resize)
-        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task, predicted)
+        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task, confusion)
     network.train(was_training)
     top1, top5, lost = (100 * hits.double() / max(1, tested)).tolist()
     if lost:
         raise RunFailure(
             f"the network gives NaN or infinity for {lost:.3g} % of the test images: its training diverged"
         )
-    most = 100 * int(predicted.max()) / max(1, tested)
-    return Assessment(top1, top5 if task.classes > TOP else None, most)
+    counts = confusion.view(task.classes, task.classes).cpu()
+    most = 100 * int(counts.sum(dim=0).max()) / max(1, tested)
+    return Assessment(top1, top5 if task.classes > TOP else None, most, counts)
 
 
 def enlarged(images: Tensor, size: int) -> Tensor:
@@ -83,14 +86,15 @@ def enlarged(images: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task, predicted: Tensor) -> Tensor:
+def _hits(network: nn.Module, images: Tensor, labels: Tensor, task: Task, confusion: Tensor) -> Tensor:
     """How many images have their class first, have it among the first five, and have no finite logits: (3,).
 
-    Counts in `predicted`, (K,), how often each class is first.
+    Counts in `confusion`, (K * K,), which class each is given: K times its own, plus the one that is first.
     """
     with task.autocast():
         logits = network(images).float()
     ranked = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
-    predicted.scatter_add_(0, ranked[:, 0], torch.ones_like(ranked[:, 0]))  # a bincount would wait for the device
+    given = labels * logits.shape[1] + ranked[:, 0]
+    confusion.scatter_add_(0, given, torch.ones_like(given))  # a bincount would wait for the device
     right = ranked == labels[:, None]
     return torch.stack([right[:, 0].sum(), right.any(dim=1).sum(), (~logits.isfinite()).any(dim=1).sum()])

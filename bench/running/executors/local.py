@@ -121,6 +121,7 @@ class LocalExecutor:
             retry=self.retry,
             command=place.command,
             checkpoint_seconds=place.checkpoint_seconds,
+            looks=place.looks,
         )
 
     def _trial(self, job: Job, scratch: Path) -> TrialOrder:

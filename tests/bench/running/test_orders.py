@@ -27,7 +27,8 @@ def orders(bench: Bench) -> list[Order]:
     step = StepSpec(choice, "digits", 6, 1, "convnet3-bn", "fp32", None, 2)
     whose: dict[str, Any] = {"log": LOG, "plugins": PLUGINS, "device": "cuda:1", "precision": "bf16"}
     folders = {"runs": Path("/runs"), "cache": Path("/cache"), "data_root": Path("/data")}
-    run: dict[str, Any] = {"job": job, **folders, "retry": True, "command": "bench run", "checkpoint_seconds": 0.5}
+    watched = {"checkpoint_seconds": 0.5, "looks": 4}
+    run: dict[str, Any] = {"job": job, **folders, "retry": True, "command": "bench run", **watched}
     return [
         RunOrder(**whose, **run),
         TrialOrder(**whose, **run, scratch=Path("/scratch")),
@@ -58,5 +59,6 @@ def test_a_run_works_where_its_order_says(bench: Bench) -> None:
     assert isinstance(order, RunOrder)
     place = order.context(Silent(), lambda: True)
     assert (place.runs, place.cache, place.data_root) == (Path("/runs"), Path("/cache"), Path("/data"))
-    assert (place.device, place.command, place.checkpoint_seconds) == (torch.device("cuda:1"), "bench run", 0.5)
+    assert (place.device, place.command) == (torch.device("cuda:1"), "bench run")
+    assert (place.checkpoint_seconds, place.looks) == (0.5, 4)
     assert place.should_stop()

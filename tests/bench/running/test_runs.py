@@ -14,7 +14,7 @@ from bench.condensation import Condenser
 from bench.data.splits import CachedSplit
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.results import records
+from bench.results import curves, records
 from bench.results import rows as table
 from bench.results.spec import Job
 from bench.running.context import make_task, open_for
@@ -186,7 +186,20 @@ def test_one_more_backbone_evaluates_only_that_one(bench: Bench) -> None:
     record = bench.run(job)
     assert {each.backbone for each in record.evaluations.values()} == {"convnet3-bn", "convnet3"}
     changed = {path.name for path, time in _times(bench.runs).items() if before.get(path) != time}
-    assert changed == {"record.json", "sre2l-c100-convnet3-0.json"}
+    assert changed == {"record.json", "sre2l-c100-convnet3-0.json", "sre2l-c100-convnet3-0.curves.safetensors"}
+
+
+def test_curves_lie_beside_the_scores(bench: Bench) -> None:
+    (job,) = bench.jobs(method="random", protocols=("hard",))
+    (evaluation,) = bench.run(job, looks=2).evaluations.values()
+    (score,) = evaluation.scores
+    found = curves.read(curves.path_of(bench.runs / job.spec.name, job.evaluations[0].key, 0))
+    tested = int(found.confusion.sum())
+    assert score.test
+    assert tested == score.test.images
+    assert 100 * int(found.confusion.trace()) / tested == pytest.approx(score.top1)
+    assert len(found.train_loss) == score.epochs
+    assert len(found.test_top1) == 2
 
 
 @pytest.mark.usefixtures("already_done")

@@ -1,21 +1,20 @@
-"""The page docs/reproduced.md: what the records in `measured/` say to published tables.
+"""The page docs/reproduced.md: what the records of this repository say to published tables.
 
-python -m bench_reports.reproduced > docs/reproduced.md
+python -m bench.cli.reproduced_page reports/bench_reports/measured > docs/reproduced.md
 """
 
+import sys
 from pathlib import Path
 
 from bench.extensions.registry import Registry
 from bench.progress import Silent
-from bench.reporting import Row
+from bench.reporting import ReportFormat, Row
 from bench.results.claims import load
 from bench.results.published import cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.reproduction import beside
-from bench_reports.markdown import MARKDOWN
 
-MEASURED = Path(__file__).with_name("measured")
 INTRO = """\
 # Reproduced
 
@@ -24,12 +23,12 @@ Cells of published tables that were run by this project. The records are in
 versions of each, and what is known about those that miss. `bench reproduce TABLE --cells N` makes a row again
 ([how](measuring.md#published-tables)).
 
-This page is made from the records: `python -m bench_reports.reproduced > docs/reproduced.md`. A record of an older
-version of its method or protocol is shown as stale.
+This page is made from the records: `python -m bench.cli.reproduced_page reports/bench_reports/measured`. A record of
+an older version of its method or protocol is shown as stale.
 """
 
 
-def page(registry: Registry, measured: Path = MEASURED) -> str:
+def page(registry: Registry, measured: Path) -> str:
     """The page, a section a table that has a record."""
     tables = _by_table(registry, rows(load_all(measured, Silent())))
     return "\n".join([INTRO, *(_section(registry, name, told) for name, told in tables.items())])
@@ -46,8 +45,9 @@ def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
 
 
 def _section(registry: Registry, name: str, told: list[Row]) -> str:
-    return f"## {name}\n\n{MARKDOWN.render_reproduction(told, title=find_table(registry, name).title)}"
+    form: ReportFormat = registry.load("format", "markdown")
+    return f"## {name}\n\n{form.render_reproduction(told, title=find_table(registry, name).title)}"
 
 
 if __name__ == "__main__":
-    print(page(Registry()), end="")
+    print(page(Registry(), Path(sys.argv[1])), end="")
