@@ -22,6 +22,7 @@ from bench.loops.checkpoints import State
 from bench.recovery.batches import Batch as Batch
 from bench.recovery.batches import Phase, joins_of, phases_of, shape_of, shares_of
 from bench.recovery.batches import initial_images as initial_images
+from bench.recovery.canvas import at_side, resized, spread
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.terms import of_images
@@ -77,17 +78,19 @@ class Engine(ABC):
         adam = torch.optim.Adam([images], lr=self.recipe.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
         gradient = self._gradient_of_all(task, batches)
         state: State = {"images": images, "optimizer": adam, **gradient.state}
-        begins = self.recipe.stage_begins
+        begins, resolution = self.recipe.stage_begins, images.shape[-1]
         start = images.detach().clone() if begins else images.detach()
+        self._shrink(images, self.recipe.side(0, resolution))
         count, iterations, cycle = images.shape[0] * images.shape[1], self.recipe.iterations, self._cycle(batches)
         for iteration in task.iterations(iterations, images=count, state=state, what="recover", cycle=cycle):
             if iteration in begins:
-                self._begin_stage(images, start, adam)
+                self._begin_stage(images, start, adam, iteration)
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
-            images.grad = gradient(images, iteration).contiguous()  # as the fused Adam reads it
+            side = self.recipe.side(iteration, resolution)
+            images.grad = spread(gradient(at_side(images.detach(), side), iteration), images)
             adam.step()
             with torch.no_grad():
-                images.clamp_(lower, upper)
+                at_side(images, side).clamp_(lower, upper)
         return images.detach()
 
     def _cycle(self, batches: Sequence[Batch]) -> int:
@@ -103,9 +106,17 @@ class Engine(ABC):
         return _Joining([(phase, self.gradient(task, some)) for phase, some in by_phase])
 
     @torch.no_grad()
-    def _begin_stage(self, images: Tensor, start: Tensor, adam: torch.optim.Adam) -> None:
-        """Mixes the start into the images once more, and forgets the moments (FADRM)."""
-        images.lerp_(start, 1 - self.recipe.residual)
+    def _shrink(self, images: Tensor, side: int) -> None:
+        """To the size in which they are recovered at first."""
+        if side != images.shape[-1]:
+            at_side(images, side).copy_(resized(images.clone(), side))
+
+    @torch.no_grad()
+    def _begin_stage(self, images: Tensor, start: Tensor, adam: torch.optim.Adam, iteration: int) -> None:
+        """Takes the images to their new size, mixes the start into them once more, and forgets the moments (FADRM)."""
+        before, side = (self.recipe.side(each, images.shape[-1]) for each in (iteration - 1, iteration))
+        now = resized(at_side(images, before), side).lerp(resized(start, side), 1 - self.recipe.residual)
+        at_side(images, side).copy_(now)
         adam.state.clear()
 
 

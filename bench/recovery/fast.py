@@ -20,7 +20,7 @@ from bench.recovery.engine import Batch, Engine, Gradient, Shape
 from bench.recovery.layers import laid_out
 from bench.recovery.objective import Objective
 from bench.recovery.pool import Member
-from bench.recovery.recipes import RecoveryRecipe
+from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.views import RecoveryView, draw_view, seen_through
 
 SAVED = 0.4  # of a step, by compiling: most of what is not convolution
@@ -33,37 +33,39 @@ class FastEngine(Engine):
     def __init__(self, pool: nn.Module | Sequence[Member], recipe: RecoveryRecipe) -> None:
         super().__init__(pool, recipe)
         self.objectives: list[Objective] = []
-        self.losses: dict[Shape, list[Loss]] = {}
+        self.losses: dict[tuple[Shape, int], list[Loss]] = {}  # by what is recovered at once, and the images' side
 
     def ready(self, task: Task, shapes: Iterable[Shape]) -> None:
         """Compiles the loss in each network for each shape, where its many uses pay for that."""
         if not self.objectives:  # what was made ready before goes on with those it has
             self.objectives = [Objective(member, self.recipe, task.device, task.precision) for member in self.pool]
         for shape, calls in Counter(shapes).items():
-            self.losses[shape] = [self._chosen(task, place, shape, calls) for place in range(len(self.pool))]
+            for side, iterations in self.recipe.sides(task.dataset.resolution).items():
+                steps = calls * iterations
+                every = range(len(self.pool))
+                self.losses[shape, side] = [self._chosen(task, place, shape, side, steps) for place in every]
 
     def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
         """See `Engine.gradient`."""
         return _FastGradient(self, task, batches)
 
-    def _chosen(self, task: Task, place: int, shape: Shape, calls: int) -> Loss:
+    def _chosen(self, task: Task, place: int, shape: Shape, side: int, steps: int) -> Loss:
         objective = self.objectives[place]
-        example = self._example(task, place, shape)
+        example = self._example(task, place, shape, side)
         objective.left_out = self.typically_left_out(place)
         which = f" in {place + 1} of {len(self.pool)}" if len(self.pool) > 1 else ""
         turns = 1 if self.recipe.networks == "all" else len(self.pool)
-        steps = -(-calls * self.recipe.iterations // turns)
-        work = Workload(
-            f"recover {shape[0]}x{shape[1]}{which}", self.pool[place].network, tuple(example[0].shape), steps, SAVED
-        )
+        at = "" if side == task.dataset.resolution else f" at {side} px"
+        name = f"recover {shape[0]}x{shape[1]}{at}{which}"
+        work = Workload(name, self.pool[place].network, tuple(example[0].shape), -(-steps // turns), SAVED)
         return compiled_where_it_pays(task, work, objective, lambda loss: _gradient(loss, *example))
 
-    def _example(self, task: Task, place: int, shape: Shape) -> tuple[Any, ...]:
+    def _example(self, task: Task, place: int, shape: Shape, side: int) -> tuple[Any, ...]:
         """Inputs of the shape, to time and to compile with."""
         dataset, (groups, size) = task.dataset, shape
-        pixels = (dataset.channels, dataset.resolution, dataset.resolution)
+        pixels = (dataset.channels, side, side)
         noise = torch.randn((groups, size, *pixels), generator=seeds.generator("trial"))
-        views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(dataset.resolution)] * groups)
+        views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(side)] * groups)
         targets = torch.zeros(shape, dtype=torch.int64, device=task.device)
         member, images = self.pool[place], noise.to(task.device)
         goals = member.class_goals(targets, self.recipe)
@@ -88,9 +90,10 @@ class _FastGradient(Gradient):
     def __init__(self, engine: FastEngine, task: Task, batches: Sequence[Batch]) -> None:
         super().__init__(engine, task, batches)
         shape = (self.targets.shape[0], self.targets.shape[1])
-        if shape not in engine.losses:
+        sides = self.recipe.sides(task.dataset.resolution)
+        if any((shape, side) not in engine.losses for side in sides):
             engine.ready(task, [shape])
-        self._losses, self._objectives = engine.losses[shape], engine.objectives
+        self._losses, self._objectives = {side: engine.losses[shape, side] for side in sides}, engine.objectives
         self._views = _all_views(self.recipe, task, batches)
         self._goals = [laid_out(goals) if goals else None for goals in self.class_goals]
         every, places = range(self.recipe.iterations), range(len(self.pool)) if self.recipe.drop else ()
@@ -106,7 +109,7 @@ class _FastGradient(Gradient):
         keep = self._keeps.get(self.keep(iteration))
         kept = self._kept[place][iteration] if self.recipe.drop else None
         given = (images, self.targets, self._views[iteration], self._goals[place], memory, keep, self.average, kept)
-        gradient, remembered = _gradient(self._losses[place], *given)
+        gradient, remembered = _gradient(self._losses[images.shape[-1]][place], *given)
         if remembered is not None:
             self.memories[place].copy_(remembered)
         return gradient
@@ -120,12 +123,12 @@ def _kept(left_out: Sequence[frozenset[int]], layers: int) -> Tensor:
     return torch.tensor([[float(place not in out) for place in range(layers)] for out in left_out])
 
 
-def _all_views(recipe: RecoveryRecipe, task: Task, batches: Sequence[Batch]) -> Tensor:
+def _all_views(recipe: MatchingRecipe, task: Task, batches: Sequence[Batch]) -> Tensor:
     """int64 (iterations, G, 7), on the device."""
-    resolution = task.dataset.resolution
+    sides = [recipe.side(iteration, task.dataset.resolution) for iteration in range(recipe.iterations)]
     rows = [
-        [draw_view(recipe, resolution, batch.seed, iteration).row(resolution) for batch in batches]
-        for iteration in range(recipe.iterations)
+        [draw_view(recipe, side, batch.seed, iteration).row(side) for batch in batches]
+        for iteration, side in enumerate(sides)
     ]
     return torch.tensor(rows).to(task.device)
 

@@ -1,5 +1,6 @@
 """Recovery recipes: all that decides how images are recovered from networks, as data."""
 
+from collections import Counter
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -100,6 +101,8 @@ class MatchingRecipe(RecoveryRecipe):
         stages: of as many iterations each, as near as can be. After each but the last the images are mixed with their
             start and Adam begins anew, its rate still falling along the one cosine over all iterations (FADRM).
         residual: alpha, what stays of the images in that mix; the rest is their start.
+        scales: the side of the images in each stage, as a share of the set's: the first stage has the first, and so on,
+            from the first again after the last (FADRM: 200 and 224 pixels in turn). The last stage's is 1.
         networks: "one" network of the pool an iteration, in turn, or "all", whose losses are averaged.
         as_released: which peculiarities of the released code are followed, where they can move a number:
             "zero-start": smoothed statistics begin at 0, not at the first batch's;
@@ -109,7 +112,7 @@ class MatchingRecipe(RecoveryRecipe):
             "element-mean": the flatness term is averaged over classes too, so it is as many times smaller.
     """
 
-    added: ClassVar[frozenset[str]] = RecoveryRecipe.added | {"stages", "residual"}
+    added: ClassVar[frozenset[str]] = RecoveryRecipe.added | {"stages", "residual", "scales"}
 
     crop: Literal["resized", "padded", "none"] = "resized"  # type: ignore[assignment]
     pad: int = Field(default=4, ge=0)
@@ -125,6 +128,7 @@ class MatchingRecipe(RecoveryRecipe):
     flatness_temperature: Positive = 4.0
     stages: int = Field(default=1, ge=1)
     residual: Fraction = 0.5
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0,), min_length=1)
     networks: Literal["one", "all"] = "one"
     as_released: tuple[Quirk, ...] = ()
 
@@ -141,7 +145,30 @@ class MatchingRecipe(RecoveryRecipe):
     @property
     def stage_begins(self) -> frozenset[int]:
         """The iterations that begin a stage, the first stage's apart."""
-        return frozenset(self.iterations * stage // self.stages for stage in range(1, self.stages)) - {0}
+        return frozenset(self._begins) - {0}
+
+    @property
+    def _begins(self) -> list[int]:
+        """Of the second stage, the third, ...; of some the same where there are fewer iterations than stages."""
+        return [self.iterations * stage // self.stages for stage in range(1, self.stages)]
+
+    @model_validator(mode="after")
+    def _grows_to_the_end(self) -> "MatchingRecipe":
+        if self.scales[(self.stages - 1) % len(self.scales)] != 1:
+            raise ValueError(f"the last of {self.stages} stages must have the set's resolution: scales must be 1 there")
+        bound = self.flatness or self.match != ("batchnorm",)
+        if bound and set(self.scales) != {1.0}:
+            raise ValueError("neither flatness nor statistics of convolutions can be had at changing sizes")
+        return self
+
+    def side(self, iteration: int, resolution: int) -> int:
+        """Pixels a side of the images in an iteration, of a set of that resolution."""
+        stage = sum(begin <= iteration for begin in self._begins)
+        return max(1, round(self.scales[stage % len(self.scales)] * resolution))
+
+    def sides(self, resolution: int) -> dict[int, int]:
+        """How many iterations have images of each side."""
+        return dict(Counter(self.side(iteration, resolution) for iteration in range(self.iterations)))
 
     @classmethod
     def of(cls, recipe: RecoveryRecipe) -> "MatchingRecipe":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.labels import Labels
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.recovery.batches import phases_of
@@ -24,7 +24,7 @@ from bench.training.recipes import TrainingRecipe
 from bench.training.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
-from bench_statistics.config import StatisticsConfig
+from bench_statistics.config import Recover, StatisticsConfig
 from bench_statistics.protocols import PROTOCOLS
 from bench_statistics.starts import Members, Start, mirrored_by_chance, start_from
 
@@ -75,9 +75,14 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         return [name for name in self.config.networks(setting.backbone) if name != setting.backbone]
 
     def passes(self, setting: Setting) -> Mapping[str, float]:
-        """One network of the pool in turn, or all. What looks at the images' moving average has no backward pass."""
-        pool = self.config.recovered_from(setting.backbone)
-        return dict.fromkeys(pool, 1.0 if self.config.recover.networks == "all" else 1 / len(pool))
+        """One network of the pool in turn, or all. What looks at the images' moving average has no backward pass.
+
+        An image that is smaller for a while counts by its pixels.
+        """
+        recover, pool = self.config.recover, self.config.recovered_from(setting.backbone)
+        sides = recover.sides(setting.resolution)
+        pixels = sum(count * side**2 for side, count in sides.items()) / (recover.iterations * setting.resolution**2)
+        return dict.fromkeys(pool, pixels if recover.networks == "all" else pixels / len(pool))
 
     def check(self, setting: Setting) -> None:
         """Somebody must be recovered from, somebody label, and weights be published where networks are not trained.
@@ -105,6 +110,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
             record_health(task, own.network, own.ref.stage)
         self._start = start_from(self.config.recover.start, task, together([each.network for each in pool]))
         matched = [each for each in pool if each.ref.backbone not in self.config.recover.without]
+        _check_sides(task, matched, self.config.recover)
         members = [self._member(task, teacher) for teacher in matched]
         task.facts["statistics_bytes"] = sum(member.real.bytes for member in members if member.real)
         self._engine = engine_for(members, self.config.recover)
@@ -214,6 +220,20 @@ def _check_left_out(key: str, without: Sequence[str], pool: Sequence[str], what:
         raise UsageError(f"{named}; --set {key}=[] leaves nobody out")
     if set(pool) <= set(without):
         raise UsageError(f"{key} leaves nobody to {what}: the pool has {', '.join(pool)}")
+
+
+@torch.no_grad()
+def _check_sides(task: Task, teachers: Sequence[Teacher], recover: Recover) -> None:
+    """Images must fit the networks at every size that they have. Raises RunFailure: they do not."""
+    dataset = task.dataset
+    for side in set(recover.sides(dataset.resolution)) - {dataset.resolution}:
+        for teacher in teachers:
+            try:
+                teacher.network(torch.zeros(1, dataset.channels, side, side, device=task.device))
+            except RuntimeError as error:
+                name, own = teacher.ref.backbone, dataset.resolution
+                fixed = f"{name} takes images of {own} pixels and none of {side}"
+                raise RunFailure(f"{fixed}; --set recover.scales=[1.0] keeps all stages at {own}") from error
 
 
 def _unit(number: int, batches: Sequence[Members]) -> BatchUnit:

@@ -13,7 +13,7 @@ from torch import nn
 
 from bench import seeds
 from bench.condensation import Images, Task
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting
@@ -398,6 +398,27 @@ def test_fadrm_plus_s_networks_take_turns_in_the_release_s_order(
     assert config["pool"] == list(pool) and config["relabel"]["teacher_mode"] == (mode or "train-halves")
     alone = configure(Registry(), "fadrm", at, ()).config
     assert alone["pool"] == [] and (alone["relabel"]["teacher_mode"] == "eval") == (at.dataset == "tiny-imagenet")
+
+
+@pytest.mark.parametrize("name", ["fadrm", "fadrm-plus"])
+@pytest.mark.parametrize("dataset", ["imagenet-1k", "imagenette", "imagewoof", "imagenet-10", "imagenet-100"])
+def test_above_64_pixels_stages_have_200_and_224_in_turn(name: str, dataset: str) -> None:
+    """--input-size-lis 200 224 200 224 --optimization-budgets 500 500 500 500, in all scripts for ImageNet."""
+    at = setting(dataset, 224, 1000 if dataset == "imagenet-1k" else 10)
+    made = build(Registry(), configure(Registry(), name, at, ()))
+    assert isinstance(made, PoolCondenser)
+    recover = made.config.recover
+    assert [recover.side(stage * 500, 224) for stage in range(4)] == [200, 224, 200, 224]
+    smaller = (200**2 + 224**2) / (2 * 224**2)  # of the pixels that all at 224 would have
+    assert sum(made.passes(at).values()) == pytest.approx(smaller)
+    whole = configure(Registry(), name, replace(at, backbone="convnet5-bn"), ["squeeze.weights=", "pool=[]"]).config
+    assert "scales" not in whole["recover"], "a ConvNet takes images of one size"
+
+
+def test_a_network_of_one_size_is_told_of_before_anything_is_recovered(task: Task) -> None:
+    made = method("fadrm", task, ALONE, "recover.scales=[0.5, 1.0]", "recover.stages=2")
+    with pytest.raises(RunFailure, match=r"convnet3-bn takes images of 8 pixels and none of 4; --set recover.scales="):
+        made.prepare(task)
 
 
 def test_stages_need_something_to_mix_in(task: Task) -> None:

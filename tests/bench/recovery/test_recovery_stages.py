@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from pools import BATCHES, images_of, recipe
+from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bench.condensation import Task
 from bench.errors import Interrupted
@@ -16,6 +18,7 @@ from bench.recovery.engine import Batch, rate
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import MatchingRecipe
 from bench.recovery.reference import ReferenceEngine
+from bench.recovery.views import draw_view
 from bench.testing import tiny_dataset, tiny_task
 
 
@@ -55,6 +58,85 @@ def test_a_recipe_without_stages_dumps_as_it_did() -> None:
     assert not {"stages", "residual"} & set(recipe().model_dump())
     assert recipe(stages=2).model_dump()["stages"] == 2
     assert recipe(iterations=1, stages=4).stage_begins == frozenset()
+
+
+def as_released(chosen: MatchingRecipe, network: nn.Module, task: Task, batch: Batch, sides: Sequence[int]) -> Tensor:
+    """FADRM's loop over --input-size-lis with as many iterations each: a tensor of its own and an Adam a stage."""
+    engine, patches = ReferenceEngine(network, chosen), initial_images(task, [batch])[0]
+    lower, upper = task.dataset.normalisation.box(patches)
+    images, each = F.interpolate(patches, size=(sides[0],) * 2, mode="bilinear"), chosen.iterations // len(sides)
+    for stage, side in enumerate(sides):
+        if stage:
+            images, start = (F.interpolate(some, size=(side, side), mode="bilinear") for some in (images, patches))
+            images = chosen.residual * images + (1 - chosen.residual) * start
+        images = images.clone().requires_grad_()
+        adam = torch.optim.Adam([images], betas=(0.5, 0.9), eps=1e-8)
+        for iteration in range(stage * each, (stage + 1) * each):
+            adam.param_groups[0]["lr"] = rate(chosen, iteration)
+            view = draw_view(chosen, side, batch.seed, iteration)
+            (images.grad,) = torch.autograd.grad(engine.loss(images, batch.targets, view), [images])
+            adam.step()
+            images.data.clamp_(lower, upper)
+        images = images.detach()
+    return images
+
+
+CHANGING = {"iterations": 8, "stages": 4, "scales": (0.75, 1.0), "residual": 0.3}
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_images_change_their_size_from_stage_to_stage(network: nn.Module, task: Task, engine: str) -> None:
+    chosen = recipe(**CHANGING, engine=engine)
+    batches = [
+        replace(batch, start=images_of(4).float().clamp(-1, 1) * (place + 1) / 2) for place, batch in enumerate(BATCHES)
+    ]
+    found = engine_for(network, chosen).recover(task, batches)
+    for place, batch in enumerate(batches):
+        expected = as_released(chosen, network, task, batch, (6, 8, 6, 8))
+        torch.testing.assert_close(found[place], expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize("looks", [1, 3, 4, 5])
+def test_changing_sizes_go_on_to_the_same_bits(network: nn.Module, task: Task, engine: str, looks: int) -> None:
+    chosen = recipe(**CHANGING, engine=engine)
+    whole = engine_for(network, chosen).recover(task, BATCHES)
+    answers = iter([False] * looks + [True])
+    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
+    with pytest.raises(Interrupted):
+        engine_for(network, chosen).recover(stopped, BATCHES)
+    going_on = replace(stopped, should_stop=lambda: False)
+    assert torch.equal(engine_for(network, chosen).recover(going_on, BATCHES), whole)
+
+
+def test_sizes_go_round_and_end_at_the_set_s() -> None:
+    changing = recipe(iterations=2000, stages=4, scales=(0.892857, 1.0))
+    assert [changing.side(each, 224) for each in (0, 499, 500, 999, 1000, 1500, 1999)] == [
+        200,
+        200,
+        224,
+        224,
+        200,
+        224,
+        224,
+    ]
+    assert changing.sides(224) == {200: 1000, 224: 1000}
+    few = recipe(iterations=3, stages=4, scales=(0.892857, 1.0))
+    assert [few.side(each, 224) for each in range(3)] == [224, 200, 224]
+    assert "scales" not in recipe(stages=4).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stages": 3, "scales": (0.9, 1.0)}, "the last of 3 stages must have the set's resolution"),
+        ({"stages": 2, "scales": (0.9, 1.0), "flatness": 0.5}, "can be had at changing sizes"),
+        ({"stages": 2, "scales": (0.9, 1.0), "match": ("convolution",)}, "can be had at changing sizes"),
+    ],
+)
+def test_what_cannot_change_its_size_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        recipe(**changes)
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
