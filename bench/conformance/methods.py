@@ -1,7 +1,7 @@
 """Conformance of condensation methods."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.conformance.common import Conformance
+from bench.conformance.rounds import lowered, short_trainings
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Dataset
 from bench.errors import Interrupted, UsageError
@@ -24,12 +25,12 @@ from bench.labels import Labels
 from bench.progress import Silent
 from bench.recipes import Budget, Setting
 from bench.reporting import REFERENCE
-from bench.running.configuring import build, configure, keys_of, set_at
+from bench.running.configuring import build, configure, keys_of
 from bench.running.procedure import Procedure
 from bench.speed.knobs import OPTIONS, engines_of
 from bench.speed.measuring import StepSpec, measure_step
 
-ROUND_KEYS = ("epochs", "iterations", "steps")  # what such keys are called, and a test lowers
+TIMED_ROUNDS = 20  # of each of several networks that take turns some are timed after WARM_UP_STEPS
 KEPT_AS = {"probabilities": torch.float32, "logits": torch.float16}  # the tensors of soft and of stored labels
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
 CARD = """
@@ -71,7 +72,9 @@ class MethodConformance(Conformance):
 
     You may set, besides `plugins`:
         changes: hyper-parameters for the tests, as for --set ("recover.batch_size=4").
-        rounds: every whole number called epochs, iterations or steps is lowered to at most this.
+        rounds: every whole number called epochs, iterations or steps is lowered to at most this, and so are the
+            epochs of the training that labels are stored for. `bench speed` times a loop after it has warmed up, so
+            there it is `TIMED_ROUNDS`.
         backbone: what to condense with (default: a small one that has what the method needs).
         seeded: False for a method that makes the same images whatever the seed.
         resolution: pixels a side of the tiny dataset.
@@ -177,7 +180,7 @@ class MethodConformance(Conformance):
 
     def test_other_seed_other_images(self, maker: "Maker", outcome: Outcome) -> None:
         """Unless the method says that it does not draw."""
-        same = torch.equal(maker.make("other", seed=1).pixels, outcome.pixels)
+        same = torch.equal(maker.pixels("other", seed=1), outcome.pixels)
         assert same is not self.seeded, "set `seeded = False` for a method that makes the same images for all seeds"
 
     def test_continues_where_it_was_stopped(self, maker: "Maker", outcome: Outcome) -> None:
@@ -239,6 +242,12 @@ class Maker:
         """A whole set."""
         return self.complete(self.ready(workspace, seed=seed, ipc=ipc, dataset=dataset))
 
+    def pixels(self, workspace: str, *, seed: int) -> Tensor:
+        """All images as the method gives them, units in order, without labels."""
+        procedure = self.ready(workspace, seed=seed)
+        pieces = self._pieces(procedure, procedure.units())
+        return torch.cat([piece.pixels for piece in pieces.values()])
+
     def ready(self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None) -> Procedure:
         """The method, prepared for a task of its own."""
         task = tiny_task(
@@ -250,46 +259,41 @@ class Maker:
             plugins=self.suite.plugins,
             workspace=workspace,
         )
-        method = build(self.registry, configure(self.registry, self.name, task.setting, self._changes(task.setting)))
+        changes = self._changes(task.setting, self.suite.rounds)
+        method = build(self.registry, configure(self.registry, self.name, task.setting, changes))
         procedure = Procedure(method, task, method)
         procedure.prepare()
         return procedure
 
     def complete(self, procedure: Procedure, *, reverse: bool = False) -> Outcome:
         """Every unit synthesised in a workspace of its own, stored, and labelled."""
-        procedure.warm_up()
         units = list(procedure.units())
-        order = units[::-1] if reverse else units
-        pieces = {unit.name: procedure.synthesize(unit, workspace=_own_workspace(procedure, unit)) for unit in order}
+        pieces = self._pieces(procedure, units[::-1] if reverse else units)
         stored = procedure.stored(Images.joined([pieces[unit.name] for unit in units]))
-        procedure.prepare_labels()
-        return Outcome(procedure.task, procedure.method, units, pieces, stored, procedure.label(stored))
+        with short_trainings(self.suite.rounds):
+            procedure.prepare_labels()
+            labels = procedure.label(stored)
+        return Outcome(procedure.task, procedure.method, units, pieces, stored, labels)
 
     def measured(self, engine: str, folder: Path) -> dict[str, Any]:
         """What `bench speed` measures of a step that is not compiled."""
         card, size = folder / "tiny.toml", self.suite.resolution
         card.write_text(CARD.format(size=size))
         setting = replace(_setting(size, 3, self.backbone, "paper"), classes=3, ipc=1)
-        changes = [*self.suite.changes, f"{self.method.knobs['engine']}={engine}"]
+        changes = [*self._changes(setting, TIMED_ROUNDS), f"{self.method.knobs['engine']}={engine}"]
         choice = configure(self.registry, self.name, setting, changes)
         spec = StepSpec(choice, str(card), setting.classes, 1, self.backbone, "fp32", "never", iterations=1)
         return measure_step(spec, self.registry, folder / engine, torch.device("cpu"), Silent())
 
-    def _changes(self, setting: Setting) -> list[str]:
+    def _pieces(self, procedure: Procedure, units: Sequence[Unit]) -> dict[str, Images]:
+        procedure.warm_up()
+        return {unit.name: procedure.synthesize(unit, workspace=_own_workspace(procedure, unit)) for unit in units}
+
+    def _changes(self, setting: Setting, rounds: int) -> list[str]:
         """The author's changes after those that lower the rounds."""
         config = build(self.registry, configure(self.registry, self.name, setting, ())).config
         keys = keys_of(self.registry.load("method", self.name).Config)
-        return [*_lowered(config, keys, self.suite.rounds), *self.suite.changes]
-
-
-def _lowered(config: MethodConfig, keys: Sequence[str], rounds: int) -> Iterator[str]:
-    """As --set takes them: numbers of rounds at most `rounds`, and warm-ups (which must stay below) off."""
-    for key in keys:
-        last, value = key.rpartition(".")[2], set_at(config, key)
-        if last in ROUND_KEYS and isinstance(value, int) and value > rounds:
-            yield f"{key}={rounds}"
-        elif last == "warmup_epochs" and value:
-            yield f"{key}=0"
+        return [*lowered(config, keys, rounds), *self.suite.changes]
 
 
 def _setting(resolution: int, channels: int, backbone: str, budget: Budget) -> Setting:

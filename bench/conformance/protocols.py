@@ -10,12 +10,13 @@ from torch import Tensor
 
 from bench.condensation import Images, Task
 from bench.conformance.common import Conformance
+from bench.conformance.rounds import Lowered
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Normalisation
 from bench.evaluation import Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
-from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
+from bench.recipes import Setting
 from bench.sets.condensed import CondensedSet
 from bench.training.protocol import TrainingProtocol
 from bench.whitening import fit
@@ -129,28 +130,6 @@ class _Untouched(Normalisation):
     def apply(self, images: Tensor) -> Tensor:
         """Never."""
         raise AssertionError("take condensed.preprocessing for all images, not task.dataset.normalisation")
-
-
-class Lowered(RecipeBook):
-    """A recipe book whose epochs are at most `rounds` and whose warm-ups, which must stay below, are off."""
-
-    def __init__(self, book: RecipeBook, rounds: int) -> None:
-        self._book, self._rounds = book, rounds
-
-    def names(self) -> list[str]:
-        """Those of the book."""
-        return self._book.names()
-
-    def pick(self, setting: Setting) -> Recipe:
-        """The book's recipe with fewer epochs at both budgets."""
-        recipe = self._book.pick(setting)
-        return Recipe(recipe.name, recipe.source, self._lowered(recipe.at("paper")))
-
-    def _lowered(self, values: Values) -> Values:
-        changes: Values = {key: self._lowered(value) for key, value in values.items() if isinstance(value, dict)}
-        if "epochs" in values:
-            changes |= {"epochs": min(values["epochs"], self._rounds), "warmup_epochs": 0}
-        return merge(values, changes)
 
 
 def real_images(task: Task) -> CondensedSet:

@@ -42,27 +42,77 @@ def makers() -> list[str]:
 
 
 TRAJECTORIES = ("mtt", "tesla")
+GRADIENTS = ("dc", "dsa")
+POOLS = ("edc", "fadrm-plus", "g-vbsm")
+COMMITTEES = ("cv-dd",)
+CHANGED = (*TRAJECTORIES, *GRADIENTS, *POOLS, *COMMITTEES)
 
 
-class TestMethods(MethodConformance):
-    @pytest.fixture(scope="class", params=[name for name in makers() if name not in TRAJECTORIES])
+class OnTinyImages(MethodConformance):
+    """Nothing in the contract depends on how large images are, and these cost a quarter."""
+
+    resolution = 8
+
+
+class TestMethods(OnTinyImages):
+    """Those whose recipes are quick once their rounds are lowered."""
+
+    @pytest.fixture(scope="class", params=[name for name in makers() if name not in CHANGED])
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
 
-class TestTrajectoryMatching(MethodConformance):
-    """Two experts, whose epochs are lowered: what is matched must begin early enough to end before they do.
+class TestTrajectoryMatching(OnTinyImages):
+    """Two experts, whose epochs are lowered: what is matched must begin early enough to end before they do."""
 
-    A student's steps are few for `bench speed` as well, where rounds are not lowered.
-    """
-
-    changes = ("experts.count=2", "max_start_epoch=2", "steps=3")
+    changes = ("experts.count=2", "max_start_epoch=2")
 
     @pytest.fixture(scope="class", params=TRAJECTORIES)
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)
+
+
+class TestGradientMatching(OnTinyImages):
+    """Two networks, each matched a few times: enough for an update after inner training and for one before it."""
+
+    changes = ("networks=2", "outer_steps=3", "inner_epochs=1")
+
+    @pytest.fixture(scope="class", params=GRADIENTS)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestPools(OnTinyImages):
+    """Two networks that take turns stand for the five to eight of a recipe, each of which is tested as a backbone."""
+
+    changes = ('pool=["convnet3-bn", "convnet2-bn"]',)
+
+    @pytest.fixture(scope="class", params=POOLS)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestCommittees(OnTinyImages):
+    """Likewise, with a committee of two and one of one."""
+
+    changes = (
+        'pool=["convnet3-bn", "convnet2-bn"]',
+        'recover.committees=[["convnet3-bn", "convnet2-bn"], ["convnet3-bn"]]',
+    )
+
+    @pytest.fixture(scope="class", params=COMMITTEES)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+def test_each_method_is_tested_once() -> None:
+    """One that is listed under a name that it no longer has would be tested by nobody."""
+    assert set(CHANGED) <= set(makers()) and len(set(CHANGED)) == len(CHANGED)
 
 
 class TestBackbones(BackboneConformance):

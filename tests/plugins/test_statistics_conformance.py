@@ -14,24 +14,28 @@ SMALL: Sequence[str] = (
 
 
 class TestGVBSMConformance(MethodConformance):
+    resolution = 8
     name = "g-vbsm"
     changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=online")
     backbone = "convnet3-bn"
 
 
 class TestEDCConformance(MethodConformance):
+    resolution = 8
     name = "edc"
     changes: ClassVar[Sequence[str]] = (*SMALL, "relabel.labels=stored", "recover.flatness=0.25", "recover.groups=2")
     backbone = "convnet3-bn"
 
 
 class TestSRe2LPlusPlusConformance(MethodConformance):
+    resolution = 8
     name = "sre2l-plus-plus"
     changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
     backbone = "convnet3-bn"
 
 
 class TestCVDDConformance(MethodConformance):
+    resolution = 8
     name = "cv-dd"
     changes: ClassVar[Sequence[str]] = (
         *('pool=["convnet3-bn", "convnet2-bn", "convnet1-bn"]', "prior={convnet2-bn=50, convnet1-bn=40}"),
@@ -42,12 +46,14 @@ class TestCVDDConformance(MethodConformance):
 
 
 class TestFADRMConformance(MethodConformance):
+    resolution = 8
     name = "fadrm"
     changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
     backbone = "convnet3-bn"
 
 
 class TestFADRMPlusConformance(MethodConformance):
+    resolution = 8
     name = "fadrm-plus"
     changes: ClassVar[Sequence[str]] = (
         *('pool=["convnet3-bn", "convnet2-bn"]', "squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2"),
@@ -57,6 +63,7 @@ class TestFADRMPlusConformance(MethodConformance):
 
 
 class TestDELTConformance(MethodConformance):
+    resolution = 8
     name = "delt"
     changes: ClassVar[Sequence[str]] = (
         *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "recover.rounds=2"),
