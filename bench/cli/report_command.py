@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to a file."
 )
+@click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
+@click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
 @where_option
 @runs_option
 @plugin_option
@@ -33,6 +35,8 @@ def command(
     form: str | None,
     claims: bool,
     output: Path | None,
+    over: str | None,
+    pivot: str | None,
     where: tuple[str, ...],
     runs: Path,
     plugins: tuple[str, ...],
@@ -44,18 +48,22 @@ def command(
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting import report
+    from bench.reporting import ReportFormat, report
+    from bench.reporting.pooling import over_seeds
     from bench.results.rows import rows
 
     registry = Registry(plugins)
     form = form or (form_of(registry, output) if output else "table")
-    registry.load("format", form)
+    format_: ReportFormat = registry.load("format", form)
+    if pivot:
+        format_.render_pivot([], across=pivot)  # before any work
     picked = picker(where)
     with Console() as console:
         made = picked(rows(_records(named, runs, console)))
     if not made:
         raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
-    text = report(registry, made, form, claims=claims)
+    made = over_seeds(made) if over else made
+    text = format_.render_pivot(made, across=pivot) if pivot else report(registry, made, form, claims=claims)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -81,6 +81,14 @@ class ReportFormat(ABC):
         """
         raise UsageError(f"the format {self.name!r} has no form for a published table; take json or table")
 
+    def render_pivot(self, rows: Sequence[Row], *, across: str) -> str:
+        """Methods down, and "eval_backbone", "ipc" or "dataset" across (`bench.reporting.pivot`); ends in a newline.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for a pivot; take table, markdown or latex")
+
 
 @dataclass(frozen=True)
 class Ranking:

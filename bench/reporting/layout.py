@@ -4,7 +4,10 @@ import pandas as pd
 
 from bench.reporting.view import RankingView
 
-LEFT = ("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change")
+LEFT = (
+    *("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change"),
+    *("dataset", "condensed\nwith", "trained\non it", "protocol", "verdict", "set by\nthe table"),
+)
 GAP = 2
 
 

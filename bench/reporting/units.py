@@ -18,6 +18,11 @@ def spread(mean: float | None, std: float | None, count: int | None) -> str | No
     return f"{mean:.2f}{deviation}" + (f" ({count})" if count else "")
 
 
+def spread_alone(std: float | None) -> str | None:
+    """A deviation, as "± 0.42"."""
+    return None if std is None else f"± {std:.2f}"
+
+
 def digits(value: float | None) -> str | None:
     """Three significant digits, without an exponent as long as they fit."""
     if value is None:

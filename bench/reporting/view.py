@@ -7,13 +7,14 @@ from functools import partial
 import pandas as pd
 
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
-from bench.reporting.units import UNKNOWN, digits, duration, percent, size, spread
+from bench.reporting.units import UNKNOWN, digits, duration, percent, size, spread, spread_alone
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
 
 Cell = Callable[[Row], str | None]
 IMPORTED = "imported"
+SETS = "sets"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
     groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
     return RankingView(
         heading=one_line(ranking.heading),
-        identity=_identity(rows),
+        identity=identity(rows),
         groups=tuple(group for group in groups if not group.empty),
         notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
@@ -86,7 +87,7 @@ def _cleaned(text: str | None) -> str | None:
     return None if text is None else one_line(text)
 
 
-def _identity(rows: Sequence[Row]) -> pd.DataFrame:
+def identity(rows: Sequence[Row]) -> pd.DataFrame:
     """The method, and what else tells rows apart: set, backbone, seed, arithmetic, changes; or else the run's hash.
 
     The heading names the arithmetic of evaluations, which all share.
@@ -146,7 +147,9 @@ def _label(row: Row) -> str | None:
 
 def _scores(rows: Sequence[Row]) -> dict[str, Cell]:
     """The primary metric with its spread, then the others' means."""
-    columns: dict[str, Cell] = {f"{metrics.primary(rows[0]).title}\n(seeds)": _primary}
+    columns: dict[str, Cell] = {f"{metrics.primary(rows[0]).title}\n({_over(rows)})": _primary}
+    if _over(rows) == SETS:
+        columns["within\na set"] = lambda row: spread_alone(row.get("within"))
     for name in metrics.others(rows):
         measured = [found for row in rows if (found := metrics.metric(row, name)).mean is not None]
         columns |= {each.title: partial(_mean, name=name) for each in measured[:1]}
@@ -155,7 +158,12 @@ def _scores(rows: Sequence[Row]) -> dict[str, Cell]:
 
 def _primary(row: Row) -> str | None:
     found = metrics.primary(row)
-    return spread(found.mean, found.std, row.get("eval_seeds"))
+    return spread(found.mean, found.std, row.get("sets") or row.get("eval_seeds"))
+
+
+def _over(rows: Sequence[Row]) -> str:
+    """What means and deviations are over."""
+    return SETS if any(row.get("sets") for row in rows) else "seeds"
 
 
 def _mean(row: Row, name: str) -> str | None:
@@ -175,6 +183,8 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
 def _legend(rows: Sequence[Row]) -> list[str]:
     legend = {
         "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
+        "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
+        "sets in brackets; within a set: the deviation over its trainings",
         "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
         "evaluation_prepare_s": "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost",
     }

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
 from bench.reporting import Row, common, machine
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.reporting.welch import LEVEL, welch
 from bench.storage.streams import one_line
 
-LEVEL = 0.05  # of Welch's test: above it two rungs are level
 LEGEND = (
     "step: points above the rung before it; level: by Welch's test over the trainings the two do not differ (p in "
     "brackets)",
@@ -86,16 +85,6 @@ def _step(row: Row) -> str | None:
     if p is None:
         return f"{difference:+.2f}"
     return f"level (p {p:.2g})" if p > LEVEL else f"{difference:+.2f} (p {p:.1g})"
-
-
-def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """p of Welch's test, two-sided; None where a side has one value, or neither varies."""
-    if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
-        return None
-    from scipy.stats import ttest_ind
-
-    found: Any = ttest_ind(first, second, equal_var=False)
-    return float(found.pvalue)
 
 
 def _published_step(row: Row) -> str | None:

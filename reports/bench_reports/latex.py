@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, flat, parts, titles
-from bench.reporting.view import RankingView, complaints, views
+from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
-from bench_reports.speed import speed_views
+from bench_reports.text import TextFormat
 
 WIDTH = 100  # characters of a small table across a page with one column of text
 SIGNS = {
@@ -34,19 +33,15 @@ SIGNS = {
 }
 
 
-class Latex(ReportFormat):
+class Latex(TextFormat):
     """A table environment a ranking, its sources below it."""
 
     name = "latex"
     suffix = ".tex"
 
-    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
-        tables = [_environment(view) for view in views(rows, claims=claims)]
-        left_out = [f"% without a result: {one_line(line)}" for line in complaints(rows)]
-        return "\n\n".join(["% needs \\usepackage{booktabs}", *tables, *left_out]) + "\n"
-
-    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
-        return "\n\n".join(["% needs \\usepackage{booktabs}", *map(_environment, speed_views(rows, title))]) + "\n"
+    def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
+        missing = [f"% without a result: {one_line(line)}" for line in left_out]
+        return "\n\n".join(["% needs \\usepackage{booktabs}", *map(_environment, shown), *missing]) + "\n"
 
 
 def escaped(text: str) -> str:

@@ -6,32 +6,24 @@ from collections.abc import Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, flat, titles
-from bench.reporting.view import RankingView, complaints, views
-from bench_reports.reproduction import reproduction_views
-from bench_reports.speed import speed_views
+from bench.reporting.view import RankingView
+from bench_reports.text import TextFormat
 
 SPECIAL = re.compile(r"([\\`*_{}<>\[\]|#~&])")
 
 
-class Markdown(ReportFormat):
+class Markdown(TextFormat):
     """One pipe table a ranking."""
 
     name = "markdown"
     suffix = ".md"
 
-    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
-        sections = [_section(view) for view in views(rows, claims=claims)]
-        if left_out := complaints(rows):
+    def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
+        sections = [_section(view) for view in shown]
+        if left_out:
             sections.append("\n".join(["**Without a result**", "", *(f"- {escaped(line)}" for line in left_out)]))
         return "\n\n".join(sections or ["No rows."]) + "\n"
-
-    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
-        return "\n\n".join([_section(view) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
-
-    def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
-        return "\n\n".join([_section(view) for view in reproduction_views(rows, title)] or ["No cells."]) + "\n"
 
 
 def escaped(text: str) -> str:

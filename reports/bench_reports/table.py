@@ -7,40 +7,25 @@ from collections.abc import Sequence
 import pandas as pd
 from tabulate import SEPARATING_LINE, tabulate
 
-from bench.reporting import ReportFormat, Row
 from bench.reporting.layout import alignment, parts, titles
-from bench.reporting.view import RankingView, complaints, views
-from bench_reports.ladder import ladder_views
-from bench_reports.reproduction import reproduction_views
-from bench_reports.speed import speed_views
+from bench.reporting.view import RankingView
+from bench_reports.text import TextFormat
 
 WIDTH = 120  # where the output is no terminal and COLUMNS is not set
 
 
-class Table(ReportFormat):
+class Table(TextFormat):
     """Rankings under their headings; a table wider than the terminal continues below itself."""
 
     name = "table"
     suffix = ".txt"
 
-    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+    def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
         width = shutil.get_terminal_size((WIDTH, 24)).columns
-        sections = [_section(view, width) for view in views(rows, claims=claims)]
-        if left_out := complaints(rows):
+        sections = [_section(view, width) for view in shown]
+        if left_out:
             sections.append("\n".join(["Without a result", *(_wrapped(line, width) for line in left_out)]))
         return "\n\n".join(sections or ["No rows."]) + "\n"
-
-    def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
-        width = shutil.get_terminal_size((WIDTH, 24)).columns
-        return "\n\n".join([_section(view, width) for view in speed_views(rows, title)] or ["No rows."]) + "\n"
-
-    def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
-        width = shutil.get_terminal_size((WIDTH, 24)).columns
-        return "\n\n".join([_section(view, width) for view in ladder_views(rows, title, source)] or ["No rows."]) + "\n"
-
-    def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
-        width = shutil.get_terminal_size((WIDTH, 24)).columns
-        return "\n\n".join([_section(view, width) for view in reproduction_views(rows, title)] or ["No cells."]) + "\n"
 
 
 def _section(view: RankingView, width: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench_reports.data import JSON
-from bench_reports.ladder import ladder_views, welch
-from bench_reports.markdown import MARKDOWN
+from bench.reporting.welch import welch
+from bench_reports.data import CSV, JSON
+from bench_reports.ladder import ladder_views
 from bench_reports.table import TABLE
 
 Row = dict[str, Any]
@@ -64,4 +64,4 @@ def test_json_has_every_row_with_its_rung(rung: Callable[..., Row]) -> None:
 
 def test_a_format_without_a_form_refuses() -> None:
     with pytest.raises(UsageError, match="no form for a ladder; take json or table"):
-        MARKDOWN.render_ladder([], title="", source="")
+        CSV.render_ladder([], title="", source="")

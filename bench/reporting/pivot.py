@@ -1,0 +1,117 @@
+"""Methods down and networks, datasets or numbers of images across."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from bench.reporting import Row, common, machine
+from bench.reporting.units import UNKNOWN, spread
+from bench.reporting.view import RankingView, identity
+from bench.reporting.welch import LEVEL, welch
+from bench.results.metrics import primary, primary_name
+from bench.storage.streams import one_line
+
+# Across may go what is named here; by it, besides, these fields of a row differ.
+ACROSS = {
+    "eval_backbone": ("epochs",),
+    "ipc": ("epochs",),
+    "dataset": ("card_hash", "classes", "all_classes", "class_order_hash", "epochs"),
+}
+SHARED = (
+    *("dataset", "card_hash", "classes", "all_classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone"),
+    *("epochs", "budget", "device", "device_name", "precision"),
+)
+BEST = "*"
+LEGEND = f"{BEST}: above every other row of its column by Welch's test (p < {LEVEL:g}); without it the best are level"
+
+
+def pivot_views(rows: Sequence[Row], across: str) -> list[RankingView]:
+    """One view for all finished rows that share everything which a ranking shares, but for what goes across."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["status"] == "done":
+            groups.setdefault(_terms(row, across), []).append(row)
+    return [_view(group, across) for group in groups.values()]
+
+
+def _terms(row: Row, across: str) -> tuple[Any, ...]:
+    free = {across, *ACROSS[across]}
+    labels = row.get("label_kind") if row.get("label_kind") == "hard" else "soft"
+    return (*(row.get(name) for name in SHARED if name not in free), primary_name(row), labels)
+
+
+def _view(rows: Sequence[Row], across: str) -> RankingView:
+    lines: dict[tuple[str, ...], dict[Any, Row]] = {}
+    named = _named(rows, across)
+    for row, name in zip(rows, named.itertuples(index=False), strict=True):
+        lines.setdefault(tuple(name), {}).setdefault(row[across], row)
+    columns = sorted({row[across] for row in rows}, key=lambda value: (isinstance(value, str), value))
+    ordered = sorted(lines.items(), key=lambda line: _place(line[1], columns))
+    cells = {_title(across, value): [_cell(value, line, lines.values()) for _, line in ordered] for value in columns}
+    return RankingView(
+        heading=one_line(_heading(rows, across)),
+        identity=pd.DataFrame([name for name, _ in ordered], columns=named.columns, dtype=object),
+        groups=tuple(pd.DataFrame({title: texts}, dtype=object) for title, texts in cells.items()),
+        notes=(LEGEND, *_notes(rows)),
+        rows=tuple(next(iter(line.values())) for _, line in ordered),
+    )
+
+
+def _named(rows: Sequence[Row], across: str) -> pd.DataFrame:
+    """Who a line is of; the run's hash tells apart only what would stand in one place."""
+    found = identity(rows)
+    plain = found.drop(columns="run", errors="ignore")
+    places = plain.assign(across=[row[across] for row in rows])
+    return found if places.duplicated().any() else plain
+
+
+def _title(across: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return f"ipc {value}" if across == "ipc" else str(value)
+
+
+def _place(line: dict[Any, Row], columns: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(primary(line[value]).badness if value in line else float("inf") for value in columns)
+
+
+def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 - any JSON value
+    if value not in line:
+        return UNKNOWN
+    row, found = line[value], primary(line[value])
+    others = [other[value] for other in lines if value in other and other[value] is not row]
+    best = bool(others) and all(_above(row, other) for other in others)
+    return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'))}{BEST if best else ''}"
+
+
+def _above(row: Row, other: Row) -> bool:
+    one, two = primary(row), primary(other)
+    p = welch(one.values, two.values)
+    return one.badness < two.badness and p is not None and p < LEVEL
+
+
+def _heading(rows: Sequence[Row], across: str) -> str:
+    of_all = partial(common, rows)
+    classes, every = of_all("classes"), of_all("all_classes")
+    facts = [
+        primary(rows[0]).title,
+        of_all("dataset"),
+        classes and (f"{classes} of {every} classes" if every and every != classes else f"{classes} classes"),
+        of_all("ipc") and f"ipc {of_all('ipc')}",
+        f"{rows[0].get('protocol_id') or rows[0]['protocol']}" + _on(of_all("eval_backbone")),
+        f"{rows[0]['budget']} budget",
+        f"{machine(rows[0])}, {rows[0]['precision']}",
+    ]
+    return " · ".join(str(fact) for fact in facts if fact)
+
+
+def _on(backbone: str | None) -> str:
+    return f" on {backbone}" if backbone else ""
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    pooled = [row for row in rows if row.get("sets")]
+    return [OVER_SETS] if pooled else []
+
+
+OVER_SETS = "means over sets, each the mean of its trainings; ± is the deviation over sets, their number in brackets"

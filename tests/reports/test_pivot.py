@@ -1,0 +1,99 @@
+"""Rows over seeds as one, and tables with networks or numbers of images across, by numbers worked out by hand."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench.reporting.pivot import pivot_views
+from bench.reporting.pooling import over_seeds
+from bench_reports.data import CSV
+from bench_reports.latex import LATEX
+from bench_reports.table import TABLE
+
+Row = dict[str, Any]
+MakeRow = Callable[..., Row]
+
+
+@pytest.fixture
+def measured(row: MakeRow) -> MakeRow:
+    def made(values: Sequence[float], **changes: object) -> Row:
+        mean = sum(values) / len(values)
+        std = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+        scores = {"top1_values": list(values), "top1_mean": mean, "top1_std": std, "eval_seeds": len(values)}
+        run = f"{changes.get('method', 'sre2l')}-{changes.get('ipc')}-{changes.get('seed', 0)}-{values[0]}"
+        return row(**{**scores, "run": run, **changes})
+
+    return made
+
+
+def test_both_spreads_are_told_apart(measured: MakeRow) -> None:
+    """Sets of 10 and 14 on average: ± 2.83 over sets; deviations 1 and 3 on a set: root of (1 + 9) / 2 = 2.24."""
+    (one,) = over_seeds([measured((9, 10, 11), seed=0), measured((11, 14, 17), seed=1)])
+    assert one["top1_mean"] == 12
+    assert one["top1_std"] == pytest.approx(8**0.5)
+    assert one["within"] == pytest.approx(5**0.5)
+    assert (one["sets"], one["eval_seeds"], one["seed"]) == (2, 6, None)
+    text = TABLE.render([one], claims=False)
+    assert "12.00 ± 2.83 (2)" in text
+    assert "± 2.24" in text
+    assert "(sets)" in text
+
+
+def test_costs_are_means(measured: MakeRow) -> None:
+    rows = [measured((1, 2), seed=seed, synthesis_s=seconds) for seed, seconds in ((0, 10.0), (1, 30.0))]
+    assert over_seeds(rows)[0]["synthesis_s"] == 20.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"ipc": 50}, {"config": {"lr": 2}}, {"method": "cda"}, {"precision": "tf32"}, {"protocol_id": "soft@2"}]
+)
+def test_what_differs_in_more_than_its_seed_stays_apart(measured: MakeRow, change: Row) -> None:
+    assert len(over_seeds([measured((1, 2), seed=0), measured((1, 2), seed=1, **change)])) == 2
+
+
+def test_what_has_no_result_stays(measured: MakeRow, failure: MakeRow) -> None:
+    rows = [measured((1, 2)), failure(), failure(seed=1)]
+    assert [row["status"] for row in over_seeds(rows)] == ["done", "failed", "failed"]
+
+
+def test_numbers_of_images_go_across(measured: MakeRow) -> None:
+    """Of 30 ± 1 and 20 ± 1 the first is above; 10 ± 1 and 10.5 ± 1 are level (Welch's p 0.57)."""
+    rows = [
+        measured((9, 10, 11), method="dm", ipc=1, budget_note=""),
+        measured((29, 30, 31), method="dm", ipc=10, budget_note=""),
+        measured((9.5, 10.5, 11.5), method="dc", ipc=1, budget_note=""),
+        measured((19, 20, 21), method="dc", ipc=10, budget_note=""),
+    ]
+    (view,) = pivot_views(rows, "ipc")
+    assert list(view.identity["method"]) == ["dc", "dm"]
+    assert [list(group.iloc[:, 0]) for group in view.groups] == [
+        ["10.50 ± 1.00 (3)", "10.00 ± 1.00 (3)"],
+        ["20.00 ± 1.00 (3)", "30.00 ± 1.00 (3)*"],
+    ]
+    assert [list(group) for group in view.groups] == [["ipc 1"], ["ipc 10"]]
+
+
+def test_what_may_not_be_compared_is_apart(measured: MakeRow) -> None:
+    rows = [measured((1, 2), ipc=1), measured((1, 2), ipc=10, precision="tf32")]
+    assert len(pivot_views(rows, "ipc")) == 2
+
+
+def test_a_place_with_nothing_is_a_dash(measured: MakeRow) -> None:
+    rows = [measured((1, 2), eval_backbone="a"), measured((3, 4), eval_backbone="b", method="dc")]
+    (view,) = pivot_views(rows, "eval_backbone")
+    assert [list(group.iloc[:, 0]) for group in view.groups] == [["1.50 ± 0.71 (2)", "–"], ["–", "3.50 ± 0.71 (2)"]]
+
+
+def test_two_seeds_in_one_place_are_two_lines(measured: MakeRow) -> None:
+    rows = [measured((1, 2), seed=0, ipc=1), measured((3, 4), seed=1, ipc=1)]
+    (view,) = pivot_views(rows, "ipc")
+    assert list(view.identity["seed"]) == ["1", "0"]
+
+
+def test_latex_draws_it_and_csv_refuses(measured: MakeRow) -> None:
+    rows = [measured((1, 2), ipc=1)]
+    assert r"\toprule" in LATEX.render_pivot(rows, across="ipc")
+    with pytest.raises(UsageError, match="the format 'csv' has no form for a pivot"):
+        CSV.render_pivot(rows, across="ipc")
