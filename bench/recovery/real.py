@@ -8,12 +8,18 @@ data and of each class:
 
 which is the variance over all pixels of all images. The released code of G-VBSM and EDC averages the variances of
 batches of 64 instead; they differ by the variance of the batches' means, a part in several thousands. Of classes EDC's
-code takes E[var_i], the mean of the variances within images ("within-image-variance" in `as_released`).
+code takes E[var_i], the mean of the variances within images ("within-image-variance" in `as_released`). LPLD's takes a
+moving average over the batches of one epoch ("moving-classes"): of what the class's images in a batch have together,
+
+    s_c <- 0.9 s_c + 0.1 s_batch,    from mean 0 and variance 1
+
+which the last ten or twenty images of a class decide where a batch has one of each.
 
 What is kept has D numbers for all data and K x D for the classes, in fp32: with 1,000 classes about 100 MB for a
 ResNet-18, where convolutions are measured. `statistics_bytes` in the run's notes says how many.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -43,7 +49,8 @@ from bench.training.teachers import Teacher
 from bench.training.views import Views, apply
 
 KIND, VERSION = "statistics", 1
-BATCH = 128  # images that the network sees at once; changes nothing but costs
+BATCH = 128  # images that the network sees at once; changes nothing but costs, where nothing moves from batch to batch
+KEPT = 0.9  # of a class's moving statistics, in a batch that it is met in
 ALONE = ("crop", "crop_scale", "crop_ratio", "pad", "flip")  # what of a training's views concerns an image alone
 
 
@@ -54,15 +61,18 @@ def real_statistics(task: Task, teacher: Teacher, recipe: MatchingRecipe, traine
         task: its training images are seen.
         teacher: the network.
         recipe: which layers are measured, and whether classes are.
-        trained: how the network was trained: images are cropped and flipped likewise.
+        trained: how the network was trained: images are cropped and flipped likewise. Statistics of classes that move
+            from batch to batch have its batches, too.
     """
     seed, of_classes = task.seed_for("statistics"), _of_classes(recipe)
     shown = {name: getattr(trained, name) for name in ALONE}
     asked = {"match": list(recipe.match), "patch": recipe.patch, "of_classes": of_classes}
+    batch = trained.batch_size if of_classes == "moving" else BATCH
+    asked |= {"batch": batch} if of_classes == "moving" else {}
     parameters = {"teacher": teacher.ref.stage, "views": shown, "seed": seed, **asked}
 
     def make(folder: Path) -> Made:
-        views = TrainingRecipe(epochs=1, batch_size=BATCH, lr=1.0, weight_decay=0.0, **shown)
+        views = TrainingRecipe(epochs=1, batch_size=batch, lr=1.0, weight_decay=0.0, **shown)
         drawn = Views(views, seed, len(task.dataset.train), task.dataset.resolution)
         return _Pass(task, teacher.network, recipe, drawn).run(folder)
 
@@ -76,6 +86,8 @@ def _of_classes(recipe: MatchingRecipe) -> str | None:
     """Whether classes are measured, and which variance of theirs."""
     if recipe.global_share == 1:
         return None
+    if "moving-classes" in recipe.as_released:
+        return "moving"
     return "within images" if "within-image-variance" in recipe.as_released else "total"
 
 
@@ -95,6 +107,8 @@ class _Pass:
         self.overall = torch.zeros(width, dtype=torch.float64, device=device)
         self.by_class = torch.zeros(task.classes if self.of_classes else 0, width, device=device)
         self.counts = torch.zeros(task.classes, dtype=torch.int64, device=device)
+        if self.of_classes == "moving":
+            self.by_class += laid_out({place: _unmoved(sizes) for place, sizes in self.sizes.items()}).to(device)
 
     @property
     def sums(self) -> dict[str, Tensor]:
@@ -138,16 +152,31 @@ class _Pass:
         raw = laid_out({place: _squared(each) for place, each in found.items()})
         self.overall += raw.double().sum(0)
         self.counts += torch.bincount(labels, minlength=len(self.counts))
-        if self.of_classes:
+        if self.of_classes == "moving":
+            self._move(raw, view.indices)
+        elif self.of_classes:
             self.by_class.index_add_(0, labels, raw if self.of_classes == "total" else laid_out(found))
+
+    def _move(self, raw: Tensor, indices: Tensor) -> None:
+        """Moves the statistics of the classes that a batch has. Which these are is known on the CPU."""
+        met, which, counts = self.task.dataset.train.labels[indices].unique(return_inverse=True, return_counts=True)
+        places, which, counts = (each.to(raw.device, non_blocking=True) for each in (met, which, counts))
+        sums = raw.new_zeros(len(met), raw.shape[1]).index_add_(0, which, raw)
+        fresh = self._central(sums / counts[:, None])
+        self.by_class[places] = torch.lerp(fresh, self.by_class[places], KEPT)
 
     def _kept(self) -> dict[str, Tensor]:
         everything = self.overall / self.counts.sum().clamp(min=1)
         kept = {"overall": self._central(everything).float().cpu()}
         if self.of_classes:
-            means = self.by_class / self.counts.clamp(min=1)[:, None]
-            kept["by_class"] = (self._central(means) if self.of_classes == "total" else means).cpu()
+            kept["by_class"] = self._classes().cpu()
         return kept
+
+    def _classes(self) -> Tensor:
+        if self.of_classes == "moving":
+            return self.by_class
+        means = self.by_class / self.counts.clamp(min=1)[:, None]
+        return self._central(means) if self.of_classes == "total" else means
 
     def _central(self, raw: Tensor) -> Tensor:
         """(..., D) of means and means of squares -> means and variances."""
@@ -162,6 +191,11 @@ def _of_images(layer: Layer, inputs: Tensor, patch: int) -> Measured:
         return mean, variance
     patch_variance, patch_mean = torch.var_mean(in_patches(inputs, patch), (1, 3, 5), correction=0)
     return mean, variance, patch_mean.flatten(1), patch_variance.flatten(1)
+
+
+def _unmoved(sizes: Sequence[int]) -> Measured:
+    """Means of 0 and variances of 1."""
+    return tuple(torch.full((size,), float(at % 2)) for at, size in enumerate(sizes))
 
 
 def _squared(measured: Measured) -> Measured:

@@ -9,7 +9,7 @@ from bench.storage.growing import GrowingModel
 
 EngineName = Literal["fast", "reference"]
 LayerKind = Literal["batchnorm", "convolution"]
-Quirk = Literal["zero-start", "swapped-patches", "within-image-variance", "element-mean"]
+Quirk = Literal["zero-start", "swapped-patches", "within-image-variance", "element-mean", "moving-classes"]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -109,6 +109,8 @@ class MatchingRecipe(RecoveryRecipe):
             "swapped-patches": a class's patch means are matched to its patch variances, and its variances to its means;
             "within-image-variance": a class's variance is the mean of those within its images, and a batch's target the
             mean over its labels; without, both are those of the mixture;
+            "moving-classes": a class's statistics are not those of all its images but a moving average over the batches
+            that it is met in, which keeps 0.9, from mean 0 and variance 1 (LPLD);
             "element-mean": the flatness term is averaged over classes too, so it is as many times smaller.
     """
 

@@ -53,6 +53,16 @@ SC-DD (Zhou et al., arXiv 2404.07976; VILA-Lab/SRe2L, folder SCDD) is SRe2L from
 - Labels on ImageNet-1K are those of a network trained with labels (train_kd.py), and the code for CIFAR-100 loads what
   SRe2L's squeeze saves: relabel.teacher=squeezed. It leaves that one in training mode: relabel.teacher_mode=train.
 
+LPLD (Xiao and He, NeurIPS 2024, arXiv 2410.15919; he-y/soft-label-pruning-for-dataset-distillation) is SRe2L with a
+class a batch and statistics of that class. The code is followed:
+
+- A class's statistics are a moving average over one epoch ("moving-classes"), which the last images of the class
+  decide; without, they are those of all its images. The code's batches are 64 on each of four GPUs on ImageNet-1K, of
+  which one GPU's are kept, and 256 on Tiny-ImageNet; here they are squeeze.batch_size.
+- A batch holds all images of a class up to recover.batch_size; what is over is a batch of what is left, in the code one
+  of the whole size again, whose surplus is thrown away.
+- relabel.keep is 0.025, the 40-fold pruning of the paper's main table: --set relabel.keep=1 keeps all labels.
+
 CV-DD (the same paper and code as SRe2L++) adds a committee. What the scripts do is followed:
 
 - Two of five networks recover an image number: at IPC 10 a fixed sequence of all pairs, at IPC 1 one pair, at 50 drawn
@@ -97,6 +107,7 @@ def bench_methods() -> Sequence[Offer]:
     voted = "SRe2L++ from two networks of five at a time, weighed by what each is worth (CV-DD)"
     residual = "SRe2L++ in stages, with the patches mixed back in after each (NeurIPS 2025)"
     several = "FADRM from several networks in turn"
+    classwise = "SRe2L a class at a time, by that class's statistics, with few of its labels (NeurIPS 2024)"
     unlabelled = "SRe2L from a network that was trained without labels, its classifier apart"
     joining = "CDA from real images of medium difficulty, the later ones trained less (CVPR 2025)"
     return [
@@ -111,6 +122,7 @@ def bench_methods() -> Sequence[Offer]:
         Offer("fadrm", "bench_statistics.fadrm:FADRM", residual, needs=frozenset({"batchnorm"})),
         Offer("fadrm-plus", "bench_statistics.fadrm:FADRMPlus", several, needs=frozenset({"batchnorm"})),
         Offer("delt", "bench_statistics.delt:DELT", joining, needs=frozenset({"batchnorm"})),
+        Offer("lpld", "bench_statistics.lpld:LPLD", classwise, needs=frozenset({"batchnorm"})),
         Offer("sc-dd", "bench_statistics.sc_dd:SCDD", unlabelled, needs=frozenset({"batchnorm"})),
         Offer("cv-dd", "bench_statistics.cv_dd:CVDD", voted, needs=frozenset({"batchnorm"})),
     ]

@@ -78,3 +78,11 @@ class TestSCDDConformance(MethodConformance):
         *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "relabel.teacher=probed"),
     )
     backbone = "convnet3-bn"
+
+
+class TestLPLDConformance(MethodConformance):
+    name = "lpld"
+    changes: ClassVar[Sequence[str]] = (
+        *("squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.batch_size=2", "relabel.keep=0.5"),
+    )
+    backbone = "convnet3-bn"

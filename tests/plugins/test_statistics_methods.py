@@ -17,6 +17,8 @@ from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting
+from bench.recovery.batches import Batch
+from bench.recovery.views import draw_view
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.cv_dd import weighed
@@ -377,6 +379,40 @@ def test_committees_are_of_the_pool(task: Task, change: str, said: str) -> None:
 def test_a_committee_belongs_to_an_image_number(task: Task) -> None:
     with pytest.raises(UsageError, match="order must be 'image-major'"):
         method("cv-dd", task, "recover.order=class-major")
+
+
+# --- LPLD's classes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_of_lpld_s_holds_one_class(task: Task) -> None:
+    found = batches(method("lpld", task, ALONE, "recover.batch_size=2").units(task))
+    assert found == [((label, 0), (label, 1)) if part == 0 else ((label, 2),) for label in range(3) for part in (0, 1)]
+    with pytest.raises(UsageError, match="a batch has images of one class"):
+        method("lpld", task, ALONE, "recover.order=image-major")
+
+
+@pytest.mark.parametrize("released", ["moving-classes", ""])
+def test_lpld_matches_the_statistics_of_the_batch_s_class_alone(task: Task, released: str) -> None:
+    """L = CE + r sum of w (||mean - mean_c|| + ||var - var_c||), w = 10 for the first and 1 for the others."""
+    made = method("lpld", task, ALONE, f'recover.as_released=["{released}"]' if released else "recover.as_released=[]")
+    made.prepare(task)
+    member, recipe = made._engine.pool[0], made.config.recover
+    batch = Batch(torch.tensor([1, 1, 1]), 7)
+    images = torch.randn(3, 3, 8, 8, generator=seeds.generator("lpld"))
+    found = made._engine.gradient(task, [batch])(images[None], 0)[0]
+    leaf, seen = images.clone().requires_grad_(), list[torch.Tensor]()
+    norms = [module for module in member.network.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [each.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for each in norms]
+    logits = member.network(draw_view(recipe, 8, 7, 0).of(leaf))
+    for handle in handles:
+        handle.remove()
+    loss = nn.functional.cross_entropy(logits, batch.targets)
+    assert member.real is not None
+    for place, inputs in enumerate(seen):
+        mean, variance = (each[1] for each in member.real.by_class[place])
+        apart = (inputs.mean((0, 2, 3)) - mean).norm() + (inputs.var((0, 2, 3), correction=0) - variance).norm()
+        loss = loss + recipe.bn_weight * (10 if place == 0 else 1) * apart
+    torch.testing.assert_close(found, torch.autograd.grad(loss, [leaf])[0], atol=1e-4, rtol=1e-3)
 
 
 # --- FADRM's stages, and DELT's rounds --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from bench.recovery.recipes import MatchingRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher
+from bench.training.views import Views
 
 BOTH = MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, match=("batchnorm", "convolution"), global_share=0.5)
 UNTOUCHED = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0)
@@ -61,6 +62,33 @@ def test_statistics_are_those_of_all_training_images_at_once(task: Task, release
     squares = images.unflatten(-1, (4, 2)).unflatten(-3, (4, 2))
     of_patches = squares.mean((0, 1, 3, 5)).flatten(), squares.var((0, 1, 3, 5), correction=0).flatten()
     close(found.overall[0][2:], of_patches)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_moving_statistics_of_classes_are_those_of_the_release_s_loop(task: Task, *, broken: bool) -> None:
+    """ClassAwareBatchNorm2d: class by class, batch by batch, `(1 - 0.1) * old + 0.1 * of the batch's images`."""
+    recipe = BOTH.model_copy(update={"as_released": ("moving-classes",), "match": ("batchnorm",), "global_share": 0.0})
+    known = teacher(task)
+    if broken:
+        answers = iter([False, True])
+        with pytest.raises(Interrupted):
+            real_statistics(replace(task, should_stop=lambda: next(answers)), known, recipe, UNTOUCHED)
+    found = real_statistics(task, known, recipe, UNTOUCHED)
+    first = next(module for module in known.network.modules() if isinstance(module, nn.BatchNorm2d))
+    means, variances = torch.zeros(3, first.num_features), torch.ones(3, first.num_features)
+    views = Views(UNTOUCHED, task.seed_for("statistics"), len(task.dataset.train), 8)
+    seen: list[torch.Tensor] = []
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for batch in range(views.batches):
+        indices = views.at(0, batch).indices
+        with torch.no_grad():
+            known.network(task.dataset.normalisation.apply(task.dataset.train.take(indices)))
+        labels, inputs = task.dataset.train.labels[indices], seen.pop()
+        for label in labels.unique().tolist():
+            own = inputs[labels == label]
+            means[label] = 0.9 * means[label] + 0.1 * own.mean([0, 2, 3])
+            variances[label] = 0.9 * variances[label] + 0.1 * own.var([0, 2, 3], unbiased=False)
+    close(found.by_class[0], (means.double(), variances.double()))
 
 
 def close(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
