@@ -105,5 +105,5 @@ def bench_progress(run: str, what: str, done: int, total: int) -> None:
 
 
 @hookspec
-def bench_run_finished(run: str, record: Mapping[str, Any]) -> None:
-    """A run ended, well or not. `record` is the content of its record.json."""
+def bench_run_finished(run: str, record: Mapping[str, Any], folder: str) -> None:
+    """A run ended, well or not. `record` is the content of its record.json, `folder` where that lies."""

@@ -103,6 +103,9 @@ def required(config: configparser.ConfigParser, section: str, option: str) -> se
     return {line.partition(">")[0].partition("=")[0].strip().lower() for line in found}
 
 
+EXTRAS = ("tensorboard", "wandb", "mlflow")
+
+
 def test_dependencies_are_those_that_are_imported(config: configparser.ConfigParser) -> None:
     distributions = packages_distributions()
     used: set[str] = set()
@@ -111,7 +114,9 @@ def test_dependencies_are_those_that_are_imported(config: configparser.ConfigPar
             used |= imported(path) - sys.stdlib_module_names - top_packages().keys()
     names = {distributions[module][0].lower() for module in used}
     listed = required(config, "options", "install_requires")
-    assert names - {"pytest"} == listed
+    extras = {name for extra in EXTRAS for name in required(config, "options.extras_require", extra)}
+    assert extras <= names
+    assert names - {"pytest"} - extras == listed
     assert "pytest" in required(config, "options.extras_require", "test"), "bench.testing needs it"
 
 

@@ -49,7 +49,7 @@ class LocalExecutor:
             self._tell("bench_run_started", run=name, spec=job.spec.to_json())
             outcome, stopped = self._done(job)
             if isinstance(outcome, Record):
-                self._tell("bench_run_finished", run=name, record=outcome.to_json())
+                self._tell("bench_run_finished", run=name, record=outcome.to_json(), folder=str(self.place.runs / name))
             yield outcome
             if stopped:  # pressed when nothing was left to stop
                 raise Interrupted("stopped")

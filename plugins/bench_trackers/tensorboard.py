@@ -1,0 +1,52 @@
+"""Runs in TensorBoard: `--plugin bench_trackers.tensorboard`, then `tensorboard --logdir tracking/tensorboard`.
+
+BENCH_TRACKING is the folder, ./tracking without it. A run that is told again takes the place of what was told before.
+"""
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.hookspecs import hookimpl
+from bench_trackers.content import curves, home, needs, parameters, results
+
+try:
+    import tensorboard  # noqa: F401 - torch's writer imports it when a run is told
+except ImportError as error:
+    raise needs("tensorboard", "tensorboard") from error
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+_writers: "dict[str, SummaryWriter]" = {}
+
+
+@hookimpl
+def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+    """A fresh folder with what the run is, as text."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder = home("tensorboard") / run
+    shutil.rmtree(folder, ignore_errors=True)
+    _writers[run] = SummaryWriter(str(folder))
+    lines = [f"| {name} | {value} |" for name, value in parameters(spec).items()]
+    _writers[run].add_text("spec", "\n".join(["| key | value |", "| --- | --- |", *lines]))
+
+
+@hookimpl
+def bench_progress(run: str, what: str, done: int, total: int) -> None:
+    """The share that is done, by steps."""
+    if run in _writers:
+        _writers[run].add_scalar(f"progress/{what}", done / max(1, total), done)
+
+
+@hookimpl
+def bench_run_finished(run: str, record: Mapping[str, Any], folder: str) -> None:
+    """Costs, scores, curves."""
+    if (writer := _writers.pop(run, None)) is None:
+        return
+    with writer:
+        for name, value in results(record).items():
+            writer.add_scalar(name, value)
+        for point in curves(folder, record):
+            writer.add_scalar(point.name, point.value, point.epoch)
