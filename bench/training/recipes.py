@@ -129,10 +129,21 @@ class TeacherRecipe(TrainingRecipe):
 
     Attributes:
         weights: "" trains it; "IMAGENET1K_V1" takes torchvision's trained weights, and the rest stands unused.
+        starts_from: "" trains it from nothing; "IMAGENET1K_V1" trains it on from torchvision's weights, all but those
+            of the classifier.
     """
 
+    added: ClassVar[frozenset[str]] = TrainingRecipe.added | {"starts_from"}
+
     weights: Literal["", "IMAGENET1K_V1"] = ""
+    starts_from: Literal["", "IMAGENET1K_V1"] = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "TeacherRecipe":
+        if self.weights and self.starts_from:
+            raise ValueError("weights takes a network as it is, starts_from trains it on: one of the two must be empty")
+        return self
 
     def training(self) -> TrainingRecipe:
         """The recipe of the training alone."""
-        return TrainingRecipe(**self.model_dump(exclude={"weights"}))
+        return TrainingRecipe(**self.model_dump(exclude={"weights", "starts_from"}))

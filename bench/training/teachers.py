@@ -59,13 +59,18 @@ def check_weights(setting: Setting, recipe: TeacherRecipe, key: str) -> None:
     Raises:
         UsageError: they cannot; one line that says how to train a network instead.
     """
-    if not recipe.weights:
-        return
     try:
-        _check_fits(setting)
-        _published(setting.backbone, recipe.weights)
+        if recipe.weights:
+            _check_fits(setting)
+            _published(setting.backbone, recipe.weights)
     except UsageError as error:
         raise UsageError(f"{error}; --set {key}.weights= trains one instead") from error
+    try:
+        if recipe.starts_from:
+            _check_images(setting)
+            _published(setting.backbone, recipe.starts_from)
+    except UsageError as error:
+        raise UsageError(f"{error}; --set {key}.starts_from= trains one from nothing") from error
 
 
 def obtain(task: Task, recipe: TeacherRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
@@ -77,10 +82,12 @@ def obtain(task: Task, recipe: TeacherRecipe, *, seed: int, backbone: str | None
     """
     if recipe.weights:
         return pretrained(task, recipe.weights, backbone=backbone)
-    return squeeze(task, recipe.training(), seed=seed, backbone=backbone)
+    return squeeze(task, recipe.training(), seed=seed, backbone=backbone, starts_from=recipe.starts_from)
 
 
-def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
+def squeeze(
+    task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | None = None, starts_from: str = ""
+) -> Teacher:
     """Trains a network on the whole training split with hard labels, or finds the one that was (SRe2L's first step).
 
     Its test accuracy is in what it refers to (`TeacherRef.top1`) and in the stage's facts.
@@ -90,12 +97,18 @@ def squeeze(task: Task, recipe: TrainingRecipe, *, seed: int, backbone: str | No
         recipe: how.
         seed: decides the first weights and every view.
         backbone: the network; the task's own if None.
+        starts_from: weights that torchvision publishes, of which all but the classifier's are the first; "" for none.
     """
     name = backbone or task.backbone
     parameters = {"recipe": recipe.model_dump(mode="json"), "backbone": name, "seed": seed}
+    published = _published(name, starts_from) if starts_from else None
+    if published:
+        parameters["starts_from"] = str(published)
 
     def make(folder: Path) -> Made:
         network = task.network(seeds.derive("init", seed), name)
+        if published:
+            _start_from(task, network, published)
         job = on_real_images(task, recipe, seed, folder, "squeeze")
         trained = loop.train(task, network, job)
         try:
@@ -122,8 +135,7 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
     def download(_: Path) -> nn.Module:
         network = task.network(0, name)
         for _step in task.pace.walk("published weights", 0, 1):
-            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-            network.load_state_dict({_renamed(key): tensor for key, tensor in state.items()})
+            network.load_state_dict(_downloaded(published))
         return network
 
     return kept(task, {"torchvision": str(published)}, download, backbone=name)
@@ -230,12 +242,35 @@ def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Mod
     return loop.place(network, task).eval().requires_grad_(False)
 
 
+def _downloaded(published: Any) -> dict[str, Tensor]:  # noqa: ANN401 - torchvision is not typed
+    """The tensors of published weights, by our network's names."""
+    state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    return {_renamed(key): tensor for key, tensor in state.items()}
+
+
+def _start_from(task: Task, network: nn.Module, published: Any) -> None:  # noqa: ANN401 - as above
+    """Gives a network all published weights but the classifier's. Raises RunFailure: some other has another shape."""
+    classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    for _ in task.pace.walk("published weights", 0, 1):
+        own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(f"{classifier}.")}
+        try:
+            network.load_state_dict({**_downloaded(published), **own})
+        except RuntimeError as error:
+            raise RunFailure(f"torchvision's weights do not fit the network for this dataset: {error}") from error
+
+
 def _check_fits(setting: Setting) -> None:
     if setting.classes != PUBLISHED_CLASSES or setting.channels != 3:
         raise UsageError(
             f"torchvision's weights are for RGB images of ImageNet-1K's {PUBLISHED_CLASSES} classes; "
             f"{setting.dataset} has {setting.classes} classes of {setting.channels}-channel images here"
         )
+    _check_images(setting)
+
+
+def _check_images(setting: Setting) -> None:
+    if setting.channels != 3:
+        raise UsageError(f"torchvision's weights are for RGB images; {setting.dataset} has {setting.channels} channels")
     if setting.resolution <= PUBLISHED_ABOVE:
         raise UsageError(
             f"torchvision's weights are for networks above {PUBLISHED_ABOVE} pixels; "

@@ -27,6 +27,9 @@ because the published accuracies were made with code, and it states what the pap
 - G-VBSM's Tiny-ImageNet images are made in ten sweeps over the classes, a tenth of each class's images in a sweep, so
   that a batch has several classes; elsewhere all images of a class come before the next: `recover.sweeps`.
 - EDC recovers from eight networks on CIFAR-100 and labels with five; on ImageNet-10 from three, and labels with four.
+- On ImageNet-10 networks are trained on from ImageNet-1K's weights, 20 epochs of the first third of a cosine:
+  squeeze.starts_from. So they have seen a thousand classes; squeeze.starts_from= trains them from nothing. The code
+  gives ResNet-18 a new stem of 3 x 3 without pooling for it; here it keeps its own, as it does where students have it.
 - The pools' ConvNets have instance norm: of them statistics of convolutions alone are matched.
 - Labels are made without a gradient. EDC's code for small sets builds the teachers' graphs in vain.
 

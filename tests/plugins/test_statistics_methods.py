@@ -381,6 +381,16 @@ def test_a_committee_belongs_to_an_image_number(task: Task) -> None:
         method("cv-dd", task, "recover.order=class-major")
 
 
+def test_edc_trains_networks_on_from_imagenet_1k_s_weights_on_imagenet_10_alone() -> None:
+    """Branch_ImageNet_10/squeeze/train.py: pretrained=True, 20 epochs of 128, SGD 0.01, a cosine over 60."""
+    squeeze = configure(Registry(), "edc", setting("imagenet-10", 224, 10), ()).config["squeeze"]
+    released = {"starts_from": "IMAGENET1K_V1", "epochs": 20, "batch_size": 128, "lr": 0.01, "momentum": 0.9}
+    released |= {"weight_decay": 0.0, "schedule": "cosine", "zeta": 3.0, "crop": "resized", "flip": True}
+    assert {key: squeeze[key] for key in released} == released and squeeze["weights"] == ""
+    others = [("imagenet-1k", 224, 1000), ("imagenette", 224, 10), ("tiny-imagenet", 64, 200)]
+    assert not any("starts_from" in configure(Registry(), "edc", setting(*at), ()).config["squeeze"] for at in others)
+
+
 # --- LPLD's classes ---------------------------------------------------------------------------------------------------
 
 

@@ -16,9 +16,19 @@ from bench.errors import Interrupted, RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import TeacherRef
 from bench.loops.pace import FirstSteps
+from bench.recipes import Setting
 from bench.training import loop
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
-from bench.training.teachers import equal_norms, load_teacher, load_teachers, obtain, pretrained, squeeze, together
+from bench.training.teachers import (
+    check_weights,
+    equal_norms,
+    load_teacher,
+    load_teachers,
+    obtain,
+    pretrained,
+    squeeze,
+    together,
+)
 from bench.training.testing import accuracy
 
 MakeTask = Callable[..., Task]
@@ -177,6 +187,52 @@ def test_torchvisions_weights_are_taken_and_kept(
     assert teacher.ref.top1 == top1
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing here"))
     assert pretrained(task, "IMAGENET1K_V1").ref == teacher.ref
+
+
+@pytest.mark.parametrize(("backbone", "known"), [("resnet18", "resnet18"), ("shufflenetv2-0.5", "shufflenet_v2_x0_5")])
+def test_a_training_may_start_from_torchvisions_weights(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, known: str
+) -> None:
+    """With a rate that is next to nothing they are what is there at the end, for other classes a new classifier."""
+    state = plant(tmp_path / "home", monkeypatch, known)
+    networks = partial(Registry().load, "backbone")
+    task = make_task(dataset=imagenet(10), networks=networks, backbone=backbone)
+    still = {"epochs": 1, "batch_size": 2, "lr": 1e-30, "weight_decay": 0.0}
+    recipe = TeacherRecipe.model_validate({**still, "starts_from": "IMAGENET1K_V1"})
+    found = obtain(task, recipe, seed=1)
+    other = {
+        name
+        for name, tensor in found.network.named_parameters()
+        if tensor.shape != state[name].shape or not torch.allclose(tensor, state[name], rtol=0, atol=1e-12)
+    }
+    assert other == {"fc.weight", "fc.bias"}
+    from_nothing = obtain(task, TeacherRecipe.model_validate(still), seed=1)
+    assert from_nothing.ref.stage != found.ref.stage
+    first = next(iter(state))
+    assert not torch.equal(from_nothing.network.state_dict()[first], state[first])
+
+
+@pytest.mark.parametrize(
+    ("shape", "backbone", "message"),
+    [
+        ((32, 3), "resnet18", "above 64 pixels; this one has 32; --set squeeze.starts_from= trains one from nothing"),
+        ((224, 1), "resnet18", "are for RGB images; this one has 1 channels"),
+        ((224, 3), "convnet5-bn", "no weights for 'convnet5-bn'"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(shape: tuple[int, int], backbone: str, message: str) -> None:
+    recipe = TeacherRecipe(epochs=1, batch_size=2, lr=0.1, weight_decay=0.0, starts_from="IMAGENET1K_V1")
+    with pytest.raises(UsageError, match=message):
+        check_weights(Setting("this one", *shape, 10, 1, backbone), recipe, "squeeze")
+
+
+def test_a_recipe_without_such_a_start_dumps_as_it_did() -> None:
+    recipe = TeacherRecipe(epochs=1, batch_size=2, lr=0.1, weight_decay=0.0)
+    assert "starts_from" not in recipe.model_dump()
+    with pytest.raises(ValueError, match="one of the two must be empty"):
+        TeacherRecipe.model_validate(
+            {**recipe.model_dump(), "weights": "IMAGENET1K_V1", "starts_from": "IMAGENET1K_V1"}
+        )
 
 
 def test_a_pace_without_steps_fetches_no_weights(
