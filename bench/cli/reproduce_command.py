@@ -39,6 +39,8 @@ def command(
     first begins (--dry-run: that alone). Interrupted or killed, the same command continues. --precision auto is the
     papers' arithmetic here: fp32, and tf32 on NVIDIA GPUs that have it.
 
+    With several --seed the mean over sets counts, with the deviation over sets.
+
     Verdicts: "within" the published mean plus or minus both deviations and half a point, "above" or "below" it, or "not
     the same" where a budget, a change, the arithmetic or the epoch that is reported is another.
     """

@@ -9,8 +9,9 @@ from pathlib import Path
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.reporting import ReportFormat, Row
+from bench.reporting.pooling import over_seeds
 from bench.results.claims import load
-from bench.results.published import cells, find_table
+from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.reproduction import beside
@@ -40,8 +41,14 @@ def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
     for name in registry.names("table"):
         table = find_table(registry, name)
         every = [] if table.selection else cells(table, claims)
-        told[name] = [beside(cell, row, registry) for cell in every for row in found if cell.answered_by(row)]
+        told[name] = [beside(cell, row, registry) for cell in every for row in _of(cell, found)]
     return {name: rows for name, rows in told.items() if rows}
+
+
+def _of(cell: Cell, found: list[Row]) -> list[Row]:
+    """The rows that answer a cell, those of several seeds as one."""
+    answering = [row for row in found if cell.answered_by(row)]
+    return over_seeds(answering) if len(answering) > 1 else answering
 
 
 def _section(registry: Registry, name: str, told: list[Row]) -> str:

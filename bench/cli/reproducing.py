@@ -1,6 +1,6 @@
 """`bench reproduce` from a table's name to the table of verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, plain_precision
 from bench.hardware.quantities import duration
 from bench.reporting import ReportFormat
+from bench.reporting.pooling import over_seeds
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all
@@ -71,7 +72,7 @@ class Reproduction:
                 return 130
             jobs = together(placed)
             ended, stopped = carried_out(executor, jobs, console)
-        found = [beside(cell, row, self.registry) for cell, row in answers(placed, rows_of(jobs, ended))]
+        found = self._judged(answers(placed, rows_of(jobs, ended)))
         if found:
             self._print(format_, [*found, *self.unreached])
         if stopped:
@@ -97,10 +98,17 @@ class Reproduction:
         with Console() as console:
             measured = rows(load_all(self.runs, console))
         for cell in self._cells():
-            answering = [beside(cell, row, self.registry) for row in measured if cell.answered_by(row)]
+            answering = self._judged((cell, row) for row in measured if cell.answered_by(row))
             found += answering or [unreachable(cell, "there is no record of it")]
         self._print(format_, found)
         return 0
+
+    def _judged(self, answering: Iterable[tuple[Cell, Row]]) -> list[Row]:
+        """Each cell's rows beside its number; sets of several seeds as one: published deviations are over them, too."""
+        by_cell: dict[Cell, list[Row]] = {}
+        for cell, row in answering:
+            by_cell.setdefault(cell, []).append(row)
+        return [beside(cell, row, self.registry) for cell, rows in by_cell.items() for row in _as_one(rows)]
 
     def _format(self) -> ReportFormat:
         format_: ReportFormat = self.registry.load("format", self.form)
@@ -186,6 +194,11 @@ class Reproduction:
     def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:
         ordered = sorted(found, key=lambda row: int(row["cell"]["number"]))
         printed(format_.render_reproduction(ordered, title=self.table.title), self.runs)
+
+
+def _as_one(rows: list[Row]) -> list[Row]:
+    """Sets of several seeds as one row; a single one as it is, with the deviation over its trainings."""
+    return over_seeds(rows) if len(rows) > 1 else rows
 
 
 @dataclass

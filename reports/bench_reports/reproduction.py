@@ -95,8 +95,9 @@ def _source(cell: Row) -> str:
 
 
 def _measured(row: Row) -> str | None:
-    values = row["top1_values"]
-    return spread(row["top1_mean"], row["top1_std"], len(values)) if values else None
+    values, sets = row["top1_values"], row.get("sets")
+    found = spread(row["top1_mean"], row["top1_std"], sets or len(values)) if values else None
+    return f"{found} sets" if sets and found else found
 
 
 def _difference(row: Row) -> str | None:

@@ -108,6 +108,14 @@ def test_what_is_done_takes_no_time(reproduce: Reproduce, score: float) -> None:
     assert cell(done)["verdict"] == "within"
 
 
+def test_sets_of_several_seeds_are_judged_as_one(reproduce: Reproduce, score: float) -> None:
+    done = reproduce("--cells", "1", "--seed", "0", "--seed", "1", "--format", "json", value=score)
+    (row,) = json.loads(done.stdout)
+    assert (row["sets"], row["seed"]) == (2, None)
+    assert row["cell"]["difference"] == pytest.approx(sum(row["top1_values"]) / 2 - score)
+    assert row["top1_values"][0] == score
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
