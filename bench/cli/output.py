@@ -1,13 +1,124 @@
-"""Files that commands write: their format by their suffix, and whole or not at all where they are regular files."""
+"""Files that commands write: their format by their suffix, and whole or not at all where they are regular files.
+
+A report may be a folder of files. One that is there must be empty, or hold an earlier report, whose list of files
+(`WRITTEN`) says what is ours: what the new report lacks of it goes away, and nothing else is touched.
+"""
 
 import os
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
+    from bench.reporting.folders import File
+
+WRITTEN = ".bench-report.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a report goes, and its format: into a file, a folder, or (neither) to standard output."""
+
+    form: str
+    file: Path | None = None
+    folder: Path | None = None
+
+
+def target_of(registry: "Registry", form: str | None, output: str | None) -> Target:
+    """What `--format` and `-o` ask for.
+
+    A name that ends in a slash, and one that is a folder, is a folder; so is, for a format that makes folders, any
+    name without the suffix of its files.
+
+    Raises:
+        UsageError: an unknown or unavailable format, none for such a name, or a folder that holds other files.
+    """
+    from bench.reporting.folders import FolderFormat
+
+    path = Path(output) if output is not None else None
+    if path is None:
+        registry.load("format", form := form or "table")
+        return Target(form)
+    folder = str(output).endswith(("/", os.sep)) or path.is_dir()
+    form = form or (_form_of_folders(registry) if folder else form_of(registry, path))
+    format_ = registry.load("format", form)
+    if not folder and not (isinstance(format_, FolderFormat) and path.suffix != format_.suffix):
+        return Target(form, file=path)
+    if not isinstance(format_, FolderFormat):
+        raise UsageError(f"{output} is a folder, and the format {form!r} makes one file; name a file in it")
+    _check_folder(path)
+    return Target(form, folder=path)
+
+
+def _form_of_folders(registry: "Registry") -> str:
+    from bench.reporting.folders import FolderFormat
+
+    able = [name for name in registry.names("format") if isinstance(registry.load("format", name), FolderFormat)]
+    if len(able) != 1:
+        raise UsageError(f"say which format with --format (of folders: {', '.join(able) or 'none'})")
+    return able[0]
+
+
+def _check_folder(output: Path) -> None:
+    """Raises UsageError: it cannot be a folder, or it holds files that no report wrote."""
+    try:
+        names = [each.name for each in output.iterdir()] if _is_there(output) else []
+    except OSError as error:
+        raise UsageError(f"cannot write into {output}: {why(error)}") from error
+    other = sorted(name for name in names if not name.startswith("."))
+    if other and WRITTEN not in names:
+        raise UsageError(f"{output} holds {other[0]!r}, which is of no report; name a new or an empty folder")
+
+
+def write_folder(output: Path, files: Iterable["File"]) -> None:
+    """Writes a report's files, each whole, and takes away those of an earlier report that it does not have.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    from bench.storage.files import write_json
+
+    try:
+        earlier = _written(output)
+        write_json(output / WRITTEN, {"files": sorted(earlier)})  # first: a report that was cut short is one, too
+        names = {_put(output, file) for file in files}
+        for name in earlier - names:
+            (output / name).unlink(missing_ok=True)
+        write_json(output / WRITTEN, {"files": sorted(names)})
+    except OSError as error:
+        raise UsageError(f"cannot write into {output}: {why(error)}") from error
+
+
+def _written(output: Path) -> set[str]:
+    """The files of the report that is there; names that lead out of the folder are nobody's."""
+    from bench.errors import CorruptArtefact
+    from bench.storage.files import read_json
+
+    try:
+        names = read_json(output / WRITTEN).get("files", [])
+    except (FileNotFoundError, CorruptArtefact):
+        return set()
+    return {name for name in names if _is_inside(PurePosixPath(name))}
+
+
+def _is_inside(name: PurePosixPath) -> bool:
+    return not name.is_absolute() and ".." not in name.parts
+
+
+def _put(output: Path, file: "File") -> str:
+    from bench.storage.files import link_or_copy, write_text
+    from bench.storage.streams import shown
+
+    assert _is_inside(PurePosixPath(file.name)), file.name
+    if isinstance(file.content, Path):
+        link_or_copy(file.content, output / file.name)
+    else:
+        write_text(output / file.name, shown(file.content))
+    return file.name
 
 
 def form_of(registry: "Registry", output: Path) -> str:

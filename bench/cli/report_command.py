@@ -9,22 +9,23 @@ import click
 
 from bench.cli.filters import picker, where_option
 from bench.cli.options import plugin_option, runs_option
-from bench.cli.output import form_of, write
+from bench.cli.output import target_of, write, write_folder
 from bench.errors import UsageError
 from bench.storage.names import nearest
 
 if TYPE_CHECKING:
     from bench.cli.console import Console
+    from bench.reporting.folders import RunFolder
     from bench.results.records import Record
+
+    Found = tuple[Path, Record]
 
 
 @click.command("report")
 @click.argument("named", nargs=-1, metavar="[RUNS]...")
-@click.option("--format", "form", help="Of the report [default: by the suffix of FILE, otherwise table].")
+@click.option("--format", "form", help="Of the report [default: by the suffix of FILE, html into a FOLDER/, or table].")
 @click.option("--claims/--no-claims", default=True, show_default=True, help="Published numbers beside the measured.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to a file."
-)
+@click.option("-o", "--output", type=click.Path(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
 @click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
 @click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
 @where_option
@@ -34,7 +35,7 @@ def command(
     named: tuple[str, ...],
     form: str | None,
     claims: bool,
-    output: Path | None,
+    output: str | None,
     over: str | None,
     pivot: str | None,
     where: tuple[str, ...],
@@ -45,59 +46,76 @@ def command(
 
     RUNS are run folders, folders of runs, or names of runs below --runs; without any, all runs below --runs. A record
     that cannot be read is named on standard error and left out.
+
+    `-o site/` makes a site: an index with the rankings, and a page a run. It opens from disk and from any host.
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
     from bench.reporting import ReportFormat, report
+    from bench.reporting.folders import RunFolder, report_files
     from bench.reporting.pooling import over_seeds
     from bench.results.rows import rows
 
     registry = Registry(plugins)
-    form = form or (form_of(registry, output) if output else "table")
-    format_: ReportFormat = registry.load("format", form)
+    target = target_of(registry, form, output)
+    if target.folder is not None and (over or pivot):
+        raise UsageError("a folder has a page a run, which --over and --pivot draw together; name one file with -o")
+    format_: ReportFormat = registry.load("format", target.form)
     if pivot:
         format_.render_pivot([], across=pivot)  # before any work
-    picked = picker(where)
+    picked, folders = picker(where), dict[str, RunFolder]()
     with Console() as console:
-        made = picked(rows(_records(named, runs, console)))
+        made = picked(rows(_noted(_records(named, runs, console), folders)))
     if not made:
         raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
     made = over_seeds(made) if over else made
-    text = format_.render_pivot(made, across=pivot) if pivot else report(registry, made, form, claims=claims)
-    if output is None:
+    if target.folder is not None:
+        write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
+        return
+    text = format_.render_pivot(made, across=pivot) if pivot else report(registry, made, target.form, claims=claims)
+    if target.file is None:
         click.echo(text, nl=False)
     else:
-        write(output, text)
+        write(target.file, text)
 
 
-def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["Record"]:
-    """The records asked for, one at a time; one that is named twice comes twice.
+def _noted(found: Iterable["Found"], folders: dict[str, "RunFolder"]) -> Iterator["Record"]:
+    """The records; where each lies is noted. Of records of one name the last counts, as in `rows`."""
+    from bench.reporting.folders import RunFolder
+
+    for folder, record in found:
+        folders[record.spec.name] = RunFolder(folder)
+        yield record
+
+
+def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["Found"]:
+    """The records asked for with their folders, one at a time; one that is named twice comes twice.
 
     Raises:
         UsageError: nothing was asked for that exists, or there is nothing to report.
     """
-    from bench.results.records import load_all
+    from bench.results.records import with_folders
 
     if not named and not runs.is_dir():
         raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
-    found = (record for name in named for record in _of(name, runs, console)) if named else load_all(runs, console)
+    found = (record for name in named for record in _of(name, runs, console)) if named else with_folders(runs, console)
     first = next(found, None)
     if first is None:
         raise UsageError(f"no run with a readable record in {', '.join(named) or runs}")
     return chain([first], found)
 
 
-def _of(name: str, runs: Path, console: "Console") -> Iterable["Record"]:
+def _of(name: str, runs: Path, console: "Console") -> Iterable["Found"]:
     """The records that one argument means."""
-    from bench.results.records import load_all, read_or_warn
+    from bench.results.records import read_or_warn, with_folders
 
     folder = next((path for path in (Path(name), runs / name) if path.is_dir()), None)
     if folder is None:
         raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
     if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
-        return load_all(folder, console)
+        return with_folders(folder, console)
     try:
-        return [record] if (record := read_or_warn(folder, console)) else []
+        return [(folder, record)] if (record := read_or_warn(folder, console)) else []
     except FileNotFoundError:
         console.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
         return []

@@ -7,7 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
-from bench.recipes import Values
+from bench.reporting.facts import flat as flat
 from bench.results import records
 
 Facts = Iterable[tuple[str, object]]
@@ -67,24 +67,6 @@ def joined(parts: Iterable[str]) -> str:
 def section(title: str, facts: Facts) -> str:
     body = tabulate(facts, tablefmt="plain", disable_numparse=True)
     return f"{title}\n{body}" if body else ""
-
-
-def flat(values: Mapping[str, Any] | Values, prefix: str = "") -> list[tuple[str, object]]:
-    """Nested values as dotted keys."""
-    rows: list[tuple[str, object]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", _short(value)))
-    return rows
-
-
-def _short(value: object) -> object:
-    """Long lists (a thousand class ids) by their ends."""
-    if isinstance(value, list | tuple) and len(value) > 6:
-        return f"{', '.join(map(str, value[:3]))}, ... {value[-1]} ({len(value)})"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _files(folder: Path) -> str:

@@ -111,11 +111,20 @@ def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool
     Raises:
         UsageError: an unknown or unavailable format, or claims that cannot be read.
     """
+    format_: ReportFormat = registry.load("format", form)
+    return format_.render(beside_claims(registry, rows, claims=claims), claims=claims)
+
+
+def beside_claims(registry: "Registry", rows: Sequence[Row], *, claims: bool) -> list[Row]:
+    """The rows as formats take them: with `claims`, each with the published number for its cell, where there is one.
+
+    Raises:
+        UsageError: claims that cannot be read.
+    """
     from bench.results.claims import load
 
-    format_: ReportFormat = registry.load("format", form)
     published = load(registry) if claims else None
-    return format_.render([_beside(registry, published, row) for row in rows], claims=claims)
+    return [_beside(registry, published, row) for row in rows]
 
 
 def _beside(registry: "Registry", published: "Claims | None", row: Row) -> Row:

@@ -1,18 +1,20 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
 
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
-from bench.reporting.units import UNKNOWN, digits, duration, percent, size, spread, spread_alone
+from bench.reporting.columns import COSTS, TIMES, UNSAID, Quantity, plain, quantity, text
+from bench.reporting.columns import Cell as Cell
+from bench.reporting.columns import inside as inside
+from bench.reporting.units import UNKNOWN, digits, percent, spread, spread_alone
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
 
-Cell = Callable[[Row], str | None]
 IMPORTED = "imported"
 SETS = "sets"
 
@@ -26,6 +28,7 @@ class RankingView:
         identity: the columns that say which row it is; every part of a divided table repeats them.
         groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
         rows: what the columns show, in their order.
+        numbers: of columns that show numbers, by title, the number of each row, or None: what a reader may sort by.
     """
 
     heading: str
@@ -33,6 +36,7 @@ class RankingView:
     groups: tuple[pd.DataFrame, ...]
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
+    numbers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,18 +70,24 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
     scores = _scores(rows)
     if claims:
-        scores["published"] = lambda row: _published(row, footnotes)
-    groups = [frame(rows, columns) for columns in (_labels(rows), scores, COSTS, TIMES)]
+        scores["published"] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
+    titled = (_labels(rows), scores, COSTS, TIMES)
+    groups = [frame(rows, columns) for columns in titled]
     return RankingView(
         heading=one_line(ranking.heading),
         identity=identity(rows),
         groups=tuple(group for group in groups if not group.empty),
         notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
+        numbers={title: numbers for columns in titled for title, numbers in _numbers(rows, columns).items()},
     )
 
 
-def frame(rows: Sequence[Row], columns: dict[str, Cell]) -> pd.DataFrame:
+def _numbers(rows: Sequence[Row], columns: Mapping[str, Cell]) -> dict[str, list[float | None]]:
+    return {title: list(map(cell.number, rows)) for title, cell in columns.items() if isinstance(cell, Quantity)}
+
+
+def frame(rows: Sequence[Row], columns: Mapping[str, Cell]) -> pd.DataFrame:
     """The columns as text; what is not known is a dash, and a column of nothing else is left out."""
     made = {title: [_cleaned(cell(row)) for row in rows] for title, cell in columns.items()}
     return pd.DataFrame(made, dtype=object).dropna(axis="columns", how="all").fillna(UNKNOWN)
@@ -94,10 +104,10 @@ def identity(rows: Sequence[Row]) -> pd.DataFrame:
     """
     columns: dict[str, Cell] = {"method": _method}
     if any(row.get("imported") for row in rows):
-        columns["set"] = partial(_text, name="set")
+        columns["set"] = partial(text, name="set")
     for name in ("backbone", "seed"):
         if common(rows, name) is None:
-            columns[name] = partial(_text, name=name)
+            columns[name] = partial(text, name=name)
     if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
         columns["made\nin"] = _made_in
     if apart := changes.Apart(rows):
@@ -120,22 +130,18 @@ def _method(row: Row) -> str:
     return f"{row['method']} ({IMPORTED})" if row.get("imported") and known else str(row["method"])
 
 
-def _text(row: Row, name: str) -> str | None:
-    return None if row.get(name) is None else str(row[name])
-
-
 def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
     """Columns for what the heading cannot say of all rows at once."""
     columns: dict[str, Cell] = {}
     if len({_label(row) for row in rows}) > 1:
         columns["labels"] = _label
     if common(rows, "preprocessing") is None and any(row.get("preprocessing") == ZCA for row in rows):
-        columns["pre-\nprocessing"] = partial(_text, name="preprocessing")
+        columns["pre-\nprocessing"] = partial(text, name="preprocessing")
     if common(rows, "teacher_top1") is None:
-        columns["teacher\ntop-1 %"] = lambda row: percent(row.get("teacher_top1"))
+        columns["teacher\ntop-1 %"] = plain("teacher_top1", percent)
     recognised = inside("teacher_on_set", "top1")
     if any((found := recognised(row)) is not None and found < RECOGNISED for row in rows):
-        columns["teacher on\nthe set %"] = lambda row: percent(recognised(row))
+        columns["teacher on\nthe set %"] = quantity(recognised, percent)
     return columns
 
 
@@ -147,13 +153,14 @@ def _label(row: Row) -> str | None:
 
 def _scores(rows: Sequence[Row]) -> dict[str, Cell]:
     """The primary metric with its spread, then the others' means."""
-    columns: dict[str, Cell] = {f"{metrics.primary(rows[0]).title}\n({_over(rows)})": _primary}
+    title = f"{metrics.primary(rows[0]).title}\n({_over(rows)})"
+    columns: dict[str, Cell] = {title: Quantity(_primary, _ranked_by)}
     if _over(rows) == SETS:
-        columns["within\na set"] = lambda row: spread_alone(row.get("within"))
+        columns["within\na set"] = plain("within", spread_alone)
     for name in metrics.others(rows):
         measured = [found for row in rows if (found := metrics.metric(row, name)).mean is not None]
-        columns |= {each.title: partial(_mean, name=name) for each in measured[:1]}
-    return {**columns, "top-5 %": lambda row: percent(row.get("top5_mean"))}
+        columns |= {each.title: Quantity(partial(_mean, name=name), _mean_of(name)) for each in measured[:1]}
+    return {**columns, "top-5 %": plain("top5_mean", percent)}
 
 
 def _primary(row: Row) -> str | None:
@@ -164,6 +171,14 @@ def _primary(row: Row) -> str | None:
 def _over(rows: Sequence[Row]) -> str:
     """What means and deviations are over."""
     return SETS if any(row.get("sets") for row in rows) else "seeds"
+
+
+def _ranked_by(row: Row) -> float | None:
+    return metrics.primary(row).mean
+
+
+def _mean_of(name: str) -> Callable[[Row], float | None]:
+    return lambda row: metrics.metric(row, name).mean
 
 
 def _mean(row: Row, name: str) -> str | None:
@@ -219,42 +234,6 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
         said.append(f"differing here: {', '.join(differs)}")
     deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
     return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
-
-
-def inside(name: str, key: str) -> Callable[[Row], float | None]:
-    """Reads a number inside an object of a row; None where there is no such object."""
-    return lambda row: (row.get(name) or {}).get(key)
-
-
-def _resident(row: Row) -> float | None:
-    """The process's resident peak says what a CPU run needed; on CUDA the allocator's peak does."""
-    memory = row.get("peak_memory_bytes") or {}
-    return memory.get("rss") if memory.get("allocated") is None else None
-
-
-UNSAID = {
-    "ms_per_image_iteration": "ms/image-iteration",
-    "prepare_s": "prepare",
-    "synthesis_s": "synthesis",
-    "label_s": "labelling",
-}
-COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": lambda row: digits(inside("ms_per_image_iteration", "median")(row)),
-    "peak\nmemory": lambda row: size(inside("peak_memory_bytes", "allocated")(row)),
-    "peak\nRSS": lambda row: size(_resident(row)),
-    "image\nbytes": lambda row: size(row.get("set_bytes")),
-    "label\nbytes": lambda row: size(row.get("label_bytes")),
-}
-TIMES: dict[str, Cell] = {
-    "prepare": lambda row: duration(row.get("prepare_s")),
-    "iterations": partial(_text, name="iterations"),
-    "warm-up": lambda row: duration(row.get("warm_up_s")),
-    "synthesis": lambda row: duration(row.get("synthesis_s")),
-    "per image": lambda row: duration(row.get("seconds_per_image")),
-    "labelling": lambda row: duration(row.get("label_s")),
-    "shared\nstages": lambda row: duration(row.get("evaluation_prepare_s")),
-    "evaluation": lambda row: duration(row.get("evaluation_s")),
-}
 
 
 def _complaint(row: Row) -> str:

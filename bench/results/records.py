@@ -131,10 +131,15 @@ def read_spec(folder: Path) -> RunSpec:
 
 def load_all(runs: Path, progress: Progress) -> Iterator[Record]:
     """Every readable record below a folder of runs, by name, one at a time; unreadable ones are warned about."""
+    return (record for _, record in with_folders(runs, progress))
+
+
+def with_folders(runs: Path, progress: Progress) -> Iterator[tuple[Path, Record]]:
+    """As `load_all`, each with its run's folder."""
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
         with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
             if (record := read_or_warn(folder, progress)) is not None:
-                yield record
+                yield folder, record
 
 
 def read_or_warn(folder: Path, progress: Progress) -> Record | None:

@@ -11,8 +11,12 @@ FORMATS = {
     "markdown": "Pipe tables for a README or an issue.",
     "latex": "Tables with booktabs rules for a paper.",
     "svg": "A figure.",
+    "html": "A site: rankings that sort and filter, and a page a run.",
 }
-MODULES = {"table": "table", "json": "data", "csv": "data", "markdown": "markdown", "latex": "latex", "svg": "svg"}
+MODULES = {
+    **{"table": "table", "json": "data", "csv": "data", "markdown": "markdown", "latex": "latex", "svg": "svg"},
+    "html": "site",
+}
 
 TABLES = Path(__file__).parent / "tables"
 PUBLISHED = {

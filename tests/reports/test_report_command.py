@@ -132,7 +132,8 @@ def test_no_file_holds_what_a_terminal_would_obey(report: Report, runs: Path, tm
         each = record(seed, machine=EVIL)
         records.write(runs / each.spec.name, each)
     assert report("-o", tmp_path / "file", "--format", form).status == 0
-    text = (tmp_path / "file").read_text(encoding="utf-8")
+    made = tmp_path / "file"
+    text = "".join(path.read_text(encoding="utf-8") for path in ([made] if made.is_file() else made.rglob("*.*")))
     assert not [letter for letter in text if not letter.isprintable() and letter not in "\n\t"]
     if form == "json":
         assert {row["device_name"] for row in json.loads(text)} == {EVIL}

@@ -1,0 +1,77 @@
+"""The columns of tables: of a row, what a cell shows, and the number behind it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from bench.reporting import Row
+from bench.reporting.units import digits, duration, size
+
+Cell = Callable[[Row], str | None]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A cell that shows a number: how, and the number itself."""
+
+    shown: Cell
+    number: Callable[[Row], float | None]
+
+    def __call__(self, row: Row) -> str | None:
+        """As it is shown."""
+        return self.shown(row)
+
+
+def text(row: Row, name: str) -> str | None:
+    """A field of a row, as it is."""
+    return None if row.get(name) is None else str(row[name])
+
+
+def inside(name: str, key: str) -> Callable[[Row], float | None]:
+    """Reads a number inside an object of a row; None where there is no such object."""
+    return lambda row: (row.get(name) or {}).get(key)
+
+
+def _resident(row: Row) -> float | None:
+    """The process's resident peak says what a CPU run needed; on CUDA the allocator's peak does."""
+    memory = row.get("peak_memory_bytes") or {}
+    return memory.get("rss") if memory.get("allocated") is None else None
+
+
+def _value(row: Row, name: str) -> float | None:
+    return row.get(name)
+
+
+def quantity(number: Callable[[Row], float | None], form: Callable[[float | None], str | None]) -> Quantity:
+    """A number in its form."""
+    return Quantity(lambda row: form(number(row)), number)
+
+
+def plain(name: str, form: Callable[[float | None], str | None]) -> Quantity:
+    """A field of a row."""
+    return quantity(partial(_value, name=name), form)
+
+
+UNSAID = {
+    "ms_per_image_iteration": "ms/image-iteration",
+    "prepare_s": "prepare",
+    "synthesis_s": "synthesis",
+    "label_s": "labelling",
+}
+COSTS: dict[str, Cell] = {
+    "ms/image-\niteration": quantity(inside("ms_per_image_iteration", "median"), digits),
+    "peak\nmemory": quantity(inside("peak_memory_bytes", "allocated"), size),
+    "peak\nRSS": quantity(_resident, size),
+    "image\nbytes": plain("set_bytes", size),
+    "label\nbytes": plain("label_bytes", size),
+}
+TIMES: dict[str, Cell] = {
+    "prepare": plain("prepare_s", duration),
+    "iterations": Quantity(partial(text, name="iterations"), partial(_value, name="iterations")),
+    "warm-up": plain("warm_up_s", duration),
+    "synthesis": plain("synthesis_s", duration),
+    "per image": plain("seconds_per_image", duration),
+    "labelling": plain("label_s", duration),
+    "shared\nstages": plain("evaluation_prepare_s", duration),
+    "evaluation": plain("evaluation_s", duration),
+}

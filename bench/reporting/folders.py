@@ -1,0 +1,80 @@
+"""Reports that are a folder of files, as a site: what their formats are given, and what they make."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.reporting import ReportFormat, Row, beside_claims
+
+if TYPE_CHECKING:
+    from bench.extensions.registry import Registry
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run left on disk.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+
+    def record(self) -> dict[str, Any]:
+        """The content of its record.json, verified.
+
+        Raises:
+            FileNotFoundError, CorruptArtefact, UnreadableArtefact: as `bench.results.records.read`.
+        """
+        from bench.results.records import read
+
+        return read(self.path).to_json()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a report.
+
+    Attributes:
+        name: relative to the report's folder, with `/` between folders.
+        content: its text, or the file that it is a copy of.
+    """
+
+    name: str
+    content: str | Path
+
+
+class FolderFormat(ReportFormat):
+    """A form that may be a folder of files, too.
+
+    You must write `files` besides what `ReportFormat` asks for; `render` is the form in one file, which says all that
+    one file can say. A report goes into a folder where the user names one: `-o site/`, or any name that does not end
+    in the format's suffix.
+    """
+
+    @abstractmethod
+    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
+        """The files, each once. That which leads to the others comes last, so that it never leads nowhere.
+
+        Args:
+            rows: as of `render`.
+            runs: the folders of the runs of these rows by name. Some may be missing.
+            claims: as of `render`.
+        """
+
+
+def report_files(
+    registry: "Registry", rows: Sequence[Row], form: str, runs: Mapping[str, RunFolder], *, claims: bool
+) -> Iterator[File]:
+    """The rows in a registered format of folders, each with the published number for its cell, where there is one.
+
+    Raises:
+        UsageError: an unknown or unavailable format, one that is no folder, or claims that cannot be read.
+    """
+    format_ = registry.load("format", form)
+    if not isinstance(format_, FolderFormat):
+        raise UsageError(f"the format {form!r} is one file and no folder; name one, as report{format_.suffix}")
+    return format_.files(beside_claims(registry, rows, claims=claims), runs, claims=claims)

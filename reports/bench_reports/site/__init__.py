@@ -1,0 +1,41 @@
+"""A site: the rankings on one page that sorts and filters, and a page for every run.
+
+Every file is whole in itself and loads nothing from elsewhere, so that the folder opens from disk and from any host.
+Pages are made by Jinja2, which escapes all that is put in (`site.rendering`); the other modules prepare the data:
+`site.rankings` the tables, `site.runs` what is said of a run, `site.names` the names of its files.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from bench.reporting import Row
+from bench.reporting.folders import File, FolderFormat, RunFolder
+from bench.storage.streams import shown
+from bench_reports.site.names import file_names
+from bench_reports.site.rankings import facets, overview
+from bench_reports.site.rendering import page
+from bench_reports.site.runs import run_pages
+
+INDEX = "index.html"
+
+
+class Html(FolderFormat):
+    """A folder with an index and a page a run; in one file, the index without what it leads to."""
+
+    name = "html"
+    suffix = ".html"
+
+    def render(self, rows: Sequence[Row], *, claims: bool) -> str:
+        return shown(_index(rows, {}, claims=claims))
+
+    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
+        names = file_names(row["run"] for row in rows)
+        yield from run_pages(rows, runs, names, claims=claims)
+        yield File(INDEX, _index(rows, names, claims=claims))
+
+
+def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> str:
+    found = overview(rows, names, claims=claims)
+    return page("index", title="Dataset condensation, compared", overview=found, facets=facets(found))
+
+
+HTML = Html()

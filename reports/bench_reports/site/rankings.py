@@ -1,0 +1,148 @@
+"""The tables of the index: one a ranking, and what has no result."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.reporting import Row, machine, primary, unmeasured
+from bench.reporting.layout import alignment, flat
+from bench.reporting.view import RankingView, views
+from bench.storage.streams import one_line
+from bench_reports.site.tables import Cell, Line, Table
+
+FACETS = {
+    "dataset": "dataset",
+    "ipc": "images per class",
+    "protocol": "protocol",
+    "backbone": "condensed with",
+    "eval_backbone": "trained network",
+    "device": "device",
+    "budget": "budget",
+    "method": "method",
+}
+OF_ROWS = ("method", "backbone")  # the others are the same in all of a ranking
+WARNING = "warning, "
+SEPARATOR = " · "
+
+
+@dataclass(frozen=True)
+class Section:
+    """A ranking as the index shows it.
+
+    Attributes:
+        title, facts: its heading, divided.
+        facets: by name, what all of its rows share.
+        warnings, notes: what a reader should doubt, and know.
+    """
+
+    title: str
+    facts: Sequence[str]
+    table: Table
+    facets: Mapping[str, str]
+    warnings: Sequence[str]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All of the index.
+
+    Attributes:
+        rankings: in their order.
+        without: the rows without a result, or None.
+        runs, rows: how many there are.
+    """
+
+    rankings: Sequence[Section]
+    without: Table | None
+    runs: int
+    rows: int
+
+
+def overview(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> Overview:
+    """The tables of all rows, each row leading to its run's page where `names` has one."""
+    found = [_section(view, names) for view in views(rows, claims=claims)]
+    return Overview(found, _without(unmeasured(rows), names), len({row["run"] for row in rows}), len(rows))
+
+
+def facets(found: Overview) -> dict[str, tuple[str, list[str]]]:
+    """What can be chosen: by facet, its title and its values; without those that have one value only."""
+    values: dict[str, set[str]] = {name: set() for name in FACETS}
+    for name, value in _facets(found):
+        values[name].add(value)
+    return {name: (FACETS[name], sorted(each, key=_natural)) for name, each in values.items() if len(each) > 1}
+
+
+def facets_of(row: Row) -> dict[str, str]:
+    """By what a row is found."""
+    named = {**row, "protocol": row.get("protocol_id") or row["protocol"], "device": machine(row)}
+    return {name: one_line(named.get(name) if named.get(name) is not None else "unknown") for name in FACETS}
+
+
+def _facets(found: Overview) -> Iterator[tuple[str, str]]:
+    for section in found.rankings:
+        yield from section.facets.items()
+    for table in [*(section.table for section in found.rankings), *([found.without] if found.without else [])]:
+        for line in table.lines:
+            yield from line.facets.items()
+
+
+def _natural(value: str) -> tuple[bool, float, str]:
+    """Numbers by their size, before words."""
+    return (False, float(value), "") if value.isdecimal() else (True, 0.0, value)
+
+
+def _section(view: RankingView, names: Mapping[str, str]) -> Section:
+    title, *facts = view.heading.split(SEPARATOR)
+    shared = {name: value for name, value in facets_of(view.rows[0]).items() if name not in OF_ROWS}
+    return Section(
+        title=title,
+        facts=facts,
+        table=_table(view, names),
+        facets=shared,
+        warnings=[note for note in view.notes if note.startswith(WARNING)],
+        notes=[note for note in view.notes if not note.startswith(WARNING)],
+    )
+
+
+def _table(view: RankingView, names: Mapping[str, str]) -> Table:
+    """The columns of the view, scores first after the method, which leads to the run: a phone shows those at once."""
+    ranked = primary(view.rows[0])
+    frames = [view.identity, *sorted(view.groups, key=lambda group: not _is_of(ranked.title, str(group.columns[0])))]
+    titles = [str(title) for each in frames for title in each.columns]
+    columns = [list(each[title]) for each in frames for title in each.columns]
+    texts = [[column[place] for column in columns] for place in range(len(view.rows))]
+    lines = [_line(view, place, titles, shown, names) for place, shown in enumerate(texts)]
+    numeric = [side == "right" for each in frames for side in alignment(each)]
+    place = next(place for place, title in enumerate(titles) if _is_of(ranked.title, title))
+    return Table(view.heading, list(map(flat, titles)), numeric, lines, ranked=place, rising=ranked.better == "lower")
+
+
+def _is_of(metric: str, title: str) -> bool:
+    """Whether a column is that of the metric, over trainings or sets."""
+    return title.startswith(f"{metric}\n(")
+
+
+def _line(view: RankingView, place: int, titles: Sequence[str], texts: Sequence[str], names: Mapping[str, str]) -> Line:
+    row = view.rows[place]
+    numbers = [view.numbers[title][place] if title in view.numbers else None for title in titles]
+    cells = [Cell(text, number) for text, number in zip(texts, numbers, strict=True)]
+    own = {name: value for name, value in facets_of(row).items() if name in OF_ROWS}
+    kind = "control" if row.get("is_control") else ""
+    return Line([Cell(texts[0], link=names.get(row["run"], "")), *cells[1:]], own, kind)
+
+
+def _without(rows: Sequence[Row], names: Mapping[str, str]) -> Table | None:
+    if not rows:
+        return None
+    titles = ("method", "dataset", "IPC", "condensed with", "protocol", "trained network", "state", "reason")
+    numeric = [title == "IPC" for title in titles]
+    return Table("Runs without a result, and why", titles, numeric, [_unmeasured(row, names) for row in rows])
+
+
+def _unmeasured(row: Row, names: Mapping[str, str]) -> Line:
+    facts: list[Any] = [row["dataset"], row["ipc"], row.get("set") or row["backbone"]]
+    facts += [row.get("protocol_id") or row["protocol"], row["eval_backbone"], row["status"]]
+    reason = one_line(row.get("reason") or "no reason was recorded")
+    head = Cell(one_line(row["method"]), link=names.get(row["run"], ""))
+    return Line([head, *(Cell(one_line(fact)) for fact in facts), Cell(reason)], facets_of(row), "without")

@@ -1,0 +1,172 @@
+"""The page of a run: what it was, what it gave, what it cost, and how it is made again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.reporting import Row, machine, rankings
+from bench.reporting.facts import flat, told
+from bench.reporting.folders import File, RunFolder
+from bench.storage.streams import one_line
+from bench_reports.site.costs import costs
+from bench_reports.site.rankings import facets_of
+from bench_reports.site.rendering import page
+from bench_reports.site.scores import Standing, by_seed, published, results, standings
+from bench_reports.site.tables import Table, plain
+
+PREVIEW = "preview.png"
+PNG = b"\x89PNG\r\n\x1a\n"
+UP = "../"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a run.
+
+    Attributes:
+        rows: of its evaluations, at least one.
+        standing: where those stand that are done.
+        record: as it was left; None where it cannot be read any more, for `lost`.
+        preview: the sheet of its images, where there is one.
+    """
+
+    rows: Sequence[Row]
+    standing: Sequence[Standing]
+    record: Json | None
+    lost: str
+    preview: Path | None
+
+
+def run_pages(
+    rows: Sequence[Row], runs: Mapping[str, RunFolder], names: Mapping[str, str], *, claims: bool
+) -> Iterator[File]:
+    """A page for every run of the rows, and the sheet of its images beside it."""
+    ours: dict[str, list[Row]] = {}
+    for row in rows:
+        ours.setdefault(row["run"], []).append(row if claims else {**row, "claim": None})
+    stand = standings(rankings(row for each in ours.values() for row in each))
+    above = {run: UP + name for run, name in names.items()}
+    for run, each in ours.items():
+        source = _source(each, stand.get(run, []), runs.get(run))
+        sheet = names[run].removesuffix(".html") + ".png"
+        if source.preview:
+            yield File(sheet, source.preview)
+        yield File(names[run], _page(source, above, Path(sheet).name if source.preview else ""))
+
+
+def _source(rows: Sequence[Row], standing: Sequence[Standing], folder: RunFolder | None) -> Source:
+    if folder is None:
+        return Source(rows, standing, None, "its folder is not known", None)
+    preview = folder.path / PREVIEW
+    try:
+        return Source(rows, standing, folder.record(), "", preview if _is_png(preview) else None)
+    except (OSError, CorruptArtefact, UnreadableArtefact) as error:
+        return Source(rows, standing, None, one_line(why(error)), None)
+
+
+def _is_png(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(PNG)) == PNG
+    except OSError:
+        return False
+
+
+def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
+    row, record = source.rows[0], source.record or {}
+    return page(
+        "run",
+        title=one_line(row["run"]),
+        row=row,
+        states=_states(source.rows),
+        doubts=list(dict.fromkeys(one_line(said) for each in source.rows for said in each.get("warnings") or [])),
+        lost=source.lost,
+        preview=preview,
+        about=_about(row),
+        results=results(source.standing, names),
+        published=published(source.standing),
+        by_seed=by_seed((record.get("evaluations") or {}).values()),
+        costs=costs(source.rows, source.record),
+        again=_again(row),
+        made_with=_made_with(record),
+        recipe=_recipe(record),
+        details=_details(record),
+    )
+
+
+def _states(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Of evaluations without a result, each state with what is to be said of it."""
+    return [
+        (one_line(row["status"]), one_line(f"{_where(row)}: {row.get('reason') or 'no reason was recorded'}"))
+        for row in rows
+        if row["status"] != "done"
+    ]
+
+
+def _where(row: Row) -> str:
+    return f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}"
+
+
+def _about(row: Row) -> list[tuple[str, str]]:
+    """In a few words, what it is."""
+    found = facets_of(row)
+    facts = {
+        "method": found["method"],
+        "dataset": f"{row['dataset']}, {row['classes']} of {row.get('all_classes') or row['classes']} classes",
+        "images": f"{row.get('images')} ({row['ipc']} a class)",
+        "condensed with": found["backbone"],
+        "budget": found["budget"] + (f" ({row['budget_note']})" if row.get("budget_note") else ""),
+        "changed by the user": told(row["changed"]) if row.get("changed") else "",
+        "seed": str(row.get("seed")),
+        "came from": row.get("set") or "",
+        "machine": f"{machine(row)}, {row.get('precision')}",
+    }
+    return [(name, one_line(value)) for name, value in facts.items() if value]
+
+
+def _again(row: Row) -> dict[str, str]:
+    """The command that makes it, and by which state of the project it was made."""
+    made = row.get("made") or {}
+    return {name: one_line(made.get(name) or "") for name in ("command", "date", "version", "commit")}
+
+
+def _recipe(record: Json) -> dict[str, Any]:
+    """Where the values came from, what was changed, and all of them."""
+    method = (record.get("spec") or {}).get("method")
+    if not method:
+        return {}
+    changed = [(one_line(key), *map(_text, pair)) for key, pair in method["changed"].items()]
+    table = plain("Changed by the user", ("key", "recipe", "here"), changed, numbers=[1, 2])
+    return {
+        "name": one_line(method["recipe"]),
+        "source": one_line(method["source"]),
+        "quick": [*map(one_line, method["quick"])],
+        "changed": table if changed else None,
+        "values": _facts("Hyper-parameters", method["config"]),
+    }
+
+
+def _made_with(record: Json) -> Table | None:
+    environment = {name: value for name, value in (record.get("environment") or {}).items() if name != "made"}
+    return _facts("Machine and versions", environment)
+
+
+def _details(record: Json) -> list[Table]:
+    """What only somebody who doubts reads: the rest of the spec, and what the method and its protocols noted."""
+    spec = {name: value for name, value in (record.get("spec") or {}).items() if name != "method"}
+    notes = (record.get("costs") or {}).get("notes") or {}
+    tables = [_facts("Spec", spec), _facts("Notes of the method", notes)]
+    return [table for table in tables if table]
+
+
+def _facts(caption: str, values: Json) -> Table | None:
+    lines = [(one_line(key), _text(value)) for key, value in flat(values) if value is not None]
+    return plain(caption, ("name", "value"), lines) if lines else None
+
+
+def _text(value: object) -> str:
+    return "not known" if value is None else one_line(value)

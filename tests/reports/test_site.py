@@ -1,0 +1,230 @@
+"""The site: which files there are, what they say, and that no name in them does anything."""
+
+import json
+import re
+import struct
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.conformance.formats import sample_record, sample_spec
+from bench.extensions.registry import Registry
+from bench.reporting import Row
+from bench.results import records
+from bench.results.spec import RunSpec
+from bench.storage.files import write_json
+from bench_reports.site import HTML
+from bench_reports.site.names import file_names
+
+RowMaker = Callable[..., Row]
+Report = Callable[..., int]
+
+EVIL = "<img src=x onerror=alert(1)>\"'&=cmd|' /C calc'!A0 \x1b]0;title\x07 \u202eor {{ 7*7 }} </script>"
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 0)
+
+
+class Page(HTMLParser):
+    """What of a page a browser would act on: its elements, with their attributes, and what can be read."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def links(self) -> list[str]:
+        """Where the page leads."""
+        return [str(attributes["href"]) for tag, attributes in self.elements if tag == "a"]
+
+
+def keep_run(
+    runs: Path, seed: int = 0, top1: float = 50.0, method: str = "random", machine: str = "A processor"
+) -> str:
+    """Writes the record of a run of one protocol, and returns its name."""
+    told = sample_spec(seed).to_json()
+    spec = RunSpec.from_json({**told, "method": {**told["method"], "name": method}})
+    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
+    outcome = {
+        **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""},
+        **{"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None},
+        "scores": [{**score, "seed": 0}, {**score, "top1": 52.0, "seed": 1}],
+    }
+    made = {"command": "bench run -m 'a b' --set x=1", "date": "2026-01-02T03:04:05+00:00", "version": "0.1"}
+    environment = {"device": "cpu", "device_name": machine, "precision": "fp32", "versions": {}, "made": made}
+    record = sample_record(spec, {"set_bytes": 640}, {"hard-convnet3": outcome}, environment)
+    folder = runs / f"run{seed}"
+    records.write(folder, record)
+    (folder / "preview.png").write_bytes(PNG)
+    return record.spec.name
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """`bench report` of the runs in `tmp_path / "runs"`; its exit status."""
+    monkeypatch.setenv("BENCH_RUNS", str(tmp_path / "runs"))
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["bench", "report", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return call
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("arguments", [["-o", "{}/"], ["--format", "html", "-o", "{}"]])
+def test_a_folder_has_an_index_and_a_page_a_run(tmp_path: Path, report: Report, arguments: list[str]) -> None:
+    names = [keep_run(tmp_path / "runs", seed) for seed in (0, 1)]
+    site = tmp_path / "site"
+    assert report(*(each.format(site) for each in arguments)) == 0
+    pages = [f"runs/{name}.{suffix}" for name in names for suffix in ("html", "png")]
+    assert files(site) == sorted([".bench-report.json", "index.html", *pages])
+    page = Page((site / "index.html").read_text(encoding="utf-8"))
+    assert [link for link in page.links() if link.startswith("runs/")] == [f"runs/{name}.html" for name in names]
+    assert (site / f"runs/{names[0]}.png").read_bytes() == PNG
+
+
+def test_the_page_of_a_run_says_what_a_reader_needs(tmp_path: Path, report: Report) -> None:
+    name = keep_run(tmp_path / "runs")
+    assert report("-o", f"{tmp_path}/site/") == 0
+    page = Page((tmp_path / f"site/runs/{name}.html").read_text(encoding="utf-8"))
+    words = " ".join(page.words.split())
+    for said in ("51.00 ± 1.41 (2)", "50.00", "52.00", "the method's own defaults", "bench run -m 'a b' --set x=1"):
+        assert said in words
+    assert "../index.html" in page.links()
+
+
+def test_a_new_report_takes_away_what_the_last_one_had_and_nothing_else(tmp_path: Path, report: Report) -> None:
+    first, second = (keep_run(tmp_path / "runs", seed) for seed in (0, 1))
+    site = tmp_path / "site"
+    assert report("-o", f"{site}/") == 0
+    (site / "CNAME").write_text("example.org")
+    assert report("-o", f"{site}/", "--where", "seed=1") == 0
+    assert not (site / f"runs/{first}.html").exists()
+    assert (site / f"runs/{second}.html").exists()
+    assert (site / "CNAME").read_text() == "example.org"
+
+
+def test_names_in_the_list_of_files_that_lead_out_are_left_alone(tmp_path: Path, report: Report) -> None:
+    keep_run(tmp_path / "runs")
+    site = tmp_path / "site"
+    assert report("-o", f"{site}/") == 0
+    (tmp_path / "precious").write_text("kept")
+    listed = json.loads((site / ".bench-report.json").read_text())
+    write_json(site / ".bench-report.json", {"files": [*listed["files"], "../precious", str(tmp_path / "precious")]})
+    assert report("-o", f"{site}/") == 0
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_folder_with_other_files_is_refused(
+    tmp_path: Path, report: Report, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_run(tmp_path / "runs")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("mine")
+    assert report("-o", f"{tmp_path}/home") == 2
+    assert "'thesis.tex'" in capsys.readouterr().err
+    assert files(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_a_format_of_one_file_refuses_a_folder(
+    tmp_path: Path, report: Report, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_run(tmp_path / "runs")
+    assert report("--format", "csv", "-o", f"{tmp_path}/site/") == 2
+    assert "makes one file" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+def test_rows_of_several_runs_make_no_folder(tmp_path: Path, report: Report) -> None:
+    keep_run(tmp_path / "runs")
+    assert report("--over", "seed", "-o", f"{tmp_path}/site/") == 2
+    assert not (tmp_path / "site").exists()
+    assert report("--over", "seed", "-o", f"{tmp_path}/pooled.html") == 0
+
+
+def test_one_file_is_the_index_that_leads_nowhere(tmp_path: Path, report: Report) -> None:
+    keep_run(tmp_path / "runs")
+    assert report("-o", f"{tmp_path}/report.html") == 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.links() == ["#content"]
+    assert "51.00 ± 1.41 (2)" in page.words
+
+
+def test_nothing_is_loaded_from_elsewhere(rows: list[Row]) -> None:
+    text = HTML.render(rows, claims=True)
+    assert not re.search(r"https?://|src=|@import|url\(", text)
+
+
+@pytest.mark.parametrize("field", ["method", "dataset", "machine", "reason", "note"])
+def test_what_is_hostile_is_shown_and_does_nothing(row: RowMaker, failure: RowMaker, field: str) -> None:
+    claim = {"value": 1.0, "std": None, "source": EVIL, "note": EVIL, "budget": "paper"}
+    made = {
+        "method": [row(method=EVIL)],
+        "dataset": [row(dataset=EVIL), failure(dataset=EVIL)],
+        "machine": [row(device_name=EVIL)],
+        "reason": [failure(reason=EVIL)],
+        "note": [row(claim=claim, warnings=[EVIL])],
+    }[field]
+    plain = Page(HTML.render([row(), row(method="b", claim={**claim, "source": "a"}), failure()], claims=True))
+    text = HTML.render(made, claims=True)
+    page = Page(text)
+    assert {tag for tag, _ in page.elements} <= {tag for tag, _ in plain.elements} | {"option", "label", "select", "ul"}
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert "<img src=x onerror=alert(1)>" in page.words
+    assert "{{ 7*7 }}" in page.words
+    assert all(letter.isprintable() or letter in "\n\t" for letter in text)
+
+
+def test_hostile_runs_have_pages_within_the_site(tmp_path: Path, report: Report) -> None:
+    runs = tmp_path / "runs"
+    keep_run(runs, seed=0, method="../../../" + EVIL, machine=EVIL)
+    keep_run(runs, seed=1, method="x" * 180)
+    assert report("-o", f"{tmp_path}/site/") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "site"]
+    index = Page((tmp_path / "site/index.html").read_text(encoding="utf-8"))
+    for link in index.links()[1:]:
+        page = Page((tmp_path / "site" / link).read_text(encoding="utf-8"))
+        assert [attributes["src"] for tag, attributes in page.elements if tag == "img"] == [
+            Path(link).name.removesuffix(".html") + ".png"
+        ]
+
+
+def test_runs_of_like_names_have_pages_of_their_own() -> None:
+    names = ["a b", "a-b", "a/b", "..", ".", "", "é", "CON" * 100, "CON" * 101]
+    found = list(file_names(names).values())
+    assert len(set(found)) == len(names)
+    assert all(re.fullmatch(r"runs/[A-Za-z0-9._-]+\.html", name) and len(name) < 200 for name in found)
+
+
+def test_what_may_not_be_ranked_together_is_in_tables_of_their_own(row: RowMaker, control: RowMaker) -> None:
+    rows = [row(), control(), row(method="dm", budget="paper"), row(method="dc", device_name="Another")]
+    page = Page(HTML.render(rows, claims=False))
+    sections = [attributes for tag, attributes in page.elements if tag == "section"]
+    assert [section["data-budget"] for section in sections] == ["paper", "quick", "quick"]
+    assert len({(section["data-budget"], section["data-device"]) for section in sections}) == 3
+
+
+def test_numbers_behind_columns_are_those_that_are_shown(row: RowMaker) -> None:
+    """Sorted by 93.2 s and 3.97 s, not by "93.2 s" and "3.97 s"; a dash has no number."""
+    rows = [row(), row(method="dm", synthesis_s=None, ms_per_image_iteration=None)]
+    page = Page(HTML.render(rows, claims=False))
+    numbers = [attributes["data-n"] for tag, attributes in page.elements if tag == "td" and "data-n" in attributes]
+    assert numbers.count("46.6") == 2 and numbers.count("397.1") == 1 and numbers.count("9.3123") == 1
+
+
+def test_html_is_offered() -> None:
+    assert Registry().load("format", "html") is HTML
