@@ -8,7 +8,7 @@ selection = false                # true: cells of other tables, put together for
 [[cells]]                        # every claim that has all of these is a cell, in the order of the claims
 source = "SRe2L paper Table 3 (recovery budget 1000 it)"
 dataset = "tiny-imagenet"        # likewise method, ipc, backbone, eval_backbone, metric
-run.set = ["recover.iterations=1000"]   # what the claim's own fields do not say; likewise run.method, ipc, protocol
+run.set = ["recover.iterations=1000"]   # what the claim's own fields do not say; likewise run.method, ipc, backbone, protocol
 
 A table holds no number: those are the claims'. So a cell of a table and a row of a report, beside which
 `bench report --claims` shows a published number, are the same by one rule, `Claim.keys`.
@@ -44,6 +44,7 @@ class Asked(BaseModel):
 
     method: str | None = None
     ipc: int | None = Field(default=None, ge=1)
+    backbone: str | None = None
     protocol: str | None = None
     set: tuple[str, ...] = ()
 
@@ -97,10 +98,11 @@ class Cell:
 
     @property
     def wanted(self) -> Claim:
-        """The claim as a run of ours has its cell: the method, ipc and protocol that are run for it."""
+        """The claim as a run of ours has its cell: the method, ipc, backbone and protocol that are run for it."""
         claim, run = self.claim, self.run
         ipc = claim.ipc if run.ipc is None else str(run.ipc)
-        return replace(claim, method=run.method or claim.method, ipc=ipc, protocol=run.protocol or claim.protocol)
+        given = {name: getattr(run, name) or getattr(claim, name) for name in ("method", "backbone", "protocol")}
+        return replace(claim, **given, ipc=ipc)
 
     @property
     def protocol(self) -> str:
