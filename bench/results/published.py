@@ -8,7 +8,7 @@ selection = false                # true: cells of other tables, put together for
 [[cells]]                        # every claim that has all of these is a cell, in the order of the claims
 source = "SRe2L paper Table 3 (recovery budget 1000 it)"
 dataset = "tiny-imagenet"        # likewise method, ipc, backbone, eval_backbone, metric
-run.set = ["recover.iterations=1000"]   # what the claim's own fields do not say; likewise run.method, ipc, backbone, protocol
+run.set = ["recover.iterations=1000"]   # what the claim does not say; likewise run.method, ipc, backbone, protocol
 
 A table holds no number: those are the claims'. So a cell of a table and a row of a report, beside which
 `bench report --claims` shows a published number, are the same by one rule, `Claim.keys`.
