@@ -20,6 +20,8 @@ class Batch:
         start: float32 (B, C, H, W) in normalised space, where the images start from; None for noise.
         shares: how much the loss in each network of the pool counts in every iteration, 0 for those that have no part
             in the batch; None where networks take part as the recipe says.
+        real: float32 (n, C, H, W) in normalised space, on the CPU: images whose statistics the batch is to have, where
+            the recipe wants such (`MatchingRecipe.class_goals`).
         joins: (B,), the iteration from which on each image is updated and seen, 0 for some (DELT); None for 0 for all.
     """
 
@@ -28,6 +30,7 @@ class Batch:
     start: Tensor | None = None
     shares: tuple[float, ...] | None = None
     joins: tuple[int, ...] | None = None
+    real: Tensor | None = None
 
     def only(self, places: Sequence[int]) -> "Batch":
         """Some of its images, all of them there from the first iteration on."""

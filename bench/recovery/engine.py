@@ -11,6 +11,7 @@ comes out as if it were alone.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -24,6 +25,7 @@ from bench.recovery.batches import Phase, joins_of, phases_of, shape_of, shares_
 from bench.recovery.batches import initial_images as initial_images
 from bench.recovery.canvas import at_side, resized, spread
 from bench.recovery.pool import Member
+from bench.recovery.real import class_goals
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.terms import of_images
 
@@ -57,10 +59,15 @@ class Engine(ABC):
         and in no peak.
         """
         for groups, size in dict.fromkeys(shapes):
-            batches = [Batch(torch.zeros(size, dtype=torch.int64), seed=0)] * groups
+            batches = [self._batch(task, size)] * groups
             gradient, images = self.gradient(task, batches), initial_images(task, batches)
             for turn in range(len(self.pool)):
                 gradient(images, turn)
+
+    def _batch(self, task: Task, size: int) -> Batch:
+        """A batch of that size whose images are none of the set's."""
+        batch = Batch(torch.zeros(size, dtype=torch.int64), seed=0)
+        return replace(batch, real=initial_images(task, [batch])[0].cpu()) if self.recipe.meets_real_images else batch
 
     @abstractmethod
     def gradient(self, task: Task, batches: Sequence[Batch]) -> "Gradient":
@@ -132,7 +139,7 @@ class Gradient(ABC):
         self._drops = [task.seed_for("left out", place) for place in range(len(self.pool))]
         self._kinds = [[layer.kind for layer in member.layers(self.recipe)] for member in self.pool]
         self.targets = torch.stack([batch.targets for batch in batches]).to(task.device)
-        self.class_goals = [member.class_goals(self.targets, self.recipe) for member in self.pool]
+        self.class_goals = [class_goals(task, member, batches, self.recipe) for member in self.pool]
         self.memories: list[Tensor] = []
         if self.recipe.smoothing:
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]

@@ -20,6 +20,7 @@ from bench.recovery.engine import Batch, Engine, Gradient, Shape
 from bench.recovery.layers import laid_out
 from bench.recovery.objective import Objective
 from bench.recovery.pool import Member
+from bench.recovery.real import class_goals
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.views import RecoveryView, draw_view, seen_through
 
@@ -68,7 +69,7 @@ class FastEngine(Engine):
         views = torch.tensor([RecoveryView(None, flipped=False, roll=(0, 0)).row(side)] * groups)
         targets = torch.zeros(shape, dtype=torch.int64, device=task.device)
         member, images = self.pool[place], noise.to(task.device)
-        goals = member.class_goals(targets, self.recipe)
+        goals = class_goals(task, member, [self._batch(task, size)] * groups, self.recipe)
         memory = member.start_of_memory(groups, task.device) if self.recipe.smoothing else None
         keep = torch.tensor(self.recipe.smoothing, device=task.device) if self.recipe.smoothing else None
         average = images if self.recipe.flatness else None

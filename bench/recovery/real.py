@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from bench.condensation import Task
 from bench.loops import checkpoints
 from bench.loops.steps import Loop
+from bench.recovery.batches import Batch
 from bench.recovery.layers import (
     ByLayer,
     Layer,
@@ -39,7 +40,7 @@ from bench.recovery.layers import (
     layers_of,
     sizes_of,
 )
-from bench.recovery.pool import RealStatistics
+from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
 from bench.storage.stages import Made
 from bench.training.feeding import Feed
@@ -82,9 +83,40 @@ def real_statistics(task: Task, teacher: Teacher, recipe: MatchingRecipe, traine
     return RealStatistics(by_layer(stage.tensors["overall"].to(task.device), sizes), by_class)
 
 
+def class_goals(task: Task, member: Member, batches: Sequence[Batch], recipe: MatchingRecipe) -> dict[int, Measured]:
+    """Of each layer, what its statistics should be in these batches, (G, n) each, by their classes or real images.
+
+    Raises:
+        ValueError: real images are what counts, and a batch has none.
+    """
+    if not recipe.meets_real_images:
+        return member.class_goals(torch.stack([batch.targets for batch in batches]).to(task.device), recipe)
+    found = [_together(task, member, batch, recipe) for batch in batches]
+    return {place: tuple(map(torch.stack, zip(*(each[place] for each in found), strict=True))) for place in found[0]}
+
+
+@torch.no_grad()
+def _together(task: Task, member: Member, batch: Batch, recipe: MatchingRecipe) -> ByLayer:
+    """Of all real images of a batch together, seen some at a time."""
+    if batch.real is None:
+        raise ValueError("the statistics of a batch of real images are matched, and the batch comes with none")
+    layers, found, sums = layers_of(member.network, recipe.match), dict[int, Measured](), dict[int, Measured]()
+
+    def take(place: int, inputs: Tensor) -> None:
+        found[place] = _of_images(layers[place], inputs, recipe.patch)
+
+    for some in batch.real.split(BATCH):
+        with inputs_given(layers, take), task.autocast():
+            member.network(some.to(task.device))
+        for place, measured in found.items():
+            added = tuple(each.sum(0) for each in _squared(measured))
+            sums[place] = tuple(map(torch.add, sums[place], added)) if place in sums else added
+    return {place: _centred(tuple(each / len(batch.real) for each in sums[place])) for place in sums}
+
+
 def _of_classes(recipe: MatchingRecipe) -> str | None:
     """Whether classes are measured, and which variance of theirs."""
-    if recipe.global_share == 1:
+    if recipe.global_share == 1 or recipe.meets_real_images:
         return None
     if "moving-classes" in recipe.as_released:
         return "moving"

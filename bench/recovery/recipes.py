@@ -90,6 +90,11 @@ class MatchingRecipe(RecoveryRecipe):
         patch: side of the squares, in pixels of a convolution's input, of which means and variances are matched.
         global_share: alpha, the share of the distance to the statistics of all data; the rest is to those of the
             batch's classes (EDC).
+        class_goals: where the statistics of a batch's classes come from: from all training "data" of each class, or
+            from a "batch" of real images, drawn for the batch once: `goal_images` of its class for each of its images,
+            of which the statistics are taken together (EDC's category-aware "local").
+        goal_images: see `class_goals`. In EDC's code so many that a whole set meets 100,000 of them, on ImageNet-1K
+            50,000 and on ImageNet-10 1,000.
         smoothing: how much of a layer's earlier batch statistics stays in what is compared (G-VBSM): a moving average
             over iterations, through which the gradient of the current batch passes straight. 0: none stays.
         drop: the probability that a convolution is left out of an iteration (G-VBSM's drop rate).
@@ -114,13 +119,17 @@ class MatchingRecipe(RecoveryRecipe):
             "element-mean": the flatness term is averaged over classes too, so it is as many times smaller.
     """
 
-    added: ClassVar[frozenset[str]] = RecoveryRecipe.added | {"stages", "residual", "scales"}
+    added: ClassVar[frozenset[str]] = RecoveryRecipe.added | {
+        *("stages", "residual", "scales", "class_goals", "goal_images"),
+    }
 
     crop: Literal["resized", "padded", "none"] = "resized"  # type: ignore[assignment]
     pad: int = Field(default=4, ge=0)
     match: tuple[LayerKind, ...] = Field(default=("batchnorm",), min_length=1)
     patch: int = Field(default=4, ge=1)
     global_share: Fraction = 1.0
+    class_goals: Literal["data", "batch"] = "data"
+    goal_images: int = Field(default=10, ge=1)
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
     densification: NotNegative = 0.0
@@ -153,6 +162,17 @@ class MatchingRecipe(RecoveryRecipe):
     def _begins(self) -> list[int]:
         """Of the second stage, the third, ...; of some the same where there are fewer iterations than stages."""
         return [self.iterations * stage // self.stages for stage in range(1, self.stages)]
+
+    @model_validator(mode="after")
+    def _classes_count(self) -> "MatchingRecipe":
+        if self.class_goals == "batch" and self.global_share == 1:
+            raise ValueError("class_goals are of a batch, and with a global_share of 1 classes do not count")
+        return self
+
+    @property
+    def meets_real_images(self) -> bool:
+        """Whether batches come with real images that they are held against."""
+        return self.class_goals == "batch"
 
     @model_validator(mode="after")
     def _grows_to_the_end(self) -> "MatchingRecipe":

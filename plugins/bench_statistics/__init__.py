@@ -19,8 +19,9 @@ because the published accuracies were made with code, and it states what the pap
 - EDC's flatness term is in the paper (weight 0.25, decay 0.99, tau 4) and off in the code's commands:
   `recover.flatness=0.25`. Where the code has it, the divergence is averaged over classes too ("element-mean").
 - EDC on ImageNet-1K: the paper has 2,000 iterations, the command 1,000 with r 0.1: `recover.iterations`,
-  `recover.bn_weight` (which weighs all statistics, in the code r_loss). Its "local" mode, which takes statistics of
-  classes from a batch of real images, is not here.
+  `recover.bn_weight` (which weighs all statistics, in the code r_loss). Its "local" mode, which no
+  command asks for, takes statistics of classes from a batch of real images: `recover.class_goals=batch`, and
+  `recover.goal_images` of them for each image.
 - The code shuffles the patches of images by a class that does nothing; nothing is shuffled here.
 - Squeezing: EDC's code, and G-VBSM's on Tiny-ImageNet, saves a network in every tenth epoch alone, so that of 50 epochs
   the 41st is kept and of 5 the first. All epochs are trained here: `squeeze.epochs=1` is EDC's on CIFAR-10.

@@ -26,7 +26,7 @@ from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import Recover, StatisticsConfig
 from bench_statistics.protocols import PROTOCOLS
-from bench_statistics.starts import Members, Start, mirrored_by_chance, start_from
+from bench_statistics.starts import Members, Start, met_images, mirrored_by_chance, start_from
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,9 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         (first, number), (last, until) = members[0], members[-1]
         seed = task.seed_for("recover", first, number, last, until)
         started, shares, joins = self._started(task, members), self._shares(task, members), self._joins(task, members)
-        return Batch(targets, seed, started, shares, joins)
+        recover = self.config.recover
+        real = met_images(task, targets, recover.goal_images, seed) if recover.meets_real_images else None
+        return Batch(targets, seed, started, shares, joins, real)
 
     def _joins(self, task: Task, members: Members) -> tuple[int, ...] | None:
         """When each image of a batch joins; None where all are there from the first iteration on."""

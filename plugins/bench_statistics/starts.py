@@ -200,6 +200,23 @@ def _tiled(crops: Tensor, across: int) -> Tensor:
     return images
 
 
+def met_images(task: Task, targets: Tensor, each: int, seed: int) -> Tensor:
+    """Real images whose statistics a batch is to have: for each of its images `each` of the class, mirrored by chance.
+
+    Each is drawn anew, so that one may come twice, as in EDC's code (category-aware "local").
+
+    Returns:
+        float32 (len(targets) * each, C, S, S) in normalised space, on the CPU.
+    """
+    draws = seeds.counter(seeds.derive("met", seed))
+    of_class = {label: members(task.dataset, label) for label in targets.unique().tolist()}
+    own = [of_class[label] for label in targets.tolist() * each]
+    places = torch.stack([some[int(draws.integers(len(some)))] for some in own])
+    images = task.dataset.normalisation.apply(task.dataset.train.take(places)).cpu()
+    flips = torch.from_numpy(draws.random(len(images)) < 0.5)
+    return torch.where(flips[:, None, None, None], images.flip(-1), images)
+
+
 def mirrored_by_chance(task: Task, images: Tensor, places: Members) -> Tensor:
     """Each image as it is, or mirrored with p = 0.5."""
     flips = torch.tensor([_mirrored(task, label, number) for label, number in places])

@@ -24,7 +24,7 @@ from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.cv_dd import weighed
 from bench_statistics.delt import joined
 from bench_statistics.method import BatchUnit, PoolCondenser
-from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
+from bench_statistics.starts import medium, medium_images, met_images, mirrored_by_chance, patches, real_images, tiles
 
 SMALL: Sequence[str] = (
     'pool=["convnet3-bn", "convnet3"]',
@@ -389,6 +389,30 @@ def test_edc_trains_networks_on_from_imagenet_1k_s_weights_on_imagenet_10_alone(
     assert {key: squeeze[key] for key in released} == released and squeeze["weights"] == ""
     others = [("imagenet-1k", 224, 1000), ("imagenette", 224, 10), ("tiny-imagenet", 64, 200)]
     assert not any("starts_from" in configure(Registry(), "edc", setting(*at), ()).config["squeeze"] for at in others)
+
+
+def test_a_batch_meets_real_images_of_its_classes(task: Task) -> None:
+    targets = torch.tensor([2, 0, 2])
+    met = met_images(task, targets, 5, 9)
+    assert torch.equal(met, met_images(task, targets, 5, 9)) and not torch.equal(met, met_images(task, targets, 5, 10))
+    everything = task.dataset.normalisation.apply(task.dataset.train.images)  # type: ignore[attr-defined]
+    either = torch.cat([everything, everything.flip(-1)])
+    labels = task.dataset.train.labels.repeat(2)
+    found = [int((either == image).flatten(1).all(1).nonzero()[0]) for image in met]
+    assert labels[found].tolist() == targets.tolist() * 5
+    assert {place < len(everything) for place in found} == {True, False}, "some are mirrored, some are not"
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_edc_recovers_by_the_statistics_of_a_batch_of_real_images(task: Task, engine: str) -> None:
+    local = ("recover.class_goals=batch", "recover.goal_images=2", "recover.iterations=2", f"recover.engine={engine}")
+    images = []
+    for changes in (local, ("recover.iterations=2",)):
+        made = method("edc", task, *changes)
+        made.prepare(task)
+        made.warm_up(task)
+        images.append(made.synthesize(replace(task, workspace=task.workspace / changes[0]), made.units(task)[0]))
+    assert not torch.equal(images[0].pixels, images[1].pixels)
 
 
 # --- LPLD's classes ---------------------------------------------------------------------------------------------------

@@ -9,12 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.labels import TeacherRef
 from bench.recovery import real
-from bench.recovery.layers import laid_out
-from bench.recovery.real import real_statistics
+from bench.recovery.batches import Batch
+from bench.recovery.layers import laid_out, layers_of, watched
+from bench.recovery.pool import Member
+from bench.recovery.real import class_goals, real_statistics
 from bench.recovery.recipes import MatchingRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.recipes import TrainingRecipe
@@ -106,3 +109,31 @@ def test_a_pass_that_was_broken_off_goes_on_to_the_same_bits(task: Task, monkeyp
     again = real_statistics(elsewhere, known, BOTH, UNTOUCHED)
     assert torch.equal(laid_out(again.overall), laid_out(whole.overall))
     assert torch.equal(laid_out(again.by_class), laid_out(whole.by_class))
+
+
+LOCAL = BOTH.model_copy(update={"class_goals": "batch", "patch": 2})
+
+
+def test_goals_of_real_images_are_those_of_all_of_them_at_once(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDC's code, `tea_tag`: mean and biased variance over images and pixels, of channels and of patches."""
+    monkeypatch.setattr(real, "BATCH", 4)  # the last part has two
+    member = Member(teacher(task).network)
+    images = torch.randn(10, 3, 8, 8, generator=seeds.generator("met"))
+    batches = [Batch(torch.tensor([0, 1]), 1, real=some) for some in (images, images.flip(0)[:7])]
+    found = class_goals(task, member, batches, LOCAL)
+    layers = layers_of(member.network, LOCAL.match)
+    for group, some in enumerate((images, images.flip(0)[:7])):
+        with watched(layers, LOCAL.patch) as at_once, torch.no_grad():
+            member.network(some)
+        assert found.keys() == at_once.keys()
+        for place, expected in at_once.items():
+            close([each[group] for each in found[place]], [each.double() for each in expected])
+    with pytest.raises(ValueError, match="the batch comes with none"):
+        class_goals(task, member, [Batch(torch.tensor([0]), 1)], LOCAL)
+
+
+def test_goals_of_a_batch_want_no_statistics_of_classes(task: Task) -> None:
+    assert not real_statistics(task, teacher(task), LOCAL, UNTOUCHED).by_class
+    with pytest.raises(ValueError, match="classes do not count"):
+        MatchingRecipe(iterations=1, lr=1.0, bn_weight=1.0, class_goals="batch")
+    assert not {"class_goals", "goal_images"} & set(BOTH.model_dump())
