@@ -1,8 +1,43 @@
-"""A benchmark suite that compares dataset-condensation methods. Import what you need from its modules."""
+"""A benchmark suite that compares dataset-condensation methods.
 
+`bench.run`, `bench.evaluate`, `bench.records` and `bench.load_set` are the command line by calls (docs/python.md); what
+a plugin needs is imported from the modules. Nothing heavy is imported before it is used.
+"""
+
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.errors import UsageError as UsageError
+    from bench.interface.runs import Result as Result
+    from bench.interface.runs import evaluate as evaluate
+    from bench.interface.runs import records as records
+    from bench.interface.runs import run as run
+    from bench.interface.sets import LoadedSet as LoadedSet
+    from bench.interface.sets import load_set as load_set
 
 try:
     __version__ = version("condensation-bench")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+uninstalled"
+
+OFFERED = {
+    "run": "bench.interface.runs",
+    "evaluate": "bench.interface.runs",
+    "records": "bench.interface.runs",
+    "Result": "bench.interface.runs",
+    "load_set": "bench.interface.sets",
+    "LoadedSet": "bench.interface.sets",
+    "UsageError": "bench.errors",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever has the name
+    if name not in OFFERED:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(import_module(OFFERED[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *OFFERED])

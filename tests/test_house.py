@@ -23,6 +23,7 @@ FLOORS = (
     ("running",),
     ("speed",),
     ("conformance", "cli"),
+    ("interface",),
     ("testing", "__main__"),
 )
 BESIDE = ("bench.results.notes",)  # value types that import errors alone; a task holds them

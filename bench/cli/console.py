@@ -32,12 +32,17 @@ def _columns() -> tuple[ProgressColumn, ...]:
 
 
 class Console:
-    """Shows progress and warnings while it is open (use it in a `with`)."""
+    """Shows progress and warnings while it is open (use it in a `with`).
 
-    def __init__(self) -> None:
+    Args:
+        quiet: warnings alone.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._stream = watched()
         self._terminal = Terminal(file=cast(TextIO, self._stream))
-        self._live = self._terminal.is_terminal
+        self._live = self._terminal.is_terminal and not quiet
         self._bars = Bars(
             *_columns(),
             console=self._terminal,
@@ -64,6 +69,10 @@ class Console:
 
     def say(self, message: str) -> None:
         """One line of news. Where it cannot be written it is lost: nothing ends because nobody reads."""
+        if not self._quiet:
+            self._tell(message)
+
+    def _tell(self, message: str) -> None:
         if self._live:
             self._terminal.print(one_line(message), highlight=False, markup=False)
         else:
@@ -93,10 +102,12 @@ class Console:
 
     def warn(self, message: str) -> None:
         """Something the user should know."""
-        self.say(f"warning: {message}")
+        self._tell(f"warning: {message}")
 
     def advance(self, what: str, done: int, total: int) -> None:
         """`done` of `total` steps of `what` are done."""
+        if self._quiet:
+            return
         what = one_line(what)
         if self._live:
             self._show(what, done, total)

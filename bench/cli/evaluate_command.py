@@ -1,12 +1,15 @@
 """`bench evaluate`: score a condensed set that came from anywhere."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, trainings_option
+
+if TYPE_CHECKING:
+    from bench.running.planning import Request
 
 
 @click.command("evaluate")
@@ -27,10 +30,6 @@ from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, tra
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
 @grid_options
 def command(
-    folder: Path,
-    dataset: str,
-    protocols: tuple[str, ...],
-    ipcs: tuple[int, ...],
     runs: Path,
     plugins: tuple[str, ...],
     form: str,
@@ -44,15 +43,41 @@ def command(
     SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
     or a tensor file (see docs/concepts.md). --protocol paper is the one that the manifest names, as is the default.
     """
-    check_names(plugins, format=[form], dataset=[dataset], protocol=protocols)
+    check_names(plugins, format=[form])
+    request = requested(plugins, **asked)
     from bench.cli.forecasts import foresee
-    from bench.cli.foreign_sets import described
     from bench.cli.grid import compare
+
+    if dry_run:
+        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
+    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+
+
+def requested(
+    plugins: tuple[str, ...],
+    *,
+    folder: Path,
+    dataset: str,
+    protocols: tuple[str, ...],
+    ipcs: tuple[int, ...],
+    quiet: bool = False,
+    **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
+) -> "Request":
+    """What was asked for: the set was read once, and what was inferred of it is said.
+
+    Args:
+        quiet: say warnings alone.
+
+    Raises:
+        UsageError: a name that nobody offers, no set, or one that does not fit what is asked.
+    """
+    check_names(plugins, dataset=[dataset], protocol=protocols)
+    from bench.cli.foreign_sets import described
     from bench.running.planning import Request
 
     place = (asked["data_root"], cache_folder(), plugins)
-    found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place)
-    request = Request(
+    found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)
+    return Request(
         **asked,
         methods=("imported",),
         datasets=(dataset,),
@@ -63,6 +88,3 @@ def command(
         cache=cache_folder(),
         origin=found.origin,
     )
-    if dry_run:
-        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
-    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))

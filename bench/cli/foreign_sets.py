@@ -40,6 +40,8 @@ def described(
     data_root: Path,
     cache: Path,
     plugins: Sequence[str],
+    *,
+    quiet: bool = False,
 ) -> Described:
     """Reads a set once, against its dataset, and says what was inferred.
 
@@ -51,12 +53,12 @@ def described(
     """
     registry = Registry(plugins)
     manifest = importing.about(folder)
-    with Console() as console:
+    with Console(quiet=quiet) as console:
         nothing_kept = Fingerprints.below(cache, later=True)
         # planning tells what is left out, and keeps digests
         opened = open_dataset(registry, dataset, data_root, cache, console, told=True, fingerprints=nothing_kept)
         source = select_classes(opened, classes)
-        found = _read(folder, source, registry)
+        found = read_against(folder, source, registry)
         fewest, most = importing.images_per_class(found.condensed.images.classes, source.classes, folder)
         _check_ipcs(ipcs, fewest, folder)
         if ipcs and set(ipcs) != {most} and isinstance(manifest.get("labels"), dict) and "fkd" in manifest["labels"]:
@@ -75,8 +77,7 @@ def described(
             images=total if whole else None,
             images_per_class=(fewest, most) if whole else None,
         )
-        for note in found.notes:
-            console.warn(f"{origin.name}: {note}")
+        warn_of(found, origin.name, console)
         _say(console, registry, manifest, origin)
     values = {
         "path": str(folder),
@@ -88,7 +89,8 @@ def described(
     return Described(usual, origin, tuple(f"{key}={json.dumps(value)}" for key, value in values.items()))
 
 
-def _read(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
+def read_against(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
+    """A set, held against the dataset that it is of. Raises UsageError: there is none, or it does not fit."""
     try:
         found = importing.read_foreign(folder, dataset, lambda name: registry.load("reader", name))
         check_fits(found.condensed, dataset)
@@ -98,6 +100,14 @@ def _read(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
         if teacher.file is not None:
             check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
     return found
+
+
+def warn_of(found: Foreign, name: str, console: Progress) -> None:
+    """What a user must know of how a set was read."""
+    for note in found.notes:
+        console.warn(f"{name}: {note}")
+    if found.class_order.startswith("inferred"):
+        console.warn(f"class order {found.class_order}; state it with 'classes' in the manifest")
 
 
 def _check_ipcs(ipcs: Sequence[int], fewest: int, folder: Path) -> None:
@@ -118,8 +128,6 @@ def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset,
 
 def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin) -> None:
     """What a user must know of how the set was understood."""
-    if origin.class_order.startswith("inferred"):
-        console.warn(f"class order {origin.class_order}; state it with 'classes' in the manifest")
     if origin.images_per_class:
         fewest, most = origin.images_per_class
         console.warn(f"the classes of {origin.name} have {fewest} to {most} images, {origin.images} in all")

@@ -42,14 +42,52 @@ def compare(
     registry = Registry(plugins)
     shown = in_form(registry, form, request.ladder)  # before any work
     with Console() as console:
-        plan = planned(request, registry, runs, console, retry=retry, timeout=timeout)
-        ended, stopped = carried_out(plan.executor, plan.jobs, console)
-    rows = rows_of(plan.jobs, ended)
-    if rows:
-        printed(shown(laddered(plan.placed, rows) if request.ladder else rows), runs)
-    if stopped:
+        done = worked(request, registry, runs, console, retry=retry, timeout=timeout)
+    if done.rows:
+        printed(shown(done.rows), runs)
+    if done.stopped:
         return 130
-    return 0 if all(row["status"] == "done" for row in rows) else 1
+    return 0 if done.whole else 1
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What came of a request.
+
+    Attributes:
+        rows: those that were asked for, as far as the jobs came; of a ladder each with its rung.
+        whole: whether all of them are done.
+        stopped: whether the user stopped it.
+    """
+
+    rows: list[Row]
+    whole: bool
+    stopped: bool
+
+
+def worked(
+    request: Request,
+    registry: Registry,
+    runs: Path,
+    console: Console,
+    *,
+    retry: bool,
+    timeout: float | None,
+    command: str | None = None,
+) -> Worked:
+    """Does the jobs of a request.
+
+    Args:
+        command: the line that makes its runs again, for their records; None: the one of this process.
+
+    Raises:
+        UsageError: a request that cannot be right; nothing was written.
+    """
+    plan = planned(request, registry, runs, console, retry=retry, timeout=timeout, command=command)
+    ended, stopped = carried_out(plan.executor, plan.jobs, console)
+    rows = rows_of(plan.jobs, ended)
+    whole = all(row["status"] == "done" for row in rows)
+    return Worked(laddered(plan.placed, rows) if request.ladder and rows else rows, whole, stopped)
 
 
 def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequence[Row]], str]:
@@ -122,9 +160,16 @@ class Plan:
 
 
 def planned(
-    request: Request, registry: Registry, runs: Path, console: Console, *, retry: bool, timeout: float | None
+    request: Request,
+    registry: Registry,
+    runs: Path,
+    console: Console,
+    *,
+    retry: bool,
+    timeout: float | None,
+    command: str | None = None,
 ) -> Plan:
-    """The jobs of a request, and who does them.
+    """The jobs of a request, and who does them; `command` as of `worked`.
 
     Raises:
         UsageError: a request that cannot be right, or a folder that cannot be written to.
@@ -136,7 +181,7 @@ def planned(
     check_one_ipc(placed)
     remark(console, [planner for _, planner in planners])
     jobs = together(placed)
-    executor = executor_of(request, registry, runs, console, jobs, retry=retry, timeout=timeout)
+    executor = executor_of(request, registry, runs, console, jobs, retry=retry, timeout=timeout, command=command)
     return Plan(jobs, executor, placed)
 
 
@@ -162,12 +207,18 @@ def executor_of(
     *,
     retry: bool,
     timeout: float | None,
+    command: str | None = None,
 ) -> Executor:
-    """Who does the jobs of a request, whose folders were checked."""
+    """Who does the jobs of a request, whose folders were checked; `command` as of `worked`."""
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     device = choose_device(request.device)
     context = RunContext(
-        *roots, device, console, checkpoint_seconds=checkpoint_seconds(), looks=request.looks, command=typed()
+        *roots,
+        device,
+        console,
+        checkpoint_seconds=checkpoint_seconds(),
+        looks=request.looks,
+        command=command or typed(),
     )
     begins = partial(_begin, console, [job.spec.name for job in jobs])
     return LocalExecutor(registry, context, retry, timeout, begins)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.filters import picker, where_option
+from bench.cli.filters import Row, picker, where_option
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import target_of, write, write_folder
 from bench.errors import UsageError
@@ -53,8 +53,6 @@ def command(
     from bench.extensions.registry import Registry
     from bench.reporting import ReportFormat, report
     from bench.reporting.folders import RunFolder, report_files
-    from bench.reporting.pooling import over_seeds
-    from bench.results.rows import rows
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
@@ -63,12 +61,9 @@ def command(
     format_: ReportFormat = registry.load("format", target.form)
     if pivot:
         format_.render_pivot([], across=pivot)  # before any work
-    picked, folders = picker(where), dict[str, RunFolder]()
+    folders = dict[str, RunFolder]()
     with Console() as console:
-        made = picked(rows(_noted(_records(named, runs, console), folders)))
-    if not made:
-        raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
-    made = over_seeds(made) if over else made
+        made = rows_asked_for(named, where, runs, console, over=over, folders=folders)
     if target.folder is not None:
         write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
         return
@@ -77,6 +72,30 @@ def command(
         click.echo(text, nl=False)
     else:
         write(target.file, text)
+
+
+def rows_asked_for(
+    named: Sequence[str],
+    where: Sequence[str],
+    runs: Path,
+    console: "Console",
+    *,
+    over: str | None,
+    folders: dict[str, "RunFolder"],
+) -> list[Row]:
+    """The rows of runs that fit all conditions; where each run lies is noted in `folders`.
+
+    Raises:
+        UsageError: a wrong condition, no such run, or nothing that fits.
+    """
+    from bench.reporting.pooling import over_seeds
+    from bench.results.rows import rows
+
+    picked = picker(where)
+    made = picked(rows(_noted(_records(named, runs, console), folders)))
+    if not made:
+        raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
+    return over_seeds(made) if over else made
 
 
 def _noted(found: Iterable["Found"], folders: dict[str, "RunFolder"]) -> Iterator["Record"]:

@@ -1,13 +1,16 @@
 """`bench run`: condense, evaluate, measure and compare."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, changes_option, grid_options, trainings_option
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.running.planning import Request
 
 
 @click.command("run")
@@ -43,12 +46,27 @@ def command(
     retry_failed: bool,
     timeout: float | None,
     dry_run: bool,
-    ladder: str | None,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
 ) -> None:
     """Condense, evaluate, measure and compare: the grid of what you name.
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
+    """
+    check_names(plugins, format=[form])
+    request = requested(plugins, **asked)
+    from bench.cli.forecasts import foresee
+    from bench.cli.grid import compare
+
+    if dry_run:
+        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
+    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+
+
+def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> "Request":  # noqa: ANN401 - as above
+    """What was asked for, its names looked up before torch is imported.
+
+    Raises:
+        UsageError: a name that nobody offers, or options that do not go together.
     """
     if asked["methods"] and ladder:
         raise UsageError("the rungs of a ladder have methods of their own: --method does not go with --ladder")
@@ -58,12 +76,7 @@ def command(
         raise UsageError("the rungs of a ladder have protocols of their own: --protocol does not go with --ladder")
     ladders, methods = [ladder] if ladder else [], asked["methods"]
     named = {"method": methods, "ladder": ladders, "dataset": asked["datasets"], "protocol": asked["protocols"]}
-    check_names(plugins, format=[form], **named)
-    from bench.cli.forecasts import foresee
-    from bench.cli.grid import compare
+    check_names(plugins, **named)
     from bench.running.planning import Request
 
-    request = Request(**asked, ladder=ladder, cache=cache_folder())
-    if dry_run:
-        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
-    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+    return Request(**asked, ladder=ladder, cache=cache_folder())

@@ -41,7 +41,7 @@ def _configured(registry: Registry, name: str, setting: Setting, changes: Sequen
     planned = recipe.at(setting.budget)
     values = merge(planned, {})
     for key, text in _pairs(changes):
-        set_value_at(values, key, _typed(method.Config, key, _value(text)))
+        set_value_at(values, key, _typed(method.Config, key, typed_value(text)))
     config = _validated(method.Config, values, name)
     _check_sizes(config, [key for key, _ in _pairs(changes)])
     configured = method(config)
@@ -194,7 +194,7 @@ def _check_sizes(config: MethodConfig, keys: Sequence[str]) -> None:
             raise UsageError(f"--set {key} takes numbers up to {MOST:,}, not {brief(value)}")
 
 
-def _value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
+def typed_value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
     """A value as typed: a TOML literal where it is one (numbers, booleans, lists), else the text itself."""
     import tomllib
 

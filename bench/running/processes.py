@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -135,8 +136,11 @@ def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) 
 def _stoppable(child: "subprocess.Popen[bytes]", watch: _Watch) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C asks the child to save and stop, and is said to have been heard; the second kills it.
 
-    Yields whether there was one.
+    Yields whether there was one. Python tells the main thread alone of a Ctrl-C; in another there is nothing to hear.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     presses = 0
 
     def stop(*_: object) -> None:

@@ -30,3 +30,4 @@ from bench.sets.reading import Foreign as Foreign
 from bench.sets.reading import images_per_class as images_per_class
 from bench.sets.reading import read as read
 from bench.sets.reading import read_foreign as read_foreign
+from bench.sets.reading import read_own as read_own

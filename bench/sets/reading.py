@@ -75,7 +75,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     """The same, with how its labels were understood. Raises as `read`."""
     hand = by_hand(folder)
     if hand is None:
-        return _own(folder)
+        return read_own(folder)
     class_order.check_stated(hand.classes, dataset, str(folder))
     declared_normalisation(hand, dataset)
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
@@ -94,10 +94,11 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     return Foreign(found, part.order.how, part.notes, (*files, *part.files))
 
 
-def _own(folder: Path) -> Foreign:
+def read_own(folder: Path) -> Foreign:
     """A set that a run wrote, or that calls itself one.
 
     Raises:
+        UsageError: the system does not let it be read.
         CorruptArtefact: it is not laid out as its manifest says.
     """
     try:

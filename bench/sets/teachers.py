@@ -1,15 +1,18 @@
-"""The teacher that travels with a set: whether it is the network that its manifest names, for this dataset."""
+"""The teacher that travels with a set: whether it is the network that its manifest names, and as what labels views."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from bench.condensation import Builder
 from bench.data.datasets import Dataset
-from bench.errors import UsageError
-from bench.labels import TeacherRef
+from bench.errors import RunFailure, UsageError
+from bench.labels import OnlineLabels, TeacherRef
+from bench.training.committees import in_mode, together
+from bench.training.teachers import beside_the_set
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -31,6 +34,32 @@ def check_teacher(ref: TeacherRef, build: Builder, dataset: Dataset, where: str)
     if wrong := _difference(_shapes(ref.file), wanted):
         classes = f"{len(dataset.classes)} classes of {dataset.name}"
         raise UsageError(f"the teacher of {where} is no {ref.backbone} for {classes}: {wrong}")
+
+
+def labeller(labels: OnlineLabels, build: Callable[[str], nn.Module]) -> nn.Module:
+    """One frozen network that labels views as the teachers that travel with a set do together.
+
+    Args:
+        build: a network by its name, for the set's classes and shape.
+
+    Raises:
+        UsageError: the weights of one do not lie beside the set, are damaged, or are another network's.
+    """
+    networks = [in_mode(_network(ref, build), labels.mode) for ref in labels.teachers]
+    return together(networks, labels.combine, labels.shares)
+
+
+def _network(ref: TeacherRef, build: Callable[[str], nn.Module]) -> nn.Module:
+    if ref.file is None:
+        raise UsageError(f"the weights of the set's teacher, a {ref.backbone}, do not lie beside it")
+    network = build(ref.backbone)
+    try:
+        network.load_state_dict(dict(beside_the_set(ref, ref.file)))
+    except RunFailure as error:
+        raise UsageError(str(error)) from error
+    except RuntimeError as error:
+        raise UsageError(f"{ref.file} does not fit a {ref.backbone} of the set's classes and shape: {error}") from error
+    return network.eval().requires_grad_(False)
 
 
 def _difference(found: Shapes, wanted: Shapes) -> str:

@@ -167,7 +167,7 @@ def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:
             another network's.
     """
     if ref.file is not None:
-        return _network(task, ref.backbone, _beside_the_set(ref, ref.file))
+        return _network(task, ref.backbone, beside_the_set(ref, ref.file))
     stage = task.stages.read(KIND, ref.stage)
     if stage is None:
         folder = task.stages.folder(KIND, ref.stage)
@@ -187,7 +187,8 @@ def load_teachers(
     return together([in_mode(load_teacher(task, ref), mode) for ref in refs], combine, shares)
 
 
-def _beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:
+def beside_the_set(ref: TeacherRef, file: Path) -> Mapping[str, Tensor]:
+    """The weights of a teacher that travels with a set. Raises RunFailure: they cannot be read, or are another's."""
     try:
         tensors, about = read_tensors(file)
     except (CorruptArtefact, FileNotFoundError) as error:

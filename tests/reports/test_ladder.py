@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.reporting.welch import welch
 from bench_reports.data import CSV, JSON
 from bench_reports.ladder import ladder_views
 from bench_reports.table import TABLE
@@ -47,7 +46,6 @@ def test_trainings_of_several_seeds_are_one_rung(rung: Callable[..., Row]) -> No
 def test_one_training_has_a_step_and_no_test(rung: Callable[..., Row]) -> None:
     (view,) = ladder_views([rung("A", (10.0,), None), rung("B", (12.0,), None)], "Steps", SOURCE)
     assert list(view.groups[0]["step"]) == ["–", "+2.00"]
-    assert welch([1.0], [2.0, 3.0]) is None
 
 
 def test_a_rung_without_a_result_says_why(rung: Callable[..., Row]) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from safetensors.torch import load_file
 
+import bench
 from bench.cli.foreign_sets import described
 from bench.cli.grid import rows_of
 from bench.errors import CorruptArtefact, RunFailure, UsageError
+from bench.extensions.registry import Registry
 from bench.labels import TeacherRef
 from bench.reporting import Row
 from bench.results import null_reasons as nulls
@@ -62,6 +65,20 @@ def test_a_set_with_online_labels_scores_the_same_where_its_makers_cache_is_not(
     assert (row["prepare_s"], row["null_reasons"]["prepare_s"]) == (None, nulls.IMPORTED)
     assert (control["prepare_s"], control["null_reasons"]["prepare_s"]) == (None, nulls.TEACHER_ELSEWHERE)
     assert not (tmp_path / "cache" / "stages").exists()
+
+
+def test_a_loaded_set_labels_views_with_its_teacher(tmp_path: Path, made: tuple[Bench, Job, list[Row]]) -> None:
+    """By hand: the network with the weights beside the set; they are what the run squeezed."""
+    found = bench.load_set(moved(made, tmp_path))
+    network = Registry().load("backbone", "convnet3-bn")(3, 8, 1)
+    network.load_state_dict(load_file(tmp_path / "set" / TEACHER))
+    views = torch.rand(4, 1, 8, 8)
+    assert torch.equal(found.teacher(views), network.eval()(views))
+    assert (found.label_kind, found.temperature, found.probabilities) == ("online", 20.0, None)
+    assert not any(each.requires_grad for each in found.teacher.parameters())
+    (tmp_path / "set" / TEACHER).write_bytes(b"nothing")
+    with pytest.raises(UsageError, match=TEACHER):
+        bench.load_set(tmp_path / "set")
 
 
 def test_the_teacher_is_listed_counted_once_and_shares_the_stages_blocks(made: tuple[Bench, Job, list[Row]]) -> None:
