@@ -5,6 +5,7 @@ A report may be a folder of files. One that is there must be empty, or hold an e
 """
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bench.reporting.folders import File
 
 WRITTEN = ".bench-report.json"
+LEFTOVER = ".part"
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,21 @@ def _is_inside(name: PurePosixPath) -> bool:
 
 
 def _put(output: Path, file: "File") -> str:
-    from bench.storage.files import link_or_copy, write_text
+    """Whole, but not flushed to the device: a site of thousands of files is made again from its records."""
     from bench.storage.streams import shown
 
     assert _is_inside(PurePosixPath(file.name)), file.name
-    if isinstance(file.content, Path):
-        link_or_copy(file.content, output / file.name)
-    else:
-        write_text(output / file.name, shown(file.content))
+    path = output / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}{LEFTOVER}")
+    try:
+        if isinstance(file.content, Path):
+            shutil.copyfile(file.content, part)
+        else:
+            part.write_text(shown(file.content), encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return file.name
 
 

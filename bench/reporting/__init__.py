@@ -5,7 +5,7 @@ A row is the object that `--format json` prints (see docs/rows.md). Rows go in; 
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +145,7 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in _measurements(rows):
-        groups.setdefault(_terms(row), []).append(row)
+        groups.setdefault(terms(row), []).append(row)
     parts = [part for group in groups.values() for part in _by_engine(group)]
     plain = Counter(map(_heading, parts))
     made = []
@@ -176,11 +176,15 @@ def _measurements(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _terms(row: Row) -> tuple[Any, ...]:
-    """What rows of one ranking have in common."""
+def terms(row: Row, free: Container[str] = ()) -> tuple[Any, ...]:
+    """What rows of one ranking have in common; of rows that may differ in some fields besides, without those."""
     shared = ("dataset", "card_hash", "classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone", "epochs")
     measured = ("budget", "device", "device_name", "precision")
-    return (*(row.get(name) for name in (*shared, *measured)), *_label_source(row), primary_name(row))
+    return (
+        *(row.get(name) for name in (*shared, *measured) if name not in free),
+        *_label_source(row),
+        primary_name(row),
+    )
 
 
 def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
@@ -277,4 +281,4 @@ def _place(row: Row) -> tuple[float, str, str]:
 
 def _natural(row: Row) -> tuple[Any, ...]:
     """Rankings in the order a reader looks for them: by dataset, then growing ipc, then the rest of the heading."""
-    return (row["dataset"], row["classes"], row["ipc"], *map(str, _terms(row)))
+    return (row["dataset"], row["classes"], row["ipc"], *map(str, terms(row)))

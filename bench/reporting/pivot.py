@@ -44,22 +44,22 @@ def _terms(row: Row, across: str) -> tuple[Any, ...]:
 
 def _view(rows: Sequence[Row], across: str) -> RankingView:
     lines: dict[tuple[str, ...], dict[Any, Row]] = {}
-    named = _named(rows, across)
-    for row, name in zip(rows, named.itertuples(index=False), strict=True):
+    who = named(rows, across)
+    for row, name in zip(rows, who.itertuples(index=False), strict=True):
         lines.setdefault(tuple(name), {}).setdefault(row[across], row)
     columns = sorted({row[across] for row in rows}, key=lambda value: (isinstance(value, str), value))
     ordered = sorted(lines.items(), key=lambda line: _place(line[1], columns))
     cells = {_title(across, value): [_cell(value, line, lines.values()) for _, line in ordered] for value in columns}
     return RankingView(
-        heading=one_line(_heading(rows, across)),
-        identity=pd.DataFrame([name for name, _ in ordered], columns=named.columns, dtype=object),
+        heading=one_line(heading(rows, across)),
+        identity=pd.DataFrame([name for name, _ in ordered], columns=who.columns, dtype=object),
         groups=tuple(pd.DataFrame({title: texts}, dtype=object) for title, texts in cells.items()),
         notes=(LEGEND, *_notes(rows)),
         rows=tuple(next(iter(line.values())) for _, line in ordered),
     )
 
 
-def _named(rows: Sequence[Row], across: str) -> pd.DataFrame:
+def named(rows: Sequence[Row], across: str) -> pd.DataFrame:
     """Who a line is of; the run's hash tells apart only what would stand in one place."""
     found = identity(rows)
     plain = found.drop(columns="run", errors="ignore")
@@ -90,7 +90,8 @@ def _above(row: Row, other: Row) -> bool:
     return one.badness < two.badness and p is not None and p < LEVEL
 
 
-def _heading(rows: Sequence[Row], across: str) -> str:
+def heading(rows: Sequence[Row], across: str) -> str:
+    """What all of the rows share, in words."""
     of_all = partial(common, rows)
     classes, every = of_all("classes"), of_all("all_classes")
     facts = [

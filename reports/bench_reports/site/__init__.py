@@ -2,7 +2,7 @@
 
 Every file is whole in itself and loads nothing from elsewhere, so that the folder opens from disk and from any host.
 Pages are made by Jinja2, which escapes all that is put in (`site.rendering`); the other modules prepare the data:
-`site.rankings` the tables, `site.runs` what is said of a run, `site.names` the names of its files.
+`site.rankings` the tables, `site.runs` what is said of a run, `site.figures` figures, `site.names` names of files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.reporting import Row
 from bench.reporting.folders import File, FolderFormat, RunFolder
 from bench.storage.streams import shown
+from bench_reports.site.figures import over_costs, over_ipc, over_networks
 from bench_reports.site.names import file_names
 from bench_reports.site.rankings import facets, overview
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import run_pages
 
-INDEX = "index.html"
+INDEX, FIGURES = "index.html", "figures.html"
 
 
 class Html(FolderFormat):
@@ -30,12 +31,24 @@ class Html(FolderFormat):
     def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
         names = file_names(row["run"] for row in rows)
         yield from run_pages(rows, runs, names, claims=claims)
+        yield File(FIGURES, _figures(rows, names))
         yield File(INDEX, _index(rows, names, claims=claims))
 
 
 def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> str:
     found = overview(rows, names, claims=claims)
-    return page("index", title="Dataset condensation, compared", overview=found, facets=facets(found))
+    return page(
+        "index",
+        title="Dataset condensation, compared",
+        overview=found,
+        facets=facets(found),
+        figures=FIGURES if names else "",
+    )
+
+
+def _figures(rows: Sequence[Row], names: Mapping[str, str]) -> str:
+    drawn = {"ipc": over_ipc(rows, names), "networks": over_networks(rows, names), "costs": over_costs(rows, names)}
+    return page("figures", title="Figures", **drawn)
 
 
 HTML = Html()

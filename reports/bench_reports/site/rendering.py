@@ -14,12 +14,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = {"index": "index.js", "run": "run.js"}
+SCRIPTS = {"index": "index.js", "run": "run.js"}  # of other pages there is none
 
 
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever its template shows
     """The page of a template (`NAME.html.j2`) with its styles and its script inside, ending in a newline."""
-    script = _asset(SCRIPTS[name])
+    script = _asset(SCRIPTS[name]) if name in SCRIPTS else ""
     template = _environment().get_template(f"{name}.html.j2")
     return template.render(style=_asset("style.css"), script=script, policy=_policy(script), **values) + "\n"
 

@@ -1,0 +1,45 @@
+"""What may stand in one figure: results that share all that a ranking shares, but for what the figure goes across."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.reporting import Row, rankings, terms
+from bench.reporting.pivot import ACROSS, heading, named
+from bench.storage.streams import one_line
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines of results over images per class, or over networks.
+
+    Attributes:
+        heading: what all of them share, in one line.
+        across: "ipc" or "eval_backbone".
+        values: those that it goes across, two at least, in order.
+        lines: by who it is of, the row of each value that was measured.
+    """
+
+    heading: str
+    across: str
+    values: Sequence[Any]
+    lines: Mapping[str, Mapping[Any, Row]]
+
+
+def panels(rows: Iterable[Row], across: str) -> list[Panel]:
+    """The panels of all done rows that have more than one value of `across` ("ipc" or "eval_backbone")."""
+    free = frozenset((across, *ACROSS[across]))
+    groups: dict[tuple[Any, ...], dict[int, Row]] = {}
+    for ranking in rankings(rows):
+        for row in ranking.rows:  # what has no engine stands in two rankings, and in a figure once
+            groups.setdefault(terms(row, free), {})[id(row)] = row
+    found = [list(group.values()) for group in groups.values()]
+    return [_panel(group, across) for group in found if len({row[across] for row in group}) > 1]
+
+
+def _panel(rows: Sequence[Row], across: str) -> Panel:
+    lines: dict[str, dict[Any, Row]] = {}
+    for row, words in zip(rows, named(rows, across).itertuples(index=False), strict=True):
+        lines.setdefault(one_line(" ".join(words)), {}).setdefault(row[across], row)
+    values = sorted({row[across] for row in rows})
+    return Panel(one_line(heading(rows, across)), across, values, lines)

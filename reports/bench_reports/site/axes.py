@@ -1,0 +1,67 @@
+"""Axes of figures: where a value lies, and which are written beside. The ticks are matplotlib's."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+TICKS = 5
+WIDE = 20  # of positive values, the largest over the smallest from which on the axis is logarithmic
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis from one pixel to another.
+
+    Attributes:
+        low, high: the values at its ends; both positive where it is logarithmic.
+        start, end: their places in pixels.
+        ticks: the values that are written, and as what.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool
+    ticks: Sequence[tuple[float, str]]
+
+    def place(self, value: float) -> float:
+        """Pixels of a value, to a tenth."""
+        low, high, at = (self._scaled(each) for each in (self.low, self.high, value))
+        return round(self.start + (at - low) / (high - low) * (self.end - self.start), 1)
+
+    def marks(self) -> list[tuple[float, str]]:
+        """Places of the ticks, with what is written there."""
+        return [(self.place(value), text) for value, text in self.ticks]
+
+    def _scaled(self, value: float) -> float:
+        return math.log10(value) if self.logarithmic else value
+
+
+def axis(values: Sequence[float], start: float, end: float, ticks: Sequence[float] = ()) -> Axis:
+    """The axis on which all of these values lie; logarithmic where they are positive and far apart.
+
+    Args:
+        ticks: the values to be written; those of matplotlib where there are none.
+    """
+    low, high = min(values), max(values)
+    if low > 0 and (high / low >= WIDE or ticks):
+        edge = max(1.1, (high / low) ** 0.06)
+        return _axis(low / edge, high * edge, start, end, True, ticks)
+    edge = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
+    return _axis(low - edge, high + edge, start, end, False, ticks)
+
+
+def _axis(low: float, high: float, start: float, end: float, logarithmic: bool, ticks: Sequence[float]) -> Axis:
+    locator = LogLocator(numticks=TICKS) if logarithmic else MaxNLocator(TICKS)
+    found = [float(value) for value in ticks or locator.tick_values(low, high) if low <= value <= high]
+    if logarithmic and len(found) < 2:
+        found = [float(value) for value in MaxNLocator(TICKS).tick_values(low, high) if low <= value <= high]
+    return Axis(low, high, start, end, logarithmic, [(value, _written(value)) for value in found])
+
+
+def _written(value: float) -> str:
+    """As short as it can be said."""
+    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e")

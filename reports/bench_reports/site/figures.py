@@ -1,0 +1,262 @@
+"""Figures: accuracy against images per class and against costs, and over networks.
+
+Their axes are matplotlib's, their marks are written as SVG by a template. Measured with six methods over three numbers
+of images: plotly.js is 4.8 MB in every page that shows a figure; Vega-Altair's scripts are 0.9 MB, come with a renderer
+of 30 MB, and evaluate code, which our pages forbid; a figure that matplotlib draws is 24 kB and takes 0.13 s of CPU,
+which for a site of 2,000 runs is more than all of its pages, and its colours are fixed when it is drawn. Written by a
+template it is 5 kB and 1 ms, each mark is a link to its run that the keyboard reaches and that says its numbers, and
+its colours follow the page, light or dark. A figure over networks is a table whose cells are coloured.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bench.reporting import Ranking, Row, primary, rankings
+from bench.reporting.layout import flat
+from bench.reporting.panels import Panel, panels
+from bench.reporting.units import digits, duration, size, spread
+from bench.reporting.view import identity, inside
+from bench.storage.streams import one_line
+from bench_reports.site.axes import Axis, axis
+
+LEFT, RIGHT, TOP, BOTTOM = 54.0, 390.0, 12.0, 222.0  # pixels of the plot within its picture
+COLOURS, SHAPES = 8, 6
+
+Number = Callable[[Row], float | None]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an accuracy is held against: its title, its number, its units from the largest, and how one is told."""
+
+    title: str
+    number: Number
+    units: Sequence[tuple[str, float]]
+    told: Callable[[float], str | None]
+
+    def unit(self, largest: float) -> tuple[str, float]:
+        """The title with the unit in which the largest value is at least one, and how much that unit is."""
+        name, much = next(((name, much) for name, much in self.units if largest >= much), self.units[-1])
+        return f"{name} {self.title}", much
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A result in a figure: its place, the ends of its deviation, what it says, where it leads."""
+
+    x: float
+    y: float
+    ends: tuple[float, float] | None
+    said: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """What has one colour and one shape; `line` goes through its marks, as SVG's points."""
+
+    name: str
+    colour: str
+    shape: int
+    marks: Sequence[Mark]
+    line: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: what it shows, its axes with their titles, its series, and the Pareto front as SVG's points."""
+
+    heading: str
+    said: str
+    x: Axis
+    y: Axis
+    x_title: str
+    y_title: str
+    series: Sequence[Series]
+    front: str = ""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Results over networks: a line a method, with what each cell says, its share of the range (0 to 1), its link."""
+
+    heading: str
+    title: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, Sequence[tuple[str, float | None, str]]]]
+
+
+@dataclass(frozen=True)
+class Costly:
+    """A ranking's figures, and what their colours and shapes mean."""
+
+    heading: str
+    figures: Sequence[Figure]
+    legend: Sequence[Series]
+
+
+TIMES = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
+COSTS = (
+    Cost(
+        "per image and iteration",
+        inside("ms_per_image_iteration", "median"),
+        (("ms", 1.0),),
+        lambda value: f"{digits(value)} ms",
+    ),
+    Cost("to make", lambda row: _seconds(row), TIMES, duration),
+    Cost("of images", lambda row: row.get("set_bytes"), SIZES, size),
+    Cost("of labels", lambda row: row.get("label_bytes"), SIZES, size),
+)
+
+
+def over_ipc(rows: Sequence[Row], names: Mapping[str, str]) -> list[Figure]:
+    """Accuracy against images per class, a figure for all that shares the rest."""
+    looks = Looks(rows)
+    return [_over_ipc(panel, looks, names) for panel in panels(rows, "ipc")]
+
+
+def over_costs(rows: Sequence[Row], names: Mapping[str, str]) -> list[Costly]:
+    """By ranking, accuracy against each cost that tells at least two of its rows apart."""
+    looks = Looks(rows)
+    found = [(ranking.heading, _over_costs(ranking, looks, names)) for ranking in rankings(rows)]
+    return [Costly(one_line(heading), figures, _legend(figures)) for heading, figures in found if figures]
+
+
+def over_networks(rows: Sequence[Row], names: Mapping[str, str]) -> list[Heat]:
+    """Accuracy by the network that was trained."""
+    return [_heat(panel, names) for panel in panels(rows, "eval_backbone")]
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The places of the points (cost, badness) that no other beats: none is as good in both and better in one."""
+    best, found = float("inf"), []
+    for place in sorted(range(len(points)), key=lambda place: points[place]):
+        if points[place][1] < best:
+            best = points[place][1]
+            found.append(place)
+    return found
+
+
+class Looks:
+    """The colour and the shape of each line of a figure: those of its method, the same in all figures; controls grey.
+
+    Lines of one method in one figure have its colour, and shapes of their own.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._places = {method: place for place, method in enumerate(sorted({row["method"] for row in rows}))}
+
+    def of(self, lines: Mapping[str, Row]) -> dict[str, tuple[str, int]]:
+        """By the names of a figure's lines, of each of which a row is given."""
+        seen: Counter[str] = Counter()
+        found = {}
+        for name, row in lines.items():
+            place, nth = self._places[row["method"]], seen[row["method"]]
+            seen[row["method"]] += 1
+            found[name] = ("control" if row.get("is_control") else f"c{place % COLOURS}", (place + nth) % SHAPES)
+        return found
+
+
+def _seconds(row: Row) -> float | None:
+    """Of what is needed for a set: stages before it, images, labels."""
+    parts = [row.get(name) for name in ("prepare_s", "synthesis_s", "label_s")]
+    return None if parts[1] is None else sum(part for part in parts if part is not None)
+
+
+def _legend(figures: Sequence[Figure]) -> list[Series]:
+    return list({series.name: series for figure in figures for series in figure.series}.values())
+
+
+def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
+    rows = [row for line in panel.lines.values() for row in line.values()]
+    x, y = axis(panel.values, LEFT, RIGHT, panel.values), _scores(rows)
+    look = looks.of({name: next(iter(line.values())) for name, line in panel.lines.items()})
+    series = []
+    for name, line in panel.lines.items():
+        found = sorted(line.items())
+        marks = [_mark(row, x.place(ipc), y, f"{name}, ipc {ipc}", names) for ipc, row in found]
+        series.append(Series(name, *look[name], marks, _points([(mark.x, mark.y) for mark in marks])))
+    title = primary(rows[0]).title
+    said = f"{title} against images per class, of {', '.join(panel.lines)}"
+    return Figure(panel.heading, said, x, y, "images per class", title, series)
+
+
+def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
+    words = [one_line(" ".join(each)) for each in identity(ranking.rows).itertuples(index=False)]
+    look = looks.of(dict(zip(words, ranking.rows, strict=True)))
+    figures = []
+    for cost in COSTS:
+        known = [
+            (word, row, value) for word, row in zip(words, ranking.rows, strict=True) if (value := cost.number(row))
+        ]
+        if len({value for *_, value in known}) > 1:
+            figures.append(_over_cost(cost, known, look, names))
+    return figures
+
+
+def _over_cost(
+    cost: Cost,
+    known: Sequence[tuple[str, Row, float]],
+    look: Mapping[str, tuple[str, int]],
+    names: Mapping[str, str],
+) -> Figure:
+    rows = [row for _, row, _ in known]
+    across, unit = cost.unit(max(value for *_, value in known))
+    x, y, title = axis([value / unit for *_, value in known], LEFT, RIGHT), _scores(rows), primary(rows[0]).title
+    series = []
+    for word, row, value in known:
+        mark = _mark(row, x.place(value / unit), y, f"{word}, {cost.told(value)}", names)
+        series.append(Series(word, *look[word], [mark]))
+    best = front([(value, primary(row).badness) for _, row, value in known])
+    edge = [(series[place].marks[0].x, series[place].marks[0].y) for place in best]
+    said = f"{title} against {across}; on the Pareto front: {', '.join(known[place][0] for place in best)}"
+    return Figure(across, said, x, y, across, title, series, _steps(edge))
+
+
+def _scores(rows: Sequence[Row]) -> Axis:
+    """The axis of the primary metric, deviations within."""
+    found = [primary(row) for row in rows]
+    known = [(each.mean, each.std or 0.0) for each in found if each.mean is not None]
+    return axis([value for mean, std in known for value in (mean - std, mean + std)] or [0.0, 1.0], BOTTOM, TOP)
+
+
+def _mark(row: Row, x: float, y: Axis, said: str, names: Mapping[str, str]) -> Mark:
+    score = primary(row)
+    assert score.mean is not None, "rankings hold what was measured"
+    ends = (y.place(score.mean - score.std), y.place(score.mean + score.std)) if score.std else None
+    told = spread(score.mean, score.std, row.get("eval_seeds"))
+    return Mark(x, y.place(score.mean), ends, f"{said}: {score.title} {told}", names.get(row["run"], ""))
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def _steps(edge: Sequence[tuple[float, float]]) -> str:
+    """The border of what can be had: a cost buys what a lower one did until the next point."""
+    corners = [(x, before[1]) for before, (x, _) in pairwise(edge)]
+    path = [point for pair in zip(edge, [*corners, (RIGHT, edge[-1][1])], strict=True) for point in pair]
+    return _points(path)
+
+
+def _heat(panel: Panel, names: Mapping[str, str]) -> Heat:
+    rows = [row for line in panel.lines.values() for row in line.values()]
+    means = [mean for row in rows if (mean := primary(row).mean) is not None]
+    low, high = min(means), max(means)
+    lines = [
+        (name, [_cell(line.get(value), low, high, names) for value in panel.values])
+        for name, line in panel.lines.items()
+    ]
+    return Heat(panel.heading, flat(primary(rows[0]).title), [*map(one_line, panel.values)], lines)
+
+
+def _cell(row: Row | None, low: float, high: float, names: Mapping[str, str]) -> tuple[str, float | None, str]:
+    mean = primary(row).mean if row else None
+    if row is None or mean is None:
+        return "–", None, ""
+    share = (mean - low) / (high - low) if high > low else 0.5
+    told = spread(mean, primary(row).std, None) or ""
+    return told, round(share, 2), names.get(row["run"], "")

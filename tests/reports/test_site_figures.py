@@ -1,0 +1,71 @@
+"""Figures of the site: what stands in one, where marks lie, what is on the Pareto front."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.reporting import Row
+from bench.reporting.panels import panels
+from bench_reports.site.axes import axis
+from bench_reports.site.figures import front, over_costs, over_ipc, over_networks
+
+RowMaker = Callable[..., Row]
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    """Costs and badness: (2, 5) is dearer than (1, 5) and no better; (4, 1) buys the most."""
+    assert front([(4, 1), (1, 5), (2, 5), (3, 3), (3, 4)]) == [1, 3, 0]
+
+
+def test_an_axis_is_logarithmic_where_values_are_far_apart() -> None:
+    wide, narrow = axis([1.0, 100.0], 0, 100), axis([40.0, 60.0], 100, 0)
+    assert wide.logarithmic and not narrow.logarithmic
+    assert wide.place(10.0) == pytest.approx(50)
+    assert narrow.place(50.0) == pytest.approx(50)
+    assert 0 < narrow.place(60.0) < narrow.place(40.0) < 100
+    assert {10.0} <= {value for value, _ in wide.ticks}
+    assert axis([3.0], 0, 100).place(3.0) == pytest.approx(50)
+
+
+def test_what_differs_in_more_than_the_images_per_class_is_in_figures_of_its_own(row: RowMaker) -> None:
+    rows = [
+        row(ipc=1, run="a"),
+        row(ipc=10, run="b"),
+        row(ipc=1, run="c", budget="paper"),
+        row(ipc=10, run="d", device_name="x"),
+    ]
+    (panel,) = panels(rows, "ipc")
+    assert panel.values == [1, 10]
+    assert [{ipc: each["run"] for ipc, each in line.items()} for line in panel.lines.values()] == [{1: "a", 10: "b"}]
+
+
+def test_labels_of_another_teacher_are_not_drawn_beside(row: RowMaker) -> None:
+    rows = [row(eval_backbone="convnet3", run="a"), row(eval_backbone="resnet18", run="b", teacher_backbone="resnet50")]
+    assert panels(rows, "eval_backbone") == []
+
+
+def test_a_mark_says_its_number_and_leads_to_its_run(row: RowMaker, control: RowMaker) -> None:
+    rows = [made(ipc=ipc, run=f"{ipc}{made.__name__}") for ipc in (1, 10) for made in (row, control)]
+    (figure,) = over_ipc(rows, {"1make_row": "runs/1.html"})
+    assert [series.colour for series in figure.series] == ["c1", "control"]
+    mark = figure.series[0].marks[0]
+    assert (mark.said, mark.link) == ("sre2l, ipc 1: top-1 % 46.60 ± 0.42 (3)", "runs/1.html")
+
+
+def test_costs_are_told_in_a_unit_that_fits_and_the_front_is_named(row: RowMaker, control: RowMaker) -> None:
+    """312.5 s + 397.1 s + 4 ms of sre2l, and 312.5 s + 31 ms + 4 ms of the control: in minutes."""
+    (costly,) = over_costs([row(), control(), row(method="dm", top1_mean=30.0)], {})
+    by_title = {figure.x_title: figure for figure in costly.figures}
+    assert list(by_title) == ["minutes to make"], "what all share tells nothing apart; a control has no iterations"
+    assert by_title["minutes to make"].said.endswith("on the Pareto front: random (control), sre2l")
+    assert [series.name for series in costly.legend] == ["sre2l", "random (control)", "dm"]
+
+
+def test_a_heat_map_colours_from_the_worst_to_the_best(row: RowMaker) -> None:
+    scores = {("sre2l", "convnet3"): 20.0, ("sre2l", "resnet18"): 30.0, ("dm", "convnet3"): 40.0}
+    rows = [row(method=name, eval_backbone=net, top1_mean=top1, run=name) for (name, net), top1 in scores.items()]
+    (heat,) = over_networks(rows, {"dm": "runs/dm.html"})
+    assert heat.columns == ["convnet3", "resnet18"]
+    cells = dict(heat.lines)
+    assert [share for _, share, _ in cells["sre2l"]] == [0.0, 0.5]
+    assert cells["dm"] == [("40.00 ± 0.42", 1.0, "runs/dm.html"), ("–", None, "")]
