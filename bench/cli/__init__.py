@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "Tables from the records of runs.",
     "speed": "How fast a method's step is, beside its reference, the convolutions alone, and what was published.",
     "evaluate": "Score a condensed set that came from anywhere.",
+    "export": "A run's set in the form in which others keep theirs.",
     "list": "What there is: methods, backbones, datasets, protocols, formats, tables, runs.",
     "show": "All about one name or one run.",
     "clean": "Take away runs and what lies in the cache; shows first what would go.",

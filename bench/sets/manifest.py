@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.data.cards import SourceCard, Unit01, validated
 from bench.errors import CorruptArtefact, UsageError
-from bench.sets.own_manifest import Below, Name, Positive, RunManifest
+from bench.sets.own_manifest import Below, LabelFacts, Name, Positive, RunManifest
 from bench.storage.files import digest, file_digest, unsealed
 from bench.storage.users_files import content
 from bench.training.fkd import SEED
@@ -22,10 +22,17 @@ LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand cl
 
 
 class TensorSource(BaseModel):
-    """Images and labels in one file, under two names; soft labels, if there are any, under a third."""
+    """Images and labels in one file, under two names; soft labels, if there are any, under a third.
+
+    What lies within lists or tables has dotted names, as "data.0.1"; a tensor that is all of a file is called "tensor".
+
+    Attributes:
+        labels_file: holds the labels, where they lie apart from the images.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: Below
+    labels_file: Below | None = None
     images: str = "images"
     labels: str = "labels"
     soft: str | None = None
@@ -58,13 +65,28 @@ class FkdSource(BaseModel):
     teacher: Name = ""
 
 
+class KeptLabels(BaseModel):
+    """Labels as a run keeps them, beside images in another form.
+
+    Attributes:
+        kept: the file that a set of a run calls labels.safetensors, in the order of the images.
+        facts: what that set's manifest says of its labels.
+        teachers: the files with the weights of the teachers that label while students train, in their order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kept: Below
+    facts: LabelFacts
+    teachers: tuple[Below, ...] = ()
+
+
 class HandWritten(BaseModel):
     """A manifest written by hand.
 
     Attributes:
         name: what tables call the set; None: its folder's name.
         method, backbone, iterations: what made it, where that is known.
-        labels: stored soft labels that lie beside the images; None: those of the source.
+        labels: others that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
     """
 
@@ -81,7 +103,7 @@ class HandWritten(BaseModel):
     std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None
     zca: ZcaSource | None = None
     learned_lr: Positive | None = None
-    labels: FkdSource | None = None
+    labels: FkdSource | KeptLabels | None = None
 
 
 def about(folder: Path) -> dict[str, Any]:
@@ -104,7 +126,7 @@ def about(folder: Path) -> dict[str, Any]:
     if isinstance(source, dict):  # first, because the message for a choice of two says nothing
         validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
     if isinstance(manifest.get("labels"), dict):
-        validated(FkdSource, manifest["labels"], f"{path}, labels")
+        validated(KeptLabels if "kept" in manifest["labels"] else FkdSource, manifest["labels"], f"{path}, labels")
     return validated(HandWritten, manifest, str(path)).model_dump()
 
 

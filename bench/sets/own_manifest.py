@@ -82,6 +82,9 @@ class StoredFacts(_TeachersFacts):
         return self
 
 
+LabelFacts = Annotated[PlainFacts | OnlineFacts | StoredFacts, Field(discriminator="kind")]
+
+
 class ZcaFacts(Part):
     """Where a whitening lies."""
 
@@ -106,7 +109,7 @@ class Manifest(Part):
     std: list[Positive] | None
     zca: ZcaFacts | None
     learned_lr: Positive | None
-    labels: Annotated[PlainFacts | OnlineFacts | StoredFacts, Field(discriminator="kind")]
+    labels: LabelFacts
 
     @model_validator(mode="after")
     def _whole(self) -> "Manifest":

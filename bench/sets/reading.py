@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,13 +16,13 @@ from bench.data.cards import DatasetCard, SourceCard, validated
 from bench.data.datasets import Dataset, Preprocessing, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
-from bench.labels import HardLabels, SoftLabels, not_distributions
+from bench.labels import HardLabels, Labels, SoftLabels, not_distributions
 from bench.results.chance import are_no_better, largest_share
 from bench.sets import class_order, stored
 from bench.sets import condensed as sets
 from bench.sets.class_order import ClassOrder
 from bench.sets.condensed import CondensedSet
-from bench.sets.manifest import MANIFEST, HandWritten, TensorSource, about, by_hand
+from bench.sets.manifest import MANIFEST, HandWritten, KeptLabels, TensorSource, about, by_hand
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 from bench.storage.files import file_digest
@@ -85,11 +85,15 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     else:
         part = _from_layout(folder, hand, hand.source, dataset, readers)
     ordered = _in_order(part.images, part.order)
-    if hand.labels is not None:
+    labels: Labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
+    if isinstance(hand.labels, KeptLabels):
+        labels = stored.kept_labels(folder, hand, hand.labels, ordered, dataset)
+        ordered = replace(ordered, soft=labels.tensors.get("probabilities"))
+        files += [folder / name for name in (hand.labels.kept, *hand.labels.teachers)]
+    elif hand.labels is not None:
         looked = stored.look(folder, hand.labels, len(ordered), dataset)
         class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
         files += chain.from_iterable(looked.files)
-    labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
     return Foreign(found, part.order.how, part.notes, (*files, *part.files))
 
@@ -176,8 +180,7 @@ def _from_tensors(
     folder: Path, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
 ) -> _Part:
     path = folder / source.file
-    names = [source.images, source.labels, *([source.soft] if source.soft else [])]
-    pixels, classes, *soft = named(path, *names, fits=partial(_shapes_fit, source, dataset))
+    pixels, classes, soft = _tensors(folder, source, dataset)
     check_labels(classes, str(folder))
     if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
         raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
@@ -190,12 +193,34 @@ def _from_tensors(
     shown = in_range(pixels, source, theirs, preprocessing)
     order = class_order.of_numbers(hand.classes, dataset, str(folder))
     images = Images(shown, labels, soft[0].float() if soft else None)
-    return _Part(images, order, (path,), _contradicting(images, source))
+    files = (path, *([folder / source.labels_file] if source.labels_file else []))
+    return _Part(images, order, files, _contradicting(images, source))
 
 
-def _shapes_fit(source: TensorSource, dataset: Dataset, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What is wrong with the shapes of tensors of a set; looked at before any arithmetic, and before they are read."""
-    images, labels = shapes[source.images], shapes[source.labels]
+def _tensors(folder: Path, source: TensorSource, dataset: Dataset) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Images, labels and soft labels, if there are any. Raises UsageError: they are not there, or do not fit."""
+    path = folder / source.file
+    soft = [source.soft] if source.soft else []
+    if source.labels_file is None:
+        pixels, classes, *others = named(
+            path, source.images, source.labels, *soft, fits=partial(_shapes_fit, source, dataset, None)
+        )
+        return pixels, classes, others
+    (classes,) = named(folder / source.labels_file, source.labels, fits=lambda shapes: "")
+    apart = tuple(classes.shape)
+    pixels, *others = named(path, source.images, *soft, fits=partial(_shapes_fit, source, dataset, apart))
+    return pixels, classes, others
+
+
+def _shapes_fit(
+    source: TensorSource, dataset: Dataset, apart: tuple[int, ...] | None, shapes: Mapping[str, tuple[int, ...]]
+) -> str:
+    """What is wrong with the shapes of tensors of a set; looked at before any arithmetic, and before they are read.
+
+    Args:
+        apart: the shape of the labels, where they lie in another file.
+    """
+    images, labels = shapes[source.images], shapes[source.labels] if apart is None else apart
     expected = (dataset.channels, dataset.resolution, dataset.resolution)
     if len(images) != 4 or len(labels) != 1:
         return f"images must be one tensor (N, C, H, W) and labels one of N class indices, not {images} and {labels}"

@@ -1,4 +1,4 @@
-"""Labels that somebody else stored for every view of a set's images, as labels of ours."""
+"""Labels that lie beside a set's images in a form of their own: stored by somebody else for every view, or ours."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,12 @@ from torch import Tensor
 
 from bench.condensation import Images, Task
 from bench.data.datasets import Dataset
-from bench.errors import UsageError
-from bench.labels import StoredLabels, TeacherRef
+from bench.errors import MISFITS, CorruptArtefact, UnreadableArtefact, UsageError, why
+from bench.labels import Labels, StoredLabels, TeacherRef, labels_from
 from bench.results.chance import are_no_better, largest_share
 from bench.sets.class_order import ClassOrder, of_numbers
-from bench.sets.manifest import FkdSource, HandWritten
+from bench.sets.manifest import FkdSource, HandWritten, KeptLabels
+from bench.storage.tensor_files import read_tensors
 from bench.training.fkd import FkdFolder
 from bench.training.label_files import reserved
 from bench.training.recorded import BATCH, ORDER, PARTNERS
@@ -33,6 +34,29 @@ def look(folder: Path, source: FkdSource, images: int, dataset: Dataset) -> FkdF
     return found
 
 
+def kept_labels(folder: Path, hand: HandWritten, kept: KeptLabels, own: Images, dataset: Dataset) -> Labels:
+    """The labels that a run made for a set's images, which are in the same order.
+
+    Raises:
+        UsageError: they are not there, damaged, or of other images or classes.
+    """
+    path = folder / kept.kept
+    if hand.classes != dataset.classes:
+        raise UsageError(f"{path} has labels in the order of 'classes', which must be that of {dataset.name}")
+    weights = [folder / each for each in kept.teachers]
+    if lacking := next((each for each in weights if not each.is_file()), None):
+        raise UsageError(f"the set's teacher {lacking} is not there")
+    try:
+        tensors, _ = read_tensors(path)
+        labels = labels_from(kept.facts.to_json(), tensors, weights)
+        same = torch.equal(tensors["classes"], own.classes)
+    except (CorruptArtefact, UnreadableArtefact, FileNotFoundError, *MISFITS) as error:
+        raise UsageError(f"{path} does not hold the labels that the manifest names: {why(error)}") from error
+    if not same:
+        raise UsageError(f"{path} holds labels of other images, or of these in another order")
+    return labels
+
+
 def stored_labels(task: Task, folder: Path, hand: HandWritten, own: Images) -> StoredLabels:
     """The labels of a set's images, stored class by class, with the views that the teacher saw.
 
@@ -45,7 +69,7 @@ def stored_labels(task: Task, folder: Path, hand: HandWritten, own: Images) -> S
         UsageError: files that are not as FKD's are.
         OSError: no room for the file.
     """
-    assert hand.labels is not None
+    assert isinstance(hand.labels, FkdSource)
     found = look(folder, hand.labels, len(own), task.dataset)
     logits = torch.from_numpy(reserved(task.workspace / "fkd.fp16", found.shape))
     record = found.read(logits, task.dataset.resolution, hand.labels.seed, task.progress)

@@ -22,6 +22,7 @@ from bench.storage.regular_files import machine_memory
 from bench.storage.users_files import require_content
 
 SHOWN = 10  # names of what a file has
+ALONE = "tensor"  # the name of what is all of a file
 Shape = tuple[int, ...]
 Fits = Callable[[Mapping[str, Shape]], str]  # what is wrong with the shapes of tensors by name; "" for nothing
 
@@ -41,6 +42,9 @@ class Held(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """Of everything in it."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names()
 
     @abstractmethod
     def about(self, name: str) -> tuple[Shape, int]:
@@ -73,7 +77,8 @@ def named(path: Path, *names: str, fits: Fits) -> list[Tensor]:
 
 
 def _shape(path: Path, held: Held, name: str) -> Shape:
-    if name not in (known := held.names()):
+    if name not in held:
+        known = held.names()
         shown = ", ".join(sorted(known)[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
         raise UsageError(f"{path} holds no {name!r}; it has {shown or 'nothing'}")
     try:
@@ -196,7 +201,7 @@ class _Tensors(Held):
         return list(self._held)
 
     def about(self, name: str) -> tuple[Shape, int]:
-        tensor = self._held[name]
+        tensor = self._at(name)
         if not isinstance(tensor, Tensor):
             raise ValueError(f"is a {type(tensor).__name__}, not a tensor")
         if strange := not_plain(tensor):
@@ -204,13 +209,37 @@ class _Tensors(Held):
         return tuple(tensor.shape), tensor.numel() * tensor.element_size()  # which views of few values may exceed
 
     def read(self, name: str) -> Tensor:
-        found: Tensor = self._held[name]
+        found: Tensor = self._at(name)
         return found
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self._at(name)
+        except LookupError:
+            return False
+        return True
+
+    def _at(self, name: str) -> Any:  # noqa: ANN401 - whatever was saved
+        return self._held[name] if name in self._held else _inside(self._held, name.split("."))
+
+
+def _inside(held: Any, parts: Sequence[str]) -> Any:  # noqa: ANN401 - whatever was saved
+    """What lies within lists and tables under these names and places. Raises LookupError: nothing."""
+    for part in parts:
+        if isinstance(held, Mapping):
+            held = held[part]
+        elif isinstance(held, list | tuple) and part.isascii() and part.isdecimal():
+            held = held[int(part)]
+        else:
+            raise LookupError(part)
+    return held
 
 
 @contextmanager
 def _pytorch(path: Path) -> Iterator[Held]:
     found = load_plain(path)
+    if isinstance(found, Tensor):
+        found = {ALONE: found}
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds a {type(found).__name__}; a dict of named tensors is expected")
     yield _Tensors(found)

@@ -15,7 +15,7 @@ from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each
 from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
-from bench.sets.manifest import by_hand
+from bench.sets.manifest import FkdSource, by_hand
 from bench.sets.stored import stored_labels
 from bench.training.targets import targets_of
 
@@ -76,7 +76,7 @@ class Imported(Condenser[ImportedConfig]):
         """
         found, folder = self._set(task), Path(self.config.path)
         labels, own = found.labels, found.images
-        if (hand := by_hand(folder)) is not None and hand.labels is not None:
+        if (hand := by_hand(folder)) is not None and isinstance(hand.labels, FkdSource):
             return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()
         return targets_of(labels).of_images(task, images, own=_same_images(images, own))
 

@@ -1,0 +1,1 @@
+"""Writing a condensed set in the forms in which others keep theirs; each is read again by its manifest."""
