@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.reporting import ReportFormat, Row
-from bench.reporting.pooling import over_seeds
+from bench.reporting.pooling import sets_as_one
 from bench.results.claims import load
 from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
@@ -47,8 +47,7 @@ def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
 
 def _of(cell: Cell, found: list[Row]) -> list[Row]:
     """The rows that answer a cell, those of several seeds as one."""
-    answering = [row for row in found if cell.answered_by(row)]
-    return over_seeds(answering) if len(answering) > 1 else answering
+    return sets_as_one(row for row in found if cell.answered_by(row))
 
 
 def _section(registry: Registry, name: str, told: list[Row]) -> str:

@@ -14,7 +14,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, plain_precision
 from bench.hardware.quantities import duration
 from bench.reporting import ReportFormat
-from bench.reporting.pooling import over_seeds
+from bench.reporting.pooling import sets_as_one
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all
@@ -108,7 +108,7 @@ class Reproduction:
         by_cell: dict[Cell, list[Row]] = {}
         for cell, row in answering:
             by_cell.setdefault(cell, []).append(row)
-        return [beside(cell, row, self.registry) for cell, rows in by_cell.items() for row in _as_one(rows)]
+        return [beside(cell, row, self.registry) for cell, rows in by_cell.items() for row in sets_as_one(rows)]
 
     def _format(self) -> ReportFormat:
         format_: ReportFormat = self.registry.load("format", self.form)
@@ -194,11 +194,6 @@ class Reproduction:
     def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:
         ordered = sorted(found, key=lambda row: int(row["cell"]["number"]))
         printed(format_.render_reproduction(ordered, title=self.table.title), self.runs)
-
-
-def _as_one(rows: list[Row]) -> list[Row]:
-    """Sets of several seeds as one row; a single one as it is, with the deviation over its trainings."""
-    return over_seeds(rows) if len(rows) > 1 else rows
 
 
 @dataclass

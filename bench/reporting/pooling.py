@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
+from bench.evaluation import TOP1
 from bench.results.metrics import deviation, metric, primary_name
 
 Row = dict[str, Any]
@@ -13,24 +14,47 @@ SAME = (
     *("synthesis_precision", "dataset", "card_hash", "class_order_hash", "ipc", "eval_backbone", "epochs"),
     *("label_kind", "teacher_backbone", "preprocessing", "device", "device_name", "precision"),
 )
-COSTS = ("prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s", "evaluation_s", "teacher_top1")
+MEANS = (
+    *("top5_mean", "best_top1_mean", "teacher_top1"),
+    *("prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s", "evaluation_s"),
+)
 
 
 def over_seeds(rows: Iterable[Row]) -> list[Row]:
     """Each group of finished rows that share all but the seed as one row; the others as they are.
 
-    Its top-1, or other primary metric, is the mean over sets of the means over trainings; `top1_std` is the sample
-    deviation over sets (None of one), `eval_seeds` the number of trainings in all. Besides it has `sets`, their number,
-    and `within`: the deviation over trainings on one set, pooled (the root of the mean variance). Costs are means.
+    Each metric is the mean over sets of the means over trainings; its `std`, as `top1_std`, is the sample deviation
+    over sets (None of one), `eval_seeds` the number of trainings in all. Besides it has `sets`, their number, and
+    `within`: the deviation over trainings on one set, pooled (root of the mean variance). Top-5 and costs are means.
     """
+    groups = _groups(rows)
+    return [row for group in groups for row in ([_pooled(_sets(group))] if _is_done(group) else group)]
+
+
+def _groups(rows: Iterable[Row]) -> list[list[Row]]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(_key(row), []).append(row)
-    return [_pooled(group) if group[0]["status"] == "done" else row for group in groups.values() for row in _one(group)]
+    return list(groups.values())
 
 
-def _one(group: Sequence[Row]) -> Sequence[Row]:
-    return group[:1] if group[0]["status"] == "done" else group
+def sets_as_one(rows: Iterable[Row]) -> list[Row]:
+    """As `over_seeds`, but a set that is alone stays as it is, with the deviation over its trainings."""
+    groups = [_sets(group) if _is_done(group) else group for group in _groups(rows)]
+    return [row for group in groups for row in ([_pooled(group)] if _is_done(group) and len(group) > 1 else group)]
+
+
+def _is_done(group: Sequence[Row]) -> bool:
+    return bool(group[0]["status"] == "done")
+
+
+def _sets(group: Sequence[Row]) -> list[Row]:
+    """One row a run: a copy of a record is no other set. The one of most trainings counts."""
+    found: dict[Any, Row] = {}
+    for row in group:
+        other = found.setdefault(row["run"], row)
+        found[row["run"]] = max(other, row, key=lambda one: one.get("eval_seeds") or 0)
+    return list(found.values())
 
 
 def _key(row: Row) -> str:
@@ -39,21 +63,22 @@ def _key(row: Row) -> str:
 
 
 def _pooled(group: Sequence[Row]) -> Row:
-    name = primary_name(group[0])
-    each = [metric(row, name) for row in group]
-    means = [found.mean for found in each if found.mean is not None]
-    variances = [found.std**2 for found in each if found.std is not None]
-    said: dict[str, Any] = {"mean": fmean(means), "std": deviation(means), "values": means}
-    if name == "top1":
-        scored = {f"top1_{what}": value for what, value in said.items()}
-    else:
-        scored = {"metrics": {**group[0]["metrics"], name: {**group[0]["metrics"][name], **said}}}
-    costs = {cost: _mean([row.get(cost) for row in group]) for cost in COSTS}
+    measured = group[0].get("metrics") or {}
+    scored = {f"{TOP1}_{what}": value for what, value in _over_sets(group, TOP1).items()}
+    scored["metrics"] = {name: {**of_first, **_over_sets(group, name)} for name, of_first in measured.items()}
+    spreads = [metric(row, primary_name(row)).std for row in group]
+    variances = [std**2 for std in spreads if std is not None]
+    means = {name: _mean([row.get(name) for row in group]) for name in MEANS}
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = fmean(variances) ** 0.5 if variances else None
     one = group[0]["seed"] if len(group) == 1 else None
     told = {"seed": one, "sets": len(group), "within": within, "eval_seeds": trainings}
-    return {**group[0], **scored, **costs, **told, "warnings": _warnings(group)}
+    return {**group[0], **scored, **means, **told, "warnings": _warnings(group)}
+
+
+def _over_sets(group: Sequence[Row], name: str) -> dict[str, Any]:
+    means = [mean for row in group if (mean := metric(row, name).mean) is not None]
+    return {"mean": _mean(means), "std": deviation(means), "values": means}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

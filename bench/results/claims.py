@@ -7,6 +7,7 @@ Claims come from CSV files that plugins offer (hook `bench_claims`), one number 
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +99,7 @@ class Claims:
         Returns:
             value and std (percent), source, metric, iterations, label_type, note, and "budget" (always "paper").
         """
-        borrowed = row.get("labels_of") and row.get("label_kind") != "hard"
-        if borrowed or row["classes"] != row.get("all_classes", row["classes"]):
+        if is_other_setting(row):
             return None
         quick, primary = row["budget"] == "quick", primary_name(row)
         for claim in self._by_key.get(cell_of(row), ()):
@@ -147,11 +147,29 @@ def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:
     try:
         fields["classes"] = int(line["classes"])
         fields["iterations"] = int(line["iterations"]) if line["iterations"] else None
-        fields["value"] = float(line["value"])
-        fields["std"] = float(line["std"]) if line["std"] else None
+        fields["value"] = _finite(line["value"])
+        fields["std"] = _deviation(line["std"]) if line["std"] else None
     except (TypeError, ValueError) as error:
         raise UsageError(f"claims file {path}, line {number}: {error}") from error
     return Claim(**fields)
+
+
+def _finite(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise ValueError(f"a published number is finite, not {text!r}")
+    return number
+
+
+def _deviation(text: str) -> float:
+    if (number := _finite(text)) < 0:
+        raise ValueError(f"a deviation is a number from 0 on, not {text!r}")
+    return number
+
+
+def is_other_setting(row: Mapping[str, Any]) -> bool:
+    """Whether no published number is of such a row: soft labels of another method, or some of the classes."""
+    borrowed = row.get("labels_of") and row.get("label_kind") != "hard"
+    return bool(borrowed) or row["classes"] != row.get("all_classes", row["classes"])
 
 
 def cell_of(row: Mapping[str, Any]) -> Key:

@@ -26,7 +26,7 @@ from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told
-from bench.results.claims import Claim, Claims, cell_of
+from bench.results.claims import COSTS, Claim, Claims, cell_of, is_other_setting
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
@@ -115,14 +115,21 @@ class Cell:
         asked = {(kind, str(getattr(wanted, field))) for field, kind in KINDS.items()}
         if lacking := sorted(pair for pair in asked if not registry.has(*pair)):
             return f"there is {' and '.join(f'no {kind} {name!r}' for kind, name in lacking)}"
-        if not wanted.ipc.isdigit():
+        if self.claim.metric in COSTS:
+            return f"its number is a cost, {self.claim.metric}, and no accuracy"
+        if not (wanted.ipc.isascii() and wanted.ipc.isdigit() and int(wanted.ipc) > 0):
             return f"it has no number of images per class but {wanted.ipc or 'none'!r}"
         if not self.protocol:
             return "it is not known how the students were trained"
         return None if registry.has("protocol", self.protocol) else f"there is no protocol {self.protocol!r}"
 
     def answered_by(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row is a measurement of this cell: its place, and nothing changed but what the cell changes."""
+        """Whether a row is a measurement of this cell: its place, and nothing changed but what the cell changes.
+
+        Nor has it fewer classes than the dataset, or soft labels of another method, as a control has them.
+        """
+        if is_other_setting(row):
+            return False
         changes = dict(_parsed(text) for text in self.run.set)
         more = set(row.get("changed") or {}) - set(changes) - set(self.aside)
         return cell_of(row) in self.wanted.keys and not more and all(_has(row, *change) for change in changes.items())
@@ -174,6 +181,10 @@ def reasons(cell: Cell, row: Mapping[str, Any], differs: Sequence[str]) -> Itera
     """Why a row is not what was published, in words: a budget, a change, and what its method and protocol say."""
     if row["budget"] != "paper":
         yield f"{row['budget']} budget"
+    if row.get("set_budget") not in (None, "paper"):
+        yield f"a set made under the {row['set_budget']} budget"
+    if row.get("top1_mean") is None:
+        yield "measured was no top-1"
     of_cell = {key for key, _ in map(_parsed, cell.run.set)} | set(cell.aside)
     if changed := {key: each for key, each in (row.get("changed") or {}).items() if key not in of_cell}:
         yield told(changed)

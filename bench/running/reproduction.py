@@ -44,7 +44,7 @@ def beside(cell: Cell, row: Row, registry: Registry) -> Row:
     images = row.get("source_differs")
     apart = list(reasons(cell, row, [each for each in differing(registry, row) if each != images]))
     stands = {
-        "difference": row["top1_mean"] - cell.claim.value,
+        "difference": None if row["top1_mean"] is None else row["top1_mean"] - cell.claim.value,
         "verdict": verdict(cell.claim, row, apart),
         "reasons": apart,
         "images": images,
@@ -60,7 +60,7 @@ def unreachable(cell: Cell, reason: str) -> Row:
         "method": wanted.method,
         "dataset": wanted.dataset,
         "classes": wanted.classes,
-        "ipc": int(wanted.ipc) if wanted.ipc.isdigit() else None,
+        "ipc": int(wanted.ipc) if wanted.ipc.isascii() and wanted.ipc.isdigit() else None,
         "backbone": wanted.backbone,
         "eval_backbone": wanted.eval_backbone,
         "protocol": cell.protocol or None,

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.reporting.pivot import pivot_views
-from bench.reporting.pooling import over_seeds
+from bench.reporting.pooling import over_seeds, sets_as_one
 from bench_reports.data import CSV
 from bench_reports.latex import LATEX
 from bench_reports.table import TABLE
@@ -51,6 +51,35 @@ def test_costs_are_means(measured: MakeRow) -> None:
 )
 def test_what_differs_in_more_than_its_seed_stays_apart(measured: MakeRow, change: Row) -> None:
     assert len(over_seeds([measured((1, 2), seed=0), measured((1, 2), seed=1, **change)])) == 2
+
+
+def test_a_copy_of_a_record_is_no_other_set(measured: MakeRow) -> None:
+    short, long = measured((1, 2)), measured((1, 2, 3))
+    (one,) = over_seeds([short, long, long])
+    assert (one["sets"], one["top1_mean"], one["top1_std"], one["eval_seeds"]) == (1, 2, None, 3)
+    assert sets_as_one([long, long]) == [long]
+
+
+def test_a_set_alone_keeps_the_deviation_over_its_trainings(measured: MakeRow) -> None:
+    """Beside others of another budget, too: 1 and 3 deviate by the root of 2."""
+    paper, quick = measured((1, 3), budget="paper"), measured((1, 3), budget="quick")
+    assert sets_as_one([paper, quick]) == [paper, quick]
+    assert sets_as_one([paper, quick, measured((4, 6), budget="paper", seed=1)])[0]["top1_std"] == pytest.approx(
+        4.5**0.5
+    )
+
+
+def test_every_metric_is_over_sets_and_none_the_first_ones(measured: MakeRow) -> None:
+    drops = [{"drop": {"mean": mean, "std": 1, "values": [mean], "unit": "%", "better": "lower"}} for mean in (2, 4)]
+    rows = [
+        {**measured((1, 2), seed=seed, top5_mean=top5, best_top1_mean=top5 - 1), "metrics": drop}
+        for seed, top5, drop in zip((0, 1), (10.0, 30.0), drops, strict=True)
+    ]
+    (one,) = over_seeds(rows)
+    assert (one["top5_mean"], one["best_top1_mean"]) == (20, 19)
+    assert one["metrics"]["drop"]["mean"] == 3
+    assert one["metrics"]["drop"]["std"] == pytest.approx(2**0.5)
+    assert one["metrics"]["drop"]["unit"] == "%"
 
 
 def test_what_has_no_result_stays(measured: MakeRow, failure: MakeRow) -> None:

@@ -139,6 +139,13 @@ def test_a_value_that_is_no_number_is_named_with_its_line(tmp_path: Path) -> Non
         read(path)
 
 
+@pytest.mark.parametrize(("value", "std"), [("nan", "1"), ("inf", "1"), ("40", "nan"), ("40", "-1")])
+def test_a_number_that_no_paper_prints_is_named_with_its_line(tmp_path: Path, value: str, std: str) -> None:
+    (tmp_path / "claims.csv").write_text(f"{','.join(COLUMNS)}\nrandom,d,10,1,n,n,hard,dc,top1,,{value},{std},a,\n")
+    with pytest.raises(UsageError, match=r"claims\.csv, line 2: a (published number|deviation) is"):
+        read(tmp_path / "claims.csv")
+
+
 def test_a_short_line_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 2"):
         read(table(tmp_path, "sre2l,d,10"))

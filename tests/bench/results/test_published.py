@@ -9,6 +9,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.results.claims import Claim, Claims
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
+from bench.running.reproduction import beside
 
 CLAIM = Claim(
     method="sre2l",
@@ -89,6 +90,8 @@ def test_reasons_are_a_budget_a_change_the_best_epoch_and_what_the_method_says()
         {"changed": {"recover.iterations": [4000, 1000], "recover.lr": [0.1, 0.2]}},
         {"config": {"recover": {"iterations": 2000}}},
         {"config": {}},
+        {"labels_of": "cda", "label_kind": "soft"},
+        {"all_classes": 400},
     ],
 )
 def test_a_row_of_another_place_or_with_other_changes_answers_nothing(change: dict[str, Any]) -> None:
@@ -136,3 +139,27 @@ def test_a_cell_is_run_as_its_table_says() -> None:
 )
 def test_why_a_cell_cannot_be_run(change: dict[str, str], reason: str) -> None:
     assert Cell(1, replace(CLAIM, **change), Asked()).why_not(Registry()) == reason  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ipc", ["²", "٣", "0", ""])
+def test_what_is_no_number_of_images_is_said(ipc: str) -> None:
+    said = Cell(1, replace(CLAIM, ipc=ipc), Asked()).why_not(Registry())
+    assert said == f"it has no number of images per class but {ipc or 'none'!r}"
+
+
+def test_a_cost_is_not_held_beside_an_accuracy() -> None:
+    said = Cell(1, replace(CLAIM, metric="peak_gpu_mem_gb"), Asked()).why_not(Registry())
+    assert said == "its number is a cost, peak_gpu_mem_gb, and no accuracy"
+
+
+def test_a_set_from_elsewhere_says_its_own_budget() -> None:
+    cell = Cell(1, CLAIM, HALF_WAY)
+    assert list(reasons(cell, measured(set_budget="quick"), [])) == ["a set made under the quick budget"]
+    assert not list(reasons(cell, measured(set_budget="paper"), []))
+
+
+def test_a_row_without_top1_is_not_judged_by_it() -> None:
+    row = measured(top1_mean=None, top1_std=None, status="done", method_version=None, precision="fp32")
+    found = beside(Cell(1, CLAIM, HALF_WAY), row, Registry())["cell"]
+    assert (found["difference"], found["verdict"]) == (None, "not the same")
+    assert "measured was no top-1" in found["reasons"]
