@@ -44,7 +44,7 @@ def results(standing: Sequence[Standing], names: Mapping[str, str]) -> Table | N
     """One line an evaluation, the control beside it."""
     if not standing:
         return None
-    columns = ("protocol", "trained network", "labels", "result (trainings)", "control", "difference", "rank")
+    columns = ("protocol", "result (trainings)", "control", "difference", "rank", "trained network", "labels")
     titles = [*columns, *(["published"] if any(each.row.get("claim") for each in standing) else [])]
     numeric = [title not in ("protocol", "trained network", "labels") for title in titles]
     lines = [Line(_cells(each, names)[: len(titles)]) for each in standing]
@@ -63,11 +63,12 @@ def by_seed(evaluations: Iterable[Json]) -> list[Table]:
 
 def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
     row, score, claim = standing.row, primary(standing.row), standing.row.get("claim") or {}
-    facts = (row.get("protocol_id") or row["protocol"], row["eval_backbone"], row.get("label_kind") or UNKNOWN)
+    protocol, network = row.get("protocol_id") or row["protocol"], row["eval_backbone"]
     result = f"{score.title} {_score(row)}"
     rank = Cell(f"{standing.place} of {standing.among}", link=f"../index.html#ranking-{standing.number}")
+    facts = [Cell(one_line(fact)) for fact in (network, row.get("label_kind") or UNKNOWN)]
     claimed = Cell(_value(claim) if claim else UNKNOWN)
-    return [*(Cell(one_line(fact)) for fact in facts), Cell(result), *_beside(standing, names), rank, claimed]
+    return [Cell(one_line(protocol)), Cell(result), *_beside(standing, names), rank, *facts, claimed]
 
 
 def _beside(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
