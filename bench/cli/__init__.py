@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
     "reproduce": "A published table, measured: how each number stands to the paper's.",
     "report": "Tables from the records of runs.",
+    "compare": "Two runs: what differs in what they are, what they scored and what they cost.",
     "speed": "How fast a method's step is, beside its reference, the convolutions alone, and what was published.",
     "evaluate": "Score a condensed set that came from anywhere.",
     "export": "A run's set in the form in which others keep theirs.",

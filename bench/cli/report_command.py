@@ -92,7 +92,7 @@ def rows_asked_for(
     from bench.results.rows import rows
 
     picked = picker(where)
-    made = picked(rows(_noted(_records(named, runs, console), folders)))
+    made = picked(rows(_noted(records_of(named, runs, console), folders)))
     if not made:
         raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
     return over_seeds(made) if over else made
@@ -107,7 +107,7 @@ def _noted(found: Iterable["Found"], folders: dict[str, "RunFolder"]) -> Iterato
         yield record
 
 
-def _records(named: Sequence[str], runs: Path, console: "Console") -> Iterator["Found"]:
+def records_of(named: Sequence[str], runs: Path, console: "Console") -> Iterator["Found"]:
     """The records asked for with their folders, one at a time; one that is named twice comes twice.
 
     Raises:

@@ -1,0 +1,188 @@
+"""Two runs beside each other: what differs in what they are, in what they scored, and what they cost."""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+from bench.reporting import Row, rankings
+from bench.reporting.columns import COSTS, TIMES, Quantity
+from bench.reporting.layout import flat
+from bench.reporting.welch import Difference, difference
+from bench.results.metrics import Summary, metric, primary_name
+from bench.results.records import Record
+from bench.results.rows import rows
+
+DERIVED = ("hash", "name", "card", "method.quick", "method.differs", "method.changed", "method.aside", "origin")
+SAID = ("device", "precision", "synthesis_precision", "made.date", "made.command")  # by the spec, or of the moment
+OF_EVALUATIONS = ("shared\nstages", "evaluation")  # costs
+CONFIG = "method.config."  # before what --set calls its keys
+Better = Literal["first", "second", "level"]
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A field in which two runs differ; None where one has none of it."""
+
+    key: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An evaluation that both runs have.
+
+    Attributes:
+        first, second: of the metric by which they are ranked, over the trainings.
+        difference: the second minus the first; None where one has no result.
+        together: whether the two stand in one ranking.
+        reasons: why a run has no result.
+    """
+
+    protocol_id: str
+    eval_backbone: str
+    first: Summary
+    second: Summary
+    difference: Difference | None
+    together: bool
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def better(self) -> Better | None:
+        """Whose result is the better one by Welch's test; None where it cannot be said."""
+        if self.difference is None or self.difference.level is None:
+            return None
+        if self.difference.level:
+            return "level"
+        return "second" if (self.difference.value > 0) == (self.first.better == "higher") else "first"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A quantity of both runs: as it is shown, and the number behind it."""
+
+    name: str
+    first: str | None
+    second: str | None
+    numbers: tuple[float | None, float | None]
+
+    @property
+    def ratio(self) -> float | None:
+        """The second over the first."""
+        first, second = self.numbers
+        return second / first if first and second is not None else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, by their names; `alone` are evaluations that one of them has and the other has not, in words."""
+
+    runs: tuple[str, str]
+    spec: tuple[Differing, ...]
+    machine: tuple[Differing, ...]
+    scores: tuple[Scored, ...]
+    alone: tuple[str, ...]
+    costs: tuple[Cost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `bench compare --format json` prints it."""
+        return {
+            "runs": list(self.runs),
+            "spec": [vars(each) for each in self.spec],
+            "machine": [vars(each) for each in self.machine],
+            "scores": [_score_json(each) for each in self.scores],
+            "alone": list(self.alone),
+            "costs": [
+                {"name": each.name, "first": each.numbers[0], "second": each.numbers[1], "ratio": each.ratio}
+                for each in self.costs
+            ],
+        }
+
+
+def compared(first: Record, second: Record) -> Comparison:
+    """The second run beside the first."""
+    mine, theirs = _evaluations(first), _evaluations(second)
+    shared = [key for key in mine if key in theirs]
+    beside = (mine[shared[0]], theirs[shared[0]]) if shared else (_any(mine), _any(theirs))
+    return Comparison(
+        runs=(first.spec.name, second.spec.name),
+        spec=tuple(_differing(first.spec.to_json(), second.spec.to_json(), DERIVED)),
+        machine=tuple(_differing(first.environment.to_json(), second.environment.to_json(), SAID)),
+        scores=tuple(_scored(mine[key], theirs[key]) for key in shared),
+        alone=(*_alone("first", mine, theirs), *_alone("second", theirs, mine)),
+        costs=tuple(_costs(*beside, leave_out=() if shared else OF_EVALUATIONS)),
+    )
+
+
+def _evaluations(record: Record) -> dict[tuple[str, str], Row]:
+    """The rows of a run by protocol and backbone; one that was asked for by two names is one."""
+    return {(str(row["protocol_id"]), str(row["eval_backbone"])): row for row in rows([record])}
+
+
+def _any(found: Mapping[Any, Row]) -> Row:
+    return next(iter(found.values()), {})
+
+
+def _alone(whose: str, mine: Mapping[tuple[str, str], Row], theirs: Mapping[tuple[str, str], Row]) -> Iterator[str]:
+    """Evaluations that only one has."""
+    yield from (f"{protocol} on {backbone} of the {whose} alone" for protocol, backbone in mine.keys() - theirs.keys())
+
+
+def _differing(first: Mapping[str, Any], second: Mapping[str, Any], beside: tuple[str, ...]) -> Iterator[Differing]:
+    """The fields in which two objects differ, dotted, those of the first in their order."""
+    one, other = dict(_dotted(first, "")), dict(_dotted(second, ""))
+    for key in dict.fromkeys(chain(one, other)):
+        known = not any(key == each or key.startswith(f"{each}.") for each in beside)
+        if known and one.get(key) != other.get(key):
+            yield Differing(key.removeprefix(CONFIG), one.get(key), other.get(key))
+
+
+def _dotted(fields: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", list(value) if isinstance(value, tuple) else value
+
+
+def _scored(first: Row, second: Row) -> Scored:
+    name = primary_name(first)
+    mine, theirs = metric(first, name), metric(second, name)
+    both = bool(mine.values and theirs.values)
+    reasons = [f"{row['run']}: {row['status']}: {row['reason']}" for row in (first, second) if row["status"] != "done"]
+    return Scored(
+        protocol_id=first["protocol_id"],
+        eval_backbone=first["eval_backbone"],
+        first=mine,
+        second=theirs,
+        difference=difference(mine.values, theirs.values) if both else None,
+        together=len(rankings([first, second])) == 1,
+        reasons=tuple(reasons),
+    )
+
+
+def _costs(first: Row, second: Row, leave_out: Container[str]) -> Iterator[Cost]:
+    for title, cell in ((title, cell) for title, cell in {**COSTS, **TIMES}.items() if title not in leave_out):
+        numbers = [cell.number(row) if isinstance(cell, Quantity) else None for row in (first, second)]
+        shown = Cost(flat(title), cell(first), cell(second), (numbers[0], numbers[1]))
+        if (shown.first, shown.second) != (None, None):
+            yield shown
+
+
+def _score_json(each: Scored) -> dict[str, Any]:
+    found = each.difference
+    return {
+        "protocol_id": each.protocol_id,
+        "eval_backbone": each.eval_backbone,
+        "metric": each.first.name,
+        "unit": each.first.unit,
+        "first": {"mean": each.first.mean, "std": each.first.std, "values": list(each.first.values)},
+        "second": {"mean": each.second.mean, "std": each.second.std, "values": list(each.second.values)},
+        "difference": found and found.value,
+        "interval": list(found.interval) if found and found.interval else None,
+        "p": found and found.p,
+        "better": each.better,
+        "ranked_together": each.together,
+        "reasons": list(each.reasons),
+    }

@@ -1,0 +1,140 @@
+"""`bench compare`: two runs beside each other. The second is the shipped record with what a test changes of it."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run_bench
+
+from bench.results.records import Record
+from bench.storage.files import read_json, write_json
+
+SHIPPED = next((Path(__file__).parents[3] / "reports" / "bench_reports" / "measured").glob("*/record.json"))
+Content = dict[str, Any]
+
+
+def with_scores(values: Sequence[float]) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        (evaluation,) = content["evaluations"].values()
+        first = evaluation["scores"][0]
+        evaluation["scores"] = [{**first, "seed": seed, "top1": value} for seed, value in enumerate(values)]
+
+    return change
+
+
+def left(runs: Path, *changes: Callable[[Content], None]) -> str:
+    """A run with the shipped record, changed; its name."""
+    content = read_json(SHIPPED)
+    for change in changes:
+        change(content)
+    name = Record.from_json(content).spec.name
+    (runs / name).mkdir(parents=True)
+    write_json(runs / name / "record.json", content)
+    return name
+
+
+def seed(number: int) -> Callable[[Content], None]:
+    return lambda content: content["spec"].update(seed=number)
+
+
+def compared(runs: Path, *words: str) -> Content:
+    ended = run_bench("compare", *words, "--runs", str(runs), "--format", "json")
+    assert ended.returncode == 0, ended.stderr
+    found: Content = json.loads(ended.stdout)
+    return found
+
+
+def test_scores_that_differ(tmp_path: Path) -> None:
+    """By hand: means 41 and 46, variances 1, three values each: half of the interval is 2.7764 sqrt(2/3) = 2.267."""
+    names = [left(tmp_path, with_scores([40, 41, 42])), left(tmp_path, seed(1), with_scores([45, 46, 47]))]
+    (score,) = compared(tmp_path, *names)["scores"]
+    assert (score["difference"], score["better"], score["ranked_together"]) == (5.0, "second", True)
+    assert score["interval"] == pytest.approx([2.733, 7.267], abs=1e-3)
+    assert score["first"]["values"] == [40, 41, 42] and score["metric"] == "top1"
+    text = run_bench("compare", *names, "--runs", str(tmp_path)).stdout
+    assert "41.00 ± 1.00 (3)" in text and "+5.00" in text and "+2.73 to +7.27" in text and "0.0036" in text
+
+
+def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> None:
+    first = left(tmp_path, with_scores([40, 41, 42]))
+    level, alone = left(tmp_path, seed(1), with_scores([40, 42, 42])), left(tmp_path, seed(2), with_scores([50]))
+    assert compared(tmp_path, first, level)["scores"][0]["better"] == "level"
+    (score,) = compared(tmp_path, first, alone)["scores"]
+    assert (score["difference"], score["p"], score["interval"], score["better"]) == (9.0, None, None, None)
+
+
+def test_what_differs_is_named_as_it_is_set(tmp_path: Path) -> None:
+    def changed(content: Content) -> None:
+        content["spec"]["method"]["config"]["recover"]["lr"] = 0.2
+        content["spec"]["method"]["config"]["squeeze"] = {"epochs": 1}
+        content["environment"]["versions"]["torch"] = "9.9"
+        content["environment"]["made"] = {**(content["environment"]["made"] or {}), "date": "2000-01-01"}
+
+    found = compared(tmp_path, left(tmp_path), left(tmp_path, seed(3), changed))
+    spec = {each["key"]: (each["first"], each["second"]) for each in found["spec"]}
+    assert spec["seed"] == (0, 3) and spec["recover.lr"] == (0.1, 0.2) and spec["squeeze.epochs"] == (50, 1)
+    assert spec["squeeze.optimizer"] == ("sgd", None)
+    assert "name" not in spec and "hash" not in spec and "recover.iterations" not in spec
+    assert [each["key"] for each in found["machine"]] == ["versions.torch"]
+
+
+def test_costs_stand_side_by_side(tmp_path: Path) -> None:
+    def dear(content: Content) -> None:
+        content["costs"]["synthesis_s"] *= 2
+        content["costs"]["label_bytes"] = None
+
+    found = compared(tmp_path, left(tmp_path), left(tmp_path, seed(1), dear))
+    costs = {each["name"]: each for each in found["costs"]}
+    assert costs["synthesis"]["ratio"] == 2.0
+    assert costs["label bytes"]["second"] is None and costs["label bytes"]["ratio"] is None
+    assert costs["image bytes"]["ratio"] == 1.0
+
+
+def test_what_only_one_has_and_what_failed_is_said(tmp_path: Path) -> None:
+    def other(content: Content) -> None:
+        (evaluation,) = content["evaluations"].values()
+        content["evaluations"] = {"hard-resnet18": {**evaluation, "protocol": "hard", "protocol_id": "hard@1"}}
+
+    def failed(content: Content) -> None:
+        (evaluation,) = content["evaluations"].values()
+        evaluation.update(status="failed", reason="no memory", scores=[])
+
+    first, apart, broken = left(tmp_path), left(tmp_path, seed(1), other), left(tmp_path, seed(2), failed)
+    found = compared(tmp_path, first, apart)
+    assert found["scores"] == [] and sorted(found["alone"]) == [
+        "hard@1 on resnet18 of the second alone",
+        "sre2l-tiny@1 on resnet18 of the first alone",
+    ]
+    assert "evaluation" not in {each["name"] for each in found["costs"]}
+    (score,) = compared(tmp_path, first, broken)["scores"]
+    assert (score["second"]["mean"], score["difference"], score["better"]) == (None, None, None)
+    assert score["reasons"] == [f"{broken}: failed: no memory"]
+    assert "no memory" in run_bench("compare", first, broken, "--runs", str(tmp_path)).stdout
+
+
+def test_runs_that_stand_in_no_one_ranking_are_said_to(tmp_path: Path) -> None:
+    def quick(content: Content) -> None:
+        content["spec"]["budget"] = "quick"
+
+    names = left(tmp_path), left(tmp_path, quick)
+    assert compared(tmp_path, *names)["scores"][0]["ranked_together"] is False
+    assert "do not stand in one ranking" in run_bench("compare", *names, "--runs", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize(("second", "said"), [("sre2l-tny", "no run and no folder"), (".", "holds 2 runs; name one")])
+def test_a_mistake_is_one_line(tmp_path: Path, second: str, said: str) -> None:
+    name, _ = left(tmp_path), left(tmp_path, seed(1))
+    word = str(tmp_path) if second == "." else second
+    ended = run_bench("compare", name, word, "--runs", str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr and len(ended.stderr.splitlines()) == 1
+
+
+def test_values_are_harmless(tmp_path: Path) -> None:
+    def hostile(content: Content) -> None:
+        content["spec"]["method"]["recipe"] = "\x1b[31m|\n" + "x" * 200
+
+    text = run_bench("compare", left(tmp_path), left(tmp_path, seed(1), hostile), "--runs", str(tmp_path)).stdout
+    assert "\x1b" not in text and "x" * 60 not in text
