@@ -4,11 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bench.cli.names import check_names
 from bench.cli.numbers import numbers
 from bench.cli.options import SEED, cache_folder, changes_option, time_option, trainings_option, work_options
 from bench.errors import UsageError
+
+OF_WORK = {  # options by the names of their parameters that say how cells are run
+    **{"within": "within", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks", "changes": "set"},
+    **{"budget": "budget", "device": "device", "precision": "precision", "compile": "compile"},
+    **{"retry_failed": "retry-failed", "timeout": "timeout", "dry_run": "dry-run"},
+}
 
 
 @click.command("reproduce")
@@ -44,8 +51,8 @@ def command(
     Verdicts: "within" the published mean plus or minus both deviations and half a point, "above" or "below" it, or "not
     the same" where a budget, a change, the arithmetic or the epoch that is reported is another.
     """
-    if recorded and (dry_run or within is not None):
-        raise UsageError("--recorded runs nothing: --dry-run and --within do not go with it")
+    if recorded and (idle := next((name for name in OF_WORK if _typed(name)), None)):
+        raise UsageError(f"--recorded runs nothing: --{OF_WORK[idle]} does not go with it")
     check_names(plugins, format=[form], table=[table])
     chosen = None if cells == "all" else numbers(cells, "--cells")
     from bench.cli.reproducing import Reproduction
@@ -55,3 +62,7 @@ def command(
     request = Request(**place, protocols=(), classes=None, control=False, cache=cache_folder(), **asked)
     work = Reproduction(request, plugins, runs, form, table, chosen, retry=retry_failed, timeout=timeout, within=within)
     raise SystemExit(work.recorded() if recorded else work.foresee() if dry_run else work.measure())
+
+
+def _typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) == ParameterSource.COMMANDLINE

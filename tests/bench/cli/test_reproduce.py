@@ -50,7 +50,8 @@ def reproduce(place: Path) -> Reproduce:
     def done(*words: str, value: float = 50.0) -> "CompletedProcess[str]":
         (place / "claims.csv").write_text(HEAD + CLAIMS.format(value=value))
         plugin = ("--plugin", str(place / "theirs.py"), "--runs", str(place / "runs"), "--data-root", str(place))
-        return run_bench("reproduce", "theirs", "--eval-seeds", "1", *plugin, *words, folder=place)
+        trainings = () if "--recorded" in words else ("--eval-seeds", "1")
+        return run_bench("reproduce", "theirs", *trainings, *plugin, *words, folder=place)
 
     return done
 
@@ -122,7 +123,8 @@ def test_sets_of_several_seeds_are_judged_as_one(reproduce: Reproduce, score: fl
         (("--cells", "4"), "theirs has cells 1 to 3, not 4; bench show theirs lists them"),
         (("--cells", "2"), "cell 2 of theirs cannot be run here: there is no backbone 'convnet9'"),
         (("--cells", "x"), "--cells takes numbers and ranges such as 1,3-5, or all, not 'x'"),
-        (("--recorded", "--dry-run"), "--recorded runs nothing: --dry-run and --within do not go with it"),
+        (("--recorded", "--dry-run"), "--recorded runs nothing: --dry-run does not go with it"),
+        (("--recorded", "--set", "lr=1"), "--recorded runs nothing: --set does not go with it"),
         (("--cells", "1", "--format", "svg"), "the format 'svg' has no form for a published table; take json or table"),
         (("--cells", "1", "--set", "lr=1"), "--set lr: random takes no hyper-parameters"),
     ],
