@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run", metavar="RUN")
-@click.option("--to", required=True, metavar="FORM", help="folder, parquet, hf, pt, mtt, sre2l or rded.")
+@click.option("--to", required=True, metavar="FORM", help="folder, parquet, hf, webdataset, pt, mtt, sre2l or rded.")
 @click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new folder.")
 @runs_option
 @plugin_option
@@ -23,13 +23,14 @@ def command(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ...
     """Write a run's condensed set in the form in which others keep theirs.
 
     \b
-    folder   PNG in a folder for each class
-    parquet  one Parquet file in Hugging Face's columns
-    hf       the same where Hugging Face's datasets look for it, with a card
-    pt       tensors as DC and DM save them: {'data': [[images, labels]]}
-    mtt      tensors as MTT saves them: images_best.pt and labels_best.pt
-    sre2l    PNG in new000/, new001/, ... as SRe2L's release lies
-    rded     PNG in 00000/, 00001/, ... as RDED's release lies
+    folder      PNG in a folder for each class
+    parquet     one Parquet file in Hugging Face's columns
+    hf          the same where Hugging Face's datasets look for it, with a card
+    webdataset  a tar file of PNG and numbers
+    pt          tensors as DC and DM save them: {'data': [[images, labels]]}
+    mtt         tensors as MTT saves them: images_best.pt and labels_best.pt
+    sre2l       PNG in new000/, new001/, ... as SRe2L's release lies
+    rded        PNG in 00000/, 00001/, ... as RDED's release lies
 
     RUN is a run's name below --runs, its folder, or its condensed/ folder. A manifest and a README.md come with each,
     so that `bench evaluate DIR` gives the same score; labels that are more than classes lie beside the images, with

@@ -10,6 +10,10 @@ _CARDS = Path(__file__).parent
 
 _READERS = {
     "parquet": ("bench_datasets.parquet:ParquetReader", "Parquet files in the columns of Hugging Face datasets"),
+    "webdataset": (
+        "bench_datasets.webdataset:WebDatasetReader",
+        "WebDataset's shards, of images and numbers",
+    ),
     "image-folder": ("bench_datasets.image_folder:ImageFolderReader", "a folder a split, in it a folder a class"),
     "tiny-imagenet-zip": ("bench_datasets.tiny_imagenet:ZipReader", "the official Tiny-ImageNet archive as it is"),
     "tiny-imagenet-folder": ("bench_datasets.tiny_imagenet:FolderReader", "the official archive, extracted"),

@@ -77,7 +77,7 @@ class ParquetReader(Reader):
         """Files of either split; reads their schemas."""
         options = ParquetOptions.model_validate(source.options)
         folder = root / options.path
-        matched = {split: chosen(options, split, partial(_matching, folder), folder) for split in SPLITS}
+        matched = {split: chosen(options, split, partial(matching, folder), folder) for split in SPLITS}
         files = {split: _each_once(found) for split, found in matched.items() if found}
         if not files:
             return None
@@ -136,8 +136,8 @@ class RowGroup:
     start: int
 
 
-def _matching(folder: Path, pattern: str) -> tuple[Path, ...]:
-    """The files of a pattern, sorted, without what systems leave in folders ("._train-0.parquet")."""
+def matching(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """The regular files of a pattern, sorted, without what systems leave in folders ("._train-0.parquet")."""
     found = sorted(path for path in folder.glob(pattern) if not any(map(is_dropping, path.relative_to(folder).parts)))
     for path in found:
         require_utf8(path)

@@ -8,6 +8,7 @@ DC and DM (VICO-UoE/DatasetCondensation, `{'data': [[images, labels]]}`) and of 
 
 import io
 import json
+import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -119,6 +120,22 @@ class HuggingFace(Parquet):
     file: ClassVar[str] = "data/train-00000-of-00001.parquet"
 
 
+class WebDataset(Form):
+    """Pictures and the numbers of their classes in a tar file, a sample after the other."""
+
+    about: ClassVar[str] = "a WebDataset shard, train-000000.tar: NNNNNN.png and NNNNNN.cls"
+
+    def write(self, folder: Path, condensed: CondensedSet) -> Mapping[str, Any]:
+        """One shard, in the set's order; two exports of one set are the same bytes."""
+        with tarfile.open(folder / "train-000000.tar", "w") as archive:
+            for number, (content, index) in enumerate(zip(_pngs(condensed), condensed.images.classes, strict=True)):
+                for suffix, part in (("cls", str(int(index)).encode()), ("png", content)):
+                    member = tarfile.TarInfo(f"{number:06d}.{suffix}")
+                    member.size = len(part)
+                    archive.addfile(member, io.BytesIO(part))
+        return {"layout": "webdataset"}
+
+
 class Tensors(Form):
     """Images as networks see them and labels, in lists of lists."""
 
@@ -154,6 +171,7 @@ FORMS: Mapping[str, Form] = {
     "folder": Folders(),
     "parquet": Parquet(),
     "hf": HuggingFace(),
+    "webdataset": WebDataset(),
     "pt": Tensors(),
     "mtt": Apart(),
     "sre2l": Numbered("SRe2L's release", "new{:03d}", "class{:03d}_id{:03d}"),
