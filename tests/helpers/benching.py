@@ -56,7 +56,7 @@ class Bench:
             "methods": (method,),
             "datasets": ("digits",),
             "ipcs": (2,),
-            "backbones": ("convnet3-bn",),
+            "backbones": ("convnet3-w32-bn",),
             "eval_backbones": (),
             "protocols": ("paper",),
             "seeds": (0,),
@@ -88,7 +88,7 @@ class Bench:
 
     def words(self, *arguments: str) -> list[str]:
         """`run` of the same small request, as typed after `bench`."""
-        fixed = "-d digits --ipc 2 --backbone convnet3-bn --eval-seeds 1 --classes 3 --budget quick"
+        fixed = "-d digits --ipc 2 --backbone convnet3-w32-bn --eval-seeds 1 --classes 3 --budget quick"
         arithmetic = "--precision fp32 --device cpu"
         return ["run", *fixed.split(), *arithmetic.split(), "--runs", str(self.runs), *arguments]
 

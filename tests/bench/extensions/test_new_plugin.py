@@ -73,7 +73,7 @@ def test_it_passes_its_own_tests(fresh: Path, plugin: Path) -> None:
 
 
 def test_it_runs_beside_the_control(fresh: Path, plugin: Path) -> None:
-    command = ("run", "-m", NAME, "-d", "digits", "--classes", "2", "--ipc", "2", "--backbone", "convnet3-bn")
+    command = ("run", "-m", NAME, "-d", "digits", "--classes", "2", "--ipc", "2", "--backbone", "convnet3-w32-bn")
     how = ("--budget", "quick", "--eval-seeds", "1", "--device", "cpu", "--format", "json")
     rows = json.loads(run(fresh, "-m", "bench", *command, *how, cwd=plugin.parent).stdout)
     assert {row["method"] for row in rows} == {NAME, "random"}

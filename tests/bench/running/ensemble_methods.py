@@ -22,7 +22,7 @@ FEW = TrainingProtocol("few", "own", RecipeBook({"recipes": {"small": TABLE, "la
 
 class EnsembleConfig(MethodConfig):
     squeeze: TeacherRecipe = TeacherRecipe(epochs=1, batch_size=64, lr=0.01, weight_decay=0.0)
-    teachers: tuple[str, ...] = ("convnet3-bn", "convnet3")
+    teachers: tuple[str, ...] = ("convnet3-w32-bn", "convnet3")
     labels: Literal["online", "stored"] = "online"
     temperature: float = 4.0
 

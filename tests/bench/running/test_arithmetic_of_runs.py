@@ -70,7 +70,7 @@ def test_only_an_arithmetic_that_differs_makes_another_run(listening: Bench) -> 
     before = {
         "method": {"name": "plain", "version": 1, "config": {}},
         "dataset": ["digits", spec.card_hash, list(spec.classes)],
-        **{"ipc": 2, "backbone": "convnet3-bn", "seed": 0, "budget": "quick"},
+        **{"ipc": 2, "backbone": "convnet3-w32-bn", "seed": 0, "budget": "quick"},
         **{"made_on": ["cpu", "bf16"], "labeller": None},
     }
     assert spec.hash == digest(before), "runs of before keep their names"

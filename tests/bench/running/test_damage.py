@@ -25,7 +25,7 @@ from bench.storage.files import digest, read_json, write_json
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
-OWN = ("record.json", "spec.json", "costs.json", "condensed/manifest.json", "evaluations/honest-convnet3-bn-0.json")
+OWN = ("record.json", "spec.json", "costs.json", "condensed/manifest.json", "evaluations/honest-convnet3-w32-bn-0.json")
 DONE = 12.5  # what `honest` scores
 Harm = Callable[[Path], None]
 

@@ -151,7 +151,7 @@ def test_a_row_without_a_result_is_not_announced_as_done(bench: Bench, job: Job,
     scored = {"status": "done", "scores": [Score.model_validate(SCORE)], "reason": None}
     before = unscored(each, "failed", "").model_copy(update=scored)
     record = Record(job.spec, status, "by design", Costs(), {each.key: before}, {}, Environment())
-    assert comparing._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-bn {status}, by design"
+    assert comparing._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-w32-bn {status}, by design"
     nameless = replace(record, reason=None)
     assert comparing._news(job, nameless).endswith(f"{status}, no reason was recorded")
     assert comparing._news(job, replace(record, status="done")) == f"{job.spec.name}: done"

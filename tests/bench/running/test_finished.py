@@ -146,7 +146,7 @@ def test_scores_by_an_edited_protocol_file_are_said(noting: Bench) -> None:
     path.write_text(f"{LONGER}\n# another thought\n")  # what a recipe says is a condition of scores; code is none
     assert noting.run(job).evaluations == first.evaluations
     (said,) = [said for said in noting.ear.heard if "edited" in said]
-    assert said.startswith(f"scores of {first.spec.name} under longer-convnet3-bn are from before a file of theirs")
+    assert said.startswith(f"scores of {first.spec.name} under longer-convnet3-w32-bn are from before a file of theirs")
     path.write_text(LONGER.replace('"lr": 0.01', '"lr": 0.02'))
     noting.ear.heard.clear()
     assert noting.run(job).evaluations != first.evaluations
@@ -165,7 +165,7 @@ def test_networks_are_looked_at_where_something_is_left_to_do(
     bench.jobs("random", **ask, eval_backbones=("convnet1",))
     bench.jobs("random", **ask, eval_seeds=2)
     bench.jobs("random", **ask, ipcs=(1,))
-    assert looked == ["convnet3-bn", "convnet1", "convnet3-bn", "convnet3-bn"]
+    assert looked == ["convnet3-w32-bn", "convnet1", "convnet3-w32-bn", "convnet3-w32-bn"]
     (bench.runs / job.spec.name / "record.json").write_text("{}")
     bench.jobs("random", **ask)
-    assert looked[4:] == ["convnet3-bn"] and (bench.runs / job.spec.name / "record.json").exists()
+    assert looked[4:] == ["convnet3-w32-bn"] and (bench.runs / job.spec.name / "record.json").exists()

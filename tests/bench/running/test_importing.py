@@ -233,14 +233,14 @@ def test_a_set_of_ours_is_scored_as_by_its_own_run_and_a_damaged_one_is_not(benc
     (job,) = bench.jobs("random", protocols=("hard",))
     bench.run(job)
     folder = bench.runs / job.spec.name / "condensed"
-    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol hard --budget quick"
+    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-w32-bn --protocol hard --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {bench.runs}"
     ended = bench.spoken(*command.split(), *options.split(), str(folder))
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(ended.stdout)
-    own = bench.run(job).evaluations["hard-convnet3-bn"].scores
+    own = bench.run(job).evaluations["hard-convnet3-w32-bn"].scores
     assert row["top1_values"] == [score.top1 for score in own]
-    assert (row["method"], row["backbone"], row["imported"]) == ("random", "convnet3-bn", True)
+    assert (row["method"], row["backbone"], row["imported"]) == ("random", "convnet3-w32-bn", True)
     assert (row["set"], row["synthesis_s"], row["seconds_per_image"]) == (job.spec.name, None, None)
     (folder / "images.safetensors").write_bytes(b"damaged")
     with pytest.raises(CorruptArtefact):

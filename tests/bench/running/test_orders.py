@@ -23,8 +23,8 @@ LOG, PLUGINS = Path("/somewhere/log.txt"), ("a_plugin.py", "another")
 
 def orders(bench: Bench) -> list[Order]:
     (job,) = bench.jobs("sre2l", control=False)
-    choice = configure(Registry(), "sre2l", Setting("digits", 8, 1, 6, 1, "convnet3-bn"), ())
-    step = StepSpec(choice, "digits", 6, 1, "convnet3-bn", "fp32", None, 2)
+    choice = configure(Registry(), "sre2l", Setting("digits", 8, 1, 6, 1, "convnet3-w32-bn"), ())
+    step = StepSpec(choice, "digits", 6, 1, "convnet3-w32-bn", "fp32", None, 2)
     whose: dict[str, Any] = {"log": LOG, "plugins": PLUGINS, "device": "cuda:1", "precision": "bf16"}
     folders = {"runs": Path("/runs"), "cache": Path("/cache"), "data_root": Path("/data")}
     watched = {"checkpoint_seconds": 0.5, "looks": 4}

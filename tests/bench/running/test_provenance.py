@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benching import Bench
+from child_work import children_here
 
 from bench import __version__
 from bench.running.provenance import commit
@@ -16,7 +17,8 @@ from bench.storage.files import read_json
 def test_a_row_and_its_scores_say_what_was_typed_and_when(bench: Bench) -> None:
     words = ("-m", "random", "--protocol", "hard", "--no-control")
     began = datetime.now(UTC)
-    ended = bench.typed(*words, "--format", "json")
+    with children_here():
+        ended = bench.typed(*words, "--format", "json")
     (row,) = json.loads(ended.stdout)
     assert row["made"]["command"].startswith("bench run -d digits --ipc 2")
     assert row["made"]["command"].endswith("-m random --protocol hard --no-control --format json")

@@ -21,7 +21,7 @@ from bench.storage.files import read_json, write_json
 from bench.training.teachers import load_teacher
 
 PLUGIN = str(Path(__file__).with_name("ensemble_methods.py"))
-NAMED = "convnet3-bn + convnet3"
+NAMED = "convnet3-w32-bn + convnet3"
 
 
 def asked(bench: Bench, *changes: str, method: str = "ensemble", **more: Any) -> list[Job]:  # noqa: ANN401
@@ -45,7 +45,7 @@ def test_a_row_names_all_teachers_and_counts_the_bytes_of_all(made: tuple[Bench,
     files = ("labels.safetensors", "teacher.safetensors", "teacher-2.safetensors")
     assert row["label_bytes"] == sum((folder / name).stat().st_size for name in files)
     said = read_json(folder / "manifest.json")["labels"]
-    assert [each["backbone"] for each in said["teachers"]] == ["convnet3-bn", "convnet3"] and "teacher" not in said
+    assert [each["backbone"] for each in said["teachers"]] == ["convnet3-w32-bn", "convnet3"] and "teacher" not in said
     assert len(list(bench.cache.glob("stages/teacher-*/result.safetensors"))) == 2
 
 
@@ -120,7 +120,7 @@ def test_labels_that_several_stored_name_all_and_need_none(made: tuple[Bench, Jo
     assert (row["status"], row["label_kind"], row["teacher_backbone"]) == ("done", "stored", NAMED)
     folder = bench.runs / job.spec.name / "condensed"
     assert not list(folder.glob("teacher*")) and row["teacher_top1"] == made[2]["teacher_top1"]
-    assert [each.backbone for each in sets.load(folder).labels.teachers] == ["convnet3-bn", "convnet3"]
+    assert [each.backbone for each in sets.load(folder).labels.teachers] == ["convnet3-w32-bn", "convnet3"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from benching import Bench
 
-USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget": "quick"}
+USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-w32-bn", "--budget": "quick"}
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,11 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-bn", "--budget":
         ({"-d": "tiny-imagnet"}, "unknown dataset 'tiny-imagnet'; did you mean 'tiny-imagenet'?"),
         ({"-d": "tiny-imagenet"}, "bench data fetch tiny-imagenet"),
         ({"--backbone": "resnet81"}, "did you mean 'resnet18'?"),
-        ({"--backbone": "convnet3"}, "needs a backbone with batchnorm, which convnet3 lacks; choose from convnet3-bn"),
-        ({"--backbone": "sre2=convnet3-bn"}, "unknown method 'sre2'; did you mean 'sre2l'?"),
+        (
+            {"--backbone": "convnet3"},
+            "needs a backbone with batchnorm, which convnet3 lacks; choose from convnet3-bn",
+        ),
+        ({"--backbone": "sre2=convnet3-w32-bn"}, "unknown method 'sre2'; did you mean 'sre2l'?"),
         ({"--backbone": "sre2l=convnet3"}, "needs a backbone with batchnorm, which convnet3 lacks"),
         ({"--eval-backbone": "convnt3"}, "did you mean 'convnet3'?"),
         ({"--protocol": "papr"}, "unknown protocol 'papr'; did you mean 'paper'?"),

@@ -81,7 +81,7 @@ def test_soft_labels_are_put_in_order_with_the_images_and_read_back_with_their_u
     (folder / "condensed" / "zca.safetensors").write_bytes(b"damaged")
     again = whitening.run(job)
     assert sets.load(folder / "condensed").preprocessing.digest == whitening_before, "made again from its units"
-    assert again.evaluations["hard-convnet3-bn"].scores == record.evaluations["hard-convnet3-bn"].scores
+    assert again.evaluations["hard-convnet3-w32-bn"].scores == record.evaluations["hard-convnet3-w32-bn"].scores
     assert read_json(folder / "condensed" / "manifest.json")["value_range"] == "whitened"
 
 
@@ -111,8 +111,8 @@ def test_a_method_that_whitens_is_refused_large_images_before_any_work(whitening
 
 def test_a_whitened_set_of_ours_is_scored_as_by_its_own_run(whitening: Bench) -> None:
     (job,) = whitening.jobs("whitened", protocols=("sre2l-c100",))
-    own = whitening.run(job).evaluations["sre2l-c100-convnet3-bn"].scores
-    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-bn --protocol sre2l-c100 --budget quick"
+    own = whitening.run(job).evaluations["sre2l-c100-convnet3-w32-bn"].scores
+    command = "evaluate -d digits --classes 3 --eval-backbone convnet3-w32-bn --protocol sre2l-c100 --budget quick"
     options = f"--eval-seeds 1 --no-control --precision fp32 --device cpu --format json --runs {whitening.runs}"
     folder = whitening.runs / job.spec.name / "condensed"
     with children_here():

@@ -52,7 +52,7 @@ def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
 def evaluated(bench: Bench, folder: Path, *ipcs: int, **changes: Any) -> list[Row]:  # noqa: ANN401 - of a request
     """The rows of `bench evaluate`, in this process."""
     found = known(bench, folder, *ipcs)
-    asked: dict[str, Any] = {"protocols": ("short",), "eval_backbones": ("convnet3-bn",), **changes}
+    asked: dict[str, Any] = {"protocols": ("short",), "eval_backbones": ("convnet3-w32-bn",), **changes}
     asked |= {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
     jobs = bench.jobs("imported", **asked)
     return rows_of(jobs, [bench.run(job) for job in jobs])
@@ -81,7 +81,7 @@ def test_a_backbone_that_is_not_known_is_none(bench: Bench, digits: Dataset) -> 
     (row,) = evaluated(bench, real(bench.folder / "a", digits, (1, 1, 1), method="dm"))
     assert (row["backbone"], row["set"], row["method"]) == (None, "a", "dm")
     (view,) = views([row], claims=False)
-    assert "condensed with" not in view.heading and "convnet3-bn" in view.heading
+    assert "condensed with" not in view.heading and "convnet3-w32-bn" in view.heading
 
 
 def test_two_sets_of_one_method_are_told_apart_by_name(bench: Bench, digits: Dataset) -> None:

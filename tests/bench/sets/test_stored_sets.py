@@ -60,6 +60,7 @@ def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
 def evaluated(bench: Bench, folder: Path, *, control: bool = False) -> list[Record]:
     found = known(bench, folder)
     asked: dict[str, Any] = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "control": control}
+    asked["backbones"] = ("convnet3-bn",)  # wide enough to learn what the labels say in as few epochs
     return [bench.run(job) for job in bench.jobs("imported", protocols=("following",), **asked)]
 
 

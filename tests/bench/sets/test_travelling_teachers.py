@@ -46,8 +46,8 @@ def moved(made: tuple[Bench, Job, list[Row]], elsewhere: Path) -> Path:
 
 def evaluated(bench: Bench, folder: Path, **changes: Any) -> list[Row]:  # noqa: ANN401 - the fields of Request
     found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, ())
-    asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "eval_backbones": ("convnet3-bn",)}
-    jobs = bench.jobs("imported", **asked, **changes)
+    asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
+    jobs = bench.jobs("imported", eval_backbones=("convnet3-w32-bn",), **asked, **changes)
     return rows_of(jobs, [bench.run(job) for job in jobs])
 
 
@@ -58,7 +58,7 @@ def test_a_set_with_online_labels_scores_the_same_where_its_makers_cache_is_not(
     rows = evaluated(Bench(tmp_path), moved(made, tmp_path), control=True)
     (row,) = (row for row in rows if not row["is_control"])
     assert row["top1_values"] == own["top1_values"]
-    assert (row["method"], row["backbone"], row["label_kind"]) == ("sre2l", "convnet3-bn", "online")
+    assert (row["method"], row["backbone"], row["label_kind"]) == ("sre2l", "convnet3-w32-bn", "online")
     (control,) = (row for row in rows if row["is_control"])
     assert (control["status"], control["label_kind"], control["labels_of"]) == ("done", "online", "sre2l")
     assert control["teacher_top1"] == row["teacher_top1"] == own["teacher_top1"]
@@ -130,7 +130,7 @@ def test_a_set_from_before_teachers_travelled_takes_the_cache(
 @pytest.mark.parametrize(
     ("name", "classes", "said"),
     [
-        ("convnet3", "3", r"is no convnet3 for 3 classes of digits: it (lacks|has) "),
+        ("convnet3-w32", "3", r"is no convnet3-w32 for 3 classes of digits: it (lacks|has) "),
         ("convnet4-bnn", "3", "unknown backbone 'convnet4-bnn'; did you mean 'convnet4-bn'"),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_teacher_that_is_not_the_named_network_is_refused(
     with pytest.raises(UsageError, match=said):
         described(folder, "digits", classes, (), tmp_path / "data", tmp_path / "cache", ())
     ref = TeacherRef("0" * 32, "convnet3", None, 0, file=folder / TEACHER)
-    with pytest.raises(RunFailure, match="holds the weights of convnet3-bn, the set's manifest says convnet3"):
+    with pytest.raises(RunFailure, match="holds the weights of convnet3-w32-bn, the set's manifest says convnet3"):
         load_teacher(tiny_task(tmp_path / "task", dataset=tiny_dataset()), ref)
 
 
@@ -150,9 +150,9 @@ def test_a_teacher_with_other_outputs_than_classes_is_refused(
     tmp_path: Path, made: tuple[Bench, Job, list[Row]]
 ) -> None:
     folder, dataset = moved(made, tmp_path), tiny_dataset(classes=4, resolution=8, channels=1)
-    network = tiny_task(tmp_path / "task", dataset=dataset).network(0)
+    network = tiny_task(tmp_path / "task", dataset=dataset, backbone="convnet3-w32-bn").network(0)
     (folder / TEACHER).unlink()
-    write_tensors(folder / TEACHER, network.state_dict(), {"backbone": "convnet3-bn"})
+    write_tensors(folder / TEACHER, network.state_dict(), {"backbone": "convnet3-w32-bn"})
     checksum = f"sha256:{file_digest(folder / TEACHER)}"
     _rewritten(folder, lambda manifest: manifest["files"].update({TEACHER: checksum}))
     with pytest.raises(UsageError, match=r"for 3 classes of digits: .* has shape \(4, \d+\), not \(3, \d+\)"):
