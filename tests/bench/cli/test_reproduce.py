@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from child_work import children_here
 from commands import run_bench
 
 from bench.cli.numbers import numbers
@@ -51,7 +52,8 @@ def reproduce(place: Path) -> Reproduce:
         (place / "claims.csv").write_text(HEAD + CLAIMS.format(value=value))
         plugin = ("--plugin", str(place / "theirs.py"), "--runs", str(place / "runs"), "--data-root", str(place))
         trainings = () if "--recorded" in words else ("--eval-seeds", "1")
-        return run_bench("reproduce", "theirs", *trainings, *plugin, *words, folder=place)
+        with children_here():
+            return run_bench("reproduce", "theirs", *trainings, *plugin, *words, folder=place)
 
     return done
 
