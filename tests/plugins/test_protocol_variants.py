@@ -154,7 +154,7 @@ def test_runs_keep_variants_apart_and_no_claim_is_tied_to_one(tmp_path: Path) ->
     assert {name: row["protocol_id"] for name, row in made.items()} == {name: f"{name}@1" for name in asked}
     assert {row["status"] for row in made.values()} == {"done"}
     files = {path.name for path in (bench.runs / job.spec.name / "evaluations").glob("*.json")}
-    assert files == {f"{name}-convnet3-bn-0.json" for name in asked}
+    assert files == {f"{name}-convnet3-w32-bn-0.json" for name in asked}
     teachers = [path for path in (bench.cache / "stages").glob("teacher-*") if path.is_dir()]
     assert len(teachers) == 2, "one without flips, one for all else"
     (paper,) = bench.jobs("random", protocols=("paper+no-flip",))
@@ -164,4 +164,4 @@ def test_runs_keep_variants_apart_and_no_claim_is_tied_to_one(tmp_path: Path) ->
     claims = load(REGISTRY)
     assert claims.find(cell) is not None
     assert claims.find({**cell, "protocol_id": "dsa+no-flip@1"}) is None
-    assert replace(job.evaluations[0], protocol="a+b").key == "a+b-convnet3-bn"
+    assert replace(job.evaluations[0], protocol="a+b").key == "a+b-convnet3-w32-bn"

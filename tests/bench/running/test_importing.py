@@ -212,7 +212,7 @@ def test_a_control_beside_soft_labels_is_labelled_hard_and_seen_through_the_sets
 
 def test_the_page_names_every_field_of_a_manifest_by_hand() -> None:
     page = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8")
-    table = page.partition("### A set that somebody else made")[2].partition("\n## ")[0]
+    table = page.partition("### A set that somebody else made")[2].partition("\n### ")[0]
     named = {
         name for line in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(.*?)`", line)
     }

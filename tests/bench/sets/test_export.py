@@ -122,7 +122,7 @@ def test_what_a_teacher_labels_scores_the_same(tmp_path: Path, made: tuple[Bench
     _, run, top1 = made
     place, elsewhere = exported(run / "condensed", to, tmp_path / "out"), Bench(tmp_path)
     found = described(place, "digits", "3", (), tmp_path / "data", elsewhere.cache, ())
-    asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "eval_backbones": ("convnet3-bn",)}
+    asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "eval_backbones": ("convnet3-w32-bn",)}
     jobs = elsewhere.jobs("imported", **asked)
     (row,) = rows_of(jobs, [elsewhere.run(job) for job in jobs])
     assert (row["status"], row["label_kind"], row["method"]) == ("done", "online", "sre2l"), row["reason"]
@@ -158,7 +158,7 @@ def test_the_command_and_its_card(tmp_path: Path, made: tuple[Bench, Path, list[
     text = (tmp_path / "out" / "README.md").read_text()
     assert text.startswith("---\nlicense: ")
     assert "CC BY 4.0" in text and f"{top1[0]:.2f}" in text and "| method | sre2l |" in text
-    assert "bench evaluate . -d digits --eval-backbone convnet3-bn --classes=0,1,2" in text
+    assert "bench evaluate . -d digits --eval-backbone convnet3-w32-bn --classes=0,1,2" in text
 
 
 def test_a_card_quotes_what_is_markup(tmp_path: Path) -> None:

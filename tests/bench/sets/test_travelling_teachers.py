@@ -70,7 +70,7 @@ def test_a_set_with_online_labels_scores_the_same_where_its_makers_cache_is_not(
 def test_a_loaded_set_labels_views_with_its_teacher(tmp_path: Path, made: tuple[Bench, Job, list[Row]]) -> None:
     """By hand: the network with the weights beside the set; they are what the run squeezed."""
     found = bench.load_set(moved(made, tmp_path))
-    network = Registry().load("backbone", "convnet3-bn")(3, 8, 1)
+    network = Registry().load("backbone", "convnet3-w32-bn")(3, 8, 1)
     network.load_state_dict(load_file(tmp_path / "set" / TEACHER))
     views = torch.rand(4, 1, 8, 8)
     assert torch.equal(found.teacher(views), network.eval()(views))
