@@ -122,7 +122,12 @@ def test_what_a_teacher_labels_scores_the_same(tmp_path: Path, made: tuple[Bench
     _, run, top1 = made
     place, elsewhere = exported(run / "condensed", to, tmp_path / "out"), Bench(tmp_path)
     found = described(place, "digits", "3", (), tmp_path / "data", elsewhere.cache, ())
-    asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "eval_backbones": ("convnet3-w32-bn",)}
+    asked = {
+        "ipcs": found.ipcs,
+        "changes": found.changes,
+        "origin": found.origin,
+        "eval_backbones": ("convnet3-w32-bn",),
+    }
     jobs = elsewhere.jobs("imported", **asked)
     (row,) = rows_of(jobs, [elsewhere.run(job) for job in jobs])
     assert (row["status"], row["label_kind"], row["method"]) == ("done", "online", "sre2l"), row["reason"]
