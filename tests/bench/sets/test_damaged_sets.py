@@ -268,7 +268,8 @@ def test_tensors_of_any_type_and_shape_are_refused_or_read_as_they_are(
     )
     if not isinstance(found, str):
         assert found.classes.tolist() == labels and label_kind not in (torch.bool, torch.float32) and not column
-        assert told(found.pixels) == [0, 1, 2] and declared == "0..255"
+        assert told(found.pixels) == [0, 1, 2]
+        assert declared == "0..255" or (declared == "normalised" and kind.is_floating_point), "30 deviations may be"
 
 
 def as_type(values: Tensor, kind: torch.dtype) -> Tensor:
