@@ -103,13 +103,15 @@ def test_a_filter_leaves_what_fits_and_stands_in_the_address(page: "Page", site:
     page.goto((site / "index.html").as_uri())
     page.get_by_label("images per class").select_option("10")
     page.get_by_label("method").select_option("dm")
-    assert page.locator("#count").inner_text() == "1 row shown"
+    page.locator("#count", has_text="1 row shown").wait_for()
     assert page.locator("tbody tr:visible th").all_inner_texts() == ["dm"]
     again = page.url
     page.get_by_role("button", name="show all").click()
+    page.locator("#count", has_text="9 rows shown").wait_for()
     assert page.locator("tbody tr:visible").count() == 9
     page.goto("about:blank")
     page.goto(again)
+    page.locator("#count", has_text="1 row shown").wait_for()
     assert page.locator("tbody tr:visible th").all_inner_texts() == ["dm"]
 
 

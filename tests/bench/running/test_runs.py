@@ -141,8 +141,8 @@ def test_scores_say_what_was_predicted_and_on_how_many_images(bench: Bench) -> N
 def test_a_cached_stage_reports_what_it_cost_when_it_was_made(bench: Bench) -> None:
     (first,), (second,) = bench.jobs(), bench.jobs(ipcs=(1,))
     made, reused = bench.run(first).costs.prepare_s, bench.run(second).costs.prepare_s
-    assert made and made > 0.2
-    assert reused == pytest.approx(made, rel=0.5)
+    assert made and reused
+    assert reused > made / 2  # to look it up takes a thousandth
 
 
 def test_decoding_is_no_methods_nor_protocols_cost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
