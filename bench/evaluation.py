@@ -45,8 +45,8 @@ class Curves:
 
     Attributes:
         train_loss: float64 (E,), the mean over the batches of each epoch.
-        train_top1: float64 (E,), percent of the views whose own class the network gives first, as it was when it saw
-            them; of a mixed view that of the image which most of its recipe is named after, the first.
+        train_top1: float64 (E,), percent of the views whose class the network gives first, as it was when it saw them;
+            of a mixed view (CutMix, Mixup) that is the class of the image that another was mixed into.
         test_epochs: int64 (N,), after how many epochs the test split was looked at on the way.
         test_top1: float64 (N,), percent, what was found then.
         confusion: int64 (K, K), how many test images of each class, down, got which class, across, at the end.

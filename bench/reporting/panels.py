@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.reporting import Row, rankings, terms
-from bench.reporting.pivot import ACROSS, heading, named
+from bench.reporting import Row
+from bench.reporting.pivot import comparable, heading, named
 from bench.storage.streams import one_line
 
 
@@ -28,12 +28,7 @@ class Panel:
 
 def panels(rows: Iterable[Row], across: str) -> list[Panel]:
     """The panels of all done rows that have more than one value of `across` ("ipc" or "eval_backbone")."""
-    free = frozenset((across, *ACROSS[across]))
-    groups: dict[tuple[Any, ...], dict[int, Row]] = {}
-    for ranking in rankings(rows):
-        for row in ranking.rows:  # what has no engine stands in two rankings, and in a figure once
-            groups.setdefault(terms(row, free), {})[id(row)] = row
-    found = [list(group.values()) for group in groups.values()]
+    found = comparable(rows, across)
     return [_panel(group, across) for group in found if len({row[across] for row in group}) > 1]
 
 

@@ -1,16 +1,16 @@
 """Methods down and networks, datasets or numbers of images across."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from bench.reporting import Row, common, machine
+from bench.reporting import Row, common, machine, rankings, terms
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
 from bench.reporting.welch import LEVEL, welch
-from bench.results.metrics import primary, primary_name
+from bench.results.metrics import primary
 from bench.storage.streams import one_line
 
 # Across may go what is named here; by it, besides, these fields of a row differ.
@@ -19,27 +19,23 @@ ACROSS = {
     "ipc": ("epochs",),
     "dataset": ("card_hash", "classes", "all_classes", "class_order_hash", "epochs"),
 }
-SHARED = (
-    *("dataset", "card_hash", "classes", "all_classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone"),
-    *("epochs", "budget", "device", "device_name", "precision"),
-)
 BEST = "*"
 LEGEND = f"{BEST}: above every other row of its column by Welch's test (p < {LEVEL:g}); without it the best are level"
 
 
 def pivot_views(rows: Sequence[Row], across: str) -> list[RankingView]:
     """One view for all finished rows that share everything which a ranking shares, but for what goes across."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        if row["status"] == "done":
-            groups.setdefault(_terms(row, across), []).append(row)
-    return [_view(group, across) for group in groups.values()]
+    return [_view(group, across) for group in comparable(rows, across)]
 
 
-def _terms(row: Row, across: str) -> tuple[Any, ...]:
-    free = {across, *ACROSS[across]}
-    labels = row.get("label_kind") if row.get("label_kind") == "hard" else "soft"
-    return (*(row.get(name) for name in SHARED if name not in free), primary_name(row), labels)
+def comparable(rows: Iterable[Row], across: str) -> list[list[Row]]:
+    """The finished rows, each once, in groups that share what a ranking shares, but for what goes across."""
+    free = frozenset((across, *ACROSS[across]))
+    groups: dict[tuple[Any, ...], dict[int, Row]] = {}
+    for ranking in rankings(rows):
+        for row in ranking.rows:  # what has no engine stands in two rankings, and here once
+            groups.setdefault(terms(row, free), {})[id(row)] = row
+    return [list(group.values()) for group in groups.values()]
 
 
 def _view(rows: Sequence[Row], across: str) -> RankingView:

@@ -109,6 +109,12 @@ def test_what_may_not_be_compared_is_apart(measured: MakeRow) -> None:
     assert len(pivot_views(rows, "ipc")) == 2
 
 
+def test_soft_labels_of_different_teachers_are_apart(measured: MakeRow) -> None:
+    taught = {"label_kind": "teacher", "protocol_id": "soft@1"}
+    rows = [measured((1, 2), ipc=ipc, teacher_backbone=name, **taught) for ipc, name in ((1, "a"), (10, "b"))]
+    assert len(pivot_views(rows, "ipc")) == 2
+
+
 def test_a_place_with_nothing_is_a_dash(measured: MakeRow) -> None:
     rows = [measured((1, 2), eval_backbone="a"), measured((3, 4), eval_backbone="b", method="dc")]
     (view,) = pivot_views(rows, "eval_backbone")
