@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.extensions.registry import Registry
+
 ROOT = Path(__file__).parents[1]
 CONTAINERS = ("plugins", "datasets", "reports")
 
@@ -75,9 +77,16 @@ def test_every_package_is_typed_and_has_an_init(name: str) -> None:
         assert (path.parent / "__init__.py").is_file(), f"{path.parent} has no __init__.py"
 
 
+BY_NAME = ("bench_trackers",)  # whose modules are plugins that users ask for by --plugin
+
+
 def test_every_plugin_comes_through_the_entry_points(config: configparser.ConfigParser) -> None:
     points = dict(line.split(" = ") for line in lines(config, "options.entry_points", "bench.plugins"))
-    assert sorted(points.values()) == sorted(name for name in top_packages() if name != "bench")
+    assert sorted(points.values()) == sorted(name for name in top_packages() if name not in ("bench", *BY_NAME))
+
+
+def test_every_entry_point_is_a_plugin_that_loads() -> None:
+    assert Registry().broken == []
 
 
 def test_tools_look_at_every_package(pyproject: dict[str, dict[str, dict[str, list[str]]]]) -> None:
