@@ -11,7 +11,7 @@ from commands import run_bench
 from bench.results.records import Record
 from bench.storage.files import read_json, write_json
 
-SHIPPED = next((Path(__file__).parents[3] / "reports" / "bench_reports" / "measured").glob("*/record.json"))
+SHIPPED = next((Path(__file__).parents[3] / "reports" / "bench_reports" / "measured").glob("sre2l-*/record.json"))
 Content = dict[str, Any]
 
 
