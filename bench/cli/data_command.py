@@ -27,13 +27,19 @@ def command() -> None:
 @click.argument("dataset", metavar="DATASET")
 @data_root_option
 @plugin_option
-def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
+@click.option(
+    "--allow-private",
+    is_flag=True,
+    envvar="BENCH_ALLOW_PRIVATE",
+    help="Also ask hosts of this machine and of private networks, a mirror say.",
+)
+def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...], allow_private: bool) -> int:
     """Download DATASET below the data root, from its official address.
 
     A download that was cut goes on where it stopped. Nothing is done where the dataset lies there already.
     """
     try:
-        click.echo(_fetched(Registry(plugins), dataset, data_root))
+        click.echo(_fetched(Registry(plugins), dataset, data_root, allow_private))
     except RunFailure as failure:
         click.echo(f"bench: {one_line(failure)}", err=True)
         return 1
@@ -114,7 +120,7 @@ def _split_lines(split: "SplitReport") -> Iterator[str]:
         yield f"    and {more} more"
 
 
-def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
+def _fetched(registry: Registry, dataset: str, data_root: Path, private: bool) -> str:
     """Fetches it if it is not there; what to tell the user."""
     from bench.data.downloads import fetch as download
     from bench.data.opening import fetchable, load_card
@@ -127,7 +133,8 @@ def _fetched(registry: Registry, dataset: str, data_root: Path) -> str:
     if not wanted:
         raise UsageError(f"{card.name} has no official download: see {card.homepage or 'its card'}")
     with Console() as console:
-        return f"{card.name} is there: {', '.join(str(download(each, data_root, console)) for each in wanted)}"
+        paths = [download(each, data_root, console, private=private) for each in wanted]
+    return f"{card.name} is there: {', '.join(map(str, paths))}"
 
 
 def _lying_there(registry: Registry, dataset: str, data_root: Path) -> Path | None:

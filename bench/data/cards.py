@@ -43,6 +43,8 @@ def _address(url: str) -> str:
     parts = urlsplit(url)  # a ValueError of its own for brackets that are none
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
         raise ValueError("an address that begins with https:// or http:// and has a host is expected")
+    if "@" in parts.netloc:
+        raise ValueError("an address holds no user name or password: cards are shown and shared")
     _ = parts.port  # a ValueError for one that is no number
     return url
 

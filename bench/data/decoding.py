@@ -27,6 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _MODES = {1: "L", 3: "RGB"}
+MOST_PIXELS = 89_478_485  # of a picture: a quarter of a gibibyte in RGB, as PIL warns of more; each thread decodes one
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) 
         return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view, whole=whole)
     try:
         with Image.open(io.BytesIO(encoded)) as image:
+            _refuse_huge(image)
             return _fitted(_of_8_bits(image, view.depth), view, whole=whole)
     except UnidentifiedImageError as error:
         raise RunFailure(f"corrupt image: {name} is in no known image format") from error
@@ -106,6 +108,12 @@ def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) 
         raise
     except Exception as error:  # damaged bytes make decoders raise nearly anything
         raise RunFailure(f"corrupt image: {name} cannot be decoded: {error}") from error
+
+
+def _refuse_huge(image: Image.Image) -> None:
+    """Before its pixels are decoded: a file of some kilobytes can say that it has any number of them."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{image.width} × {image.height} pixels are more than {MOST_PIXELS:,}")
 
 
 def size_of(encoded: Any) -> tuple[int, int]:  # noqa: ANN401 - bytes or an array, see Reader.encoded

@@ -4,12 +4,13 @@ import http.client
 import shutil
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from bench.data.addresses import Refused, ask
 from bench.data.archives import extract
 from bench.data.cards import Fetch
 from bench.errors import RunFailure, why
@@ -19,15 +20,31 @@ from bench.storage.stages import LockHeld, locked
 
 ATTEMPTS = 5  # in a row without a byte
 TIMEOUT = 30.0  # seconds without an answer
+MOST_UNSTATED = 16 << 30  # bytes of a file whose card does not say how large it is
 _BLOCK = 1 << 18
 _DIGITS = 19  # of a length that no disk has
+
+
+@dataclass(frozen=True)
+class _Manners:
+    """How servers are asked: whether those of private networks are, and what waits so many seconds between attempts."""
+
+    private: bool
+    pause: Callable[[float], None]
 
 
 class _Cut(Exception):
     """The connection ended early or was refused; what came is kept and the rest is asked for again."""
 
 
-def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float], None] = time.sleep) -> Path:
+def fetch(
+    wanted: Fetch,
+    root: Path,
+    progress: Progress,
+    pause: Callable[[float], None] = time.sleep,
+    *,
+    private: bool = False,
+) -> Path:
     """Downloads a file below `root`, verifies it and, where the card says so, extracts it beside.
 
     What has arrived waits as `<file>.part`, from which the next call goes on (by HTTP Range; from the start where the
@@ -37,33 +54,34 @@ def fetch(wanted: Fetch, root: Path, progress: Progress, pause: Callable[[float]
         wanted: address, name, size and checksum.
         root: the data root.
         pause: waits so many seconds between attempts.
+        private: whether hosts that are not of the public internet may be asked (see `bench.data.addresses`).
 
     Returns:
         The extracted folder, or else the file.
 
     Raises:
-        RunFailure: refused by the server, cut too often, another checksum, no room on the disk, an unsafe archive, or
-            another process is fetching it.
+        RunFailure: refused by the server, an address that is not asked, cut too often, more bytes than there should be,
+            another checksum, no room on the disk, an unsafe archive, or another process is fetching it.
     """
     path = root / wanted.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{path.name}.lock"), progress, wait=False):
-            return _fetch(wanted, path, progress, pause)
+            return _fetch(wanted, path, progress, _Manners(private, pause))
     except LockHeld as error:
         raise RunFailure(f"{path} is being fetched already: {error}") from error
     except OSError as error:
         raise RunFailure(f"{path} cannot be written: {why(error)}") from error
 
 
-def _fetch(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float], None]) -> Path:
+def _fetch(wanted: Fetch, path: Path, progress: Progress, manners: _Manners) -> Path:
     folder = path.with_name(wanted.extract) if wanted.extract else None
     if folder is not None and folder.is_dir():
         return folder
     if path.exists() and not _is_right(path, wanted):
         progress.warn(f"{path} has the wrong checksum; set aside as {quarantine(path).name}")
     if not path.exists():
-        _download(wanted, path, progress, pause)
+        _download(wanted, path, progress, manners)
     if folder is None:
         return path
     extract(path, folder)
@@ -75,38 +93,39 @@ def _is_right(path: Path, wanted: Fetch) -> bool:
     return file_digest(path, algorithm) == expected
 
 
-def _download(wanted: Fetch, path: Path, progress: Progress, pause: Callable[[float], None]) -> None:
+def _download(wanted: Fetch, path: Path, progress: Progress, manners: _Manners) -> None:
     part = path.with_name(f"{path.name}.part")
     _require_room(wanted, part)
-    _receive_all(wanted, part, Throttled(progress), pause)
+    _receive_all(wanted, part, Throttled(progress), manners)
     if not _is_right(part, wanted):
         part.unlink()
         raise RunFailure(f"{wanted.url} gave a file without the checksum {wanted.checksum}; it was removed")
     part.replace(path)
 
 
-def _require_room(wanted: Fetch, part: Path) -> None:
-    missing = (wanted.bytes or 0) - _size(part)
+def _require_room(wanted: Fetch, part: Path, stated: int = 0) -> None:
+    """Room for what the card says, or else the server."""
+    missing = (wanted.bytes or stated) - _size(part)
     free = shutil.disk_usage(part.parent).free
     if missing > free:
         raise RunFailure(f"{part.parent} has {free:,} bytes free; {wanted.file} needs {missing:,} more")
 
 
-def _receive_all(wanted: Fetch, part: Path, progress: Progress, pause: Callable[[float], None]) -> None:
+def _receive_all(wanted: Fetch, part: Path, progress: Progress, manners: _Manners) -> None:
     """Asks again, from where it was cut, until all is there."""
     failures = 0
     while True:
         before = _size(part)
         try:
-            return _receive(wanted, part, progress)
+            return _receive(wanted, part, progress, manners.private)
         except _Cut as cut:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= ATTEMPTS:
                 raise RunFailure(f"{wanted.url} cannot be fetched: {cut}; {_size(part):,} bytes are kept") from cut
-            pause(2.0**failures)
+            manners.pause(2.0**failures)
 
 
-def _receive(wanted: Fetch, part: Path, progress: Progress) -> None:
+def _receive(wanted: Fetch, part: Path, progress: Progress, private: bool) -> None:
     """One request, to the end of the file.
 
     Raises:
@@ -114,10 +133,13 @@ def _receive(wanted: Fetch, part: Path, progress: Progress) -> None:
     """
     have = _size(part)
     try:
-        with closing(_ask(wanted.url, have)) as answer:
+        with closing(_ask(wanted.url, have, private)) as answer:
             start = have if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
             total = start + _stated_length(answer) or None
+            _require_room(wanted, part, total or 0)
             _append(answer, part, start, wanted, total, progress)
+    except Refused as refused:
+        raise RunFailure(f"{wanted.url} cannot be fetched: {refused}") from refused
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return _nothing_left(part, error)
@@ -134,34 +156,32 @@ def _stated_length(answer: http.client.HTTPResponse) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else 0
 
 
-def _ask(url: str, start: int) -> http.client.HTTPResponse:
+def _ask(url: str, start: int, private: bool) -> http.client.HTTPResponse:
     headers = {"User-Agent": "condensation-bench", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    answer: http.client.HTTPResponse = urllib.request.urlopen(
-        urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-    )
-    return answer
+    return ask(url, headers, TIMEOUT, private=private)
 
 
 def _append(
     answer: http.client.HTTPResponse, part: Path, start: int, wanted: Fetch, total: int | None, progress: Progress
 ) -> None:
     """Writes the answer's body at `start`, where a server without ranges begins at 0 again."""
-    have, most = start, wanted.bytes or total
+    have, due = start, wanted.bytes or total
+    most = wanted.bytes or min(total or MOST_UNSTATED, MOST_UNSTATED)
     with part.open("ab") as file:
         file.truncate(start)
         while data := _read(answer):
             file.write(data)
             have += len(data)
-            if most is not None and have > most:
+            if have > most:
                 break
-            progress.advance(f"fetch {wanted.file}", have, most or have)
-    if most is not None and have > most:
+            progress.advance(f"fetch {wanted.file}", have, due or have)
+    if have > most:
         part.unlink()
         raise RunFailure(f"{wanted.url} gave more than the {most:,} bytes it should have; they were removed")
-    if most is not None and have < most:
-        raise _Cut(f"the connection ended after {have:,} of {most:,} bytes")
+    if due is not None and have < due:
+        raise _Cut(f"the connection ended after {have:,} of {due:,} bytes")
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:

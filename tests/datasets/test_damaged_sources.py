@@ -141,6 +141,7 @@ def test_values_that_no_dataset_has(field: str, value: object, said: str) -> Non
     ("field", "value", "said"),
     [
         ("url", "ftp//x", "begins with https:// or http://"),
+        ("url", "https://me:secret@example.org/a", "no user name or password"),
         ("url", "http://[", "'sources.0.fetch.url'"),
         ("url", "http://x:port/", "'sources.0.fetch.url'"),
         ("checksum", "md5:00", "md5 has 32 hex digits, here are 2"),

@@ -260,7 +260,7 @@ def test_all_files_are_fetched(
     """Also those that are missing where one is there already: it is verified, the others come."""
     asked: list[str] = []
 
-    def fetch(wanted: Fetch, root: Path, progress: object) -> Path:
+    def fetch(wanted: Fetch, root: Path, progress: object, *, private: bool) -> Path:
         asked.append(wanted.file)
         return root / wanted.file
 

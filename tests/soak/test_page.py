@@ -1,5 +1,7 @@
 """docs/reliability.md is what its table and the last run say, and its table names tests that are there."""
 
+import re
+
 from tests.soak import page
 from tests.soak.scenes import SCENES
 
@@ -28,3 +30,10 @@ def test_the_last_run_had_every_scene_and_hundreds_of_kills_that_all_ended_the_s
     assert sum(each["kills"] for each in kills) >= 200
     assert {each["victim"] for each in kills} == {"parent", "child", "group"}
     assert {each["moment"] for each in kills} >= {"fsync", "replace", "rmtree", "a random moment"}
+
+
+def test_the_tests_that_the_page_on_security_names_are_there() -> None:
+    text = (page.ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = [f"{file}::{name}" for name, file in re.findall(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)\)", text)]
+    assert len(named) >= 20
+    assert page.missing_tests([page.Tried("", "", named)]) == []

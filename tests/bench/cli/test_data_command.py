@@ -229,15 +229,21 @@ def test_what_cannot_be_fetched(run: Run, tmp_path: Path) -> None:
 
 def test_fetching_asks_for_the_official_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Fetch] = []
+    allowed: list[bool] = []
 
-    def fetch(wanted: Fetch, root: Path, progress: object) -> Path:
+    def fetch(wanted: Fetch, root: Path, progress: object, *, private: bool) -> Path:
         asked.append(wanted)
+        allowed.append(private)
         return root / wanted.file
 
     monkeypatch.setattr(downloads, "fetch", fetch)
     status, out, _ = run("data", "fetch", "tiny-imagenet", "--data-root", tmp_path)
     assert (status, out) == (0, f"tiny-imagenet is there: {tmp_path / 'tiny-imagenet-200.zip'}\n")
     assert [wanted.url for wanted in asked] == ["http://cs231n.stanford.edu/tiny-imagenet-200.zip"]
+    run("data", "fetch", "tiny-imagenet", "--data-root", tmp_path, "--allow-private")
+    monkeypatch.setenv("BENCH_ALLOW_PRIVATE", "1")
+    run("data", "fetch", "tiny-imagenet", "--data-root", tmp_path)
+    assert allowed == [False, True, True]
 
 
 def test_a_failed_download_is_one_line_and_status_1(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

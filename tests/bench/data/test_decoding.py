@@ -76,6 +76,13 @@ def test_damaged_and_unfit_images_are_named() -> None:
             decoded("shard row 7", data, DecodedForm(3, 64, 64))
 
 
+def test_a_picture_of_more_pixels_than_any_has_is_not_decoded() -> None:
+    """12,000 × 12,000 black pixels in 144 kB: PIL itself only warns of less than twice its limit."""
+    huge = _png(Image.new("1", (12_000, 12_000)))
+    with pytest.raises(RunFailure, match=r"corrupt image: bomb\.png cannot be decoded: 12000 × 12000 pixels are more"):
+        decoded("bomb.png", huge, DecodedForm(3, 64, 64))
+
+
 def test_threads_stop_at_the_first_failure() -> None:
     begun = []
 

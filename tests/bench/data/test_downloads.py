@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import socket
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from bench.data import downloads
+from bench.data.addresses import MOST_REDIRECTS, Refused, followed
 from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
@@ -33,6 +35,7 @@ class Site:
     cut_after: list[int] = field(default_factory=list)  # bytes of body in each of the first answers
     statuses: list[int] = field(default_factory=list)  # of the first answers
     lengths: list[str] = field(default_factory=list)  # the Content-Length of each of the first answers
+    locations: list[str] = field(default_factory=list)  # where the first answers send whoever asks, in 100 MB of words
     asked: list[str | None] = field(default_factory=list)  # the Range header of every request
     url: str = ""
 
@@ -43,6 +46,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site, asked = self.site, self.headers.get("Range")
         site.asked.append(asked)
+        if site.locations:
+            self.send_response(302)
+            self.send_header("Location", site.locations.pop(0))
+            self.end_headers()
+            with suppress(ConnectionError):
+                for _ in range(100):
+                    self.wfile.write(bytes(1_000_000))
+            return
         if site.statuses:
             self.send_error(site.statuses.pop(0))
             return
@@ -82,7 +93,7 @@ def _wanted(site: Site, **changes: object) -> Fetch:
 
 
 def _fetch(wanted: Fetch, root: Path, watcher: Silent | None = None) -> Path:
-    return fetch(wanted, root, watcher or Silent(), pause=lambda seconds: None)
+    return fetch(wanted, root, watcher or Silent(), pause=lambda seconds: None, private=True)
 
 
 class _Watcher(Silent):
@@ -259,3 +270,107 @@ def test_a_content_length_below_the_known_size_is_a_cut_and_what_is_missing_is_a
     site.lengths = [str(len(BODY) // 2)]
     assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
     assert site.asked == [None, f"bytes={len(BODY) // 2}-"]
+
+
+PRIVATE = ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "10.1.2.3", "192.168.0.1", "169.254.169.254", "2130706433"]
+
+
+@pytest.mark.parametrize("host", [*PRIVATE, "[::ffff:127.0.0.1]", "[fe80::1]", "[fd00::1]", "100.64.0.1"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_of_a_private_network_is_asked_only_where_the_user_says_so(
+    tmp_path: Path, site: Site, host: str, scheme: str
+) -> None:
+    address = site.url.replace("127.0.0.1", host).replace("http", scheme)
+    with pytest.raises(RunFailure, match="no address of the public internet; --allow-private, or BENCH_ALLOW_PRIVATE"):
+        fetch(_wanted(site, url=address), tmp_path, Silent(), pause=lambda seconds: pytest.fail("asked again"))
+    assert site.asked == []
+
+
+@pytest.fixture
+def official(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The site as a host of the public internet: its address, under a name that means another host each second time."""
+    answers, connect = ["93.184.215.14", "127.0.0.1"], socket.create_connection
+    resolve = socket.getaddrinfo
+
+    def resolved(host: str, port: int, *how: Any, **named: Any) -> Any:  # noqa: ANN401
+        if host == "official.example":
+            answers.reverse()
+            return resolve(answers[1], port, *how, **named)
+        return resolve(host, port, *how, **named)
+
+    def connected(address: tuple[str, int], *how: Any) -> socket.socket:  # noqa: ANN401
+        assert address[0] == "93.184.215.14", "another address than the one that was looked at"
+        return connect(("127.0.0.1", address[1]), *how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    monkeypatch.setattr(socket, "create_connection", connected)
+    return site.url.replace("127.0.0.1", "official.example")
+
+
+def test_the_address_that_was_looked_at_is_the_one_connected_to(tmp_path: Path, site: Site, official: str) -> None:
+    assert fetch(_wanted(site, url=official), tmp_path, Silent()).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_a_public_server_sends_nobody_into_a_private_network(
+    tmp_path: Path, site: Site, official: str, host: str
+) -> None:
+    site.locations = [f"http://{host}/latest/meta-data"]
+    with pytest.raises(RunFailure, match="no address of the public internet"):
+        fetch(_wanted(site, url=official), tmp_path, Silent())
+    assert site.asked == [None]
+
+
+def test_a_proxy_of_the_users_own_may_be_anywhere(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", site.url.removesuffix("/file.bin"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert fetch(_wanted(site, url="http://nowhere.example/file.bin"), tmp_path, Silent()).read_bytes() == BODY
+
+
+def test_a_redirect_is_followed_from_where_the_file_was_cut(tmp_path: Path, site: Site) -> None:
+    site.locations = ["/elsewhere.bin"]
+    (tmp_path / "file.bin.part").write_bytes(BODY[:500_000])
+    assert _fetch(_wanted(site), tmp_path).read_bytes() == BODY
+    assert site.asked == ["bytes=500000-"] * 2
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://official.example/x", "data:,x", "gopher://x/"])
+def test_a_redirect_leads_to_no_other_scheme(tmp_path: Path, site: Site, location: str) -> None:
+    site.locations = [location]
+    with pytest.raises(RunFailure, match=f"it was sent on to {location}, which does not begin with https://"):
+        _fetch(_wanted(site), tmp_path)
+    assert len(site.asked) == 1
+
+
+def test_a_redirect_does_not_leave_encryption() -> None:
+    assert followed("http://a.example/x/y", "https://b.example/z z") == "https://b.example/z%20z"
+    with pytest.raises(Refused, match="https://"):
+        followed("https://a.example/x", "http://a.example/x")
+
+
+def test_redirects_without_an_end_are_left(tmp_path: Path, site: Site) -> None:
+    site.locations = ["/again"] * 100
+    with pytest.raises(RunFailure, match=f"it was sent on more than {MOST_REDIRECTS} times"):
+        _fetch(_wanted(site), tmp_path)
+    assert len(site.asked) == MOST_REDIRECTS + 1
+
+
+@pytest.mark.parametrize("length", ["", str(len(BODY))])
+def test_a_file_of_no_known_size_has_an_end(
+    tmp_path: Path, site: Site, length: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_UNSTATED", 300_000)
+    site.lengths = [length]
+    with pytest.raises(RunFailure, match="gave more than the 300,000 bytes"):
+        _fetch(_wanted(site, bytes=None), tmp_path)
+    assert list(tmp_path.glob("file.bin*")) == []
+
+
+def test_a_disk_too_small_for_what_the_server_states_is_said_before_a_byte_is_written(
+    tmp_path: Path, site: Site
+) -> None:
+    site.lengths = [str(10**17)]
+    with pytest.raises(RunFailure, match=r"bytes free; file\.bin needs"):
+        _fetch(_wanted(site, bytes=None), tmp_path)
+    assert not (tmp_path / "file.bin.part").exists()
