@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
 @click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
 @click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
+@click.option("--scores", is_flag=True, help="Gain over random images, relative accuracy, DD-Ranking's LRS and ARS.")
 @where_option
 @runs_option
 @plugin_option
@@ -38,6 +39,7 @@ def command(
     output: str | None,
     over: str | None,
     pivot: str | None,
+    scores: bool,
     where: tuple[str, ...],
     runs: Path,
     plugins: tuple[str, ...],
@@ -51,23 +53,32 @@ def command(
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting import ReportFormat, report
+    from bench.reporting import ReportFormat, beside_claims, report
     from bench.reporting.folders import RunFolder, report_files
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
-    if target.folder is not None and (over or pivot):
-        raise UsageError("a folder has a page a run, which --over and --pivot draw together; name one file with -o")
+    if target.folder is not None and (over or pivot or scores):
+        raise UsageError("a folder has a page a run; --over, --pivot and --scores make one table: name a file with -o")
+    if pivot and scores:
+        raise UsageError("--pivot and --scores are two tables; ask for one at a time")
     format_: ReportFormat = registry.load("format", target.form)
     if pivot:
         format_.render_pivot([], across=pivot)  # before any work
+    if scores:
+        format_.render_scores([], claims=claims)
     folders = dict[str, RunFolder]()
     with Console() as console:
         made = rows_asked_for(named, where, runs, console, over=over, folders=folders)
     if target.folder is not None:
         write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
         return
-    text = format_.render_pivot(made, across=pivot) if pivot else report(registry, made, target.form, claims=claims)
+    if pivot:
+        text = format_.render_pivot(made, across=pivot)
+    elif scores:
+        text = format_.render_scores(beside_claims(registry, made, claims=claims), claims=claims)
+    else:
+        text = report(registry, made, target.form, claims=claims)
     if target.file is None:
         click.echo(text, nl=False)
     else:

@@ -13,6 +13,7 @@ from bench.hardware.choices import Compile
 from bench.interface.words import understood, words_of
 from bench.recipes import Budget
 from bench.reporting import Row, beside_claims
+from bench.reporting.scores import with_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +164,7 @@ def records(
     where: Settings = (),
     claims: bool = True,
     over: Literal["seed"] | None = None,
+    scores: bool = False,
     runs: Place | None = None,
     plugin: Names = (),
     quiet: bool = False,
@@ -174,6 +176,7 @@ def records(
         where: only rows with this in a field, `{"ipc": 10, "method": "sre2l"}`, or texts FIELD=VALUE.
         claims: put the published number for its cell beside each row.
         over: "seed" gives sets that differ in their seed alone as one row.
+        scores: gives each row `scores`, what the rows of one cell say of each other (docs/measuring.md).
         runs, plugin, quiet: as of `run`.
 
     Raises:
@@ -185,7 +188,8 @@ def records(
     whose = (asked["named"], asked["where"], asked["runs"])
     with Console(quiet=quiet) as console:
         rows = report_command.rows_asked_for(*whose, console, over=asked["over"], folders={})
-    return frame_of(beside_claims(Registry(asked["plugins"]), rows, claims=claims))
+    made = beside_claims(Registry(asked["plugins"]), rows, claims=claims)
+    return frame_of(with_scores(made) if scores else made)
 
 
 def frame_of(rows: Iterable[Row]) -> "pd.DataFrame":

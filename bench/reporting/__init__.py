@@ -89,6 +89,14 @@ class ReportFormat(ABC):
         """
         raise UsageError(f"the format {self.name!r} has no form for a pivot; take table, markdown or latex")
 
+    def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
+        """What rows of one cell say of each other (`bench.reporting.scores`); ends in a newline.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for scores; take table, markdown, latex, json or csv")
+
 
 @dataclass(frozen=True)
 class Ranking:

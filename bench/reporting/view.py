@@ -102,7 +102,7 @@ def identity(rows: Sequence[Row]) -> pd.DataFrame:
 
     The heading names the arithmetic of evaluations, which all share.
     """
-    columns: dict[str, Cell] = {"method": _method}
+    columns: dict[str, Cell] = {"method": method_of}
     if any(row.get("imported") for row in rows):
         columns["set"] = partial(text, name="set")
     for name in ("backbone", "seed"):
@@ -123,7 +123,8 @@ def _made_in(row: Row) -> str | None:
     return None if row.get("iterations") is None else row.get("synthesis_precision")
 
 
-def _method(row: Row) -> str:
+def method_of(row: Row) -> str:
+    """The method as tables name it: whether it is the control, or came from elsewhere."""
     if row.get("is_control"):
         return f"{row['method']} (control)"
     known = row["method"] != IMPORTED  # that is what a manifest without a method's name is taken to say
@@ -191,7 +192,7 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in rows:
         for said in row.get("warnings") or []:
-            found.setdefault(one_line(said), []).append(_method(row))
+            found.setdefault(one_line(said), []).append(method_of(row))
     return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
 
 
@@ -219,7 +220,7 @@ def _unsaid(rows: Sequence[Row]) -> list[str]:
         if common(rows, name) is None and any(row.get(name) is not None for row in rows):
             for row in rows:
                 if reason := (row.get("null_reasons") or {}).get(name):
-                    found.setdefault((title, reason), []).append(_method(row))
+                    found.setdefault((title, reason), []).append(method_of(row))
     return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
 
 
@@ -240,4 +241,6 @@ def _complaint(row: Row) -> str:
     made = row.get("set") or row["backbone"]
     where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
     again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
-    return one_line(f"{row['status']}: {_method(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}")
+    return one_line(
+        f"{row['status']}: {method_of(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.reporting import ReportFormat, Row
+from bench.reporting.scores import with_scores
 from bench.storage.streams import shown
 
 FIRST = (
@@ -43,6 +44,9 @@ class Json(ReportFormat):
         chosen = [row if claims else {**row, "claim": None} for row in rows]
         return _objects([_ordered(row, FIRST) for row in chosen])
 
+    def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
+        return self.render(with_scores(rows), claims=claims)
+
     def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
         return _objects([_ordered(row, FIRST_OF_SPEED) for row in rows])
 
@@ -67,6 +71,9 @@ class Csv(ReportFormat):
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
         chosen = [row if claims else {name: value for name, value in row.items() if name != "claim"} for row in rows]
         return _lines([_ordered(row, FIRST) for row in chosen])
+
+    def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
+        return self.render(with_scores(rows), claims=claims)
 
     def render_speed(self, rows: Sequence[Row], *, title: str) -> str:
         return _lines([_ordered(row, FIRST_OF_SPEED) for row in rows])

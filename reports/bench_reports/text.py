@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.pivot import pivot_views
+from bench.reporting.score_views import score_views
 from bench.reporting.view import RankingView, complaints, views
 from bench_reports.ladder import ladder_views
 from bench_reports.reproduction import reproduction_views
@@ -32,3 +33,6 @@ class TextFormat(ReportFormat):
 
     def render_pivot(self, rows: Sequence[Row], *, across: str) -> str:
         return self.drawn(pivot_views(rows, across), complaints(rows))
+
+    def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
+        return self.drawn(score_views(rows), complaints(rows))

@@ -1,0 +1,131 @@
+"""Scores of others, from rows of one cell: DD-Ranking's LRS and ARS, relative accuracy, the gain over random images."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench.reporting.scores import augmentation_robust, label_robust, with_scores
+from bench_reports.data import CSV, JSON
+from bench_reports.latex import LATEX
+from bench_reports.svg import SVG
+from bench_reports.table import TABLE
+
+Row = dict[str, Any]
+MakeRow = Callable[..., Row]
+
+SET, CONTROL = "sre2l-tiny-imagenet-ipc10-convnet4-bn-s0-3f9c2a", "random-tiny-imagenet-ipc10-convnet4-bn-s0-71b0aa"
+HARD: Row = {"protocol": "hard", "protocol_id": "hard@1", "label_kind": "hard", "teacher_backbone": None}
+PLAIN: Row = {"protocol": "paper+no-augmentation", "protocol_id": "sre2l-tiny+no-augmentation@1"}
+BY_TEACHER: Row = {"teacher_top1": 71.0}
+
+
+def measured(make: MakeRow, values: Sequence[float], **changes: object) -> Row:
+    scores = {"top1_values": list(values), "top1_mean": sum(values) / len(values), "eval_seeds": len(values)}
+    return make(**{**BY_TEACHER, **scores, **changes})
+
+
+@pytest.fixture
+def cell(row: MakeRow, control: MakeRow) -> list[Row]:
+    """A set and its control under the paper's protocol, with hard labels, and without augmentation."""
+    return [
+        measured(row, (45, 46, 47)),
+        measured(control, (40, 41, 42)),
+        measured(row, (20, 21, 22), run=SET, **{**HARD, "teacher_top1": None}),
+        measured(control, (30, 31, 32), run=CONTROL, **{**HARD, "teacher_top1": None}),
+        measured(row, (35, 36, 37), run=SET, **PLAIN),
+        measured(control, (37, 38, 39), run=CONTROL, **PLAIN),
+    ]
+
+
+def test_a_worked_example(cell: list[Row]) -> None:
+    """IOR 0.46 - 0.41 = 0.05; HLR 0.71 - 0.21 = 0.50; LRS of -0.225; ARS of (0.05 - 0.02) / 2 = 0.015.
+
+    exp(-0.225) = 0.7985162187593771, exp(0.015) = 1.0151130646157189; e = 2.718281828459045, 1/e = 0.36787944117144233.
+    """
+    first = with_scores(cell)[0]["scores"]
+    assert (first["random_top1"], first["hard_top1"], first["full_top1"]) == (41, 21, 71)
+    assert (first["hard_protocol"], first["full_from"]) == ("hard@1", "teacher convnet4-bn")
+    assert (first["plain_top1"], first["plain_random_top1"]) == (36, 38)
+    assert first["ior"] == pytest.approx(0.05, abs=1e-15) and first["hlr"] == pytest.approx(0.5, abs=1e-15)
+    width = 2.718281828459045 - 0.36787944117144233
+    assert first["lrs"] == pytest.approx((0.7985162187593771 - 0.36787944117144233) / width, abs=1e-12)
+    assert first["ars"] == pytest.approx((1.0151130646157189 - 0.36787944117144233) / width, abs=1e-12)
+    assert first["relative_to_full"] == pytest.approx(100 * 46 / 71)
+    assert first["null_reasons"] == {}
+
+
+def test_the_gain_has_welchs_interval(cell: list[Row]) -> None:
+    """Means 41 and 46, variances 1, three values each: t = 5 / sqrt(2/3) on 4 degrees; half of it 2.7764 sqrt(2/3)."""
+    first = with_scores(cell)[0]["scores"]
+    assert first["label_free_gain"] == 5
+    assert first["gain_interval"] == pytest.approx((5 - 2.26692, 5 + 2.26692), abs=1e-4)
+    assert first["gain_p"] == pytest.approx(0.0036, abs=1e-4)
+
+
+def test_the_scores_lie_in_0_to_1() -> None:
+    """Of what is one above and loses nothing, and one below and loses all; percentages would give 1e43."""
+    assert label_robust(1, -1) == augmentation_robust(1, 1) == 1
+    assert label_robust(-1, 1) == augmentation_robust(-1, -1) == 0
+    assert label_robust(0, 0) == pytest.approx((1 - 1 / math.e) / (math.e - 1 / math.e))
+    assert label_robust(0.2, 0.9, weight=1) == augmentation_robust(0.2, -0.7, weight=1)
+
+
+def test_what_is_missing_is_null_with_its_reason(cell: list[Row]) -> None:
+    alone = with_scores([{**cell[0], "teacher_backbone": "resnet18"}])[0]["scores"]
+    assert {name: alone[name] for name in ("label_free_gain", "relative_to_full", "lrs", "ars")} == dict.fromkeys(
+        ("label_free_gain", "relative_to_full", "lrs", "ars")
+    )
+    assert len(alone["null_reasons"]["lrs"]) == 3 and "--protocol hard" in alone["null_reasons"]["lrs"][1]
+    assert "+no-augmentation" in alone["null_reasons"]["ars"][1]
+
+
+def test_a_control_and_what_failed_have_no_gain(cell: list[Row], failure: MakeRow) -> None:
+    _, control, *_, failed = with_scores([*cell, failure()])
+    assert control["scores"]["null_reasons"]["lrs"] == ["it is the control itself"]
+    assert control["scores"]["relative_to_full"] == pytest.approx(100 * 41 / 71)
+    assert failed["scores"]["null_reasons"]["ars"] == ["it has no result"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"budget": "paper"}, {"device_name": "another"}, {"card_hash": "1"}, {"precision": "fp32"}, {"classes": 9}],
+)
+def test_no_ingredient_is_of_another_cell(cell: list[Row], change: Row) -> None:
+    """The teacher of a cell that is another one tells nothing of full data here."""
+    mine = {**cell[0], "teacher_top1": None, "teacher_backbone": None}
+    assert with_scores([mine, cell[1]])[0]["scores"]["full_top1"] == 71
+    assert with_scores([mine, {**cell[1], **change}])[0]["scores"]["full_top1"] is None
+
+
+def test_a_control_with_other_labels_is_none(cell: list[Row]) -> None:
+    mine, control = {**cell[0], "label_kind": "soft"}, {**cell[1], "label_kind": "hard"}
+    assert with_scores([mine, control])[0]["scores"]["label_free_gain"] is None
+
+
+def test_all_real_images_that_were_evaluated_come_before_a_teacher(cell: list[Row], row: MakeRow) -> None:
+    whole = measured(row, (60, 62), run="imported-1", method="full-data", ipc=500, **HARD)
+    first = with_scores([*cell, whole])[0]["scores"]
+    assert (first["full_top1"], first["full_from"]) == (61, "full-data")
+
+
+def test_of_several_protocols_with_hard_labels_the_one_called_so_counts(cell: list[Row]) -> None:
+    other = {**cell[2], "protocol_id": "dsa@1", "top1_mean": 25.0}
+    assert with_scores([cell[0], cell[2], other])[0]["scores"]["hard_top1"] == 21
+    assert with_scores([cell[0], other])[0]["scores"]["hard_protocol"] == "dsa@1"
+    third = {**other, "protocol_id": "dm@1"}
+    assert "several" in with_scores([cell[0], other, third])[0]["scores"]["null_reasons"]["lrs"][1]
+
+
+def test_tables_show_them(cell: list[Row]) -> None:
+    text = TABLE.render_scores(cell, claims=False)
+    assert "+5.00 (+2.73 to +7.27)" in text and "64.79" in text and "0.183" in text and "0.275" in text
+    assert "here from teacher convnet4-bn" in text
+    assert r"LRS" in LATEX.render_scores(cell, claims=False)
+    assert json.loads(JSON.render_scores(cell, claims=False))[0]["scores"]["lrs"] == pytest.approx(0.183218, abs=1e-6)
+    assert "scores.lrs" in CSV.render_scores(cell, claims=False).splitlines()[0]
+    with pytest.raises(UsageError, match="no form for scores; take table"):
+        SVG.render_scores(cell, claims=False)
