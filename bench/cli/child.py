@@ -2,6 +2,7 @@
 
 Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.orders`) as one line
 from standard input, sends events as lines of JSON to standard output, and logs to the file that the order names.
+After a piece of a run it waits for another of the same run; after any other work it ends.
 Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no orphan holds the
 run.
 """
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 import torch
@@ -22,9 +24,10 @@ from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory
 from bench.hardware.devices import use_precision
+from bench.results.records import Record
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
-from bench.running.orders import Order, RunOrder, TrialOrder, order_from
+from bench.running.orders import Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
@@ -32,7 +35,7 @@ from bench.speed.orders import FloorOrder, StepOrder
 from bench.storage.stages import LockHeld
 from bench.storage.streams import News
 
-KINDS = (RunOrder, TrialOrder, StepOrder, FloorOrder)
+KINDS = (RunOrder, PrepareOrder, UnitsOrder, TrialOrder, StepOrder, FloorOrder)
 
 
 class Channel:
@@ -59,28 +62,52 @@ class Channel:
 def main() -> None:
     """Does the work that standard input orders and reports how it ended."""
     channel = Channel(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    line = sys.stdin.readline()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    orders: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     keep_freed_memory()
     try:
-        _work(order_from(json.loads(line), KINDS), channel)
+        _work(order_from(json.loads(orders.get()), KINDS), channel, orders)
     except BaseException as error:  # what has no record: no room for a log, a plugin that ends Python when imported
         logging.getLogger("bench").exception("the work could not be done")
         channel.send("failed", reason=reason_of(error))
 
 
-def _work(order: Order, channel: Channel) -> None:
+def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
     _log_to(order.log)
     device = torch.device(order.device)
     if device.type == "cuda" and device.index is not None:  # "cuda" is the first
         torch.cuda.set_device(device)
     use_precision(order.precision)
     try:
-        obey(order, Registry(order.plugins), channel)
+        if isinstance(order, Piece):
+            _pieces(order, Registry(order.plugins), channel, orders)
+        else:
+            obey(order, Registry(order.plugins), channel)
     except LockHeld as error:
         channel.send("owned", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
+
+
+def _pieces(order: Order, registry: Registry, channel: Channel, orders: "SimpleQueue[str]") -> None:
+    """Pieces of one run, until the parent lets go: what is prepared for the first serves all."""
+    run: Run | None = None
+    while isinstance(order, Piece):
+        run = run or Run(order.job, registry, order.context(channel, _stop()), order.retry)
+        _piece(order, run, channel)
+        order = order_from(json.loads(orders.get()), KINDS)
+
+
+def _piece(order: Piece, run: Run, channel: Channel) -> None:
+    """Does it and says what came of it: of one that failed the record of the run."""
+    if isinstance(order, UnitsOrder):
+        event, fact, found = "made", "left", run.attempted(lambda synthesis: synthesis.make(order.units))
+    else:
+        event, fact, found = "prepared", "units", run.attempted(lambda synthesis: list(synthesis.units))
+    if isinstance(found, Record):
+        channel.send("record", record=found.to_json())
+    else:
+        channel.send(event, **{fact: found})
 
 
 def obey(order: Order, registry: Registry, channel: Channel) -> None:
@@ -108,8 +135,10 @@ def _stop() -> Callable[[], bool]:
     return stop.is_set
 
 
-def _end_with_parent() -> None:
-    sys.stdin.read()
+def _listen(orders: "SimpleQueue[str]") -> None:
+    """Hears orders, and ends this process with its parent."""
+    for line in sys.stdin:
+        orders.put(line)
     os._exit(1)
 
 

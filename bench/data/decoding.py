@@ -1,7 +1,6 @@
 """From encoded images to uint8 tensors of one shape. PIL decodes, so that pixels are those everybody trains on."""
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,6 +17,7 @@ from torch import Tensor
 from bench.data.cards import DatasetCard, SplitName
 from bench.data.datasets import Reader, Source
 from bench.errors import RunFailure
+from bench.hardware.cores import cores
 
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
@@ -166,17 +166,12 @@ def _cropped(image: Image.Image, view: DecodedForm) -> Image.Image:
     return cropped
 
 
-def workers() -> int:
-    """How many threads decode: one for each core this process may use. PIL decodes without holding the interpreter."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def in_threads(work: Callable[[int], T], starts: range) -> Iterator[tuple[int, T]]:
     """`(start, work(start))` for all starts, as they finish, with only a few under way: memory stays bounded.
 
     The first failure is raised at once, and what had not begun is dropped.
     """
-    count = workers()
+    count = cores()  # PIL decodes without holding the interpreter
     queue = iter(starts)
     with ThreadPoolExecutor(count) as pool:
         running: dict[Future[T], int] = {pool.submit(work, start): start for start in islice(queue, 2 * count)}

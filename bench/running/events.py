@@ -16,6 +16,8 @@ FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "progress": {"what": str, "done": int, "total": int},
     "warning": {"message": str},
     "record": {"record": dict},
+    "prepared": {"units": list},
+    "made": {"left": list},
     "forecast": {"forecast": dict},
     "measured": {"measured": (dict, int, float)},
     "failed": {"reason": str},

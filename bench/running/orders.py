@@ -53,6 +53,7 @@ class RunOrder(Order):
     command: str
     checkpoint_seconds: float
     looks: int
+    company: int
 
     def context(self, progress: Progress, should_stop: Callable[[], bool]) -> RunContext:
         """Where the job is done."""
@@ -65,8 +66,27 @@ class RunOrder(Order):
             should_stop=should_stop,
             checkpoint_seconds=self.checkpoint_seconds,
             looks=self.looks,
+            company=self.company,
             command=self.command,
         )
+
+
+@dataclass(frozen=True)
+class PrepareOrder(RunOrder):
+    """Make what the units of a job need, and say which units there are ("prepared"). Who sends it has the run."""
+
+    work = "prepare"
+
+
+@dataclass(frozen=True)
+class UnitsOrder(RunOrder):
+    """Make these units of a job, but for those that another process is at ("made"). Who sends it has the run."""
+
+    work = "units"
+    units: tuple[str, ...]
+
+
+Piece = PrepareOrder | UnitsOrder  # one process does several of one run: what it prepares, it prepares once
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A child process, from its order to its last word. What it does with the order: `bench.cli.child`."""
 
-import contextlib
 import json
 import math
 import os
@@ -9,16 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import Interrupted
 from bench.hardware.quantities import duration
-from bench.progress import COMPILING, Progress
+from bench.progress import COMPILING, Progress, Silent
 from bench.running.events import event_in, lines
 from bench.running.orders import Order
+
+WAITING = ("prepared", "made")  # last words after which a child waits for another piece of its run
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,58 @@ def run_child(order: Order, cache: Path, progress: Progress, timeout: float | No
     Raises:
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
     """
-    until = math.inf if timeout is None else time.monotonic() + timeout
-    with _started(cache) as child:
-        watch = _Watch(progress)
-        with _stoppable(child, watch) as asked_to_stop:
-            _send(child, order)
-            event, facts = _listen(child, watch, until)
-            status, in_time = _end(child, until)
-    if asked_to_stop() and event in (None, "failed", "interrupted"):
-        raise Interrupted(facts.get("reason") or "stopped")
-    if event == "interrupted":  # a signal to the child alone, or a plugin's word: no reason to end a table
-        return Ended("failed", {"reason": f"its process was told to stop: {facts['reason']}"}, status, False)
-    if event is None and timeout is not None and not in_time:
-        facts = {"reason": f"over its time: stopped after {duration(timeout)} (--timeout)"}
-    return Ended(event, facts, status, asked_to_stop())
+    with closing(Child(cache)) as child, interruptible(child.stop):
+        return child.obey(order, progress, timeout)
 
 
-def _started(cache: Path) -> "subprocess.Popen[bytes]":
+class Child:
+    """A child that does what is ordered; after a piece of a run it waits for another of the same run.
+
+    Args:
+        threads: of each of its libraries, unless the user says how many (OMP_NUM_THREADS); None: as many as they like.
+    """
+
+    def __init__(self, cache: Path, threads: int | None = None) -> None:
+        self._process = _started(child_environment(cache, threads))
+        self._watch = _Watch(Silent())
+        self._stops = 0
+
+    def obey(self, order: Order, progress: Progress, timeout: float | None = None) -> Ended:
+        """Has it do what is ordered. As `run_child`."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        self._watch = _Watch(progress)
+        _send(self._process, order)
+        event, facts = _listen(self._process, self._watch, until)
+        status, in_time = (0, True) if event in WAITING else _end(self._process, until)
+        if self._stops and event in (None, "failed", "interrupted"):
+            raise Interrupted(facts.get("reason") or "stopped")
+        if event == "interrupted":  # a signal to the child alone, or a plugin's word: no reason to end a table
+            return Ended("failed", {"reason": f"its process was told to stop: {facts['reason']}"}, status, False)
+        if event is None and timeout is not None and not in_time:
+            facts = {"reason": f"over its time: stopped after {duration(timeout)} (--timeout)"}
+        return Ended(event, facts, status, self._stops > 0)
+
+    def stop(self, *, told: bool = True) -> None:
+        """The first time it is asked to save and stop, which is `told` at once; the second time it is killed."""
+        self._stops += 1
+        if self._stops > 1:
+            return _kill(self._process)
+        self._process.send_signal(signal.SIGTERM)
+        if told:
+            self._watch.stopping()
+
+    def close(self) -> None:
+        """Lets it go: it ends, if it has not."""
+        with self._process:  # whose input is closed, and whose end is awaited
+            pass
+
+
+def _started(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """The child, in a process group of its own: a terminal sends Ctrl-C to all of a group, compilers included.
 
     One that dies of it would be taken for a network that cannot be compiled.
     """
-    command, environment = [sys.executable, "-m", "bench.cli.child"], child_environment(cache)
+    command = [sys.executable, "-m", "bench.cli.child"]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0, process_group=0
     )
@@ -82,7 +114,7 @@ def _started(cache: Path) -> "subprocess.Popen[bytes]":
 def _send(child: "subprocess.Popen[bytes]", order: Order) -> None:
     assert child.stdin
     rest = json.dumps(order.to_json()).encode() + b"\n"
-    with contextlib.suppress(BrokenPipeError):  # it died before it could listen; its status says of what
+    with suppress(BrokenPipeError):  # it died before it could listen; its status says of what
         while rest:
             rest = rest[child.stdin.write(rest) :]
 
@@ -114,12 +146,12 @@ class _Watch:
         """Says that a stop was heard, and when it takes effect."""
         compiling = f": {self.under_way} must end first, which may take minutes"
         when = compiling if self.under_way.startswith(COMPILING) else " after the step under way, which is then saved"
-        with contextlib.suppress(RuntimeError):  # the press came in the middle of another line
+        with suppress(RuntimeError):  # the press came in the middle of another line
             self.progress.warn(f"stopping{when}; Ctrl-C again kills it at once")
 
 
 def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) -> tuple[str | None, dict[str, Any]]:
-    """Passes the child's news on until it closes its channel or the time comes; its last word says how it ended."""
+    """Passes the child's news on until it waits, closes its channel, or the time comes; with its last word."""
     last: tuple[str | None, dict[str, Any]] = None, {}
     for line in lines(child, until):
         match event_in(line):
@@ -129,31 +161,23 @@ def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) 
                 progress.warn(facts["message"])
             case kind, facts:
                 last = kind, facts
+                if kind in WAITING:
+                    break
     return last
 
 
-@contextlib.contextmanager
-def _stoppable(child: "subprocess.Popen[bytes]", watch: _Watch) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the child to save and stop, and is said to have been heard; the second kills it.
+@contextmanager
+def interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """Within it Ctrl-C, or a request to end, calls `stop`.
 
-    Yields whether there was one. Python tells the main thread alone of a Ctrl-C; in another there is nothing to hear.
+    Python tells the main thread alone of a Ctrl-C; in another there is nothing to hear.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield
         return
-    presses = 0
-
-    def stop(*_: object) -> None:
-        nonlocal presses
-        presses += 1
-        if presses > 1:
-            return _kill(child)
-        child.send_signal(signal.SIGTERM)
-        watch.stopping()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: presses > 0
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -161,15 +185,16 @@ def _stoppable(child: "subprocess.Popen[bytes]", watch: _Watch) -> Iterator[Call
 
 def _kill(child: "subprocess.Popen[bytes]") -> None:
     """Kills the child and what it started."""
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def child_environment(cache: Path) -> dict[str, str]:
+def child_environment(cache: Path, threads: int | None = None) -> dict[str, str]:
     """The environment of a child: settings that must stand before torch is loaded, unless the user says otherwise.
 
     GOMP_SPINCOUNT: by default an OpenMP thread that waits for another spins for milliseconds. When any other process
     takes one of the cores, the one waited for does not run, and a step takes 25 times as long (500 ms for 20 ms).
+    OMP_NUM_THREADS: `threads`, where there are several children; torch and OpenMP else take all cores in each.
     TORCHINDUCTOR_CACHE_DIR, TRITON_CACHE_DIR: what was compiled once is found again by later runs.
     """
     compiled = cache / "compiled"
@@ -178,6 +203,8 @@ def child_environment(cache: Path) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),
     }
+    if threads is not None:
+        ours["OMP_NUM_THREADS"] = str(threads)
     if "OMP_WAIT_POLICY" in os.environ:
         del ours["GOMP_SPINCOUNT"]
     return {**ours, **os.environ}

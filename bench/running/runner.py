@@ -2,10 +2,12 @@
 
 import logging
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import RunFailure, UnreadableArtefact, UsageError
 from bench.extensions.registry import Registry
@@ -21,11 +23,13 @@ from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, re
 from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
+from bench.running.units import UNITS
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers
 from bench.storage.stages import LockHeld, locked
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,37 @@ class Run:
             Interrupted: the user asked to stop; the same run continues.
             WorkToDo: something is not there, and the run is only looked at.
         """
-        lock = self.place.runs / f".{self.job.spec.name}.lock"
         try:
-            with locked(lock, self.place.progress, wait=False):
+            with self.held():
                 return self._complete()
         except UnreadableArtefact as error:  # nothing is known of the run, so nothing of it is replaced
             return unread(self.job, self.place, reason_of(error))
+
+    def held(self) -> AbstractContextManager[None]:
+        """Within the context the run is this process'. Raises as `bench.storage.stages.locked`, which does not wait."""
+        return locked(self.place.runs / f".{self.job.spec.name}.lock", self.place.progress, wait=False)
+
+    def attempted(self, piece: Callable[[Synthesis], T]) -> T | Record:
+        """A piece of the synthesis, for whoever acts for the holder of the run; where it fails the record, kept.
+
+        Raises:
+            Owned, Interrupted: as `complete`.
+        """
+        try:
+            self._check_folder()
+            return piece(self.synthesis)
+        except BaseException as error:
+            if not is_recordable(error):
+                raise
+            return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Record:
+        try:
+            attempt = self._without_set(error, earlier_record(self.folder, self.place))
+        except UnreadableArtefact as unreadable:
+            return unread(self.job, self.place, f"{reason_of(error)}; {reason_of(unreadable)}")
+        keep(attempt.kept, self.place)
+        return attempt.shown
 
     def _complete(self) -> Record:
         self._check_folder()
@@ -96,7 +125,7 @@ class Run:
 
     def _attempt(self, earlier: Record | None) -> Attempt:
         try:
-            synthesis = self._synthesis()
+            synthesis = self.synthesis
             costs = synthesis.costs()
         except BaseException as error:
             if not is_recordable(error):
@@ -151,13 +180,15 @@ class Run:
         """Where the run lies."""
         return self.place.runs / self.job.spec.name
 
-    def _synthesis(self) -> Synthesis:
+    @cached_property
+    def synthesis(self) -> Synthesis:
+        """Of the run's set; what it prepares, it prepares once."""
         spec, place, folder = self.job.spec, self.place, self.folder
-        (folder / "units").mkdir(parents=True, exist_ok=True)
-        for each in (folder, *(path for path in folder.iterdir() if path.is_dir())):
-            clean_leftovers(each)
+        (folder / UNITS).mkdir(parents=True, exist_ok=True)
+        for each in (folder, *(path for path in folder.iterdir() if path.is_dir() and path.name != UNITS)):
+            clean_leftovers(each)  # those of a unit are its own maker's
         self._keep_spec()
-        task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / "units")
+        task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / UNITS)
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking

@@ -5,9 +5,9 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
 from bench.running.procedure import Procedure, seconds_of
-from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
+from bench.running.units import UNITS, KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.elapsed import Lasting, lasting
-from bench.storage.files import quarantine
+from bench.storage.files import clean_leftovers_of, quarantine
+from bench.storage.stages import LockHeld, locked
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teachers
 from bench.training.testing import accuracy
@@ -77,6 +78,28 @@ class Synthesis:
         with computing_in(self.task.precision):
             return self._make()
 
+    @cached_property
+    def units(self) -> dict[str, Unit]:
+        """What the synthesis consists of, once all is prepared that it needs; nothing where the set is there."""
+        if self._finished() is not None:
+            return {}
+        with computing_in(self.task.precision):
+            return {unit.name: unit for unit in self._begun()[0]}
+
+    def make(self, names: Iterable[str]) -> list[str]:
+        """Makes units that are not there yet; those that another process is at are left, and named."""
+        if self.units and (strange := [name for name in names if name not in self.units]):
+            raise RunFailure(f"the method has no unit {strange[0]!r} here; its units must be the same in each process")
+        with computing_in(self.task.precision):
+            return [name for name in names if self.units and not self._is_made(self.units[name])]
+
+    def _is_made(self, unit: Unit) -> bool:
+        try:
+            self._unit(unit, wait=False)
+        except LockHeld:
+            return False
+        return True
+
     def prepare(self) -> None:
         """The stages of the method and of the labeller, found or made."""
         with computing_in(self.task.precision):
@@ -98,12 +121,17 @@ class Synthesis:
         shutil.rmtree(self._label_workspace, ignore_errors=True)  # where its maker was killed at the very end
         return costs
 
-    def _make(self) -> SetCosts:
+    def _begun(self) -> tuple[Sequence[Unit], float]:
+        """The units, once they are prepared, and the seconds that this took beside its stages."""
         if self.method.made_here:
             self.task.dataset.train.ready()
+        prepare_s = self._beside_stages(self._procedure.prepare)
+        return self._procedure.units(), prepare_s
+
+    def _make(self) -> SetCosts:
         procedure = self._procedure
-        prepare_s = self._beside_stages(procedure.prepare)
-        made = [self._unit(unit) for unit in procedure.units()]
+        units, prepare_s = self._begun()
+        made = [self._unit(unit, wait=True) for unit in units]
         images = self._stored([images for images, _ in made])
         measured = unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
@@ -179,13 +207,22 @@ class Synthesis:
         before = self._stages_s()
         return seconds_of(work) - (self._stages_s() - before)
 
-    def _unit(self, unit: Unit) -> tuple[Images, UnitCost]:
-        """One unit's images and costs: read where they are whole, synthesised otherwise."""
-        path = self.folder / "units" / f"{unit.name}.safetensors"
-        workspace = self.folder / "units" / f"{unit.name}.work"
-        if (found := self._read_unit(path, unit.name)) is not None:
+    def _unit(self, unit: Unit, *, wait: bool) -> tuple[Images, UnitCost]:
+        """One unit's images and costs: read where they are whole, synthesised otherwise by one process alone.
+
+        Raises:
+            Owned: another live process makes it, and `wait` is False.
+        """
+        path = self.folder / UNITS / f"{unit.name}.safetensors"
+        workspace = path.with_name(f"{unit.name}.work")
+        if (whole := self._whole_unit(path, unit.name)) is not None:
             shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
-            return found
+            return self._taken(whole)
+        with locked(path.with_name(f".{unit.name}.lock"), self.task.progress, wait=wait):
+            clean_leftovers_of(path)
+            return self._read_unit(path, unit.name) or self._made(unit, path, workspace)
+
+    def _made(self, unit: Unit, path: Path, workspace: Path) -> tuple[Images, UnitCost]:
         workspace.mkdir(parents=True, exist_ok=True)
         warm_up_s = self._warm_up(workspace)
         times = IterationTimes(warm_up_s=warm_up_s)
@@ -214,8 +251,17 @@ class Synthesis:
     def _read_unit(self, path: Path, name: str) -> tuple[Images, UnitCost] | None:
         read = partial(self._checked_unit, path, name)
         unit = whole_or_aside(read, path, self.task.progress, "unit set aside as {} and made again")
-        if unit is None:
+        return None if unit is None else self._taken(unit)
+
+    def _whole_unit(self, path: Path, name: str) -> KeptUnit | None:
+        """A finished unit. A damaged one is left as it lies: only who holds its lock may set it aside."""
+        try:
+            return self._checked_unit(path, name)
+        except (FileNotFoundError, CorruptArtefact):
             return None
+
+    def _taken(self, unit: KeptUnit) -> tuple[Images, UnitCost]:
+        """Images and costs of a unit that was made before; what was said of it is said of the set."""
         self.task.facts |= unit.notes
         self.task.measured.take(unit.measured)
         return unit.images, unit.cost

@@ -4,6 +4,7 @@ Everything the suite leaves on disk goes through here: written beside its final 
 renamed (so a killed process leaves either the old file or the new one), with a checksum inside that reading verifies.
 """
 
+import glob
 import json
 import math
 import os
@@ -72,6 +73,12 @@ def _sync_folder(folder: Path) -> None:
 def clean_leftovers(folder: Path) -> None:
     """Removes what killed writers left in `folder`. Call it only while holding the folder's lock."""
     for part in folder.glob(f"*{LEFTOVER}"):
+        part.unlink(missing_ok=True)
+
+
+def clean_leftovers_of(path: Path) -> None:
+    """Removes what killed writers of this one file left. Call it only while holding the file's lock."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*{LEFTOVER}"):
         part.unlink(missing_ok=True)
 
 

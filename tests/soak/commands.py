@@ -107,7 +107,7 @@ class Command:
             os.dup2(os.open(name, flags), number)
         os.environ.update(self._environment())
         processes = trap.processes if trap else Processes()
-        bench.running.processes._started = lambda cache: Fork(around(_child_main(cache)), processes)  # type: ignore[assignment, return-value]
+        bench.running.processes._started = lambda given: Fork(around(_child_main(given)), processes)  # type: ignore[assignment, return-value]
         sys.argv = ["bench", *self.words]
         if trap:
             trap.arm()
@@ -174,9 +174,9 @@ class Fork:
         self.wait()
 
 
-def _child_main(cache: Path) -> Callable[[], None]:
+def _child_main(environment: Mapping[str, str]) -> Callable[[], None]:
     def body() -> None:
-        os.environ.update(bench.running.processes.child_environment(cache))
+        os.environ.update(environment)
         bench.cli.child.main()
 
     return body

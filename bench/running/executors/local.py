@@ -122,6 +122,7 @@ class LocalExecutor:
             command=place.command,
             checkpoint_seconds=place.checkpoint_seconds,
             looks=place.looks,
+            company=place.company,
         )
 
     def _trial(self, job: Job, scratch: Path) -> TrialOrder:

@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 
 from bench.data.decoding import DecodedForm, decoded, in_threads
 from bench.errors import RunFailure
+from bench.hardware.cores import cores
 
 
 def _png(image: Image.Image) -> bytes:
@@ -113,10 +114,8 @@ def test_threads_hold_only_a_few_results() -> None:
             unread -= 1
         found.append(start)
         time.sleep(0.001)
-    from bench.data.decoding import workers
-
     assert sorted(found) == list(range(200))
-    assert most <= 4 * workers() + 1
+    assert most <= 4 * cores() + 1
 
 
 def _gray(values: list[int], form: str = "PNG") -> bytes:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def test_a_stop_is_said_to_be_heard_and_a_second_one_kills(
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(cache: Path) -> "subprocess.Popen[bytes]":
-        started.append(original(cache))
+    def start(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        started.append(original(environment))
         return started[-1]
 
     original, executable = children._started, tmp_path / "python"

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,8 @@ class Play:
         self.ear, self.started = Ear(), list[subprocess.Popen[bytes]]()
         original = children._started
 
-        def start(cache: Path) -> "subprocess.Popen[bytes]":
-            self.started.append(original(cache))
+        def start(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+            self.started.append(original(environment))
             return self.started[-1]
 
         self.patch.setattr(children, "_started", start)

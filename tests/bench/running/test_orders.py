@@ -13,7 +13,7 @@ from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.recipes import Setting
 from bench.running.configuring import configure
-from bench.running.orders import Order, RunOrder, TrialOrder, order_from
+from bench.running.orders import Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 from bench.speed.orders import FloorOrder, StepOrder
@@ -27,10 +27,12 @@ def orders(bench: Bench) -> list[Order]:
     step = StepSpec(choice, "digits", 6, 1, "convnet3-w32-bn", "fp32", None, 2)
     whose: dict[str, Any] = {"log": LOG, "plugins": PLUGINS, "device": "cuda:1", "precision": "bf16"}
     folders = {"runs": Path("/runs"), "cache": Path("/cache"), "data_root": Path("/data")}
-    watched = {"checkpoint_seconds": 0.5, "looks": 4}
+    watched = {"checkpoint_seconds": 0.5, "looks": 4, "company": 3}
     run: dict[str, Any] = {"job": job, **folders, "retry": True, "command": "bench run", **watched}
     return [
         RunOrder(**whose, **run),
+        PrepareOrder(**whose, **run),
+        UnitsOrder(**whose, **run, units=("class-0", "class-1")),
         TrialOrder(**whose, **run, scratch=Path("/scratch")),
         StepOrder(**whose, step=step, folder=Path("/folder")),
         FloorOrder(**whose, floor=FloorSpec("resnet18", 10, 32, 3, 100, "bf16")),
@@ -60,5 +62,5 @@ def test_a_run_works_where_its_order_says(bench: Bench) -> None:
     place = order.context(Silent(), lambda: True)
     assert (place.runs, place.cache, place.data_root) == (Path("/runs"), Path("/cache"), Path("/data"))
     assert (place.device, place.command) == (torch.device("cuda:1"), "bench run")
-    assert (place.checkpoint_seconds, place.looks) == (0.5, 4)
+    assert (place.checkpoint_seconds, place.looks, place.company) == (0.5, 4, 3)
     assert place.should_stop()

@@ -1,0 +1,146 @@
+"""Workers of this machine: child processes, one at a time or several side by side, each with a device of its own."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+
+from bench.errors import Interrupted
+from bench.hardware.cores import cores
+from bench.progress import Progress
+from bench.running.executors.workers import Needs
+from bench.running.orders import Piece, RunOrder
+from bench.running.processes import WAITING, Child, Ended, run_child
+
+
+@dataclass
+class OneWorker:
+    """One order at a time, in a process of its own: nothing disturbs what it measures (`Workers`)."""
+
+    cache: Path
+    slots: int = 1
+
+    def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
+        """Does the order before it returns."""
+        future: Future[Ended] = Future()
+        try:
+            future.set_result(run_child(order, self.cache, news, timeout))
+        except Interrupted as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> None:
+        """Nothing: what is under way has heard it."""
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class LocalWorkers:
+    """Several children side by side (`Workers`).
+
+    Args:
+        devices: one a worker.
+        cache: as of a run.
+    """
+
+    def __init__(self, devices: Sequence[str], cache: Path) -> None:
+        self.slots = len(devices)
+        threads = max(1, cores() // self.slots)
+        self._desks = [_Desk(device, cache, threads) for device in devices]
+        self._free, self._lock = list(self._desks), Lock()
+        self._pool = ThreadPoolExecutor(self.slots)
+
+    def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
+        """As of `Workers`."""
+        return self._pool.submit(self._done, order, news, timeout)
+
+    def _done(self, order: RunOrder, news: Progress, timeout: float | None) -> Ended:
+        desk = self._taken(order)
+        try:
+            return desk.do(order, news, timeout)
+        finally:
+            with self._lock:
+                self._free.append(desk)
+
+    def _taken(self, order: RunOrder) -> "_Desk":
+        """A free one: best where a process waits for this order, else where none would have to end for it."""
+        with self._lock:
+            self._free.sort(key=lambda desk: desk.fits(order))
+            return self._free.pop()
+
+    def stop(self) -> None:
+        """As of `Workers`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for desk in self._desks:
+            desk.stop()
+
+    def close(self) -> None:
+        """As of `Workers`; what is under way is killed."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for desk in set(self._desks).difference(self._free):
+            desk.kill()
+        self._pool.shutdown()
+        for desk in self._desks:
+            desk.close()
+
+
+@dataclass(eq=False)
+class _Desk:
+    """A place to work at: a device, and the child that waits there for another piece of a run."""
+
+    device: str
+    cache: Path
+    threads: int
+    _child: Child | None = None
+    _run: str = ""
+    _stops: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def fits(self, order: RunOrder) -> int:
+        """How little has to be started or ended here for an order."""
+        return 2 if self._serves(order) else 1 if self._child is None else 0
+
+    def _serves(self, order: RunOrder) -> bool:
+        return self._child is not None and isinstance(order, Piece) and order.job.spec.name == self._run
+
+    def do(self, order: RunOrder, news: Progress, timeout: float | None) -> Ended:
+        """Has it done, by the child that waits where it does a piece of the same run."""
+        child = self._child_for(order)
+        try:
+            ended = child.obey(replace(order, device=self.device), news, timeout)
+        except Interrupted:
+            self.close()
+            raise
+        if ended.event not in WAITING:
+            self.close()
+        return ended
+
+    def _child_for(self, order: RunOrder) -> Child:
+        if not self._serves(order):
+            self.close()
+        with self._lock:  # a stop comes from another thread
+            if self._stops:
+                raise Interrupted("stopped")
+            self._child = self._child or Child(self.cache, self.threads)
+            self._run = order.job.spec.name
+            return self._child
+
+    def stop(self) -> None:
+        """Of the child under way here."""
+        with self._lock:
+            self._stops += 1
+            if self._child:
+                self._child.stop(told=False)
+
+    def kill(self) -> None:
+        """The child under way here, and none follows."""
+        self.stop()
+        self.stop()
+
+    def close(self) -> None:
+        """Lets the child go that waits here."""
+        if self._child:
+            self._child.close()
+        self._child = None
