@@ -12,6 +12,7 @@ from bench.storage.streams import guarded
 
 COMMANDS = {
     "run": "Condense, evaluate, measure and compare: the grid of what you name.",
+    "work": "Do a share of a plan that bench run --plan-only made, beside others.",
     "reproduce": "A published table, measured: how each number stands to the paper's.",
     "report": "Tables from the records of runs.",
     "compare": "Two runs: what differs in what they are, what they scored and what they cost.",

@@ -174,15 +174,30 @@ def planned(
     Raises:
         UsageError: a request that cannot be right, or a folder that cannot be written to.
     """
-    check_folders(request, runs)
-    asked = requests(find_ladder(registry, request.ladder), request) if request.ladder else [(None, request)]
-    planners = [(rung, Planner(registry, each, console, runs.absolute())) for rung, each in asked]
-    placed = [place(rung, planner) for rung, planner in planners]
-    check_one_ipc(placed)
-    remark(console, [planner for _, planner in planners])
+    check_folders(runs, request.cache)
+    placed = placed_of(request, registry, console, runs)
     jobs = together(placed)
     executor = executor_of(request, registry, runs, console, jobs, retry=retry, timeout=timeout, command=command)
     return Plan(jobs, executor, placed)
+
+
+def placed_of(
+    request: Request, registry: Registry, console: Console, runs: Path | None = None
+) -> list[Placed[Rung | None]]:
+    """The parts of a request with their jobs; what was chosen for the user is said.
+
+    Args:
+        runs: as of `Planner`.
+
+    Raises:
+        UsageError: a request that cannot be right.
+    """
+    asked = requests(find_ladder(registry, request.ladder), request) if request.ladder else [(None, request)]
+    planners = [(rung, Planner(registry, each, console, runs and runs.absolute())) for rung, each in asked]
+    placed = [place(rung, planner) for rung, planner in planners]
+    check_one_ipc(placed)
+    remark(console, [planner for _, planner in planners])
+    return placed
 
 
 def remark(console: Console, planners: Sequence[Planner]) -> None:
@@ -191,10 +206,10 @@ def remark(console: Console, planners: Sequence[Planner]) -> None:
         console.say(said)
 
 
-def check_folders(request: Request, runs: Path) -> None:
-    """Raises UsageError: a folder that a run writes to cannot be written to, or BENCH_CHECKPOINT_SECONDS is wrong."""
+def check_folders(*folders: Path) -> None:
+    """Raises UsageError: one that a run writes to cannot be written to, or BENCH_CHECKPOINT_SECONDS is wrong."""
     checkpoint_seconds()
-    for folder in (runs, request.cache):
+    for folder in folders:
         check_writable(folder.absolute())
 
 
@@ -220,11 +235,11 @@ def executor_of(
         looks=request.looks,
         command=command or typed(),
     )
-    begins = partial(_begin, console, [job.spec.name for job in jobs])
+    begins = partial(begin, console, [job.spec.name for job in jobs])
     return LocalExecutor(registry, context, retry, timeout, begins)
 
 
-def _begin(console: Console, names: Sequence[str], job: Job) -> None:
+def begin(console: Console, names: Sequence[str], job: Job) -> None:
     """Names the run that what follows is about."""
     spec = job.spec
     place = f"[{names.index(spec.name) + 1}/{len(names)}]"

@@ -127,7 +127,7 @@ class Reproduction:
 
     def _planned(self, console: Console) -> tuple[list[Placed[Cell]], Executor]:
         """The cells that can be run here, and who does it. Raises UsageError: none can, or one that was named."""
-        check_folders(self.request, self.runs)
+        check_folders(self.runs, self.request.cache)
         reachable = [cell for cell in self._cells() if not self._left_out(cell, cell.why_not(self.registry))]
         planners, placed = [], []
         for cell, request in requests(reachable, self.registry, self._in_plain_arithmetic()):

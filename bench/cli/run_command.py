@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The first N classes, or those of these ids or words.")
 @changes_option
 @grid_options
+@click.option("--plan-only", is_flag=True, help="Write the runs as a plan for bench work, and do none.")
+@click.option("-o", "--output", metavar="FILE", help="Of --plan-only [default: standard output].")
+@click.option("--machine", metavar="GPU", help="Plan for this GPU, by the name that bench doctor says of it there.")
 def command(
     runs: Path,
     plugins: tuple[str, ...],
@@ -46,6 +49,8 @@ def command(
     retry_failed: bool,
     timeout: float | None,
     dry_run: bool,
+    plan_only: bool,
+    output: str | None,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
 ) -> None:
     """Condense, evaluate, measure and compare: the grid of what you name.
@@ -53,13 +58,27 @@ def command(
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
     check_names(plugins, format=[form])
-    request = requested(plugins, **asked)
+    _check_planning(plan_only, dry_run=dry_run, output=output, machine=asked["machine"])
+    request = requested(plugins, **asked, elsewhere=plan_only)
+    if plan_only:
+        from bench.cli.plans import plan
+
+        return plan(request, plugins, output)
     from bench.cli.forecasts import foresee
     from bench.cli.grid import compare
 
     if dry_run:
         raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
     raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+
+
+def _check_planning(plan_only: bool, *, dry_run: bool, output: str | None, machine: str | None) -> None:
+    """Raises UsageError: options that go with --plan-only without it, or others with it."""
+    if plan_only and dry_run:
+        raise UsageError("--plan-only and --dry-run are two ways to do no run; choose one")
+    for option, given in (("--output", output), ("--machine", machine)):
+        if given is not None and not plan_only:
+            raise UsageError(f"{option} goes with --plan-only (bench report -o writes tables)")
 
 
 def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> "Request":  # noqa: ANN401 - as above

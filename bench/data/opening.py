@@ -1,6 +1,6 @@
 """From a dataset's name, or a user's own card, to a dataset ready for use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from bench.storage.names import unknown
 STREAM_ABOVE = (
     4 << 30
 )  # bytes of decoded pixels in a split above which they are not kept; 110,000 × 3 × 64 × 64: 1.35e9
+
+
+class NotHere(UsageError):
+    """None of a dataset's sources is where it was looked for."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
     Looked for below the folder of a user's own card, then below the data root.
 
     Raises:
-        UsageError: none is there (says what was looked for in each layout, and how to get it), or a source's options
-            are not those its reader takes.
+        NotHere: none is there; it says what was looked for in each layout, and how to get it.
+        UsageError: a source's options are not those its reader takes.
     """
     own = [Path(name_or_path).parent] if is_path(name_or_path) else []
     roots, looked_for = [*own, root], []
@@ -73,7 +77,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
             looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
-    raise UsageError(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
+    raise NotHere(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
 
 
 def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:
@@ -110,8 +114,8 @@ def open_dataset(
         fingerprints: digests of files; those of the cache if None.
 
     Raises:
-        UsageError: a wrong card, one that is like no dataset of its shape, nothing below the data root, or fewer images
-            than the card says.
+        NotHere: nothing below the data root.
+        UsageError: a wrong card, one that is like no dataset of its shape, or fewer images than the card says.
     """
     card = load_card(registry, name_or_path)
     found = find_source(registry, name_or_path, card, root)
@@ -123,20 +127,44 @@ def open_dataset(
         progress.warn(f"{card.name}: {note}")
     with answers_of(registry, "reader", found.card.layout):
         splits = _open_splits(card, found, images, fingerprints, progress)
+    described = _described(card, found.source.classes, known, splits)
+    card_hash = _hash(name_or_path, card, found, content)
+    return replace(described, card_hash=card_hash, source=found.card.layout, source_differs=found.card.differs)
+
+
+def as_its_card_says(registry: Registry, name_or_path: str, absent: NotHere) -> Dataset:
+    """A dataset whose files are elsewhere, to plan runs with: no image of it is known, nor which source it has.
+
+    Args:
+        absent: that it is not here.
+
+    Raises:
+        NotHere: its card does not say all that runs are known by: its classes, or the content of a user's own dataset.
+    """
+    card = load_card(registry, name_or_path)
+    if card.order is None or is_path(name_or_path):
+        lacking = "content is part of what a run is" if is_path(name_or_path) else "card does not list its classes"
+        raise NotHere(f"{absent} (its {lacking}, so it must be here)") from absent
+    splits: dict[SplitName, Split] = {name: UnavailableSplit(str(absent), damaged=False) for name in SPLITS}
+    return _described(card, card.order, known_as(registry, card, len(card.order)), splits)
+
+
+def _described(
+    card: DatasetCard, classes: tuple[str, ...], known: str | None, splits: Mapping[SplitName, Split]
+) -> Dataset:
+    """What a card says of its dataset."""
     return Dataset(
         name=card.name,
-        card_hash=_hash(name_or_path, card, found, content),
+        card_hash=card.hash(),
         resolution=card.resolution,
         channels=card.channels,
-        classes=found.source.classes,
-        class_names=tuple(card.class_names.get(each, each) for each in found.source.classes),
+        classes=classes,
+        class_names=tuple(card.class_names.get(each, each) for each in classes),
         normalisation=Normalisation(card.mean, card.std),
         known_as=known,
         train=splits["train"],
         test=splits["test"],
         split=str(card.split) if card.split else None,
-        source=found.card.layout,
-        source_differs=found.card.differs,
     )
 
 

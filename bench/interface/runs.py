@@ -24,6 +24,7 @@ Names = str | Iterable[str]
 Numbers = int | Iterable[int]
 Place = str | PathLike[str]
 Settings = Mapping[str, Any] | Iterable[str]
+ASIDE = ("runs", "plugins", "retry_failed", "timeout", "dry_run", "form", "plan_only", "output")
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def frame_of(rows: Iterable[Row]) -> "pd.DataFrame":
 
 def _taken(asked: dict[str, Any]) -> dict[str, Any]:
     """What of a command's values is no part of the request; it is taken out."""
-    return {name: asked.pop(name) for name in ("runs", "plugins", "retry_failed", "timeout", "dry_run", "form")}
+    return {name: asked.pop(name) for name in ASIDE if name in asked}
 
 
 def _line(name: str, words: Iterable[str]) -> str:

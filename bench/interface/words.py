@@ -13,7 +13,8 @@ import click
 
 from bench.errors import UsageError
 
-BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot"}  # how commands print; calls return rows
+# How commands print, and what they plan for others; calls return rows.
+BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot", "plan_only", "machine"}
 
 
 def arguments_of(command: click.Command) -> dict[str, click.Parameter]:

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from bench.condensation import Condenser
 from bench.data.datasets import Dataset
 from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
-from bench.data.opening import load_card, open_dataset, select_classes
+from bench.data.opening import NotHere, as_its_card_says, load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
@@ -58,6 +60,8 @@ class Request:
     looks: int = 0  # at the test split, in every training
     origin: Origin | None = None  # of the set that the method `imported` reads
     ladder: str | None = None  # in place of methods and protocols (see `bench.running.ladders`)
+    elsewhere: bool = False  # other machines do it: what is not here is planned by what its card says
+    machine: str | None = None  # the name of their GPU, where it is not this machine's device
 
 
 class Planner:
@@ -70,8 +74,8 @@ class Planner:
     def __init__(self, registry: Registry, request: Request, progress: Progress, runs: Path | None = None) -> None:
         methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
         self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
-        self.device = choose_device(request.device)
-        self.precision = choose_precision(request.precision, self.device)
+        self.device, self.precision = computed_on(request)
+        self.machine = request.machine or device_name(self.device)
         self._networks, self._runs = NetworkChecks(registry), runs
         self._fingerprints = Fingerprints.below(request.cache, later=True)
         self.remarks: list[str] = []
@@ -130,17 +134,28 @@ class Planner:
         return list(dict.fromkeys([*named, *self.request.eval_backbones]))
 
     def _dataset(self, name: str) -> Dataset:
-        request = self.request
-        places, digests = (request.data_root, request.cache), self._fingerprints
-        whole = open_dataset(self.registry, name, *places, self.progress, fingerprints=digests)
+        whole = self._opened(name)
         self._all_classes = len(whole.classes)
         if whole.known_as is None:
             self.progress.warn(why_unknown(self.registry, load_card(self.registry, name)))
-        if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
-            raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
-        dataset = select_classes(whole, request.classes)
+        dataset = select_classes(whole, self.request.classes)
         check_whole(dataset)
         return dataset
+
+    def _opened(self, name: str) -> Dataset:
+        """With its files, or where those are elsewhere as its card says."""
+        request, digests = self.request, self._fingerprints
+        places = (request.data_root, request.cache)
+        try:
+            whole = open_dataset(self.registry, name, *places, self.progress, fingerprints=digests)
+        except NotHere as error:
+            if not request.elsewhere:
+                raise
+            self.remarks.append(f"{name} is not here: planned by its card, its images not counted")
+            return as_its_card_says(self.registry, name, error)
+        if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
+            raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
+        return whole
 
     def _check_networks(self, jobs: Iterable[Job], dataset: Dataset) -> None:
         """Looks at the networks of what is left to do."""
@@ -201,7 +216,7 @@ class Planner:
             seed=seed,
             budget=self.request.budget,
             device=self.device.type,
-            machine=device_name(self.device),
+            machine=self.machine,
             precision=self.precision,
             compile=self.request.compile,
             known_as=dataset.known_as,
@@ -273,6 +288,22 @@ class Planner:
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
+
+
+def computed_on(request: Request) -> tuple[torch.device, Precision]:
+    """What a request's runs compute on, and in which arithmetic; of a GPU that is elsewhere its name alone is known.
+
+    Raises:
+        UsageError: the device is not here, has not the arithmetic, or cannot be asked for the one that suits it.
+    """
+    if request.machine is None:
+        device = choose_device(request.device)
+        return device, choose_precision(request.precision, device)
+    if request.device not in (AUTO, "cuda"):
+        raise UsageError(f"--machine names a GPU: it goes with --device cuda, not with --device {request.device}")
+    if request.precision == AUTO:
+        raise UsageError("--machine needs --precision fp32, tf32 or bf16: what suits a GPU can be asked on it alone")
+    return torch.device("cuda"), cast(Precision, request.precision)
 
 
 def backbones_of(methods: Sequence[str], asked: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -137,7 +137,7 @@ def until(there: Callable[[], Sequence[Path]], seconds: float = 120) -> Path:
     raise AssertionError("what was waited for did not come")
 
 
-def kill(process: "subprocess.Popen[bytes]") -> None:
+def kill(process: "subprocess.Popen[Any]") -> None:
     """SIGKILL to the command and all that it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,0 +1,287 @@
+"""Plan files: written by one command, worked off by as many others as there are, each piece once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from benching import Bench, kill, until
+from small_layouts import jpeg, write_files
+
+from bench.cli.plans import Shard
+from bench.errors import UsageError
+from bench.extensions.registry import Registry
+from bench.progress import Silent
+from bench.running.planning import Planner
+from bench.running.plans import PLAN_LINE, PlannedJob, check_offered, plan_text, read_plan
+from bench.storage.files import SEAL, digest
+
+SHARED = Path(__file__).with_name("shared_methods.py")
+
+
+@pytest.fixture
+def shared(bench: Bench) -> Bench:
+    """With a plan of four runs, of one to four units; marks go to a folder `marks`."""
+    bench.plugins = (str(SHARED),)
+    (bench.folder / "marks").mkdir()
+    ipcs = [word for ipc in (1, 2, 3, 4) for word in ("--ipc", str(ipc))]
+    ended = bench.spoken(
+        *("run", "-m", "marked", "-d", "digits", *ipcs, "--backbone", "convnet3-w32-bn", "--classes", "3"),
+        *("--protocol", "untrained-shared", "--eval-seeds", "1", "--no-control", "--precision", "fp32"),
+        *("--set", f"folder={bench.folder / 'marks'}", "--device", "cpu", "--plugin", str(SHARED)),
+        *("--plan-only", "-o", "jobs.jsonl"),
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    assert not bench.runs.exists()
+    return bench
+
+
+def work(bench: Bench, shard: str, *more: str) -> "subprocess.Popen[str]":
+    """`bench work` under way."""
+    words = ["work", "jobs.jsonl", "--shard", shard, "--runs", str(bench.runs), "--format", "json", *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        env=bench.environment(),
+        cwd=bench.folder,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def made(bench: Bench) -> Counter[str]:
+    """How often each unit was made."""
+    return Counter(path.name.split(".")[0] for path in (bench.folder / "marks").glob("*.made"))
+
+
+def test_a_plan_is_a_line_a_run_and_names_no_folder_of_the_machine(shared: Bench) -> None:
+    lines = [json.loads(line) for line in (shared.folder / "jobs.jsonl").read_text().splitlines()]
+    assert [line["job"]["spec"]["ipc"] for line in lines] == [1, 2, 3, 4]
+    for line in lines:
+        config = line["job"]["spec"]["method"]["config"].pop("folder")
+        assert config == str(shared.folder / "marks"), "what the user named"
+        command = line.pop("command")
+        assert command.startswith("bench run -m marked") and command.endswith("--plan-only -o jobs.jsonl")
+        line["job"]["spec"]["method"].pop("changed")
+        plugins = line.pop("plugins")
+        assert plugins == [os.path.relpath(SHARED, shared.folder)]
+        assert str(shared.folder) not in json.dumps(line)
+
+
+def test_shards_side_by_side_make_each_unit_once_and_a_killed_one_continues(shared: Bench) -> None:
+    """The first is killed in the middle of a unit; another takes that run, and the same command has nothing to do."""
+    wait = shared.folder / "marks" / "wait"
+    wait.touch()
+    first = work(shared, "1/3")
+    until(lambda: list((shared.folder / "marks").glob("ipc1-*")))
+    kill(first)
+    others = [work(shared, "2/3"), work(shared, "3/3")]
+    until(lambda: list((shared.folder / "marks").glob("ipc2-*")))
+    until(lambda: list((shared.folder / "marks").glob("ipc3-*")))
+    wait.unlink()
+    answers = [(*each.communicate(timeout=120), each.returncode) for each in others]
+    assert [status for _, _, status in answers] == [0, 0], answers
+    expected = {f"ipc{ipc}-part-{index}": 1 for ipc in (1, 2, 3, 4) for index in range(ipc)}
+    assert made(shared) == expected, "each once, the killed shard's too"
+    taken = [row["run"] for out, _, _ in answers for row in json.loads(out)]
+    assert len(set(taken)) == 4, "what the dead shard had was taken by a living one"
+    again = shared.spoken("work", "jobs.jsonl", "--shard", "1/3", "--runs", str(shared.runs), "--format", "json")
+    assert again.returncode == 0
+    assert "shard 1/3: nothing of the plan is left to take\n" in again.stderr
+    assert sorted(row["ipc"] for row in json.loads(again.stdout)) == [1, 4]
+    assert made(shared) == expected
+    table = shared.spoken("report", str(shared.runs), "--format", "json")
+    assert sorted(row["ipc"] for row in json.loads(table.stdout)) == [1, 2, 3, 4]
+
+
+def test_what_others_are_at_is_left_to_them(shared: Bench) -> None:
+    wait = shared.folder / "marks" / "wait"
+    wait.touch()
+    other = work(shared, "1/4")
+    until(lambda: list((shared.folder / "marks").glob("ipc1-*")))
+    lines = (shared.folder / "jobs.jsonl").read_text().splitlines(keepends=True)
+    (shared.folder / "first.jsonl").write_text(lines[0])
+    ended = shared.spoken("work", "first.jsonl", "--shard", "2/2", "--runs", str(shared.runs))
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "shard 2/2: nothing of the plan is left to take; others are at 1 of its 1 runs" in ended.stderr
+    os.killpg(other.pid, signal.SIGKILL)
+    other.communicate()
+
+
+def test_shares_are_whole_and_apart() -> None:
+    planned: list[Any] = list(range(10))  # any sequence is shared alike
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
+    own: list[Any] = [each.own(planned) for each in shards]
+    assert own == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    others: list[Any] = list(shards[1].others(planned))
+    assert others == [8, 5, 2, 9, 6, 3, 0], "the next one's first, from their ends"
+    assert Shard(1, 1).others(planned) == []
+
+
+def _altered(line: str, **changes: object) -> str:
+    content = {**json.loads(line), **changes}
+    del content[SEAL]
+    return json.dumps({**content, SEAL: digest(content)})
+
+
+def _other_method(line: str) -> str:
+    job = json.loads(line)["job"]
+    job["spec"]["method"]["version"] += 1
+    return _altered(line, job=_renamed(job))
+
+
+def _renamed(job: dict[str, dict[str, object]]) -> dict[str, object]:
+    from bench.results.spec import Job, RunSpec
+
+    spec = RunSpec.from_json(job["spec"])
+    return Job.from_json({**job, "spec": spec.to_json()}).to_json()
+
+
+def _on(line: str, device: str, machine: str) -> str:
+    job = json.loads(line)["job"]
+    job["spec"] |= {"device": device, "machine": machine}
+    return _altered(line, job=_renamed(job))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda line: _altered(line, schema=PLAN_LINE.version + 1), "line 2, has schema 2 of a plan; this program"),
+        (lambda line: line[: len(line) // 2], "line 2, is not valid JSON"),
+        (lambda line: line.replace('"ipc": 2', '"ipc": 3'), "line 2, was altered: its checksum does not match"),
+        (lambda line: _altered(line, job={}), "line 2, does not hold what it should: it lacks"),
+        (lambda line: "", "line 2, is not valid JSON"),
+        (lambda line: _altered(line, plugins=["nowhere_at_all"]), "plugin 'nowhere_at_all' cannot be loaded"),
+        (_other_method, "the plan is for version 2 of the method marked, and here it is 1: plan again"),
+        (lambda line: _on(line, "cpu", "another"), "the plan is for another and cpu: one machine cannot do both"),
+    ],
+)
+def test_a_plan_that_cannot_be_done_here_is_one_line(shared: Bench, damage: Callable[[str], str], said: str) -> None:
+    path = shared.folder / "jobs.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], damage(lines[1]), *lines[2:]]) + "\n")
+    ended = shared.spoken("work", "jobs.jsonl", "--runs", str(shared.runs))
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
+    assert said in ended.stderr
+    assert not shared.runs.exists()
+
+
+def test_words_that_cannot_be_right(shared: Bench) -> None:
+    def refused(*words: str) -> str:
+        ended = shared.spoken(*words)
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
+        return ended.stderr
+
+    for shard in ("0/2", "3/2", "1", "a/b", "1/0"):
+        assert "--shard takes I/N with I from 1 to N, such as 2/8" in refused("work", "jobs.jsonl", "--shard", shard)
+    assert "the plan away.jsonl cannot be read: No such file" in refused("work", "away.jsonl")
+    (shared.folder / "empty.jsonl").touch()
+    assert "the plan empty.jsonl holds no run" in refused("work", "empty.jsonl")
+    run = ("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--ipc", "1")
+    assert "--output goes with --plan-only" in refused(*run, "-o", "x")
+    assert "--machine goes with --plan-only" in refused(*run, "--machine", "NVIDIA H100 80GB HBM3")
+    assert "choose one" in refused(*run, "--plan-only", "--dry-run")
+    elsewhere = (*run, "--plan-only", "--machine", "NVIDIA H100 80GB HBM3")
+    assert "--machine needs --precision fp32, tf32 or bf16" in refused(*elsewhere)
+    assert "not with --device cpu" in refused(*elsewhere, "--precision", "bf16", "--device", "cpu")
+
+
+def test_a_machine_that_lacks_the_plugin_says_of_which_plugin_the_method_is(shared: Bench) -> None:
+    planned = read_plan(shared.folder / "jobs.jsonl")
+    with pytest.raises(
+        UsageError, match=r"needs the method 'marked' \(of the plugin bench_file_shared_methods\), which"
+    ):
+        check_offered(planned, Registry())
+
+
+def test_a_gpu_that_is_not_here_is_planned_for_by_its_name(shared: Bench) -> None:
+    """The plan of a machine without a GPU is, but for the words typed, that of the machine with it."""
+    run = ("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--ipc", "1", "--plan-only")
+    ended = shared.spoken(*run, "--machine", "NVIDIA H100 80GB HBM3", "--precision", "tf32")
+    spec = json.loads(ended.stdout.splitlines()[0])["job"]["spec"]
+    assert (spec["device"], spec["machine"], spec["precision"]) == ("cuda", "NVIDIA H100 80GB HBM3", "tf32")
+    here = json.loads(shared.spoken(*run, "--precision", "fp32", "--device", "cpu").stdout.splitlines()[0])
+    assert spec.keys() == here["job"]["spec"].keys()
+
+
+CARD = """
+name = "flowers"
+resolution = 16
+normalisation = "half"
+class_ids = ["daisy", "rose"]
+[[sources]]
+layout = "image-folder"
+options = { path = "official" }
+"""
+OFFER = """
+from pathlib import Path
+from bench.hookspecs import Offer, hookimpl
+
+@hookimpl
+def bench_datasets():
+    return [Offer("flowers", Path(__file__).with_name("flowers.toml"), "flowers")]
+"""
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Registry:
+    """Knows a dataset by its card; nothing of it is there yet."""
+    (tmp_path / "flowers.toml").write_text(CARD)
+    (tmp_path / "flowers_plugin.py").write_text(OFFER)
+    return Registry([str(tmp_path / "flowers_plugin.py")])
+
+
+def test_a_dataset_that_is_not_here_is_planned_by_its_card(flowers: Registry, bench: Bench) -> None:
+    """The runs are those that are planned where it is."""
+    asked = bench.request("random", datasets=("flowers",), ipcs=(1,), protocols=("hard",), classes=None, control=True)
+    with pytest.raises(UsageError, match="'flowers' is not below"):
+        Planner(flowers, asked, Silent()).jobs()
+    planner = Planner(flowers, replace(asked, elsewhere=True), Silent())
+    by_card = planner.jobs()
+    assert planner.remarks == ["flowers is not here: planned by its card, its images not counted"]
+    names = [f"official/{split}/{name}/0.jpg" for split in ("train", "test") for name in ("daisy", "rose")]
+    write_files(bench.folder / "data", {name: jpeg(number) for number, name in enumerate(names)})
+    by_files = Planner(flowers, asked, Silent()).jobs()
+    assert [(job.spec.name, job.controls, job.evaluations) for job in by_card] == [
+        (job.spec.name, job.controls, job.evaluations) for job in by_files
+    ]
+    own = replace(asked, elsewhere=True, datasets=(str(bench.folder / "flowers.toml"),), data_root=bench.folder / "x")
+    (bench.folder / "data").rename(bench.folder / "away")
+    with pytest.raises(UsageError, match="content is part of what a run is, so it must be here"):
+        Planner(flowers, own, Silent()).jobs()
+
+
+def test_paths_in_a_plan_follow_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are relative to its folder, whatever folder it is read from."""
+    monkeypatch.chdir(bench.folder)
+    for name in ("plans", "elsewhere"):
+        (bench.folder / name).mkdir()
+    (job,) = bench.jobs("random", protocols=("hard",))
+    planned = PlannedJob(replace(job, spec=replace(job.spec, card="cards/mine.toml")), 2, ("own.py", "module"), "x")
+    path = bench.folder / "plans" / "jobs.jsonl"
+    path.write_text(plan_text([planned], path.parent))
+    assert '"../cards/mine.toml"' in path.read_text() and '"../own.py", "module"' in path.read_text()
+    assert read_plan(Path("plans/jobs.jsonl")) == [planned]
+    monkeypatch.chdir(bench.folder / "elsewhere")
+    (found,) = read_plan(path)
+    assert (found.job.spec.card, found.plugins) == ("../cards/mine.toml", ("../own.py", "module"))
+    assert found.job.spec.name == job.spec.name
+
+
+def test_the_device_is_the_one_that_was_planned_for(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shared.folder / "jobs.jsonl"
+    path.write_text("".join(_on(line, "cuda", "NVIDIA A100") + "\n" for line in path.read_text().splitlines()))
+    monkeypatch.setattr("bench.cli.plans.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("bench.cli.plans.device_name", lambda device: "NVIDIA H100")
+    ended = shared.spoken("work", "jobs.jsonl", "--runs", str(shared.runs))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert "the plan is for NVIDIA A100, and --device auto is NVIDIA H100 here; plan for it with --mach" in ended.stderr
