@@ -32,7 +32,7 @@ from bench.loops.pace import Postponed
 from bench.progress import COMPILING
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.files import clean_leftovers, digest
-from bench.storage.stages import locked
+from bench.storage.leases import locked
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

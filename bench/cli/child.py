@@ -32,7 +32,7 @@ from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
 from bench.speed.orders import FloorOrder, StepOrder
-from bench.storage.stages import LockHeld
+from bench.storage.leases import LockHeld, lost
 from bench.storage.streams import News
 
 KINDS = (RunOrder, PrepareOrder, UnitsOrder, TrialOrder, StepOrder, FloorOrder)
@@ -128,11 +128,11 @@ def obey(order: Order, registry: Registry, channel: Channel) -> None:
 
 
 def _stop() -> Callable[[], bool]:
-    """Whether the user asked to stop, from now on."""
+    """Whether to stop, from now on: the user asked for it, or somebody else has what this process slept over."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return stop.is_set
+    return lambda: stop.is_set() or lost()
 
 
 def _listen(orders: "SimpleQueue[str]") -> None:

@@ -13,8 +13,8 @@ from bench.errors import UnreadableArtefact, UsageError
 from bench.hardware.quantities import size
 from bench.storage import cleaning
 from bench.storage.cleaning import Leaving
+from bench.storage.leases import LockHeld
 from bench.storage.names import unknown
-from bench.storage.stages import LockHeld
 
 
 @click.command("clean")

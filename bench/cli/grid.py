@@ -25,6 +25,7 @@ from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, re
 from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
+from bench.storage.leases import heartbeat
 
 
 def compare(
@@ -207,8 +208,9 @@ def remark(console: Console, planners: Sequence[Planner]) -> None:
 
 
 def check_folders(*folders: Path) -> None:
-    """Raises UsageError: one that a run writes to cannot be written to, or BENCH_CHECKPOINT_SECONDS is wrong."""
+    """Raises UsageError: one that a run writes to cannot be written to, or a time in the environment is none."""
     checkpoint_seconds()
+    heartbeat()
     for folder in folders:
         check_writable(folder.absolute())
 

@@ -127,7 +127,7 @@ class Task:
         because its cost is part of it.
 
         Raises:
-            Owned: another live process makes it now, and `wait` is False.
+            LockHeld: another live process makes it now, and `wait` is False.
         """
         key = self._stage_key(kind, version, parameters)
         result = self.stages.get_or_make(key, make, self.device, wait=wait)

@@ -6,7 +6,7 @@ import torch
 
 from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, fault, why
 from bench.results.outcomes import Status
-from bench.storage.stages import LockHeld
+from bench.storage.leases import LockHeld
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

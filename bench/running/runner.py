@@ -26,7 +26,7 @@ from bench.running.synthesis import Synthesis
 from bench.running.units import UNITS
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers
-from bench.storage.stages import LockHeld, locked
+from bench.storage.leases import LockHeld, locked
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Run:
         """The record of a run in which nothing is left to do, verified as `complete` does; None for any other.
 
         Raises:
-            Owned: as `complete`.
+            LockHeld: as `complete`.
         """
         if not os.path.lexists(self.place.runs / self.job.spec.name / "record.json"):
             return None
@@ -67,7 +67,7 @@ class Run:
         """Does what is missing and returns the record, which is also written; failures are part of it.
 
         Raises:
-            Owned: a live process has this run, or its folder holds another one.
+            LockHeld: a live process has this run, or its folder holds another one.
             Interrupted: the user asked to stop; the same run continues.
             WorkToDo: something is not there, and the run is only looked at.
         """

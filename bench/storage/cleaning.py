@@ -11,8 +11,9 @@ from typing import Any
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.progress import Silent
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
+from bench.storage.leases import LEASES, holder, is_of_dead, leased, locked
 from bench.storage.scratch import abandoned, gate
-from bench.storage.stages import WORK, holder, locked
+from bench.storage.stages import WORK
 
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
 
@@ -45,7 +46,7 @@ class Leaving:
         """Takes it away while holding its locks.
 
         Raises:
-            Owned: a live process has one of them; nothing was touched.
+            LockHeld: a live process has one of them; nothing was touched.
         """
         with ExitStack() as held:
             for lock in self.locks:
@@ -98,10 +99,17 @@ def leftovers(runs: Path, cache: Path) -> list[Leaving]:
     """What killed processes left: half-written files, the work of what is finished, names of owners that are gone."""
     found = [*_left_in_runs(runs), *_left_in_stages(cache), *_left_by_writers(cache), *_left_by_trials(cache)]
     going = {each.path for each in found}
-    owners = sorted([*runs.glob(".*.owner"), *cache.glob("**/*.owner")])
-    names = [path for path in owners if going.isdisjoint(path.parents)]
-    gone = [Leaving("name of a dead owner", path, (path.with_suffix(".lock"),)) for path in names]
-    return [*found, *(each for each in gone if each.holder() is None)]
+    places = [runs, *(path.parent for path in sorted(cache.rglob(LEASES)) if going.isdisjoint(path.parents))]
+    dead = [path for place in places for path in leased(place) if is_of_dead(path)]
+    return [*found, *(Leaving("name of a dead owner", path, (path,)) for path in dead), *_left_by_versions(runs, cache)]
+
+
+def _left_by_versions(runs: Path, cache: Path) -> Iterator[Leaving]:
+    """Files of the locks of earlier versions, which hold nobody up."""
+    for end in ("lock", "owner"):
+        for path in sorted([*runs.glob(f".*.{end}"), *cache.rglob(f"*.{end}")]):
+            if path.is_file():
+                yield Leaving("lock of an earlier version", path)
 
 
 def _left_in_runs(runs: Path) -> Iterator[Leaving]:
@@ -140,7 +148,7 @@ def _has_result(work: Path) -> bool:
 def decoded_images(cache: Path) -> list[Leaving]:
     """Datasets as they were decoded, which takes minutes again."""
     folders = sorted({path.parent for path in (cache / "images").glob("*/*.u8")})
-    return [Leaving("decoded images", folder, tuple(sorted(folder.glob("*.lock")))) for folder in folders]
+    return [Leaving("decoded images", folder, tuple(leased(folder))) for folder in folders]
 
 
 def _stage(folder: Path) -> Leaving:

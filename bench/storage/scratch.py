@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.progress import Progress, Silent
-from bench.storage.stages import holder, locked
+from bench.storage.leases import holder, locked
 
 TRIAL, SPEED = "trial", "speed"
 _LOCK = "held.lock"  # within each, of the command that has it

@@ -5,33 +5,31 @@ A stage lives in `<cache>/stages/<kind>-<hash>/`: `result.safetensors` (tensors 
 run starts from.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
-from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.errors import CorruptArtefact
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.elapsed import lasting
 from bench.storage.files import check_finite, clean_leftovers, digest
+from bench.storage.leases import forget_dead, locked
 from bench.storage.names import check_file_name
 from bench.storage.shapes import StagePart
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 SCHEMA = 1
 RESULT = "result.safetensors"
-OWNER_LENGTH = 200  # characters of who holds a lock
 WORK = "work"  # a stage's folder for checkpoints while it is made
 
 
@@ -197,7 +195,7 @@ class StageStore:
         adds up over continued attempts.
 
         Raises:
-            Owned: another live process makes it, and `wait` is False.
+            LockHeld: another live process makes it, and `wait` is False.
         """
         with self._call():
             return self._get_or_make(key, make, device, wait=wait)
@@ -235,80 +233,3 @@ class StageStore:
     @staticmethod
     def _lock(folder: Path) -> Path:
         return folder.with_name(folder.name + ".lock")
-
-
-class LockHeld(Exception):
-    """A lock is held by a live process. The message names it."""
-
-
-@contextmanager
-def locked(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
-    """Holds the lock file at `path`. The system releases a dead owner's lock; a live owner is named.
-
-    Raises:
-        Owned: another process holds it and `wait` is False.
-        UnreadableArtefact: the system does not let the file be locked.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock, owner = FileLock(path), path.with_suffix(".owner")
-    try:
-        _acquire(lock)
-    except Timeout:
-        who = _named(owner)
-        if not wait:
-            raise LockHeld(f"in use by {who}") from None
-        progress.warn(f"waiting for {who}, which is making {path.stem}")
-        lock.acquire()
-    try:
-        with suppress(OSError):  # a full disk holds the lock, though it cannot say whose it is
-            owner.write_text(f"process {os.getpid()} on {os.uname().nodename}")
-        yield
-    finally:
-        with suppress(OSError):
-            owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def forget_dead(path: Path) -> None:
-    """Takes away who held the lock file at `path` where nobody does: an owner that was killed once all was done.
-
-    For whoever finds what the lock is for finished, and so does not take it.
-    """
-    if path.with_suffix(".owner").exists():
-        with suppress(LockHeld, UnreadableArtefact), locked(path, Silent(), wait=False):
-            pass  # whoever gives it back takes the name away
-
-
-def _acquire(lock: FileLock) -> None:
-    """Without waiting. Raises Timeout where another process holds it, UnreadableArtefact where none can."""
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise
-    except OSError as error:  # a folder in its place, no permission, a file system without locks
-        raise UnreadableArtefact(f"{lock.lock_file} cannot be locked: {why(error)}") from error
-
-
-def holder(path: Path) -> str | None:
-    """The live process that holds the lock file at `path`, in words; None where nobody does."""
-    if not path.exists():
-        return None
-    lock = FileLock(path)
-    try:
-        _acquire(lock)
-    except Timeout:
-        return _named(path.with_suffix(".owner"))
-    except UnreadableArtefact as error:
-        return f"whoever it is: {error}"
-    lock.release()
-    return None
-
-
-def _named(owner: Path) -> str:
-    """Who holds a lock; they may release it, and take their name away, at this very moment."""
-    try:
-        with owner.open(encoding="utf-8") as handle:
-            line = handle.readline(OWNER_LENGTH).strip()
-    except (OSError, ValueError):
-        return "another process"
-    return line if line.isprintable() and line else "another process"

@@ -10,7 +10,8 @@ import torch
 
 from bench.errors import RunFailure
 from bench.progress import Silent
-from bench.storage.stages import LockHeld, Made, StageKey, StageResult, StageStore
+from bench.storage.leases import LockHeld
+from bench.storage.stages import Made, StageKey, StageResult, StageStore
 
 CPU = torch.device("cpu")
 KEY = StageKey("teacher", 1, {"seed": 0, "recipe": {"lr": 0.2}})

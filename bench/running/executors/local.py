@@ -20,8 +20,8 @@ from bench.running.processes import Ended, run_child
 from bench.running.record_keeping import crashed
 from bench.running.runner import Run
 from bench.storage.files import check_finite
+from bench.storage.leases import LockHeld
 from bench.storage.scratch import TRIAL, scratch_folder
-from bench.storage.stages import LockHeld
 
 
 @dataclass

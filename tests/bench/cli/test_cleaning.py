@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from leasing import killed_with
 
 from bench.conformance.formats import sample_spec
 from bench.results.spec import RunSpec
 from bench.storage.files import quarantine, write_json
+from bench.storage.leases import is_of_dead
 
 Clean = Callable[..., tuple[int, str, str]]
 HOLD = (
     "import sys, time; from pathlib import Path\n"
-    "from bench.progress import Silent; from bench.storage.stages import locked\n"
+    "from bench.progress import Silent; from bench.storage.leases import locked\n"
     "with locked(Path(sys.argv[1]), Silent(), wait=False):\n    print('held', flush=True); time.sleep(600)"
 )
 
@@ -89,7 +91,7 @@ def held() -> Iterator[Callable[[Path], None]]:
 
 
 def content(place: Path) -> set[str]:
-    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    return {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file() and ".leases" not in path.parts}
 
 
 GONE = {
@@ -171,22 +173,28 @@ def test_what_killed_processes_left_goes_and_nothing_else(
         put(folder / "units" / "a.work" / "recover.checkpoint.safetensors", 1).parent,
         put(folder / "evaluations" / f"soft-1.json.{dead}.part", 1),
         put(runs / f".{folder.name}.owner", 1),
+        put(cache / "stages" / ("teacher-" + "b" * 32 + ".lock"), 1),
         put(cache / "choices" / f"c.json.{dead}.part", 1),
         put(cache / "images" / "digests" / f"d.json.{dead}.part", 1),
         put(cache / "stages" / ("teacher-" + "a" * 32) / "work" / "elapsed.json", 1).parent,
-        put(cache / "stages" / ("teacher-" + "a" * 32 + ".owner"), 1),
-        put(cache / "trial-dead" / "held.owner", 1).parent,
+        put(cache / "trial-dead" / "any", 1).parent,
         put(cache / "speed-dead" / "work" / "any", 1).parents[1],
     ]
     kept = [
         put(folder / "units" / "b.work" / "recover.checkpoint.safetensors", 1),
         put(cache / "choices" / f"e.json.{os.getpid()}.part", 1),
         cache / "stages" / ("teacher-" + "d" * 32) / "work",
-        cache / "trial-alive" / "held.owner",
+        cache / "trial-alive" / ".leases" / "held.lock" / "1",
     ]
+    killed_with(cache / "trial-dead" / "held.lock")
+    names = [runs / ".another.lock", cache / "stages" / ("teacher-" + "a" * 32 + ".lock")]
+    for name in names:
+        killed_with(name)
     status, out, _ = clean("--leftovers")
+    assert all(str(name) in out for name in names)
     assert status == 0 and all(each.exists() for each in left) and all(str(each) in out for each in left)
     assert clean("--leftovers", "--yes")[0] == 0
+    assert not any(map(is_of_dead, names))
     assert not any(each.exists() for each in left) and all(each.exists() for each in kept)
 
 

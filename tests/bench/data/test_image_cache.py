@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from damage import altered, damaged
+from leasing import killed_with
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
 from bench.progress import Silent
+from bench.storage.leases import is_of_dead
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 COUNT = 50
@@ -108,9 +110,9 @@ def test_images_are_decoded_when_first_taken_and_only_once(tmp_path: Path) -> No
 
 def test_the_name_of_a_process_that_was_killed_once_all_was_decoded_goes(tmp_path: Path) -> None:
     _ = _split(tmp_path, Numbered()).images
-    (tmp_path / "train.owner").write_text("process 1 on a machine")
+    killed_with(tmp_path / "train.lock")
     assert torch.equal(_split(tmp_path, Numbered(damaged=0)).images, EXPECTED)
-    assert not (tmp_path / "train.owner").exists()
+    assert not is_of_dead(tmp_path / "train.lock")
 
 
 def test_a_split_that_is_ready_decodes_nothing_more(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def _assert_as_they_were(folder: Path, what: str) -> None:
 def test_a_damaged_image_is_named_and_nothing_is_kept(tmp_path: Path) -> None:
     with pytest.raises(RunFailure, match="corrupt image: image 23 is in no known image format"):
         _split(tmp_path, Numbered(damaged=23)).take(torch.tensor([0]))
-    assert [path.name for path in tmp_path.iterdir()] == ["train.lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [".leases"]
     assert torch.equal(_split(tmp_path, Numbered()).images, EXPECTED)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
-from filelock import FileLock
+
+from bench.progress import Silent
+from bench.storage.leases import locked
 
 # Requests of whole tests, or of what they begin with; as for Bench.jobs.
 FINISHED: dict[str, dict[str, Any]] = {
@@ -35,7 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def folder_of(name: str) -> Path:
         folder = shared / f"finished-{name}"
-        with FileLock(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock"), Silent(), wait=True):
             if not folder.exists():
                 _do(Bench(folder.with_suffix(".part")), FINISHED[name]).replace(folder)
         return folder

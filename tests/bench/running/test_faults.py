@@ -13,6 +13,7 @@ import pytest
 import torch
 from benching import Bench, kill, until
 from child_work import children_here
+from leasing import owner_of
 
 from bench.results.rows import rows
 from bench.sets import condensed as sets
@@ -38,8 +39,7 @@ def test_killed_in_the_middle_of_recovery_it_ends_with_the_same_images_and_score
     assert whole.returncode == 0, whole.stderr
     under_way = bench.started(*SLOW)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
-    (owner,) = bench.runs.glob(".*.owner")
-    child = int(owner.read_text().split()[1])
+    child = owner_of(next(bench.runs.glob("*/units")).parent)
     assert child != under_way.pid
     os.kill(under_way.pid, signal.SIGKILL)
     under_way.wait()
@@ -111,8 +111,7 @@ def test_a_disk_that_fills_up_is_a_failed_row_and_continues_when_there_is_room(b
 def test_two_runners_never_do_one_run_twice(bench: Bench) -> None:
     first = bench.started(*ENDLESS)
     until(lambda: list(bench.runs.glob("*/units/*.work/recover.checkpoint.safetensors")))
-    (owner,) = bench.runs.glob(".*.owner")
-    pid = owner.read_text().split()[1]
+    pid = owner_of(next(bench.runs.glob("*/units")).parent)
     second = bench.typed(*ENDLESS, "--format", "json")
     assert second.returncode == 1
     assert _row(second)["status"] == "skipped"

@@ -13,7 +13,7 @@ from bench.results.spec import Job
 from bench.running.executors import LocalExecutor, Skipped
 from bench.running.processes import Ended
 from bench.storage.files import read_json, write_json
-from bench.storage.stages import locked
+from bench.storage.leases import locked
 
 LONGER = """
 from bench.hookspecs import Offer, hookimpl

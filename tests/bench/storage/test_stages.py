@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from damage import altered
+from leasing import killed_with
 
 from bench.errors import RunFailure, UnreadableArtefact
 from bench.progress import Silent
 from bench.storage.files import digest, read_json, write_json
-from bench.storage.stages import RESULT, LockHeld, Made, StageKey, StageStore, holder, locked
+from bench.storage.leases import LEASES, holder, is_of_dead, locked
+from bench.storage.stages import RESULT, Made, StageKey, StageStore
 from bench.storage.tensor_files import read_rows, write_tensors
 
 CPU = torch.device("cpu")
@@ -137,8 +138,9 @@ def test_a_stage_from_before_versions_is_read_as_it_is(tmp_path: Path) -> None:
     assert store.get_or_make(KEY, refuse, CPU).cost == made.cost
 
 
-def test_a_lock_that_is_a_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.lock").mkdir()
+def test_a_lease_that_cannot_be_held_is_named(tmp_path: Path) -> None:
+    (tmp_path / LEASES).mkdir()
+    (tmp_path / LEASES / "a.lock").write_text("")
     with (
         pytest.raises(UnreadableArtefact, match=r"a\.lock cannot be locked"),
         locked(tmp_path / "a.lock", Silent(), wait=True),
@@ -152,7 +154,7 @@ def test_reading_a_corrupt_stage_leaves_it_for_the_lock_s_holder(tmp_path: Path)
     folder = store.folder("teacher", store.get_or_make(KEY, make, CPU).hash)
     (folder / "stage.json").write_text("{")
     assert store.read("teacher", KEY.hash) is None
-    assert sorted(path.name for path in store.root.iterdir() if path.is_dir()) == [folder.name]
+    assert sorted(path.name for path in store.root.iterdir()) == [LEASES, folder.name]
 
 
 def test_checkpoints_that_a_killed_maker_left_beside_a_finished_stage_go(tmp_path: Path) -> None:
@@ -166,13 +168,13 @@ def test_checkpoints_that_a_killed_maker_left_beside_a_finished_stage_go(tmp_pat
 def test_the_name_of_an_owner_that_was_killed_at_the_very_end_goes_and_a_live_one_s_stays(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     folder = store.folder("teacher", store.get_or_make(KEY, make, CPU).hash)
-    lock, owner = (folder.with_name(f"{folder.name}.{kind}") for kind in ("lock", "owner"))
-    owner.write_text("process 1 on a machine")
-    assert store.get_or_make(KEY, refuse, CPU).cached
-    assert not owner.exists()
+    lock = folder.with_name(f"{folder.name}.lock")
+    killed_with(lock)
+    assert is_of_dead(lock) and store.get_or_make(KEY, refuse, CPU).cached
+    assert not is_of_dead(lock)
     with locked(lock, Silent(), wait=False):
         assert store.get_or_make(KEY, refuse, CPU).cached
-        assert str(os.getpid()) in owner.read_text()
+        assert holder(lock) == f"process {os.getpid()} on {os.uname().nodename}"
 
 
 def test_an_interrupted_stage_finds_its_checkpoints_and_adds_its_time_up(tmp_path: Path) -> None:
@@ -192,31 +194,14 @@ def test_an_interrupted_stage_finds_its_checkpoints_and_adds_its_time_up(tmp_pat
     assert not (store.folder("teacher", KEY.hash) / "work").exists()
 
 
-def test_a_live_owner_is_named_and_a_dead_one_releases_its_lock(tmp_path: Path) -> None:
-    path = tmp_path / "a.lock"
-    script = (
-        "import sys, time; from pathlib import Path\n"
-        "from bench.progress import Silent; from bench.storage.stages import locked\n"
-        "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
-        "    print('held', flush=True); time.sleep(60)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(LockHeld, match=f"process {holder.pid} on"), locked(path, Silent(), wait=False):
-            pass
-        os.kill(holder.pid, signal.SIGKILL)
-        holder.wait()
-    with locked(path, Silent(), wait=False):
-        assert str(os.getpid()) in path.with_suffix(".owner").read_text()
-
-
 def test_whoever_does_not_wait_is_told_that_another_makes_the_stage(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     lock = store.folder("teacher", KEY.hash)
     with locked(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
         script = (
             "import sys, torch; from pathlib import Path\n"
-            "from bench.storage.stages import LockHeld, StageKey, StageStore\n"
+            "from bench.storage.leases import LockHeld\n"
+            "from bench.storage.stages import StageKey, StageStore\n"
             "key = StageKey('teacher', 1, {'seed': 0, 'recipe': {'lr': 0.2}})\n"
             "try:\n"
             "    StageStore(Path(sys.argv[1])).get_or_make(key, None, torch.device('cpu'), wait=False)\n"
@@ -232,20 +217,3 @@ def test_rows_of_a_finished_stage_are_read_alone(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     made = store.get_or_make(KEY, make, CPU)
     assert read_rows(store.file("teacher", made.hash), "weights", [3, 0]).tolist() == [3.0, 0.0]
-
-
-def test_an_owner_without_a_name_is_another_process(tmp_path: Path) -> None:
-    """Its name goes away just before its lock does."""
-    path = tmp_path / "a.lock"
-    with locked(path, Silent(), wait=False):
-        path.with_suffix(".owner").unlink()
-        script = (
-            "import sys; from pathlib import Path\n"
-            "from bench.progress import Silent; from bench.storage.stages import LockHeld, locked\n"
-            "try:\n"
-            "    locked(Path(sys.argv[1]), Silent(), wait=False).__enter__()\n"
-            "except LockHeld as error:\n"
-            "    print(error)\n"
-        )
-        told = subprocess.check_output([sys.executable, "-c", script, str(path)], text=True)
-    assert told.strip() == "in use by another process"
