@@ -32,7 +32,7 @@ from bench.sets.contact_sheet import write_preview
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.elapsed import Lasting, lasting
 from bench.storage.files import clean_leftovers_of, quarantine
-from bench.storage.stages import LockHeld, locked
+from bench.storage.leases import LockHeld, locked
 from bench.training.recognition import recognition
 from bench.training.teachers import KIND, load_teachers
 from bench.training.testing import accuracy

@@ -16,7 +16,7 @@ from bench.running.executors import LocalExecutor
 from bench.running.orders import PrepareOrder, UnitsOrder
 from bench.running.processes import Child
 from bench.running.runner import Run
-from bench.storage.stages import locked
+from bench.storage.leases import locked
 
 PLUGIN = str(Path(__file__).with_name("piecewise_methods.py"))
 REGISTRY = Registry((PLUGIN,))
