@@ -25,7 +25,7 @@ from bench.running.planning import Request
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
 from bench.running.provenance import typed
 from bench.running.record_keeping import has_answers
-from bench.storage.stages import holder
+from bench.storage.leases import holder
 
 
 def plan(request: Request, plugins: Sequence[str], output: str | None) -> None:
