@@ -1,21 +1,22 @@
 """The columns of tables: of a row, what a cell shows, and the number behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from bench.reporting import Row
-from bench.reporting.units import digits, duration, size
+from bench.reporting.units import DURATIONS, SIZES, digits, duration, size
 
 Cell = Callable[[Row], str | None]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A cell that shows a number: how, and the number itself."""
+    """A cell that shows a number: how, and the number itself; and in which units it may be shown, the largest first."""
 
     shown: Cell
     number: Callable[[Row], float | None]
+    units: Sequence[tuple[str, float]] = ()
 
     def __call__(self, row: Row) -> str | None:
         """As it is shown."""
@@ -42,9 +43,12 @@ def _value(row: Row, name: str) -> float | None:
     return row.get(name)
 
 
+UNITS: Mapping[object, Sequence[tuple[str, float]]] = {duration: DURATIONS, size: SIZES}
+
+
 def quantity(number: Callable[[Row], float | None], form: Callable[[float | None], str | None]) -> Quantity:
     """A number in its form."""
-    return Quantity(lambda row: form(number(row)), number)
+    return Quantity(lambda row: form(number(row)), number, UNITS.get(form, ()))
 
 
 def plain(name: str, form: Callable[[float | None], str | None]) -> Quantity:

@@ -1,7 +1,12 @@
 """Dividing a view's columns into parts that fit a width."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pandas as pd
 
+from bench.reporting.units import UNKNOWN, digits
 from bench.reporting.view import RankingView
 
 LEFT = (
@@ -25,6 +30,30 @@ def parts(view: RankingView, width: int) -> list[pd.DataFrame]:
                 lines.append([])
             lines[-1].append(piece)
     return [pd.concat([view.identity, *line], axis="columns") for line in lines]
+
+
+def in_one_unit(view: RankingView) -> RankingView:
+    """The view with the durations and sizes of each column in one unit, which its title names."""
+    return replace(view, groups=tuple(_in_one_unit(group, view) for group in view.groups))
+
+
+def _in_one_unit(group: pd.DataFrame, view: RankingView) -> pd.DataFrame:
+    made: dict[str, list[str]] = {}
+    for title in titles(group):
+        numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
+        if units and (known := [number for number in numbers if number]):
+            name, much = _unit(known, units)
+            cells = [None if number is None else digits(number / much) for number in numbers]
+            made[f"{title}\n({name})"] = [cell or UNKNOWN for cell in cells]
+        else:
+            made[title] = list(group[title])
+    return pd.DataFrame(made, dtype=object)
+
+
+def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    """The unit in which the middle of smallest and largest, as their ratios go, is at least one."""
+    middle = math.sqrt(min(known) * max(known))
+    return next((unit for unit in units if middle >= unit[1]), units[-1])
 
 
 def titles(frame: pd.DataFrame) -> list[str]:

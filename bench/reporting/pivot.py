@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from bench.reporting import Row, common, machine, rankings, terms
+from bench.reporting.best import LEGEND, MARK, is_best
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
-from bench.reporting.welch import LEVEL, welch
 from bench.results.metrics import primary
 from bench.storage.streams import one_line
 
@@ -19,8 +19,6 @@ ACROSS = {
     "ipc": ("epochs",),
     "dataset": ("card_hash", "classes", "all_classes", "class_order_hash", "epochs"),
 }
-BEST = "*"
-LEGEND = f"{BEST}: above every other row of its column by Welch's test (p < {LEVEL:g}); without it the best are level"
 
 
 def pivot_views(rows: Sequence[Row], across: str) -> list[RankingView]:
@@ -76,14 +74,8 @@ def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 
         return UNKNOWN
     row, found = line[value], primary(line[value])
     others = [other[value] for other in lines if value in other and other[value] is not row]
-    best = bool(others) and all(_above(row, other) for other in others)
-    return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'))}{BEST if best else ''}"
-
-
-def _above(row: Row, other: Row) -> bool:
-    one, two = primary(row), primary(other)
-    p = welch(one.values, two.values)
-    return one.badness < two.badness and p is not None and p < LEVEL
+    mark = MARK if is_best(row, others) else ""
+    return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'))}{mark}"
 
 
 def heading(rows: Sequence[Row], across: str) -> str:

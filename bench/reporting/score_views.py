@@ -14,6 +14,7 @@ LEGEND = (
     "label-free gain: points above random images under the same labels and protocol, with Welch's 95 % interval",
     "LRS, ARS: DD-Ranking's scores, of accuracies in [0, 1] (w = 0.5); hard labels: the same set with them",
 )
+TOP1 = "top-1 %"
 TITLES = {"label_free_gain": "label-free gain", "relative_to_full": "relative to full", "lrs": "LRS", "ars": "ARS"}
 
 
@@ -24,7 +25,9 @@ def score_views(rows: Sequence[Row]) -> list[RankingView]:
 
 def _view(heading: str, rows: Sequence[Row]) -> RankingView:
     notes = map(one_line, (*LEGEND, *_sources(rows), *_missing(rows)))
-    return RankingView(one_line(heading), identity(rows), (frame(rows, COLUMNS),), tuple(notes), tuple(rows))
+    return RankingView(
+        one_line(heading), identity(rows), (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1
+    )
 
 
 def _top1(row: Row) -> str | None:
@@ -47,7 +50,7 @@ def _of_one(value: float | None) -> str | None:
 
 
 COLUMNS: dict[str, Cell] = {
-    "top-1 %": _top1,
+    TOP1: _top1,
     "random,\nsame labels": _score("random_top1", percent),
     "label-free\ngain": _gain,
     "hard\nlabels": _score("hard_top1", percent),

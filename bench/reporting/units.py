@@ -3,6 +3,8 @@
 from bench.hardware import quantities as units
 
 UNKNOWN = "–"
+DURATIONS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 0.001))  # a unit, and how much it is
+SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))
 
 
 def percent(value: float | None) -> str | None:

@@ -29,6 +29,8 @@ class RankingView:
         groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
         rows: what the columns show, in their order.
         numbers: of columns that show numbers, by title, the number of each row, or None: what a reader may sort by.
+        units: of those that show durations or sizes, in which units they may be shown.
+        ranked_by: the title of the column that ranks the rows, the best first; "" for none.
     """
 
     heading: str
@@ -37,6 +39,8 @@ class RankingView:
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     numbers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    units: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
+    ranked_by: str = ""
 
 
 @dataclass
@@ -79,12 +83,20 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         groups=tuple(group for group in groups if not group.empty),
         notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
-        numbers={title: numbers for columns in titled for title, numbers in _numbers(rows, columns).items()},
+        numbers={title: numbers for columns in titled for title, numbers in numbers_of(rows, columns).items()},
+        units=units_of(COSTS) | units_of(TIMES),
+        ranked_by=next(iter(scores)),
     )
 
 
-def _numbers(rows: Sequence[Row], columns: Mapping[str, Cell]) -> dict[str, list[float | None]]:
+def numbers_of(rows: Sequence[Row], columns: Mapping[str, Cell]) -> dict[str, list[float | None]]:
+    """As `RankingView.numbers`."""
     return {title: list(map(cell.number, rows)) for title, cell in columns.items() if isinstance(cell, Quantity)}
+
+
+def units_of(columns: Mapping[str, Cell]) -> dict[str, Sequence[tuple[str, float]]]:
+    """As `RankingView.units`."""
+    return {title: cell.units for title, cell in columns.items() if isinstance(cell, Quantity) and cell.units}
 
 
 def frame(rows: Sequence[Row], columns: Mapping[str, Cell]) -> pd.DataFrame:

@@ -1,14 +1,19 @@
 """Tables for a paper. They need the package booktabs."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from bench.reporting.layout import alignment, flat, parts, titles
+from bench.reporting.best import LEGEND, MARK, WORDS, is_best
+from bench.reporting.layout import alignment, flat, in_one_unit, parts, titles
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 from bench_reports.text import TextFormat
 
+BEST = re.compile(rf"[0-9.]+(?: ± [0-9.]+)?(?: \([0-9]+\))?{re.escape(MARK)}")  # a result with its mark
 WIDTH = 100  # characters of a small table across a page with one column of text
 SIGNS = {
     "\\": r"\textbackslash{}",
@@ -34,14 +39,15 @@ SIGNS = {
 
 
 class Latex(TextFormat):
-    """A table environment a ranking, its sources below it."""
+    r"""A table environment a ranking, with a \label, one unit a column and the best in bold; its sources below it."""
 
     name = "latex"
     suffix = ".tex"
 
     def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
         missing = [f"% without a result: {one_line(line)}" for line in left_out]
-        return "\n\n".join(["% needs \\usepackage{booktabs}", *map(_environment, shown), *missing]) + "\n"
+        made = [_environment(*each) for each in zip(map(_marked, map(in_one_unit, shown)), _labels(shown), strict=True)]
+        return "\n\n".join(["% needs \\usepackage{booktabs}", *made, *missing]) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -49,27 +55,60 @@ def escaped(text: str) -> str:
     return "".join(SIGNS.get(character, character) for character in text)
 
 
-def _environment(view: RankingView) -> str:
-    tabulars = [_tabular(part) for part in parts(view, WIDTH)]
-    notes = [rf"\par {escaped(note)}" for note in view.notes]
+def _labels(shown: Sequence[RankingView]) -> Iterator[str]:
+    """Of each table: what it is of and its protocol, by its heading; a number tells those of one apart."""
+    seen: Counter[str] = Counter()
+    for view in shown:
+        what, *facts = view.heading.lower().split(" · ")
+        protocols = [fact.partition(",")[0] for fact in facts if "@" in fact]
+        words = re.sub(r"[^a-z0-9]+", "-", " ".join([what, *protocols])).strip("-")
+        seen[words] += 1
+        yield f"tab:{words}" + (f"-{seen[words]}" if seen[words] > 1 else "")
+
+
+def _marked(view: RankingView) -> RankingView:
+    """A ranking with the mark of the best, as pivots have it, where nothing is level with it."""
+    if not view.ranked_by or len(view.rows) < 2:
+        return view
+    groups = [group.copy() for group in view.groups]
+    for group in groups:
+        if view.ranked_by in group and is_best(view.rows[0], view.rows[1:]):
+            group.loc[group.index[0], view.ranked_by] += MARK
+    return replace(view, groups=tuple(groups), notes=(LEGEND, *view.notes))
+
+
+def _environment(view: RankingView, label: str) -> str:
+    notes = [rf"\par {_legend() if note == LEGEND else escaped(note)}" for note in view.notes]
+    ranked = LEGEND in view.notes
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering\small",
             rf"\caption{{{escaped(view.heading)}}}",
-            "\n\\par\\medskip\n".join(tabulars),
+            rf"\label{{{label}}}",
+            "\n\\par\\medskip\n".join(_tabular(part, ranked) for part in parts(view, WIDTH)),
             *([r"\par\medskip\footnotesize", *notes] if notes else []),
             r"\end{table}",
         ]
     )
 
 
-def _tabular(frame: pd.DataFrame) -> str:
+def _legend() -> str:
+    return rf"\textbf{{bold}}: {escaped(WORDS)}"
+
+
+def _tabular(frame: pd.DataFrame, ranked: bool) -> str:
     columns = "".join(side[0] for side in alignment(frame))
     head = [escaped(flat(title)) for title in titles(frame)]
-    lines = [" & ".join(cells) + r" \\" for cells in (head, *frame.map(escaped).to_numpy().tolist())]
+    cells = frame.map(_bold if ranked else escaped).to_numpy().tolist()
+    lines = [" & ".join(each) + r" \\" for each in (head, *cells)]
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+
+
+def _bold(cell: str) -> str:
+    """A cell of results, whose mark is bold type here."""
+    return rf"\textbf{{{escaped(cell.removesuffix(MARK))}}}" if BEST.fullmatch(cell) else escaped(cell)
 
 
 LATEX = Latex()

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
+from bench.reporting.columns import plain
 from bench.reporting.units import digits, duration, size
-from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside
+from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside, numbers_of, units_of
 from bench.storage.streams import one_line
 
 LEGEND = (
@@ -21,13 +22,16 @@ def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
     if not rows:
         return []
     footnotes = Footnotes()
+    costs = _costs(footnotes)
     return [
         RankingView(
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, _identity(rows)),
-            groups=tuple(group for group in (frame(rows, TIMES), frame(rows, _costs(footnotes))) if not group.empty),
+            groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if not group.empty),
             notes=(*LEGEND, *map(one_line, [*_names(rows), *_remarks(rows)]), *footnotes.lines()),
             rows=tuple(rows),
+            numbers=numbers_of(rows, costs),
+            units=units_of(costs),
         )
     ]
 
@@ -100,8 +104,8 @@ def _costs(footnotes: Footnotes) -> dict[str, Cell]:
         return cell
 
     return {
-        "peak\nmemory": lambda row: size(row["above_model_bytes"]),
-        "warm-up": lambda row: duration(row["warm_up_s"]),
+        "peak\nmemory": plain("above_model_bytes", size),
+        "warm-up": plain("warm_up_s", duration),
         "published\nms": published("ms_per_image_iteration", ""),
         "published\nmemory": published("peak_gpu_mem_gb", " GB"),
     }

@@ -130,5 +130,7 @@ def test_two_seeds_in_one_place_are_two_lines(measured: MakeRow) -> None:
 def test_latex_draws_it_and_csv_refuses(measured: MakeRow) -> None:
     rows = [measured((1, 2), ipc=1)]
     assert r"\toprule" in LATEX.render_pivot(rows, across="ipc")
+    both = [measured((45, 46, 47), ipc=1), measured((40, 41, 42), ipc=1, method="cda")]
+    assert r"\textbf{46.00 $\pm$ 1.00 (3)} \\" in LATEX.render_pivot(both, across="ipc")
     with pytest.raises(UsageError, match="the format 'csv' has no form for a pivot"):
         CSV.render_pivot(rows, across="ipc")

@@ -1,0 +1,22 @@
+"""Which result of several is the best one, where the others are not level with it."""
+
+from collections.abc import Sequence
+
+from bench.reporting import Row
+from bench.reporting.welch import LEVEL, welch
+from bench.results.metrics import primary
+
+MARK = "*"
+WORDS = f"above every other row of its column by Welch's test (p < {LEVEL:g}); without it the best are level"
+LEGEND = f"{MARK}: {WORDS}"
+
+
+def is_best(row: Row, others: Sequence[Row]) -> bool:
+    """Whether a row's primary metric is better than that of each other one, by Welch's test."""
+    return bool(others) and all(_above(row, other) for other in others)
+
+
+def _above(row: Row, other: Row) -> bool:
+    one, two = primary(row), primary(other)
+    p = welch(one.values, two.values)
+    return one.badness < two.badness and p is not None and p < LEVEL
