@@ -46,7 +46,7 @@ def target_of(registry: "Registry", form: str | None, output: str | None) -> Tar
         registry.load("format", form := form or "table")
         return Target(form)
     folder = str(output).endswith(("/", os.sep)) or path.is_dir()
-    form = form or (_form_of_folders(registry) if folder else form_of(registry, path))
+    form = form or (_form_of_folders(registry) if folder else form_of(registry, path, text=False))
     format_ = registry.load("format", form)
     if not folder and not (isinstance(format_, FolderFormat) and path.suffix != format_.suffix):
         return Target(form, file=path)
@@ -130,37 +130,44 @@ def _put(output: Path, file: "File") -> str:
     return file.name
 
 
-def form_of(registry: "Registry", output: Path) -> str:
+def form_of(registry: "Registry", output: Path, *, text: bool = True) -> str:
     """The name of the format whose files have the suffix of `output`.
+
+    Args:
+        text: of files that are text; else of pictures too (`bench.reporting.pictures`).
 
     Raises:
         UsageError: there is none; those that there are are named.
     """
-    suffixes = {registry.load("format", name).suffix: name for name in registry.names("format")}
+    from bench.reporting.pictures import suffixes_of
+
+    names = registry.names("format")
+    files = {name: suffixes_of(registry.load("format", name)) for name in names}
+    suffixes = {suffix: name for name, each in files.items() for suffix in (each[:1] if text else each)}
     if output.suffix not in suffixes:
         known = ", ".join(sorted(suffixes))
         raise UsageError(f"no format has files like {output.name!r} (known: {known}); say which with --format")
     return str(suffixes[output.suffix])
 
 
-def write(output: Path, text: str) -> None:
+def write(output: Path, content: str | bytes) -> None:
     """Writes the file. What a link leads to is replaced and not the link; devices and pipes are written into.
 
-    In every format it holds what standard output would show (`bench.storage.streams.shown`): whoever looks into a file
-    does so on a terminal, and the escapes mean the same to a reader of JSON.
+    Text holds in every format what standard output would show (`bench.storage.streams.shown`): whoever looks into a
+    file does so on a terminal, and the escapes mean the same to a reader of JSON.
 
     Raises:
         UsageError: it cannot be written.
     """
-    from bench.storage.files import write_text
+    from bench.storage.files import write_bytes
     from bench.storage.streams import shown
 
-    visible = shown(text)
+    visible = content if isinstance(content, bytes) else shown(content).encode()
     try:
         if _is_there(output) and not output.is_file():
-            output.write_text(visible, encoding="utf-8")
+            output.write_bytes(visible)
         else:
-            write_text(Path(os.path.realpath(output)), visible)
+            write_bytes(Path(os.path.realpath(output)), visible)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {why(error)}") from error
 

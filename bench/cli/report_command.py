@@ -1,6 +1,7 @@
 """`bench report`: tables from the records of runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,13 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.filters import Row, picker, where_option
+from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
-from bench.cli.output import target_of, write, write_folder
+from bench.cli.output import Target, target_of, write, write_folder
 from bench.errors import UsageError
 from bench.storage.names import nearest
 
 if TYPE_CHECKING:
     from bench.cli.console import Console
+    from bench.extensions.registry import Registry
+    from bench.reporting import ReportFormat
     from bench.reporting.folders import RunFolder
     from bench.results.records import Record
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
 @click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
 @click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
+@click.option("--width", callback=inches, metavar="WIDTH", help="Of a picture: column, page (of a paper), or inches.")
 @click.option("--scores", is_flag=True, help="Gain over random images, relative accuracy, DD-Ranking's LRS and ARS.")
 @where_option
 @runs_option
@@ -39,6 +44,7 @@ def command(
     output: str | None,
     over: str | None,
     pivot: str | None,
+    width: float | None,
     scores: bool,
     where: tuple[str, ...],
     runs: Path,
@@ -53,36 +59,66 @@ def command(
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting import ReportFormat, beside_claims, report
     from bench.reporting.folders import RunFolder, report_files
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
-    if target.folder is not None and (over or pivot or scores):
-        raise UsageError("a folder has a page a run; --over, --pivot and --scores make one table: name a file with -o")
-    if pivot and scores:
-        raise UsageError("--pivot and --scores are two tables; ask for one at a time")
-    format_: ReportFormat = registry.load("format", target.form)
-    if pivot:
-        format_.render_pivot([], across=pivot)  # before any work
-    if scores:
-        format_.render_scores([], claims=claims)
+    look = Look(pivot, scores=scores, claims=claims, inches=width)
+    _check(registry, target, look, over)  # before any work
     folders = dict[str, RunFolder]()
     with Console() as console:
         made = rows_asked_for(named, where, runs, console, over=over, folders=folders)
     if target.folder is not None:
         write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
         return
-    if pivot:
-        text = format_.render_pivot(made, across=pivot)
-    elif scores:
-        text = format_.render_scores(beside_claims(registry, made, claims=claims), claims=claims)
-    else:
-        text = report(registry, made, target.form, claims=claims)
+    content = _content(registry, target, look, made)
     if target.file is None:
-        click.echo(text, nl=False)
+        click.echo(content, nl=False)
     else:
-        write(target.file, text)
+        write(target.file, content)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a report is drawn, as typed."""
+
+    pivot: str | None
+    scores: bool
+    claims: bool
+    inches: float | None
+
+
+def _check(registry: "Registry", target: Target, look: Look, over: str | None) -> None:
+    """Raises UsageError: options that do not go together, or a format that has no form for them."""
+    from bench.reporting.pictures import PictureFormat
+
+    format_: ReportFormat = registry.load("format", target.form)
+    if target.folder is not None and (over or look.pivot or look.scores):
+        raise UsageError("a folder has a page a run; --over, --pivot and --scores make one table: name a file with -o")
+    if look.pivot and look.scores:
+        raise UsageError("--pivot and --scores are two tables; ask for one at a time")
+    if look.pivot:
+        format_.render_pivot([], across=look.pivot)
+    if look.scores:
+        format_.render_scores([], claims=look.claims)
+    if look.inches is not None and not isinstance(format_, PictureFormat):
+        raise UsageError(f"--width is of pictures, and {target.form!r} is none; take -o FILE.svg or FILE.pdf")
+
+
+def _content(registry: "Registry", target: Target, look: Look, rows: Sequence[Row]) -> str | bytes:
+    from bench.reporting import beside_claims
+    from bench.reporting.pictures import PictureFormat
+
+    format_: ReportFormat = registry.load("format", target.form)
+    shown, claims = beside_claims(registry, rows, claims=look.claims), look.claims
+    if look.scores:
+        return format_.render_scores(shown, claims=claims)
+    if isinstance(format_, PictureFormat):
+        suffix = target.file.suffix if target.file else ""
+        suffix = suffix if suffix in format_.suffixes else format_.suffix
+        drawn = format_.picture(shown, suffix=suffix, inches=look.inches, across=look.pivot, claims=claims)
+        return drawn.decode() if suffix == format_.suffix else drawn
+    return format_.render_pivot(shown, across=look.pivot) if look.pivot else format_.render(shown, claims=claims)
 
 
 def rows_asked_for(

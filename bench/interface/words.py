@@ -14,7 +14,7 @@ import click
 from bench.errors import UsageError
 
 # How commands print, and what they plan for others; calls return rows.
-BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot", "plan_only", "machine"}
+BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot", "width", "plan_only", "machine"}
 
 
 def arguments_of(command: click.Command) -> dict[str, click.Parameter]:

@@ -11,12 +11,12 @@ from bench.storage.streams import one_line
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines of results over images per class, or over networks.
+    """Lines of results over images per class, networks or datasets.
 
     Attributes:
         heading: what all of them share, in one line.
-        across: "ipc" or "eval_backbone".
-        values: those that it goes across, two at least, in order.
+        across: "ipc", "eval_backbone" or "dataset".
+        values: those that it goes across, in order.
         lines: by who it is of, the row of each value that was measured.
     """
 
@@ -26,10 +26,10 @@ class Panel:
     lines: Mapping[str, Mapping[Any, Row]]
 
 
-def panels(rows: Iterable[Row], across: str) -> list[Panel]:
-    """The panels of all done rows that have more than one value of `across` ("ipc" or "eval_backbone")."""
+def panels(rows: Iterable[Row], across: str, least: int = 2) -> list[Panel]:
+    """The panels of all done rows that have at least so many values of `across`."""
     found = comparable(rows, across)
-    return [_panel(group, across) for group in found if len({row[across] for row in group}) > 1]
+    return [_panel(group, across) for group in found if len({row[across] for row in group}) >= least]
 
 
 def _panel(rows: Sequence[Row], across: str) -> Panel:

@@ -17,6 +17,7 @@ from bench.storage.streams import one_line
 
 IMPORTED = "imported"
 SETS = "sets"
+SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class RankingView:
         identity: the columns that say which row it is; every part of a divided table repeats them.
         groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
         rows: what the columns show, in their order.
+        aside: those of the notes that are of costs, and of sources of published numbers.
         numbers: of columns that show numbers, by title, the number of each row, or None: what a reader may sort by.
         units: of those that show durations or sizes, in which units they may be shown.
         ranked_by: the title of the column that ranks the rows, the best first; "" for none.
@@ -41,6 +43,7 @@ class RankingView:
     numbers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     units: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     ranked_by: str = ""
+    aside: tuple[str, ...] = ()
 
 
 @dataclass
@@ -77,15 +80,17 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         scores["published"] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (_labels(rows), scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
+    unsaid = tuple(_unsaid(rows))
     return RankingView(
         heading=one_line(ranking.heading),
         identity=identity(rows),
         groups=tuple(group for group in groups if not group.empty),
-        notes=(*_warnings(rows), *_legend(rows), *_unsaid(rows), *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*_warnings(rows), *_legend(rows), *unsaid, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
         numbers={title: numbers for columns in titled for title, numbers in numbers_of(rows, columns).items()},
         units=units_of(COSTS) | units_of(TIMES),
         ranked_by=next(iter(scores)),
+        aside=(SHARED_STAGES, *unsaid, *footnotes.lines()),
     )
 
 
@@ -214,7 +219,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
         "sets in brackets; within a set: the deviation over its trainings",
         "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
-        "evaluation_prepare_s": "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost",
+        "evaluation_prepare_s": SHARED_STAGES,
     }
     said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
     return [*said, *(_uneven(row) for row in rows if row.get("images_per_class"))]

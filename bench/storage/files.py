@@ -160,8 +160,13 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content)
 
 
 def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value

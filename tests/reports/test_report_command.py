@@ -145,6 +145,35 @@ def test_the_format_named_wins_over_the_suffix(report: Report, tmp_path: Path) -
     assert [row["top1_mean"] for row in rows] == ["50.0", "50.0"]
 
 
+def test_a_figure_is_a_pdf_of_a_papers_width(report: Report, tmp_path: Path) -> None:
+    assert report("-o", tmp_path / "a.pdf", "--width", "column").status == 0
+    assert b"/MediaBox [ 0 0 234 " in (tmp_path / "a.pdf").read_bytes()
+    assert report("-o", tmp_path / "a.svg", "--width", "2.5", "--pivot", "ipc").status == 0
+    assert 'width="180pt"' in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--width", "wide", "-o", "a.pdf"), "takes column, page or 2 to 40 inches, not 'wide'"),
+        (("--width", "nan", "-o", "a.pdf"), "takes column, page or 2 to 40 inches, not 'nan'"),
+        (("--width", "page", "-o", "a.csv"), "--width is of pictures, and 'csv' is none; take -o FILE.svg or FILE.pdf"),
+        (("--scores", "-o", "a.pdf"), "the format 'svg' has no form for scores"),
+        (("--scores", "--pivot", "ipc"), "--pivot and --scores are two tables"),
+        (("--scores", "-o", "site/"), "name a file with -o"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(report: Report, words: tuple[str, ...], said: str) -> None:
+    ended = report(*words)
+    assert (ended.status, ended.err.count("\n")) == (2, 1) and said in ended.err
+
+
+def test_scores_are_a_table_and_fields_of_rows(report: Report) -> None:
+    assert "no label-free gain, LRS, ARS of random: no random images" in report("--scores").out
+    (first, _) = json.loads(report("--scores", "--format", "json").out)
+    assert first["scores"]["hard_top1"] == 50.0 and "lrs" in first["scores"]["null_reasons"]
+
+
 def test_a_suffix_that_says_nothing_is_refused_before_anything_is_written(report: Report, tmp_path: Path) -> None:
     ended = report("-o", tmp_path / "report.docx")
     assert ended.status == 2

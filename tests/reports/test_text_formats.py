@@ -102,7 +102,7 @@ def test_the_arithmetic_of_images_is_a_column_where_it_is_not_the_headings(
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_what_evaluations_share_is_a_column_of_its_own_where_they_do(row: RowMaker, form: ReportFormat) -> None:
     shared = form.render([row(evaluation_prepare_s=266.0, label_kind="teacher")], claims=True)
-    assert re.search(r"4.43( min|.*)", shared) and "shared" in shared
+    assert "4.43" in shared and "shared" in shared
     assert "shared" not in form.render([row()], claims=True)
 
 

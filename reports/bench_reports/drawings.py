@@ -1,0 +1,194 @@
+"""Results drawn by matplotlib: a panel a ranking, or results over images per class, networks or datasets."""
+
+import math
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import rcsetup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.reporting import Row, primary
+from bench.reporting.best import WORDS, is_best
+from bench.reporting.panels import Panel
+from bench.reporting.view import RankingView
+from bench.storage.streams import one_line
+
+SCREEN = 9.0  # inches of a figure that is not made for a paper
+PAPER = 8.0  # narrower ones have the type of a paper's captions
+ROW, MARGIN, LINES = 0.3, 0.75, 2.4  # inches: of a bar, of what is around bars, of a plot over images per class
+HIGH = 0.85  # of a bar, of the room that it has
+GAP = 4  # points between a bar and its value
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000")  # Okabe and Ito's
+MARKERS = "osD^vPX*"
+CONTROL = "0.62"
+OF_LINES: Any = {"markersize": 3.5, "linewidth": 1.1, "capsize": 1.5, "elinewidth": 0.8}
+BOLD = f"bold: {WORDS}"
+STYLE: Any = {
+    **{"svg.fonttype": "none", "svg.hashsalt": "bench", "pdf.fonttype": 42, "text.parse_math": False},  # text is text
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": rcsetup.cycler(color=COLOURS)},
+}
+
+
+def style(inches: float | None) -> Any:  # noqa: ANN401 - as matplotlib takes it
+    """Of a figure of this width: small type in a column of a paper."""
+    size = 7 if inches is not None and inches < PAPER else 9
+    names = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize", "axes.titlesize")
+    return {**STYLE, "font.size": size, "axes.linewidth": 0.6, **dict.fromkeys(names, size - 0.5)}
+
+
+def figure_of(
+    parts: Sequence[tuple[str, float]], notes: Sequence[str], inches: float | None
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure: below each other plots of these heights under their headings, then small print."""
+    width, size = inches or SCREEN, mpl.rcParams["font.size"] - 1.5
+    small_print = "\n".join(wrapped(note, width) for note in notes)
+    below = (small_print.count("\n") + 1) * size * 1.3 / 72 + 0.1 if small_print else 0.0
+    headings = [wrapped(heading, width) for heading, _ in parts]
+    heights = [height + 0.14 * (heading.count("\n") + 1) for heading, (_, height) in zip(headings, parts, strict=True)]
+    figure = Figure(figsize=(width, sum(heights) + below), layout="constrained")
+    figure.supxlabel(small_print, fontsize=size, x=0.01, ha="left")
+    laid: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights) if parts else [[]]
+    pieces = [each for line in laid for each in line]
+    for piece, heading in zip(pieces, headings, strict=True):  # over the whole width, which a plot's own title is not
+        piece.suptitle(heading, x=0.01, ha="left", fontsize=size + 0.5)
+    return figure, [piece.subplots() for piece in pieces]
+
+
+def wrapped(text: str, inches: float) -> str:
+    """A text in lines of a width."""
+    line = int(inches * 72 / (0.5 * mpl.rcParams["font.size"]))  # characters
+    return "\n".join(wrap(one_line(text), line))
+
+
+def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims: bool) -> Figure:
+    """A panel a ranking."""
+    parts = [(view.heading, MARGIN + ROW * len(view.rows)) for view in shown]
+    said = dict.fromkeys(note for view in shown for note in view.notes if note not in view.aside)
+    bold = [BOLD] if any(len(view.rows) > 1 for view in shown) else []
+    figure, plots = figure_of(parts, [*bold, *said], inches)
+    for axes, view in zip(plots, shown, strict=True):
+        _ranking(axes, view, claims)
+    return figure
+
+
+def panels_drawn(found: Sequence[Panel], inches: float | None) -> Figure:
+    """Lines over images per class, or bars in groups over networks or datasets."""
+    figure, plots = figure_of([(panel.heading, _height(panel)) for panel in found], [], inches)
+    for axes, panel in zip(plots, found, strict=True):
+        (_over_ipc if panel.across == "ipc" else _grouped)(axes, panel)
+        axes.figure.legend(ncols=2, frameon=False, loc="outside lower center")
+    return figure
+
+
+def _height(panel: Panel) -> float:
+    legend = 0.2 * math.ceil(len(panel.lines) / 2)
+    bars = sum(value in line for line in panel.lines.values() for value in panel.values)
+    return legend + (LINES if panel.across == "ipc" else MARGIN + 0.75 * ROW * (bars + len(panel.values)))
+
+
+def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
+    """Bars from the best down with their values; the control's goes across, which is what a method must beat."""
+    rows = view.rows
+    published = [row["claim"]["value"] if claims and row.get("claim") else None for row in rows]
+    for place, (row, claim) in enumerate(zip(rows, published, strict=True)):
+        best = place == 0 and is_best(row, rows[1:])
+        _bar(axes, place, row, CONTROL if row.get("is_control") else COLOURS[0], bold=best, beyond=claim or 0.0)
+        if row.get("is_control"):
+            axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+    axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
+    axes.set_yticks(range(len(rows)), [" ".join(map(str, words)) for words in view.identity.to_numpy().tolist()])
+    axes.invert_yaxis()
+    axes.set_xlabel(primary(rows[0]).title + (" (diamond: published)" if any(published) else ""))
+    axes.margins(x=0.14)
+    axes.set_xlim(left=0)
+
+
+def _bar(
+    axes: Axes,
+    place: float,
+    row: Row,
+    colour: str,
+    *,
+    bold: bool,
+    label: str = "",
+    high: float = 0.72,
+    beyond: float = 0.0,
+) -> None:
+    """A result with its deviation and its value."""
+    found = primary(row)
+    axes.barh(place, or_gap(found.mean), high, color=colour, label=label)
+    if found.mean is None:
+        return
+    if found.std is not None:
+        axes.errorbar(found.mean, place, xerr=found.std, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=1.5)
+    axes.annotate(
+        f"{found.mean:.1f}",
+        (max(found.mean + (found.std or 0), beyond), place),
+        (GAP, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=mpl.rcParams["font.size"] - 0.5,
+        fontweight="bold" if bold else "normal",
+    )
+
+
+def _over_ipc(axes: Axes, panel: Panel) -> None:
+    """A line for each, against the logarithm of the images per class."""
+    for name, line, colour, marker in _looks(panel):
+        points = [(ipc, primary(line[ipc])) for ipc in panel.values if ipc in line]
+        heights, errors = [or_gap(found.mean) for _, found in points], [found.std or 0 for _, found in points]
+        looks = {"color": colour, "marker": marker, "linestyle": _dashes(line), **OF_LINES}
+        axes.errorbar([ipc for ipc, _ in points], heights, yerr=errors, label=name, **looks)
+    axes.set_xscale("log")
+    axes.set_xticks(list(panel.values), [str(value) for value in panel.values])
+    axes.minorticks_off()
+    axes.set_xlabel("images per class")
+    axes.set_ylabel(_title(panel))
+    axes.grid(axis="y", linewidth=0.4, color="0.88")
+
+
+def _grouped(axes: Axes, panel: Panel) -> None:
+    """A group of bars for each network or dataset, in it those that were measured."""
+    looks, named, place, middles = list(_looks(panel)), set[str](), 0.0, []
+    for value in panel.values:
+        rows = [(name, line[value], colour) for name, line, colour, _ in looks if value in line]
+        middles.append(place + (len(rows) - 1) / 2)
+        for name, row, colour in rows:
+            bold = is_best(row, [other for _, other, _ in rows if other is not row])
+            _bar(axes, place, row, colour, bold=bold, label="" if name in named else name)
+            named.add(name)
+            place += 1
+        place += 1
+    axes.set_yticks(middles, [str(value) for value in panel.values])
+    axes.invert_yaxis()
+    axes.set_xlabel(_title(panel))
+    axes.margins(x=0.14)
+    axes.set_xlim(left=0)
+
+
+def _looks(panel: Panel) -> Sequence[tuple[str, Mapping[Any, Row], str, str]]:
+    """Each line with its colour and its marker; the control is gray."""
+    free = [name for name, line in panel.lines.items() if not _is_control(line)]
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(free)}
+    marks = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(free)}
+    return [(name, line, colours.get(name, CONTROL), marks.get(name, "o")) for name, line in panel.lines.items()]
+
+
+def _dashes(line: Mapping[Any, Row]) -> str:
+    return "--" if _is_control(line) else "-"
+
+
+def _is_control(line: Mapping[Any, Row]) -> bool:
+    return any(row.get("is_control") for row in line.values())
+
+
+def _title(panel: Panel) -> str:
+    return primary(next(iter(next(iter(panel.lines.values())).values()))).title
+
+
+def or_gap(value: float | None) -> float:
+    """What was not measured is not drawn, and least of all as 0."""
+    return math.nan if value is None else value
