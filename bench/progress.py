@@ -16,6 +16,21 @@ class Progress(Protocol):
         """Something the user should know that does not stop the work."""
 
 
+def noted(progress: Progress, fact: str, text: str) -> None:
+    """Tells what only a display has room for, where the watcher is one that takes it (`note`).
+
+    Args:
+        fact: "unit" (which unit, which training), or "last" (the last accuracy).
+    """
+    if (note := getattr(progress, "note", None)) is not None:
+        note(fact, text)
+
+
+def of_run(progress: Progress, run: str) -> Progress:
+    """What tells a watcher of one run of several; the watcher itself, where it knows no runs."""
+    return progress.of(run) if hasattr(progress, "of") else progress
+
+
 class Silent:
     """Nobody watches."""
 

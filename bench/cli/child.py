@@ -53,6 +53,10 @@ class Channel:
         """Work advanced."""
         self.send("progress", what=what, done=done, total=total)
 
+    def note(self, fact: str, text: str) -> None:
+        """What a display has room for."""
+        self.send("note", fact=fact, text=text)
+
     def warn(self, message: str) -> None:
         """Something the user should know."""
         logging.getLogger("bench").warning(message)

@@ -1,34 +1,18 @@
 """Progress on standard error: a live line on a terminal, a plain line now and then elsewhere."""
 
 import time
+from dataclasses import dataclass
+from threading import RLock
 from types import TracebackType
 from typing import TextIO, cast
 
 from rich.console import Console as Terminal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 
+from bench.cli.live import Live
+from bench.progress import Progress
 from bench.storage.streams import one_line, watched
 
 PLAIN_SECONDS = 10.0
-
-
-def _columns() -> tuple[ProgressColumn, ...]:
-    return (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
 
 
 class Console:
@@ -43,27 +27,22 @@ class Console:
         self._stream = watched()
         self._terminal = Terminal(file=cast(TextIO, self._stream))
         self._live = self._terminal.is_terminal and not quiet
-        self._bars = Bars(
-            *_columns(),
-            console=self._terminal,
-            transient=True,
-            redirect_stdout=False,  # what others write passes the filter of the stream itself
-            redirect_stderr=False,
-        )
-        self._bar: TaskID | None = None
+        self._display = Live(self._terminal)
+        self._lock = RLock()  # runs side by side are told of from several threads
+        self._began: dict[str, float] = {}
         self._run, self._what, self._said = "", "", 0.0
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
     def __enter__(self) -> "Console":
         if self._live:
-            self._bars.start()
+            self._display.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._bars.stop()
+            self._display.bars.stop()
         elif self._ended:
             self._print(self._ended)
 
@@ -95,23 +74,52 @@ class Console:
             place: among all, such as "[3/12]".
             name: of the run, for a line of its own.
             short: what stands before a bar, in few characters.
+
+        One that began stays on the display until it has ended (`end`).
         """
-        self._run, self._what = f"{place} {short} ", ""
+        self._run, self._what = name, ""
+        self._began[name] = time.monotonic()
+        self._display.begin(name, f"{place} {short} ")
         if not self._live:
             self.say(f"{place} {name}")
+
+    def end(self, name: str) -> float | None:
+        """A run ended; the seconds since it began, where it did here."""
+        self._display.end(name)
+        began = self._began.pop(name, None)
+        return None if began is None else time.monotonic() - began
+
+    def of(self, run: str) -> Progress:
+        """What tells of one run of several that are under way."""
+        return _News(self, run)
 
     def warn(self, message: str) -> None:
         """Something the user should know."""
         self._tell(f"warning: {message}")
 
     def advance(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `what` are done."""
+        """`done` of `total` steps of `what` are done, of the run that began last."""
+        self._advance(self._run, "", what, done, total)
+
+    def advance_of(self, run: str, what: str, done: int, total: int) -> None:
+        """The same of any run that is under way; where several are, its name is said."""
+        self._advance(run, f"{run}: " if len(self._began) > 1 else "", what, done, total)
+
+    def _advance(self, run: str, named: str, what: str, done: int, total: int) -> None:
         if self._quiet:
             return
-        what = one_line(what)
-        if self._live:
-            self._show(what, done, total)
-            return
+        with self._lock:
+            if self._live:
+                self._display.advance(run, one_line(what), done, total)
+            else:
+                self._say_now_and_then(named + one_line(what), done, total)
+
+    def note_of(self, run: str, fact: str, text: str) -> None:
+        """What a display has room for: the "unit" that a run is at, its "last" accuracy."""
+        with self._lock:
+            self._display.note(run, fact, text)
+
+    def _say_now_and_then(self, what: str, done: int, total: int) -> None:
         line = f"  {what} {done}/{total}"
         if what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
             self._ended = self._ended if what != self._what else ""
@@ -120,9 +128,19 @@ class Console:
         elif done >= total:
             self._ended = line
 
-    def _show(self, what: str, done: int, total: int) -> None:
-        if self._bar is None or what != self._what:
-            if self._bar is not None:
-                self._bars.remove_task(self._bar)
-            self._bar, self._what = self._bars.add_task(f"{self._run}{what}", total=total), what
-        self._bars.update(self._bar, completed=done, total=total)
+
+@dataclass(frozen=True)
+class _News:
+    """Of one run."""
+
+    console: Console
+    run: str
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        self.console.advance_of(self.run, what, done, total)
+
+    def note(self, fact: str, text: str) -> None:
+        self.console.note_of(self.run, fact, text)
+
+    def warn(self, message: str) -> None:
+        self.console.warn(message)

@@ -54,6 +54,7 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
 def tried(executor: Executor, jobs: Sequence[Job], registry: Registry, console: Console) -> Iterator[Forecast]:
     """What each job would take. Raises Interrupted: the user asked to stop."""
     for forecast in executor.foresee(jobs, lambda left: _announce(console, left, registry)):
+        console.end(forecast.run)
         if forecast.reason:
             console.warn(f"{forecast.run}: {forecast.reason}")
         yield forecast

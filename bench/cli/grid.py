@@ -15,7 +15,8 @@ from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import choose_device
-from bench.reporting import ReportFormat, Row, report
+from bench.reporting import ReportFormat, Row, primary, report
+from bench.reporting.units import duration, spread
 from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
@@ -107,7 +108,9 @@ def carried_out(executor: Executor, jobs: Sequence[Job], console: Console) -> tu
     try:
         for outcome in executor.run(jobs):
             ended.append(outcome)
-            console.say(f"[{len(ended)}/{len(jobs)}] {_news(jobs[len(ended) - 1], outcome)}")
+            job = jobs[len(ended) - 1]
+            took = console.end(job.spec.name)
+            console.say(f"[{len(ended)}/{len(jobs)}] {_news(job, outcome)}{_gave(job, outcome, took)}")
             _warn(console, outcome)
     except Interrupted as stop:
         console.say(f"{stop}; the same command continues")
@@ -275,6 +278,17 @@ def _warn(console: Console, outcome: Record | Skipped) -> None:
     rows = table.rows([outcome]) if isinstance(outcome, Record) else []
     for said in dict.fromkeys(f"{row['run']}: {each}" for row in rows for each in row["warnings"]):
         console.warn(said)
+
+
+def _gave(job: Job, outcome: Record | Skipped, took: float | None) -> str:
+    """What a run gave, the best of its evaluations, and how long it took; nothing of what is found again or failed."""
+    done = [row for row in rows_of([job], [outcome]) if row["status"] == "done"]
+    if took is None or not done:
+        return ""
+    best = min(done, key=lambda row: primary(row).badness)
+    found = primary(best)
+    said = spread(found.mean, found.std, best["eval_seeds"])
+    return f", {found.title} {said} by {best['protocol_id']} on {best['eval_backbone']}, {duration(took)}"
 
 
 def _news(job: Job, outcome: Record | Skipped) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "progress": {"what": str, "done": int, "total": int},
+    "note": {"fact": str, "text": str},
     "warning": {"message": str},
     "record": {"record": dict},
     "prepared": {"units": list},

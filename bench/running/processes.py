@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.errors import Interrupted
 from bench.hardware.quantities import duration
-from bench.progress import COMPILING, Progress, Silent
+from bench.progress import COMPILING, Progress, Silent, noted
 from bench.running.events import event_in, lines
 from bench.running.orders import Order
 
@@ -139,6 +139,9 @@ class _Watch:
         self.under_way = what
         self.progress.advance(what, done, total)
 
+    def note(self, fact: str, text: str) -> None:
+        noted(self.progress, fact, text)
+
     def warn(self, message: str) -> None:
         self.progress.warn(message)
 
@@ -157,6 +160,8 @@ def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) 
         match event_in(line):
             case "progress", facts:
                 progress.advance(**facts)
+            case "note", facts:
+                noted(progress, **facts)
             case "warning", facts:
                 progress.warn(facts["message"])
             case kind, facts:

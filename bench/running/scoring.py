@@ -15,6 +15,7 @@ from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
+from bench.progress import noted
 from bench.results import curves
 from bench.results.chance import largest_share
 from bench.results.notes import Findings, Notes
@@ -98,7 +99,9 @@ class Scoring:
         try:
             self._restore_stages(condensed)
             for number in range(count):
+                noted(self.task.progress, "unit", f"training {number + 1}/{count}")
                 scores.append(self._score(protocol, condensed, each, number))
+                noted(self.task.progress, "last", _primary_of(scores[-1]))
                 _check_comparable(scores[0], scores[-1])
         except BaseException as error:
             if not is_recordable(error) or (stands and is_of_the_system(error)):
@@ -176,6 +179,13 @@ class Scoring:
         needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()
         if any(each.file is None and self.task.stages.read(KIND, each.stage) is None for each in needed):
             self.synthesis.prepare()
+
+
+def _primary_of(score: Score) -> str:
+    """As "94.99 %"."""
+    other = score.metrics.get(score.primary)
+    value, unit = (other.value, other.unit) if other else (score.top1, "%")
+    return "" if value is None else f"{value:.2f} {unit}".strip()
 
 
 def _workspace(score: Path) -> Path:

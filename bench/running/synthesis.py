@@ -19,6 +19,7 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
+from bench.progress import noted
 from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
@@ -131,7 +132,11 @@ class Synthesis:
     def _make(self) -> SetCosts:
         procedure = self._procedure
         units, prepare_s = self._begun()
-        made = [self._unit(unit, wait=True) for unit in units]
+        made = []
+        for number, unit in enumerate(units, 1):
+            noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
+            made.append(self._unit(unit, wait=True))
+        noted(self.task.progress, "unit", "")
         images = self._stored([images for images, _ in made])
         measured = unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring

@@ -12,6 +12,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.labels import Combine, TeacherMode, TeacherRef
+from bench.progress import noted
 from bench.recipes import RecipeBook, Setting
 from bench.results.chance import is_no_better, largest_share
 from bench.storage.names import unknown
@@ -219,6 +220,8 @@ def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, 
 def _made(task: Task, network: nn.Module, backbone: str) -> Made:
     test = task.dataset.test
     top1 = accuracy(network, test, task.dataset.normalisation, task)[0] if len(test) else None
+    if top1 is not None:
+        noted(task.progress, "last", f"teacher {top1:.2f} %")
     if top1 is not None and is_no_better(top1, len(test), largest_share(test.labels)):
         task.progress.warn(
             f"the {backbone} trained on real images has {top1:.1f} % test accuracy, no better than chance: "

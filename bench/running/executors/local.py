@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import MISFITS, CorruptArtefact, Interrupted, RunFailure
 from bench.extensions.registry import Registry
+from bench.progress import noted, of_run
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import Job
@@ -162,8 +163,11 @@ class _Relay:
     run: str
 
     def advance(self, what: str, done: int, total: int) -> None:
-        self.executor.place.progress.advance(what, done, total)
+        of_run(self.executor.place.progress, self.run).advance(what, done, total)
         self.executor._tell("bench_progress", run=self.run, what=what, done=done, total=total)
+
+    def note(self, fact: str, text: str) -> None:
+        noted(of_run(self.executor.place.progress, self.run), fact, text)
 
     def warn(self, message: str) -> None:
         self.executor.place.progress.warn(message)
