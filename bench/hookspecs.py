@@ -95,6 +95,15 @@ def bench_published_tables() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def bench_executors() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Who does the pieces of runs, for `bench run --executor`.
+
+    Targets are callables that make `bench.running.executors.workers.Workers` of a `Hiring`. The trait "elsewhere" says
+    that other machines do them: then what is not on this one may be planned for.
+    """
+
+
+@hookspec
 def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
 

@@ -31,6 +31,7 @@ KINDS = {
     "speed table": "bench_speed_tables",
     "ladder": "bench_ladders",
     "table": "bench_published_tables",
+    "executor": "bench_executors",
 }
 
 
