@@ -41,7 +41,8 @@ def command(
     """Score a condensed set that came from anywhere, beside random real images under the same protocol.
 
     SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
-    or a tensor file (see docs/concepts.md). --protocol paper is the one that the manifest names, as is the default.
+    or a tensor file (see docs/concepts.md); without one, what is inferred of the layouts in which sets are published
+    is said in a line. --protocol paper is the one that the manifest names, as is the default.
     """
     check_names(plugins, format=[form])
     request = requested(plugins, **asked)

@@ -106,7 +106,9 @@ def warn_of(found: Foreign, name: str, console: Progress) -> None:
     """What a user must know of how a set was read."""
     for note in found.notes:
         console.warn(f"{name}: {note}")
-    if found.class_order.startswith("inferred"):
+    if found.inferred:
+        console.warn(f"{name}: {found.inferred}")
+    elif found.class_order.startswith("inferred"):
         console.warn(f"class order {found.class_order}; state it with 'classes' in the manifest")
 
 

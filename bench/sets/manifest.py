@@ -1,5 +1,6 @@
 """The manifest of a set that came from elsewhere: one that a run wrote, or a short one written by hand."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
 
 MANIFEST = "manifest.json"
+FKD_EPOCH = "epoch_0"  # the first folder of labels that were stored batch by batch
 LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes
 
 
@@ -107,14 +109,16 @@ class HandWritten(BaseModel):
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """The manifest of a set: ours, or one written by hand and validated.
+    """The manifest of a set: ours, one written by hand and validated, or, where there is none, what its files say.
 
     Raises:
-        UsageError: there is none, or it is not a manifest; the line names the field.
+        UsageError: it is not a manifest, or there is none and the files leave something open; the line names the field.
     """
     path = folder / MANIFEST
-    if not path.exists() and not path.is_symlink():
-        raise UsageError(f"no condensed set at {folder}: looked for {path}")
+    if is_missing(folder):
+        from bench.sets.inferring import inferred
+
+        return inferred(folder).model_dump()
     try:
         manifest = unsealed(content(path, LARGEST), path, sealed=False)
     except CorruptArtefact as error:
@@ -136,10 +140,16 @@ def by_hand(folder: Path) -> HandWritten | None:
     return HandWritten.model_validate(manifest) if "source" in manifest else None
 
 
+def is_missing(folder: Path) -> bool:
+    """Whether a folder has no manifest, not even a link to one."""
+    return not os.path.lexists(folder / MANIFEST)
+
+
 def fingerprint(folder: Path, files: Iterable[Path]) -> str:
     """A hash of a set's files, which are those that reading it opens: another content is another run.
 
     Args:
         files: below the folder, itself or behind links.
     """
-    return digest({str(path.relative_to(folder)): file_digest(path) for path in {folder / MANIFEST, *files}})
+    told = {"inferred": digest(about(folder))} if is_missing(folder) else {MANIFEST: file_digest(folder / MANIFEST)}
+    return digest({**told, **{str(path.relative_to(folder)): file_digest(path) for path in set(files)}})

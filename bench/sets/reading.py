@@ -22,7 +22,7 @@ from bench.sets import class_order, stored
 from bench.sets import condensed as sets
 from bench.sets.class_order import ClassOrder
 from bench.sets.condensed import CondensedSet
-from bench.sets.manifest import MANIFEST, HandWritten, KeptLabels, TensorSource, about, by_hand
+from bench.sets.manifest import MANIFEST, HandWritten, KeptLabels, TensorSource, about, by_hand, is_missing
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 from bench.storage.files import file_digest
@@ -41,12 +41,14 @@ class Foreign:
         class_order: how its labels were understood (`ClassOrder`).
         notes: what its user should know, a line each: what was left out or scaled, what seems to contradict.
         files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
+        inferred: of a set without a manifest, what was taken for granted, in a line.
     """
 
     condensed: CondensedSet
     class_order: str
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    inferred: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,20 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
         class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
         files += chain.from_iterable(looked.files)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
-    return Foreign(found, part.order.how, part.notes, (*files, *part.files))
+    said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
+    return Foreign(found, part.order.how, part.notes, (*files, *part.files), said)
+
+
+def _inferred(hand: HandWritten, order: ClassOrder, dataset: Dataset) -> str:
+    """As "tensors in images_best.pt, normalised by the constants of cifar10, 32×32; ...; hard labels"."""
+    constants, side = f"the constants of {dataset.name}", f"{dataset.resolution}×{dataset.resolution}"
+    if isinstance(hand.source, TensorSource):
+        range_ = f"normalised by {constants}" if hand.source.range == "normalised" else hand.source.range
+        pixels = f"tensors {hand.source.images!r} in {hand.source.file}, {range_}"
+    else:
+        pixels = f"pictures ({hand.source.layout}), which students see by {constants}"
+    how = "classes by their ids" if order.how == class_order.IDS else order.how.removeprefix("inferred: ")
+    return f"inferred, for it has no {MANIFEST}: {pixels}, {side}; {how}; hard labels, protocol {hand.protocol}"
 
 
 def read_own(folder: Path) -> Foreign:

@@ -3,6 +3,7 @@
 Shapes and types are known before a value is read: a small compressed file may hold any number of them.
 """
 
+import _codecs as codecs
 import math
 import warnings
 import zipfile
@@ -23,6 +24,10 @@ from bench.storage.users_files import require_content
 
 SHOWN = 10  # names of what a file has
 ALONE = "tensor"  # the name of what is all of a file
+NUMBERS = (  # of NumPy, which DC's and DM's releases keep beside their images; no code runs to make one
+    *(np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, codecs.encode),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+)
 Shape = tuple[int, ...]
 Fits = Callable[[Mapping[str, Shape]], str]  # what is wrong with the shapes of tensors by name; "" for nothing
 
@@ -74,6 +79,12 @@ def named(path: Path, *names: str, fits: Fits) -> list[Tensor]:
             raise UsageError(f"{path}: {wrong}")
         found = [_plain(path, name, held.read(name)) for name in names]
     return found
+
+
+def first_held(path: Path, choices: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The first of these groups of names of which a file has all. Raises as `named`, for what is no such file."""
+    with _opened(path) as held:
+        return next((names for names in choices if all(name in held for name in names)), None)
 
 
 def _shape(path: Path, held: Held, name: str) -> Shape:
@@ -237,7 +248,7 @@ def _inside(held: Any, parts: Sequence[str]) -> Any:  # noqa: ANN401 - whatever 
 
 @contextmanager
 def _pytorch(path: Path) -> Iterator[Held]:
-    found = load_plain(path)
+    found = load_plain(path, NUMBERS)
     if isinstance(found, Tensor):
         found = {ALONE: found}
     if not isinstance(found, dict):
