@@ -20,6 +20,7 @@ from bench.loops.iterations import Iterations
 from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Setting
+from bench.results.losses import Losses
 from bench.results.notes import Findings
 from bench.storage.names import check_file_name
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore
@@ -51,6 +52,7 @@ class Task:
         workspace: a folder for checkpoints of the piece of work under way.
         facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has.
         measured: what the harness found out; methods do not write it.
+        losses: what the loss of each loop of a unit was, by term, which a loop appends at its end.
         used_stages: the stages this task took, made now or cached, without their tensors.
         pace: how far loops go; a loop of your own that is not `iterations` walks `pace.walk(what, start, stop)`, and a
             long step that consists of pieces alike makes `pace.part(count)` of them.
@@ -77,6 +79,7 @@ class Task:
     measured: Findings = field(default_factory=Findings)
     used_stages: dict[str, StageResult] = field(default_factory=dict)
     times: IterationTimes = field(default_factory=IterationTimes)
+    losses: list[Losses] = field(default_factory=list)
 
     @property
     def classes(self) -> int:

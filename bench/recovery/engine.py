@@ -24,10 +24,11 @@ from bench.recovery.batches import Batch as Batch
 from bench.recovery.batches import Phase, joins_of, phases_of, shape_of, shares_of
 from bench.recovery.batches import initial_images as initial_images
 from bench.recovery.canvas import at_side, resized, spread
+from bench.recovery.curves import LossCurve
 from bench.recovery.pool import Member
 from bench.recovery.real import class_goals
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
-from bench.recovery.terms import of_images
+from bench.recovery.terms import of_images, terms_of
 
 ADAM_BETAS = (0.5, 0.9)
 ADAM_EPS = 1e-8
@@ -84,7 +85,8 @@ class Engine(ABC):
         lower, upper = task.dataset.normalisation.box(images)
         adam = torch.optim.Adam([images], lr=self.recipe.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
         gradient = self._gradient_of_all(task, batches)
-        state: State = {"images": images, "optimizer": adam, **gradient.state}
+        curve = LossCurve(self.terms, self.recipe.iterations, task.device)
+        state: State = {"images": images, "optimizer": adam, **gradient.state, "losses": curve.values}
         begins, resolution = self.recipe.stage_begins, images.shape[-1]
         start = images.detach().clone() if begins else images.detach()
         self._shrink(images, self.recipe.side(0, resolution))
@@ -95,10 +97,17 @@ class Engine(ABC):
             adam.param_groups[0]["lr"] = rate(self.recipe, iteration)
             side = self.recipe.side(iteration, resolution)
             images.grad = spread(gradient(at_side(images.detach(), side), iteration), images)
+            curve.keep(iteration, gradient)
             adam.step()
             with torch.no_grad():
                 at_side(images, side).clamp_(lower, upper)
+        task.losses.append(curve.ended())
         return images.detach()
+
+    @property
+    def terms(self) -> list[str]:
+        """The names of the loss's terms; those of the images alone are one."""
+        return [term.name for _, term in terms_of(self.recipe)] + ["images alone"] * self.recipe.of_images
 
     def _cycle(self, batches: Sequence[Batch]) -> int:
         """After how many iterations what one costs repeats itself: those in which each network has its turn."""
@@ -145,6 +154,8 @@ class Gradient(ABC):
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
         self.average = torch.zeros(shape_of(task, batches), device=task.device) if self.recipe.flatness else None
         self.shares = shares_of(batches, task.device)
+        self._by_term: list[Tensor] = []  # of an iteration, by network
+        self._alone: list[Tensor] = []
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -153,7 +164,8 @@ class Gradient(ABC):
         return memories if self.average is None else {**memories, "average": self.average}
 
     def __call__(self, images: Tensor, iteration: int) -> Tensor:
-        """The gradient; `state` is then that after the iteration."""
+        """The gradient; `state` is then that after the iteration, `by_term` what the loss in it was."""
+        self._by_term.clear()
         if self.average is not None and iteration == 0:
             self.average.copy_(images.detach())
         gradient = self._by_networks(images, iteration)
@@ -163,19 +175,29 @@ class Gradient(ABC):
             self.average.lerp_(images.detach(), 1 - self.recipe.flatness_decay)
         return gradient
 
+    def by_term(self) -> Tensor:
+        """(T,): what each term added to the loss in the last iteration, the mean over batches and its networks."""
+        found = torch.stack(self._by_term).mean((0, 2))
+        return torch.cat([found, *self._alone])
+
     def _by_networks(self, images: Tensor, iteration: int) -> Tensor:
         if self.shares is not None:
-            each = [share * self._by(place, images, iteration) for place, share in self.shares.items()]
+            each = [share * self._through(place, images, iteration) for place, share in self.shares.items()]
             return torch.stack(each).sum(0)
         turns = self._turns(iteration)
-        gradient = self._by(turns[0], images, iteration)
+        gradient = self._through(turns[0], images, iteration)
         for place in turns[1:]:
-            gradient = gradient + self._by(place, images, iteration)
+            gradient = gradient + self._through(place, images, iteration)
         return gradient / len(turns) if len(turns) > 1 else gradient
 
+    def _through(self, place: int, images: Tensor, iteration: int) -> Tensor:
+        gradient, by_term = self._by(place, images, iteration)
+        self._by_term.append(by_term)
+        return gradient
+
     @abstractmethod
-    def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
-        """The gradient by one network of the pool, whose memory is updated."""
+    def _by(self, place: int, images: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
+        """The gradient by one network of the pool, whose memory is updated, and the loss by term, (T, G)."""
 
     @abstractmethod
     def _seen(self, images: Tensor, iteration: int) -> Tensor:
@@ -212,7 +234,9 @@ class Gradient(ABC):
         leaf = images.detach().requires_grad_()
         pairs = zip(self._seen(leaf, iteration), self.batches, strict=True)
         losses = [of_images(each, batch.targets, self.recipe) for each, batch in pairs]
-        return torch.autograd.grad(torch.stack([loss for loss in losses if loss is not None]).sum(), [leaf])[0]
+        each = torch.stack([loss for loss in losses if loss is not None])
+        self._alone = [each.detach().mean()[None]]
+        return torch.autograd.grad(each.sum(), [leaf])[0]
 
 
 class _Joining:
@@ -230,12 +254,17 @@ class _Joining:
         if any(gradient.state for _, gradient in phases):
             raise ValueError("where images join later, neither smoothed statistics nor flatness can be had")
         self._phases = phases
+        self._last = phases[0][1]
+
+    def by_term(self) -> Tensor:
+        """As `Gradient.by_term`, of the images that were there."""
+        return self._last.by_term()
 
     def __call__(self, images: Tensor, iteration: int) -> Tensor:
         """(G, B, C, H, W), of the same."""
-        phase, gradient = next(each for each in reversed(self._phases) if each[0].begin <= iteration)
+        phase, self._last = next(each for each in reversed(self._phases) if each[0].begin <= iteration)
         there, found = list(phase.places), torch.zeros_like(images)
-        found[:, there] = gradient(images[:, there], iteration)
+        found[:, there] = self._last(images[:, there], iteration)
         return found
 
 

@@ -25,7 +25,7 @@ from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.views import RecoveryView, draw_view, seen_through
 
 SAVED = 0.4  # of a step, by compiling: most of what is not convolution
-Loss = Callable[..., tuple[Tensor, Tensor | None]]
+Loss = Callable[..., tuple[Tensor, Tensor | None, Tensor]]
 
 
 class FastEngine(Engine):
@@ -103,17 +103,17 @@ class _FastGradient(Gradient):
         smoothing = self.recipe.smoothing
         self._keeps = {keep: torch.tensor(keep, device=task.device) for keep in (0.0, smoothing)} if smoothing else {}
 
-    def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
+    def _by(self, place: int, images: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
         if self.recipe.drop:
             self._objectives[place].left_out = self._out[place][iteration]
         memory = self.memories[place] if self.memories else None
         keep = self._keeps.get(self.keep(iteration))
         kept = self._kept[place][iteration] if self.recipe.drop else None
         given = (images, self.targets, self._views[iteration], self._goals[place], memory, keep, self.average, kept)
-        gradient, remembered = _gradient(self._losses[images.shape[-1]][place], *given)
+        gradient, remembered, by_term = _gradient(self._losses[images.shape[-1]][place], *given)
         if remembered is not None:
             self.memories[place].copy_(remembered)
-        return gradient
+        return gradient, by_term
 
     def _seen(self, images: Tensor, iteration: int) -> Tensor:
         return seen_through(images, self._views[iteration])
@@ -134,7 +134,11 @@ def _all_views(recipe: MatchingRecipe, task: Task, batches: Sequence[Batch]) -> 
     return torch.tensor(rows).to(task.device)
 
 
-def _gradient(loss: Loss, images: Tensor, *given: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401 - as `Objective`
+def _gradient(
+    loss: Loss,
+    images: Tensor,
+    *given: Any,  # noqa: ANN401 - as `Objective`
+) -> tuple[Tensor, Tensor | None, Tensor]:
     leaf = images.detach().requires_grad_()
-    value, remembered = loss(leaf, *given)
-    return torch.autograd.grad(value, [leaf])[0], remembered
+    value, remembered, by_term = loss(leaf, *given)
+    return torch.autograd.grad(value, [leaf])[0], remembered, by_term

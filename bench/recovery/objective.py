@@ -26,7 +26,7 @@ from bench.recovery.layers import Layer, Measured, by_layer, laid_out, layers_of
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.smoothing import smoothed
-from bench.recovery.terms import Observed, terms_of, total
+from bench.recovery.terms import Observed, terms_of, weighed
 from bench.recovery.views import seen_through
 
 
@@ -71,8 +71,8 @@ class Objective(nn.Module):
         keep: Tensor | None = None,
         average: Tensor | None = None,
         kept: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """The loss, and what is to be remembered of the statistics, (G, D), where something is.
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The loss; what is to be remembered of the statistics, (G, D), where something is; the loss by term, (T, G).
 
         Args:
             images: (G, B, C, S, S) in normalised space.
@@ -102,7 +102,8 @@ class Objective(nn.Module):
             kept=kept,
             average_logits=aim,
         )
-        return total(self._terms, observed).sum(), remembered
+        by_term = weighed(self._terms, observed)
+        return by_term.sum(), remembered, by_term.detach()
 
     def _logits(self, images: Tensor, views: Tensor) -> Tensor:
         """fp32 (G, B, K)."""

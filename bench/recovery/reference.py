@@ -26,7 +26,7 @@ from bench.recovery.layers import ByLayer, Measured, laid_out, watched
 from bench.recovery.pool import Member
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.smoothing import smoothed
-from bench.recovery.terms import Observed, terms_of, total
+from bench.recovery.terms import Observed, terms_of, weighed
 from bench.recovery.views import RecoveryView, draw_view
 
 
@@ -70,8 +70,8 @@ class ReferenceEngine(Engine):
 
     def observed_loss(
         self, images: Tensor, targets: Tensor, view: RecoveryView, under: Circumstances
-    ) -> tuple[Tensor, ByLayer]:
-        """The same, and what is to be remembered of the statistics."""
+    ) -> tuple[Tensor, ByLayer, Tensor]:
+        """The same, what is to be remembered of the statistics, and the loss by term, (T, 1)."""
         network = self.pool[under.place].network
         with watched(self._layers[under.place], self.recipe.patch, under.left_out) as found:
             logits = network(view.of(images))
@@ -87,7 +87,8 @@ class ReferenceEngine(Engine):
             class_goals=under.class_goals,
             average_logits=None if under.average is None else self._logits(under, view)[None],
         )
-        return total(self._terms, observed).sum(), remembered
+        by_term = weighed(self._terms, observed)
+        return by_term.sum(), remembered, by_term.detach()
 
     @torch.no_grad()
     def _logits(self, under: Circumstances, view: RecoveryView) -> Tensor:
@@ -102,17 +103,18 @@ class _ReferenceGradient(Gradient):
         super().__init__(engine, task, batches)
         self._engine, self._task = engine, task
 
-    def _by(self, place: int, images: Tensor, iteration: int) -> Tensor:
-        gradients: list[Tensor] = []
+    def _by(self, place: int, images: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
+        gradients, by_term = list[Tensor](), list[Tensor]()
         for group, _ in enumerate(self.batches):
             leaf = images[group].detach().requires_grad_()
             view, under = self._view(images, group, iteration), self._circumstances(place, group, iteration)
             with self._task.autocast():
-                loss, remembered = self._engine.observed_loss(leaf, self.targets[group], view, under)
+                loss, remembered, terms = self._engine.observed_loss(leaf, self.targets[group], view, under)
+            by_term.append(terms)
             gradients += torch.autograd.grad(loss, [leaf])
             if remembered:
                 self.memories[place][group] = laid_out(remembered)[0]
-        return torch.stack(gradients)
+        return torch.stack(gradients), torch.cat(by_term, dim=1)
 
     def _circumstances(self, place: int, group: int, iteration: int) -> Circumstances:
         goals = {at: tuple(each[group, None] for each in kept) for at, kept in self.class_goals[place].items()}

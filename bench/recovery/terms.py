@@ -6,6 +6,7 @@ batch, so that batches which are recovered at once stay apart.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -43,7 +44,9 @@ Goals = dict[int, tuple[Tensor | None, ...]]
 
 
 class Term(ABC):
-    """A term of the loss. You must write `loss`."""
+    """A term of the loss. You must write `loss`, and set `name`, by which its curve is known."""
+
+    name: ClassVar[str]
 
     @abstractmethod
     def loss(self, observed: Observed) -> Tensor:
@@ -52,6 +55,8 @@ class Term(ABC):
 
 class CrossEntropy(Term):
     """CE = - 1/B sum over i of log softmax(z_i)[y_i]  (SRe2L equation 5)."""
+
+    name = "cross-entropy"
 
     def loss(self, observed: Observed) -> Tensor:
         """See `Term.loss`."""
@@ -72,6 +77,8 @@ class StatisticsMatching(Term):
     SRe2L equation 7 (BatchNorm alone: R_BN), G-VBSM equations 6 and 7 (convolutions, alpha = 1), EDC's soft
     category-aware matching (alpha = 1/2).
     """
+
+    name = "statistics"
 
     def __init__(self, first: float, share: float) -> None:
         self.first, self.share = first, share
@@ -116,6 +123,8 @@ class Flatness(Term):
     with z' the logits of the moving average, which has no gradient. The released code takes the mean over classes, too.
     """
 
+    name = "flatness"
+
     def __init__(self, temperature: float, *, element_mean: bool) -> None:
         self.temperature, self.element_mean = temperature, element_mean
 
@@ -141,13 +150,10 @@ def terms_of(recipe: MatchingRecipe) -> Weighted:
     return terms
 
 
-def total(terms: Weighted, observed: Observed) -> Tensor:
-    """(G,): the loss of each batch."""
-    (weight, first), *others = terms
-    loss = first.loss(observed) if weight == 1 else weight * first.loss(observed)
-    for weight, term in others:
-        loss = loss + weight * term.loss(observed)
-    return loss
+def weighed(terms: Weighted, observed: Observed) -> Tensor:
+    """(T, G): what each term adds to the loss of each batch."""
+    losses = [(weight, term.loss(observed)) for weight, term in terms]
+    return torch.stack([loss if weight == 1 else weight * loss for weight, loss in losses])
 
 
 def of_images(seen: Tensor, targets: Tensor, recipe: MatchingRecipe) -> Tensor | None:

@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
 from bench.progress import noted
+from bench.results import losses
+from bench.results.losses import LOSSES_FILE, Losses
 from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
@@ -137,8 +139,8 @@ class Synthesis:
             noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
             made.append(self._unit(unit, wait=True))
         noted(self.task.progress, "unit", "")
-        images = self._stored([images for images, _ in made])
-        measured = unit_costs([cost for _, cost in made], len(images)) if self.method.made_here else {}
+        images = self._stored([unit.images for unit in made])
+        measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s = self._labels(images)
@@ -146,6 +148,8 @@ class Synthesis:
         dataset = self.task.dataset
         condensed = CondensedSet(images, labels, dataset.classes, preprocessing, procedure.learned_lr(images))
         self._save(condensed, measured.get("iterations"))
+        if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
+            LOSSES_FILE.write(self.folder / losses.FILE, loss.to_json())
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs = {
             **measured,
@@ -212,8 +216,8 @@ class Synthesis:
         before = self._stages_s()
         return seconds_of(work) - (self._stages_s() - before)
 
-    def _unit(self, unit: Unit, *, wait: bool) -> tuple[Images, UnitCost]:
-        """One unit's images and costs: read where they are whole, synthesised otherwise by one process alone.
+    def _unit(self, unit: Unit, *, wait: bool) -> KeptUnit:
+        """One unit: read where it is whole, synthesised otherwise by one process alone.
 
         Raises:
             Owned: another live process makes it, and `wait` is False.
@@ -227,22 +231,24 @@ class Synthesis:
             clean_leftovers_of(path)
             return self._read_unit(path, unit.name) or self._made(unit, path, workspace)
 
-    def _made(self, unit: Unit, path: Path, workspace: Path) -> tuple[Images, UnitCost]:
+    def _made(self, unit: Unit, path: Path, workspace: Path) -> KeptUnit:
         workspace.mkdir(parents=True, exist_ok=True)
         warm_up_s = self._warm_up(workspace)
-        times = IterationTimes(warm_up_s=warm_up_s)
+        times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()
 
         def timer(work: Callable[[], Images]) -> tuple[Images, float]:
             watch = Lasting(warm_up_s, self._stages_s)
             images = work()
             return images, watch.total() + times.carried_s
 
-        made = self._procedure.measured(unit, timer, workspace=workspace, times=times)
+        made = self._procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
         cost = UnitCost(made.seconds, times, made.memory)
-        write_unit(path, KeptUnit(made.images, cost, dict(self.task.facts), self.task.measured.to_json()))
+        measured = self.task.measured.to_json()
+        kept = KeptUnit(made.images, cost, dict(self.task.facts), measured, Losses.mean(loops))
+        write_unit(path, kept)
         shutil.rmtree(workspace, ignore_errors=True)
-        return kept_images(made.images), cost
+        return replace(kept, images=kept_images(made.images))
 
     def _check(self, images: Images, unit: str) -> None:
         check_images(images, self._procedure.task, self.method, unit)
@@ -253,7 +259,7 @@ class Synthesis:
             self._procedure.warm_up()
             return watch.total()
 
-    def _read_unit(self, path: Path, name: str) -> tuple[Images, UnitCost] | None:
+    def _read_unit(self, path: Path, name: str) -> KeptUnit | None:
         read = partial(self._checked_unit, path, name)
         unit = whole_or_aside(read, path, self.task.progress, "unit set aside as {} and made again")
         return None if unit is None else self._taken(unit)
@@ -265,11 +271,11 @@ class Synthesis:
         except (FileNotFoundError, CorruptArtefact):
             return None
 
-    def _taken(self, unit: KeptUnit) -> tuple[Images, UnitCost]:
-        """Images and costs of a unit that was made before; what was said of it is said of the set."""
+    def _taken(self, unit: KeptUnit) -> KeptUnit:
+        """A unit that was made before; what was said of it is said of the set."""
         self.task.facts |= unit.notes
         self.task.measured.take(unit.measured)
-        return unit.images, unit.cost
+        return unit
 
     def _checked_unit(self, path: Path, name: str) -> KeptUnit:
         unit = read_unit(path)

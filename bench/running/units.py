@@ -10,6 +10,7 @@ import torch
 from bench.condensation import Condenser, Images, Task
 from bench.errors import RunFailure, understood
 from bench.hardware.meters import IterationTimes, PeakMemory
+from bench.results.losses import Losses
 from bench.results.outcomes import FindingsPart
 from bench.sets.condensed import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed
@@ -90,6 +91,7 @@ class UnitAbout(Part):
     notes: dict[str, Any]
     measured: FindingsPart
     learned_lr: Number | None
+    losses: Losses | None = None
 
 
 UNIT_FILE = Kind("a unit", 2, UnitAbout, {UNSTAMPED: _from_before_versions, 1: _with_learned_lr_apart})
@@ -97,18 +99,20 @@ UNIT_FILE = Kind("a unit", 2, UnitAbout, {UNSTAMPED: _from_before_versions, 1: _
 
 @dataclass(frozen=True)
 class KeptUnit:
-    """A unit as it was read: its images, what they took, and what was noted and found out."""
+    """A unit as it was read: its images, what they took, what was noted and found out, and the loss of its loops."""
 
     images: Images
     cost: UnitCost
     notes: Content
     measured: Content
+    losses: Losses | None = None
 
 
 def write_unit(path: Path, unit: KeptUnit) -> None:
     """Writes a unit's file, whole or not at all."""
     said = {"notes": unit.notes, "measured": unit.measured, "learned_lr": unit.images.learned_lr}
-    write_tensors(path, tensors_of(unit.images), UNIT_FILE.stamped({**asdict(unit.cost), **said}))
+    losses = {"losses": unit.losses.to_json()} if unit.losses else {}
+    write_tensors(path, tensors_of(unit.images), UNIT_FILE.stamped({**asdict(unit.cost), **said, **losses}))
 
 
 def read_unit(path: Path) -> KeptUnit:
@@ -118,7 +122,8 @@ def read_unit(path: Path) -> KeptUnit:
     with understood(path):
         images = replace(images_of(tensors), learned_lr=about.learned_lr)
         times, memory = IterationTimes(**about.times.to_json()), PeakMemory(**about.memory.to_json())
-        return KeptUnit(images, UnitCost(about.seconds, times, memory), about.notes, about.measured.to_json())
+        cost = UnitCost(about.seconds, times, memory)
+        return KeptUnit(images, cost, about.notes, about.measured.to_json(), about.losses)
 
 
 def tensors_of(images: Images) -> dict[str, torch.Tensor]:

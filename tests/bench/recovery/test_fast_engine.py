@@ -77,7 +77,7 @@ def by_reference(network: nn.Module, images: Tensor, targets: Tensor) -> tuple[T
 def by_objective(network: nn.Module, images: Tensor, targets: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
     leaf = images.clone().requires_grad_()
     views = torch.tensor([view.row(SIZE) for view in VIEWS])
-    loss, _ = Objective(network, recipe(), CPU, precision)(leaf, targets, views)
+    loss, *_ = Objective(network, recipe(), CPU, precision)(leaf, targets, views)
     return loss, torch.autograd.grad(loss, [leaf])[0]
 
 

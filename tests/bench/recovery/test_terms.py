@@ -1,16 +1,23 @@
 """Each term of a recovery loss, its value and its gradient, against its equation written out in float64."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
-from pools import TARGETS, WHOLE, images_of, pool, recipe
+from pools import BATCHES, TARGETS, WHOLE, images_of, pool, recipe
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import seeds
+from bench.recovery.engine import initial_images
+from bench.recovery.fast import FastEngine
 from bench.recovery.layers import watched
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.reference import Circumstances, ReferenceEngine
 from bench.recovery.terms import densification, prior
+from bench.recovery.views import draw_view
+from bench.testing import tiny_dataset, tiny_task
 
 
 def norms(found: list[Tensor], goals: list[Tensor]) -> Tensor:
@@ -111,7 +118,7 @@ def test_the_value_is_the_moving_averages_and_the_gradient_the_batchs(network: n
     images = images_of(4).requires_grad_()
     engine = ReferenceEngine([member], chosen)
     under = Circumstances(memory=memory, keep=0.8)
-    loss, remembered = engine.observed_loss(images, TARGETS, WHOLE, under)
+    loss, remembered, _ = engine.observed_loss(images, TARGETS, WHOLE, under)
     with watched(member.layers(chosen), 4) as found:
         logits = network(images)
     expected = F.cross_entropy(logits, TARGETS)
@@ -174,3 +181,20 @@ def test_image_priors_are_sums_over_neighbours_and_lengths_of_images() -> None:
     expected = 0.5 * sum(each**0.5 for each in squares.values())
     expected += 0.25 * float(torch.stack([(image**2).sum().sqrt() for image in images]).mean())
     assert float(prior(images, tv=0.5, l2=0.25)) == pytest.approx(expected)
+
+
+def test_a_recovery_keeps_its_loss_by_term_at_some_iterations(network: nn.Module, tmp_path: Path) -> None:
+    """The first iteration's are those of the start, the mean over batches; 130 iterations keep 64."""
+    chosen = recipe(iterations=130, l2=0.25)
+    task = tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
+    for engine in (FastEngine(network, chosen), ReferenceEngine(network, chosen)):
+        engine.recover(replace(task, workspace=tmp_path / type(engine).__name__), BATCHES)
+    starts = zip(initial_images(task, BATCHES), BATCHES, strict=True)
+    seen = [(draw_view(chosen, 8, batch.seed, 0).of(images), batch.targets) for images, batch in starts]
+    entropy = sum(F.cross_entropy(network(view), targets).item() for view, targets in seen) / 2
+    length = sum(0.25 * view.flatten(1).norm(dim=1).mean().item() for view, _ in seen) / 2
+    for losses in task.losses:
+        assert losses.terms == ["cross-entropy", "statistics", "images alone"]
+        assert (losses.iterations[:3], losses.iterations[-1], len(losses.iterations)) == ([0, 2, 4], 129, 64)
+        assert losses.values[0][::2] == pytest.approx([entropy, length], rel=1e-4)
+        assert 0 < sum(losses.values[-1]) < sum(losses.values[0])
