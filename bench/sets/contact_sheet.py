@@ -42,7 +42,7 @@ def write_preview(
     present = sorted(set(classes.tolist()))
     scale = max(1, TILE // max(pixels.shape[-2:]))
     height, width = (side * scale + GAP for side in pixels.shape[-2:])
-    shown = _spread(present, max(1, min(MOST_CLASSES, MOST_PIXELS[1] // height)))
+    shown = _spread(present, _most_rows(height))
     per_class = max(1, min(MOST_IMAGES, MOST_PIXELS[0] // width))
     members = [torch.nonzero(classes == index).flatten()[:per_class] for index in shown]
     columns = max((len(each) for each in members), default=1)
@@ -68,6 +68,23 @@ def _spread(values: Sequence[int], most: int) -> list[int]:
     if len(values) <= most:
         return list(values)
     return [values[round(place * (len(values) - 1) / max(1, most - 1))] for place in range(most)]
+
+
+def rows_of(width: int, height: int, classes: int) -> tuple[list[int], int] | None:
+    """Which of so many classes a sheet of that size shows, from the top, and how far apart; None where it is none.
+
+    Images are square, so that rows are as far apart as columns.
+    """
+    for lines in range(min(MOST_CLASSES, classes), 0, -1):
+        step, rest = divmod(height - GAP - FOOTER, lines)
+        fits = rest == 0 and step > GAP and (width - LABEL_WIDTH - GAP) % step == 0
+        if fits and lines == min(classes, _most_rows(step)):
+            return _spread(range(classes), lines), step
+    return None
+
+
+def _most_rows(step: int) -> int:
+    return max(1, min(MOST_CLASSES, MOST_PIXELS[1] // step))
 
 
 def visible(pixels: Tensor) -> Tensor:

@@ -2,19 +2,16 @@
 
 import json
 import re
-import struct
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from sites import PNG, keep_run
 
 from bench.cli import main
-from bench.conformance.formats import sample_record, sample_spec
 from bench.extensions.registry import Registry
 from bench.reporting import Row
-from bench.results import records
-from bench.results.spec import RunSpec
 from bench.storage.files import write_json
 from bench_reports.site import HTML
 from bench_reports.site.names import file_names
@@ -23,7 +20,6 @@ RowMaker = Callable[..., Row]
 Report = Callable[..., int]
 
 EVIL = "<img src=x onerror=alert(1)>\"'&=cmd|' /C calc'!A0 \x1b]0;title\x07 \u202eor {{ 7*7 }} </script>"
-PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 0)
 
 
 class Page(HTMLParser):
@@ -44,27 +40,6 @@ class Page(HTMLParser):
     def links(self) -> list[str]:
         """Where the page leads."""
         return [str(attributes["href"]) for tag, attributes in self.elements if tag == "a"]
-
-
-def keep_run(
-    runs: Path, seed: int = 0, top1: float = 50.0, method: str = "random", machine: str = "A processor"
-) -> str:
-    """Writes the record of a run of one protocol, and returns its name."""
-    told = sample_spec(seed).to_json()
-    spec = RunSpec.from_json({**told, "method": {**told["method"], "name": method}})
-    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
-    outcome = {
-        **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""},
-        **{"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None},
-        "scores": [{**score, "seed": 0}, {**score, "top1": 52.0, "seed": 1}],
-    }
-    made = {"command": "bench run -m 'a b' --set x=1", "date": "2026-01-02T03:04:05+00:00", "version": "0.1"}
-    environment = {"device": "cpu", "device_name": machine, "precision": "fp32", "versions": {}, "made": made}
-    record = sample_record(spec, {"set_bytes": 640}, {"hard-convnet3": outcome}, environment)
-    folder = runs / f"run{seed}"
-    records.write(folder, record)
-    (folder / "preview.png").write_bytes(PNG)
-    return record.spec.name
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Debian's Chromium (`apt-get install chromium`), headless, through Playwright, wh
 is no browser these tests are skipped and say so.
 """
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from PIL import Image
 
 from bench.reporting import Row
-from bench.reporting.folders import File
+from bench.reporting.folders import File, RunFolder
+from bench.sets.contact_sheet import write_preview
 from bench_reports.site import HTML
 
 if TYPE_CHECKING:
@@ -73,9 +77,11 @@ def site(tmp_path: Path, row: RowMaker, control: RowMaker, failure: RowMaker) ->
 
 def write(folder: Path, file: File) -> None:
     path = folder / file.name
-    path.parent.mkdir(exist_ok=True)
-    assert isinstance(file.content, str)
-    path.write_text(file.content, encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(file.content, Path):
+        shutil.copyfile(file.content, path)
+    else:
+        path.write_text(file.content, encoding="utf-8")
 
 
 def heads(page: "Page") -> list[str]:
@@ -130,6 +136,35 @@ def test_the_command_can_be_copied(page: "Page", site: Path) -> None:
     page.goto((site / "runs/dm-1.html").as_uri())
     page.get_by_role("button", name="copy").click()
     assert page.evaluate("getSelection().toString()").strip() == "bench run"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, row: RowMaker, control: RowMaker) -> Path:
+    """A site whose runs have sheets: of two classes, all black and all white."""
+    rows, runs = [row(run="a"), control(run="b")], dict[str, RunFolder]()
+    labels = torch.tensor([0, 1])
+    pixels = (255 * labels.to(torch.uint8)).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    for each in rows:
+        runs[each["run"]] = RunFolder(tmp_path / each["run"])
+        runs[each["run"]].path.mkdir()
+        write_preview(runs[each["run"]].path / "preview.png", pixels, labels, ["black", "white"])
+    for file in HTML.files(rows, runs, claims=True):
+        write(tmp_path / "site", file)
+    return tmp_path / "site"
+
+
+def test_a_class_is_chosen_and_its_images_are_seen_over_methods(page: "Page", pictures: Path) -> None:
+    page.goto((pictures / "index.html").as_uri())
+    page.get_by_role("link", name="Images").click()
+    for place, grey in ((0, 0), (1, 255)):
+        page.get_by_label("class").select_option(str(place))
+        for strip in page.locator(".strip a").all():
+            with Image.open(io.BytesIO(strip.screenshot())) as seen:
+                assert seen.convert("L").crop((5, 5, 120, 120)).getextrema() == (grey, grey)
+    page.locator(".strip a").last.click()
+    assert page.locator("h1").inner_text() == "b"
+    page.locator("section figure a").click()
+    page.wait_for_url("**/runs/b.png")
 
 
 def test_no_page_is_taken_over_or_wider_than_a_phone(page: "Page", site: Path) -> None:

@@ -11,12 +11,13 @@ from bench.reporting import Row
 from bench.reporting.folders import File, FolderFormat, RunFolder
 from bench.storage.streams import shown
 from bench_reports.site.figures import over_costs, over_ipc, over_networks
+from bench_reports.site.galleries import galleries
 from bench_reports.site.names import file_names
 from bench_reports.site.rankings import facets, overview
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import run_pages
 
-INDEX, FIGURES = "index.html", "figures.html"
+INDEX, FIGURES, IMAGES = "index.html", "figures.html", "images.html"
 
 
 class Html(FolderFormat):
@@ -32,10 +33,13 @@ class Html(FolderFormat):
         names = file_names(row["run"] for row in rows)
         yield from run_pages(rows, runs, names, claims=claims)
         yield File(FIGURES, _figures(rows, names))
-        yield File(INDEX, _index(rows, names, claims=claims))
+        shown = galleries(rows, runs, names)
+        if shown:
+            yield File(IMAGES, page("images", title="Images of one class over methods", galleries=shown))
+        yield File(INDEX, _index(rows, names, claims=claims, images=IMAGES if shown else ""))
 
 
-def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> str:
+def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool, images: str = "") -> str:
     found = overview(rows, names, claims=claims)
     return page(
         "index",
@@ -43,6 +47,7 @@ def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> st
         overview=found,
         facets=facets(found),
         figures=FIGURES if names else "",
+        images=images,
     )
 
 

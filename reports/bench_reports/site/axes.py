@@ -40,14 +40,16 @@ class Axis:
         return math.log10(value) if self.logarithmic else value
 
 
-def axis(values: Sequence[float], start: float, end: float, ticks: Sequence[float] = ()) -> Axis:
-    """The axis on which all of these values lie; logarithmic where they are positive and far apart.
+def axis(
+    values: Sequence[float], start: float, end: float, ticks: Sequence[float] = (), *, linear: bool = False
+) -> Axis:
+    """The axis on which all of these values lie; logarithmic where they are positive and far apart, unless `linear`.
 
     Args:
         ticks: the values to be written; those of matplotlib where there are none.
     """
     low, high = min(values), max(values)
-    if low > 0 and (high / low >= WIDE or ticks):
+    if low > 0 and not linear and (high / low >= WIDE or ticks):
         edge = max(1.1, (high / low) ** 0.06)
         return _axis(low / edge, high * edge, start, end, True, ticks)
     edge = (high - low) * 0.06 or abs(high) * 0.05 or 1.0

@@ -178,7 +178,7 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
     for name, line in panel.lines.items():
         found = sorted(line.items())
         marks = [_mark(row, x.place(ipc), y, f"{name}, ipc {ipc}", names) for ipc, row in found]
-        series.append(Series(name, *look[name], marks, _points([(mark.x, mark.y) for mark in marks])))
+        series.append(Series(name, *look[name], marks, points([(mark.x, mark.y) for mark in marks])))
     title = primary(rows[0]).title
     said = f"{title} against images per class, of {', '.join(panel.lines)}"
     return Figure(panel.heading, said, x, y, "images per class", title, series)
@@ -231,15 +231,16 @@ def _mark(row: Row, x: float, y: Axis, said: str, names: Mapping[str, str]) -> M
     return Mark(x, y.place(score.mean), ends, f"{said}: {score.title} {told}", names.get(row["run"], ""))
 
 
-def _points(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in points)
+def points(places: Sequence[tuple[float, float]]) -> str:
+    """As SVG writes them."""
+    return " ".join(f"{x:g},{y:g}" for x, y in places)
 
 
 def _steps(edge: Sequence[tuple[float, float]]) -> str:
     """The border of what can be had: a cost buys what a lower one did until the next point."""
     corners = [(x, before[1]) for before, (x, _) in pairwise(edge)]
     path = [point for pair in zip(edge, [*corners, (RIGHT, edge[-1][1])], strict=True) for point in pair]
-    return _points(path)
+    return points(path)
 
 
 def _heat(panel: Panel, names: Mapping[str, str]) -> Heat:

@@ -1,7 +1,7 @@
 """The page of a run: what it was, what it gave, what it cost, and how it is made again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bench_reports.site.rankings import facets_of
 from bench_reports.site.rendering import page
 from bench_reports.site.scores import Standing, by_seed, published, results, standings
 from bench_reports.site.tables import Table, plain
+from bench_reports.site.training import Where, recovery, trainings
 
 PREVIEW = "preview.png"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -32,6 +33,8 @@ class Source:
         standing: where those stand that are done.
         record: as it was left; None where it cannot be read any more, for `lost`.
         preview: the sheet of its images, where there is one.
+        folder: where it lies, if that is known.
+        controls: the folders of the controls that stand beside it, by where.
     """
 
     rows: Sequence[Row]
@@ -39,6 +42,8 @@ class Source:
     record: Json | None
     lost: str
     preview: Path | None
+    folder: Path | None = None
+    controls: Mapping[Where, Path] = field(default_factory=dict)
 
 
 def run_pages(
@@ -51,21 +56,27 @@ def run_pages(
     stand = standings(rankings(row for each in ours.values() for row in each))
     above = {run: UP + name for run, name in names.items()}
     for run, each in ours.items():
-        source = _source(each, stand.get(run, []), runs.get(run))
+        source = _source(each, stand.get(run, []), runs)
         sheet = names[run].removesuffix(".html") + ".png"
         if source.preview:
             yield File(sheet, source.preview)
         yield File(names[run], _page(source, above, Path(sheet).name if source.preview else ""))
 
 
-def _source(rows: Sequence[Row], standing: Sequence[Standing], folder: RunFolder | None) -> Source:
-    if folder is None:
+def _source(rows: Sequence[Row], standing: Sequence[Standing], runs: Mapping[str, RunFolder]) -> Source:
+    if (folder := runs.get(rows[0]["run"])) is None:
         return Source(rows, standing, None, "its folder is not known", None)
-    preview = folder.path / PREVIEW
+    preview = folder.path / PREVIEW if _is_png(folder.path / PREVIEW) else None
     try:
-        return Source(rows, standing, folder.record(), "", preview if _is_png(preview) else None)
+        record = folder.record()
     except (OSError, CorruptArtefact, UnreadableArtefact) as error:
-        return Source(rows, standing, None, one_line(why(error)), None)
+        return Source(rows, standing, None, one_line(why(error)), preview)
+    controls = {
+        (each.row["protocol_id"], each.row["eval_backbone"]): runs[each.control["run"]].path
+        for each in standing
+        if each.control and each.control["run"] in runs
+    }
+    return Source(rows, standing, record, "", preview, folder.path, controls)
 
 
 def _is_png(path: Path) -> bool:
@@ -78,16 +89,19 @@ def _is_png(path: Path) -> bool:
 
 def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
     row, record = source.rows[0], source.record or {}
+    trained, lost = trainings(record, source.folder, source.controls) if source.folder else ([], [])
     return page(
         "run",
         title=one_line(row["run"]),
         row=row,
         states=_states(source.rows),
         doubts=list(dict.fromkeys(one_line(said) for each in source.rows for said in each.get("warnings") or [])),
-        lost=source.lost,
+        lost="; ".join(filter(None, [source.lost, *lost])),
         preview=preview,
         about=_about(row),
         results=results(source.standing, names),
+        trainings=trained,
+        recovery=[] if source.folder is None else recovery(source.folder),
         published=published(source.standing),
         by_seed=by_seed((record.get("evaluations") or {}).values()),
         costs=costs(source.rows, source.record),

@@ -12,11 +12,13 @@ class Cell:
         text: what is shown.
         number: what stands behind it and is sorted by, where that is a number.
         link: where it leads to, relative to the page, or "".
+        share: of what is to be seen at a glance, from 0 to 1, where the table shows such.
     """
 
     text: str
     number: float | None = None
     link: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Table:
         lines: from the top.
         ranked: the column that the lines are in the order of, or -1.
         rising: whether its numbers rise down the table.
+        kind: how shares are shown: "bars", "heat", or "" for not at all.
     """
 
     caption: str
@@ -52,6 +55,7 @@ class Table:
     lines: Sequence[Line]
     ranked: int = -1
     rising: bool = False
+    kind: str = ""
 
 
 def plain(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> Table:

@@ -1,0 +1,97 @@
+"""Which classes are recognised, beside the control, and which are taken for which: tables."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.storage.streams import one_line
+from bench_reports.site.tables import Cell, Line, Table
+
+if TYPE_CHECKING:
+    from bench.evaluation import Curves
+
+MOST_SHOWN = 50  # classes; of more, those that are recognised most and least
+MOST_CONFUSED = 20  # classes of a whole confusion; of more, the pairs that are confused most often
+
+Json = Mapping[str, Any]
+
+
+def class_accuracies(curves: "Sequence[Curves]") -> list[float] | None:
+    """Percent of each class, the mean over trainings; None without any."""
+    if not curves:
+        return None
+    from bench.results.curves import class_accuracies as accuracies
+
+    found: list[float] = accuracies(curves).tolist()
+    return found
+
+
+def class_tables(spec: Json, curves: "Sequence[Curves]", control: Sequence[float] | None) -> list[Table]:
+    """Accuracy by class, and what is taken for what, at the end of the trainings."""
+    names = class_words(spec["dataset"], spec["classes"])
+    own = class_accuracies(curves)
+    if own is None or len(own) != len(names):
+        return []
+    return [_by_class(names, own, control if control and len(control) == len(own) else None), _confusion(names, curves)]
+
+
+def class_words(dataset: str, classes: Sequence[str]) -> list[str]:
+    """What classes are called, by the first of their names where a card has some; else their ids."""
+    words = _words(dataset)
+    return [one_line(words.get(each, each).partition(",")[0]) for each in classes]
+
+
+@cache
+def _words(dataset: str) -> Mapping[str, str]:
+    """Of a dataset that is known here; nothing of others, whose cards may lie anywhere."""
+    from bench.data.opening import load_card
+    from bench.extensions.registry import Registry
+
+    try:
+        registry = Registry()
+        return load_card(registry, dataset).class_names if registry.has("dataset", dataset) else {}
+    except UsageError:
+        return {}
+
+
+def _by_class(names: Sequence[str], own: Sequence[float], control: Sequence[float] | None) -> Table:
+    titles = ["class", "top-1 %", *(["control", "difference"] if control else [])]
+    order = sorted(range(len(names)), key=lambda place: -own[place])
+    if len(order) > MOST_SHOWN:
+        order = [*order[: MOST_SHOWN // 2], *order[-MOST_SHOWN // 2 :]]
+    lines = [Line([Cell(names[place]), *_accuracies(place, own, control)]) for place in order]
+    said = "Accuracy by class" if len(lines) == len(names) else f"Accuracy of {len(lines)} of {len(names)} classes"
+    return Table(said, titles, [title != "class" for title in titles], lines, ranked=1, kind="bars")
+
+
+def _accuracies(place: int, own: Sequence[float], control: Sequence[float] | None) -> list[Cell]:
+    if control is None:
+        return [_share(own[place], 1)]
+    difference = own[place] - control[place]
+    return [_share(own[place], 1), _share(control[place], 1), Cell(f"{difference:+.1f}", difference)]
+
+
+def _confusion(names: Sequence[str], curves: "Sequence[Curves]") -> Table:
+    """Percent of each class's test images that were taken for each class, over all trainings together."""
+    counts = curves[0].confusion.double()
+    for each in curves[1:]:
+        counts += each.confusion
+    percents: list[list[float]] = (100 * counts / counts.sum(1, keepdim=True)).nan_to_num(0.0).tolist()
+    if len(names) > MOST_CONFUSED:
+        return _most_confused(names, percents)
+    lines = [Line([Cell(name), *map(_share, row)]) for name, row in zip(names, percents, strict=True)]
+    titles, numeric = ["class, taken for", *names], [False, *[True] * len(names)]
+    return Table("Confusion: % of a class, by what it was taken for", titles, numeric, lines, kind="heat")
+
+
+def _most_confused(names: Sequence[str], percents: Sequence[Sequence[float]]) -> Table:
+    every = [(each, true, taken) for true, row in enumerate(percents) for taken, each in enumerate(row)]
+    most = sorted((each for each in every if each[1] != each[2]), reverse=True)[:MOST_CONFUSED]
+    lines = [Line([Cell(names[true]), Cell(names[taken]), _share(each)]) for each, true, taken in most]
+    titles = ("class", "taken for", "% of the class")
+    return Table("Classes confused most often", titles, [False, False, True], lines, ranked=2, kind="bars")
+
+
+def _share(percent: float, digits: int = 0) -> Cell:
+    return Cell(f"{percent:.{digits}f}", percent, share=round(percent / 100, 3))

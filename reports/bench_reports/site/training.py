@@ -1,0 +1,139 @@
+"""What a run's trainings went through, and what the loss of the synthesis was before them: figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.results.losses import FILE, LOSSES_FILE
+from bench.storage.streams import one_line
+from bench_reports.site.axes import Axis, axis
+from bench_reports.site.classes import class_accuracies, class_tables
+from bench_reports.site.figures import BOTTOM, LEFT, RIGHT, TOP, Figure, Mark, Series, points
+from bench_reports.site.tables import Table
+
+if TYPE_CHECKING:
+    from bench.evaluation import Curves
+
+MOST_POINTS = 120  # of a line
+LOSS = "loss"  # which may fall by orders of magnitude
+CURVES = ".curves.safetensors"
+
+Json = Mapping[str, Any]
+Points = Sequence[tuple[float, float]]
+Where = tuple[str, str]  # a protocol's id and the network that was trained
+
+
+@dataclass(frozen=True)
+class Training:
+    """An evaluation's trainings: of how many what follows is the mean, figures, and tables of classes."""
+
+    heading: str
+    count: int
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+
+
+def trainings(record: Json, run: Path, controls: Mapping[Where, Path]) -> tuple[list[Training], list[str]]:
+    """Of each evaluation that has curves; and of those that cannot be read, why.
+
+    Args:
+        run: its folder.
+        controls: the folders of the controls that may stand beside, by where.
+    """
+    found, lost = [], list[str]()
+    for key, outcome in (record.get("evaluations") or {}).items():
+        try:
+            if curves := _curves(run, key):
+                control = controls.get((outcome["protocol_id"], outcome["backbone"]))
+                found.append(_training(record["spec"], outcome, curves, _beside(control, key)))
+        except (CorruptArtefact, UnreadableArtefact) as error:
+            lost.append(one_line(why(error)))
+    return found, lost
+
+
+def recovery(run: Path) -> list[Figure]:
+    """The loss of a run's synthesis by term, where its method has one that is kept."""
+    try:
+        losses = LOSSES_FILE.read(run / FILE)
+    except FileNotFoundError:
+        return []
+    across = [float(iteration) for iteration in losses.iterations]
+    lines = {
+        f"{term} (weighted)": list(zip(across, values, strict=True))
+        for term, values in zip(losses.terms, zip(*losses.values, strict=True), strict=True)
+    }
+    return [_figure("Loss by term", "iteration", LOSS, lines)] if len(across) > 1 else []
+
+
+def _curves(run: Path, key: str) -> "list[Curves]":
+    """Those of all trainings of an evaluation that are as long as the first. Raises as `bench.results.curves.read`."""
+    paths = sorted(path for path in (run / "evaluations").glob(f"*{CURVES}") if _is_of(path, key))
+    if not paths:
+        return []
+    from bench.results.curves import read
+
+    found = [read(path) for path in paths]
+    return [each for each in found if each.train_loss.shape == found[0].train_loss.shape]
+
+
+def _is_of(path: Path, key: str) -> bool:
+    return path.name.startswith(f"{key}-") and path.name[len(key) + 1 : -len(CURVES)].isdecimal()
+
+
+def _beside(control: Path | None, key: str) -> Sequence[float] | None:
+    """The accuracies of a control's classes, percent; None where there are none to read, which its own page says."""
+    try:
+        return None if control is None else class_accuracies(_curves(control, key))
+    except (CorruptArtefact, UnreadableArtefact):
+        return None
+
+
+def _training(spec: Json, outcome: Json, curves: "Sequence[Curves]", control: Sequence[float] | None) -> Training:
+    heading = one_line(f"{outcome['protocol_id']} on {outcome['backbone']}")
+    return Training(heading, len(curves), _figures(curves, outcome), class_tables(spec, curves, control))
+
+
+def _figures(curves: "Sequence[Curves]", outcome: Json) -> list[Figure]:
+    loss, seen, tested = (_mean(curves, name) for name in ("train_loss", "train_top1", "test_top1"))
+    last = [score["top1"] for score in outcome["scores"] if score.get("top1") is not None]
+    test = list(zip(curves[0].test_epochs.tolist(), tested, strict=True))
+    if last:
+        test.append((len(loss), sum(last) / len(last)))
+    views = list(enumerate(seen, 1))
+    return [
+        _figure("Accuracy", "epoch", "top-1 %", {"test split": test, "training views, as augmented": views}),
+        _figure("Training loss", "epoch", LOSS, {"training loss": list(enumerate(loss, 1))}),
+    ]
+
+
+def _mean(curves: "Sequence[Curves]", name: str) -> list[float]:
+    columns = zip(*(getattr(each, name).tolist() for each in curves), strict=True)
+    return [sum(column) / len(column) for column in columns]
+
+
+def _figure(heading: str, x_title: str, y_title: str, lines: Mapping[str, Points]) -> Figure:
+    """Lines over iterations or epochs; of few points each is marked, and says its number."""
+    known = {name: [(x, y) for x, y in line if y == y] for name, line in lines.items()}
+    every = [point for line in known.values() for point in line] or [(0.0, 0.0)]
+    x = axis([0.0, *(x for x, _ in every)], LEFT, RIGHT)
+    y = axis([y for _, y in every], BOTTOM, TOP, linear=y_title != LOSS)
+    series = [
+        Series(name, f"c{place}", place, _marks(line, x, y, x_title, y_title), points(_placed(line, x, y)))
+        for place, (name, line) in enumerate(known.items())
+    ]
+    return Figure(heading, f"{y_title} by {x_title}: {', '.join(lines)}", x, y, x_title, y_title, series)
+
+
+def _placed(line: Points, x: Axis, y: Axis) -> Points:
+    step = max(1, -(-len(line) // MOST_POINTS))
+    thinned = [*line[:-1:step], *line[-1:]]
+    return [(x.place(across), y.place(value)) for across, value in thinned]
+
+
+def _marks(line: Points, x: Axis, y: Axis, x_title: str, y_title: str) -> list[Mark]:
+    if len(line) > MOST_POINTS // 4:
+        return []
+    said = [f"{x_title} {across:g}: {y_title} {value:.2f}" for across, value in line]
+    return [Mark(*place, None, words, "") for place, words in zip(_placed(line, x, y), said, strict=True)]

@@ -1,0 +1,31 @@
+"""Folders of runs that sites are made of."""
+
+import struct
+from pathlib import Path
+
+from bench.conformance.formats import sample_record, sample_spec
+from bench.results import records
+from bench.results.spec import RunSpec
+
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 0)
+
+
+def keep_run(
+    runs: Path, seed: int = 0, top1: float = 50.0, method: str = "random", machine: str = "A processor"
+) -> str:
+    """Writes the record of a run of one protocol, and returns its name."""
+    told = sample_spec(seed).to_json()
+    spec = RunSpec.from_json({**told, "method": {**told["method"], "name": method}})
+    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
+    outcome = {
+        **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""},
+        **{"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None},
+        "scores": [{**score, "seed": 0}, {**score, "top1": 52.0, "seed": 1}],
+    }
+    made = {"command": "bench run -m 'a b' --set x=1", "date": "2026-01-02T03:04:05+00:00", "version": "0.1"}
+    environment = {"device": "cpu", "device_name": machine, "precision": "fp32", "versions": {}, "made": made}
+    record = sample_record(spec, {"set_bytes": 640}, {"hard-convnet3": outcome}, environment)
+    folder = runs / f"run{seed}"
+    records.write(folder, record)
+    (folder / "preview.png").write_bytes(PNG)
+    return record.spec.name
