@@ -116,4 +116,4 @@ def test_what_was_never_counted_is_not_drawn_and_long_lines_are_thinned(run: Pat
     for seed in (0, 1):
         keep(run, seed, found)
     line = of(run).figures[1].series[0].line
-    assert "nan" not in line and len(line.split()) <= 121
+    assert "nan" not in line and len(line.split()) <= 81

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -29,12 +30,21 @@ class Axis:
 
     def place(self, value: float) -> float:
         """Pixels of a value, to a tenth."""
-        low, high, at = (self._scaled(each) for each in (self.low, self.high, value))
-        return round(self.start + (at - low) / (high - low) * (self.end - self.start), 1)
+        return round(self._origin + self._scaled(value) * self._scale, 1)
 
     def marks(self) -> list[tuple[float, str]]:
         """Places of the ticks, with what is written there."""
         return [(self.place(value), text) for value, text in self.ticks]
+
+    @cached_property
+    def _scale(self) -> float:
+        """Pixels a unit."""
+        return (self.end - self.start) / (self._scaled(self.high) - self._scaled(self.low))
+
+    @cached_property
+    def _origin(self) -> float:
+        """Where 0 would lie."""
+        return self.start - self._scaled(self.low) * self._scale
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.logarithmic else value

@@ -69,7 +69,7 @@ def _accuracies(place: int, own: Sequence[float], control: Sequence[float] | Non
     if control is None:
         return [_share(own[place], 1)]
     difference = own[place] - control[place]
-    return [_share(own[place], 1), _share(control[place], 1), Cell(f"{difference:+.1f}", difference)]
+    return [_share(own[place], 1), _share(control[place], 1), Cell(f"{difference:+.1f}")]
 
 
 def _confusion(names: Sequence[str], curves: "Sequence[Curves]") -> Table:
@@ -94,4 +94,4 @@ def _most_confused(names: Sequence[str], percents: Sequence[Sequence[float]]) ->
 
 
 def _share(percent: float, digits: int = 0) -> Cell:
-    return Cell(f"{percent:.{digits}f}", percent, share=round(percent / 100, 3))
+    return Cell(f"{percent:.{digits}f}", share=round(percent / 100, 2) or None)

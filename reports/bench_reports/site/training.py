@@ -16,7 +16,7 @@ from bench_reports.site.tables import Table
 if TYPE_CHECKING:
     from bench.evaluation import Curves
 
-MOST_POINTS = 120  # of a line
+MOST_POINTS = 80  # of a line
 LOSS = "loss"  # which may fall by orders of magnitude
 CURVES = ".curves.safetensors"
 
@@ -109,13 +109,13 @@ def _figures(curves: "Sequence[Curves]", outcome: Json) -> list[Figure]:
 
 
 def _mean(curves: "Sequence[Curves]", name: str) -> list[float]:
-    columns = zip(*(getattr(each, name).tolist() for each in curves), strict=True)
-    return [sum(column) / len(column) for column in columns]
+    first, *others = (getattr(each, name) for each in curves)
+    return (sum(others, first) / len(curves)).tolist()
 
 
 def _figure(heading: str, x_title: str, y_title: str, lines: Mapping[str, Points]) -> Figure:
     """Lines over iterations or epochs; of few points each is marked, and says its number."""
-    known = {name: [(x, y) for x, y in line if y == y] for name, line in lines.items()}
+    known = {name: [(x, y) for x, y in _thinned(line) if y == y] for name, line in lines.items()}
     every = [point for line in known.values() for point in line] or [(0.0, 0.0)]
     x = axis([0.0, *(x for x, _ in every)], LEFT, RIGHT)
     y = axis([y for _, y in every], BOTTOM, TOP, linear=y_title != LOSS)
@@ -126,10 +126,14 @@ def _figure(heading: str, x_title: str, y_title: str, lines: Mapping[str, Points
     return Figure(heading, f"{y_title} by {x_title}: {', '.join(lines)}", x, y, x_title, y_title, series)
 
 
-def _placed(line: Points, x: Axis, y: Axis) -> Points:
+def _thinned(line: Points) -> Points:
+    """Points evenly apart, the last among them."""
     step = max(1, -(-len(line) // MOST_POINTS))
-    thinned = [*line[:-1:step], *line[-1:]]
-    return [(x.place(across), y.place(value)) for across, value in thinned]
+    return [*line[:-1:step], *line[-1:]]
+
+
+def _placed(line: Points, x: Axis, y: Axis) -> Points:
+    return [(x.place(across), y.place(value)) for across, value in line]
 
 
 def _marks(line: Points, x: Axis, y: Axis, x_title: str, y_title: str) -> list[Mark]:
