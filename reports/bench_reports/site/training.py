@@ -110,7 +110,8 @@ def _figures(curves: "Sequence[Curves]", outcome: Json) -> list[Figure]:
 
 def _mean(curves: "Sequence[Curves]", name: str) -> list[float]:
     first, *others = (getattr(each, name) for each in curves)
-    return (sum(others, first) / len(curves)).tolist()
+    means: list[float] = (sum(others, first) / len(curves)).tolist()
+    return means
 
 
 def _figure(heading: str, x_title: str, y_title: str, lines: Mapping[str, Points]) -> Figure:
