@@ -1,7 +1,7 @@
 """A benchmark suite that compares dataset-condensation methods.
 
-`bench.run`, `bench.evaluate`, `bench.records` and `bench.load_set` are the command line by calls (docs/python.md); what
-a plugin needs is imported from the modules. Nothing heavy is imported before it is used.
+`bench.run`, `evaluate`, `records`, `compare`, `export` and `load_set` are the command line by calls (docs/python.md);
+what a plugin needs is imported from the modules. Nothing heavy is imported before it is used.
 """
 
 from importlib import import_module
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.errors import UsageError as UsageError
+    from bench.interface.pairs import compare as compare
+    from bench.interface.pairs import export as export
     from bench.interface.runs import Result as Result
     from bench.interface.runs import evaluate as evaluate
     from bench.interface.runs import records as records
     from bench.interface.runs import run as run
     from bench.interface.sets import LoadedSet as LoadedSet
     from bench.interface.sets import load_set as load_set
+    from bench.reporting.comparing import Comparison as Comparison
 
 try:
     __version__ = version("condensation-bench")
@@ -27,6 +30,9 @@ OFFERED = {
     "evaluate": "bench.interface.runs",
     "records": "bench.interface.runs",
     "Result": "bench.interface.runs",
+    "compare": "bench.interface.pairs",
+    "export": "bench.interface.pairs",
+    "Comparison": "bench.reporting.comparing",
     "load_set": "bench.interface.sets",
     "LoadedSet": "bench.interface.sets",
     "UsageError": "bench.errors",

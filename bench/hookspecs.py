@@ -40,7 +40,10 @@ class Offer:
         """The thing itself. Raises whatever its import raises."""
         if not isinstance(self.target, str):
             return self.target
-        module, _, attribute = self.target.partition(":")
+        module, colon, attribute = self.target.partition(":")
+        if not colon:
+            said = f"{self.target!r} is no 'package.module:attribute'; a path is given as a pathlib.Path"
+            raise TypeError(f"its target is a text, and {said}")
         return getattr(import_module(module), attribute)
 
 

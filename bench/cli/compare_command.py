@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import runs_option
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
     from bench.cli.console import Console
+    from bench.cli.report_command import Found
     from bench.reporting.comparing import Comparison, Differing, Scored
-    from bench.results.records import Record
 
 WIDEST = 44  # characters of a value in a table
 NOTE = "p: Welch's test over the trainings of each set; level: above 0.05. It says nothing of other seeds of synthesis."
@@ -24,29 +24,49 @@ APART = "The two do not stand in one ranking: what differs beside the method dec
 @click.argument("first", metavar="RUN")
 @click.argument("second", metavar="RUN")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("-o", "--output", metavar="FILE.png", type=click.Path(path_type=Path), help="Their images side by side.")
 @runs_option
-def command(first: str, second: str, form: str, runs: Path) -> None:
+def command(first: str, second: str, form: str, output: Path | None, runs: Path) -> None:
     """Compare two runs: what differs in what they are, in what they scored, and what they cost.
 
     A RUN is a name below --runs, or a run's folder. Scores of evaluations that both have are compared by Welch's test,
-    with a 95 % interval of the difference (second minus first).
+    with a 95 % interval of the difference (second minus first). -o FILE.png draws sheets of their images beside each
+    other.
     """
     from bench.cli.console import Console
     from bench.reporting.comparing import compared
 
+    if output is not None and output.suffix != ".png":
+        raise UsageError(f"-o takes a picture, FILE.png, not {output}")
     with Console() as console:
-        found = compared(*(_record(name, runs, console) for name in (first, second)))
+        both = [found_run(name, runs, console) for name in (first, second)]
+    if output is not None:
+        _draw(output, [(record.spec.name, folder) for folder, record in both])
+    found = compared(*(record for _, record in both))
     click.echo(json.dumps(found.to_json(), indent=2) if form == "json" else _table(found))
 
 
-def _record(name: str, runs: Path, console: "Console") -> "Record":
-    """The record of one run. Raises UsageError: there is none, or several are meant."""
+def found_run(name: str, runs: Path, console: "Console") -> "Found":
+    """The folder and the record of one run. Raises UsageError: there is none, or several are meant."""
     from bench.cli.report_command import records_of
 
-    records = [record for _, record in records_of([name], runs, console)]
+    records = list(records_of([name], runs, console))
     if len(records) > 1:
         raise UsageError(f"{name} holds {len(records)} runs; name one of them")
     return records[0]
+
+
+def _draw(output: Path, runs: "Sequence[tuple[str, Path]]") -> None:
+    """The sheets of both runs' images. Raises UsageError: one has none, or the picture cannot be written."""
+    from bench.sets.contact_sheet import PREVIEW, write_beside
+
+    for name, folder in runs:
+        if not (folder / PREVIEW).is_file():
+            raise UsageError(f"{name} has no sheet of its images: there is no {folder / PREVIEW}")
+    try:
+        write_beside(output, [(name, folder / PREVIEW) for name, folder in runs])
+    except OSError as error:
+        raise UsageError(f"cannot draw {output}: {why(error)}") from error
 
 
 def _table(found: "Comparison") -> str:

@@ -37,6 +37,15 @@ def command(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ...
     their teachers. DIR is whole or is not there.
     """
     from bench.cli.console import Console
+
+    with Console() as console:
+        for note in exported(run, to, output, runs, plugins):
+            console.warn(f"{output}: {note}")
+    click.echo(str(output))
+
+
+def exported(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ...]) -> tuple[str, ...]:
+    """Writes a run's set in a form; what its user should know, a line each. Raises UsageError."""
     from bench.extensions.registry import Registry
     from bench.sets.export import card, writing
 
@@ -45,10 +54,7 @@ def command(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ...
     about = found.manifest.to_json()
     text = card.card_of(about, _card(Registry(plugins), about.get("dataset")), _rows(folder.parent), to)
     writing.export(found, folder, to, output, text)
-    with Console() as console:
-        for note in found.notes:
-            console.warn(f"{output}: {note}")
-    click.echo(str(output))
+    return found.notes
 
 
 def _folder_of(run: str, runs: Path) -> Path:

@@ -271,6 +271,10 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
         return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {brief(problem['input'])}"
+    if problem["type"] == "too_short":
+        return (
+            f"field {field!r} has {problem['ctx']['actual_length']}, and needs {problem['ctx']['min_length']} at least"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     return f"field {field!r}: {message}, not {brief(problem['input'])}" if field else message
 

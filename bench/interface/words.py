@@ -19,7 +19,7 @@ BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot", "width", "plan_only", "m
 
 def arguments_of(command: click.Command) -> dict[str, click.Parameter]:
     """The parameters of a command by the names that they have in a call: `eval_backbone` for --eval-backbone."""
-    return {_name(each): each for each in command.params if each.name not in BY_OTHER_WORDS}
+    return {_name(each): each for each in command.params if each.required or each.name not in BY_OTHER_WORDS}
 
 
 def _name(parameter: click.Parameter) -> str:

@@ -31,7 +31,7 @@ from bench.running.procedure import Procedure, seconds_of
 from bench.running.units import UNITS, KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
-from bench.sets.contact_sheet import write_preview
+from bench.sets.contact_sheet import PREVIEW, write_preview
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.elapsed import Lasting, lasting
 from bench.storage.files import clean_leftovers_of, quarantine
@@ -318,7 +318,7 @@ class Synthesis:
         sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, weights)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
-        write_preview(self.folder / "preview.png", pixels, classes, dataset.class_names, **as_networks_see)
+        write_preview(self.folder / PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
 
     def _weights(self, labels: Labels) -> list[Path]:
         """The files of the teachers that labels need: of a set from elsewhere its own, or else the stages'.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.storage.files import whole
 
+PREVIEW = "preview.png"  # the sheet in a run's folder
 TILE = 128  # pixels a side that small images are brought up to
 MOST_PIXELS = (1320, 2640)  # width and height that the tiles may take
 MOST_IMAGES, MOST_CLASSES = 10, 20
@@ -57,10 +58,30 @@ def write_preview(
         sheet.save(part, format="PNG")
 
 
-def _write(sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int = LABEL_WIDTH) -> None:
-    """One line of text at the left, cut to its room in pixels."""
+def write_beside(path: Path, sheets: Sequence[tuple[str, Path]]) -> None:
+    """Writes a PNG of sheets beside each other, each below its name; the file is whole or absent.
+
+    Raises:
+        OSError: a sheet cannot be read, or the picture not be written.
+    """
+    pictures = [Image.open(sheet).convert("RGB") for _, sheet in sheets]
+    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
+    beside = Image.new("RGB", (width, FOOTER + max(picture.height for picture in pictures)), BACKGROUND)
+    left = 0
+    for (name, _), picture in zip(sheets, pictures, strict=True):
+        beside.paste(picture, (left, FOOTER))
+        _write(beside, FOOTER // 2, name, INK, picture.width, left)
+        left += picture.width + GAP
+    with whole(path) as part:
+        beside.save(part, format="PNG")
+
+
+def _write(
+    sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int = LABEL_WIDTH, left: int = 0
+) -> None:
+    """One line of text from the left, cut to its room in pixels."""
     font = ImageFont.load_default(size=14)
-    ImageDraw.Draw(sheet).text((2 * GAP, middle), _fitted(text, font, room - 4 * GAP), colour, font, anchor="lm")
+    ImageDraw.Draw(sheet).text((left + 2 * GAP, middle), _fitted(text, font, room - 4 * GAP), colour, font, anchor="lm")
 
 
 def _spread(values: Sequence[int], most: int) -> list[int]:

@@ -138,7 +138,9 @@ class LocalExecutor:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # one that ends Python ends no table
-                self.place.progress.warn(f"{hook} of plugin {implementation.plugin_name!r} raised {error!r}")
+                self.place.progress.warn(
+                    f"{hook} of plugin {implementation.plugin_name!r} raised {type(error).__name__}: {error}"
+                )
 
 
 def _record_of(job: Job, content: Mapping[str, Any]) -> Record | None:

@@ -11,6 +11,7 @@ from bench.storage.streams import one_line
 
 Row = Mapping[str, Any]
 MARKUP = re.compile(r"([\\`*_{}<>\[\]|#~&])")
+PLACE = re.compile(r"""[^"',=]*/+(?=[^/"',=])""")  # of a path, all before its last name
 NOT_STATED = "not stated"
 
 
@@ -66,8 +67,17 @@ def _said(manifest: Mapping[str, Any], card: DatasetCard | None, rows: Sequence[
     yield "labels", manifest["labels"]["kind"]
     yield "protocol of the method", f"{manifest.get('protocol')}@{manifest.get('protocol_version')}"
     made = row.get("made") or {}
-    yield "made by", made.get("command")
+    yield "made by", without_places(made.get("command"))
     yield "made with", f"condensation-bench {made['version']}" if made.get("version") else None
+
+
+def without_places(command: str | None) -> str | None:
+    """A command line whose paths are their last names: where things lie on a machine is nobody else's affair."""
+    try:
+        words = shlex.split(command or "")
+    except ValueError:  # it was cut, or is none
+        return None
+    return shlex.join(PLACE.sub("", word).rstrip("/") for word in words) or None
 
 
 def _accuracy(rows: Sequence[Row]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from commands import run_bench
+from PIL import Image
 
 from bench.results.records import Record
 from bench.storage.files import read_json, write_json
@@ -130,6 +131,26 @@ def test_a_mistake_is_one_line(tmp_path: Path, second: str, said: str) -> None:
     ended = run_bench("compare", name, word, "--runs", str(tmp_path))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr and len(ended.stderr.splitlines()) == 1
+
+
+def test_the_images_of_both_stand_beside_each_other(tmp_path: Path) -> None:
+    """Sheets of 30 by 20 and 50 by 40 pixels: 84 wide with the gap of 4, as high as the higher one with its name."""
+    names = left(tmp_path), left(tmp_path, seed(1))
+    for name, size, colour in zip(names, ((30, 20), (50, 40)), ("red", "blue"), strict=True):
+        Image.new("RGB", size, colour).save(tmp_path / name / "preview.png")
+    ended = run_bench("compare", *names, "--runs", str(tmp_path), "-o", str(tmp_path / "both.png"))
+    assert ended.returncode == 0 and "second" in ended.stdout
+    with Image.open(tmp_path / "both.png") as picture:
+        assert picture.size == (84, 64)
+        assert [picture.getpixel(place) for place in ((15, 40), (60, 60))] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_pictures_that_cannot_be_drawn_are_one_line(tmp_path: Path) -> None:
+    names = left(tmp_path), left(tmp_path, seed(1))
+    for output, said in (("both.gif", "-o takes a picture, FILE.png, not"), ("both.png", "has no sheet of its images")):
+        ended = run_bench("compare", *names, "--runs", str(tmp_path), "-o", str(tmp_path / output))
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1) and said in ended.stderr
+        assert not (tmp_path / output).exists()
 
 
 def test_values_are_harmless(tmp_path: Path) -> None:

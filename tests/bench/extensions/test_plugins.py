@@ -264,3 +264,14 @@ def test_a_named_plugin_that_ends_python_is_a_mistake_in_one_line(tmp_path: Path
     path.write_text("raise SystemExit(0)")
     with pytest.raises(UsageError, match=r"plugin '.*quits\.py' cannot be loaded: SystemExit: 0"):
         Registry((str(path),))
+
+
+def test_a_path_that_is_offered_as_a_text_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        GOOD.format(name="mine").replace("bench_methods", "bench_ladders").replace("json:dumps", "/x/y.toml")
+    )
+    with pytest.raises(
+        UsageError, match=r"text, and '/x/y\.toml' is no 'package.module:attribute'; a path is given as a"
+    ):
+        Registry((str(path),)).load("ladder", "mine")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from benching import Bench
 from child_work import children_here
 
 import bench
-from bench.cli import evaluate_command, report_command, run_command
+from bench.cli import compare_command, evaluate_command, export_command, report_command, run_command
 from bench.interface.words import arguments_of, understood, words_of
 from bench.results.fields import names
 from bench.running.configuring import typed_value
@@ -56,8 +57,10 @@ def test_what_is_not_offered_is_no_attribute() -> None:
         (bench.run, run_command.command, {"quiet"}),
         (bench.evaluate, evaluate_command.command, {"quiet"}),
         (bench.records, report_command.command, {"quiet"}),
+        (bench.compare, compare_command.command, {"quiet"}),
+        (bench.export, export_command.command, set()),
     ],
-    ids=["run", "evaluate", "records"],
+    ids=["run", "evaluate", "records", "compare", "export"],
 )
 def test_a_call_takes_what_the_command_takes(
     call: Callable[..., Any], command: click.Command, beside: set[str]
@@ -186,6 +189,27 @@ def test_records_are_a_frame(place: Bench) -> None:
     assert {*names()} <= {*found.columns}
     with pytest.raises(bench.UsageError, match="unknown --where field 'metod'; did you mean 'method'"):
         bench.records(where={"metod": "x"})
+
+
+def test_two_runs_are_compared_by_a_call(place: Bench) -> None:
+    run = next(MEASURED.glob("*/record.json")).parent
+    found = bench.compare(run, run)
+    assert isinstance(found, bench.Comparison)
+    assert (found.spec, found.alone, found.scores[0].together) == ((), (), True)
+    with pytest.raises(bench.UsageError, match="no run and no folder of runs is called 'nowhere'"):
+        bench.compare(run, "nowhere", runs=place.runs)
+
+
+def test_a_set_is_exported_by_a_call(place: Bench) -> None:
+    place = replace(place, plugins=(str(SMALL["plugin"]),))
+    (job,) = place.jobs("random", protocols=("plain",), eval_backbones=("convnet3-w32",))
+    place.run(job)
+    written = bench.export(job.spec.name, "folder", place.folder / "out")
+    assert written == place.folder / "out" and len(list(written.glob("images/*/*.png"))) == 6
+    with pytest.raises(bench.UsageError, match="unknown form 'foldr'; did you mean 'folder'"):
+        bench.export(job.spec.name, "foldr", place.folder / "other")
+    with pytest.raises(bench.UsageError, match="is there already"):
+        bench.export(job.spec.name, "pt", place.folder / "out")
 
 
 def test_what_is_understood_is_what_is_typed() -> None:

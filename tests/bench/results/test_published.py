@@ -1,10 +1,12 @@
 """Published tables: which claims are cells, what answers them, and the verdict, by numbers worked out by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.results.claims import Claim, Claims
@@ -163,3 +165,10 @@ def test_a_row_without_top1_is_not_judged_by_it() -> None:
     found = beside(Cell(1, CLAIM, HALF_WAY), row, Registry())["cell"]
     assert (found["difference"], found["verdict"]) == (None, "not the same")
     assert "measured was no top-1" in found["reasons"]
+
+
+def test_a_table_without_cells_is_refused_in_our_words(tmp_path: Path) -> None:
+    path = tmp_path / "table.toml"
+    path.write_text('name = "t"\ntitle = "T"\ncells = []\n')
+    with pytest.raises(UsageError, match=r"field 'cells' has 0, and needs 1 at least$"):
+        read_toml(PublishedTable, path, "table")

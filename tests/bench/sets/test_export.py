@@ -24,7 +24,7 @@ from bench.progress import Silent
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.export import writing
-from bench.sets.export.card import card_of
+from bench.sets.export.card import card_of, without_places
 from bench.sets.export.forms import FORMS
 from bench.storage import files
 from bench.whitening import Whitening
@@ -256,3 +256,23 @@ def test_tensors_within_lists_have_dotted_names(tmp_path: Path, digits: Dataset)
         (place / "manifest.json").write_text(json.dumps({"source": {**source, "images": name}}))
         with pytest.raises(UsageError, match="holds no"):
             read_against(place, digits, Registry())
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "bench run -d /home/me/a.toml --runs ../x/runs/ --data-root=/mnt/d",
+            "bench run -d a.toml --runs runs --data-root=d",
+        ),
+        ("bench run --plugin './p q/a.py' --classes=a,b", "bench run --plugin a.py --classes=a,b"),
+        (
+            "bench run --runs s3://bucket/runs --set 'imported:path=\"/a/b\"'",
+            "bench run --runs runs --set 'imported:path=\"b\"'",
+        ),
+        ("bench run 'cut", None),
+        (None, None),
+    ],
+)
+def test_a_card_tells_no_places_of_the_machine(command: str | None, said: str | None) -> None:
+    assert without_places(command) == said
