@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.reporting import Row
 from bench.reporting.pivot import comparable, heading, named
+from bench.reporting.units import UNKNOWN
 from bench.storage.streams import one_line
 
 
@@ -32,9 +33,14 @@ def panels(rows: Iterable[Row], across: str, least: int = 2) -> list[Panel]:
     return [_panel(group, across) for group in found if len({row[across] for row in group}) >= least]
 
 
+def line_name(words: Iterable[str]) -> str:
+    """Who a line is of, from a row of `bench.reporting.view.identity`: what is not said of it is left out."""
+    return one_line(" ".join(word for word in words if word != UNKNOWN))
+
+
 def _panel(rows: Sequence[Row], across: str) -> Panel:
     lines: dict[str, dict[Any, Row]] = {}
     for row, words in zip(rows, named(rows, across).itertuples(index=False), strict=True):
-        lines.setdefault(one_line(" ".join(words)), {}).setdefault(row[across], row)
+        lines.setdefault(line_name(words), {}).setdefault(row[across], row)
     values = sorted({row[across] for row in rows})
     return Panel(one_line(heading(rows, across)), across, values, lines)

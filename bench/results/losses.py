@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from bench.storage.artefacts import Kind, Part
-from bench.storage.shapes import Number
 
 FILE = "losses.json"
 
@@ -20,7 +19,7 @@ class Losses(Part):
 
     terms: list[str]
     iterations: list[int]
-    values: list[list[Number]]
+    values: list[list[float]]
     loops: int = 1
 
     @classmethod

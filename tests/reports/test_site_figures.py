@@ -69,3 +69,10 @@ def test_a_heat_map_colours_from_the_worst_to_the_best(row: RowMaker) -> None:
     cells = dict(heat.lines)
     assert [share for _, share, _ in cells["sre2l"]] == [0.0, 0.5]
     assert cells["dm"] == [("40.00 ± 0.42", 1.0, "runs/dm.html"), ("–", None, "")]
+
+
+def test_what_is_not_said_of_a_line_is_not_in_its_name(row: RowMaker, control: RowMaker) -> None:
+    """Images that were made in fp32 say so; those that were picked were made in nothing."""
+    rows = [row(synthesis_precision="fp32"), control(), row(method="dm")]
+    (costly,) = over_costs(rows, {})
+    assert {series.name for series in costly.legend} == {"sre2l fp32", "dm bf16", "random (control)"}

@@ -55,5 +55,7 @@ def test_sets_of_the_same_classes_are_together_and_a_control_is_shown_once(
     runs = {each["run"]: RunFolder(tmp_path / each["run"]) for each in rows}
     (gallery,) = galleries(rows, runs, {name: f"runs/{name}.html" for name in runs})
     assert [strip.link for strip in gallery.strips] == ["runs/a.html", "runs/c.html"]
+    assert [strip.name for strip in gallery.strips] == ["sre2l", "random (control)"]
+    assert gallery.heading == "tiny-imagenet, 2 classes, 10 a class, convnet4-bn, seed 0"
     assert gallery.names == ["goldfish", "of nobody"]
     assert (gallery.strips[0].sheet, gallery.width, gallery.height) == ("runs/a.png", 2 * (128 + GAP) - GAP, 128)

@@ -2,7 +2,8 @@
 
 Every file is whole in itself and loads nothing from elsewhere, so that the folder opens from disk and from any host.
 Pages are made by Jinja2, which escapes all that is put in (`site.rendering`); the other modules prepare the data:
-`site.rankings` the tables, `site.runs` what is said of a run, `site.figures` figures, `site.names` names of files.
+`site.rankings` the tables, `site.runs` what is said of a run, `site.training` its curves, `site.classes` its classes,
+`site.figures` figures, `site.galleries` and `site.embeddings` images over methods, `site.names` names of files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
 from bench.reporting.layout import flat
-from bench.reporting.panels import Panel, panels
+from bench.reporting.panels import Panel, line_name, panels
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
@@ -185,7 +185,7 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
-    words = [one_line(" ".join(each)) for each in identity(ranking.rows).itertuples(index=False)]
+    words = [line_name(each) for each in identity(ranking.rows).itertuples(index=False)]
     look = looks.of(dict(zip(words, ranking.rows, strict=True)))
     figures = []
     for cost in COSTS:

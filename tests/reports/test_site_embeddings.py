@@ -1,0 +1,63 @@
+"""Where a network sees images of a few classes, over sets."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.errors import UsageError
+from bench_reports.site import embeddings
+
+NAMES = ["cat", "dog", "bird", "fish"]
+
+
+def of_set(offset: float, each: int = 6, **changes: Any) -> SimpleNamespace:  # noqa: ANN401 - any of a set's attributes
+    """Images of four classes that are as bright as their class, 10 apart; its network sees their brightness."""
+    labels = torch.arange(4).repeat_interleave(each)
+    images = (10.0 * labels + offset + torch.linspace(0, 1, 4 * each)).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    teacher = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(4, 4))
+    own = {"label_kind": "online", "manifest": {"labels": {"teacher": {"backbone": "tiny"}}}, "teacher": teacher}
+    return SimpleNamespace(**{"labels": labels, "images": images, **own, **changes})
+
+
+class Bare(SimpleNamespace):
+    """A set whose teacher's weights are gone."""
+
+    @property
+    def teacher(self) -> nn.Module:
+        raise UsageError("no weights")
+
+
+HARD: dict[str, Any] = {"label_kind": "hard", "manifest": {"labels": {"kind": "hard"}}, "teacher": None}
+
+
+def embedded(monkeypatch: pytest.MonkeyPatch, *sets: SimpleNamespace | None) -> "embeddings.Embedding | None":
+    monkeypatch.setattr(embeddings, "_loaded", lambda path: sets[int(path.name)])
+    return embeddings.embedding({f"set {place}": Path(str(place)) for place in range(len(sets))}, NAMES)
+
+
+def test_classes_that_a_network_tells_apart_lie_apart_in_every_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three classes of each set; all marks of one lie nearer to their own middle than to that of any other."""
+    found = embedded(monkeypatch, of_set(0.0, **HARD), of_set(0.5))
+    assert found is not None and found.network == "tiny"
+    assert [figure.heading for figure in found.figures] == ["set 0", "set 1"]
+    places = torch.tensor(
+        [[(mark.x, mark.y) for mark in series.marks] for figure in found.figures for series in figure.series]
+    )
+    assert places.shape == (6, 6, 2)
+    by_class = torch.stack([torch.cat([places[label], places[3 + label]]) for label in range(3)])
+    nearest = torch.cdist(by_class.flatten(0, 1), by_class.mean(1)).argmin(1)
+    assert nearest.tolist() == [0] * 12 + [1] * 12 + [2] * 12
+    assert [series.name for series in found.figures[0].series] == NAMES[:3]
+
+
+def test_without_a_network_or_with_too_few_images_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Bare(**{name: value for name, value in vars(of_set(0.0)).items() if name != "teacher"})
+    assert embedded(monkeypatch, of_set(0.0, **HARD), of_set(1.0, **HARD)) is None
+    assert embedded(monkeypatch, gone, of_set(1.0, **HARD)) is None
+    assert embedded(monkeypatch, of_set(0.0, each=2), of_set(1.0)) is None
+    assert embedded(monkeypatch, of_set(0.0), None) is None
+    assert embedded(monkeypatch) is None
