@@ -32,6 +32,10 @@ class UnreadableArtefact(BenchError):
     """
 
 
+class StoreAway(BenchError):
+    """A store elsewhere does not answer, or refuses: nothing that was done is lost, and the same command goes on."""
+
+
 class Interrupted(BenchError):
     """The user asked to stop; what is finished is kept and the same command continues."""
 

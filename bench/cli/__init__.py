@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from bench.errors import LostOutput, UsageError
+from bench.errors import LostOutput, StoreAway, UsageError
 from bench.storage.streams import guarded
 
 COMMANDS = {
@@ -100,7 +100,7 @@ def _status() -> object:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except LostOutput as error:
+    except (LostOutput, StoreAway) as error:
         click.echo(f"bench: {error}", err=True)
         return 1
     except Exception as error:

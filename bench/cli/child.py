@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import torch
 
-from bench.errors import Interrupted
+from bench.errors import Interrupted, StoreAway
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory
 from bench.hardware.devices import use_precision
@@ -89,6 +89,8 @@ def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
             obey(order, Registry(order.plugins), channel)
     except LockHeld as error:
         channel.send("owned", reason=str(error))
+    except StoreAway as error:
+        channel.send("away", reason=str(error))
     except Interrupted as error:
         channel.send("interrupted", reason=str(error))
 

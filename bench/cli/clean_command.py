@@ -14,6 +14,7 @@ from bench.hardware.quantities import size
 from bench.storage import cleaning
 from bench.storage.cleaning import Leaving
 from bench.storage.leases import LockHeld
+from bench.storage.mirrors import looked_at
 from bench.storage.names import unknown
 
 
@@ -33,6 +34,8 @@ def command(named: tuple[str, ...], where: tuple[str, ...], yes: bool, runs: Pat
     Without --yes it is shown and nothing is touched; without anything that is asked for, all that may go is shown in
     sums. What a live process has is always left. --where picks runs as in bench list runs.
     """
+    for place in (runs, cache_folder()):
+        looked_at(place)
     chosen = [kind for kind, asked in kinds.items() if asked]
     if not named and not where and not chosen:
         if yes:

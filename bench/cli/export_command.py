@@ -60,7 +60,9 @@ def exported(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ..
 def _folder_of(run: str, runs: Path) -> Path:
     """The set that is meant. Raises UsageError: there is none."""
     from bench.errors import UsageError
+    from bench.storage.mirrors import at_hand, looked_at
 
+    at_hand(looked_at(runs) / run)
     places = [inner for place in (runs / run, Path(run)) for inner in (place / "condensed", place)]
     found = next((each for each in places if (each / "manifest.json").is_file()), None)
     if found is None:

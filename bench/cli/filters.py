@@ -36,9 +36,10 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     from bench.cli.console import Console
     from bench.results import records
     from bench.results import rows as table
+    from bench.storage.mirrors import looked_at
 
     picked = picker(where)
-    rows = [*table.rows(records.load_all(runs, Console())), *map(_begun, _without_record(runs))]
+    rows = [*table.rows(records.load_all(looked_at(runs), Console())), *map(_begun, _without_record(runs))]
     return sorted(picked(rows), key=lambda row: str(row["run"]))
 
 

@@ -1,11 +1,43 @@
 """Folders that a user names: there, or yet to be made; whatever can be neither is said before any work."""
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 import click
+
+from bench.errors import UsageError
+
+DEFAULT_CACHE = Path("~/.cache/condensation-bench")
+MIRRORS = "mirrors"  # in the machine's cache: folders that stand for stores elsewhere
+
+
+def is_address(text: str) -> bool:
+    """Whether it names a place by a scheme, as in s3://bucket/folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def folder_of(address: str, shared: str = "") -> Path:
+    """The folder that an address names: of file:// itself, of a store elsewhere the one that stands for it here.
+
+    Args:
+        shared: the folder below it that is in the store; "" for all.
+
+    Raises:
+        UsageError: there can be none.
+    """
+    from bench.storage.mirrors import mirror_of  # for addresses alone
+
+    if address.lower().startswith("file://"):
+        return Path(address[len("file://") :])
+    own = os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+    machine = DEFAULT_CACHE if is_address(own) else Path(own)
+    try:
+        return mirror_of(address, machine.expanduser() / MIRRORS, shared)
+    except OSError as error:
+        raise UsageError(f"what stands for a store cannot be kept in {machine}: {error.strerror}") from error
 
 
 def why_no_folder(path: Path) -> str | None:
@@ -36,3 +68,11 @@ class Folder(click.Path):
         if (reason := why_no_folder(Path(value))) is not None:
             self.fail(reason, param, ctx)
         return super().convert(value, param, ctx)
+
+
+class RunsFolder(Folder):
+    """The same, of runs: an address of a store elsewhere becomes the folder that stands for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Fails where it can be none."""
+        return folder_of(value) if isinstance(value, str) and is_address(value) else super().convert(value, param, ctx)

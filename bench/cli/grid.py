@@ -26,7 +26,8 @@ from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, re
 from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner, Request
 from bench.running.provenance import typed
-from bench.storage.leases import heartbeat
+from bench.storage.mirrors import looked_at
+from bench.storage.owners import heartbeat
 
 
 def compare(
@@ -216,6 +217,7 @@ def check_folders(*folders: Path) -> None:
     heartbeat()
     for folder in folders:
         check_writable(folder.absolute())
+        looked_at(folder)
 
 
 def executor_of(

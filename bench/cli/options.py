@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bench.cli.folders import Folder, why_no_folder
+from bench.cli.folders import DEFAULT_CACHE, Folder, RunsFolder, folder_of, is_address, why_no_folder
 from bench.errors import UsageError
 from bench.hardware.quantities import seconds
 
@@ -17,7 +17,6 @@ COUNT = click.IntRange(1, 1_000_000)  # of images
 STEPS = click.IntRange(1, 1_000_000_000)
 TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
 SEED = click.IntRange(-(2**63), 2**63 - 1)
-DEFAULT_CACHE = Path("~/.cache/condensation-bench")
 MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME"}  # of an option that takes names
 
 
@@ -91,12 +90,12 @@ def runs_option(function: F) -> F:
     """--runs, or BENCH_RUNS, or ./runs."""
     option = click.option(
         "--runs",
-        type=Folder(),
+        type=RunsFolder(),
         envvar="BENCH_RUNS",
         default=Path("runs"),
         show_default=True,
         show_envvar=True,
-        help="Where run folders are kept.",
+        help="Where run folders are kept: a folder, or an address such as s3://bucket/runs.",
     )
     return option(function)
 
@@ -163,13 +162,18 @@ def grid_options(function: F) -> F:
 def cache_folder() -> Path:
     """Where stages and decoded images are kept: BENCH_CACHE, or a folder in the user's cache.
 
+    Of a store elsewhere the folder that stands for it; stages alone are shared, all else is this machine's own.
+
     Raises:
         UsageError: there can be no such folder.
     """
     import os
 
+    named = os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+    if is_address(named):
+        return folder_of(named, shared="stages")
     try:
-        folder = Path(os.environ.get("BENCH_CACHE") or DEFAULT_CACHE).expanduser()
+        folder = Path(named).expanduser()
         reason = why_no_folder(folder)
     except RuntimeError as error:  # ~NAME of a user that nobody knows
         reason = str(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.filters import Row, picker, where_option
+from bench.cli.folders import folder_of, is_address
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import Target, target_of, write, write_folder
@@ -161,8 +162,9 @@ def records_of(named: Sequence[str], runs: Path, console: "Console") -> Iterator
         UsageError: nothing was asked for that exists, or there is nothing to report.
     """
     from bench.results.records import with_folders
+    from bench.storage.mirrors import looked_at
 
-    if not named and not runs.is_dir():
+    if not named and not looked_at(runs).is_dir():
         raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
     found = (record for name in named for record in _of(name, runs, console)) if named else with_folders(runs, console)
     first = next(found, None)
@@ -174,8 +176,10 @@ def records_of(named: Sequence[str], runs: Path, console: "Console") -> Iterator
 def _of(name: str, runs: Path, console: "Console") -> Iterable["Found"]:
     """The records that one argument means."""
     from bench.results.records import read_or_warn, with_folders
+    from bench.storage.mirrors import looked_at
 
-    folder = next((path for path in (Path(name), runs / name) if path.is_dir()), None)
+    own = looked_at(folder_of(name)) if is_address(name) else Path(name)
+    folder = next((path for path in (own, looked_at(runs) / name) if path.is_dir()), None)
     if folder is None:
         raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
     if not (folder / "spec.json").exists() and not (folder / "record.json").exists():

@@ -8,6 +8,7 @@ import click
 from bench.cli.options import data_root_option, plugin_option, runs_option
 from bench.data.cards import is_path
 from bench.extensions.registry import Registry
+from bench.storage.mirrors import at_hand, looked_at
 from bench.storage.names import unknown
 
 KINDS = ("method", "backbone", "dataset", "protocol", "format", "reader", "ladder", "table", "speed table")
@@ -26,14 +27,14 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     """
     registry = Registry(plugins)
     kinds = [kind for kind in KINDS if registry.has(kind, name)]
-    folder = next((each for each in (runs / name, Path(name)) if (each / "spec.json").is_file()), None)
+    folder = next((each for each in (looked_at(runs) / name, Path(name)) if (each / "spec.json").is_file()), None)
     if folder is None and not kinds and not is_path(name):
         raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
     pages = _pages(registry, name, kinds, data_root) if kinds or is_path(name) else []
     if folder is not None:
         from bench.cli.run_page import run
 
-        pages.append(run(folder))
+        pages.append(run(at_hand(folder)))
     click.echo("\n\n".join(pages))
 
 

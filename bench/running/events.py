@@ -24,6 +24,7 @@ FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "failed": {"reason": str},
     "owned": {"reason": str},
     "interrupted": {"reason": str},
+    "away": {"reason": str},
 }
 PATIENCE = 1.0  # seconds of silence after which is looked whether the child lives
 _BLOCK = 1 << 16

@@ -4,7 +4,7 @@ import errno
 
 import torch
 
-from bench.errors import BenchError, Interrupted, UnreadableArtefact, UsageError, fault, why
+from bench.errors import BenchError, Interrupted, StoreAway, UnreadableArtefact, UsageError, fault, why
 from bench.results.outcomes import Status
 from bench.storage.leases import LockHeld
 
@@ -17,7 +17,7 @@ class WorkToDo(Exception):
 
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
-    return not isinstance(error, Interrupted | LockHeld | WorkToDo | KeyboardInterrupt)
+    return not isinstance(error, Interrupted | StoreAway | LockHeld | WorkToDo | KeyboardInterrupt)
 
 
 def is_of_the_system(error: BaseException) -> bool:

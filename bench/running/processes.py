@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import Interrupted
+from bench.errors import Interrupted, StoreAway
 from bench.hardware.quantities import duration
 from bench.progress import COMPILING, Progress, Silent, noted
 from bench.running.events import event_in, lines
-from bench.running.orders import Order
+from bench.running.orders import Order, RunOrder
+from bench.storage.mirrors import mirrored
 
 WAITING = ("prepared", "made")  # last words after which a child waits for another piece of its run
 
@@ -53,6 +54,7 @@ def run_child(order: Order, cache: Path, progress: Progress, timeout: float | No
 
     Raises:
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
+        StoreAway: its store does not answer; what it did lies in this machine's mirror.
     """
     with closing(Child(cache)) as child, interruptible(child.stop):
         return child.obey(order, progress, timeout)
@@ -79,6 +81,8 @@ class Child:
         status, in_time = (0, True) if event in WAITING else _end(self._process, until)
         if self._stops and event in (None, "failed", "interrupted"):
             raise Interrupted(facts.get("reason") or "stopped")
+        if event == "away" and _has_store(order):  # every other child would find it so
+            raise StoreAway(facts["reason"])
         if event == "interrupted":  # a signal to the child alone, or a plugin's word: no reason to end a table
             return Ended("failed", {"reason": f"its process was told to stop: {facts['reason']}"}, status, False)
         if event is None and timeout is not None and not in_time:
@@ -109,6 +113,12 @@ def _started(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0, process_group=0
     )
+
+
+def _has_store(order: Order) -> bool:
+    """Whether what it is about lies in a store elsewhere: of any other a plugin in the child spoke."""
+    places = (order.runs / "any", order.cache / "stages") if isinstance(order, RunOrder) else ()
+    return any(map(mirrored, places))
 
 
 def _send(child: "subprocess.Popen[bytes]", order: Order) -> None:

@@ -12,6 +12,7 @@ from bench.running.context import RunContext
 from bench.running.environment import describe
 from bench.running.failures import reason_of
 from bench.storage.artefacts import whole_or_aside
+from bench.storage.leases import LockHeld, locked
 
 
 def unscored(each: EvaluationSpec, status: Status, reason: str) -> Evaluation:
@@ -85,8 +86,23 @@ def unread(job: Job, place: RunContext, reason: str) -> Record:
 def crashed(job: Job, place: RunContext, reason: str) -> Record:
     """The record of a run whose process died before it could write one; it is kept where that is possible.
 
-    It replaces none that cannot be read.
+    It replaces none that cannot be read, and none of a run that somebody else has by now.
     """
+    try:
+        with locked(lock_of(job, place), place.progress, wait=False):
+            return _crashed(job, place, reason)
+    except LockHeld as error:
+        return unread(job, place, f"{reason}; {error}")
+    except (OSError, UnreadableArtefact):  # a lease cannot be had where nothing can be written
+        return _crashed(job, place, reason)
+
+
+def lock_of(job: Job, place: RunContext) -> Path:
+    """The lock of whoever works on a run."""
+    return place.runs / f".{job.spec.name}.lock"
+
+
+def _crashed(job: Job, place: RunContext, reason: str) -> Record:
     folder = place.runs / job.spec.name
     try:
         earlier = earlier_record(folder, place)

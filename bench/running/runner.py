@@ -20,7 +20,7 @@ from bench.running.configuring import build, own_protocol
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.environment import describe, made_by_another_file, scored_by_another_file
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
-from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, unread
+from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, lock_of, unread
 from bench.running.scoring import Scoring
 from bench.running.synthesis import Synthesis
 from bench.running.units import UNITS
@@ -79,7 +79,7 @@ class Run:
 
     def held(self) -> AbstractContextManager[None]:
         """Within the context the run is this process'. Raises as `bench.storage.stages.locked`, which does not wait."""
-        return locked(self.place.runs / f".{self.job.spec.name}.lock", self.place.progress, wait=False)
+        return locked(lock_of(self.job, self.place), self.place.progress, wait=False)
 
     def attempted(self, piece: Callable[[Synthesis], T]) -> T | Record:
         """A piece of the synthesis, for whoever acts for the holder of the run; where it fails the record, kept.

@@ -11,8 +11,10 @@ from typing import Any
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.progress import Silent
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
-from bench.storage.leases import LEASES, holder, is_of_dead, leased, locked
+from bench.storage.leases import holder, is_of_dead, leased, locked
+from bench.storage.mirrors import mirrored
 from bench.storage.scratch import abandoned, gate
+from bench.storage.slots import LEASES
 from bench.storage.stages import WORK
 
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
@@ -34,7 +36,9 @@ class Leaving:
 
     @property
     def size(self) -> int:
-        """Bytes that are free afterwards: files that other folders share stay on the disk."""
+        """Bytes that are free afterwards, there for what is in a store; files that other folders share stay."""
+        if there := mirrored(self.path):
+            return there.mirror.size(there.name)
         files = [self.path] if self.path.is_file() else [each for each in self.path.rglob("*") if each.is_file()]
         return sum(about.st_size for about in map(os.lstat, files) if about.st_nlink == 1)
 
@@ -50,7 +54,9 @@ class Leaving:
         """
         with ExitStack() as held:
             for lock in self.locks:
-                held.enter_context(locked(lock, Silent(), wait=False))
+                held.enter_context(locked(lock, Silent(), wait=False, bring=False))
+            if there := mirrored(self.path):
+                there.mirror.remove(there.name)
             for name in FIRST:
                 (self.path / name).unlink(missing_ok=True) if self.path.is_dir() else None
             shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink(missing_ok=True)

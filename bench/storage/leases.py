@@ -11,226 +11,27 @@ dead. No clock is compared with another, so that clocks may jump. An owner that 
 number, has lost its lease: `lost` tells its loops, which save and stop.
 """
 
-import json
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Protocol
 
-from bench.errors import Interrupted, UnreadableArtefact, UsageError, why
+from bench.errors import Interrupted, StoreAway, UnreadableArtefact, why
 from bench.progress import Progress, Silent
+from bench.storage.mirrors import Mirrored, mirrored
+from bench.storage.owners import AT_WORK, Owner, heartbeat, myself, owner_in, time_to_live
+from bench.storage.slots import FREE, LEASES, FolderSlots, Slots
+from bench.storage.stores import StoreSlots
 
-LEASES = ".leases"  # the folder of all leases on names in the folder around it
-FREE = b"free\n"  # begins the file of an owner that gave its lease back
 NOBODY_KNOWN = "another process"
-TIME_TO_LIVE, BEATS = 60.0, 12.0  # seconds, and how often an owner says within them that it lives
-LONGEST = 4096  # bytes of a slot that are read
 PATIENCE = 0.5  # seconds of looking whether somebody lives, after which it is said
 
 
 class LockHeld(Exception):
     """A lock is held by a live process. The message names it."""
-
-
-class Slots(Protocol):
-    """The numbered files of one lease, wherever they lie."""
-
-    @property
-    def pause(self) -> float:
-        """Seconds between two looks at a lease that is waited for."""
-        ...
-
-    def numbers(self) -> list[int]:
-        """Those there are, ascending."""
-        ...
-
-    def create(self, number: int, content: bytes) -> bool:
-        """Makes a file that nobody has made; False where somebody has. Its content may be lost where no room is."""
-        ...
-
-    def read(self, number: int) -> tuple[bytes, object]:
-        """Its content, and something that differs after each `write`. Raises FileNotFoundError."""
-        ...
-
-    def write(self, number: int, content: bytes) -> None:
-        """Writes over the beginning of a file that is there. Raises FileNotFoundError."""
-        ...
-
-    def free(self, number: int) -> None:
-        """Has it begin with `FREE`, or takes it away. Raises FileNotFoundError."""
-        ...
-
-    def remove(self, number: int) -> None:
-        """Takes it away, if it is there."""
-        ...
-
-
-@dataclass(frozen=True)
-class FolderSlots:
-    """Files in a folder of this lease alone: a listing of it is one call of the system, which nothing interrupts."""
-
-    folder: Path
-    pause: float = 0.05
-
-    def numbers(self) -> list[int]:
-        """See `Slots`."""
-        try:
-            return sorted(int(name) for name in os.listdir(self.folder) if name.isdecimal())  # noqa: PTH208 - twice as fast
-        except FileNotFoundError:
-            return []
-
-    def create(self, number: int, content: bytes) -> bool:
-        """A full disk has room for the file's name, though not for whose it is: such a lease is anybody's guess."""
-        try:
-            handle = self._made(number)
-        except FileExistsError:
-            return False
-        try:
-            with suppress(OSError):
-                os.write(handle, content)
-        finally:
-            os.close(handle)
-        return True
-
-    def _made(self, number: int) -> int:
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        try:
-            return os.open(self._file(number), flags, 0o666)
-        except FileNotFoundError:  # the first of its name
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return os.open(self._file(number), flags, 0o666)
-
-    def read(self, number: int) -> tuple[bytes, object]:
-        """See `Slots`."""
-        with self._file(number).open("rb") as handle:
-            content = handle.read(LONGEST)
-            return content, (content, os.fstat(handle.fileno()).st_mtime_ns)
-
-    def write(self, number: int, content: bytes) -> None:
-        """In place, which takes no room; where the file has none, that it was touched is seen all the same."""
-        handle = os.open(self._file(number), os.O_WRONLY)
-        try:
-            os.pwrite(handle, content, 0)
-        except OSError:
-            os.utime(handle)
-        finally:
-            os.close(handle)
-
-    def free(self, number: int) -> None:
-        """It goes where it has no room for the word: nobody could take it for dead meanwhile."""
-        handle = os.open(self._file(number), os.O_WRONLY)
-        try:
-            os.pwrite(handle, FREE, 0)
-        except OSError:
-            self.remove(number)
-        finally:
-            os.close(handle)
-
-    def remove(self, number: int) -> None:
-        """See `Slots`."""
-        self._file(number).unlink(missing_ok=True)
-
-    def _file(self, number: int) -> Path:
-        return self.folder / str(number)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who has a lease, as its file says it.
-
-    Attributes:
-        who: in words.
-        machine: the start of the system and the space of process numbers in which `pid` counts; "" where not known.
-        started: when the process began, in the system's own count since its start.
-        time_to_live: seconds without a beat after which others take it for dead.
-    """
-
-    who: str
-    machine: str
-    pid: int
-    started: int
-    time_to_live: float
-
-    def written(self, beats: int) -> bytes:
-        """One line, as long at every beat."""
-        return json.dumps({**vars(self), "beats": f"{beats:012}"}).encode() + b"\n"
-
-    def alive(self) -> bool | None:
-        """Whether its process is there; None where that cannot be seen from here."""
-        if not self.machine or self.machine != machine():
-            return None
-        began = started(self.pid)
-        return None if began is None else began == self.started
-
-
-def owner_in(content: bytes) -> Owner | None:
-    """The inverse of `Owner.written`; None for what is none."""
-    try:
-        said = json.loads(content)
-        who, life = str(said["who"]), float(said["time_to_live"])
-        good = who.isprintable() and 0 < len(who) <= 200 and 0 < life < math.inf
-        return Owner(who, str(said["machine"]), int(said["pid"]), int(said["started"]), life) if good else None
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return None
-
-
-@cache
-def machine() -> str:
-    """This start of this system, and its space of process numbers; "" where the system does not say."""
-    try:
-        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{start} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def started(pid: int) -> int | None:
-    """When a process of this machine began, in the system's ticks; -1 where it is gone, None where it is hidden."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None if _is_there(pid) else -1
-    except OSError:
-        return None
-    return -1 if state in (b"Z", b"X") else int(rest[18])  # a zombie does nothing any more
-
-
-def _is_there(pid: int) -> bool:
-    """Whether there is a process of that number, be it one that /proc does not show to this user."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def time_to_live() -> float:
-    """BENCH_LEASE_TTL, or a minute. Raises UsageError: it is no time."""
-    return _seconds("BENCH_LEASE_TTL", TIME_TO_LIVE)
-
-
-def heartbeat() -> float:
-    """BENCH_LEASE_HEARTBEAT, or a twelfth of the time to live. Raises UsageError: it is no time, or too long."""
-    beat, life = _seconds("BENCH_LEASE_HEARTBEAT", time_to_live() / BEATS), time_to_live()
-    if beat > life / 3:
-        raise UsageError(f"BENCH_LEASE_HEARTBEAT is {beat:g} s: at most a third of BENCH_LEASE_TTL ({life:g} s)")
-    return beat
-
-
-def _seconds(name: str, default: float) -> float:
-    text = os.environ.get(name) or str(default)
-    with suppress(ValueError):
-        if 0 < (seconds := float(text)) < math.inf:
-            return seconds
-    raise UsageError(f"{name} must be a number of seconds above 0, not {text!r}")
 
 
 class Lease:
@@ -250,12 +51,12 @@ class Lease:
 
     def beat(self) -> None:
         """Says that the owner lives, or finds that the lease is another's; a place that is away tells later."""
-        with suppress(OSError):
-            numbers = self._slots.numbers()
-            self._lost = self._lost or numbers[-1:] != [self.number]
+        with suppress(OSError, StoreAway):
+            slots = self._slots.hasty
+            self._lost = self._lost or slots.numbers()[-1:] != [self.number]
             if not self._lost:
                 self._beats += 1
-                self._slots.write(self.number, self._owner.written(self._beats))
+                slots.write(self.number, self._owner.written(self._beats))
             self._beaten = time.monotonic()
 
     def give_back(self) -> None:
@@ -297,25 +98,42 @@ def lost() -> bool:
 
 
 @contextmanager
-def locked(path: Path, progress: Progress, *, wait: bool) -> Iterator[None]:
+def locked(path: Path, progress: Progress, *, wait: bool, bring: bool = True) -> Iterator[None]:
     """Holds the lease on a name; `path` is "NAME.lock" in its folder. A dead owner's is taken, a live owner is named.
+
+    Args:
+        bring: in a mirror of a store, has here what the store has of that name, and sends what becomes of it.
 
     Raises:
         LockHeld: another process holds it and `wait` is False; or this one slept, and another took over.
         UnreadableArtefact: the system does not let it be held.
+        StoreAway: it lies in a store that does not answer, or what was done could not all be sent there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lease = _acquired(path, progress, wait=wait)
-    _keep(lease)
+    with _held(path, progress, wait=wait) as lease:
+        try:
+            with _guarded(path, lease) if bring else nullcontext():
+                yield
+        except Interrupted as error:
+            if lease.lost:
+                raise LockHeld(f"taken over while this process slept, and in use by {holder(path)}") from error
+            raise
+
+
+@contextmanager
+def _held(path: Path, progress: Progress, *, wait: bool) -> Iterator[Lease]:
+    owner = myself()
+    AT_WORK.add(owner.token)
     try:
-        yield
-    except Interrupted as error:
-        if lease.lost:
-            raise LockHeld(f"taken over while this process slept, and in use by {holder(path)}") from error
-        raise
+        lease = _acquired(path, owner, progress, wait=wait)
+        _keep(lease)
+        try:
+            yield lease
+        finally:
+            _HELD.discard(lease)
+            lease.give_back()
     finally:
-        _HELD.discard(lease)
-        lease.give_back()
+        AT_WORK.discard(owner.token)
 
 
 def holder(path: Path) -> str | None:
@@ -353,7 +171,15 @@ def leased(folder: Path) -> list[Path]:
 
 
 def _slots(path: Path) -> Slots:
-    return FolderSlots(path.parent / LEASES / path.name)
+    files = path.parent / LEASES / path.name
+    there = mirrored(files)
+    return StoreSlots(there.mirror.store, there.name) if there else FolderSlots(files)
+
+
+def _guarded(path: Path, lease: Lease) -> AbstractContextManager[None]:
+    """Of a name in a mirror: what it is for is had here, and sent."""
+    there: Mirrored | None = mirrored(path.with_name(path.name.removesuffix(".lock").removeprefix(".")))
+    return there.mirror.guarded(there.name, lambda: lease.lost) if there else nullcontext()
 
 
 @contextmanager
@@ -365,8 +191,8 @@ def _lockable(path: Path) -> Iterator[None]:
         raise UnreadableArtefact(f"{path} cannot be locked: {why(error)}") from error
 
 
-def _acquired(path: Path, progress: Progress, *, wait: bool) -> Lease:
-    slots, owner, watch = _slots(path), _myself(), _Watch()
+def _acquired(path: Path, owner: Owner, progress: Progress, *, wait: bool) -> Lease:
+    slots, watch = _slots(path), _Watch()
     say = _saying(path, progress, wait=wait)
     while True:
         with _lockable(path):
@@ -380,12 +206,6 @@ def _acquired(path: Path, progress: Progress, *, wait: bool) -> Lease:
             raise LockHeld(f"in use by {look.who}")
         say(look, alive)
         time.sleep(slots.pause)
-
-
-def _myself() -> Owner:
-    heartbeat()  # refuses wrong settings before anything is held
-    pid = os.getpid()
-    return Owner(f"process {pid} on {os.uname().nodename}", machine(), pid, started(pid) or 0, time_to_live())
 
 
 def _taken(slots: Slots, number: int, owner: Owner) -> Lease | None:

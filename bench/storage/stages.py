@@ -24,6 +24,7 @@ from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_as
 from bench.storage.elapsed import lasting
 from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.leases import forget_dead, locked
+from bench.storage.mirrors import at_hand
 from bench.storage.names import check_file_name
 from bench.storage.shapes import StagePart
 from bench.storage.tensor_files import read_tensors, write_tensors
@@ -169,6 +170,8 @@ class StageStore:
         making it again in the same folder.
         """
         try:
+            if not (folder := self.folder(kind, stage_hash) / "stage.json").exists():
+                at_hand(folder.parent, seal=folder.name)
             return self._load(kind, stage_hash)
         except (FileNotFoundError, CorruptArtefact):
             return None

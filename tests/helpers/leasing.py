@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.storage.leases import FolderSlots, Owner, owner_in, started
+from bench.storage.owners import Owner, owner_in, started
+from bench.storage.slots import FolderSlots
 
 HOLDING = (
     "import sys; from pathlib import Path\n"
-    "from bench.progress import Silent; from bench.storage import leases\n"
-    "if sys.argv[2]:\n    leases.machine = lambda: sys.argv[2]\n"
+    "from bench.progress import Silent; from bench.storage import leases, owners\n"
+    "if sys.argv[2]:\n    owners.machine = lambda: sys.argv[2]\n"
     "with leases.locked(Path(sys.argv[1]), Silent(), wait=False):\n"
     "    print('held', flush=True); sys.stdin.read()\n"
 )

@@ -17,8 +17,11 @@ from leasing import HOLDING, elsewhere, held, killed_with, slots
 from bench.errors import Interrupted, UnreadableArtefact, UsageError
 from bench.progress import Silent
 from bench.storage import leases
-from bench.storage.leases import FREE, LockHeld, Owner, forget_dead, holder, locked, machine, owner_in, started
+from bench.storage.leases import LockHeld, forget_dead, holder, locked
+from bench.storage.owners import Owner, machine, owner_in, started
+from bench.storage.slots import FREE, FolderSlots
 
+PARENT = Owner("process 7 on here", machine(), os.getppid(), started(os.getppid()) or 0, 60)
 HERE = f"process {os.getpid()} on {os.uname().nodename}"
 
 
@@ -88,30 +91,29 @@ def test_who_was_slow_withdraws_from_a_number_that_others_have_passed(
 ) -> None:
     """It saw the first number free; before it made the second, others had that and a third, and one has a fourth."""
     left(lock, FREE)
-    files, create = slots(lock), leases.FolderSlots.create
-    owner = Owner(HERE, machine(), os.getpid(), started(os.getpid()) or 0, 60)
+    files, create = slots(lock), FolderSlots.create
+    owner = PARENT
 
-    def late(self: leases.FolderSlots, number: int, content: bytes) -> bool:
-        monkeypatch.setattr(leases.FolderSlots, "create", create)
+    def late(self: FolderSlots, number: int, content: bytes) -> bool:
+        monkeypatch.setattr(FolderSlots, "create", create)
         self.remove(1)
         return self.create(4, owner.written(0)) and self.create(number, content)
 
-    monkeypatch.setattr(leases.FolderSlots, "create", late)
-    with refused(lock, HERE):
+    monkeypatch.setattr(FolderSlots, "create", late)
+    with refused(lock, PARENT.who):
         assert files.numbers() == [4]
 
 
 def test_two_that_see_the_same_dead_owner_do_not_both_follow_it(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_with(lock)
-    create = leases.FolderSlots.create
-    other = Owner("process 7 on here", machine(), os.getpid(), started(os.getpid()) or 0, 60)
+    create = FolderSlots.create
 
-    def beaten_to_it(self: leases.FolderSlots, number: int, content: bytes) -> bool:
-        monkeypatch.setattr(leases.FolderSlots, "create", create)
-        return self.create(number, other.written(0)) and self.create(number, content)
+    def beaten_to_it(self: FolderSlots, number: int, content: bytes) -> bool:
+        monkeypatch.setattr(FolderSlots, "create", create)
+        return self.create(number, PARENT.written(0)) and self.create(number, content)
 
-    monkeypatch.setattr(leases.FolderSlots, "create", beaten_to_it)
-    with refused(lock, "process 7 on here"):
+    monkeypatch.setattr(FolderSlots, "create", beaten_to_it)
+    with refused(lock, PARENT.who):
         pass
 
 
@@ -225,7 +227,7 @@ def test_a_folder_that_nothing_can_be_written_to_is_named(lock: Path, monkeypatc
     def denied(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(leases.FolderSlots, "_made", denied)
+    monkeypatch.setattr(FolderSlots, "_made", denied)
     with pytest.raises(UnreadableArtefact, match=r"a\.lock cannot be locked: Permission denied"):
         locked(lock, Silent(), wait=True).__enter__()
 
@@ -264,3 +266,13 @@ def test_times_that_are_none_are_refused_before_anything_is_held(
     with pytest.raises(UsageError, match=f"BENCH_LEASE_{name}"), locked(lock, Silent(), wait=False):
         pass
     assert not slots(lock).folder.exists()
+
+
+def test_what_this_process_could_not_give_back_is_nobody_s(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch, locked(lock, Silent(), wait=False):
+        patch.setattr(FolderSlots, "free", away)
+    with locked(lock, Silent(), wait=False):
+        assert holder(lock) == HERE

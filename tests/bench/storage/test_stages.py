@@ -14,7 +14,8 @@ from leasing import killed_with
 from bench.errors import RunFailure, UnreadableArtefact
 from bench.progress import Silent
 from bench.storage.files import digest, read_json, write_json
-from bench.storage.leases import LEASES, holder, is_of_dead, locked
+from bench.storage.leases import holder, is_of_dead, locked
+from bench.storage.slots import LEASES
 from bench.storage.stages import RESULT, Made, StageKey, StageStore
 from bench.storage.tensor_files import read_rows, write_tensors
 
