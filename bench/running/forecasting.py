@@ -166,11 +166,11 @@ class _Rehearsal:
             memory = TrialMemory(self.scratch / "units")
             images, about = memory.images(_synthesised(spec), lambda: self._unit(procedure))
         self.heard += about["notes"]
-        whole = self._padded(images) if method.made_here else images.at(images.classes.argsort(stable=True))
-        stored = procedure.stored(whole)
+        tried = procedure.stored(images)
+        stored = self._padded(tried) if method.made_here else tried.at(tried.classes.argsort(stable=True))
         labels, label_s = self._whole(lambda: procedure.label(stored, precision=spec.precision))
         condensed = CondensedSet(stored, labels, task.dataset.classes, procedure.preprocessing())
-        synthesis_s = about["warm_up_s"] + about["unit_s"] * len(whole) / len(images)
+        synthesis_s = about["warm_up_s"] + about["unit_s"] * len(stored) / len(images)
         return _Set(condensed, prepare_s, synthesis_s, label_s, about["memory"], _disk(images, condensed))
 
     def _ready(self, method: Condenser[Any]) -> None:

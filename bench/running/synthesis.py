@@ -137,9 +137,9 @@ class Synthesis:
         made = []
         for number, unit in enumerate(units, 1):
             noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
-            made.append(self._unit(unit, wait=True))
+            made.append(self._stored(self._unit(unit, wait=True)))
         noted(self.task.progress, "unit", "")
-        images = self._stored([unit.images for unit in made])
+        images = self._joined([unit.images for unit in made])
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
@@ -285,13 +285,17 @@ class Synthesis:
             raise CorruptArtefact(str(error)) from error
         return unit
 
-    def _stored(self, parts: Sequence[Images]) -> Images:
-        """All units as one set, class by class, as it is after storage."""
+    def _stored(self, unit: KeptUnit) -> KeptUnit:
+        """A unit with its images as they are after storage: all classes in floats would be four times the set."""
+        return replace(unit, images=self._procedure.stored(unit.images))
+
+    def _joined(self, parts: Sequence[Images]) -> Images:
+        """All units as one set, class by class."""
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
         if self.method.made_here and counts.tolist() != [self.spec.ipc] * self.task.classes:
             raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
-        return self._procedure.stored(images.at(images.classes.argsort(stable=True)))
+        return images.at(images.classes.argsort(stable=True))
 
     def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""

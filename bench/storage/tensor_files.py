@@ -1,46 +1,69 @@
 """Tensor files: safetensors that are whole or absent, and that know when they were altered."""
 
 import json
-import os
-import re
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 import xxhash
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.errors import MISFITS, CorruptArtefact, understood
 from bench.storage.files import SEAL, canonical, reading, whole
+from bench.storage.paging import passed
+
+# Names of types, in the order in which the library aligns them: the largest first.
+_TYPES = {
+    torch.uint64: "U64",
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.complex64: "C64",
+    torch.float32: "F32",
+    torch.uint32: "U32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint16: "U16",
+    torch.int16: "I16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_RANKS = {dtype: rank for rank, dtype in enumerate(_TYPES)}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes tensors (any device and layout; stored contiguous on the CPU) and JSON metadata as safetensors."""
+    """Writes tensors (any device and layout; stored contiguous on the CPU) and JSON metadata as safetensors.
+
+    The file is what the library writes, its header sorted. Tensors in mapped files may be larger than the memory: they
+    are gone through a piece at a time, of which the library keeps all.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = canonical(dict(metadata or {}))
-    header = {"bench": text, SEAL: _tensors_digest(plain, text)}
-    with whole(path) as part:
-        try:
-            save_file(plain, part, metadata=header)
-            _order_header(part)
-        except SafetensorError as error:
-            raise _os_error(error, path) from error
+    ordered = dict(sorted(plain.items(), key=lambda named: (_RANKS[named[1].dtype], named[0])))
+    with whole(path) as part, part.open("wb") as file:
+        file.write(_header(ordered, {"bench": text, SEAL: _tensors_digest(plain, text)}))
+        for tensor in ordered.values():
+            file.writelines(passed(tensor))
 
 
-def _order_header(path: Path) -> None:
-    """Sorts the names in a safetensors header, whose metadata the library writes in another order each time.
-
-    The same text is as long in any order, and spaces may end it.
-    """
-    with path.open("rb+") as file:
-        length = int.from_bytes(file.read(8), "little")
-        ordered = json.dumps(json.loads(file.read(length)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        file.seek(8)
-        file.write(ordered.encode().ljust(length))
+def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Length, then JSON with sorted names, which the library writes in another order each time; spaces fill it up."""
+    ends = list(accumulate((tensor.nbytes for tensor in tensors.values()), initial=0))
+    about: dict[str, Any] = {
+        name: {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        for (name, tensor), start, end in zip(tensors.items(), ends, ends[1:], strict=False)
+    }
+    listed = {**about, "__metadata__": dict(metadata)}
+    text = json.dumps(listed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    padded = text.ljust(-(-len(text) // 8) * 8)
+    return len(padded).to_bytes(8, "little") + padded
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -58,7 +81,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, struct.error, *MISFITS) as error:
         raise CorruptArtefact(f"{path} is not a readable safetensors file: {error}") from error
     text = header.get("bench")
-    if text is None or header.get(SEAL) != _tensors_digest(tensors, text):
+    if text is None or header.get(SEAL) != _tensors_digest(tensors, text, unchanged=True):
         raise CorruptArtefact(f"{path} was altered: its checksum does not match")
     with understood(path):
         return tensors, dict(json.loads(text))
@@ -79,23 +102,16 @@ def read_rows(path: Path, name: str, rows: Sequence[int]) -> Tensor:
         return torch.stack([part[row].clone() for row in rows])
 
 
-def _os_error(error: SafetensorError, path: Path) -> Exception:
-    """The system's own error behind one of safetensors, which keeps only its text; a full disk must be known as one."""
-    found = re.search(r"os error (\d+)", str(error))
-    return OSError(int(found[1]), os.strerror(int(found[1])), str(path)) if found else error
+def _tensors_digest(tensors: Mapping[str, Tensor], metadata: str, *, unchanged: bool = False) -> str:
+    """xxh3 over names, types, shapes and bytes; it reads memory at several GB/s, so a load stays cheap.
 
-
-def _tensors_digest(tensors: Mapping[str, Tensor], metadata: str) -> str:
-    """xxh3 over names, types, shapes and bytes; it reads memory at several GB/s, so a load stays cheap."""
+    Args:
+        unchanged: see `bench.storage.paging.release`.
+    """
     state = xxhash.xxh3_128(metadata.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         state.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        state.update(_bytes_view(tensor))
+        for piece in passed(tensor, unchanged=unchanged):
+            state.update(piece)
     return state.hexdigest()
-
-
-def _bytes_view(tensor: Tensor) -> memoryview:
-    if tensor.numel() == 0:
-        return memoryview(b"")
-    return tensor.reshape(-1).view(torch.uint8).numpy().data

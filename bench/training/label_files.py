@@ -1,4 +1,7 @@
-"""The files that stored labels grow in: memory-mapped, reserved in full, and vouched for by hashes."""
+"""The files that stored labels grow in: memory-mapped, reserved in full, and vouched for by hashes.
+
+1,000 classes x 50 images x 300 epochs are 30 GB in fp16: what is written is given back to the system piece by piece.
+"""
 
 import math
 import os
@@ -7,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xxhash
 
 from bench.labels.forms import LOGITS, LogitForm
+from bench.storage.paging import Passage
 
 READ = 1 << 24  # bytes at a time
 HALF = np.dtype(np.float16)
@@ -29,6 +34,7 @@ class LabelFiles:
         self._paths = {name: stem.with_suffix(f".{store.get(name, name)}") for name in self._parts}
         self._seen = {name: xxhash.xxh3_128() for name in self._parts}  # of all that is written up to here
         self.arrays: dict[str, np.memmap[tuple[int, ...], np.dtype[Any]]] = {}
+        self._passage = Passage()
 
     def are_there(self) -> bool:
         """Whether each is, and is as large as it must be."""
@@ -44,6 +50,7 @@ class LabelFiles:
         for name, array in kept.items():
             self.arrays[name][epoch, start : start + len(array)] = array
             self._seen[name].update(array.tobytes())
+            self._passage.use(array.nbytes, map(torch.from_numpy, self.arrays.values()))
 
     def flush(self) -> str:
         """Sees that all written is on disk, and returns what vouches for it."""

@@ -1,16 +1,14 @@
 """Where the targets of a training come from: the class, a teacher that looks at each view, or its stored answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from bench.labels import StoredLabels
+from bench.storage.paging import Passage
 from bench.training import losses
 from bench.training.losses import SoftLoss
 from bench.training.views import BatchView, Mix
-
-Reader = Callable[[int, slice, torch.device], Tensor]
 
 
 class Supervision(ABC):
@@ -83,14 +81,16 @@ class StoredSupervision(Supervision):
     """The same of logits stored for these very views (FKD), read a batch at a time.
 
     Args:
-        read: an epoch, the places of some views in it, and a device -> their logits (B, K) there (`StoredLabels.read`).
+        labels: whose `read` gives the logits of some views. Pages of a file that they lie in are given back as the
+            training goes on: all labels may be larger than the memory.
     """
 
-    def __init__(self, read: Reader, loss: SoftLoss) -> None:
-        self._read, self._loss = read, loss
+    def __init__(self, labels: StoredLabels, loss: SoftLoss) -> None:
+        self._labels, self._loss, self._passage = labels, loss, Passage(unchanged=True)
 
     def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
-        target = self._read(view.epoch, slice(view.start, view.start + len(view)), logits.device)
+        target = self._labels.read(view.epoch, slice(view.start, view.start + len(view)), logits.device)
+        self._passage.use(target.nbytes, self._labels.tensors.values())
         return self._loss(logits, target, classes)
 
 

@@ -170,7 +170,7 @@ class StoredTargets(Targets[StoredLabels]):
     def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
         """Distillation from the logits of the very views."""
         check_views(self.labels, recipe, images=images, classes=task.classes)
-        return StoredSupervision(self.labels.read, soft_loss(recipe, self.labels.temperature))
+        return StoredSupervision(self.labels, soft_loss(recipe, self.labels.temperature))
 
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
         """For other images the teachers label again; hard ones where others wrote the views down."""

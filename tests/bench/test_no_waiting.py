@@ -55,7 +55,7 @@ def stored_in(form: LogitForm) -> Callable[[Task], Supervision]:
         logits = np.random.default_rng(0).random((views[0] * views[1], 3)).astype(np.float16)
         kept = {name: torch.from_numpy(each).unflatten(0, views) for name, each in form.encode(logits, 20.0).items()}
         labels = StoredLabels(REF, 20.0, 0, {}, kept.pop("logits"), form=form, beside=kept)
-        return StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True))
+        return StoredSupervision(labels, SoftLoss(20.0, t_squared=True))
 
     return supervision
 

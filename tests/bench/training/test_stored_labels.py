@@ -80,7 +80,7 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     labels = stored(task)
     assert labels.logits.shape == (3, 12, 3) and labels.logits.dtype == torch.float16
     online = TeacherSupervision(Rounded(teacher(task).network), SoftLoss(20.0, t_squared=True))
-    from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True)))
+    from_stored = trained(task, StoredSupervision(labels, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 
@@ -116,7 +116,7 @@ def test_labels_stored_in_training_mode_are_those_that_such_a_teacher_gives_onli
     labels = store_labels(task, made, images(task), RECIPE, temperature=20.0, view_seed=9, mode="train")
     assert not torch.equal(labels.logits, stored(task).logits), "and each has a file of its own"
     online = TeacherSupervision(Rounded(in_mode(made.network, "train")), SoftLoss(20.0, t_squared=True))
-    from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, t_squared=True)))
+    from_stored = trained(task, StoredSupervision(labels, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
 
@@ -145,7 +145,7 @@ def test_several_teachers_store_what_they_give_online_when_norms_are_made_equal(
     for combine, labels in made.items():
         network = Rounded(together([first.network, second.network], combine))
         online = trained(task, TeacherSupervision(network, SoftLoss(20.0, kind="mse", hard_weight=0.1)))
-        from_stored = trained(task, StoredSupervision(labels.read, SoftLoss(20.0, kind="mse", hard_weight=0.1)))
+        from_stored = trained(task, StoredSupervision(labels, SoftLoss(20.0, kind="mse", hard_weight=0.1)))
         assert all(torch.equal(tensor, from_stored[name]) for name, tensor in online.items())
         facts, read = labels.facts, labels_from(labels.facts, labels.tensors, (None, None))
         assert isinstance(read, StoredLabels) and read.facts == facts and read.combine == combine

@@ -36,7 +36,7 @@ def test_the_teacher_s_answers_are_the_targets() -> None:
 def test_stored_labels_are_found_by_position() -> None:
     stored = torch.randn((2, 10, 3), generator=torch.Generator().manual_seed(3)).half()
     labels = StoredLabels(TeacherRef("0", "small", None, 0), 20.0, 0, {}, stored)
-    source = StoredSupervision(labels.read, SoftLoss(20.0, t_squared=False))
+    source = StoredSupervision(labels, SoftLoss(20.0, t_squared=False))
     loss = source.loss(LOGITS, None, BatchView(1, 6, torch.tensor([9, 1, 0, 4])), CLASSES)
     assert torch.equal(loss, losses.distillation(LOGITS, stored[1, 6:10], 20.0, t_squared=False))
 
