@@ -5,7 +5,7 @@ Blank rows, the order of columns, the reasons of nulls and the page docs/rows.md
     python -m bench.results.fields > docs/rows.md
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from copy import deepcopy
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -24,7 +24,10 @@ def told(meaning: str, blank: Any = None, why: str | Why = "") -> Any:  # noqa: 
         blank: its value in a row of which nothing is known.
         why: the reason for a null in a row that is done, as text or from the row; "" where null says all.
     """
-    return field(default_factory=lambda: deepcopy(blank), metadata={"meaning": meaning, "why": why})
+    about: dict[str, Any] = {"meaning": meaning, "why": why}
+    if isinstance(blank, Hashable):
+        return field(default=blank, metadata=about)
+    return field(default_factory=lambda: deepcopy(blank), metadata=about)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,10 @@ def rows(records: Iterable[Record]) -> list[Row]:
 def _among(row: fields.Row, known: Container[str], controls: Container[str]) -> fields.Row:
     """The row with what the others say of it: whether its control is among them, and whether it is one itself."""
     control = row.control if row.control in known else None
-    return replace(row, control=control, is_control=row.is_control or row.run in controls)
+    is_control = row.is_control or row.run in controls
+    if (control, is_control) == (row.control, row.is_control):
+        return row
+    return replace(row, control=control, is_control=is_control)
 
 
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
@@ -66,10 +69,10 @@ def reserved() -> frozenset[str]:
 
 
 def _rows_of(record: Record) -> Iterator[fields.Row]:
+    made = _made(record)  # fields are many, and each `replace` copies them all: as few as can be
     for key, evaluation in record.evaluations.items():
         for asked in evaluation.asked:
-            row = _scored(_made(record), record, evaluation)
-            row = replace(row, protocol=asked, control=record.controls.get(key))
+            row = _scored(made, record, evaluation, protocol=asked, control=record.controls.get(key))
             yield replace(row, null_reasons=fields.reasons(row), warnings=doubts(row, evaluation.scores))
 
 
@@ -130,55 +133,54 @@ def _made(record: Record) -> fields.Row:
     """The row as far as it is of the set: what it is, what it cost, with what it was made."""
     costs, made = record.costs.to_json(), record.environment
     known: dict[str, Any] = {name: costs[name] for name in fields.MEASURED if name in costs}
-    return replace(
-        replace(_identity(record.spec), **known),
-        device=made.device,
-        device_name=made.device_name,
-        precision=made.precision,
-        versions=made.versions,
-        made=made.made.to_json() if made.made else None,
-        class_order_hash=record.costs.class_order_hash,
-        preprocessing=record.costs.preprocessing,
-        is_control=record.spec.labeller is not None,
-    )
+    said: dict[str, Any] = {
+        "device": made.device,
+        "device_name": made.device_name,
+        "precision": made.precision,
+        "versions": made.versions,
+        "made": made.made.to_json() if made.made else None,
+        "class_order_hash": record.costs.class_order_hash,
+        "preprocessing": record.costs.preprocessing,
+        "is_control": record.spec.labeller is not None,
+    }
+    return replace(_identity(record.spec), **known, **said)
 
 
-def _scored(row: fields.Row, record: Record, evaluation: Evaluation) -> fields.Row:
-    """The row with how its evaluation ended."""
+def _scored(row: fields.Row, record: Record, evaluation: Evaluation, **asked: Any) -> fields.Row:  # noqa: ANN401 - fields of a row
+    """The row with how its evaluation ended, and as what it was asked for."""
     done = record.status == "done" and evaluation.done
-    named = replace(
-        row,
-        status="done" if done else evaluation.status if record.status == "done" else record.status,
-        reason=evaluation.reason or record.reason,
-        eval_backbone=evaluation.backbone,
-        protocol_id=evaluation.protocol_id,
-        label_kind=evaluation.label_kind,
-        teacher_backbone=evaluation.teacher_backbone,
-        paper_reports=evaluation.paper_reports,
-        evaluation_note=evaluation.note,
-        teacher_top1=_shared_teacher(evaluation) if evaluation.label_kind == "teacher" else row.teacher_top1,
-    )
-    return _counted(named, evaluation.scores) if done else named
+    counted = _counted(evaluation.scores) if done else {}
+    ended: dict[str, Any] = {
+        "status": "done" if done else evaluation.status if record.status == "done" else record.status,
+        "reason": evaluation.reason or record.reason,
+        "eval_backbone": evaluation.backbone,
+        "protocol_id": evaluation.protocol_id,
+        "label_kind": evaluation.label_kind,
+        "teacher_backbone": evaluation.teacher_backbone,
+        "paper_reports": evaluation.paper_reports,
+        "evaluation_note": evaluation.note,
+        "teacher_top1": _shared_teacher(evaluation) if evaluation.label_kind == "teacher" else row.teacher_top1,
+    }
+    return replace(row, **ended, **counted, **asked)
 
 
-def _counted(row: fields.Row, scores: Sequence[Score]) -> fields.Row:
-    """The row of a result, over its trainings."""
+def _counted(scores: Sequence[Score]) -> dict[str, Any]:
+    """What a row says of a result, over its trainings."""
     top1 = [score.top1 for score in scores if score.top1 is not None]
-    return replace(
-        row,
-        primary=scores[0].primary,
-        top1_mean=_mean(scores, "top1"),
-        top1_std=deviation(top1),
-        top1_values=top1,
-        metrics={name: summed_up([score.metrics[name] for score in scores]) for name in scores[0].metrics},
-        top5_mean=_mean(scores, "top5"),
-        best_top1_mean=_mean(scores, "best_top1"),
-        epochs=scores[0].epochs,
-        evaluation_s=sum(score.seconds for score in scores),
-        evaluation_prepare_s=_shared_stages(scores),
-        evaluation_warm_up_s=_warm_up(scores),
-        eval_seeds=len(scores),
-    )
+    return {
+        "primary": scores[0].primary,
+        "top1_mean": _mean(scores, "top1"),
+        "top1_std": deviation(top1),
+        "top1_values": top1,
+        "metrics": {name: summed_up([score.metrics[name] for score in scores]) for name in scores[0].metrics},
+        "top5_mean": _mean(scores, "top5"),
+        "best_top1_mean": _mean(scores, "best_top1"),
+        "epochs": scores[0].epochs,
+        "evaluation_s": sum(score.seconds for score in scores),
+        "evaluation_prepare_s": _shared_stages(scores),
+        "evaluation_warm_up_s": _warm_up(scores),
+        "eval_seeds": len(scores),
+    }
 
 
 def _shared_teacher(evaluation: Evaluation) -> float | None:

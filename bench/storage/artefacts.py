@@ -38,8 +38,9 @@ class Part(BaseModel):
         """Fields stay in the order in which they were written."""
         made = make(content)
         if isinstance(content, Mapping):
-            given = {name: made.__dict__[name] for name in content if name in made.__dict__}
-            object.__setattr__(made, "__dict__", {**given, **made.__dict__})
+            fields = made.__dict__
+            if list(fields) != (given := [name for name in content if name in fields]):
+                object.__setattr__(made, "__dict__", {**{name: fields[name] for name in given}, **fields})
         return made
 
     def __eq__(self, other: object) -> bool:
