@@ -1,5 +1,7 @@
 """From a dataset's name, or a user's own card, to a dataset ready for use."""
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +22,11 @@ from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.storage.files import digest
-from bench.storage.names import unknown
+from bench.storage.names import brief, unknown
 
-STREAM_ABOVE = (
-    4 << 30
-)  # bytes of decoded pixels in a split above which they are not kept; 110,000 × 3 × 64 × 64: 1.35e9
+# Bytes of decoded pixels in a split above which they are not kept unless the user says so, and never held in memory;
+# 110,000 × 3 × 64 × 64: 1.35e9
+STREAM_ABOVE = 4 << 30
 
 
 class NotHere(UsageError):
@@ -222,9 +224,26 @@ def _open_split(
     labels = images.labels(name)
     if labels is None:
         labels = found.reader.labels(source, name)
-    if len(labels) * view.image_bytes > STREAM_ABOVE:
+    size = len(labels) * view.image_bytes
+    if size > max(STREAM_ABOVE, _kept()):
         return StreamedSplit(decoder, labels)
-    return CachedSplit(decoder, labels, images)
+    return CachedSplit(decoder, labels, images, large=size > STREAM_ABOVE)
+
+
+def _kept() -> float:
+    """Bytes of a split up to which the user wants decoded copies kept on disk: BENCH_DECODED_GB, in 10^9 bytes.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    text = os.environ.get("BENCH_DECODED_GB", "0")
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise UsageError(f"BENCH_DECODED_GB takes gigabytes, as 200, not {brief(text)}")
+    return size * 1e9
 
 
 def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:

@@ -10,17 +10,24 @@ from bench.data.datasets import Split
 from bench.data.decoding import Decoder, in_threads
 from bench.data.image_cache import ImageCache
 from bench.errors import RunFailure
+from bench.storage.paging import Passage
 
 _BATCH = 32  # images that a thread decodes at a time
 
 
 @dataclass
 class CachedSplit(Split):
-    """A split whose images are decoded into the cache when the first are taken, and mapped from there."""
+    """A split whose images are decoded into the cache when the first are taken, and mapped from there.
+
+    Attributes:
+        large: that the memory of what was taken is given back, so that the split may be larger than all there is.
+    """
 
     decoder: Decoder
     labels: Tensor
     cache: ImageCache
+    large: bool = False
+    _passage: Passage = field(default_factory=lambda: Passage(unchanged=True), repr=False)
     _images: Tensor | None = field(default=None, repr=False)
 
     @property
@@ -32,7 +39,10 @@ class CachedSplit(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W)."""
-        return self.images[indices]
+        taken = self.images[indices]
+        if self.large:
+            self._passage.use(taken.nbytes, [self.images])
+        return taken
 
     def originals(self, indices: Tensor) -> list[Tensor]:
         """See `Split`."""

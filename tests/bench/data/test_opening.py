@@ -16,6 +16,7 @@ from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.storage import paging
 
 CARD = """
 name = "flowers"
@@ -243,3 +244,30 @@ def test_the_first_classes_or_those_named(registry: Registry, flowers: Path) -> 
 def test_other_classes_are_one_line(registry: Registry, flowers: Path, spec: str, expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         select_classes(_open(registry, flowers), spec)
+
+
+def test_large_splits_are_kept_decoded_where_the_user_says_so(
+    registry: Registry, flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more of one than a piece is held in memory."""
+    given_back: list[int] = []
+    whole = _open(registry, flowers).train.take(torch.arange(12))
+    monkeypatch.setattr(opening, "STREAM_ABOVE", 6 * 3 * 8 * 8)
+    monkeypatch.setenv("BENCH_DECODED_GB", "0.000002304")  # the bytes of the training split
+    monkeypatch.setattr(paging, "PIECE", 2 * 3 * 8 * 8)
+    monkeypatch.setattr(paging, "release", lambda tensor, unchanged: given_back.append(tensor.nbytes))
+    kept = _open(registry, flowers)
+    assert isinstance(kept.train, CachedSplit)
+    assert torch.equal(torch.cat([kept.train.take(part) for part in torch.arange(12).split(3)]), whole)
+    assert given_back == [12 * 3 * 8 * 8] * 4
+    kept.test.take(torch.arange(6))
+    assert len(given_back) == 4
+
+
+@pytest.mark.parametrize("size", ["much", "-1", "nan", "inf", ""])
+def test_a_size_that_is_none_is_refused(
+    registry: Registry, flowers: Path, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DECODED_GB", size)
+    with pytest.raises(UsageError, match=f"BENCH_DECODED_GB takes gigabytes, as 200, not '{size}'"):
+        _open(registry, flowers)
