@@ -203,6 +203,8 @@ def _missing(
         "lrs": (random, hard, full),
         "ars": (random, plain) if plain.reason else (random, plain_random),
     }
+    if random.reason == ITSELF:
+        needed |= {name: (random,) for name in needed if name != "relative_to_full"}
     for name, ingredients in needed.items():
         if reasons := [each.reason for each in ingredients if each.reason]:
             yield name, list(dict.fromkeys(reasons))

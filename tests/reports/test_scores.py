@@ -85,7 +85,8 @@ def test_what_is_missing_is_null_with_its_reason(cell: list[Row]) -> None:
 
 def test_a_control_and_what_failed_have_no_gain(cell: list[Row], failure: MakeRow) -> None:
     _, control, *_, failed = with_scores([*cell, failure()])
-    assert control["scores"]["null_reasons"]["lrs"] == ["it is the control itself"]
+    itself = ["it is the control itself"]
+    assert control["scores"]["null_reasons"] == {"label_free_gain": itself, "lrs": itself, "ars": itself}
     assert control["scores"]["relative_to_full"] == pytest.approx(100 * 41 / 71)
     assert failed["scores"]["null_reasons"]["ars"] == ["it has no result"]
 
