@@ -203,3 +203,13 @@ def test_numbers_behind_columns_are_those_that_are_shown(row: RowMaker) -> None:
 
 def test_html_is_offered() -> None:
     assert Registry().load("format", "html") is HTML
+
+
+def test_a_pivot_is_a_page_whose_columns_sort_by_their_numbers(row: RowMaker, failure: RowMaker) -> None:
+    rows = [row(ipc=ipc, method=EVIL, run=f"{ipc}") for ipc in (1, 10)]
+    page = Page(HTML.render_pivot([*rows, failure(reason=EVIL)], across="ipc"))
+    assert [attributes["scope"] for tag, attributes in page.elements if tag == "th"].count("row") == 1
+    assert page.words.count("46.60 ± 0.42") == 2
+    assert page.links() == ["#content"]
+    assert "<img src=x onerror=alert(1)>" in page.words and "Without a result" in page.words
+    assert not any(tag == "img" for tag, _ in page.elements)

@@ -10,25 +10,35 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bench.reporting import Row
 from bench.reporting.folders import File, FolderFormat, RunFolder
-from bench.storage.streams import shown
+from bench.reporting.view import RankingView
+from bench.storage.streams import shown as shown_text
 from bench_reports.site.figures import over_costs, over_ipc, over_networks
 from bench_reports.site.galleries import galleries
 from bench_reports.site.names import file_names
-from bench_reports.site.rankings import facets, overview
+from bench_reports.site.rankings import facets, overview, view_section
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import run_pages
+from bench_reports.text import TextFormat
 
 INDEX, FIGURES, IMAGES = "index.html", "figures.html", "images.html"
+TITLE = "Dataset condensation, compared"
 
 
-class Html(FolderFormat):
-    """A folder with an index and a page a run; in one file, the index without what it leads to."""
+class Html(FolderFormat, TextFormat):
+    """A folder with an index and a page a run; in one file, the index without what it leads to.
+
+    What text has a form for (pivots, ladders, published tables, speeds, scores) is a page of tables that sort.
+    """
 
     name = "html"
     suffix = ".html"
 
     def render(self, rows: Sequence[Row], *, claims: bool) -> str:
-        return shown(_index(rows, {}, claims=claims))
+        return shown_text(_index(rows, {}, claims=claims))
+
+    def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
+        sections = [view_section(view) for view in shown]
+        return shown_text(page("views", title=TITLE, sections=sections, left_out=left_out))
 
     def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
         names = file_names(row["run"] for row in rows)
@@ -44,7 +54,7 @@ def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool, image
     found = overview(rows, names, claims=claims)
     return page(
         "index",
-        title="Dataset condensation, compared",
+        title=TITLE,
         overview=found,
         facets=facets(found),
         figures=FIGURES if names else "",

@@ -92,13 +92,33 @@ def _natural(value: str) -> tuple[bool, float, str]:
     return (False, float(value), "") if value.isdecimal() else (True, 0.0, value)
 
 
+def view_section(view: RankingView) -> Section:
+    """Any view as it is: its columns in their order, its numbers to sort by; nothing leads anywhere."""
+    frames = [view.identity, *view.groups]
+    columns = {str(title): list(each[title]) for each in frames for title in each.columns}
+    lines = [
+        Line([_cell(view, title, place, column[place]) for title, column in columns.items()])
+        for place in range(len(view.identity))
+    ]
+    numeric = [side == "right" for each in frames for side in alignment(each)]
+    return _told(view, Table(view.heading, [flat(title) for title in columns], numeric, lines), {})
+
+
+def _cell(view: RankingView, title: str, place: int, text: str) -> Cell:
+    return Cell(text, view.numbers[title][place] if title in view.numbers else None)
+
+
 def _section(view: RankingView, names: Mapping[str, str]) -> Section:
-    title, *facts = view.heading.split(SEPARATOR)
     shared = {name: value for name, value in facets_of(view.rows[0]).items() if name not in OF_ROWS}
+    return _told(view, _table(view, names), shared)
+
+
+def _told(view: RankingView, table: Table, shared: Mapping[str, str]) -> Section:
+    title, *facts = view.heading.split(SEPARATOR)
     return Section(
         title=title,
         facts=facts,
-        table=_table(view, names),
+        table=table,
         facets=shared,
         warnings=[note for note in view.notes if note.startswith(WARNING)],
         notes=[note for note in view.notes if not note.startswith(WARNING)],
@@ -125,8 +145,7 @@ def _is_of(metric: str, title: str) -> bool:
 
 def _line(view: RankingView, place: int, titles: Sequence[str], texts: Sequence[str], names: Mapping[str, str]) -> Line:
     row = view.rows[place]
-    numbers = [view.numbers[title][place] if title in view.numbers else None for title in titles]
-    cells = [Cell(text, number) for text, number in zip(texts, numbers, strict=True)]
+    cells = [_cell(view, title, place, text) for title, text in zip(titles, texts, strict=True)]
     own = {name: value for name, value in facets_of(row).items() if name in OF_ROWS}
     kind = "control" if row.get("is_control") else ""
     return Line([Cell(texts[0], link=names.get(row["run"], "")), *cells[1:]], own, kind)

@@ -14,7 +14,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = {"index": "index.js", "run": "run.js", "images": "images.js"}  # of other pages there is none
+SCRIPTS = {
+    "index": "index.js",
+    "views": "index.js",
+    "run": "run.js",
+    "images": "images.js",
+}  # of other pages there is none
 
 
 def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever its template shows
