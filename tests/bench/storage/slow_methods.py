@@ -1,5 +1,6 @@
-"""A plugin whose method takes its time over each of its units, with checkpoints, and a protocol that trains nothing."""
+"""A plugin whose method takes its time over one of its units, with checkpoints, and a protocol that trains nothing."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,11 @@ from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
 from bench.storage.stages import Made
 
+STEP_S = float(os.environ.get("SLOW_STEP_S", "0"))  # of the second unit, so that it can be killed in its middle
+
 
 class Slow(Condenser[MethodConfig]):
-    """Noise that is drawn nearer to a mean, step by step; the first unit is quick."""
+    """Noise that is drawn nearer to a mean, step by step."""
 
     def prepare(self, task: Task) -> None:
         self.mean = task.stage("mean", 1, {}, lambda folder: self._mean(task, folder)).tensors["mean"]
@@ -30,7 +33,7 @@ class Slow(Condenser[MethodConfig]):
         images = torch.rand((task.ipc, *self.mean.shape), generator=seeds.generator(task.seed, "slow", unit.name)) * 255
         for _ in task.iterations(100, images=task.ipc, state={"images": images}):
             images += (self.mean - images) / 100
-            time.sleep(0.02 if unit.classes[0] == 1 else 0)
+            time.sleep(STEP_S if unit.classes[0] == 1 else 0)
         return Images(images.to(torch.uint8), torch.full((task.ipc,), unit.classes[0]))
 
 

@@ -327,10 +327,15 @@ class Elsewhere(Bench):
     """A machine whose runs and stages are in the store."""
 
     home: str = "first"
+    step_s: float = 0.0
 
     def environment(self) -> dict[str, str]:
         leases = {"BENCH_LEASE_TTL": "2", "BENCH_LEASE_HEARTBEAT": "0.2"}
-        own = {"HOME": str(self.folder / self.home), "BENCH_CACHE": "s3://bucket/cache"}
+        own = {
+            "HOME": str(self.folder / self.home),
+            "BENCH_CACHE": "s3://bucket/cache",
+            "SLOW_STEP_S": str(self.step_s),
+        }
         return {**super().environment(), **leases, **own}
 
     def words(self, *arguments: str) -> list[str]:
@@ -338,14 +343,14 @@ class Elsewhere(Bench):
 
 
 def test_killed_in_the_middle_it_goes_on_elsewhere_with_the_same_images(server: Server, tmp_path: Path) -> None:
-    alone, first, second = Bench(tmp_path / "alone"), Elsewhere(tmp_path), Elsewhere(tmp_path, home="second")
+    alone, first, second = Bench(tmp_path / "alone"), Elsewhere(tmp_path, step_s=2), Elsewhere(tmp_path, home="second")
     alone.folder.mkdir()
     with children_here():
         assert alone.typed(*SLOW).returncode == 0
     store = opened("s3://bucket/runs")
     under_way = first.started(*SLOW)
     sent = re.compile(r".*/units/class-1\.work/synthesis\.checkpoint\.safetensors")
-    until(lambda: [Path(name) for name in store.find() if sent.fullmatch(name)])
+    until(lambda: [Path(name) for name in store.find() if sent.fullmatch(name)], seconds=200)
     os.killpg(under_way.pid, signal.SIGKILL)
     under_way.wait()
     assert not any(name.endswith("record.json") for name in store.find())
