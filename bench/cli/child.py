@@ -22,7 +22,7 @@ import torch
 
 from bench.errors import Interrupted, StoreAway
 from bench.extensions.registry import Registry
-from bench.hardware.allocator import keep_freed_memory
+from bench.hardware.allocator import keep_freed_memory, spare_the_collector
 from bench.hardware.devices import use_precision
 from bench.results.records import Record
 from bench.running.failures import reason_of
@@ -69,6 +69,7 @@ def main() -> None:
     orders: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     keep_freed_memory()
+    spare_the_collector()
     try:
         _work(order_from(json.loads(orders.get()), KINDS), channel, orders)
     except BaseException as error:  # what has no record: no room for a log, a plugin that ends Python when imported
@@ -97,10 +98,13 @@ def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
 
 def _pieces(order: Order, registry: Registry, channel: Channel, orders: "SimpleQueue[str]") -> None:
     """Pieces of one run, until the parent lets go: what is prepared for the first serves all."""
-    run: Run | None = None
+    run, first = None, True
     while isinstance(order, Piece):
         run = run or Run(order.job, registry, order.context(channel, _stop()), order.retry)
         _piece(order, run, channel)
+        if first:
+            spare_the_collector()  # what is prepared, and imported for it, stays too
+        first = False
         order = order_from(json.loads(orders.get()), KINDS)
 
 

@@ -30,6 +30,7 @@ class Console:
         self._display = Live(self._terminal)
         self._lock = RLock()  # runs side by side are told of from several threads
         self._began: dict[str, float] = {}
+        self._told: dict[str, float] = {}  # when a line said of what
         self._run, self._what, self._said = "", "", 0.0
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
@@ -78,6 +79,7 @@ class Console:
         One that began stays on the display until it has ended (`end`).
         """
         self._run, self._what = name, ""
+        self._told.clear()
         self._began[name] = time.monotonic()
         self._display.begin(name, f"{place} {short} ")
         if not self._live:
@@ -120,11 +122,14 @@ class Console:
             self._display.note(run, fact, text)
 
     def _say_now_and_then(self, what: str, done: int, total: int) -> None:
-        line = f"  {what} {done}/{total}"
-        if what != self._what or time.monotonic() - self._said >= PLAIN_SECONDS:
+        line, now = f"  {what} {done}/{total}", time.monotonic()
+        if len(self._began) > 1 and now - self._told.get(what, -PLAIN_SECONDS) < PLAIN_SECONDS:
+            return  # several take turns: a line each time would be thousands
+        self._told[what] = now
+        if what != self._what or now - self._said >= PLAIN_SECONDS:
             self._ended = self._ended if what != self._what else ""
             self._follow(line)
-            self._what, self._said = what, time.monotonic()
+            self._what, self._said = what, now
         elif done >= total:
             self._ended = line
 

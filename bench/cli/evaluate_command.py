@@ -72,7 +72,7 @@ def requested(
     Raises:
         UsageError: a name that nobody offers, no set, or one that does not fit what is asked.
     """
-    check_names(plugins, dataset=[dataset], protocol=protocols)
+    check_names(plugins, dataset=[dataset], protocol=protocols, executor=[asked["executor"]])
     from bench.cli.foreign_sets import described
     from bench.running.planning import Request
 

@@ -21,7 +21,7 @@ from bench.results import rows as table
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.running.executors import Executor, LocalExecutor, Skipped
+from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner, Request
@@ -243,7 +243,13 @@ def executor_of(
         command=command or typed(),
     )
     begins = partial(begin, console, [job.spec.name for job in jobs])
-    return LocalExecutor(registry, context, retry, timeout, begins)
+    hire = partial(registry.load("executor", request.executor), hiring_of(request, roots[1]))
+    return SpreadExecutor(registry, context, retry, timeout, begins, hire, request.exclusive_costs)
+
+
+def hiring_of(request: Request, cache: Path) -> Hiring:
+    """What is asked of an executor."""
+    return Hiring(request.workers, request.device, request.address, cache)
 
 
 def begin(console: Console, names: Sequence[str], job: Job) -> None:

@@ -27,6 +27,7 @@ KINDS = {
     "ladders": "ladder",
     "tables": "table",
     "speed-tables": "speed table",
+    "executors": "executor",
 }
 LISTS = [*KINDS, "runs"]
 
@@ -38,7 +39,7 @@ LISTS = [*KINDS, "runs"]
 @runs_option
 @plugin_option
 def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: tuple[str, ...]) -> None:
-    """List methods, backbones, datasets, protocols, formats, ladders, published tables, speed tables or runs.
+    """List methods, backbones, datasets, protocols, formats, ladders, tables, speed tables, executors or runs.
 
     `bench list runs --where method=sre2l --where ipc=10` lists the runs with this in their rows; a dot looks inside a
     field: changed.recover.iterations=40.

@@ -133,6 +133,20 @@ def trainings_option(function: F) -> F:
     return seeds(looks(function))
 
 
+WORKERS = click.IntRange(1, 1024)
+
+
+def executor_options(function: F) -> F:
+    """Who does the work: --executor, --workers, --address, --exclusive-costs."""
+    options = (
+        click.option("--executor", metavar="NAME", default="local", show_default=True, help="Who does the work."),
+        click.option("--workers", type=WORKERS, metavar="N", help="So many work side by side [default: local: 1]."),
+        click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
+        click.option("--exclusive-costs", is_flag=True, help="Make sets while no other worker is busy."),
+    )
+    return reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
 def work_options(function: F) -> F:
     """Where and how jobs are worked off, and how their table is shown."""
     options = (
@@ -144,6 +158,7 @@ def work_options(function: F) -> F:
         runs_option,
         click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
         timeout_option,
+        executor_options,
         click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
         format_option,
         plugin_option,

@@ -19,7 +19,7 @@ from bench.reporting import Row
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.running.executors import LocalExecutor, Skipped
+from bench.running.executors import Skipped, SpreadExecutor
 from bench.running.placing import together
 from bench.running.planning import Request
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
@@ -154,13 +154,13 @@ class Shift:
                 self._ended |= {job.spec.name: outcome for job, outcome in zip(jobs, ended, strict=False)}
         return [each for each in todo if not isinstance(self._ended.get(each.job.spec.name), Record)]
 
-    def _executor(self, jobs: Sequence[Job], looks: int, command: str, *, retry: bool) -> LocalExecutor:
+    def _executor(self, jobs: Sequence[Job], looks: int, command: str, *, retry: bool) -> SpreadExecutor:
         place = self.place
         folders = (place.runs.absolute(), place.cache.absolute(), place.data_root.absolute())
         context = RunContext(*folders, self.device, self.console)
         context = replace(context, checkpoint_seconds=checkpoint_seconds(), looks=looks, command=command)
         begins = partial(self._begins, [job.spec.name for job in jobs])
-        return LocalExecutor(self.registry, context, retry, place.timeout, begins)
+        return SpreadExecutor(self.registry, context, retry, place.timeout, begins)
 
     def _begins(self, names: Sequence[str], job: Job) -> None:
         self._begun.add(job.spec.name)

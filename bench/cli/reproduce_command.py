@@ -14,6 +14,7 @@ from bench.errors import UsageError
 OF_WORK = {  # options by the names of their parameters that say how cells are run
     **{"within": "within", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks", "changes": "set"},
     **{"budget": "budget", "device": "device", "precision": "precision", "compile": "compile"},
+    **{"executor": "executor", "workers": "workers", "address": "address", "exclusive_costs": "exclusive-costs"},
     **{"retry_failed": "retry-failed", "timeout": "timeout", "dry_run": "dry-run"},
 }
 
@@ -53,7 +54,7 @@ def command(
     """
     if recorded and (idle := next((name for name in OF_WORK if _typed(name)), None)):
         raise UsageError(f"--recorded runs nothing: --{OF_WORK[idle]} does not go with it")
-    check_names(plugins, format=[form], table=[table])
+    check_names(plugins, format=[form], table=[table], executor=[asked["executor"]])
     chosen = None if cells == "all" else numbers(cells, "--cells")
     from bench.cli.reproducing import Reproduction
     from bench.running.planning import Request

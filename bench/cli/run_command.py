@@ -95,6 +95,7 @@ def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> 
         raise UsageError("the rungs of a ladder have protocols of their own: --protocol does not go with --ladder")
     ladders, methods = [ladder] if ladder else [], asked["methods"]
     named = {"method": methods, "ladder": ladders, "dataset": asked["datasets"], "protocol": asked["protocols"]}
+    named["executor"] = [asked["executor"]]
     check_names(plugins, **named)
     from bench.running.planning import Request
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pluggy
 
-from bench import hookspecs
+from bench import __version__, hookspecs
 from bench.errors import UsageError, why
+from bench.extensions import own
 from bench.hookspecs import Offer
 from bench.storage.names import NAME, VARIANT, check_name, unknown
 
@@ -74,6 +75,8 @@ class Registry:
         self.broken: list[Broken] = []
         self._versions: dict[str, str | None] = {}
         self._asked_for: dict[str, str] = {}  # by the plugin's name, as the user typed it
+        self._register("bench", own)
+        self._versions["bench"] = __version__
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             self._add(point.name, point.load, _version(point))
         for named in extra:

@@ -76,6 +76,10 @@ def run(
     runs: Place | None = None,
     retry_failed: bool = False,
     timeout: float | str | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    exclusive_costs: bool = False,
     plugin: Names = (),
     quiet: bool = False,
 ) -> Result:
@@ -99,6 +103,9 @@ def run(
         data_root: where datasets lie; None: `BENCH_DATA`, or ./data.
         runs: where run folders are kept; None: `BENCH_RUNS`, or ./runs.
         timeout: of each run: seconds, or "90s", "30m", "2h".
+        executor, address: who does the work (`bench list executors`), and where it is found.
+        workers: how many work side by side; none: one, whom nothing disturbs.
+        exclusive_costs: make sets while no other worker is busy, and evaluate side by side.
         plugin: modules or files to load besides.
         quiet: nothing on standard error but warnings.
 
@@ -135,6 +142,10 @@ def evaluate(
     runs: Place | None = None,
     retry_failed: bool = False,
     timeout: float | str | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    exclusive_costs: bool = False,
     plugin: Names = (),
     quiet: bool = False,
 ) -> Result:

@@ -62,20 +62,39 @@ UNSAID = {
     "synthesis_s": "synthesis",
     "label_s": "labelling",
 }
+OF_SET, OF_EVALUATION = "workers", "evaluation_workers"
+COMPANY = "*"  # marks what was measured while several workers were busy
+
+
+def disturbed(row: Row, by: str) -> bool:
+    """Whether several workers were busy on the machine while it was measured."""
+    return (row.get(by) or 1) > 1
+
+
+def timed(measured: Quantity, by: str = OF_SET) -> Quantity:
+    """A time: marked where it was taken in company, and then no number to sort by beside others."""
+
+    def shown(row: Row) -> str | None:
+        found = measured(row)
+        return f"{found}{COMPANY}" if found is not None and disturbed(row, by) else found
+
+    return Quantity(shown, lambda row: None if disturbed(row, by) else measured.number(row), measured.units)
+
+
 COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": quantity(inside("ms_per_image_iteration", "median"), digits),
+    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits)),
     "peak\nmemory": quantity(inside("peak_memory_bytes", "allocated"), size),
     "peak\nRSS": quantity(_resident, size),
     "image\nbytes": plain("set_bytes", size),
     "label\nbytes": plain("label_bytes", size),
 }
 TIMES: dict[str, Cell] = {
-    "prepare": plain("prepare_s", duration),
+    "prepare": timed(plain("prepare_s", duration)),
     "iterations": Quantity(partial(text, name="iterations"), partial(_value, name="iterations")),
-    "warm-up": plain("warm_up_s", duration),
-    "synthesis": plain("synthesis_s", duration),
-    "per image": plain("seconds_per_image", duration),
-    "labelling": plain("label_s", duration),
-    "shared\nstages": plain("evaluation_prepare_s", duration),
-    "evaluation": plain("evaluation_s", duration),
+    "warm-up": timed(plain("warm_up_s", duration)),
+    "synthesis": timed(plain("synthesis_s", duration)),
+    "per image": timed(plain("seconds_per_image", duration)),
+    "labelling": timed(plain("label_s", duration)),
+    "shared\nstages": timed(plain("evaluation_prepare_s", duration), OF_EVALUATION),
+    "evaluation": timed(plain("evaluation_s", duration), OF_EVALUATION),
 }

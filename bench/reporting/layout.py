@@ -43,8 +43,10 @@ def _in_one_unit(group: pd.DataFrame, view: RankingView) -> pd.DataFrame:
         numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
         if units and (known := [number for number in numbers if number]):
             name, much = _unit(known, units)
-            cells = [None if number is None else digits(number / much) for number in numbers]
-            made[f"{title}\n({name})"] = [cell or UNKNOWN for cell in cells]
+            cells = zip(numbers, group[title], strict=True)  # what is no number beside others stays as it is marked
+            made[f"{title}\n({name})"] = [
+                shown if number is None else digits(number / much) or UNKNOWN for number, shown in cells
+            ]
         else:
             made[title] = list(group[title])
     return pd.DataFrame(made, dtype=object)

@@ -72,7 +72,8 @@ def _pooled(group: Sequence[Row]) -> Row:
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = fmean(variances) ** 0.5 if variances else None
     one = group[0]["seed"] if len(group) == 1 else None
-    told = {"seed": one, "sets": len(group), "within": within, "eval_seeds": trainings}
+    most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}
+    told = {"seed": one, "sets": len(group), "within": within, "eval_seeds": trainings, **most}
     return {**group[0], **scored, **means, **told, "warnings": _warnings(group)}
 
 

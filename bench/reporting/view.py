@@ -7,7 +7,18 @@ from functools import partial
 import pandas as pd
 
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
-from bench.reporting.columns import COSTS, TIMES, UNSAID, Quantity, plain, quantity, text
+from bench.reporting.columns import (
+    COMPANY,
+    COSTS,
+    OF_EVALUATION,
+    OF_SET,
+    TIMES,
+    UNSAID,
+    Quantity,
+    plain,
+    quantity,
+    text,
+)
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.units import UNKNOWN, digits, percent, spread, spread_alone
@@ -222,7 +233,14 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         "evaluation_prepare_s": SHARED_STAGES,
     }
     said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
-    return [*said, *(_uneven(row) for row in rows if row.get("images_per_class"))]
+    return [*said, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
+
+
+def in_company(rows: Sequence[Row]) -> list[str]:
+    """What the mark on times means, where one has it."""
+    most = max((row.get(by) or 1 for row in rows for by in (OF_SET, OF_EVALUATION)), default=1)
+    said = f"{COMPANY} taken while up to {most} workers were busy on the machine: not to be held against other times"
+    return [said] if most > 1 else []
 
 
 def _uneven(row: Row) -> str:

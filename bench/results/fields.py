@@ -104,6 +104,11 @@ class Measured(Identity):
     warm_up_s: float | None = told(
         "seconds of compiling and of the first three steps of every loop; part of `synthesis_s`", why=null.unmetered
     )
+    workers: int | None = told(
+        "how many workers were busy on the machine while the set was made: with more than 1 its seconds are not to be "
+        "held against those of sets that were made alone"
+    )
+    evaluation_workers: int | None = told("the same, while its students were trained")
     peak_memory_bytes: dict[str, int | None] | None = told(
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
     )

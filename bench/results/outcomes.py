@@ -79,6 +79,7 @@ class Costs(FindingsPart):
     synthesis_s: Number | None = None
     label_s: Number | None = None
     seconds_per_image: Number | None = None
+    workers: Count | None = None
     warm_up_s: Number | None = None
     peak_memory_bytes: PeakPart | None = None
     set_bytes: Count | None = None
@@ -121,6 +122,7 @@ class Score(FindingsPart):
     best_top1: Percent | None
     epochs: Number
     seconds: Number
+    workers: int = 1
     most_predicted: Percent | None = None
     metrics: dict[str, MetricPart] = Field(default_factory=dict)
     primary: str = TOP1

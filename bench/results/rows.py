@@ -139,11 +139,12 @@ def _made(record: Record) -> fields.Row:
         "precision": made.precision,
         "versions": made.versions,
         "made": made.made.to_json() if made.made else None,
+        "workers": record.costs.workers or (1 if record.status == "done" else None),  # once there was no other way
         "class_order_hash": record.costs.class_order_hash,
         "preprocessing": record.costs.preprocessing,
         "is_control": record.spec.labeller is not None,
     }
-    return replace(_identity(record.spec), **known, **said)
+    return replace(_identity(record.spec), **{**known, **said})
 
 
 def _scored(row: fields.Row, record: Record, evaluation: Evaluation, **asked: Any) -> fields.Row:  # noqa: ANN401 - fields of a row
@@ -179,6 +180,7 @@ def _counted(scores: Sequence[Score]) -> dict[str, Any]:
         "evaluation_s": sum(score.seconds for score in scores),
         "evaluation_prepare_s": _shared_stages(scores),
         "evaluation_warm_up_s": _warm_up(scores),
+        "evaluation_workers": max(score.workers for score in scores),
         "eval_seeds": len(scores),
     }
 

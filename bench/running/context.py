@@ -66,7 +66,7 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunCon
         networks=lambda name: registry.load("backbone", name),
         readers=lambda name: registry.load("reader", name),
         facts=Notes(reserved()),
-        stages=StageStore(place.cache, place.progress),
+        stages=StageStore(place.cache, place.progress, place.company),
         workspace=workspace,
         progress=place.progress,
         should_stop=place.should_stop,

@@ -59,6 +59,10 @@ class Request:
     cache: Path
     looks: int = 0  # at the test split, in every training
     origin: Origin | None = None  # of the set that the method `imported` reads
+    executor: str = "local"
+    workers: int | None = None
+    address: str | None = None  # of the executor
+    exclusive_costs: bool = False  # sets are made while no other worker is busy
     ladder: str | None = None  # in place of methods and protocols (see `bench.running.ladders`)
     elsewhere: bool = False  # other machines do it: what is not here is planned by what its card says
     machine: str | None = None  # the name of their GPU, where it is not this machine's device

@@ -50,6 +50,7 @@ class Procedure:
         given: the task of the run.
         labeller: labels them: the method itself, or for a control the method that it is the control of.
         task: what the method works in: the given task, and from `prepare` on the one that its `prepare` returned.
+        warm: whether it was asked to `warm_up`.
     """
 
     method: Condenser[Any]
@@ -57,7 +58,7 @@ class Procedure:
     labeller: Condenser[Any]
     task: Task = field(init=False)
     _labelling: Task = field(init=False)
-    _warm: bool = field(default=False, init=False)
+    warm: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Nothing is prepared yet."""
@@ -80,8 +81,8 @@ class Procedure:
 
     def warm_up(self) -> None:
         """Compiles what units will run, the first time it is asked for."""
-        if not self._warm:
-            self._warm = True
+        if not self.warm:
+            self.warm = True
             self.method.warm_up(self.task)
 
     def synthesize(self, unit: Unit, **own: Any) -> Images:  # noqa: ANN401 - fields of a task

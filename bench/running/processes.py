@@ -18,7 +18,7 @@ from bench.errors import Interrupted, StoreAway
 from bench.hardware.quantities import duration
 from bench.progress import COMPILING, Progress, Silent, noted
 from bench.running.events import event_in, lines
-from bench.running.orders import Order, RunOrder
+from bench.running.orders import Order, Piece, RunOrder
 from bench.storage.mirrors import mirrored
 
 WAITING = ("prepared", "made")  # last words after which a child waits for another piece of its run
@@ -77,8 +77,8 @@ class Child:
         until = math.inf if timeout is None else time.monotonic() + timeout
         self._watch = _Watch(progress)
         _send(self._process, order)
-        event, facts = _listen(self._process, self._watch, until)
-        status, in_time = (0, True) if event in WAITING else _end(self._process, until)
+        event, facts = _listen(self._process, self._watch, until, waits=isinstance(order, Piece))
+        status, in_time = (0, True) if isinstance(order, Piece) and event in WAITING else _end(self._process, until)
         if self._stops and event in (None, "failed", "interrupted"):
             raise Interrupted(facts.get("reason") or "stopped")
         if event == "away" and _has_store(order):  # every other child would find it so
@@ -86,7 +86,7 @@ class Child:
         if event == "interrupted":  # a signal to the child alone, or a plugin's word: no reason to end a table
             return Ended("failed", {"reason": f"its process was told to stop: {facts['reason']}"}, status, False)
         if event is None and timeout is not None and not in_time:
-            facts = {"reason": f"over its time: stopped after {duration(timeout)} (--timeout)"}
+            facts = {"reason": over_time(timeout)}
         return Ended(event, facts, status, self._stops > 0)
 
     def stop(self, *, told: bool = True) -> None:
@@ -102,6 +102,11 @@ class Child:
         """Lets it go: it ends, if it has not."""
         with self._process:  # whose input is closed, and whose end is awaited
             pass
+
+
+def over_time(timeout: float) -> str:
+    """Why there is no result of a run that took longer than it may."""
+    return f"over its time: stopped after {duration(timeout)} (--timeout)"
 
 
 def _started(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -163,8 +168,10 @@ class _Watch:
             self.progress.warn(f"stopping{when}; Ctrl-C again kills it at once")
 
 
-def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) -> tuple[str | None, dict[str, Any]]:
-    """Passes the child's news on until it waits, closes its channel, or the time comes; with its last word."""
+def _listen(
+    child: "subprocess.Popen[bytes]", progress: Progress, until: float, *, waits: bool
+) -> tuple[str | None, dict[str, Any]]:
+    """Passes the child's news on until it `waits`, closes its channel, or the time comes; with its last word."""
     last: tuple[str | None, dict[str, Any]] = None, {}
     for line in lines(child, until):
         match event_in(line):
@@ -176,7 +183,7 @@ def _listen(child: "subprocess.Popen[bytes]", progress: Progress, until: float) 
                 progress.warn(facts["message"])
             case kind, facts:
                 last = kind, facts
-                if kind in WAITING:
+                if waits and kind in WAITING:
                     break
     return last
 

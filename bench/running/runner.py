@@ -192,7 +192,7 @@ class Run:
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking
-        return Synthesis(spec, folder, task, method, labeller, protocol, place.command, looking)
+        return Synthesis(spec, folder, task, method, labeller, protocol, place.command, looking, place.company)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
         """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""

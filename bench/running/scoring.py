@@ -135,6 +135,7 @@ class Scoring:
             **task.measured.to_json(),
             **_said(measured, protocol, task),
             "seconds": seconds,
+            "workers": self.synthesis.company,
             "seed": number,
             "made_under": made_under,
             "stages": self._shared(protocol, condensed, task),

@@ -50,6 +50,7 @@ class Synthesis:
         protocol: what the set's manifest says of the protocol that it is made for.
         command: what the user typed.
         looking: nothing is to be made.
+        company: as of `RunContext`.
 
     The task computes as the spec's images are `made_in`; labels are made in its `precision`.
     """
@@ -62,6 +63,7 @@ class Synthesis:
     protocol: Mapping[str, Any]
     command: str
     looking: bool = False
+    company: int = 1
     _procedure: Procedure = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +146,8 @@ class Synthesis:
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s = self._labels(images)
-        prepare_s += sum(stage.cost.seconds for stage in self.task.used_stages.values())
+        stages = [stage.cost for stage in self.task.used_stages.values()]
+        prepare_s += sum(stage.seconds for stage in stages)
         dataset = self.task.dataset
         condensed = CondensedSet(images, labels, dataset.classes, preprocessing, procedure.learned_lr(images))
         self._save(condensed, measured.get("iterations"))
@@ -153,6 +156,7 @@ class Synthesis:
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs = {
             **measured,
+            "workers": max(self.company, *(unit.cost.workers for unit in made), *(stage.workers for stage in stages)),
             **self.task.measured.to_json(),
             "teacher_top1": self._teacher_top1(condensed),
             "teacher_on_set": self._recognised(condensed),
@@ -243,7 +247,7 @@ class Synthesis:
 
         made = self._procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
-        cost = UnitCost(made.seconds, times, made.memory)
+        cost = UnitCost(made.seconds, times, made.memory, self.company)
         measured = self.task.measured.to_json()
         kept = KeptUnit(made.images, cost, dict(self.task.facts), measured, Losses.mean(loops))
         write_unit(path, kept)
@@ -255,7 +259,10 @@ class Synthesis:
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
-        with lasting(workspace / "warm-up.json", progress=self.task.progress) as watch:
+        path = workspace / "warm-up.json"
+        if self._procedure.warm and not path.exists():
+            return 0.0
+        with lasting(path, progress=self.task.progress) as watch:
             self._procedure.warm_up()
             return watch.total()
 

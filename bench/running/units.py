@@ -23,11 +23,12 @@ UNITS = "units"  # the folder of a run in which they are kept
 
 @dataclass(frozen=True)
 class UnitCost:
-    """What one unit took; kept beside its images."""
+    """What one unit took, with how many `workers` on its machine; kept beside its images."""
 
     seconds: float
     times: IterationTimes
     memory: PeakMemory
+    workers: int = 1
 
 
 def check_images(images: Images, task: Task, method: Condenser[Any], unit: str) -> None:
@@ -91,6 +92,7 @@ class UnitAbout(Part):
     notes: dict[str, Any]
     measured: FindingsPart
     learned_lr: Number | None
+    workers: int = 1
     losses: Losses | None = None
 
 
@@ -122,7 +124,7 @@ def read_unit(path: Path) -> KeptUnit:
     with understood(path):
         images = replace(images_of(tensors), learned_lr=about.learned_lr)
         times, memory = IterationTimes(**about.times.to_json()), PeakMemory(**about.memory.to_json())
-        cost = UnitCost(about.seconds, times, memory)
+        cost = UnitCost(about.seconds, times, memory, about.workers)
         return KeptUnit(images, cost, about.notes, about.measured.to_json(), about.losses)
 
 

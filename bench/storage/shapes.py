@@ -32,3 +32,4 @@ class StagePart(Part):
 
     seconds: Number
     memory: PeakPart
+    workers: int = 1

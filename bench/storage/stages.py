@@ -67,10 +67,11 @@ class StageKey:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What making the stage took; kept, and reported by every run that reuses it."""
+    """What making the stage took, with how many `workers` on its machine; reported by every run that reuses it."""
 
     seconds: float
     memory: PeakMemory
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ class StageStore:
         Key: kind, version and every parameter tell stages apart; nothing else does.
     """
 
-    def __init__(self, cache: Path, progress: Progress | None = None) -> None:
+    def __init__(self, cache: Path, progress: Progress | None = None, workers: int = 1) -> None:
         self.root = cache / "stages"
         self._spent, self._under_way = 0.0, list[_Call]()
-        self._progress = progress or Silent()
+        self._progress, self._workers = progress or Silent(), workers
 
     def folder(self, kind: str, stage_hash: str) -> Path:
         """Where a stage of that kind and hash lies, made or not."""
@@ -188,7 +189,7 @@ class StageStore:
         for what, found, made in (("tensors", tensors, about.tensors), ("facts", facts, about.facts)):
             if made not in (None, sorted(found)):
                 raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
-        cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()))
+        cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()), about.cost.workers)
         return StageResult(stage_hash, tensors, facts, cost, cached=True)
 
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
@@ -221,7 +222,7 @@ class StageStore:
         reset_peak_memory(device)
         with lasting(work / "elapsed.json", progress=self._progress) as watch:
             made = make(work)
-            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device))
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), self._workers)
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}

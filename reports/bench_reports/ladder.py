@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from bench.reporting import Row, common, machine
+from bench.reporting.columns import inside, plain, quantity, timed
 from bench.reporting.units import digits, duration, percent, size, spread
-from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.reporting.view import Cell, Footnotes, RankingView, frame, in_company
 from bench.reporting.welch import LEVEL, welch
 from bench.storage.streams import one_line
 
@@ -29,7 +30,7 @@ def ladder_views(rows: Sequence[Row], title: str, source: str) -> list[RankingVi
             heading=one_line(_heading(rows[0], title)),
             identity=frame(rungs, identity),
             groups=(frame(rungs, _scores(footnotes, source)), frame(rungs, COSTS)),
-            notes=(*LEGEND, *map(one_line, _remarks(rows)), *footnotes.lines()),
+            notes=(*LEGEND, *map(one_line, _remarks(rows)), *in_company(rungs), *footnotes.lines()),
             rows=tuple(rows),
         )
     ]
@@ -94,15 +95,10 @@ def _published_step(row: Row) -> str | None:
     return f"{value - before['rung']['published']:+.1f}"
 
 
-def _time(row: Row) -> str | None:
-    times = row["ms_per_image_iteration"]
-    return times and digits(times["median"])
-
-
 COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": _time,
+    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits)),
     "iterations": lambda row: None if row["iterations"] is None else str(row["iterations"]),
-    "synthesis": lambda row: duration(row["synthesis_s"]),
+    "synthesis": timed(plain("synthesis_s", duration)),
     "peak\nRSS": lambda row: size((row["peak_memory_bytes"] or {}).get("rss")),
     "label\nbytes": lambda row: size(row["label_bytes"]),
     "teachers": lambda row: percent(row["teacher_top1"]),

@@ -1,4 +1,4 @@
-"""Workers of this machine: child processes, one at a time or several side by side, each with a device of its own."""
+"""Workers of this machine: several child processes side by side, each with a device of its own."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -6,35 +6,39 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from bench.errors import Interrupted
+import torch
+
+from bench.errors import Interrupted, UsageError
 from bench.hardware.cores import cores
+from bench.hardware.devices import choose_device
 from bench.progress import Progress
-from bench.running.executors.workers import Needs
+from bench.running.executors.local import OneWorker
+from bench.running.executors.workers import Hiring, Needs, Workers
 from bench.running.orders import Piece, RunOrder
-from bench.running.processes import WAITING, Child, Ended, run_child
+from bench.running.processes import WAITING, Child, Ended
 
 
-@dataclass
-class OneWorker:
-    """One order at a time, in a process of its own: nothing disturbs what it measures (`Workers`)."""
+def local(hiring: Hiring) -> Workers:
+    """The workers of `--executor local`: one at a time, or several side by side, with a device each.
 
-    cache: Path
-    slots: int = 1
+    Raises:
+        UsageError: more workers than devices, or an address.
+    """
+    if hiring.address is not None:
+        raise UsageError("--address goes with executors of other machines; the local one has none")
+    count = hiring.workers or 1
+    return OneWorker(hiring.cache) if count == 1 else LocalWorkers(_devices(hiring.device, count), hiring.cache)
 
-    def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
-        """Does the order before it returns."""
-        future: Future[Ended] = Future()
-        try:
-            future.set_result(run_child(order, self.cache, news, timeout))
-        except Interrupted as error:
-            future.set_exception(error)
-        return future
 
-    def stop(self) -> None:
-        """Nothing: what is under way has heard it."""
-
-    def close(self) -> None:
-        """Nothing is kept."""
+def _devices(name: str, count: int) -> list[str]:
+    """One for each worker: a GPU of its own, or all the same processor."""
+    device = choose_device(name)
+    if device.type != "cuda":
+        return [str(device)] * count
+    there = torch.cuda.device_count() if device.index is None else 1
+    if count > there:
+        raise UsageError(f"--workers {count}: each has a GPU of its own, and --device {name} is {there}")
+    return [f"cuda:{number}" for number in range(count)]
 
 
 class LocalWorkers:
@@ -54,12 +58,12 @@ class LocalWorkers:
 
     def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
         """As of `Workers`."""
-        return self._pool.submit(self._done, order, news, timeout)
+        return self._pool.submit(self._done, order, news, needs, timeout)
 
-    def _done(self, order: RunOrder, news: Progress, timeout: float | None) -> Ended:
+    def _done(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> Ended:
         desk = self._taken(order)
         try:
-            return desk.do(order, news, timeout)
+            return desk.do(replace(order, company=1 if needs.alone else self.slots), needs, news, timeout)
         finally:
             with self._lock:
                 self._free.append(desk)
@@ -105,25 +109,25 @@ class _Desk:
     def _serves(self, order: RunOrder) -> bool:
         return self._child is not None and isinstance(order, Piece) and order.job.spec.name == self._run
 
-    def do(self, order: RunOrder, news: Progress, timeout: float | None) -> Ended:
+    def do(self, order: RunOrder, needs: Needs, news: Progress, timeout: float | None) -> Ended:
         """Has it done, by the child that waits where it does a piece of the same run."""
-        child = self._child_for(order)
+        child = self._child_for(order, None if needs.alone else self.threads)
         try:
             ended = child.obey(replace(order, device=self.device), news, timeout)
-        except Interrupted:
+        except BaseException:
             self.close()
             raise
         if ended.event not in WAITING:
             self.close()
         return ended
 
-    def _child_for(self, order: RunOrder) -> Child:
+    def _child_for(self, order: RunOrder, threads: int | None) -> Child:
         if not self._serves(order):
             self.close()
         with self._lock:  # a stop comes from another thread
             if self._stops:
                 raise Interrupted("stopped")
-            self._child = self._child or Child(self.cache, self.threads)
+            self._child = self._child or Child(self.cache, threads)
             self._run = order.job.spec.name
             return self._child
 

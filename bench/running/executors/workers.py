@@ -12,10 +12,18 @@ from bench.running.processes import Ended
 
 @dataclass(frozen=True)
 class Needs:
-    """What an order needs of the place where it is done: GPUs, and bytes of memory where a forecast told them."""
+    """What an order needs of the place where it is done.
+
+    Attributes:
+        gpus: how many.
+        memory: bytes at its peak, where a forecast told them.
+        alone: whether nothing else is under way with it, which the executor sees to: it is measured undisturbed, and
+            may have all that a machine has.
+    """
 
     gpus: int = 0
     memory: int | None = None
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Workers(Protocol):
         Own process: any order but a piece of a run is done in a new process. Pieces (`PrepareOrder`, `UnitsOrder`) may
             be done one after the other in one process that has done nothing but pieces of the same run: what it
             prepares it prepares once, and its peak of memory is the run's.
+        Company: an order that does not need to be alone is done with `RunOrder.company` set to how many may be under
+            way at once on its machine, for what is measured is disturbed by the others.
         End: every future ends. With `Ended` where the process ended, however it did; with `Interrupted` where `stop`
             did it. A process that dies is not replaced, unless it was the machine that died: every order goes on from
             what is kept.

@@ -18,7 +18,7 @@ from bench.extensions.registry import Registry
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.executors import LocalExecutor
+from bench.running.executors import SpreadExecutor
 from bench.running.scoring import SCORE_FILE
 from bench.sets import condensed
 from bench.storage.files import digest, read_json, write_json
@@ -116,7 +116,7 @@ def test_what_the_system_does_not_let_be_read_replaces_no_record(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refused)
-        (found,) = LocalExecutor(Registry((PLUGIN,)), noting.place()).run([the_job(noting)])
+        (found,) = SpreadExecutor(Registry((PLUGIN,)), noting.place()).run([the_job(noting)])
     assert isinstance(found, Record)
     assert record.read_bytes() == before
     said = [*noting.ear.heard, *(str(each.reason) for each in found.evaluations.values())]

@@ -18,7 +18,7 @@ from bench.hardware import quantities as units
 from bench.results.outcomes import Costs, Environment, Score, Status
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.executors import LocalExecutor
+from bench.running.executors import SpreadExecutor
 from bench.running.executors import local as executors
 from bench.running.forecasting import Forecast
 from bench.running.processes import Ended
@@ -63,9 +63,9 @@ def job(bench: Bench) -> Job:
     return job
 
 
-def _executor(bench: Bench, monkeypatch: pytest.MonkeyPatch, word: Ended) -> LocalExecutor:
+def _executor(bench: Bench, monkeypatch: pytest.MonkeyPatch, word: Ended) -> SpreadExecutor:
     monkeypatch.setattr(executors, "run_child", lambda *_: word)
-    return LocalExecutor(Registry(), bench.place())
+    return SpreadExecutor(Registry(), bench.place())
 
 
 def _content(job: Job) -> Content:
@@ -137,7 +137,7 @@ def test_a_run_over_its_time_is_a_failed_row_that_a_retry_continues(
         return over
 
     monkeypatch.setattr(executors, "run_child", hang)
-    (record,) = LocalExecutor(Registry((LYING,)), bench.place(), timeout=90.0).run([job])
+    (record,) = SpreadExecutor(Registry((LYING,)), bench.place(), timeout=90.0).run([job])
     assert isinstance(record, Record)
     assert (record.status, record.reason, asked) == ("failed", over.reason, [90.0])
     assert bench.run(job).status == "failed"

@@ -17,7 +17,7 @@ from leasing import owner_of
 
 from bench.extensions.registry import Registry
 from bench.results.rows import rows
-from bench.running.executors import LocalExecutor
+from bench.running.executors import SpreadExecutor
 from bench.sets import condensed as sets
 
 # Whether compiling so many iterations pays is measured anew by each process, and compiled steps round otherwise.
@@ -169,6 +169,6 @@ def test_what_a_tracker_raises_is_said_with_the_folder_that_it_is_about(bench: B
         "from bench.hookspecs import hookimpl\n\n\n@hookimpl\ndef bench_run_started(run):\n"
         "    raise PermissionError(13, 'Permission denied', '/x/tracking')\n"
     )
-    LocalExecutor(Registry((str(tracker),)), bench.place())._tell("bench_run_started", run="a", spec={})
+    SpreadExecutor(Registry((str(tracker),)), bench.place()).tell("bench_run_started", run="a", spec={})
     (said,) = bench.ear.heard
     assert "raised PermissionError: [Errno 13] Permission denied: '/x/tracking'" in said

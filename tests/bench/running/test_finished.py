@@ -1,6 +1,7 @@
 """A finished job is answered without a process of its own, after the same verification, with the same record."""
 
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from benching import Bench
 from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.executors import LocalExecutor, Skipped
+from bench.running.executors import OneWorker, Skipped, SpreadExecutor
 from bench.running.processes import Ended
 from bench.storage.files import read_json, write_json
 from bench.storage.leases import locked
@@ -31,15 +32,17 @@ def bench_protocols():
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
 
 
-class Watched(LocalExecutor):
+class Idle(OneWorker):
     """It does not start a child but says that it would have."""
 
-    def _child(self, job: Job, scratch: str | None = None) -> Ended:
-        return Ended("owned", {"reason": "a child was started"}, 0, False)
+    def submit(self, *_: object) -> "Future[Ended]":
+        future: Future[Ended] = Future()
+        future.set_result(Ended("owned", {"reason": "a child was started"}, 0, False))
+        return future
 
 
 def answer(bench: Bench, job: Job, *, retry: bool = False) -> Record | Skipped:
-    (outcome,) = Watched(Registry((PLUGIN,)), bench.place(), retry).run([job])
+    (outcome,) = SpreadExecutor(Registry((PLUGIN,)), bench.place(), retry, hire=lambda: Idle(bench.cache)).run([job])
     return outcome
 
 

@@ -16,7 +16,7 @@ from child_work import children_here
 from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
 from bench.loops.pace import Trial
-from bench.running.executors import LocalExecutor
+from bench.running.executors import SpreadExecutor
 from bench.running.executors import local as executors
 from bench.running.finished import is_done
 from bench.running.forecasting import Forecast, foresee
@@ -89,7 +89,7 @@ def test_a_run_that_is_done_is_not_tried(bench: Bench, monkeypatch: pytest.Monke
     (job,) = bench.jobs("random", protocols=("hard",))
     bench.run(job)
     monkeypatch.setattr(executors, "run_child", None)
-    (found,) = LocalExecutor(Registry(), bench.place()).foresee([job])
+    (found,) = SpreadExecutor(Registry(), bench.place()).foresee([job])
     assert (found.status, found.total_s, found.stages) == ("done", 0.0, ())
 
 
@@ -174,7 +174,7 @@ def test_what_will_be_tried_is_said_before_it_is(bench: Bench) -> None:
     done, left = bench.jobs("random", protocols=("hard",))[0], bench.jobs()[0]
     bench.run(done)
     heard: list[str] = []
-    executor = LocalExecutor(Registry(), bench.place())
+    executor = SpreadExecutor(Registry(), bench.place())
     forecasts = executor.foresee([done, left], lambda jobs: heard.append(expectation(jobs, Registry())))
     assert next(forecasts).status == "done"
     said = "a trial of 1 run, about 5 loops of at most 10 s each: at most about 50 s, more only where single steps"

@@ -12,7 +12,7 @@ from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.executors import LocalExecutor
+from bench.running.executors import LocalWorkers, SpreadExecutor
 from bench.running.orders import PrepareOrder, UnitsOrder
 from bench.running.processes import Child
 from bench.running.runner import Run
@@ -122,9 +122,20 @@ def test_a_piece_that_fails_ends_the_run_with_its_reason(bench: Bench, piece: Ca
     assert bench.run(job).reason == record.reason, "it is kept"
 
 
+def test_two_workers_make_the_set_of_one_and_say_that_they_were_two(bench: Bench, whole: Bench) -> None:
+    job = the_job(bench)
+    executor = SpreadExecutor(REGISTRY, bench.place(), hire=lambda: LocalWorkers(("cpu", "cpu"), bench.cache))
+    (record,) = executor.run([job])
+    assert isinstance(record, Record) and record.status == "done"
+    assert made(bench)[0] == "stage" and sorted(made(bench)[1:]) == UNITS
+    alone = whole.run(job)
+    assert files(bench, job) == files(whole, job)
+    assert (record.costs.workers, alone.costs.workers) == (2, 1)
+
+
 def test_a_process_does_pieces_of_one_run_until_it_is_let_go(bench: Bench) -> None:
     job = the_job(bench)
-    order = vars(LocalExecutor(REGISTRY, bench.place())._order(job))
+    order = vars(SpreadExecutor(REGISTRY, bench.place()).order(job))
     with closing(Child(bench.cache)) as child:
         assert child.obey(PrepareOrder(**order), Silent()).facts == {"units": UNITS}
         for unit in UNITS:
