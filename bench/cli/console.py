@@ -123,7 +123,8 @@ class Console:
 
     def _say_now_and_then(self, what: str, done: int, total: int) -> None:
         line, now = f"  {what} {done}/{total}", time.monotonic()
-        if len(self._began) > 1 and now - self._told.get(what, -PLAIN_SECONDS) < PLAIN_SECONDS:
+        told = now - self._told.get(what, -PLAIN_SECONDS) < PLAIN_SECONDS
+        if len(self._began) > 1 and told and done < total:
             return  # several take turns: a line each time would be thousands
         self._told[what] = now
         if what != self._what or now - self._said >= PLAIN_SECONDS:
