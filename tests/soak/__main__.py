@@ -27,6 +27,7 @@ PARTS = ("attacks", "kills", "page")
 @click.option("--scene", "names", multiple=True, help="Of these scenes alone.")
 @click.option("--moments", type=int, default=30, show_default=True, help="Random moments of each scene.")
 @click.option("--jobs", type=int, default=2, show_default=True, help="Scenes that are killed at a time.")
+@click.option("--new", is_flag=True, help="Of attacks those alone that no run has tried.")
 @click.option("--machine", default=None, help="What the page calls this machine.")
 @click.option("--keep/--no-keep", default=True, help="Write what was found into the page.")
 def command(
@@ -35,6 +36,7 @@ def command(
     names: tuple[str, ...],
     moments: int,
     jobs: int,
+    new: bool,
     machine: str | None,
     keep: bool,
 ) -> None:
@@ -47,9 +49,9 @@ def command(
             held &= not told["differing"]
             page.keep_scene(scene.name, {**told, "machine": where}) if keep else None
     if "attacks" in wanted:
-        outcomes = attacked()
+        outcomes = attacked(new=new)
         held &= all(each["passed"] == each["count"] for each in outcomes["outcomes"].values())
-        page.keep(tests={**outcomes, "machine": where}) if keep else None
+        page.keep_tests({**outcomes, "machine": where}, beside=new) if keep else None
     if keep:
         page.PAGE.write_text(page.page(page.tried(), page.found()), encoding="utf-8")
     sys.exit(0 if held else 1)
@@ -82,13 +84,14 @@ def _print(told: dict[str, Any]) -> None:
     click.echo(f"{told['differing']} attacks ended otherwise than without a kill; {told['seconds']} s")
 
 
-def attacked() -> dict[str, Any]:
-    """Runs the tests of the table; of each name there how many there were and how many passed."""
-    named = sorted({name for row in page.tried() for name in row.tests})
+def attacked(*, new: bool = False) -> dict[str, Any]:
+    """Runs the tests of the table, or the new ones; of each name there how many there were and how many passed."""
+    known = page.found().get("tests", {}).get("outcomes", {}) if new else {}
+    named = sorted({name for row in page.tried() for name in row.tests} - known.keys())
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        files = sorted({name.partition("::")[0] for name in named})
+        files = named if new else sorted({name.partition("::")[0] for name in named})
         quiet = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
         subprocess.run([sys.executable, "-m", "pytest", *quiet, *files], cwd=page.ROOT, stdout=sys.stderr, check=False)
         cases = [each for each in ElementTree.parse(report).iter("testcase") if each.find("skipped") is None]

@@ -72,6 +72,13 @@ def keep(**parts: Any) -> None:  # noqa: ANN401 - JSON values
     FOUND.write_text(json.dumps({**found(), **parts}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def keep_tests(told: Mapping[str, Any], *, beside: bool) -> None:
+    """Keeps what was found of the attacks: of all, or of some beside those that earlier runs tried."""
+    known = found().get("tests", {}) if beside else {}
+    outcomes = {**known.get("outcomes", {}), **told["outcomes"]}
+    keep(tests={**told, "outcomes": outcomes, "seconds": known.get("seconds", 0) + told["seconds"]})
+
+
 def keep_scene(name: str, told: Mapping[str, Any]) -> None:
     """Keeps what was found of a scene's kills; those of other scenes stay."""
     keep(kills={**found().get("kills", {}), name: told})

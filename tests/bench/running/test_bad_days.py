@@ -28,11 +28,15 @@ def ended(bench: Bench, *, retry: bool = False) -> tuple[str, str | None]:
     return evaluation.status, record.reason or evaluation.reason
 
 
+def kept(bench: Bench) -> list[Path]:
+    """All files but leases, which are numbered by how often they were taken."""
+    return sorted(path for path in bench.folder.rglob("*") if path.is_file() and ".leases" not in path.parts)
+
+
 def outcome(bench: Bench) -> tuple[Tensor, list[Path]]:
-    """The images, and the names of all files but those of locks, of which there may be more or fewer."""
+    """The images, and the names of all files that are kept."""
     (folder,) = bench.runs.glob("*/condensed")
-    files = sorted(path.relative_to(bench.folder) for path in bench.folder.rglob("*") if path.suffix != ".lock")
-    return sets.load(folder).images.pixels, files
+    return sets.load(folder).images.pixels, [path.relative_to(bench.folder) for path in kept(bench)]
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +96,11 @@ def test_clocks_that_jump_and_files_of_any_time(
     bench.ear.heard.clear()
     assert ended(bench, retry=True) == ("done", None)
     assert_same(bench, whole[0])
-    before = {path: path.stat().st_ino for path in bench.folder.rglob("*") if path.is_file()}
+    before = {path: path.stat().st_ino for path in kept(bench)}
     for path in bench.folder.rglob("*"):
         os.utime(path, (next(times), next(times)))
     assert ended(bench) == ("done", None)
-    assert {path: path.stat().st_ino for path in bench.folder.rglob("*") if path.is_file()} == before
+    assert {path: path.stat().st_ino for path in kept(bench)} == before
 
 
 def test_a_slow_store(bench: Bench, whole: tuple[Bench, int], monkeypatch: pytest.MonkeyPatch) -> None:
