@@ -25,6 +25,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory, spare_the_collector
 from bench.hardware.devices import use_precision
 from bench.results.records import Record
+from bench.running.checks import check_machine
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
 from bench.running.orders import Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
@@ -83,6 +84,8 @@ def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
     if device.type == "cuda" and device.index is not None:  # "cuda" is the first
         torch.cuda.set_device(device)
     use_precision(order.precision)
+    if isinstance(order, RunOrder):
+        check_machine(order.job.spec, device)
     try:
         if isinstance(order, Piece):
             _pieces(order, Registry(order.plugins), channel, orders)

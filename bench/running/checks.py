@@ -1,5 +1,6 @@
 """What can never be done is refused while runs are planned: each check one line that says why."""
 
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,10 +9,22 @@ import torch
 from bench.data.completeness import lacks
 from bench.data.datasets import Dataset, Split, SplitName
 from bench.data.splits import UnavailableSplit
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
+from bench.hardware.devices import device_name
+from bench.results.spec import RunSpec
 from bench.running.networks import check_network
 from bench.storage.names import nearest
+
+
+def check_machine(spec: RunSpec, device: torch.device) -> None:
+    """Refuses to do on one kind of machine what was planned for another: neither its bits nor its costs are the run's.
+
+    Raises:
+        RunFailure: this device is another.
+    """
+    if (here := device_name(device)) != spec.machine:
+        raise RunFailure(f"it is planned for {spec.machine}, and {device} of {platform.node()} is {here}")
 
 
 def check_backbone(registry: Registry, method: str, backbone: str) -> None:

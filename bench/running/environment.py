@@ -19,9 +19,12 @@ from bench.running.provenance import made
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> Environment:
-    """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`."""
+    """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`.
+
+    Whoever writes the record of a run that another machine did need not have that machine's GPU.
+    """
     return Environment(
-        **arithmetic(device, precision),
+        **arithmetic(device, precision, spec.machine),
         synthesis_precision=spec.made_in,
         cores=os.cpu_count(),
         system=platform.platform(),
@@ -71,11 +74,11 @@ def _makers(spec: RunSpec) -> list[MethodChoice]:
     return [spec.method, *([spec.labeller] if spec.labeller else [])]
 
 
-def arithmetic(device: torch.device, precision: Precision) -> dict[str, Any]:
-    """Who does it and how: device and its name, precision, threads."""
+def arithmetic(device: torch.device, precision: Precision, machine: str | None = None) -> dict[str, Any]:
+    """Who does it and how: device and its name (of a GPU `machine`, where that is known), precision, threads."""
     return {
         "device": device.type,
-        "device_name": device_name(device) if device.type == "cuda" else processor(),
+        "device_name": (machine or device_name(device)) if device.type == "cuda" else processor(),
         "precision": precision,
         "threads": torch.get_num_threads(),
     }

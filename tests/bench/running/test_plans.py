@@ -17,9 +17,11 @@ from benching import Bench, kill, until
 from small_layouts import jpeg, write_files
 
 from bench.cli.plans import Shard
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.running.checks import check_machine
+from bench.running.environment import describe
 from bench.running.planning import Planner
 from bench.running.plans import PLAN_LINE, PlannedJob, check_offered, plan_text, read_plan
 from bench.storage.files import SEAL, digest
@@ -258,6 +260,16 @@ def test_a_dataset_that_is_not_here_is_planned_by_its_card(flowers: Registry, be
     (bench.folder / "data").rename(bench.folder / "away")
     with pytest.raises(UsageError, match="content is part of what a run is, so it must be here"):
         Planner(flowers, own, Silent()).jobs()
+
+
+def test_what_was_planned_for_another_machine_is_not_done_here(bench: Bench) -> None:
+    """Nor need whoever writes that down have the GPU."""
+    (job,) = bench.jobs("random", protocols=("hard",))
+    check_machine(job.spec, torch.device("cpu"))
+    there = replace(job.spec, device="cuda", machine="NVIDIA A100")
+    with pytest.raises(RunFailure, match=r"it is planned for NVIDIA A100, and cpu of .* is cpu"):
+        check_machine(there, torch.device("cpu"))
+    assert describe(torch.device("cuda"), "bf16", there, "").device_name == "NVIDIA A100"
 
 
 def test_paths_in_a_plan_follow_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
