@@ -14,7 +14,6 @@ from bench.cli.folders import why_no_folder
 from bench.data.folders import require_utf8
 from bench.errors import Interrupted, LostOutput, UsageError
 from bench.extensions.registry import Registry
-from bench.hardware.devices import choose_device
 from bench.reporting import ReportFormat, Row, primary, report
 from bench.reporting.units import duration, spread
 from bench.results import rows as table
@@ -24,7 +23,7 @@ from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner, Request, computed_on
 from bench.running.provenance import typed
 from bench.storage.mirrors import looked_at
 from bench.storage.owners import heartbeat
@@ -233,7 +232,7 @@ def executor_of(
 ) -> Executor:
     """Who does the jobs of a request, whose folders were checked; `command` as of `worked`."""
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
-    device = choose_device(request.device)
+    device, _ = computed_on(request)
     context = RunContext(
         *roots,
         device,
@@ -243,13 +242,9 @@ def executor_of(
         command=command or typed(),
     )
     begins = partial(begin, console, [job.spec.name for job in jobs])
-    hire = partial(registry.load("executor", request.executor), hiring_of(request, roots[1]))
+    hiring = Hiring(request.workers, str(device), request.address, roots[1])
+    hire = partial(registry.load("executor", request.executor), hiring)
     return SpreadExecutor(registry, context, retry, timeout, begins, hire, request.exclusive_costs)
-
-
-def hiring_of(request: Request, cache: Path) -> Hiring:
-    """What is asked of an executor."""
-    return Hiring(request.workers, request.device, request.address, cache)
 
 
 def begin(console: Console, names: Sequence[str], job: Job) -> None:

@@ -58,7 +58,10 @@ def command(
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
     check_names(plugins, format=[form])
-    _check_planning(plan_only, dry_run=dry_run, output=output, machine=asked["machine"])
+    if plan_only and dry_run:
+        raise UsageError("--plan-only and --dry-run are two ways to do no run; choose one")
+    if output is not None and not plan_only:
+        raise UsageError("--output goes with --plan-only (bench report -o writes tables)")
     request = requested(plugins, **asked, elsewhere=plan_only)
     if plan_only:
         from bench.cli.plans import plan
@@ -70,15 +73,6 @@ def command(
     if dry_run:
         raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
     raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
-
-
-def _check_planning(plan_only: bool, *, dry_run: bool, output: str | None, machine: str | None) -> None:
-    """Raises UsageError: options that go with --plan-only without it, or others with it."""
-    if plan_only and dry_run:
-        raise UsageError("--plan-only and --dry-run are two ways to do no run; choose one")
-    for option, given in (("--output", output), ("--machine", machine)):
-        if given is not None and not plan_only:
-            raise UsageError(f"{option} goes with --plan-only (bench report -o writes tables)")
 
 
 def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> "Request":  # noqa: ANN401 - as above

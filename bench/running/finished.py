@@ -1,7 +1,7 @@
 """What a dry run sees of a run without touching it: nothing is written, set aside or locked."""
 
 from bench.condensation import Task
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
 from bench.results import records
@@ -22,7 +22,7 @@ def is_done(job: Job, registry: Registry, place: RunContext) -> bool:
         read_json(folder / "costs.json")
         sets.verified(folder / "condensed")
         task = make_task(job.spec, open_for(job.spec, registry, place), registry, place, folder)
-    except (OSError, CorruptArtefact, RunFailure):
+    except (OSError, CorruptArtefact, RunFailure, UsageError):  # the last: its dataset is elsewhere
         return False
     made = record.status == "done" and record.spec.hash == job.spec.hash
     return made and all(_is_scored(each, record, registry, task, place) for each in job.evaluations)

@@ -29,6 +29,7 @@ from bench.running.record_keeping import has_answers
 from bench.storage.names import VARIANT, unknown
 
 ALL = "all"  # for --method: every method that makes images
+ELSEWHERE = "elsewhere"  # the trait of an executor
 CONTROL = "random"  # real images drawn at random: the control of every table
 
 
@@ -78,6 +79,11 @@ class Planner:
     def __init__(self, registry: Registry, request: Request, progress: Progress, runs: Path | None = None) -> None:
         methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
         self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
+        self._elsewhere = request.elsewhere or ELSEWHERE in registry.find("executor", request.executor).offer.traits
+        if request.machine and not self._elsewhere:
+            raise UsageError(
+                f"--machine goes with --plan-only, or with an executor elsewhere; {request.executor} is here"
+            )
         self.device, self.precision = computed_on(request)
         self.machine = request.machine or device_name(self.device)
         self._networks, self._runs = NetworkChecks(registry), runs
@@ -153,7 +159,7 @@ class Planner:
         try:
             whole = open_dataset(self.registry, name, *places, self.progress, fingerprints=digests)
         except NotHere as error:
-            if not request.elsewhere:
+            if not self._elsewhere:
                 raise
             self.remarks.append(f"{name} is not here: planned by its card, its images not counted")
             return as_its_card_says(self.registry, name, error)

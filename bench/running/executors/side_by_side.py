@@ -1,5 +1,6 @@
 """Workers of this machine: several child processes side by side, each with a device of its own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -41,19 +42,46 @@ def _devices(name: str, count: int) -> list[str]:
     return [f"cuda:{number}" for number in range(count)]
 
 
-class LocalWorkers:
-    """Several children side by side (`Workers`).
+class Desk(ABC):
+    """A place to work at, where a process may wait for another piece of a run.
 
-    Args:
-        devices: one a worker.
-        cache: as of a run.
+    Attributes:
+        run: whose pieces that process does; "" where none waits.
     """
 
-    def __init__(self, devices: Sequence[str], cache: Path) -> None:
-        self.slots = len(devices)
-        threads = max(1, cores() // self.slots)
-        self._desks = [_Desk(device, cache, threads) for device in devices]
-        self._free, self._lock = list(self._desks), Lock()
+    run = ""
+
+    def serves(self, order: RunOrder) -> bool:
+        """Whether the process that waits here may do an order."""
+        return bool(self.run) and isinstance(order, Piece) and order.job.spec.name == self.run
+
+    def fits(self, order: RunOrder) -> int:
+        """How little has to be started or ended here for an order."""
+        return 2 if self.serves(order) else 0 if self.run else 1
+
+    @abstractmethod
+    def do(self, order: RunOrder, needs: Needs, news: Progress, timeout: float | None) -> Ended:
+        """Has it done, by the process that waits here where it may. Raises Interrupted: by `stop`."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """What is under way here saves and stops; the second time it is killed. None follows."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets the process go that waits here."""
+
+
+class SideBySide:
+    """Several at work side by side (`Workers`), each at a desk.
+
+    Args:
+        company: how many of them may be at work at once on one machine; None: all.
+    """
+
+    def __init__(self, desks: Sequence[Desk], company: int | None = None) -> None:
+        self.slots, self._company = len(desks), company or len(desks)
+        self._desks, self._free, self._lock = list(desks), list(desks), Lock()
         self._pool = ThreadPoolExecutor(self.slots)
 
     def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
@@ -63,12 +91,12 @@ class LocalWorkers:
     def _done(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> Ended:
         desk = self._taken(order)
         try:
-            return desk.do(replace(order, company=1 if needs.alone else self.slots), needs, news, timeout)
+            return desk.do(replace(order, company=1 if needs.alone else self._company), needs, news, timeout)
         finally:
             with self._lock:
                 self._free.append(desk)
 
-    def _taken(self, order: RunOrder) -> "_Desk":
+    def _taken(self, order: RunOrder) -> Desk:
         """A free one: best where a process waits for this order, else where none would have to end for it."""
         with self._lock:
             self._free.sort(key=lambda desk: desk.fits(order))
@@ -84,33 +112,39 @@ class LocalWorkers:
         """As of `Workers`; what is under way is killed."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for desk in set(self._desks).difference(self._free):
-            desk.kill()
+            desk.stop()
+            desk.stop()
         self._pool.shutdown()
         for desk in self._desks:
             desk.close()
 
 
+class LocalWorkers(SideBySide):
+    """Several children of this machine.
+
+    Args:
+        devices: one a worker.
+        cache: as of a run.
+    """
+
+    def __init__(self, devices: Sequence[str], cache: Path) -> None:
+        threads = max(1, cores() // len(devices))
+        super().__init__([LocalDesk(device, cache, threads) for device in devices])
+
+
 @dataclass(eq=False)
-class _Desk:
-    """A place to work at: a device, and the child that waits there for another piece of a run."""
+class LocalDesk(Desk):
+    """A device of this machine, and a child."""
 
     device: str
     cache: Path
     threads: int
     _child: Child | None = None
-    _run: str = ""
     _stops: int = 0
     _lock: Lock = field(default_factory=Lock)
 
-    def fits(self, order: RunOrder) -> int:
-        """How little has to be started or ended here for an order."""
-        return 2 if self._serves(order) else 1 if self._child is None else 0
-
-    def _serves(self, order: RunOrder) -> bool:
-        return self._child is not None and isinstance(order, Piece) and order.job.spec.name == self._run
-
     def do(self, order: RunOrder, needs: Needs, news: Progress, timeout: float | None) -> Ended:
-        """Has it done, by the child that waits where it does a piece of the same run."""
+        """See `Desk`."""
         child = self._child_for(order, None if needs.alone else self.threads)
         try:
             ended = child.obey(replace(order, device=self.device), news, timeout)
@@ -122,29 +156,24 @@ class _Desk:
         return ended
 
     def _child_for(self, order: RunOrder, threads: int | None) -> Child:
-        if not self._serves(order):
+        if not self.serves(order):
             self.close()
         with self._lock:  # a stop comes from another thread
             if self._stops:
                 raise Interrupted("stopped")
             self._child = self._child or Child(self.cache, threads)
-            self._run = order.job.spec.name
+            self.run = order.job.spec.name
             return self._child
 
     def stop(self) -> None:
-        """Of the child under way here."""
+        """See `Desk`."""
         with self._lock:
             self._stops += 1
             if self._child:
                 self._child.stop(told=False)
 
-    def kill(self) -> None:
-        """The child under way here, and none follows."""
-        self.stop()
-        self.stop()
-
     def close(self) -> None:
-        """Lets the child go that waits here."""
+        """See `Desk`."""
         if self._child:
             self._child.close()
-        self._child = None
+        self._child, self.run = None, ""

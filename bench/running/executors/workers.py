@@ -32,7 +32,7 @@ class Hiring:
 
     Attributes:
         workers: how many (--workers); None: as many as there is use for, in the executor's own judgement.
-        device: as typed: auto, cpu, cuda or cuda:N.
+        device: cpu, cuda or cuda:N; of a machine elsewhere it says the kind.
         address: of what does the work (--address); None: the executor's own.
         cache: the folder of stages and of what was compiled.
     """

@@ -190,7 +190,9 @@ def test_words_that_cannot_be_right(shared: Bench) -> None:
     assert "the plan empty.jsonl holds no run" in refused("work", "empty.jsonl")
     run = ("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--ipc", "1")
     assert "--output goes with --plan-only" in refused(*run, "-o", "x")
-    assert "--machine goes with --plan-only" in refused(*run, "--machine", "NVIDIA H100 80GB HBM3")
+    assert "--machine goes with --plan-only, or with an executor elsewhere; local is here" in refused(
+        *run, "--machine", "NVIDIA H100 80GB HBM3"
+    )
     assert "choose one" in refused(*run, "--plan-only", "--dry-run")
     elsewhere = (*run, "--plan-only", "--machine", "NVIDIA H100 80GB HBM3")
     assert "--machine needs --precision fp32, tf32 or bf16" in refused(*elsewhere)

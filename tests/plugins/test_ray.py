@@ -1,0 +1,149 @@
+"""Runs on the nodes of a Ray cluster, which lie on this machine: one is lost while it works, and nothing is."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray_methods
+import torch
+from benching import Bench, until
+from commands import run_bench
+from ray_methods import STEP, STEPS, parent_of
+
+from bench.errors import UsageError
+from bench.running.executors.workers import Hiring
+
+ray = pytest.importorskip("ray")
+from bench_ray.workers import Shares, shares  # noqa: E402 - without Ray there is nothing of it
+
+PLUGIN = ray_methods.__file__
+ON_RAY = ("--plugin", "bench_ray", "--executor", "ray")
+SMALL: dict[str, Any] = {"object_store_memory": 80 << 20}  # bytes, the least that Ray takes
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """On one thread, as the nodes here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Bench(tmp_path)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of one processor each, of which one is the head."""
+    from ray.cluster_utils import Cluster
+
+    small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 << 20}  # bytes, about the least that Ray takes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # what else this machine does is not the nodes' affair
+        patch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
+        found = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **small})
+        found.add_node(**small)
+    yield found
+    found.shutdown()
+
+
+def steps(bench: Bench) -> list[tuple[str, int, int]]:
+    """Unit, step and the process on whose behalf it was made, in order."""
+    path = bench.cache / "steps.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(name, int(step), int(worker)) for name, step, worker in (line.split() for line in lines)]
+
+
+def lose_a_node(bench: Bench, cluster: Any, lost: list[str]) -> None:  # noqa: ANN401 - Ray's class
+    """Kills the node that is not the head, in the middle of a unit, once both work; says which unit."""
+    gate, (node,) = bench.cache / "gate", cluster.worker_nodes
+    raylet = node.all_processes["raylet"][0].process.pid
+
+    def at_the_gate() -> dict[str, int]:
+        return {name: worker for name, step, worker in steps(bench) if step == STEP}
+
+    until(lambda: [gate] * (len(at_the_gate()) == 2))
+    ((unit, worker),) = [each for each in at_the_gate().items() if parent_of(each[1]) == raylet]
+    cluster.remove_node(node, allow_graceful=False)
+    until(lambda: [gate] * (parent_of(worker) is None))
+    lost.append(unit)
+    gate.unlink()
+
+
+def images(bench: Bench) -> dict[str, bytes]:
+    """The files of the condensed set, by name."""
+    return {path.name: path.read_bytes() for path in bench.runs.glob("*/condensed/*.safetensors")}
+
+
+def test_a_lost_node_loses_nothing(bench: Bench, cluster: Any, tmp_path: Path) -> None:  # noqa: ANN401 - Ray's class
+    """The units of a run on two nodes, of which one is killed: the images are those of a run here."""
+    bench.plugins = (PLUGIN,)
+    bench.cache.mkdir()
+    (bench.cache / "gate").touch()
+    lost: list[str] = []
+    killer = threading.Thread(target=lose_a_node, args=(bench, cluster, lost))
+    killer.start()
+    asked = ("-m", "stepwise", "--protocol", "unseen-there", "--no-control", "--format", "json")
+    where = ("--plugin", PLUGIN, *ON_RAY, "--address", cluster.address)
+    environment = {**bench.environment(), "BENCH_CHECKPOINT_SECONDS": "0"}
+    ended = run_bench(*bench.words(*asked, *where), folder=bench.folder, environment=environment)
+    killer.join()
+    assert ended.returncode == 0, ended.stderr
+    assert [row["status"] for row in json.loads(ended.stdout)] == ["done"], "and nothing else is said there"
+    assert "warning: a node was lost while it worked on stepwise-digits" in ended.stderr
+    of_it = [(step, worker) for name, step, worker in steps(bench) if [name] == lost]
+    assert [step for step, _ in of_it] == [*range(STEP + 1), *range(STEP, STEPS)], "from the last step that was saved"
+    assert len({worker for _, worker in of_it}) == 2
+    assert len(steps(bench)) == 3 * STEPS + 1, "no other step was made twice"
+    here = Bench(tmp_path / "here", (PLUGIN,))
+    (job,) = here.jobs("stepwise", protocols=("unseen-there",))
+    here.run(job)
+    assert images(bench) == images(here) != {}
+
+
+def hiring(device: str, workers: int | None = None) -> Hiring:
+    return Hiring(workers, device, None, Path())
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "found"),
+    [
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 4.0}], hiring("cuda"), Shares(4, 1, 2, 4)),
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 8.0, "GPU": 4.0}], hiring("cuda", 3), Shares(3, 1, 4, 3)),
+        ([{"CPU": 8.0}, {"CPU": 4.0}, {"memory": 1.0}], hiring("cpu"), Shares(2, 0, 4, 2)),
+        ([{"CPU": 8.0}, {"CPU": 4.0}], hiring("cpu", 5), Shares(5, 0, 1, 5)),
+        ([{"CPU": 1.0}], hiring("cpu", 5), Shares(5, 0, 1, 1)),
+    ],
+)
+def test_a_cluster_is_divided_among_its_workers(nodes: list[dict[str, float]], asked: Hiring, found: Shares) -> None:
+    """A GPU each, or a node each; of processors as many as every node can give."""
+    assert shares(nodes, asked) == found
+
+
+def test_a_cluster_without_the_device_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"no node of the Ray cluster has a GPU \(1 nodes are alive\)"):
+        shares([{"CPU": 8.0}], hiring("cuda"))
+
+
+def test_ray_is_imported_by_who_uses_it() -> None:
+    said = "import sys, bench_ray; bench_ray.bench_executors(); assert 'ray' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", said], check=False).returncode == 0
+
+
+def test_without_ray_it_is_one_line(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "bench_ray.workers")
+    ended = bench.typed("-m", "random", *ON_RAY)
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
+    assert "it needs Ray: pip install condensation-bench[ray]" in ended.stderr
+    assert not bench.runs.exists()
+
+
+def test_an_address_without_a_cluster_is_one_line(bench: Bench) -> None:
+    ended = bench.typed("-m", "random", *ON_RAY, "--address", "127.0.0.1:1")
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert "no Ray cluster at '127.0.0.1:1'" in ended.stderr.splitlines()[-1]
