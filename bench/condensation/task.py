@@ -17,10 +17,10 @@ from bench.hardware.devices import device_name
 from bench.hardware.meters import IterationTimes
 from bench.loops.checkpoints import State
 from bench.loops.iterations import Iterations
+from bench.loops.losses import Losses
 from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Setting
-from bench.results.losses import Losses
 from bench.results.notes import Findings
 from bench.storage.names import check_file_name
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.results.losses import Losses
+from bench.loops.losses import Losses
 
 LOOKS = 64
 

@@ -19,9 +19,9 @@ from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
+from bench.loops import losses
+from bench.loops.losses import LOSSES_FILE, Losses
 from bench.progress import noted
-from bench.results import losses
-from bench.results.losses import LOSSES_FILE, Losses
 from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec

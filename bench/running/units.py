@@ -10,7 +10,7 @@ import torch
 from bench.condensation import Condenser, Images, Task
 from bench.errors import RunFailure, understood
 from bench.hardware.meters import IterationTimes, PeakMemory
-from bench.results.losses import Losses
+from bench.loops.losses import Losses
 from bench.results.outcomes import FindingsPart
 from bench.sets.condensed import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed

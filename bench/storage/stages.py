@@ -23,6 +23,7 @@ from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.elapsed import lasting
 from bench.storage.files import check_finite, clean_leftovers, digest
+from bench.storage.leases import LockHeld as LockHeld  # a path that plugins keep to
 from bench.storage.leases import forget_dead, locked
 from bench.storage.mirrors import at_hand
 from bench.storage.names import check_file_name

@@ -9,8 +9,9 @@ from sites import keep_run
 from torch import Tensor
 
 from bench.evaluation import Curves
-from bench.results import curves, losses
-from bench.results.losses import LOSSES_FILE
+from bench.loops import losses
+from bench.loops.losses import LOSSES_FILE
+from bench.results import curves
 from bench.results.records import read
 from bench_reports.site.classes import class_tables
 from bench_reports.site.tables import Table

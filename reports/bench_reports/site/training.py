@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
-from bench.results.losses import FILE, LOSSES_FILE
+from bench.loops.losses import FILE, LOSSES_FILE
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
 from bench_reports.site.classes import class_accuracies, class_tables

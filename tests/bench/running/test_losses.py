@@ -3,8 +3,8 @@
 import pytest
 from benching import Bench
 
-from bench.results import losses
-from bench.results.losses import LOSSES_FILE, Losses
+from bench.loops import losses
+from bench.loops.losses import LOSSES_FILE, Losses
 from bench.running.units import read_unit
 
 
