@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from bench.condensation import Condenser, Images, Task, Unit
-from bench.errors import CorruptArtefact, RunFailure
+from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.hardware.devices import computing_in
 from bench.hardware.meters import IterationTimes
 from bench.labels import Labels, TeacherRef
@@ -236,6 +236,8 @@ class Synthesis:
             return self._read_unit(path, unit.name) or self._made(unit, path, workspace)
 
     def _made(self, unit: Unit, path: Path, workspace: Path) -> KeptUnit:
+        if self.task.should_stop():  # a method without loops asks nobody
+            raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
         warm_up_s = self._warm_up(workspace)
         times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()

@@ -11,8 +11,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
@@ -37,22 +38,23 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Measured:
-    """So many `units` of `seconds` each were made by `workers` within `span` seconds, after `start` seconds."""
+    """What `workers` made after `start` seconds: when each kept its units, which took `seconds` on average."""
 
     workers: int
-    units: int
+    moments: Sequence[Sequence[float]]
     seconds: float
-    span: float
     start: float
 
     @property
     def a_minute(self) -> float:
-        return 60 * self.units / self.span
+        """Units of all, by the time from each one's first to its last."""
+        return sum(60 * (len(kept) - 1) / (max(kept) - min(kept)) for kept in self.moments)
 
     @property
     def overhead(self) -> float:
-        """Seconds of a worker's time that each unit took beside its own."""
-        return self.workers * self.span / self.units - self.seconds
+        """Seconds of a worker's time that a unit took beside its own."""
+        between = [later - earlier for kept in self.moments for earlier, later in pairwise(sorted(kept))]
+        return fmean(between) - self.seconds
 
     def line(self, unit: str, one: "Measured") -> str:
         """Of the table. Efficiency is the share of the workers' time that units took."""
@@ -76,14 +78,17 @@ def measured(workers: int, set_to: tuple[str, ...], seconds: float) -> Measured:
             list(executor.run([job]))
         except Interrupted:
             made = list(_made(bench.runs / job.spec.name / UNITS))
-    counted = [took for at, took in made if stops.first < at <= stops.last]
-    return Measured(workers, len(counted), fmean(counted), stops.last - stops.first, stops.first - began)
+    counted = [(at, took, maker) for at, took, maker in made if stops.first < at <= stops.last]
+    makers_of = {maker for _, _, maker in counted}
+    moments = [[at for at, _, maker in counted if maker == one] for one in makers_of]
+    return Measured(workers, moments, fmean(took for _, took, _ in counted), stops.first - began)
 
 
-def _made(folder: Path) -> Iterator[tuple[float, float]]:
-    """When each unit was kept, and the seconds that it says it took."""
+def _made(folder: Path) -> Iterator[tuple[float, float, int]]:
+    """When each unit was kept, the seconds that it says it took, and the process that made it."""
     for path in folder.glob("*.safetensors"):
-        yield path.stat().st_mtime, read_unit(path).cost.seconds
+        unit = read_unit(path)
+        yield path.stat().st_mtime, unit.cost.seconds, unit.notes["maker"]
 
 
 class Stopping(threading.Thread):

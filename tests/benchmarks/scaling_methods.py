@@ -38,6 +38,7 @@ class Waiting(Condenser[Config]):
         self.begun += 1
         if self.begun == 2:
             (Path(self.config.makers) / str(os.getpid())).touch()
+        task.facts["maker"] = os.getpid()
         time.sleep(self.config.sleep)
         matrix = torch.eye(STEP)
         for _ in range(self.config.products):

@@ -21,17 +21,19 @@ class Executor(Protocol):
     """Does jobs, here or elsewhere.
 
     It is given jobs, which are typed and planned, no two of one run. A worker is given a
-    `bench.running.orders.RunOrder` (or `TrialOrder`), sent as `order.to_json()` and obeyed by `bench.cli.child`.
+    `bench.running.orders.RunOrder` (or a kind of it), sent as `order.to_json()` and obeyed by `bench.cli.child`.
 
     It promises:
         Order: one outcome a job, in the order of the jobs, each as soon as it and those before it are known.
-        Apart: each job is done in a process of its own, so that its peak of memory is its own. A run in which nothing
-            is left to do needs none: its record is verified and yielded as it lies.
+        Apart: each job is done in a process of its own, so that its peak of memory is its own; pieces of a job in
+            processes that serve no other. A run in which nothing is left to do needs none: its record is verified and
+            yielded as it lies.
         Retries: none of its own accord. A run that failed stands as it failed, unless failed ones are to be done again;
             then each is once. Whatever is done again goes on from what was finished, kept and checkpointed before.
         Death: a worker that dies, is killed, or sends what is no record of its run is one failed record that says why,
             kept in the run's folder where that does not replace a finished result. The other jobs are done.
         Others: a run that a live process has is `Skipped` with its name, and nothing of it is touched.
+        Company: what was measured while several workers were busy on its machine says how many.
         Trackers: `bench_run_started`, `bench_progress` and `bench_run_finished` are called in this process; one that
             raises touches no run.
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from benching import Bench
 
+from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.results.records import Record
@@ -131,6 +132,13 @@ def test_two_workers_make_the_set_of_one_and_say_that_they_were_two(bench: Bench
     alone = whole.run(job)
     assert files(bench, job) == files(whole, job)
     assert (record.costs.workers, alone.costs.workers) == (2, 1)
+
+
+def test_a_stop_is_heard_between_units(bench: Bench) -> None:
+    stops = iter([False, True])
+    with pytest.raises(Interrupted):
+        Run(the_job(bench), REGISTRY, bench.place(should_stop=lambda: next(stops, True))).complete()
+    assert made(bench) == ["stage", "class-0"]
 
 
 def test_a_process_does_pieces_of_one_run_until_it_is_let_go(bench: Bench) -> None:

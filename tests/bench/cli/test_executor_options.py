@@ -1,0 +1,49 @@
+"""--executor, --workers and --address: who does the work is looked up, and checked, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+from commands import run_bench
+
+from bench.errors import UsageError
+from bench.running.executors import Hiring, LocalWorkers, OneWorker
+from bench.running.executors.side_by_side import local
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "-m", "random", "-d", "digits"),
+        ("evaluate", ".", "-d", "digits", "--eval-backbone", "convnet3"),
+        ("reproduce", "sre2l-table-1"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_slip_of_the_pen_is_answered_by_the_nearest_name(tmp_path: Path, words: tuple[str, ...]) -> None:
+    known = run_bench("list", "tables", "--format", "json", folder=tmp_path).stdout if words[0] == "reproduce" else ""
+    table = known.split('"name": "')[1].split('"')[0] if known else ""
+    asked = (words[0], table) if table else words
+    ended = run_bench(*asked, "--executor", "lokal", folder=tmp_path)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "unknown executor 'lokal'; did you mean 'local'?" in ended.stderr
+
+
+def test_executors_are_listed(tmp_path: Path) -> None:
+    assert "local" in run_bench("list", "executors", folder=tmp_path).stdout
+
+
+def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(local(Hiring(None, "cpu", None, tmp_path)), OneWorker)
+    several = local(Hiring(3, "cpu", None, tmp_path))
+    assert isinstance(several, LocalWorkers) and several.slots == 3
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    on_gpus = local(Hiring(2, "cuda", None, tmp_path))
+    assert isinstance(on_gpus, LocalWorkers) and [desk.device for desk in on_gpus._desks] == ["cuda:0", "cuda:1"]
+    for asked, device in ((3, "cuda"), (2, "cuda:1")):
+        with pytest.raises(UsageError, match=f"--workers {asked}: each has a GPU of its own"):
+            local(Hiring(asked, device, None, tmp_path))
+    with pytest.raises(UsageError, match="--address goes with executors of other machines"):
+        local(Hiring(2, "cpu", "there", tmp_path))

@@ -1,0 +1,45 @@
+"""Times that were taken while several workers were busy: marked, and held against no other."""
+
+from bench.reporting.columns import COSTS, TIMES, Quantity
+from bench.reporting.view import in_company
+from bench.results import fields
+
+ALONE = fields.Row(
+    **{
+        "run": "r",
+        "method": "m",
+        "dataset": "d",
+        "classes": 2,
+        "all_classes": 2,
+        "class_ids": [],
+        "ipc": 1,
+        "images": 2,
+    },
+    **{"backbone": "b", "budget": "paper", "budget_note": "", "recipe": "", "engine": None, "seed": 0},
+    **{"card_hash": "", "synthesis_s": 90.0, "evaluation_s": 30.0, "workers": 1, "evaluation_workers": 1},
+    **{"ms_per_image_iteration": {"median": 2.0, "p20": 1.0, "p80": 3.0}, "set_bytes": 100},
+).to_json()
+BESIDE = {**ALONE, "workers": 4}
+
+
+def number(column: object, row: dict[str, object]) -> float | None:
+    assert isinstance(column, Quantity)
+    return column.number(row)
+
+
+def test_a_time_in_company_is_marked_and_no_number_beside_others() -> None:
+    for columns, title in ((TIMES, "synthesis"), (COSTS, "ms/image-\niteration")):
+        assert columns[title](BESIDE) == f"{columns[title](ALONE)}*"
+        assert number(columns[title], ALONE) and number(columns[title], BESIDE) is None
+
+
+def test_bytes_and_what_was_measured_alone_are_not_marked() -> None:
+    assert COSTS["image\nbytes"](BESIDE) == COSTS["image\nbytes"](ALONE)
+    assert TIMES["evaluation"](BESIDE) == TIMES["evaluation"](ALONE)
+    assert str(TIMES["evaluation"]({**ALONE, "evaluation_workers": 2})).endswith("*")
+
+
+def test_a_table_says_what_the_mark_means_only_where_it_has_one() -> None:
+    assert in_company([ALONE]) == []
+    (said,) = in_company([ALONE, BESIDE])
+    assert said.startswith("* taken while up to 4 workers were busy")
