@@ -1,24 +1,14 @@
 """Times that were taken while several workers were busy: marked, and held against no other."""
 
+from typing import Any
+
 from bench.reporting.columns import COSTS, TIMES, Quantity
 from bench.reporting.view import in_company
-from bench.results import fields
 
-ALONE = fields.Row(
-    **{
-        "run": "r",
-        "method": "m",
-        "dataset": "d",
-        "classes": 2,
-        "all_classes": 2,
-        "class_ids": [],
-        "ipc": 1,
-        "images": 2,
-    },
-    **{"backbone": "b", "budget": "paper", "budget_note": "", "recipe": "", "engine": None, "seed": 0},
-    **{"card_hash": "", "synthesis_s": 90.0, "evaluation_s": 30.0, "workers": 1, "evaluation_workers": 1},
-    **{"ms_per_image_iteration": {"median": 2.0, "p20": 1.0, "p80": 3.0}, "set_bytes": 100},
-).to_json()
+ALONE: dict[str, Any] = {
+    **{"set_bytes": 100, "synthesis_s": 90.0, "evaluation_s": 30.0, "workers": 1, "evaluation_workers": 1},
+    "ms_per_image_iteration": {"median": 2.0, "p20": 1.0, "p80": 3.0},
+}
 BESIDE = {**ALONE, "workers": 4}
 
 

@@ -41,7 +41,10 @@ def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     on_gpus = local(Hiring(2, "cuda", None, tmp_path))
-    assert isinstance(on_gpus, LocalWorkers) and [desk.device for desk in on_gpus._desks] == ["cuda:0", "cuda:1"]
+    assert isinstance(on_gpus, LocalWorkers) and [vars(desk)["device"] for desk in on_gpus._desks] == [
+        "cuda:0",
+        "cuda:1",
+    ]
     for asked, device in ((3, "cuda"), (2, "cuda:1")):
         with pytest.raises(UsageError, match=f"--workers {asked}: each has a GPU of its own"):
             local(Hiring(asked, device, None, tmp_path))
