@@ -40,7 +40,8 @@ class Lease:
     def __init__(self, slots: Slots, number: int, owner: Owner) -> None:
         self._slots, self.number, self._owner = slots, number, owner
         self._beats, self._beaten = 0, time.monotonic()
-        self._lost = False
+        self._lost, self._ended = False, False
+        self._writing = threading.Lock()  # a beat under way must not write over the word that the lease is free
 
     @property
     def lost(self) -> bool:
@@ -51,7 +52,9 @@ class Lease:
 
     def beat(self) -> None:
         """Says that the owner lives, or finds that the lease is another's; a place that is away tells later."""
-        with suppress(OSError, StoreAway):
+        with self._writing, suppress(OSError, StoreAway):
+            if self._ended:
+                return
             slots = self._slots.hasty
             self._lost = self._lost or slots.numbers()[-1:] != [self.number]
             if not self._lost:
@@ -61,7 +64,8 @@ class Lease:
 
     def give_back(self) -> None:
         """Anybody may have it."""
-        with suppress(OSError):
+        with self._writing, suppress(OSError):
+            self._ended = True
             self._slots.free(self.number)
 
 

@@ -24,6 +24,7 @@ OURS = (
     "imports",
     "matching",
     "protocols",
+    "ray",
     "rded",
     "reports",
     "sre2l",

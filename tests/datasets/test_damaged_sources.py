@@ -123,7 +123,7 @@ def _huge(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
         ("resolution", True, "'resolution': Input should be a valid integer"),
         ("resize", 1_000_000, "'resize': Input should be less than or equal to 4096"),
         ("classes", [], "'classes': Input should be a valid integer"),
-        ("class_ids", [], "'class_ids': Tuple should have at least 2 items"),
+        ("class_ids", [], "'class_ids' has 0, and needs 2 at least"),
         ("class_ids", ["a", ""], "'class_ids.1': String should have at least 1 character"),
         ("images", {"train": -3}, "'images.train': Input should be greater than or equal to 0"),
         ("normalisation", [], "unknown normalisation []; choose from imagenet, half"),

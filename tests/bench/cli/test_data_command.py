@@ -247,7 +247,7 @@ def test_fetching_asks_for_the_official_file(run: Run, tmp_path: Path, monkeypat
 
 
 def test_a_failed_download_is_one_line_and_status_1(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(*given: object) -> Path:
+    def fetch(*given: object, private: bool) -> Path:
         raise RunFailure("http://... cannot be fetched: 404 Not Found")
 
     monkeypatch.setattr(downloads, "fetch", fetch)

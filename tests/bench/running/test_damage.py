@@ -22,6 +22,7 @@ from bench.running.executors import SpreadExecutor
 from bench.running.scoring import SCORE_FILE
 from bench.sets import condensed
 from bench.storage.files import digest, read_json, write_json
+from bench.storage.slots import LEASES
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))
@@ -50,7 +51,7 @@ def the_job(bench: Bench) -> Job:
 
 
 def folder_of(bench: Bench) -> Path:
-    (folder,) = (path for path in bench.runs.iterdir() if path.is_dir())
+    (folder,) = (path for path in bench.runs.iterdir() if path.is_dir() and path.name != LEASES)
     return folder
 
 

@@ -21,6 +21,7 @@ from bench.running.context import make_task, open_for
 from bench.running.forecasting import foresee
 from bench.sets import condensed as sets
 from bench.storage.files import read_json, write_json
+from bench.storage.slots import LEASES
 from bench.training.protocol import TrainingProtocol
 from bench.training.teachers import load_teacher
 
@@ -331,7 +332,8 @@ def _top1(record: records.Record) -> list[Any]:
 
 
 def _times(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    files = (path for path in folder.rglob("*") if path.is_file() and LEASES not in path.parts)
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def _flip(path: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_run_in_pieces_has_one_time_for_all_of_them(bench: Bench, monkeypatch:
 
 
 def test_the_first_stop_saves_and_the_second_kills(bench: Bench) -> None:
-    workers, job = Puppets(2, patient=True), job_of(bench, "knitted")
+    workers, job, before = Puppets(2, patient=True), job_of(bench, "knitted"), signal.getsignal(signal.SIGINT)
     run = SpreadExecutor(REGISTRY, bench.place(), hire=lambda: workers).run([job])
     press = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     press.start()
@@ -188,4 +188,4 @@ def test_the_first_stop_saves_and_the_second_kills(bench: Bench) -> None:
     (said,) = [each for each in bench.ear.heard if "stopping" in each]
     assert said.endswith("Ctrl-C again kills them at once")
     assert holder(bench.runs / f".{job.spec.name}.lock") is None
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

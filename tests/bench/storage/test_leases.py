@@ -159,6 +159,26 @@ def test_an_owner_that_slept_loses_its_lease_and_stops(lock: Path, monkeypatch: 
     assert owner_in(files.read(files.numbers()[-1])[0]) == other
 
 
+def test_a_beat_under_way_does_not_take_back_what_was_given_back(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, write = threading.Event(), FolderSlots.write
+
+    def slow(files: FolderSlots, number: int, content: bytes) -> None:
+        writing.set()
+        time.sleep(0.1)
+        write(files, number, content)
+
+    monkeypatch.setattr(leases, "_keep", leases._HELD.add)
+    monkeypatch.setattr(FolderSlots, "write", slow)
+    with locked(lock, Silent(), wait=False):
+        (mine,) = leases._HELD
+        beat = threading.Thread(target=mine.beat)
+        beat.start()
+        assert writing.wait(10)
+    beat.join()
+    mine.beat()  # of a thread that looked before it was given back
+    assert holder(lock) is None
+
+
 def test_a_stopped_process_of_this_machine_keeps_its_lease_for_ever(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
