@@ -2,7 +2,7 @@
 
 Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.orders`) as one line
 from standard input, sends events as lines of JSON to standard output, and logs to the file that the order names.
-After a piece of a run it waits for another of the same run; after any other work it ends.
+After a piece of a run it waits for another of the same run; after one that failed, and after any other work, it ends.
 Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no orphan holds the
 run.
 """
@@ -33,7 +33,7 @@ from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
 from bench.speed.orders import FloorOrder, StepOrder
-from bench.storage.leases import LockHeld, lost
+from bench.storage.leases import LockHeld, heed, lost
 from bench.storage.streams import News
 
 KINDS = (RunOrder, PrepareOrder, UnitsOrder, TrialOrder, StepOrder, FloorOrder)
@@ -100,27 +100,29 @@ def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
 
 
 def _pieces(order: Order, registry: Registry, channel: Channel, orders: "SimpleQueue[str]") -> None:
-    """Pieces of one run, until the parent lets go: what is prepared for the first serves all."""
+    """Pieces of one run, until one fails or the parent lets go: what is prepared for the first serves all."""
     run, first = None, True
     while isinstance(order, Piece):
         run = run or Run(order.job, registry, order.context(channel, _stop()), order.retry)
-        _piece(order, run, channel)
+        if not _piece(order, run, channel):
+            return
         if first:
             spare_the_collector()  # what is prepared, and imported for it, stays too
         first = False
         order = order_from(json.loads(orders.get()), KINDS)
 
 
-def _piece(order: Piece, run: Run, channel: Channel) -> None:
-    """Does it and says what came of it: of one that failed the record of the run."""
+def _piece(order: Piece, run: Run, channel: Channel) -> bool:
+    """Does it and says what came of it, of one that failed the record of the run; whether it did not fail."""
     if isinstance(order, UnitsOrder):
         event, fact, found = "made", "left", run.attempted(lambda synthesis: synthesis.make(order.units))
     else:
         event, fact, found = "prepared", "units", run.attempted(lambda synthesis: list(synthesis.units))
     if isinstance(found, Record):
         channel.send("record", record=found.to_json())
-    else:
-        channel.send(event, **{fact: found})
+        return False
+    channel.send(event, **{fact: found})
+    return True
 
 
 def obey(order: Order, registry: Registry, channel: Channel) -> None:
@@ -145,6 +147,7 @@ def _stop() -> Callable[[], bool]:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    heed(stop.is_set)
     return lambda: stop.is_set() or lost()
 
 

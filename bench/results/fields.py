@@ -108,7 +108,7 @@ class Measured(Identity):
         "how many workers were busy on the machine while the set was made: with more than 1 its seconds are not to be "
         "held against those of sets that were made alone"
     )
-    evaluation_workers: int | None = told("the same, while its students were trained")
+    evaluation_workers: int | None = told("the same, while its students were trained, and what they share was made")
     peak_memory_bytes: dict[str, int | None] | None = told(
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
     )

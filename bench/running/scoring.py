@@ -29,7 +29,7 @@ from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
-from bench.storage.elapsed import lasting
+from bench.storage.elapsed import lasting, most_busy
 from bench.storage.files import digest
 from bench.training.teachers import KIND
 
@@ -128,17 +128,19 @@ class Scoring:
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
+        workers = most_busy(workspace, self.synthesis.company, task.progress)
         with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
+        shared = self._shared(protocol, condensed, task)
         scores = {
             **task.measured.to_json(),
             **_said(measured, protocol, task),
             "seconds": seconds,
-            "workers": self.synthesis.company,
+            "workers": max([workers, *(stage["workers"] for stage in shared.values())]),
             "seed": number,
             "made_under": made_under,
-            "stages": self._shared(protocol, condensed, task),
+            "stages": shared,
             "test": {"images": len(task.dataset.test), "largest_class": largest_share(task.dataset.test.labels)},
             "notes": dict(task.facts),
             "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},

@@ -33,7 +33,7 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
 from bench.storage.artefacts import whole_or_aside
-from bench.storage.elapsed import Lasting, lasting
+from bench.storage.elapsed import Lasting, lasting, most_busy
 from bench.storage.files import clean_leftovers_of, quarantine
 from bench.storage.leases import LockHeld, locked
 from bench.training.recognition import recognition
@@ -145,7 +145,7 @@ class Synthesis:
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
-        labels, label_s = self._labels(images)
+        labels, label_s, company = self._labels(images)
         stages = [stage.cost for stage in self.task.used_stages.values()]
         prepare_s += sum(stage.seconds for stage in stages)
         dataset = self.task.dataset
@@ -156,7 +156,7 @@ class Synthesis:
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs = {
             **measured,
-            "workers": max(self.company, *(unit.cost.workers for unit in made), *(stage.workers for stage in stages)),
+            "workers": max(company, *(unit.cost.workers for unit in made), *(stage.workers for stage in stages)),
             **self.task.measured.to_json(),
             "teacher_top1": self._teacher_top1(condensed),
             "teacher_on_set": self._recognised(condensed),
@@ -183,13 +183,14 @@ class Synthesis:
     def _label_workspace(self) -> Path:
         return self.folder / "labels.work"
 
-    def _labels(self, images: Images) -> tuple[Labels, float]:
-        """The labels of the images, and the seconds that all attempts took."""
+    def _labels(self, images: Images) -> tuple[Labels, float, int]:
+        """The labels of the images, the seconds that all attempts took, and the most workers that were busy."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
+        workers = most_busy(workspace, self.company, self.task.progress)
         with lasting(workspace / "elapsed.json", self._stages_s, self.task.progress) as watch, computing_in(precision):
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
-            return labels, watch.total()
+            return labels, watch.total(), workers
 
     def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
         """What the labels' teachers make of the set, where they are here: stored labels may be another machine's."""
@@ -239,6 +240,7 @@ class Synthesis:
         if self.task.should_stop():  # a method without loops asks nobody
             raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
+        workers = most_busy(workspace, self.company, self.task.progress)
         warm_up_s = self._warm_up(workspace)
         times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()
 
@@ -249,7 +251,7 @@ class Synthesis:
 
         made = self._procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
-        cost = UnitCost(made.seconds, times, made.memory, self.company)
+        cost = UnitCost(made.seconds, times, made.memory, workers)
         measured = self.task.measured.to_json()
         kept = KeptUnit(made.images, cost, dict(self.task.facts), measured, Losses.mean(loops))
         write_unit(path, kept)

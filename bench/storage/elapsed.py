@@ -1,4 +1,7 @@
-"""Wall time that adds up over attempts, noted in a file beside the work: a kill loses seconds of it, not hours."""
+"""Wall time that adds up over attempts, noted in a file beside the work: a kill loses seconds of it, not hours.
+
+Beside it, how many workers were busy during any of them: what was taken in company stays so, whoever goes on with it.
+"""
 
 import threading
 import time
@@ -23,6 +26,13 @@ class Seconds(Part):
     seconds: Annotated[float, Field(ge=0)]
 
 
+class Busy(Part):
+    """The most workers that were busy on a machine until now."""
+
+    workers: Annotated[int, Field(ge=1)]
+
+
+BUSY_FILE = Kind("the workers of earlier attempts", 1, Busy)
 SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: as_it_is})
 
 
@@ -86,3 +96,19 @@ def _noted(path: Path, progress: Progress) -> float:
     warning = "what earlier attempts took is not known, their note is set aside as {}"
     noted = whole_or_aside(partial(SECONDS_FILE.read, path), path, progress, warning)
     return noted.seconds if noted else 0.0
+
+
+def most_busy(folder: Path, workers: int, progress: Progress | None = None) -> int:
+    """The most workers that were busy during any attempt at the work in a folder, `workers` during this one.
+
+    Args:
+        progress: is told of a note that is damaged.
+    """
+    path = folder / "workers.json"
+    warning = "how many workers were busy during earlier attempts is not known, their note is set aside as {}"
+    noted = whole_or_aside(partial(BUSY_FILE.read, path), path, progress or Silent(), warning)
+    before = noted.workers if noted else 1
+    if workers > before:
+        with suppress(OSError):  # as above
+            BUSY_FILE.write(path, {"workers": workers})
+    return max(workers, before)

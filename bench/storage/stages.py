@@ -21,7 +21,7 @@ from bench.errors import CorruptArtefact
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
-from bench.storage.elapsed import lasting
+from bench.storage.elapsed import lasting, most_busy
 from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.leases import LockHeld as LockHeld  # a path that plugins keep to
 from bench.storage.leases import forget_dead, locked
@@ -220,10 +220,11 @@ class StageStore:
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
+        workers = most_busy(work, self._workers, self._progress)
         reset_peak_memory(device)
         with lasting(work / "elapsed.json", progress=self._progress) as watch:
             made = make(work)
-            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), self._workers)
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), workers)
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}

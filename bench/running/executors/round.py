@@ -40,7 +40,8 @@ class Work:
         under_way: how many are.
         units, made: of a job in pieces: how many there are, and are done.
         held: lets the run go, which is this process' own while it is in pieces.
-        began: when its first order was given out.
+        spent: seconds for which something of it was under way, until it last was not.
+        began: since when something of it is; None where nothing is.
         ended: the end that decides how the job ends, once there is one.
         outcome: how it ended; None while it has not.
     """
@@ -51,9 +52,14 @@ class Work:
     units: int = 0
     made: int = 0
     held: ExitStack = field(default_factory=ExitStack)
+    spent: float = 0.0
     began: float | None = None
     ended: Ended | None = None
     outcome: Record | Skipped | None = None
+
+    def taken(self, now: float) -> float:
+        """Seconds that it took until now, without those in which it waited for its turn."""
+        return self.spent + (0.0 if self.began is None else now - self.began)
 
     def has_due(self, *, alone: bool) -> bool:
         """Whether it has an order to give out; if `alone`, one that is done while nothing else is."""
@@ -105,9 +111,12 @@ class Round:
             while not future.done():
                 self._hear()
         try:
-            return future.result()
+            ended = future.result()
         except CancelledError:
             raise Interrupted("stopped") from None
+        if self._stop or ended.stopped:  # it had ended by then, but no other follows
+            raise self._stop or Interrupted("stopped")
+        return ended
 
     def _stoppable(self) -> AbstractContextManager[None]:
         """A worker that is alone hears a stop itself."""
@@ -193,7 +202,7 @@ class Round:
         now, timeout = time.monotonic(), self._by.timeout
         work.began = now if work.began is None else work.began
         work.under_way, self._under_way, self._alone = work.under_way + 1, self._under_way + 1, makes_set_alone(order)
-        left = None if timeout is None else max(timeout - (now - work.began), 0.0)
+        left = None if timeout is None else max(timeout - work.taken(now), 0.0)
         needs = self._by.needs(work.job, alone=self._alone or not self._company)
         future = self._workers.submit(order, _News(self, work), needs, left)
         future.add_done_callback(lambda ended: self._inbox.put(lambda: self._heard(work, order, ended)))
@@ -213,13 +222,15 @@ class Round:
         work.ended = work.ended or self._deciding(work, order, ended)
         if work.ended is not None:
             work.todo.clear()
-        if not work.under_way and not work.todo:
-            self._went_on(work, order)
+        if not work.under_way:
+            work.spent, work.began = work.taken(time.monotonic()), None
+            if not work.todo:
+                self._went_on(work, order)
 
     def _deciding(self, work: Work, order: RunOrder, ended: Ended) -> Ended | None:
         """The end that decides how the job ends; None where this was a step on its way."""
         timeout = self._by.timeout
-        if ended.event is None and timeout is not None and work.began and time.monotonic() - work.began >= timeout:
+        if ended.event is None and timeout is not None and work.taken(time.monotonic()) >= timeout:
             return replace(ended, facts={"reason": over_time(timeout)})
         match order, ended.event:
             case PrepareOrder(), "prepared":

@@ -82,7 +82,7 @@ class SideBySide:
     def __init__(self, desks: Sequence[Desk], company: int | None = None) -> None:
         self.slots, self._company = len(desks), company or len(desks)
         self._desks, self._free, self._lock = list(desks), list(desks), Lock()
-        self._pool = ThreadPoolExecutor(self.slots)
+        self._pool, self._closed = ThreadPoolExecutor(self.slots), False
 
     def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
         """As of `Workers`."""
@@ -97,8 +97,14 @@ class SideBySide:
                 self._free.append(desk)
 
     def _taken(self, order: RunOrder) -> Desk:
-        """A free one: best where a process waits for this order, else where none would have to end for it."""
+        """A free one: best where a process waits for this order, else where none would have to end for it.
+
+        Raises:
+            Interrupted: by `close`.
+        """
         with self._lock:
+            if self._closed:
+                raise Interrupted("stopped")
             self._free.sort(key=lambda desk: desk.fits(order))
             return self._free.pop()
 
@@ -111,7 +117,9 @@ class SideBySide:
     def close(self) -> None:
         """As of `Workers`; what is under way is killed."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for desk in set(self._desks).difference(self._free):
+        with self._lock:  # what was given out and sits at no desk yet begins no more
+            self._closed, busy = True, set(self._desks).difference(self._free)
+        for desk in busy:
             desk.stop()
             desk.stop()
         self._pool.shutdown()

@@ -17,6 +17,7 @@ from bench.running.executors import LocalWorkers, SpreadExecutor
 from bench.running.orders import PrepareOrder, UnitsOrder
 from bench.running.processes import Child
 from bench.running.runner import Run
+from bench.running.units import read_unit
 from bench.storage.leases import locked
 
 PLUGIN = str(Path(__file__).with_name("piecewise_methods.py"))
@@ -150,3 +151,25 @@ def test_a_process_does_pieces_of_one_run_until_it_is_let_go(bench: Bench) -> No
             assert child.obey(UnitsOrder(**order, units=(unit,)), Silent()).facts == {"left": []}
     makers = [value for note, value in bench.run(job).costs.notes.to_json().items() if note.startswith("maker of")]
     assert len(makers) == 3 and len(set(makers)) == 1
+
+
+def test_a_piece_that_fails_ends_its_process_and_is_one_failed_row(bench: Bench) -> None:
+    job = the_job(bench, changes=("fails=class-1",))
+    order = vars(SpreadExecutor(REGISTRY, bench.place()).order(job))
+    with closing(Child(bench.cache)) as child:
+        ended = child.obey(UnitsOrder(**order, units=("class-1",)), Silent(), timeout=60)
+    assert (ended.event, ended.status) == ("record", 0), "it was not killed for its time"
+    executor = SpreadExecutor(
+        REGISTRY, bench.place(), retry=True, timeout=100, hire=lambda: LocalWorkers(("cpu", "cpu"), bench.cache)
+    )
+    (record,) = executor.run([job])
+    assert str(record.reason).startswith("ValueError: it cannot be knitted")
+
+
+def test_what_was_begun_in_company_is_marked_whoever_ends_it(bench: Bench) -> None:
+    job = the_job(bench)
+    with pytest.raises(Interrupted):
+        bench.run(job, company=2, should_stop=lambda: "class-1" in made(bench))
+    another(bench, job).attempted(lambda synthesis: synthesis.make(["class-1", "class-2"]))
+    units = bench.runs / job.spec.name / "units"
+    assert [read_unit(units / f"{name}.safetensors").cost.workers for name in UNITS] == [2, 2, 1]

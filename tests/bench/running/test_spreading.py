@@ -189,3 +189,30 @@ def test_the_first_stop_saves_and_the_second_kills(bench: Bench) -> None:
     assert said.endswith("Ctrl-C again kills them at once")
     assert holder(bench.runs / f".{job.spec.name}.lock") is None
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_is_not_charged_for_its_wait_for_the_sets_of_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, left = [0.0], list[float | None]()
+
+    class Timed(Puppets):
+        def submit(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> "Future[Ended]":
+            left.append(timeout)
+            now[0] += 60 if needs.alone else 0
+            return super().submit(order, news, needs, timeout)
+
+    monkeypatch.setattr("bench.running.executors.round.time.monotonic", lambda: now[0])
+    jobs = [job_of(bench, "random", seeds=(seed,)) for seed in (0, 1, 2)]
+    done(bench, Timed(2), *jobs, alone=True, timeout=90.0)
+    assert left == [90.0] * 3 + [30.0] * 3
+
+
+def test_a_stop_at_the_end_of_a_trial_is_heard(bench: Bench) -> None:
+    workers = Puppets(1, {"trial": Ended("forecast", {"forecast": {}}, 0, stopped=True)})
+    foreseen = SpreadExecutor(REGISTRY, bench.place(), hire=lambda: workers).foresee(
+        [job_of(bench, "random"), job_of(bench, "knitted")]
+    )
+    with pytest.raises(Interrupted):
+        next(foreseen)
+    assert len(workers.given) == 1 and workers.closed
