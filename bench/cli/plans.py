@@ -25,7 +25,7 @@ from bench.running.planning import Request
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
 from bench.running.provenance import typed
 from bench.running.record_keeping import has_answers
-from bench.storage.leases import holder
+from bench.storage.leases import holder, owner_lives
 
 
 def plan(request: Request, plugins: Sequence[str], output: str | None) -> None:
@@ -137,8 +137,10 @@ class Shift:
         """
         own, others = self.shard.own(self.planned), self.shard.others(self.planned)
         left = [*self._pass(own, retry=retry), *self._pass(others)]
-        while left and len(still := self._pass(left)) < len(left):  # whoever had a run may have died meanwhile
-            left = still
+        while left:  # whoever had a run may have died meanwhile
+            before, left = len(left), self._pass(left)
+            if len(left) == before and not self._find_dead(left):
+                break
         self._say(len(left))
         return self._rows()
 
@@ -167,7 +169,20 @@ class Shift:
         begin(self.console, names, job)
 
     def _is_held(self, job: Job) -> bool:
-        return holder(self.place.runs / f".{job.spec.name}.lock") is not None
+        return holder(self._lock(job)) is not None
+
+    def _lock(self, job: Job) -> Path:
+        return self.place.runs / f".{job.spec.name}.lock"
+
+    def _find_dead(self, left: Sequence[PlannedJob]) -> bool:
+        """Whether of those who have what is left one is dead: of another machine that takes a while to see."""
+        held = [] if self.stopped else [each.job for each in left if self._is_held(each.job)]
+        try:
+            found = [owner_lives(self._lock(job), self.console) for job in held]
+        except KeyboardInterrupt:
+            self.stopped = True
+            return False
+        return not all(found)
 
     def _own(self) -> set[str]:
         """The names of the runs of its own share."""

@@ -137,8 +137,10 @@ def _left_in_stages(cache: Path) -> Iterator[Leaving]:
 def _left_by_writers(cache: Path) -> Iterator[Leaving]:
     """Of folders that several processes write to: what a process began that is there no more."""
     for path in sorted([*(cache / "choices").glob(f"*{LEFTOVER}"), *(cache / "images").glob(f"*/*{LEFTOVER}")]):
-        if not is_being_written(path):
-            yield Leaving("half-written file", path)
+        split = path.with_name(f"{path.name.partition('.')[0]}.lock")
+        locks = [each for each in (split, path.parent.with_suffix(".lock")) if each in leased(each.parent)]
+        if not is_being_written(path) and not any(map(holder, locks)):  # the process may be another machine's
+            yield Leaving("half-written file", path, tuple(locks))
 
 
 def _left_by_trials(cache: Path) -> Iterator[Leaving]:

@@ -71,6 +71,7 @@ class Lease:
 
 _HELD: set[Lease] = set()  # of this process; those of its parent are none after a fork
 _KEEPER: list[threading.Thread] = []
+_STOPPED: list[Callable[[], bool]] = []  # whether this process was asked to stop, where it knows
 
 
 def _forget_all() -> None:
@@ -96,6 +97,11 @@ def _beat() -> None:
             lease.beat()
 
 
+def heed(stopped: Callable[[], bool]) -> None:
+    """From now on whoever waits for a lease looks whether the process was asked to stop."""
+    _STOPPED[:] = [stopped]
+
+
 def lost() -> bool:
     """Whether a lease that this process works under is another's by now: the work must stop as if asked to."""
     return any(lease.lost for lease in tuple(_HELD))
@@ -110,6 +116,7 @@ def locked(path: Path, progress: Progress, *, wait: bool, bring: bool = True) ->
 
     Raises:
         LockHeld: another process holds it and `wait` is False; or this one slept, and another took over.
+        Interrupted: the process was asked to stop while it waited (`heed`).
         UnreadableArtefact: the system does not let it be held.
         StoreAway: it lies in a store that does not answer, or what was done could not all be sent there.
     """
@@ -148,6 +155,18 @@ def holder(path: Path) -> str | None:
     except UnreadableArtefact as error:
         return f"whoever it is: {error}"
     return None if look.alive is False else look.who
+
+
+def owner_lives(path: Path, progress: Progress) -> bool:
+    """Whether somebody has the lease; an owner of another machine is looked at for as long as it takes to tell.
+
+    One that is dead is forgotten, so that `holder` tells of it no more.
+    """
+    try:
+        with locked(path, progress, wait=False, bring=False):
+            return False
+    except (LockHeld, UnreadableArtefact):
+        return True
 
 
 def forget_dead(path: Path) -> None:
@@ -209,6 +228,8 @@ def _acquired(path: Path, owner: Owner, progress: Progress, *, wait: bool) -> Le
         if alive and not wait:
             raise LockHeld(f"in use by {look.who}")
         say(look, alive)
+        if any(stopped() for stopped in _STOPPED):
+            raise Interrupted(f"stopped while it waited for {look.who}")
         time.sleep(slots.pause)
 
 

@@ -18,6 +18,7 @@ from bench.running.events import event_in
 from bench.running.failures import reason_of
 from bench.running.orders import Order, order_from
 from bench.running.processes import Ended, run_child
+from bench.storage.leases import heed
 
 OWN_PROCESS = ("bench.running.executors.local.run_child", "bench.speed.session.run_child")
 
@@ -70,4 +71,5 @@ def _done_here(order: Order, cache: Path, progress: Progress, timeout: float | N
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        heed(lambda: False)
     return Ended(*told.last, status=0, stopped=False)

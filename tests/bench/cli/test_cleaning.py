@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from leasing import held as owned
 from leasing import killed_with
 
 from bench.conformance.formats import sample_spec
@@ -205,3 +206,14 @@ def test_stages_of_a_run_that_cannot_be_read_are_not_taken_for_unused(place: Pat
     status, _, err = clean("--stages", "--yes")
     assert status == 2 and f"no stage is unused for sure: {costs} cannot be read" in err
     assert (place / "cache" / "stages" / ("teacher-" + "a" * 32)).exists()
+
+
+def test_what_another_machine_is_writing_is_no_leftover(place: Path, clean: Clean) -> None:
+    cache, gone = place / "cache", 2**22 + 1  # the number of no process here
+    parts = [cache / "images" / "digits-0011" / f"test.u8.{gone}.part", cache / "choices" / f"c.json.{gone}.part"]
+    locks = [parts[0].with_name("test.lock"), cache / "choices.lock"]
+    for part, lock in zip(parts, locks, strict=True):
+        put(part, 1)
+        with owned(lock, machine="elsewhere"):
+            clean("--leftovers", "--yes")
+            assert part.exists()

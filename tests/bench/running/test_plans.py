@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench, kill, until
+from leasing import elsewhere, slots
 from small_layouts import jpeg, write_files
 
 from bench.cli.plans import Shard
@@ -117,6 +118,17 @@ def test_what_others_are_at_is_left_to_them(shared: Bench) -> None:
     assert "shard 2/2: nothing of the plan is left to take; others are at 1 of its 1 runs" in ended.stderr
     os.killpg(other.pid, signal.SIGKILL)
     other.communicate()
+
+
+def test_what_a_shard_had_that_died_on_another_machine_is_done(shared: Bench) -> None:
+    lines = (shared.folder / "jobs.jsonl").read_text().splitlines(keepends=True)
+    (shared.folder / "first.jsonl").write_text(lines[0])
+    name = json.loads(lines[0])["job"]["spec"]["name"]
+    assert slots(shared.runs / f".{name}.lock").create(1, elsewhere(life=1.5).written(7))
+    ended = shared.spoken("work", "first.jsonl", "--runs", str(shared.runs), "--format", "json")
+    assert ended.returncode == 0, ended.stderr
+    assert "in use by process 1 on elsewhere: looking for 1.5 s at most whether that still works" in ended.stderr
+    assert [row["status"] for row in json.loads(ended.stdout)] == ["done"]
 
 
 def test_shares_are_whole_and_apart() -> None:

@@ -296,3 +296,15 @@ def test_what_this_process_could_not_give_back_is_nobody_s(lock: Path, monkeypat
         patch.setattr(FolderSlots, "free", away)
     with locked(lock, Silent(), wait=False):
         assert holder(lock) == HERE
+
+
+def test_who_waits_for_a_lease_hears_that_it_shall_stop(lock: Path) -> None:
+    began = time.monotonic()
+    leases.heed(lambda: time.monotonic() - began > 0.3)
+    try:
+        with held(lock) as other:
+            waited = f"stopped while it waited for process {other.pid} on"
+            with pytest.raises(Interrupted, match=waited), locked(lock, Silent(), wait=True):
+                raise AssertionError("two have it")
+    finally:
+        leases.heed(lambda: False)
