@@ -59,9 +59,10 @@ def found_run(name: str, runs: Path, console: "Console") -> "Found":
 def _draw(output: Path, runs: "Sequence[tuple[str, Path]]") -> None:
     """The sheets of both runs' images. Raises UsageError: one has none, or the picture cannot be written."""
     from bench.sets.contact_sheet import PREVIEW, write_beside
+    from bench.storage.mirrors import at_hand
 
     for name, folder in runs:
-        if not (folder / PREVIEW).is_file():
+        if not (at_hand(folder) / PREVIEW).is_file():
             raise UsageError(f"{name} has no sheet of its images: there is no {folder / PREVIEW}")
     try:
         write_beside(output, [(name, folder / PREVIEW) for name, folder in runs])

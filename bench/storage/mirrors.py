@@ -28,7 +28,7 @@ NOTES = ".store.sqlite"  # in a mirror: which files are the same here and there
 SEALS = ("record.json", "costs.json", "stage.json", "manifest.json")  # what says that the rest is whole
 UNITS = "/units/"  # in names of a run's units
 TABLE = "create table if not exists files (name text primary key, size int, mtime int, version text)"
-SENDING = ""  # the version of a file that was being sent: whatever lies there is ours
+SENDING = "sending after "  # begins the version of a file that was being sent; the one that was there follows
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,21 @@ class Known:
 
     def is_there(self, size: int, mtime: int) -> bool:
         """Whether a file of this size and time is what was sent, and arrived."""
-        return (size, mtime) == (self.size, self.mtime) and self.version != SENDING
+        return (size, mtime) == (self.size, self.mtime) and not self.is_on_its_way
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether it was being sent, and nothing is known of its arrival."""
+        return self.version.startswith(SENDING) or not self.version
+
+    def is_settled(self, *, leased: bool) -> bool:
+        """Whether nobody is sending it now: whoever has the lease on it knows."""
+        return leased or not self.is_on_its_way
+
+    @property
+    def there(self) -> str:
+        """The version that was there when it was last seen; "" where there was none."""
+        return self.version.removeprefix(SENDING)
 
 
 class Mirror:
@@ -66,25 +80,37 @@ class Mirror:
         """What a path in the mirror is called there."""
         return path.relative_to(self.root).as_posix()
 
-    def bring(self, name: str, seal: str | None = None) -> None:
+    def bring(self, name: str, seal: str | None = None, *, leased: bool = False) -> None:
         """Has here what is there of a name; what was changed here alone stays.
 
         Args:
             seal: a file of it, without which it is left there.
+            leased: whether the name is this process' own; else what is on its way is another's affair.
         """
-        there = self._there(name)
+        there, known = self._seen(name)
         if seal is None or f"{name}/{seal}" in there:
-            known = self._known(name)
-            self._take_over(there, known)
-            self._drop(there, known)
+            self._take_over(there, known, leased=leased)
+            self._drop(there, known, leased=leased)
 
     def look(self) -> None:
         """Has here what small files say of everything there."""
-        self.listing = self._there(self.shared)
+        self.listing, known = self._seen(self.shared)
         said = {name: entry for name, entry in self.listing.items() if name.endswith(".json")}
-        known = self._known(self.shared)
-        self._take_over(said, known)
-        self._drop(self.listing, known)
+        self._take_over(said, known, leased=False)
+        self._drop(self.listing, known, leased=False)
+
+    def _seen(self, name: str) -> tuple[dict[str, Entry], dict[str, Known]]:
+        """What is there of a name, and what is known of it here.
+
+        What another process of this machine sent, or took away, while the store was asked is that one's affair: it is
+        in neither.
+        """
+        before, there, known = self._known(name), self._there(name), self._known(name)
+        for each in before.keys() | known.keys():
+            if before.get(each) != known.get(each):
+                there.pop(each, None)
+                known.pop(each, None)
+        return there, known
 
     def send(self, name: str, store: Store | None = None) -> None:
         """Has there what is here of a name. Raises StoreAway: some of it is not there, and is sent the next time."""
@@ -93,7 +119,7 @@ class Mirror:
         for each, path in sorted(here.items(), key=lambda item: _written(*item)):
             with suppress(FileNotFoundError):  # it was replaced or taken away meanwhile
                 if each not in known or not known[each].is_there(*_stat(path)):
-                    self._send_file(store, each, path)
+                    self._send_file(store, each, path, known.get(each))
         for each in sorted(known.keys() - here.keys(), key=lambda each: not each.endswith(SEALS)):
             store.remove(each)
             self._note({each: None})
@@ -116,7 +142,7 @@ class Mirror:
         Args:
             lost: whether it is another's by now, so that nothing more may be sent.
         """
-        self.bring(name)
+        self.bring(name, leased=True)
         done = threading.Event()
         thread = threading.Thread(target=self._keep_sending, args=(name, done, lost), daemon=True)
         thread.start()
@@ -134,29 +160,35 @@ class Mirror:
                 if not lost():
                     self.send(name, self.store.hasty)
 
-    def _send_file(self, store: Store, name: str, path: Path) -> None:
+    def _send_file(self, store: Store, name: str, path: Path, known: Known | None) -> None:
         """A file of ours is never written in place, so a second name holds on to what is sent."""
+        there = known.there if known else ""
+        if known and known.is_on_its_way:
+            with suppress(FileNotFoundError):
+                there = store.entry(name).version
         held = self.root / ".sending" / f"{threading.get_native_id()}-{path.name}"
         try:
             link_or_copy(path, held)
             size, mtime = _stat(held)
-            self._note({name: Known(size, mtime, SENDING)})
+            self._note({name: Known(size, mtime, f"{SENDING}{there}")})
             self._note({name: Known(size, mtime, store.put(held, name).version)})
         finally:
             held.unlink(missing_ok=True)
 
-    def _take_over(self, there: dict[str, Entry], known: dict[str, Known]) -> None:
-        wanted = [name for name in there if self._is_newer_there(name, there[name], known.get(name))]
+    def _take_over(self, there: dict[str, Entry], known: dict[str, Known], *, leased: bool) -> None:
+        wanted = [name for name in there if self._is_newer_there(name, there[name], known.get(name), leased=leased)]
         self._fetch(sorted(wanted, key=lambda name: name.endswith(SEALS)), there)
 
-    def _drop(self, there: dict[str, Entry], known: dict[str, Known]) -> None:
+    def _drop(self, there: dict[str, Entry], known: dict[str, Known], *, leased: bool) -> None:
         for name in known.keys() - there.keys():
-            self._forget_here(name) if known[name].version != SENDING else None
+            if known[name].there and known[name].is_settled(leased=leased):
+                self._forget_here(name)
 
-    def _is_newer_there(self, name: str, entry: Entry, known: Known | None) -> bool:
-        if not (self.root / name).is_file():
+    def _is_newer_there(self, name: str, entry: Entry, known: Known | None, *, leased: bool) -> bool:
+        """Of one that was on its way: where something arrived since, which is ours, or who came after us made it."""
+        if known is None or not (self.root / name).is_file():
             return True
-        return known is None or known.version not in (entry.version, SENDING)
+        return known.there != entry.version and known.is_settled(leased=leased)
 
     def _fetch(self, names: list[str], there: dict[str, Entry]) -> None:
         targets = [self.root / name for name in names]

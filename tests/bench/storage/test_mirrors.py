@@ -264,6 +264,57 @@ def test_a_kill_between_a_file_s_arrival_and_its_note_loses_nothing(
     assert there() == here.files()
 
 
+def test_what_was_being_sent_when_it_was_killed_replaces_nothing_that_others_made_since(
+    machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, other, put = machine("here"), machine("other"), Store.put
+
+    def killed(self: Store, path: Path, name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Mirror, "_keep_sending", lambda *_: None)
+    with here.run():
+        here.write(a="1")
+    for ours, theirs in ({"a": "2"}, {"a": "3"}), ({"b": "1"}, {"b": "2"}):
+        monkeypatch.setattr(Store, "put", killed)
+        with pytest.raises(KeyboardInterrupt), here.run():
+            here.write(**ours)
+        monkeypatch.setattr(Store, "put", put)
+        with other.run():
+            other.write(**theirs)
+        with here.run():
+            assert here.files() == other.files()
+        assert there() == other.files()
+    monkeypatch.setattr(Store, "put", killed)
+    with pytest.raises(KeyboardInterrupt), here.run():
+        here.write(a="4")
+    monkeypatch.setattr(Store, "put", put)
+    with here.run():
+        assert here.files() == {"a": "4", "b": "2"}, "nobody made another since"
+
+
+def test_what_another_process_sends_while_the_store_is_listed_stays_here(
+    machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, listed = machine("here"), Mirror._there
+    with here.run():
+        here.write(a="1", spec_json="1")
+
+    def meanwhile(self: Mirror, name: str) -> dict[str, Entry]:
+        found = listed(self, name)
+        here.write(**{f"b{len(here.files())}": "1", "a": "sent", "spec_json": "sent"})
+        self.send("run")
+        here.write(spec_json="not sent yet")
+        return found
+
+    monkeypatch.setattr(Mirror, "_there", meanwhile)
+    here.mirror.look()
+    assert here.files() == {"a": "sent", "b2": "1", "spec.json": "not sent yet"}
+    here.write(a="2")
+    here.mirror.bring("run")
+    assert here.files() == {"a": "sent", "b2": "1", "b3": "1", "spec.json": "not sent yet"}
+
+
 def test_who_slept_and_lost_its_lease_sends_nothing_more(
     machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
