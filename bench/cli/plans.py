@@ -1,5 +1,6 @@
 """Plans: written by `bench run --plan-only`, and worked off in shards by `bench work`."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -38,12 +39,23 @@ def plan(request: Request, plugins: Sequence[str], output: str | None) -> None:
     with Console() as console:
         jobs = together(placed_of(request, registry, console))
         folder = Path(output).parent if output else Path.cwd()
-        text = plan_text((PlannedJob(job, request.looks, tuple(plugins), typed()) for job in jobs), folder)
+        text = plan_text((PlannedJob(job, request.looks, tuple(plugins), unplanned(typed())) for job in jobs), folder)
         if output is None:
             click.echo(text, nl=False)
             return
         write(Path(output), text)
         console.say(f"{len(jobs)} runs are planned: bench work {output} --shard I/N does a share of them")
+
+
+def unplanned(command: str) -> str:
+    """A line that makes a plan as the one that makes its runs."""
+    words, kept = iter(shlex.split(command)), list[str]()
+    for word in words:
+        if word in ("-o", "--output"):
+            next(words, None)
+        elif word != "--plan-only" and not word.startswith(("-o", "--output=")):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            reason = _reason(error)
+            reason = str(error) if isinstance(error, UsageError) else _reason(error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
         if variant is None:
             return found

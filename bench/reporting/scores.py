@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 
 from bench.reporting import Row
 from bench.reporting.welch import difference
+from bench.results.fields import CONTROL
 from bench.results.null_reasons import OTHER_METRICS
 from bench.storage.names import VARIANT
 
@@ -116,7 +117,7 @@ class _Cells:
             reason = NO_RESULT if row["status"] != "done" else OTHER_METRICS
             return CellScores(null_reasons={name: [reason] for name in DERIVED})
         control, bare = self._control(row), self._beside(row, f"{_protocol(row)}{PLAIN}")
-        random = _of(control, ITSELF if row.get("is_control") else NO_RANDOM)
+        random = _of(control, ITSELF if _is_random(row) else NO_RANDOM)
         plain = _of(bare, IS_PLAIN if _protocol(row).endswith(PLAIN) else NO_PLAIN)
         plain_random = _of(self._control(bare) if bare else None, NO_RANDOM)
         hard, full = self._hard(row), self._full(row)
@@ -173,6 +174,11 @@ class _Cells:
     def _of_cell(self, row: Row) -> Iterator[Row]:
         """The rows of the same cell, whatever their images per class."""
         return (each for each in self._rows if all(each.get(name) == row.get(name) for name in SHARED))
+
+
+def _is_random(row: Row) -> bool:
+    """Whether it is of random real images: a control, or one that was asked for by its name."""
+    return bool(row.get("is_control")) or (row["method"] == CONTROL and row.get("control") is None)
 
 
 def _protocol(row: Row) -> str:

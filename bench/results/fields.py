@@ -12,6 +12,8 @@ from typing import Any
 
 from bench.results import null_reasons as null
 
+CONTROL = "random"  # the method that draws real images at random: the control of every table
+
 Object = dict[str, Any]
 Why = Callable[["Row"], str]  # of a row that is done and has null there
 

@@ -21,6 +21,7 @@ from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name, plain_precision
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Budget, Setting
+from bench.results.fields import CONTROL
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec
 from bench.running import cells
 from bench.running.checks import NetworkChecks, check_backbone, check_real_images, check_whole
@@ -30,7 +31,6 @@ from bench.storage.names import VARIANT, unknown
 
 ALL = "all"  # for --method: every method that makes images
 ELSEWHERE = "elsewhere"  # the trait of an executor
-CONTROL = "random"  # real images drawn at random: the control of every table
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ try:
     import ray
     from ray.exceptions import OutOfMemoryError, RayError
 except ImportError as error:
-    raise UsageError(f"it needs Ray: pip install condensation-bench[ray] ({error})") from error
+    raise UsageError(f"it needs Ray, pip install 'condensation-bench[ray]': {error}") from error
 
 KNOCK_S = 10.0
 NEWS_S = 1.0  # between two looks at what a node says

@@ -139,7 +139,7 @@ def test_without_ray_it_is_one_line(bench: Bench, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "bench_ray.workers")
     ended = bench.typed("-m", "random", *ON_RAY)
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
-    assert "it needs Ray: pip install condensation-bench[ray]" in ended.stderr
+    assert "it needs Ray, pip install 'condensation-bench[ray]'" in ended.stderr
     assert not bench.runs.exists()
 
 

@@ -88,6 +88,8 @@ def test_a_control_and_what_failed_have_no_gain(cell: list[Row], failure: MakeRo
     itself = ["it is the control itself"]
     assert control["scores"]["null_reasons"] == {"label_free_gain": itself, "lrs": itself, "ars": itself}
     assert control["scores"]["relative_to_full"] == pytest.approx(100 * 41 / 71)
+    asked_for = with_scores([{**cell[1], "is_control": False}])[0]["scores"]["null_reasons"]
+    assert "the control itself" in asked_for["label_free_gain"][0]
     assert failed["scores"]["null_reasons"]["ars"] == ["it has no result"]
 
 

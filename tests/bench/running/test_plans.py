@@ -17,7 +17,7 @@ from benching import Bench, kill, until
 from leasing import elsewhere, slots
 from small_layouts import jpeg, write_files
 
-from bench.cli.plans import Shard
+from bench.cli.plans import Shard, unplanned
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
@@ -73,11 +73,21 @@ def test_a_plan_is_a_line_a_run_and_names_no_folder_of_the_machine(shared: Bench
         config = line["job"]["spec"]["method"]["config"].pop("folder")
         assert config == str(shared.folder / "marks"), "what the user named"
         command = line.pop("command")
-        assert command.startswith("bench run -m marked") and command.endswith("--plan-only -o jobs.jsonl")
+        assert (
+            command.startswith("bench run -m marked") and "--plan-only" not in command and "jobs.jsonl" not in command
+        )
         line["job"]["spec"]["method"].pop("changed")
         plugins = line.pop("plugins")
         assert plugins == [os.path.relpath(SHARED, shared.folder)]
         assert str(shared.folder) not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    "asked", ["--plan-only -o 'a b.jsonl'", "--output=jobs.jsonl --plan-only", "-ojobs.jsonl --plan-only"]
+)
+def test_a_record_names_the_line_that_makes_its_run(asked: str) -> None:
+    line = "bench run -m dm --set 'dm:pool=[1, 2]' -d digits"
+    assert unplanned(f"{line} {asked} --ipc 1") == f"{line} --ipc 1"
 
 
 def test_shards_side_by_side_make_each_unit_once_and_a_killed_one_continues(shared: Bench) -> None:
