@@ -61,6 +61,13 @@ def test_costs_are_told_in_a_unit_that_fits_and_the_front_is_named(row: RowMaker
     assert [series.name for series in costly.legend] == ["sre2l", "random (control)", "dm"]
 
 
+def test_a_time_taken_in_company_is_held_against_no_other(row: RowMaker, control: RowMaker) -> None:
+    rows = [row(), control(), {**row(method="dm", top1_mean=90.0, synthesis_s=1.0), "workers": 2}]
+    (costly,) = over_costs(rows, {})
+    assert [series.name for series in costly.legend] == ["sre2l", "random (control)"]
+    assert over_costs([row(), {**control(), "workers": 2}], {}) == []
+
+
 def test_a_heat_map_colours_from_the_worst_to_the_best(row: RowMaker) -> None:
     scores = {("sre2l", "convnet3"): 20.0, ("sre2l", "resnet18"): 30.0, ("dm", "convnet3"): 40.0}
     rows = [row(method=name, eval_backbone=net, top1_mean=top1, run=name) for (name, net), top1 in scores.items()]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
+from bench.reporting.columns import OF_SET, disturbed
 from bench.reporting.layout import flat
 from bench.reporting.panels import Panel, line_name, panels
 from bench.reporting.units import digits, duration, size, spread
@@ -102,11 +103,11 @@ SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 COSTS = (
     Cost(
         "per image and iteration",
-        inside("ms_per_image_iteration", "median"),
+        lambda row: _alone(row, inside("ms_per_image_iteration", "median")),
         (("ms", 1.0),),
         lambda value: f"{digits(value)} ms",
     ),
-    Cost("to make", lambda row: _seconds(row), TIMES, duration),
+    Cost("to make", lambda row: _alone(row, _seconds), TIMES, duration),
     Cost("of images", lambda row: row.get("set_bytes"), SIZES, size),
     Cost("of labels", lambda row: row.get("label_bytes"), SIZES, size),
 )
@@ -158,6 +159,11 @@ class Looks:
             seen[row["method"]] += 1
             found[name] = ("control" if row.get("is_control") else f"c{place % COLOURS}", (place + nth) % SHAPES)
         return found
+
+
+def _alone(row: Row, time: Number) -> float | None:
+    """A time, where nobody else was at work on the machine while it was taken: others are not held against it."""
+    return None if disturbed(row, OF_SET) else time(row)
 
 
 def _seconds(row: Row) -> float | None:
