@@ -46,9 +46,12 @@ class Channel:
         self._stream = stream
 
     def send(self, event: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
-        """Sends one event."""
-        self._stream.write(json.dumps({"event": event, **facts}) + "\n")
-        self._stream.flush()
+        """Sends one event. Where nobody is left to hear it this process ends, before a loop takes that for a fault."""
+        try:
+            self._stream.write(json.dumps({"event": event, **facts}) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            os._exit(1)
 
     def advance(self, what: str, done: int, total: int) -> None:
         """Work advanced."""

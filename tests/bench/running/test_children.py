@@ -77,3 +77,23 @@ def test_a_stop_is_said_to_be_heard_and_a_second_one_kills(
 def alive(group: int) -> bytes:
     """The processes of a group that run still: not those that are dead and that nobody has asked about."""
     return subprocess.run(["pgrep", "-g", str(group), "-r", "R,S,D"], capture_output=True, check=False).stdout
+
+
+DEAF = """
+import os
+from bench.cli.child import Channel
+
+reading, writing = os.pipe()
+os.close(reading)
+channel = Channel(os.fdopen(writing, "w"))
+try:
+    channel.advance("train", 1, 2)
+finally:
+    print("a loop goes on")
+"""
+
+
+def test_a_child_that_nobody_hears_ends_and_takes_it_for_no_fault_of_the_run() -> None:
+    """Its parent was killed: a news that cannot be told may come before the end of its input does."""
+    ended = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
