@@ -14,6 +14,11 @@ DEFAULT_CACHE = Path("~/.cache/condensation-bench")
 MIRRORS = "mirrors"  # in the machine's cache: folders that stand for stores elsewhere
 
 
+def cache_named() -> str:
+    """What BENCH_CACHE says, or a folder in the user's cache."""
+    return os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+
+
 def is_address(text: str) -> bool:
     """Whether it names a place by a scheme, as in s3://bucket/folder."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
@@ -32,7 +37,7 @@ def folder_of(address: str, shared: str = "") -> Path:
 
     if address.lower().startswith("file://"):
         return Path(address[len("file://") :])
-    own = os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+    own = cache_named()
     machine = DEFAULT_CACHE if is_address(own) else Path(own)
     try:
         return mirror_of(address, machine.expanduser() / MIRRORS, shared)

@@ -1,6 +1,5 @@
 """`bench run` from request to table."""
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from bench.running.planning import Planner, Request, computed_on
 from bench.running.provenance import typed
 from bench.storage.mirrors import looked_at
 from bench.storage.owners import heartbeat
+from bench.storage.settings import number_set
 
 
 def compare(
@@ -266,14 +266,7 @@ def check_writable(folder: Path) -> None:
 
 def checkpoint_seconds() -> float:
     """BENCH_CHECKPOINT_SECONDS, or 30: how far checkpoints lie apart at least."""
-    text = os.environ.get("BENCH_CHECKPOINT_SECONDS", "30")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise UsageError(f"BENCH_CHECKPOINT_SECONDS takes seconds, not {text!r}")
-    return seconds
+    return number_set("BENCH_CHECKPOINT_SECONDS", 30, "takes seconds")
 
 
 def _warn(console: Console, outcome: Record | Skipped) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bench.cli.folders import DEFAULT_CACHE, Folder, RunsFolder, folder_of, is_address, why_no_folder
+from bench.cli.folders import Folder, RunsFolder, cache_named, folder_of, is_address, why_no_folder
 from bench.errors import UsageError
 from bench.hardware.quantities import seconds
 
@@ -182,9 +182,7 @@ def cache_folder() -> Path:
     Raises:
         UsageError: there can be no such folder.
     """
-    import os
-
-    named = os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+    named = cache_named()
     if is_address(named):
         return folder_of(named, shared="stages")
     try:

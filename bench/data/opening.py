@@ -1,7 +1,5 @@
 """From a dataset's name, or a user's own card, to a dataset ready for use."""
 
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +20,8 @@ from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.storage.files import digest
-from bench.storage.names import brief, unknown
+from bench.storage.names import unknown
+from bench.storage.settings import number_set
 
 # Bytes of decoded pixels in a split above which they are not kept unless the user says so, and never held in memory;
 # 110,000 × 3 × 64 × 64: 1.35e9
@@ -236,14 +235,7 @@ def _kept() -> float:
     Raises:
         UsageError: it is no number.
     """
-    text = os.environ.get("BENCH_DECODED_GB", "0")
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not 0 <= size < math.inf:
-        raise UsageError(f"BENCH_DECODED_GB takes gigabytes, as 200, not {brief(text)}")
-    return size * 1e9
+    return number_set("BENCH_DECODED_GB", 0, "takes gigabytes, as 200") * 1e9
 
 
 def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:

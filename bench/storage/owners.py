@@ -4,12 +4,12 @@ import json
 import math
 import os
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.storage.settings import number_set
 
 TIME_TO_LIVE, BEATS = 60.0, 12.0  # seconds, and how often an owner says within them that it lives
 
@@ -112,8 +112,4 @@ def heartbeat() -> float:
 
 
 def _seconds(name: str, default: float) -> float:
-    text = os.environ.get(name) or str(default)
-    with suppress(ValueError):
-        if 0 < (seconds := float(text)) < math.inf:
-            return seconds
-    raise UsageError(f"{name} must be a number of seconds above 0, not {text!r}")
+    return number_set(name, default, "must be a number of seconds above 0", above_zero=True)

@@ -4,7 +4,6 @@ Who may read and write there is the environment's to say (AWS_PROFILE, AWS_ACCES
 and their like): an address that holds a name or password is refused, and no message repeats one.
 """
 
-import math
 import os
 import re
 import time
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from bench.errors import StoreAway, UsageError, why
+from bench.storage.settings import number_set
 from bench.storage.slots import FREE
 
 T = TypeVar("T")
@@ -224,8 +224,4 @@ def opened(address: str) -> Store:
 
 def patience() -> float:
     """BENCH_STORE_PATIENCE, or five minutes. Raises UsageError: it is no time."""
-    text = os.environ.get("BENCH_STORE_PATIENCE") or str(PATIENCE)
-    with suppress(ValueError):
-        if 0 <= (seconds := float(text)) < math.inf:
-            return seconds
-    raise UsageError(f"BENCH_STORE_PATIENCE must be a number of seconds, not {text!r}")
+    return number_set("BENCH_STORE_PATIENCE", PATIENCE, "must be a number of seconds")

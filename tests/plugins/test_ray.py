@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import ray_methods
-import torch
-from benching import Bench, until
+from benching import Bench, one_thread, until
 from commands import run_bench
 from ray_methods import STEP, STEPS, parent_of
 
@@ -29,10 +28,8 @@ SMALL: dict[str, Any] = {"object_store_memory": 80 << 20}  # bytes, the least th
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """On one thread, as the nodes here."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Bench(tmp_path)
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield Bench(tmp_path)
 
 
 @pytest.fixture(scope="module")

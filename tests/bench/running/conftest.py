@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from benching import Bench
+from benching import Bench, one_thread
 
 from bench.progress import Silent
 from bench.storage.leases import locked
@@ -23,10 +22,8 @@ FINISHED: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Runs on one thread, as their child processes do here, so that both give the same bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Bench(tmp_path)
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield Bench(tmp_path)
 
 
 @pytest.fixture(scope="session")
