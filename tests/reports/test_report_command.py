@@ -169,7 +169,7 @@ def test_options_that_do_not_go_together_are_one_line(report: Report, words: tup
 
 
 def test_scores_are_a_table_and_fields_of_rows(report: Report) -> None:
-    assert "no label-free gain, LRS, ARS of random: no random images" in report("--scores").out
+    assert "no label-free gain, LRS, ARS of random: it is the control itself" in report("--scores").out
     (first, _) = json.loads(report("--scores", "--format", "json").out)
     assert first["scores"]["hard_top1"] == 50.0 and "lrs" in first["scores"]["null_reasons"]
 
