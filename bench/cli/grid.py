@@ -20,9 +20,10 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
+from bench.running.inventory import Inventory
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
-from bench.running.planning import Planner, Request, computed_on
+from bench.running.planning import Planner, Request, computed_on, inventory_of
 from bench.running.provenance import typed
 from bench.storage.mirrors import looked_at
 from bench.storage.owners import heartbeat
@@ -197,16 +198,16 @@ def placed_of(
         UsageError: a request that cannot be right.
     """
     asked = requests(find_ladder(registry, request.ladder), request) if request.ladder else [(None, request)]
-    planners = [(rung, Planner(registry, each, console, runs and runs.absolute())) for rung, each in asked]
-    placed = [place(rung, planner) for rung, planner in planners]
+    inventory, folder = inventory_of(registry, request, console), runs and runs.absolute()
+    placed = [place(rung, Planner(registry, each, console, folder, inventory)) for rung, each in asked]
     check_one_ipc(placed)
-    remark(console, [planner for _, planner in planners])
+    remark(console, inventory)
     return placed
 
 
-def remark(console: Console, planners: Sequence[Planner]) -> None:
+def remark(console: Console, inventory: Inventory) -> None:
     """Says what was chosen for the user, each thing once."""
-    for said in dict.fromkeys(remark for planner in planners for remark in planner.remarks):
+    for said in dict.fromkeys(inventory.remarks):
         console.say(said)
 
 

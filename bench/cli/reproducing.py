@@ -22,7 +22,7 @@ from bench.results.rows import rows
 from bench.running.executors import Executor
 from bench.running.forecasting import Forecast
 from bench.running.placing import Placed, answers, place, together
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner, Request, inventory_of
 from bench.running.reproduction import Row, beside, requests, unreachable
 
 NO_TIME = "it does not fit into the time that is left"
@@ -129,17 +129,16 @@ class Reproduction:
         """The cells that can be run here, and who does it. Raises UsageError: none can, or one that was named."""
         check_folders(self.runs, self.request.cache)
         reachable = [cell for cell in self._cells() if not self._left_out(cell, cell.why_not(self.registry))]
-        planners, placed = [], []
+        placed, inventory = [], inventory_of(self.registry, self.request, console)
         for cell, request in requests(reachable, self.registry, self._in_plain_arithmetic()):
-            planner = Planner(self.registry, request, console, self.runs.absolute())
+            planner = Planner(self.registry, request, console, self.runs.absolute(), inventory)
             try:
                 placed.append(place(cell, planner))
-                planners.append(planner)
             except UsageError as error:
                 self._left_out(cell, str(error))
         if not placed:
             raise UsageError(f"no cell of {self.name} can be run here: {self.unreached[0]['reason']}")
-        remark(console, planners)
+        remark(console, inventory)
         jobs = together(placed)
         options: dict[str, Any] = {"retry": self.retry, "timeout": self.timeout}
         return placed, executor_of(self.request, self.registry, self.runs, console, jobs, **options)

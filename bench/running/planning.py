@@ -9,10 +9,7 @@ import torch
 
 from bench.condensation import Condenser
 from bench.data.datasets import Dataset
-from bench.data.fingerprints import Fingerprints
-from bench.data.identity import why_unknown
-from bench.data.opening import NotHere, as_its_card_says, load_card, open_dataset, select_classes
-from bench.data.splits import UnavailableSplit
+from bench.data.opening import select_classes
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.extensions.answers import answers_of
@@ -24,8 +21,9 @@ from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.results.fields import CONTROL
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, Origin, RunSpec
 from bench.running import cells
-from bench.running.checks import NetworkChecks, check_backbone, check_real_images, check_whole
+from bench.running.checks import check_backbone, check_real_images, check_whole
 from bench.running.configuring import build, configure, own_protocol, share_changes
+from bench.running.inventory import Inventory
 from bench.running.record_keeping import has_answers
 from bench.storage.names import VARIANT, unknown
 
@@ -74,21 +72,23 @@ class Planner:
 
     Args:
         runs: the folder of runs; what lies there finished needs no look at its networks.
+        inventory: what planners share that plan one command.
     """
 
-    def __init__(self, registry: Registry, request: Request, progress: Progress, runs: Path | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        request: Request,
+        progress: Progress,
+        runs: Path | None = None,
+        inventory: Inventory | None = None,
+    ) -> None:
         methods = tuple(dict.fromkeys(name for asked in request.methods for name in _named(registry, asked)))
-        self.registry, self.request, self.progress = registry, replace(request, methods=methods), progress
-        self._elsewhere = request.elsewhere or ELSEWHERE in registry.find("executor", request.executor).offer.traits
-        if request.machine and not self._elsewhere:
-            raise UsageError(
-                f"--machine goes with --plan-only, or with an executor elsewhere; {request.executor} is here"
-            )
+        self.registry, self.request = registry, replace(request, methods=methods)
         self.device, self.precision = computed_on(request)
         self.machine = request.machine or device_name(self.device)
-        self._networks, self._runs = NetworkChecks(registry), runs
-        self._fingerprints = Fingerprints.below(request.cache, later=True)
-        self.remarks: list[str] = []
+        self._inventory, self._runs = inventory or inventory_of(registry, request, progress), runs
+        self.remarks = self._inventory.remarks
         self._backbones = backbones_of(methods, request.backbones)
         self._changes = share_changes(registry, methods, request.changes)
 
@@ -107,7 +107,7 @@ class Planner:
                     of_it[job.spec.name] = joined(of_it.get(job.spec.name), job)
             self._check_networks(of_it.values(), dataset)
             found |= of_it
-        self._fingerprints.keep()
+        self._inventory.keep()
         return list(found.values())
 
     def _check_names(self) -> None:
@@ -144,39 +144,23 @@ class Planner:
         return list(dict.fromkeys([*named, *self.request.eval_backbones]))
 
     def _dataset(self, name: str) -> Dataset:
-        whole = self._opened(name)
+        whole = self._inventory.dataset(name)
         self._all_classes = len(whole.classes)
-        if whole.known_as is None:
-            self.progress.warn(why_unknown(self.registry, load_card(self.registry, name)))
         dataset = select_classes(whole, self.request.classes)
         check_whole(dataset)
         return dataset
 
-    def _opened(self, name: str) -> Dataset:
-        """With its files, or where those are elsewhere as its card says."""
-        request, digests = self.request, self._fingerprints
-        places = (request.data_root, request.cache)
-        try:
-            whole = open_dataset(self.registry, name, *places, self.progress, fingerprints=digests)
-        except NotHere as error:
-            if not self._elsewhere:
-                raise
-            self.remarks.append(f"{name} is not here: planned by its card, its images not counted")
-            return as_its_card_says(self.registry, name, error)
-        if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
-            raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
-        return whole
-
     def _check_networks(self, jobs: Iterable[Job], dataset: Dataset) -> None:
         """Looks at the networks of what is left to do."""
+        networks = self._inventory.networks
         for job in jobs:
             if self._runs and has_answers(self._runs, job):
                 continue
             method, setting = job.spec.method, self._setting(dataset, job.spec.ipc, job.spec.backbone)
             for backbone in dict.fromkeys([job.spec.backbone, *(each.backbone for each in job.evaluations)]):
-                self._networks.check(backbone, dataset)
+                networks.check(backbone, dataset)
             with answers_of(self.registry, "method", method.name):
-                self._networks.check_named(method.name, build(self.registry, method).backbones(setting), dataset)
+                networks.check_named(method.name, build(self.registry, method).backbones(setting), dataset)
 
     def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
         """Those that the user named, or the papers' own."""
@@ -298,6 +282,18 @@ class Planner:
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
+
+
+def inventory_of(registry: Registry, request: Request, progress: Progress) -> Inventory:
+    """What the planners of one command share.
+
+    Raises:
+        UsageError: the request names the GPU of another machine, and its executor works on this one.
+    """
+    elsewhere = request.elsewhere or ELSEWHERE in registry.find("executor", request.executor).offer.traits
+    if request.machine and not elsewhere:
+        raise UsageError(f"--machine goes with --plan-only, or with an executor elsewhere; {request.executor} is here")
+    return Inventory(registry, progress, request.data_root, request.cache, elsewhere=elsewhere)
 
 
 def computed_on(request: Request) -> tuple[torch.device, Precision]:

@@ -1,0 +1,64 @@
+"""The datasets and networks that the plans of one command name: each opened, or built, once."""
+
+from pathlib import Path
+
+from bench.data.datasets import Dataset
+from bench.data.fingerprints import Fingerprints
+from bench.data.identity import why_unknown
+from bench.data.opening import NotHere, as_its_card_says, load_card, open_dataset
+from bench.data.splits import UnavailableSplit
+from bench.errors import UsageError
+from bench.extensions.registry import Registry
+from bench.progress import Progress
+from bench.running.checks import NetworkChecks
+
+
+class Inventory:
+    """Shared by all planners of a command, of which a published table needs one a cell.
+
+    Attributes:
+        networks: the looks at networks that were taken.
+        remarks: what was chosen for the user, a line each.
+
+    Args:
+        elsewhere: other machines do the work, so a dataset that is not here is taken as its card says.
+    """
+
+    def __init__(
+        self, registry: Registry, progress: Progress, data_root: Path, cache: Path, *, elsewhere: bool = False
+    ) -> None:
+        self.networks = NetworkChecks(registry)
+        self.remarks: list[str] = []
+        self._registry, self._progress, self._elsewhere = registry, progress, elsewhere
+        self._folders, self._digests = (data_root, cache), Fingerprints.below(cache, later=True)
+        self._opened: dict[str, Dataset] = {}
+
+    def dataset(self, name: str) -> Dataset:
+        """All classes of a dataset with its files.
+
+        Raises:
+            UsageError: it cannot be read, or not evaluated on.
+        """
+        if name not in self._opened:
+            self._opened[name] = self._open(name)
+        return self._opened[name]
+
+    def keep(self) -> None:
+        """Writes the digests of files that were read."""
+        self._digests.keep()
+
+    def _open(self, name: str) -> Dataset:
+        registry, progress = self._registry, self._progress
+        try:
+            whole = open_dataset(registry, name, *self._folders, progress, fingerprints=self._digests)
+        except NotHere as error:
+            if not self._elsewhere:
+                raise
+            self.remarks.append(f"{name} is not here: planned by its card, its images not counted")
+            whole = as_its_card_says(registry, name, error)
+        else:
+            if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
+                raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
+        if whole.known_as is None:
+            progress.warn(why_unknown(registry, load_card(registry, name)))
+        return whole
