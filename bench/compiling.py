@@ -22,8 +22,9 @@ from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure, why
 from bench.hardware.devices import device_name
@@ -123,6 +124,12 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
         task.measured.compiling_s += seconds
     task.measured.compiled[work.what] = {**choice.to_json(), "seconds": seconds}
     return compiled
+
+
+def example_images(task: Task, *lead: int) -> Tensor:
+    """Noise (*lead, C, S, S) in the shape of the dataset's images, to time and to compile steps with."""
+    shape = (*lead, task.dataset.channels, task.dataset.resolution, task.dataset.resolution)
+    return torch.randn(shape, generator=seeds.generator("trial")).to(task.device)
 
 
 def missing_compiler(device: torch.device) -> str | None:

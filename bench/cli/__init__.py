@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from bench.errors import LostOutput, StoreAway, UsageError
+from bench.errors import LostOutput, RunFailure, StoreAway, UsageError
 from bench.storage.streams import guarded
 
 COMMANDS = {
@@ -100,8 +100,8 @@ def _status() -> object:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (LostOutput, StoreAway) as error:
-        click.echo(f"bench: {error}", err=True)
+    except (LostOutput, RunFailure, StoreAway) as error:
+        click.echo(f"bench: {_one_line(str(error))}", err=True)
         return 1
     except Exception as error:
         if getattr(error, "errno", None) != errno.ENAMETOOLONG:

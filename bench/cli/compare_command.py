@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import runs_option
+from bench.cli.options import runs_option, table_or_json_option
 from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ APART = "The two do not stand in one ranking: what differs beside the method dec
 @click.command("compare")
 @click.argument("first", metavar="RUN")
 @click.argument("second", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json_option
 @click.option("-o", "--output", metavar="FILE.png", type=click.Path(path_type=Path), help="Their images side by side.")
 @runs_option
 def command(first: str, second: str, form: str, output: Path | None, runs: Path) -> None:

@@ -33,24 +33,19 @@ def command() -> None:
     envvar="BENCH_ALLOW_PRIVATE",
     help="Also ask hosts of this machine and of private networks, a mirror say.",
 )
-def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...], allow_private: bool) -> int:
+def fetch(dataset: str, data_root: Path, plugins: tuple[str, ...], allow_private: bool) -> None:
     """Download DATASET below the data root, from its official address.
 
     A download that was cut goes on where it stopped. Nothing is done where the dataset lies there already.
     """
-    try:
-        click.echo(_fetched(Registry(plugins), dataset, data_root, allow_private))
-    except RunFailure as failure:
-        click.echo(f"bench: {one_line(failure)}", err=True)
-        return 1
-    return 0
+    click.echo(_fetched(Registry(plugins), dataset, data_root, allow_private))
 
 
 @command.command()
 @click.argument("dataset", metavar="DATASET|CARD.toml")
 @data_root_option
 @plugin_option
-def constants(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
+def constants(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> None:
     """Print the mean and std of DATASET's training images as lines for its card.
 
     Of each channel, over all pixels in [0, 1] as they are decoded. A card that has none yet says
@@ -59,16 +54,11 @@ def constants(dataset: str, data_root: Path, plugins: tuple[str, ...]) -> int:
     from bench.data.constants import measured
     from bench.data.opening import open_dataset
 
-    try:
-        with Console() as console:
-            opened = open_dataset(Registry(plugins), dataset, data_root, cache_folder(), console)
-            mean, std = measured(opened, console)
-    except RunFailure as failure:
-        click.echo(f"bench: {one_line(failure)}", err=True)
-        return 1
+    with Console() as console:
+        opened = open_dataset(Registry(plugins), dataset, data_root, cache_folder(), console)
+        mean, std = measured(opened, console)
     click.echo(f"mean = [{', '.join(f'{each:.4f}' for each in mean)}]")
     click.echo(f"std = [{', '.join(f'{each:.4f}' for each in std)}]")
-    return 0
 
 
 @command.command()

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option
+from bench.cli.options import cache_folder, data_root_option, plugin_option, runs_option, table_or_json_option
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
@@ -38,7 +38,7 @@ class Finding:
 
 
 @click.command("doctor")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json_option
 @data_root_option
 @runs_option
 @plugin_option

@@ -4,25 +4,21 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
 from bench.storage.names import unknown
 
-F = TypeVar("F", bound=Callable[..., Any])
 Row = dict[str, Any]
 
 INCOMPLETE = "incomplete"
 
 
-def where_option(function: F) -> F:
-    """--where, as a tuple."""
-    option = click.option(
-        "--where", multiple=True, metavar="FIELD=VALUE", help="Only runs with this in a row's field (repeatable)."
-    )
-    return option(function)
+where_option = click.option(
+    "--where", multiple=True, metavar="FIELD=VALUE", help="Only runs with this in a row's field (repeatable)."
+)
 
 
 def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:

@@ -9,7 +9,7 @@ import click
 from tabulate import tabulate
 
 from bench.cli.filters import run_rows, where_option
-from bench.cli.options import plugin_option, runs_option
+from bench.cli.options import plugin_option, runs_option, table_or_json_option
 from bench.errors import UsageError
 from bench.evaluation import TOP1
 from bench.extensions.registry import Registered, Registry
@@ -34,7 +34,7 @@ LISTS = [*KINDS, "runs"]
 
 @click.command("list")
 @click.argument("what", metavar="|".join(LISTS))
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json_option
 @where_option
 @runs_option
 @plugin_option

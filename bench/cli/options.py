@@ -16,54 +16,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 COUNT = click.IntRange(1, 1_000_000)  # of images
 STEPS = click.IntRange(1, 1_000_000_000)
 TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
+WORKERS = click.IntRange(1, 1024)
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME"}  # of an option that takes names
 
 
-def plugin_option(function: F) -> F:
-    """--plugin, as a tuple."""
-    option = click.option(
-        "--plugin", "plugins", multiple=True, metavar="MODULE_OR_FILE", help="Also load this plugin (repeatable)."
-    )
-    return option(function)
-
-
-def data_root_option(function: F) -> F:
-    """--data-root, or BENCH_DATA, or ./data."""
-    option = click.option(
-        "--data-root",
-        type=Folder(),
-        envvar="BENCH_DATA",
-        default=Path("data"),
-        show_default=True,
-        show_envvar=True,
-        help="Where datasets lie.",
-    )
-    return option(function)
-
-
-def compile_option(function: F) -> F:
-    """--compile."""
-    option = click.option(
-        "--compile",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        show_default=True,
-        help="Compile the steps of loops; auto: where that saves more time than it takes.",
-    )
-    return option(function)
-
-
-def precision_option(function: F) -> F:
-    """--precision."""
-    option = click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
-        default="auto",
-        show_default=True,
-        help="Arithmetic; auto: bf16 where the device has it and the method bears it. tf32: NVIDIA GPUs.",
-    )
-    return option(function)
+def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order of the help page."""
+    return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -84,94 +44,91 @@ def _timeout(what: str, then: str = "") -> Callable[[F], F]:
 
 timeout_option = _timeout("a run", ", which --retry-failed continues")
 row_timeout_option = _timeout("what measures a row")
-
-
-def runs_option(function: F) -> F:
-    """--runs, or BENCH_RUNS, or ./runs."""
-    option = click.option(
-        "--runs",
-        type=RunsFolder(),
-        envvar="BENCH_RUNS",
-        default=Path("runs"),
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, metavar="MODULE_OR_FILE", help="Also load this plugin (repeatable)."
+)
+data_root_option = click.option(
+    "--data-root",
+    type=Folder(),
+    envvar="BENCH_DATA",
+    default=Path("data"),
+    show_default=True,
+    show_envvar=True,
+    help="Where datasets lie.",
+)
+runs_option = click.option(
+    "--runs",
+    type=RunsFolder(),
+    envvar="BENCH_RUNS",
+    default=Path("runs"),
+    show_default=True,
+    show_envvar=True,
+    help="Where run folders are kept: a folder, or an address such as s3://bucket/runs.",
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic; auto: bf16 where the device has it and the method bears it. tf32: NVIDIA GPUs.",
+)
+compile_option = click.option(
+    "--compile",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Compile the steps of loops; auto: where that saves more time than it takes.",
+)
+changes_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
+)
+format_option = click.option(
+    "--format", "form", default="table", show_default=True, help="Of the result on standard output."
+)
+table_or_json_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+trainings_option = together(
+    click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation."),
+    click.option(
+        "--looks",
+        type=click.IntRange(0, 1000),
+        default=0,
         show_default=True,
-        show_envvar=True,
-        help="Where run folders are kept: a folder, or an address such as s3://bucket/runs.",
-    )
-    return option(function)
-
-
-def changes_option(function: F) -> F:
-    """--set, as a tuple."""
-    option = click.option(
-        "--set",
-        "changes",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Change a hyper-parameter (repeatable); METHOD:KEY=VALUE for one method.",
-    )
-    return option(function)
-
-
-def device_option(function: F) -> F:
-    """--device."""
-    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")(function)
-
-
-def format_option(function: F) -> F:
-    """--format."""
-    option = click.option(
-        "--format", "form", default="table", show_default=True, help="Of the result on standard output."
-    )
-    return option(function)
-
-
-def trainings_option(function: F) -> F:
-    """--eval-seeds, and --looks at each."""
-    seeds = click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation.")
-    said = "Test so often on the way, for learning curves; nothing is chosen by it."
-    looks = click.option("--looks", type=click.IntRange(0, 1000), default=0, show_default=True, help=said)
-    return seeds(looks(function))
-
-
-WORKERS = click.IntRange(1, 1024)
-
-
-def executor_options(function: F) -> F:
-    """Who does the work: --executor, --workers, --address, --exclusive-costs."""
-    options = (
-        click.option("--executor", metavar="NAME", default="local", show_default=True, help="Who does the work."),
-        click.option("--workers", type=WORKERS, metavar="N", help="So many work side by side [default: local: 1]."),
-        click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
-        click.option("--exclusive-costs", is_flag=True, help="Make sets while no other worker is busy."),
-    )
-    return reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
-
-
-def work_options(function: F) -> F:
-    """Where and how jobs are worked off, and how their table is shown."""
-    options = (
-        click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True),
-        device_option,
-        precision_option,
-        compile_option,
-        data_root_option,
-        runs_option,
-        click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
-        timeout_option,
-        executor_options,
-        click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
-        format_option,
-        plugin_option,
-    )
-    return reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
-
-
-def grid_options(function: F) -> F:
-    """What `bench run` and `bench evaluate` take alike: the above, with or without a control."""
-    control = click.option(
-        "--control/--no-control", default=True, show_default=True, help="Random real images beside each."
-    )
-    return control(work_options(function))
+        help="Test so often on the way, for learning curves; nothing is chosen by it.",
+    ),
+)
+executor_options = together(
+    click.option("--executor", metavar="NAME", default="local", show_default=True, help="Who does the work."),
+    click.option("--workers", type=WORKERS, metavar="N", help="So many work side by side [default: local: 1]."),
+    click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
+    click.option("--exclusive-costs", is_flag=True, help="Make sets while no other worker is busy."),
+)
+# Where and how jobs are worked off, and how their table is shown.
+work_options = together(
+    click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True),
+    device_option,
+    precision_option,
+    compile_option,
+    data_root_option,
+    runs_option,
+    click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
+    timeout_option,
+    executor_options,
+    click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
+    format_option,
+    plugin_option,
+)
+# What `bench run` and `bench evaluate` take alike.
+grid_options = together(
+    click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each."),
+    work_options,
+)
 
 
 def cache_folder() -> Path:

@@ -23,7 +23,7 @@ from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
 from bench.results.claims import load as load_claims
 from bench.results.published import Cell, cells, find_table
-from bench.running.configuring import keys_of
+from bench.running.configuring import field_of, keys_of
 from bench.running.ladders import find_ladder
 from bench.speed.tables import read_table
 
@@ -206,13 +206,7 @@ def _lead(thing: object) -> str:
 def _config(model: type[BaseModel], title: str) -> str:
     """Every key with its type and default."""
     rows = []
-    for key in keys_of(model):
-        owner, field = model, None
-        for part in key.split("."):
-            field = owner.model_fields[part]
-            inner = field.annotation
-            owner = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else owner
-        assert field is not None
+    for key, field in ((key, field_of(model, key)) for key in keys_of(model)):
         default = "required of the recipe" if field.is_required() else repr(field.default)
         rows.append((key, _type_name(field.annotation), default))
     return f"{title}\n{tabulate(rows, ('key', 'type', 'default'), disable_numparse=True)}" if rows else ""

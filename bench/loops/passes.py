@@ -4,8 +4,11 @@ A synthesis that updates its images runs in `Task.iterations` instead, which met
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.loops import checkpoints
+from bench.loops.checkpoints import State
 from bench.loops.steps import Loop
 
 if TYPE_CHECKING:
@@ -29,3 +32,10 @@ def saved_loop(task: "Task", what: str, count: int, save: Callable[[int], None],
     """A loop that is saved when the user asks to stop, and every `task.checkpoint_seconds` (see `Loop`)."""
     watched = (task.pace, task.progress, task.should_stop)
     return Loop(what, count, *watched, steps, save, task.checkpoint_seconds)
+
+
+def continued(task: "Task", what: str, count: int, checkpoint: Path, state: State) -> Iterator[int]:
+    """The steps of such a loop whose state is a checkpoint's: those that are left, once the state is as it was then."""
+    facts = checkpoints.restore(checkpoint, state, task.progress)
+    loop = saved_loop(task, what, count, lambda done: checkpoints.save(checkpoint, state, {"done": done}))
+    return loop.walk(int(facts["done"]) if facts else 0)

@@ -47,7 +47,6 @@ class FastEngine(Engine):
                 self.losses[shape, side] = [self._chosen(task, place, shape, side, steps) for place in every]
 
     def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
-        """See `Engine.gradient`."""
         return _FastGradient(self, task, batches)
 
     def _chosen(self, task: Task, place: int, shape: Shape, side: int, steps: int) -> Loss:
@@ -86,8 +85,6 @@ class FastEngine(Engine):
 
 
 class _FastGradient(Gradient):
-    """See `Gradient`."""
-
     def __init__(self, engine: FastEngine, task: Task, batches: Sequence[Batch]) -> None:
         super().__init__(engine, task, batches)
         shape = (self.targets.shape[0], self.targets.shape[1])

@@ -63,12 +63,19 @@ def patch_moments(inputs: Tensor, patch: int) -> tuple[Tensor, Tensor]:
 
 def in_patches(inputs: Tensor, patch: int) -> Tensor:
     """(B, C, H, W) -> (B, C, rows of squares, patch, columns of squares, patch), in fp32 or better."""
-    precise = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
-    sides = [-(-side // patch) * patch for side in inputs.shape[-2:]]
-    if sides != list(inputs.shape[-2:]):
-        precise = interpolate(precise, size=sides, mode="bilinear", align_corners=False)
+    precise = divisible(inputs.to(torch.promote_types(inputs.dtype, torch.float32)), patch)
     squares: Tensor = precise.unflatten(-1, (-1, patch)).unflatten(-3, (-1, patch))
     return squares
+
+
+def divisible(maps: Tensor, patch: int) -> Tensor:
+    """(..., C, H, W) with sides that are multiples of `patch`: resized to the next ones, bilinearly."""
+    sides = [-(-side // patch) * patch for side in maps.shape[-2:]]
+    if sides == list(maps.shape[-2:]):
+        return maps
+    resized = interpolate(maps.flatten(0, -4), size=sides, mode="bilinear", align_corners=False)
+    whole: Tensor = resized.unflatten(0, maps.shape[:-3])
+    return whole
 
 
 @contextmanager

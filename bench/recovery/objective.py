@@ -18,11 +18,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.nn.modules.conv import _ConvNd
 
 from bench.hardware.choices import Precision
-from bench.recovery.layers import Layer, Measured, by_layer, laid_out, layers_of
+from bench.recovery.layers import Layer, Measured, by_layer, divisible, laid_out, layers_of
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
 from bench.recovery.smoothing import smoothed
@@ -156,22 +155,12 @@ def _channels(grouped: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
 
 def _patches(grouped: Tensor, centre: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """Means and variances of squares of (G, B, C, H, W), over all but group and square: (G, P) each."""
-    deviations = _in_squares(grouped - centre, patch)
+    deviations = divisible(grouped - centre, patch)
     sides = (len(deviations), -1, patch, deviations.shape[-1] // patch, patch)
     count = deviations.shape[1] * deviations.shape[2] * patch * patch
     offset = deviations.sum((1, 2)).view(sides).sum((2, 4)).flatten(1) / count
     second = deviations.square().sum((1, 2)).view(sides).sum((2, 4)).flatten(1) / count
     return offset + centre, second - offset.square()
-
-
-def _in_squares(grouped: Tensor, patch: int) -> Tensor:
-    """The maps with sides that are multiples of `patch`."""
-    sides = [-(-side // patch) * patch for side in grouped.shape[-2:]]
-    if sides == list(grouped.shape[-2:]):
-        return grouped
-    resized = interpolate(grouped.flatten(0, 1), size=sides, mode="bilinear", align_corners=False)
-    squares: Tensor = resized.unflatten(0, grouped.shape[:2])
-    return squares
 
 
 def _summed(grouped: Tensor) -> Tensor:

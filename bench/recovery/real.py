@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.condensation import Task
-from bench.loops import checkpoints
-from bench.loops.steps import Loop
+from bench.loops.passes import continued
 from bench.recovery.batches import Batch
 from bench.recovery.layers import (
     ByLayer,
@@ -44,10 +43,9 @@ from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
 from bench.storage.stages import Made
 from bench.training.feeding import Feed
-from bench.training.loop import wants_channels_last
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher
-from bench.training.views import Views, apply
+from bench.training.views import Views
 
 KIND, VERSION = "statistics", 1
 BATCH = 128  # images that the network sees at once; changes nothing but costs, where nothing moves from batch to batch
@@ -129,9 +127,7 @@ class _Pass:
     def __init__(self, task: Task, network: nn.Module, recipe: MatchingRecipe, views: Views) -> None:
         self.task, self.network, self.recipe, self.views = task, network, recipe, views
         self.layers = layers_of(network, recipe.match)
-        dataset, last = task.dataset, wants_channels_last(task)
-        self.feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=last)
-        self.blank = dataset.normalisation.blank(torch.zeros((), device=task.device))
+        self.feed, dataset = Feed.of(task), task.dataset
         self.of_classes = _of_classes(recipe)
         example = torch.zeros(1, dataset.channels, dataset.resolution, dataset.resolution, device=task.device)
         self.sizes = sizes_of(self.measured(self.feed.formatted(example)))
@@ -149,18 +145,8 @@ class _Pass:
 
     def run(self, folder: Path) -> Made:
         """The statistics, continued from a checkpoint in the folder."""
-        path, task = folder / "statistics.checkpoint.safetensors", self.task
-        facts = checkpoints.restore(path, self.sums, task.progress)
-        loop = Loop(
-            what="statistics",
-            count=self.views.batches,
-            pace=task.pace,
-            progress=task.progress,
-            should_stop=task.should_stop,
-            save=lambda done: checkpoints.save(path, self.sums, {"done": done}),
-            save_every=task.checkpoint_seconds,
-        )
-        for step in loop.walk(int(facts["done"]) if facts else 0):
+        checkpoint = folder / "statistics.checkpoint.safetensors"
+        for step in continued(self.task, "statistics", self.views.batches, checkpoint, self.sums):
             self._add(step)
         return Made(self._kept(), {"sizes": {str(place): list(sizes) for place, sizes in self.sizes.items()}})
 
@@ -179,8 +165,7 @@ class _Pass:
     def _add(self, step: int) -> None:
         view = self.views.at(0, step)
         labels = self.feed.labels(view.indices)
-        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
-        found = self.measured(self.feed.formatted(seen))
+        found = self.measured(self.feed.seen(view))
         raw = laid_out({place: _squared(each) for place, each in found.items()})
         self.overall += raw.double().sum(0)
         self.counts += torch.bincount(labels, minlength=len(self.counts))

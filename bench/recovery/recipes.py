@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from bench.storage.growing import GrowingModel
 
@@ -13,6 +13,9 @@ Quirk = Literal["zero-start", "swapped-patches", "within-image-variance", "eleme
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+StoredAs = Annotated[  # how recovered images are kept; "lossless" is another name of "uint8"
+    Literal["jpeg", "uint8"], BeforeValidator(lambda name: "uint8" if name == "lossless" else name)
+]
 
 
 class RecoveryRecipe(GrowingModel):

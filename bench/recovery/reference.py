@@ -59,7 +59,6 @@ class ReferenceEngine(Engine):
         self._layers = [member.layers(self.recipe) for member in self.pool]
 
     def gradient(self, task: Task, batches: Sequence[Batch]) -> Gradient:
-        """See `Engine.gradient`."""
         return _ReferenceGradient(self, task, batches)
 
     def loss(
@@ -97,8 +96,6 @@ class ReferenceEngine(Engine):
 
 
 class _ReferenceGradient(Gradient):
-    """See `Gradient`."""
-
     def __init__(self, engine: ReferenceEngine, task: Task, batches: Sequence[Batch]) -> None:
         super().__init__(engine, task, batches)
         self._engine, self._task = engine, task

@@ -59,7 +59,6 @@ class CrossEntropy(Term):
     name = "cross-entropy"
 
     def loss(self, observed: Observed) -> Tensor:
-        """See `Term.loss`."""
         classes = observed.targets.flatten()
         each = F.cross_entropy(observed.logits.flatten(0, 1), classes, reduction="none")
         return each.view(observed.targets.shape).sum(1) / observed.targets.shape[1]
@@ -129,7 +128,6 @@ class Flatness(Term):
         self.temperature, self.element_mean = temperature, element_mean
 
     def loss(self, observed: Observed) -> Tensor:
-        """See `Term.loss`."""
         assert observed.average_logits is not None
         aim = F.log_softmax(observed.average_logits / self.temperature, -1)
         found = F.log_softmax(observed.logits / self.temperature, -1)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
@@ -159,14 +160,12 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     return found
 
 
-def annotation_of(model: type[BaseModel], key: str) -> Any:  # noqa: ANN401 - any annotation
-    """The annotation of a dotted key that the config has."""
+def field_of(model: type[BaseModel], key: str) -> FieldInfo:
+    """The field of a dotted key that the config has."""
     *tables, last = key.split(".")
     for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        model = inner
-    return model.model_fields[last].annotation
+        model = cast(type[BaseModel], model.model_fields[table].annotation)
+    return model.model_fields[last]
 
 
 def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
@@ -181,7 +180,7 @@ def _pairs(changes: Sequence[str]) -> list[tuple[str, str]]:
 
 def _typed(model: type[BaseModel], key: str, value: Any) -> Any:  # noqa: ANN401 - any value
     """The value, unless it is a truth value for a number: pydantic would take True for 1."""
-    if isinstance(value, bool) and annotation_of(model, key) in (int, float):
+    if isinstance(value, bool) and field_of(model, key).annotation in (int, float):
         raise UsageError(f"--set {key} takes a number, not {str(value).lower()}")
     return value
 

@@ -6,7 +6,7 @@ It is written here alone: runs, forecasts, `bench speed` and conformance differ 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.data.datasets import Preprocessing
@@ -16,6 +16,7 @@ from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.labels import Labels
 from bench.sets import condensed as sets
 
+T = TypeVar("T")
 Timer = Callable[[Callable[[], Images]], tuple[Images, float]]
 
 
@@ -28,14 +29,7 @@ class Synthesized:
     memory: PeakMemory
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """How long the work takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def timed(work: Callable[[], Images]) -> tuple[Images, float]:
+def timed(work: Callable[[], T]) -> tuple[T, float]:
     """What the work makes, and the seconds by the clock."""
     started = time.perf_counter()
     return work(), time.perf_counter() - started

@@ -27,7 +27,7 @@ from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
-from bench.running.procedure import Procedure, seconds_of
+from bench.running.procedure import Procedure, timed
 from bench.running.units import UNITS, KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
@@ -219,7 +219,7 @@ class Synthesis:
     def _beside_stages(self, work: Callable[[], None]) -> float:
         """How long the work takes beside its stages: those count with what they cost when they were made."""
         before = self._stages_s()
-        return seconds_of(work) - (self._stages_s() - before)
+        return timed(work)[1] - (self._stages_s() - before)
 
     def _unit(self, unit: Unit, *, wait: bool) -> KeptUnit:
         """One unit: read where it is whole, synthesised otherwise by one process alone.

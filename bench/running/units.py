@@ -1,7 +1,7 @@
 """A unit of a synthesis as it is kept: its images, what they took, and what was said of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,14 +156,10 @@ def unit_costs(units: Sequence[UnitCost], images: int) -> dict[str, Any]:
         "ms_per_image_iteration": times.milliseconds(),
         "iterations": times.iterations or None,
         "warm_up_s": times.warm_up_s if times.iterations else None,
-        "peak_memory_bytes": {
-            "allocated": _most([unit.memory.allocated for unit in units]),
-            "reserved": _most([unit.memory.reserved for unit in units]),
-            "rss": _most([unit.memory.rss for unit in units]),
-        },
+        "peak_memory_bytes": {each.name: _most(units, each.name) for each in fields(PeakMemory)},
     }
 
 
-def _most(values: Sequence[int | None]) -> int | None:
-    present = [value for value in values if value is not None]
-    return max(present) if present else None
+def _most(units: Sequence[UnitCost], which: str) -> int | None:
+    peaks = (getattr(unit.memory, which) for unit in units)
+    return max((peak for peak in peaks if peak is not None), default=None)

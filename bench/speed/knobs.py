@@ -5,7 +5,7 @@ from typing import Any, get_args
 from bench.condensation import Condenser
 from bench.errors import UsageError
 from bench.reporting import REFERENCE
-from bench.running.configuring import annotation_of
+from bench.running.configuring import field_of
 
 OPTIONS = {"batch_size": "--batch-size", "engine": "--engine"}
 
@@ -16,7 +16,7 @@ def engines_of(method: Method) -> tuple[str, ...]:
     """The names of its engines, the reference first; none where it has no such knob."""
     if "engine" not in method.knobs:
         return ()
-    names: tuple[str, ...] = get_args(annotation_of(method.Config, method.knobs["engine"]))
+    names: tuple[str, ...] = get_args(field_of(method.Config, method.knobs["engine"]).annotation)
     return tuple(sorted(names, key=lambda name: name != REFERENCE))
 
 

@@ -25,7 +25,7 @@ from bench.loops.pace import FirstSteps, Pace
 from bench.progress import Progress
 from bench.results.spec import MethodChoice
 from bench.running.configuring import build
-from bench.running.procedure import Procedure, Synthesized, seconds_of, timed
+from bench.running.procedure import Procedure, Synthesized, timed
 from bench.running.units import check_images
 from bench.speed.random_data import random_dataset
 from bench.storage.stages import StageStore
@@ -88,7 +88,7 @@ def measure_step(
     procedure.prepare()
     pace.prepared = True
     held, untrained = memory_in_use(device), dict(task.measured.compiled)
-    task.times.warm_up_s = seconds_of(procedure.warm_up)
+    _, task.times.warm_up_s = timed(procedure.warm_up)
     unit = procedure.units()[0]
     release_memory()
     if device.type == "cpu":  # the process has grown by the compiler
@@ -148,15 +148,12 @@ class _AfterPreparing(Pace):
         return self.measured if self.prepared else NO_STEPS
 
     def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
-        """As the pace of the moment."""
         return self.now.walk(what, start, stop, once=once)
 
     def at_least(self, steps: int) -> Pace:
-        """As the pace of the moment."""
         return self.now.at_least(steps)
 
     def alike(self, what: str, count: int) -> Iterator[int]:
-        """As the pace of the moment."""
         return self.now.alike(what, count)
 
     def left_s(self) -> float:

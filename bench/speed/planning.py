@@ -95,7 +95,9 @@ class SpeedPlanner:
         self._cells = self.table.rows if self.table else self._grid()
         self._card = load_card(registry, self._card_name)
         self._known_as = known_as(registry, self._card, self._card.classes)
-        self._known = [name for name in dict.fromkeys(cell.method for cell in self._cells) if self._is_method(name)]
+        self._known = [
+            name for name in dict.fromkeys(cell.method for cell in self._cells) if registry.has("method", name)
+        ]
         self._changes = share_changes(registry, self._known, request.changes) if self._known else {}
         self._variations = self._varied()
 
@@ -144,9 +146,6 @@ class SpeedPlanner:
             for method in dict.fromkeys(request.methods)
         )
 
-    def _is_method(self, name: str) -> bool:
-        return name in self.registry.names("method")
-
     def _rows(self, cell: TableRow) -> list[Planned]:
         """A table may name what nobody has installed; its published numbers are of interest all the same."""
         for kind, name in (("method", cell.method), ("backbone", cell.backbone)):
@@ -194,7 +193,8 @@ class SpeedPlanner:
         self._networks.check_named(cell.method, named.backbones(self._setting(cell, batch)), dataset)
         passes = named.passes(self._setting(cell, batch))
         floor = self._floor(cell, classes, batch or classes * self.request.ipc, precision, passes)
-        varied = None if variation is None else _value(named, variation.partition("=")[0])
+        key = variation and variation.partition("=")[0]
+        varied = {key: set_at(named.config, key)} if key else None
         return self._planned(cell, batch_size=batch, engine=engine, varied=varied, step=step, floor=floor)
 
     def _choice(self, cell: TableRow, method: Method, engine: str | None, variation: str | None) -> MethodChoice:
@@ -226,10 +226,6 @@ class SpeedPlanner:
     def _planned(self, cell: TableRow, **known: Any) -> Planned:  # noqa: ANN401 - the fields of Planned
         known = {"published_as": cell.published_as, "known_as": self._known_as, **known}
         return Planned(cell.method, cell.backbone, self._card, **known)
-
-
-def _value(method: Condenser[Any], key: str) -> dict[str, Any]:
-    return {key: set_at(method.config, key)}
 
 
 def _classes(card: DatasetCard, batch: int | None) -> int:

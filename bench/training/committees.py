@@ -51,12 +51,17 @@ def in_mode(network: nn.Module, mode: TeacherMode) -> nn.Module:
     """
     if mode == "eval":
         return network
-    network = copy.deepcopy(network)
+    network = without_running_statistics(copy.deepcopy(network))
+    return _InHalves(network) if mode == "train-halves" else network
+
+
+def without_running_statistics(network: nn.Module) -> nn.Module:
+    """The network, changed: BatchNorm normalises by each batch in evaluation mode too."""
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.track_running_stats = False
             module.running_mean = module.running_var = module.num_batches_tracked = None
-    return _InHalves(network) if mode == "train-halves" else network
+    return network
 
 
 class _InHalves(nn.Module):

@@ -38,7 +38,8 @@ class Augmentation:
     def apply(self, images: Tensor) -> Tensor:
         """The augmented images (B, C, S, S), same shape."""
         values = self.values.to(images.device, images.dtype, non_blocking=True).expand(len(images), -1)
-        return _APPLY[self.family](images, values)
+        _, apply = _FAMILIES[self.family]
+        return apply(images, values)
 
 
 def draw(strategy: str, count: int, size: int, rng: np.random.Generator, *, siamese: bool = False) -> Augmentation:
@@ -50,7 +51,8 @@ def draw(strategy: str, count: int, size: int, rng: np.random.Generator, *, siam
     """
     families = strategy.split("_")
     family = families[int(rng.integers(len(families)))]
-    values = torch.from_numpy(_DRAW[family](rng, count, size).astype(np.float32))
+    drawn, _ = _FAMILIES[family]
+    values = torch.from_numpy(drawn(rng, count, size).astype(np.float32))
     return Augmentation(family, values[:1] if siamese else values)
 
 
@@ -67,18 +69,6 @@ def _draw_crop(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
 def _draw_cutout(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     side = _cutout_side(size)
     return rng.integers(0, size + (1 - side % 2), (count, 2))
-
-
-def _draw_flip(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
-    return rng.random((count, 1)) < 0.5
-
-
-def _draw_scale(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
-    return rng.uniform(1 / SCALE, SCALE, (count, 2))
-
-
-def _draw_rotate(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
-    return np.radians(rng.uniform(-ROTATE, ROTATE, (count, 1)))
 
 
 def _cutout_side(size: int) -> int:
@@ -124,19 +114,13 @@ def _affine(images: Tensor, linear: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-_DRAW: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
-    "color": _draw_color,
-    "crop": _draw_crop,
-    "cutout": _draw_cutout,
-    "flip": _draw_flip,
-    "scale": _draw_scale,
-    "rotate": _draw_rotate,
-}
-_APPLY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "color": _color,
-    "crop": _crop,
-    "cutout": _cutout,
-    "flip": _flip,
-    "scale": _scale,
-    "rotate": _rotate,
+Draw = Callable[[np.random.Generator, int, int], np.ndarray]  # of so many images of so many pixels a side
+Apply = Callable[[Tensor, Tensor], Tensor]
+_FAMILIES: dict[str, tuple[Draw, Apply]] = {
+    "color": (_draw_color, _color),
+    "crop": (_draw_crop, _crop),
+    "cutout": (_draw_cutout, _cutout),
+    "flip": (lambda rng, count, size: rng.random((count, 1)) < 0.5, _flip),
+    "scale": (lambda rng, count, size: rng.uniform(1 / SCALE, SCALE, (count, 2)), _scale),
+    "rotate": (lambda rng, count, size: np.radians(rng.uniform(-ROTATE, ROTATE, (count, 1))), _rotate),
 }

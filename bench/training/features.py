@@ -21,11 +21,9 @@ class Penultimate(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-        if not linear:
-            raise RunFailure(f"{type(network).__name__} has no linear layer, so its penultimate features are unknown")
-        self.width = linear[-1].in_features
-        self._classifier = [linear[-1]]  # in a list, because the network holds it already
+        _, classifier = classifier_of(network)
+        self.width = classifier.in_features
+        self._classifier = [classifier]  # in a list, because the network holds it already
 
     def forward(self, images: Tensor) -> Tensor:
         """The features of a batch."""
@@ -36,6 +34,14 @@ class Penultimate(nn.Module):
         finally:
             hook.remove()
         return seen[0].flatten(1)
+
+
+def classifier_of(network: nn.Module) -> tuple[str, nn.Linear]:
+    """The name and the module of a network's last linear layer. Raises RunFailure: it has none."""
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise RunFailure(f"{type(network).__name__} has no linear layer, and so no classifier")
+    return linear[-1]
 
 
 @torch.no_grad()

@@ -3,9 +3,16 @@
 import torch
 from torch import Tensor
 
+from bench.condensation import Task
 from bench.data.datasets import Preprocessing, Selection, Split, TensorSplit
+from bench.training.views import BatchView, apply
 
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
+
+
+def wants_channels_last(task: Task) -> bool:
+    """Whether networks and images go in channels-last order: bf16 and CUDA convolutions are made for it."""
+    return task.precision == "bf16" or task.device.type == "cuda"
 
 
 class Feed:
@@ -28,6 +35,13 @@ class Feed:
         self._device, self.normalisation = device, normalisation
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._labels = split.labels.to(device)
+        self._blank = normalisation.blank(torch.zeros((), device=device))
+
+    @classmethod
+    def of(cls, task: Task, split: Split | None = None) -> "Feed":
+        """The task's training images, or those of another split, as its networks see them."""
+        dataset, last = task.dataset, wants_channels_last(task)
+        return cls(dataset.train if split is None else split, dataset.normalisation, task.device, channels_last=last)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -35,6 +49,10 @@ class Feed:
     def images(self, indices: Tensor) -> Tensor:
         """float32 (len(indices), C, S, S) in normalised space, in the order asked for."""
         return self._ready(self._split.take(indices))
+
+    def seen(self, view: BatchView) -> Tensor:
+        """float32 (B, C, S, S): the batch of a view as networks see it, in the feed's memory format."""
+        return self.formatted(apply(view, self.images(view.indices), self._blank, self.normalisation))
 
     def labels(self, indices: Tensor) -> Tensor:
         """int64 (len(indices),), on the device."""

@@ -12,20 +12,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from bench import seeds
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
 from bench.errors import RunFailure
-from bench.loops import checkpoints
 from bench.loops.checkpoints import State
-from bench.loops.passes import saved_loop
+from bench.loops.passes import continued
 from bench.training import optimizers, schedules
 from bench.training.averaging import Ema
 from bench.training.curves import Curve
 from bench.training.feeding import Feed
+from bench.training.feeding import wants_channels_last as wants_channels_last
 from bench.training.recipes import TrainingRecipe
 from bench.training.students import StudentWithTeacher
 from bench.training.supervision import Supervision
-from bench.training.views import BatchView, Presented, Views, apply
+from bench.training.views import BatchView, Presented, Views
 
 VERSION = 2  # raise it when the same recipe, seed and data would give other weights
 
@@ -63,11 +63,6 @@ class TrainingJob:
     views: Presented | None = None
 
 
-def wants_channels_last(task: Task) -> bool:
-    """Whether networks and images go in channels-last order: bf16 and CUDA convolutions are made for it."""
-    return task.precision == "bf16" or task.device.type == "cuda"
-
-
 def place(network: nn.Module, task: Task) -> nn.Module:
     """The network on the task's device, in its memory format."""
     memory = torch.channels_last if wants_channels_last(task) else torch.contiguous_format
@@ -96,7 +91,7 @@ class _Training:
         self.task, self.network, self.job = task, network.train(), job
         self.recipe, self.feed = job.recipe, job.feed
         if self.recipe.bn_updates > 1:
-            _update_statistics(network, self.recipe.bn_updates)
+            move_as_often(network, self.recipe.bn_updates)
         resolution = task.dataset.resolution
         drawn = Views(self.recipe, job.view_seed, len(self.feed), resolution)
         self.views: Presented = job.views or drawn
@@ -105,7 +100,6 @@ class _Training:
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
         self.ema = _average(self.recipe, self.network)
         self.losses = torch.zeros((), device=task.device)
-        self.blank = self.feed.normalisation.blank(self.losses)
 
     def _part(self) -> int | None:
         """How many images the student sees at once, where that is not the whole batch."""
@@ -127,21 +121,15 @@ class _Training:
         return self.ema.network if self.ema else self.network
 
     def run(self) -> nn.Module:
-        steps = self.recipe.epochs * self.views.batches
-        self.compile(steps)
-        for step in saved_loop(self.task, self.job.what, steps, self._save).walk(self._resume()):
+        count = self.recipe.epochs * self.views.batches
+        self.compile(count)
+        steps = continued(self.task, self.job.what, count, self.job.checkpoint, self.state)
+        optimizers.match_layout(self.optimizer)
+        for step in steps:
             self._step(*divmod(step, self.views.batches))
         check_finite(self.trained, self.job.what)
         self.job.checkpoint.unlink(missing_ok=True)
         return self.trained.eval()
-
-    def _resume(self) -> int:
-        facts = checkpoints.restore(self.job.checkpoint, self.state, self.task.progress)
-        optimizers.match_layout(self.optimizer)
-        return int(facts["done"]) if facts else 0
-
-    def _save(self, done: int) -> None:
-        checkpoints.save(self.job.checkpoint, self.state, {"done": done})
 
     def _step(self, epoch: int, batch: int) -> None:
         if batch == 0:
@@ -168,8 +156,7 @@ class _Training:
 
     def _loss(self, view: BatchView) -> Tensor:
         classes = self.feed.labels(view.indices)
-        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
-        images = self.feed.formatted(seen)
+        images = self.feed.seen(view)
         forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
             logits, answers = forward(images)
@@ -179,16 +166,14 @@ class _Training:
 
     def compile(self, steps: int) -> None:
         """Compiles the networks for whole batches, where so many steps pay for that."""
-        dataset = self.task.dataset
-        shape = (self.views.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
-        images = self.feed.formatted(torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device))
+        images = self.feed.formatted(example_images(self.task, self.views.batch_size))
 
         def step(forward: Forward) -> None:
             with self.task.autocast():
                 logits, _ = forward(images)
             torch.autograd.backward(logits.square().mean())
 
-        work = Workload(self.job.what, self.classroom, shape, steps, SAVED)
+        work = Workload(self.job.what, self.classroom, tuple(images.shape), steps, SAVED)
         with _untouched(self.network):
             self.whole_batches = compiled_where_it_pays(self.task, work, self.whole_batches, step)
 
@@ -233,7 +218,7 @@ def _untouched(network: nn.Module) -> Iterator[None]:
         network.zero_grad(set_to_none=True)
 
 
-def _update_statistics(network: nn.Module, times: int) -> None:
+def move_as_often(network: nn.Module, times: float) -> None:
     """BatchNorm's running statistics will move as if every batch came so many times: r + (1 - (1 - m)^times)(s - r)."""
     for module in network.modules():
         if isinstance(module, _BatchNorm) and module.momentum is not None:

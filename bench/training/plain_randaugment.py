@@ -7,15 +7,14 @@ releases that use it place it. In contrast to timm's policy (`bench.training.ran
 random, no level is drawn, and posterising and solarising begin gently. Shifts are whole pixels, as in torchvision.
 """
 
-from math import atan, degrees
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from bench.training.randaugment import LAYERS, DrawnOperation, Fill, Operation, Policy, RandAugment
+from bench.training.randaugment import LAYERS, DrawnOperation, Operation, Policy, RandAugment, affine, rotated
 
 HIGHEST = 30  # magnitude; torchvision has 31 bins
 SHIFT = 150 / 331  # of the side, at the highest magnitude
@@ -33,49 +32,25 @@ def _drawn(magnitude: int, count: int, rng: np.random.Generator) -> DrawnOperati
     return DrawnOperation(torch.from_numpy(chosen), torch.from_numpy(away), strengths)
 
 
-def _affine(images: Tensor, fill: Fill, shift: tuple[int, int] = (0, 0), shear: tuple[float, float] = (0, 0)) -> Tensor:
-    """Shears in pixels a pixel about the upper left corner; shifts in pixels."""
-    angles = [degrees(atan(each)) for each in shear]
-    moved: Tensor = tv.affine(images, 0.0, list(shift), 1.0, angles, NEAREST, fill=fill, center=[0, 0])
-    return moved
+def _shift(strength: float, side: int) -> int:
+    return int(SHIFT * strength * side)
 
 
-def _rotate(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    turned: Tensor = tv.rotate(images, 30 * strength, NEAREST, fill=fill)
-    return turned
-
-
-def _translate_x(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, shift=(int(SHIFT * strength * images.shape[-1]), 0))
-
-
-def _translate_y(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, shift=(0, int(SHIFT * strength * images.shape[-2])))
-
-
-def _posterize(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    coarse: Tensor = tv.posterize(images, 8 - round(4 * abs(strength)))
-    return coarse
-
-
-def _solarize(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    inverted: Tensor = tv.solarize(images, 255 * (1 - abs(strength)))
-    return inverted
-
+_affine, _rotated = partial(affine, mode=NEAREST), partial(rotated, mode=NEAREST)
 
 OPERATIONS: dict[str, Operation] = {
     "identity": lambda images, strength, fill: images,
     "shear-x": lambda images, strength, fill: _affine(images, fill, shear=(0.3 * strength, 0)),
     "shear-y": lambda images, strength, fill: _affine(images, fill, shear=(0, 0.3 * strength)),
-    "translate-x": _translate_x,
-    "translate-y": _translate_y,
-    "rotate": _rotate,
+    "translate-x": lambda images, strength, fill: _affine(images, fill, shift=(_shift(strength, images.shape[-1]), 0)),
+    "translate-y": lambda images, strength, fill: _affine(images, fill, shift=(0, _shift(strength, images.shape[-2]))),
+    "rotate": _rotated,
     "brightness": lambda images, strength, fill: tv.adjust_brightness(images, 1 + 0.9 * strength),
     "color": lambda images, strength, fill: tv.adjust_saturation(images, 1 + 0.9 * strength),
     "contrast": lambda images, strength, fill: tv.adjust_contrast(images, 1 + 0.9 * strength),
     "sharpness": lambda images, strength, fill: tv.adjust_sharpness(images, 1 + 0.9 * strength),
-    "posterize": _posterize,
-    "solarize": _solarize,
+    "posterize": lambda images, strength, fill: tv.posterize(images, 8 - round(4 * abs(strength))),
+    "solarize": lambda images, strength, fill: tv.solarize(images, 255 * (1 - abs(strength))),
     "autocontrast": lambda images, strength, fill: tv.autocontrast(images),
     "equalize": lambda images, strength, fill: tv.equalize(images),
 }

@@ -38,7 +38,6 @@ class AllBatches:
         self.steps = views.recipe.epochs * views.batches
 
     def at(self, step: int) -> BatchView:
-        """As in every kind."""
         return self._views.at(*divmod(step, self._views.batches))
 
 
@@ -57,7 +56,6 @@ class Pool:
         self.rows = (self.steps, len(views.at(0, 0)))
 
     def at(self, step: int) -> BatchView:
-        """As in every kind."""
         return replace(self._views.at(*divmod(step, self._whole)), epoch=step, start=0)
 
 

@@ -141,7 +141,7 @@ class TrainingProtocol(Protocol):
         split = TensorSplit(_pixels(condensed), condensed.images.classes)
         job = TrainingJob(
             recipe=recipe,
-            feed=Feed(split, condensed.preprocessing, task.device, channels_last=loop.wants_channels_last(task)),
+            feed=Feed.of(task, split),
             supervision=supervision,
             view_seed=self._targets(condensed).view_seed(seed),
             views=self._targets(condensed).presented(task, recipe, len(split), seed),

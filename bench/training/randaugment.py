@@ -110,47 +110,31 @@ def _mean_colour(preprocessing: Preprocessing, shape: torch.Size) -> Fill:
     return [float(round(value)) for value in colour.clamp(0, 255).tolist()]
 
 
-def _rotate(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    turned: Tensor = tv.rotate(images, 30 * strength, InterpolationMode.BILINEAR, fill=fill)
+def rotated(
+    images: Tensor, strength: float, fill: Fill, mode: InterpolationMode = InterpolationMode.BILINEAR
+) -> Tensor:
+    """By up to 30 degrees."""
+    turned: Tensor = tv.rotate(images, 30 * strength, mode, fill=fill)
     return turned
 
 
-def _affine(images: Tensor, fill: Fill, shift: tuple[float, float], shear: tuple[float, float]) -> Tensor:
+def affine(
+    images: Tensor,
+    fill: Fill,
+    *,
+    shift: tuple[float, float] = (0, 0),
+    shear: tuple[float, float] = (0, 0),
+    mode: InterpolationMode = InterpolationMode.BILINEAR,
+) -> Tensor:
     """Shears about the upper left corner, as PIL does; `shear` in pixels a pixel, `shift` in pixels."""
     angles = [degrees(atan(each)) for each in shear]
-    bilinear = InterpolationMode.BILINEAR
-    moved: Tensor = tv.affine(images, 0.0, list(shift), 1.0, angles, bilinear, fill=fill, center=[0, 0])
+    moved: Tensor = tv.affine(images, 0.0, list(shift), 1.0, angles, mode, fill=fill, center=[0, 0])
     return moved
-
-
-def _shear_x(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, (0, 0), (0.3 * strength, 0))
-
-
-def _shear_y(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, (0, 0), (0, 0.3 * strength))
-
-
-def _translate_x(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, (-0.45 * strength * images.shape[-1], 0), (0, 0))
-
-
-def _translate_y(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return _affine(images, fill, (0, -0.45 * strength * images.shape[-2]), (0, 0))
-
-
-def _posterize(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    coarse: Tensor = tv.posterize(images, 4 - int(4 * abs(strength)))
-    return coarse
 
 
 def _solarize(images: Tensor, strength: float, fill: Fill) -> Tensor:
     threshold = 256 - int(256 * abs(strength))  # 256 is no uint8: a comparison with it would be one with 0
     return torch.where(images.int() < threshold, images, 255 - images)
-
-
-def _solarize_add(images: Tensor, strength: float, fill: Fill) -> Tensor:
-    return torch.where(images < 128, images + int(110 * abs(strength)), images)
 
 
 def _factor(strength: float) -> float:
@@ -161,18 +145,18 @@ OPERATIONS: dict[str, Operation] = {
     "autocontrast": lambda images, strength, fill: tv.autocontrast(images),
     "equalize": lambda images, strength, fill: tv.equalize(images),
     "invert": lambda images, strength, fill: tv.invert(images),
-    "rotate": _rotate,
-    "posterize": _posterize,
+    "rotate": rotated,
+    "posterize": lambda images, strength, fill: tv.posterize(images, 4 - int(4 * abs(strength))),
     "solarize": _solarize,
-    "solarize-add": _solarize_add,
+    "solarize-add": lambda images, strength, fill: torch.where(images < 128, images + int(110 * abs(strength)), images),
     "color": lambda images, strength, fill: tv.adjust_saturation(images, _factor(strength)),
     "contrast": lambda images, strength, fill: tv.adjust_contrast(images, _factor(strength)),
     "brightness": lambda images, strength, fill: tv.adjust_brightness(images, _factor(strength)),
     "sharpness": lambda images, strength, fill: tv.adjust_sharpness(images, _factor(strength)),
-    "shear-x": _shear_x,
-    "shear-y": _shear_y,
-    "translate-x": _translate_x,
-    "translate-y": _translate_y,
+    "shear-x": lambda images, strength, fill: affine(images, fill, shear=(0.3 * strength, 0)),
+    "shear-y": lambda images, strength, fill: affine(images, fill, shear=(0, 0.3 * strength)),
+    "translate-x": lambda images, strength, fill: affine(images, fill, shift=(-0.45 * strength * images.shape[-1], 0)),
+    "translate-y": lambda images, strength, fill: affine(images, fill, shift=(0, -0.45 * strength * images.shape[-2])),
 }
 
 TIMM = Policy(OPERATIONS, mean_colour=True, before_crop=False)

@@ -10,8 +10,7 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
-from bench import seeds
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Images, Task
 from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, RunFailure
@@ -23,11 +22,10 @@ from bench.storage.files import digest, quarantine
 from bench.storage.shapes import Count
 from bench.training.feeding import Feed
 from bench.training.label_files import LabelFiles
-from bench.training.loop import wants_channels_last
 from bench.training.pools import labelled
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher, in_mode, together
-from bench.training.views import BatchView, apply
+from bench.training.views import BatchView
 
 WHAT = "relabel"
 SAVED = 0.2  # of a step, by compiling
@@ -94,7 +92,12 @@ def store_labels(
         form=form,
         keep=keep,
     )
-    kept = {name: torch.from_numpy(array) for name, array in _Relabelling(task, teachers, images, recipe, plan).run()}
+    return label_views(task, teachers, images, plan)
+
+
+def label_views(task: Task, teachers: Sequence[Teacher], images: Images, plan: StoredLabels) -> StoredLabels:
+    """The same for labels of which all is known but what they say; `plan.logits` and `plan.beside` are not read."""
+    kept = {name: torch.from_numpy(array) for name, array in _Relabelling(task, teachers, images, plan).run()}
     return replace(plan, logits=kept.pop(LOGITS), beside=kept)
 
 
@@ -112,19 +115,14 @@ class _Relabelling:
         plan: the labels as they will be, without their logits.
     """
 
-    def __init__(
-        self, task: Task, teachers: Sequence[Teacher], images: Images, recipe: TrainingRecipe, plan: StoredLabels
-    ) -> None:
-        self.task, self.plan = task, plan
+    def __init__(self, task: Task, teachers: Sequence[Teacher], images: Images, plan: StoredLabels) -> None:
+        self.task, self.plan, recipe = task, plan, TrainingRecipe.model_validate(plan.recipe)
         networks = [in_mode(teacher.network, plan.mode) for teacher in teachers]
         self.network = together(networks, plan.combine, plan.shares)
         self.whole_batches: nn.Module = self.network
-        dataset = task.dataset
-        split = TensorSplit(images.pixels, images.classes)
-        self.feed = Feed(split, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
-        self.views = labelled(recipe, plan.view_seed, len(images), dataset.resolution, plan.keep)
+        self.feed = Feed.of(task, TensorSplit(images.pixels, images.classes))
+        self.views = labelled(recipe, plan.view_seed, len(images), task.dataset.resolution, plan.keep)
         self.batch_size = min(recipe.batch_size, len(images))
-        self.blank = dataset.normalisation.blank(torch.zeros((), device=task.device))
         self.stem = task.workspace / f"{WHAT}-{digest(_made_of(plan, images, task.precision))}"
         self.position = self.stem.with_suffix(".json")
         self.files = LabelFiles(self.stem, plan.form, self.views.rows, task.classes)
@@ -142,20 +140,17 @@ class _Relabelling:
 
     @torch.no_grad()
     def _compile(self) -> None:
-        dataset = self.task.dataset
-        shape = (self.batch_size, dataset.channels, dataset.resolution, dataset.resolution)
-        images = self.feed.formatted(torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device))
+        images = self.feed.formatted(example_images(self.task, self.batch_size))
 
         def step(network: nn.Module) -> None:
             with self.task.autocast():
                 network(images)
 
-        work = Workload(WHAT, self.network, shape, self.views.steps, SAVED)
+        work = Workload(WHAT, self.network, tuple(images.shape), self.views.steps, SAVED)
         self.whole_batches = compiled_where_it_pays(self.task, work, self.network, step)
 
     def _label(self, view: BatchView) -> None:
-        seen = apply(view, self.feed.images(view.indices), self.blank, self.feed.normalisation)
-        images = self.feed.formatted(seen)
+        images = self.feed.seen(view)
         network = self.whole_batches if len(view) == self.batch_size else self.network
         with torch.no_grad(), self.task.autocast():
             answers: Tensor = network(images)

@@ -15,7 +15,7 @@ from bench.training.losses import SoftLoss
 from bench.training.pools import DrawnFromPool, labelled
 from bench.training.recipes import TrainingRecipe
 from bench.training.recorded import RecordedViews
-from bench.training.stored import store_labels
+from bench.training.stored import label_views
 from bench.training.supervision import (
     HardSupervision,
     SoftSupervision,
@@ -180,20 +180,7 @@ class StoredTargets(Targets[StoredLabels]):
         if labels.views is not None:
             return HardLabels()
         teachers = [Teacher(load_teacher(task, ref), ref) for ref in labels.teachers]
-        recipe = TrainingRecipe.model_validate(labels.recipe)
-        return store_labels(
-            task,
-            teachers,
-            images,
-            recipe,
-            temperature=labels.temperature,
-            view_seed=labels.view_seed,
-            mode=labels.mode,
-            combine=labels.combine,
-            shares=labels.shares,
-            form=labels.form,
-            keep=labels.keep,
-        )
+        return label_views(task, teachers, images, labels)
 
 
 TARGETS: Mapping[type[Labels], type[Targets[Any]]] = {
@@ -221,14 +208,20 @@ def check_views(labels: StoredLabels, recipe: TrainingRecipe, *, images: int, cl
         RunFailure: with the fields that differ, or the shape that does.
     """
     if labels.views is not None:
-        check_recorded(labels, RecordedViews(labels.views), recipe, images=images, classes=classes)
-        return
-    shown = _recipe_of(labels)
-    differing = [name for name in VIEW_FIELDS if getattr(shown, name) != getattr(recipe, name)]
+        views = RecordedViews(labels.views)
+        differing, rows = views.differing(recipe), (views.epochs, images)
+    else:
+        ours = _recipe_of(labels)
+        pairs = {name: (getattr(ours, name), getattr(recipe, name)) for name in VIEW_FIELDS}
+        differing = [f"{name} {had} not {wanted}" for name, (had, wanted) in pairs.items() if had != wanted]
+        rows = labelled(recipe, 0, images, 1, labels.keep).rows
     if differing:
-        what = ", ".join(f"{name} {getattr(shown, name)} not {getattr(recipe, name)}" for name in differing)
-        raise RunFailure(f"the stored labels are for other views than the protocol's: {what}")
-    _check_logits(labels, labelled(recipe, 0, images, 1, labels.keep).rows, classes)
+        raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
+    held = tuple(labels.logits.shape)
+    if held[:2] != rows:
+        raise RunFailure(f"the stored labels have shape {held}, not {(*rows, *held[2:])}")
+    if wrong := labels.unfit(rows[1], classes):
+        raise RunFailure(wrong)
 
 
 def _unusual(labels: OnlineLabels | StoredLabels) -> list[Any]:
@@ -242,21 +235,3 @@ def _recipe_of(labels: StoredLabels) -> TrainingRecipe:
         return TrainingRecipe.model_validate(labels.recipe)
     except ValidationError as error:
         raise RunFailure(f"the recipe kept with the stored labels is not valid: {error.errors()[0]['msg']}") from error
-
-
-def check_recorded(
-    labels: StoredLabels, views: RecordedViews, recipe: TrainingRecipe, *, images: int, classes: int
-) -> None:
-    """Refuses labels whose recorded views a recipe cannot follow, or that are not of these images. As `check_views`."""
-    if differing := views.differing(recipe):
-        raise RunFailure(f"the stored labels are for other views than the protocol's: {', '.join(differing)}")
-    _check_logits(labels, (views.epochs, images), classes)
-
-
-def _check_logits(labels: StoredLabels, rows: tuple[int, int], classes: int) -> None:
-    """That there is a label of these classes for each view that will be shown."""
-    held = tuple(labels.logits.shape)
-    if held[:2] != rows:
-        raise RunFailure(f"the stored labels have shape {held}, not {(*rows, *held[2:])}")
-    if wrong := labels.unfit(rows[1], classes):
-        raise RunFailure(wrong)

@@ -22,6 +22,7 @@ from bench.training import loop
 from bench.training.committees import equal_norms as equal_norms
 from bench.training.committees import in_mode as in_mode
 from bench.training.committees import together as together
+from bench.training.features import classifier_of
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
@@ -205,11 +206,9 @@ def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, 
     Args:
         what: the name shown beside the progress.
     """
-    dataset = task.dataset
-    channels_last = loop.wants_channels_last(task)
     return TrainingJob(
         recipe=recipe,
-        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last),
+        feed=Feed.of(task),
         supervision=HardSupervision(recipe.label_smoothing),
         view_seed=seeds.derive("views", seed),
         checkpoint=folder / f"{what}.checkpoint.safetensors",
@@ -254,7 +253,7 @@ def _downloaded(published: Any) -> dict[str, Tensor]:  # noqa: ANN401 - torchvis
 
 def _start_from(task: Task, network: nn.Module, published: Any) -> None:  # noqa: ANN401 - as above
     """Gives a network all published weights but the classifier's. Raises RunFailure: some other has another shape."""
-    classifier = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    classifier, _ = classifier_of(network)
     for _ in task.pace.walk("published weights", 0, 1):
         own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(f"{classifier}.")}
         try:

@@ -11,17 +11,16 @@ from functools import partial
 from torch import nn
 from torchvision import models
 
-SMALL_SIDE = 64
+from bench_backbones.stems import SMALL_SIDE, fit_stem
 
 
 def build(classes: int, resolution: int, channels: int, *, network: Callable[..., nn.Module]) -> nn.Module:
     """A ResNet for images (B, channels, resolution, resolution), with logits (B, classes)."""
     built = network(weights=None, num_classes=classes)
-    if resolution <= SMALL_SIDE:
-        built.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    small = {"kernel_size": 3, "stride": 1, "padding": 1} if resolution <= SMALL_SIDE else {}
+    fit_stem(built, "conv1", in_channels=channels, **small)
+    if small:
         built.maxpool = nn.Identity()
-    elif channels != 3:
-        built.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
     return built
 
 

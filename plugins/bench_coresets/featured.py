@@ -16,7 +16,6 @@ from bench.drawing import members
 from bench.recipes import Recipe, Setting
 from bench.training.features import features
 from bench.training.feeding import Feed
-from bench.training.loop import wants_channels_last
 from bench.training.recipes import TeacherRecipe
 from bench.training.teachers import RECIPES, check_weights, obtain
 from bench_coresets import choosing
@@ -61,8 +60,7 @@ class FeaturedCoreset(Condenser[C]):
         """Trains the extractor, or finds it trained."""
         extractor = obtain(task, self.config.extractor, seed=task.seed_for("squeeze"))
         self._extractor, task.facts["extractor_top1"] = extractor.network, extractor.ref.top1
-        dataset, channels_last = task.dataset, wants_channels_last(task)
-        self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
+        self._feed = Feed.of(task)
 
     def prepare_labels(self, task: Task) -> None:
         """Nothing: hard labels need no extractor."""

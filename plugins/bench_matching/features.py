@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bench import seeds
-from bench.compiling import Workload, compiled_where_it_pays
+from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
 from bench.training.features import Penultimate
 from bench.training.loop import place
@@ -84,7 +84,6 @@ class ReferenceMatching(FeatureMatching):
         """Nothing to compile."""
 
     def gradient(self, images: Tensor, iteration: int) -> Tensor:
-        """See `FeatureMatching.gradient`."""
         network, drawings = self.network(iteration), self.drawings(iteration)
         features = Penultimate(network)
         leaf = images.detach().requires_grad_()
@@ -122,8 +121,8 @@ class FastMatching(FeatureMatching):
     def ready(self, iterations: int) -> None:
         """Compiles the forward pass, for real and for synthetic images."""
         weights = weights_of(self._template)
-        real = self._example(self._real_parts[0], self.reals.batch_size(self.batch_real))
-        synthetic = self._example(self._synthetic_parts[0], self.task.ipc)
+        real = self._example(self._real_parts, self.reals.batch_size(self.batch_real))
+        synthetic = self._example(self._synthetic_parts, self.task.ipc)
 
         def step(means: Means) -> None:
             self._apart(means, weights, real)
@@ -134,7 +133,6 @@ class FastMatching(FeatureMatching):
         self._means = compiled_where_it_pays(self.task, work, self._mean_features, step)
 
     def gradient(self, images: Tensor, iteration: int) -> Tensor:
-        """See `FeatureMatching.gradient`."""
         weights, drawings = self._weights(iteration), self.drawings(iteration)
         targets = self._targets(weights, drawings, iteration)
         order = list(drawings.order)
@@ -176,7 +174,7 @@ class FastMatching(FeatureMatching):
     def _checked_template(self) -> nn.Module:
         whole = self.network(0)
         template = headless(copy.deepcopy(whole))
-        check_headless(template, whole, formatted(self._example(slice(0, 1), 2).flatten(0, 1), self.task))
+        check_headless(template, whole, formatted(example_images(self.task, 2), self.task))
         return template
 
     def _weights(self, iteration: int) -> Weights:
@@ -189,11 +187,8 @@ class FastMatching(FeatureMatching):
         pixels = count * self.task.dataset.resolution**2
         return self.parts(self._template, classes_together(self.task.classes, PIXELS // pixels))
 
-    def _example(self, part: slice, count: int) -> Tensor:
-        """Images of the shape, to time and to compile with."""
-        dataset = self.task.dataset
-        shape = (part.stop - part.start, count, dataset.channels, dataset.resolution, dataset.resolution)
-        return torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device)
+    def _example(self, parts: Sequence[slice], count: int) -> Tensor:
+        return example_images(self.task, parts[0].stop, count)
 
 
 def _means_of(features: Tensor, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.attention import sdpa_kernel
 
 from bench import seeds
-from bench.compiling import Workload, compiled_in_place
+from bench.compiling import Workload, compiled_in_place, example_images
 from bench.condensation import Task
 from bench_matching.networks import TWICE, Weights, formatted, freeze_statistics, weights_of, with_standing_norms
 from bench_matching.reals import PIXELS, classes_together
@@ -77,13 +77,11 @@ class ReferenceMatching(GradientMatching):
         """Nothing to compile."""
 
     def real(self, network: nn.Module, images: Tensor, labels: Tensor) -> Gradients:
-        """See `GradientMatching.real`."""
         weights = matched(network)
         found = [torch.autograd.grad(self._loss(network, *each), weights) for each in zip(images, labels, strict=True)]
         return [torch.stack(each) for each in zip(*found, strict=True)]
 
     def pull(self, network: nn.Module, images: Tensor, labels: Tensor, real: Gradients) -> Tensor:
-        """See `GradientMatching.pull`."""
         targets = zip(*real, strict=True)
         return torch.stack([self._pull(network, *each) for each in zip(images, labels, targets, strict=True)])
 
@@ -119,24 +117,21 @@ class FastMatching(ReferenceMatching):
         self._compiled_pull: Callable[..., Tensor] | None = None
 
     def ready(self, real: int, synthetic: int, updates: int) -> None:
-        """See `GradientMatching.ready`."""
         size, pixels = self.task.dataset.resolution**2, TOGETHER.get(self.task.device.type, PIXELS)
         held = sum(weight.numel() for weight in matched(self._template))
         most = min(pixels // (synthetic * size), WEIGHTS // held)
         self.synthetic_together = classes_together(self.task.classes, most)
         self.real_together = classes_together(self.synthetic_together, pixels // (real * size))
-        self._compiled_real = self._compile_real(self._example(self.real_together, real), updates)
-        self._compiled_pull = self._compile_pull(self._example(self.synthetic_together, synthetic), updates)
+        self._compiled_real = self._compile_real(example_images(self.task, self.real_together, real), updates)
+        self._compiled_pull = self._compile_pull(example_images(self.task, self.synthetic_together, synthetic), updates)
 
     def real(self, network: nn.Module, images: Tensor, labels: Tensor) -> Gradients:
-        """See `GradientMatching.real`."""
         if self._compiled_real is None:
             return super().real(network, images, labels)
         with self.task.autocast():
             return self._compiled_real(images, labels, *_split(network))
 
     def pull(self, network: nn.Module, images: Tensor, labels: Tensor, real: Gradients) -> Tensor:
-        """See `GradientMatching.pull`."""
         if self._compiled_pull is None:
             return super().pull(network, images, labels, real)
         with self.task.autocast():
@@ -211,12 +206,6 @@ class FastMatching(ReferenceMatching):
 
     def _labels(self, images: Tensor) -> Tensor:
         return torch.zeros(len(images), dtype=torch.int64, device=images.device)
-
-    def _example(self, classes: int, count: int) -> Tensor:
-        """Images of the shape, to time and to compile with."""
-        dataset = self.task.dataset
-        shape = (classes, count, dataset.channels, dataset.resolution, dataset.resolution)
-        return torch.randn(shape, generator=seeds.generator("trial")).to(self.task.device)
 
 
 def _split(network: nn.Module) -> tuple[Weights, Weights]:

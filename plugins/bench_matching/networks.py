@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench.condensation import Task
 from bench.errors import RunFailure, UsageError
 from bench.recipes import Setting
-from bench.training.features import Penultimate
+from bench.training.features import Penultimate, classifier_of
 from bench.training.loop import wants_channels_last
 
 Weights = dict[str, Tensor]
@@ -86,10 +86,8 @@ def headless(network: nn.Module) -> nn.Module:
     Raises:
         RunFailure: the network has no linear layer.
     """
-    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise RunFailure(f"{type(network).__name__} has no linear layer, so its features are unknown")
-    network.set_submodule(linear[-1], nn.Identity())
+    name, _ = classifier_of(network)
+    network.set_submodule(name, nn.Identity())
     return network
 
 

@@ -11,7 +11,6 @@ from bench.condensation import Task
 from bench.drawing import draw, members
 from bench.errors import RunFailure
 from bench.training.feeding import Feed
-from bench.training.loop import wants_channels_last
 
 Init = Literal["real", "noise"]
 PIXELS = 2**22  # of the images that go through a network at once; more take memory and save no time
@@ -29,7 +28,7 @@ class Reals:
 
     def __init__(self, task: Task) -> None:
         dataset = task.dataset
-        self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
+        self._feed = Feed.of(task)
         self._members = [members(dataset, label) for label in range(task.classes)]
         self._smallest = min(map(len, self._members))
         if not self._smallest:

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn.attention import sdpa_kernel
 from torch.nn.functional import cross_entropy
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench import seeds
-from bench.compiling import Workload, compiled_in_place
+from bench.compiling import Workload, compiled_in_place, example_images
 from bench.condensation import Task
+from bench.training.committees import without_running_statistics
 from bench_matching.networks import TWICE
 
 # Of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no gradients of weights.
@@ -48,7 +47,7 @@ class Student:
     """
 
     def __init__(self, network: nn.Module, *, bf16: bool = False, channels_last: bool = False) -> None:
-        self.network = _without_running_statistics(network).train().requires_grad_(False)
+        self.network = without_running_statistics(network).train().requires_grad_(False)
         self._names = [name for name, _ in network.named_parameters()]
         self._shapes = [weight.shape for weight in network.parameters()]
         self._sizes = [weight.numel() for weight in network.parameters()]
@@ -67,14 +66,6 @@ class Student:
     def loss(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
         """The mean cross-entropy with classes, int64 (B,), or distributions, float (B, K)."""
         return cross_entropy(self.logits(weights, images), targets)
-
-
-def _without_running_statistics(network: nn.Module) -> nn.Module:
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = module.num_batches_tracked = None
-    return network
 
 
 class Derivatives(ABC):
@@ -165,8 +156,7 @@ class FastDerivatives(PlainDerivatives):
 
     def _example(self, task: Task, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Images, targets and weights to time and to compile with."""
-        draws, dataset = seeds.generator("trial"), task.dataset
-        images = torch.randn(self._batch, dataset.channels, dataset.resolution, dataset.resolution, generator=draws)
+        images = example_images(task, self._batch)
         targets = torch.full((self._batch, task.classes), 1 / task.classes) if soft else torch.zeros(self._batch).long()
         weights = torch.cat([weight.flatten() for weight in self.student.network.parameters()])
-        return images.to(task.device, weights.dtype), targets.to(task.device), weights.to(task.device)
+        return images.to(weights.dtype), targets.to(task.device), weights.to(task.device)

@@ -17,7 +17,6 @@ from bench.labels import Labels, OnlineLabels
 from bench.loops.passes import walk
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.feeding import Feed
-from bench.training.loop import wants_channels_last
 from bench.training.recipes import TeacherRecipe
 from bench.training.resampling import resized_crops
 from bench.training.teachers import RECIPES as TEACHERS
@@ -119,8 +118,7 @@ class RDED(Condenser[RDEDConfig]):
         pools = [len(self._pool(task, label)) for label in range(task.classes)]
         self.prepare_labels(task)
         task.facts["scored_images"] = sum(pools)
-        dataset, channels_last = task.dataset, wants_channels_last(task)
-        self._feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=channels_last)
+        self._feed = Feed.of(task)
 
     def prepare_labels(self, task: Task) -> None:
         """The observer."""

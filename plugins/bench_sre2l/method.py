@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import field_validator
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.labels import Labels
@@ -13,7 +12,7 @@ from bench.recipes import Recipe, RecipeBook, Setting
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
-from bench.recovery.recipes import RecoveryRecipe
+from bench.recovery.recipes import RecoveryRecipe, StoredAs
 from bench.training.recipes import TeacherRecipe
 from bench.training.relabelling import Relabel as Relabel
 from bench.training.relabelling import check_relabel, relabel_images
@@ -32,12 +31,7 @@ class Recover(RecoveryRecipe):
         images: "jpeg" (the releases' round trip through JPEG of quality 75) or "uint8", also called "lossless".
     """
 
-    images: Literal["jpeg", "uint8"] = "jpeg"
-
-    @field_validator("images", mode="before")
-    @classmethod
-    def _by_its_other_name(cls, name: object) -> object:
-        return "uint8" if name == "lossless" else name
+    images: StoredAs = "jpeg"
 
 
 class SRe2LConfig(MethodConfig):

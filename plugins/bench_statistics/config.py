@@ -2,10 +2,10 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from bench.condensation import MethodConfig
-from bench.recovery.recipes import MatchingRecipe
+from bench.recovery.recipes import MatchingRecipe, StoredAs
 from bench.training.recipes import TeacherRecipe
 from bench.training.relabelling import CommitteeRelabel
 from bench_statistics.starts import StartName
@@ -34,18 +34,13 @@ class Recover(MatchingRecipe):
     order: Literal["class-major", "image-major"] = "class-major"
     sweeps: int = Field(default=1, ge=1)
     without: tuple[str, ...] = ()
-    images: Literal["jpeg", "uint8"] = "uint8"
+    images: StoredAs = "uint8"
 
     @model_validator(mode="after")
     def _something_is_mixed_in(self) -> "Recover":
         if self.stages > 1 and self.start == "noise":
             raise ValueError("stages mix the start into the images again: start must not be 'noise'")
         return self
-
-    @field_validator("images", mode="before")
-    @classmethod
-    def _by_its_other_name(cls, name: object) -> object:
-        return "uint8" if name == "lossless" else name
 
 
 class Relabel(CommitteeRelabel):

@@ -23,18 +23,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
 from bench.condensation import MethodConfig, Task
 from bench.errors import RunFailure
-from bench.loops import checkpoints
 from bench.loops.checkpoints import State
-from bench.loops.passes import saved_loop
+from bench.loops.passes import continued
 from bench.storage.stages import Made, StageResult
 from bench.training import optimizers, schedules
+from bench.training.features import classifier_of
 from bench.training.feeding import Feed
-from bench.training.loop import check_finite, place, wants_channels_last
+from bench.training.loop import check_finite, move_as_often, place
 from bench.training.recipes import TrainingRecipe
 from bench.training.students import StudentWithTeacher
 from bench.training.views import Views, apply
@@ -110,14 +109,6 @@ def self_supervised(task: Task, recipe: ContrastiveRecipe, *, seed: int, backbon
     return task.stage(KIND, VERSION, parameters, make)
 
 
-def classifier_of(network: nn.Module) -> tuple[str, nn.Linear]:
-    """The name and the module of a network's last linear layer. Raises RunFailure: it has none."""
-    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise RunFailure(f"{type(network).__name__} has no linear layer that a head could take the place of")
-    return linear[-1]
-
-
 def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """The loss above, a scalar: of queries and keys (B, d) and a queue (K, d), all of length 1."""
     own = (queries * keys).sum(1, keepdim=True)
@@ -130,9 +121,8 @@ class _Contrast:
 
     def __init__(self, task: Task, network: nn.Module, recipe: ContrastiveRecipe, seed: int, checkpoint: Path) -> None:
         self.task, self.recipe, self.seed, self.checkpoint = task, recipe, seed, checkpoint
-        dataset = task.dataset
-        self.feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
-        shown = (len(self.feed), dataset.resolution)
+        self.feed = Feed.of(task)
+        shown = (len(self.feed), task.dataset.resolution)
         self.views = [Views(recipe.views(), seeds.derive(name, seed), *shown) for name in ("queries", "keys")]
         if self.views[0].batch_size > recipe.queue:
             raise RunFailure(f"a queue of {recipe.queue} keys cannot hold a batch of {self.views[0].batch_size}")
@@ -152,17 +142,14 @@ class _Contrast:
         return {**networks, "optimizer": self.optimizer, "queue": self.queue, "losses": self.losses}
 
     def run(self) -> nn.Module:
-        facts = checkpoints.restore(self.checkpoint, self.state, self.task.progress)
-        optimizers.match_layout(self.optimizer)
         count = self.recipe.epochs * self.views[0].batches
-        for step in saved_loop(self.task, "pretrain", count, self._save).walk(int(facts["done"]) if facts else 0):
+        steps = continued(self.task, "pretrain", count, self.checkpoint, self.state)
+        optimizers.match_layout(self.optimizer)
+        for step in steps:
             self._step(*divmod(step, self.views[0].batches))
         check_finite(self.query, "pretrain")
         self.checkpoint.unlink(missing_ok=True)
         return self.query
-
-    def _save(self, done: int) -> None:
-        checkpoints.save(self.checkpoint, self.state, {"done": done})
 
     def _step(self, epoch: int, batch: int) -> None:
         optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe.views(), epoch))
@@ -235,9 +222,6 @@ def _with_head(network: nn.Module, recipe: ContrastiveRecipe, seed: int) -> nn.M
         torch.manual_seed(seeds.derive("head", seed))
         last = nn.Linear(width, WIDTH)
         head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), last) if recipe.hidden else last
-    holder, _, attribute = name.rpartition(".")
-    setattr(network.get_submodule(holder), attribute, head)
-    for module in network.modules():
-        if isinstance(module, _BatchNorm) and module.momentum is not None:
-            module.momentum = 1 - (1 - module.momentum) ** (1 / recipe.parts)
+    network.set_submodule(name, head)
+    move_as_often(network, 1 / recipe.parts)
     return network

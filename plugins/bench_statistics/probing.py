@@ -11,9 +11,9 @@ from bench.condensation import Task
 from bench.errors import RunFailure, UsageError, why
 from bench.sets.tensor_files import load_plain
 from bench.training import loop
+from bench.training.features import classifier_of
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import on_real_images
-from bench_statistics.contrastive import classifier_of
 
 WRAPPERS = ("module.", "encoder_q.", "base_encoder.", "backbone.")  # what releases put before a network's own names
 STARTED = 0.01  # standard deviation of the classifier's first weights (MoCo's main_lincls.py)
@@ -43,7 +43,6 @@ class Probed(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
         logits: Tensor = self.network(images)
         return logits
 

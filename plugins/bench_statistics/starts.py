@@ -15,7 +15,6 @@ from bench.condensation import Task
 from bench.drawing import draw, members
 from bench.errors import UsageError
 from bench.training.feeding import Feed
-from bench.training.loop import wants_channels_last
 from bench.training.resampling import resample
 from bench.training.views import resized_boxes
 
@@ -135,9 +134,7 @@ class _Scored:
     """How hard a network finds training images and crops of them."""
 
     def __init__(self, task: Task, observer: nn.Module) -> None:
-        dataset = task.dataset
-        self.observer = observer
-        self.feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=wants_channels_last(task))
+        self.observer, self.feed = observer, Feed.of(task)
 
     def ranked(self, places: Tensor, label: int, ranking: Ranking) -> Tensor:
         """The places of images of a class, by the ranking."""

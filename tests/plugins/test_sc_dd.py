@@ -15,15 +15,16 @@ from bench.condensation import Task
 from bench.data.datasets import Normalisation
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.extensions.registry import Registry
+from bench.loops import checkpoints
 from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
+from bench.training.features import classifier_of
 from bench.training.recipes import TrainingRecipe
 from bench_statistics import colours
 from bench_statistics.colours import ColourRecipe, Colours
 from bench_statistics.contrastive import (
     ContrastiveRecipe,
     _Contrast,
-    classifier_of,
     enqueue,
     follow,
     info_nce,
@@ -175,11 +176,9 @@ def test_a_checkpoint_holds_queue_and_key_network(task: Task, tmp_path: Path) ->
     training = _Contrast(task, task.network(0), RECIPE, 1, tmp_path / "a")
     for step in range(2):
         training._step(0, step)
-    training._save(2)
+    checkpoints.save(tmp_path / "a", training.state, {"done": 2})
     continued = _Contrast(task, task.network(9), RECIPE, 1, tmp_path / "a")
     assert not torch.equal(continued.queue, training.queue)
-    from bench.loops import checkpoints
-
     assert checkpoints.restore(tmp_path / "a", continued.state) == {"done": 2}
     assert torch.equal(continued.queue, training.queue)
     for ours, theirs in ((continued.key, training.key), (continued.query, training.query)):
