@@ -81,10 +81,6 @@ def test_recipes_have_the_values_of_the_readme(dataset: str, key: str, value: ob
     assert value_at(CDA.recipe(replace(setting(dataset, 224), classes=1000)).values, key) == value
 
 
-def test_digits_are_never_mirrored() -> None:
-    assert not value_at(CDA.recipe(setting("digits", 8)).values, "recover.flip")
-
-
 # --- protocols and claims --------------------------------------------------------------------------------------------
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import RunFailure
-from bench.recipes import RecipeBook, Setting
+from bench.recipes import Setting
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
 from bench.training.recipes import DSA_FAMILIES
 from bench_backbones import convnet
 from bench_matching import siamese
-from bench_matching.dm import DM, RECIPES, DMConfig
+from bench_matching.dm import DM, DMConfig
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
 from bench_matching.networks import check_headless, headless
 from bench_matching.reals import Reals, start
@@ -242,21 +242,9 @@ def setting(dataset: str, ipc: int, resolution: int = 32) -> Setting:
     return Setting(dataset, resolution, 3, 10, ipc, "convnet3")
 
 
-@pytest.mark.parametrize("name", RECIPES.names())
-def test_every_recipe_is_valid_and_says_where_it_is_from(name: str) -> None:
-    recipe = RECIPES.pick(setting(name, 10))
-    assert "DM" in recipe.source or "ours" in recipe.source
-    for budget in ("paper", "quick"):
-        DMConfig.model_validate(recipe.at(budget))
-
-
 @pytest.mark.parametrize(("dataset", "ipc", "lr"), [("cifar10", 50, 1), ("cifar10", 100, 10), ("cifar100", 100, 1)])
 def test_the_step_grows_with_the_images_of_cifar10(dataset: str, ipc: int, lr: float) -> None:
     assert DM.recipe(setting(dataset, ipc)).values["lr"] == lr
-
-
-def test_digits_are_not_mirrored() -> None:
-    assert "flip" not in RecipeBook.pick(RECIPES, setting("digits", 1, 8)).values["dsa"].split("_")
 
 
 def test_an_unknown_family_is_refused_with_those_there_are() -> None:

@@ -1,9 +1,8 @@
 """The protocols of G-VBSM, EDC, SC-DD, CV-DD, LPLD, FADRM, DELT: by cell what paper or code say; valid everywhere."""
 
 import csv
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -45,24 +44,11 @@ def test_every_protocol_that_numbers_were_published_under_is_here() -> None:
     )
 
 
-@pytest.mark.parametrize("budget", get_args(Budget))
-@pytest.mark.parametrize("ipc", [1, 10, 50, 200])
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_there_is_a_valid_recipe_for_every_dataset(name: str, ipc: int, budget: Budget) -> None:
-    protocol = PROTOCOLS[name]
-    for dataset in (*protocol.book.names(), "mine"):
-        for resolution in (8, 32, 64, 96, 224):
-            at = replace(setting(dataset, ipc, budget=budget), resolution=resolution)
-            plan, full = protocol.plan(at), protocol.plan(replace(at, budget="paper"))
-            assert plan.teacher is None and protocol.recipe(at).source
-            assert (plan.training.epochs < full.training.epochs) == (budget == "quick")
-
-
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_signs_are_not_mirrored(name: str) -> None:
+def test_signs_are_not_turned(name: str) -> None:
     for dataset in ("digits", "mnist", "svhn"):
         recipe = trained(name, dataset)
-        assert not recipe.flip and not recipe.randaugment
+        assert not recipe.randaugment
 
 
 GVBSM = {
