@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from commands import run_bench
+from ears import Ear as Ear
 
 from bench.extensions.registry import Registry
-from bench.progress import Silent
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
@@ -23,16 +23,6 @@ from bench.running.planning import Planner, Request
 from bench.running.runner import Run
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")
-
-
-class Ear(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.heard.append(message)
 
 
 @dataclass

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ears import Ear as Ear
 
 from bench.errors import RunFailure
-from bench.progress import Silent
 from bench.storage.leases import LockHeld
 from bench.storage.stages import Made, StageKey, StageResult, StageStore
 
@@ -20,16 +20,6 @@ OTHERS = [
     StageKey("teacher", 2, KEY.parameters),
     StageKey("teacher", 1, {**KEY.parameters, "recipe": {"lr": 0.1}}),
 ]
-
-
-class Ear(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.heard.append(message)
 
 
 def made_with(lr: float = 0.2) -> Made:

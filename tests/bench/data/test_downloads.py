@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ears import Ear
 
 from bench.data import downloads
 from bench.data.addresses import MOST_REDIRECTS, Refused, followed
@@ -96,20 +97,8 @@ def _fetch(wanted: Fetch, root: Path, watcher: Silent | None = None) -> Path:
     return fetch(wanted, root, watcher or Silent(), pause=lambda seconds: None, private=True)
 
 
-class _Watcher(Silent):
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, int, int]] = []
-        self.warnings: list[str] = []
-
-    def advance(self, what: str, done: int, total: int) -> None:
-        self.seen.append((what, done, total))
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 def test_a_download_is_shown_and_made_once(tmp_path: Path, site: Site) -> None:
-    watcher = _Watcher()
+    watcher = Ear()
     path = _fetch(_wanted(site), tmp_path / "new", watcher)
     assert path.read_bytes() == BODY
     assert watcher.seen[-1] == ("fetch file.bin", len(BODY), len(BODY))
@@ -189,9 +178,9 @@ def test_a_server_that_gives_too_much_is_cut_off(tmp_path: Path, site: Site) -> 
 
 def test_a_damaged_file_that_was_there_is_set_aside(tmp_path: Path, site: Site) -> None:
     (tmp_path / "file.bin").write_bytes(b"damaged")
-    watcher = _Watcher()
+    watcher = Ear()
     assert _fetch(_wanted(site), tmp_path, watcher).read_bytes() == BODY
-    assert "file.bin.corrupt-1" in watcher.warnings[0]
+    assert "file.bin.corrupt-1" in watcher.heard[0]
     assert (tmp_path / "file.bin.corrupt-1").read_bytes() == b"damaged"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from damage import altered, damaged
+from ears import Ear
 from leasing import killed_with
 from pydantic import BaseModel
 from torch import Tensor
@@ -68,18 +69,6 @@ def pixels_of(index: int) -> Any:  # noqa: ANN401 - a uint8 array (3, 4, 4)
 EXPECTED = torch.stack([torch.from_numpy(pixels_of(index)) for index in range(COUNT)])
 
 
-class _Watcher(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.last = (0, 0)
-
-    def advance(self, what: str, done: int, total: int) -> None:
-        self.last = done, total
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven images a piece, the last one smaller."""
@@ -97,12 +86,12 @@ def _split(folder: Path, reader: Reader, watcher: Silent | None = None) -> Cache
 
 
 def test_images_are_decoded_when_first_taken_and_only_once(tmp_path: Path) -> None:
-    reader, watcher = Numbered(), _Watcher()
+    reader, watcher = Numbered(), Ear()
     split = _split(tmp_path, reader, watcher)
     assert (len(split), reader.given, list(tmp_path.iterdir())) == (COUNT, 0, [])
     assert torch.equal(split.take(torch.tensor([3, 0, 49])), EXPECTED[[3, 0, 49]])
     assert torch.equal(split.images, EXPECTED)
-    assert watcher.last == (COUNT, COUNT)
+    assert watcher.seen[-1][1:] == (COUNT, COUNT)
     again = Numbered()
     assert torch.equal(_split(tmp_path, again).images, EXPECTED)
     assert (reader.given, again.given) == (COUNT, 0)
@@ -155,11 +144,11 @@ def test_damage_is_seen_set_aside_and_mended_with_a_warning(tmp_path: Path, name
         os.truncate(path, path.stat().st_size - 1)
     else:
         path.unlink()
-    reader, watcher = Numbered(), _Watcher()
+    reader, watcher = Numbered(), Ear()
     assert torch.equal(_split(tmp_path, reader, watcher).images, EXPECTED)
     assert reader.given == COUNT
     without_index = (name, damage) == ("train.safetensors", "remove")  # as a killed run leaves it: nothing is wrong
-    assert bool(watcher.warnings) is not without_index
+    assert bool(watcher.heard) is not without_index
     assert bool(list(tmp_path.glob("*.corrupt-1"))) is not without_index
 
 
@@ -234,9 +223,9 @@ def test_after_a_kill_in_the_middle_nothing_half_made_is_used(tmp_path: Path) ->
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "cache" / "train.u8").exists()
-    watcher = _Watcher()
+    watcher = Ear()
     assert torch.equal(_split(tmp_path / "cache", Numbered(), watcher).images, EXPECTED)
-    assert watcher.warnings == []
+    assert watcher.heard == []
     assert not list((tmp_path / "cache").glob("*.part"))
 
 

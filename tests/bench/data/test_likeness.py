@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ears import Ear
 
 from bench.data.cards import DatasetCard, read_card
 from bench.data.identity import known_as
@@ -19,16 +20,6 @@ from bench.running.planning import Planner, Request
 from bench_datasets import __file__ as plugin
 
 DIGITS = Path(plugin).with_name("digits.toml")
-
-
-class Heard(Silent):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +110,9 @@ def planned(registry: Registry, dataset: str, folder: Path, method: str = "rando
         **{"changes": (), "budget": "paper", "device": "cpu", "precision": "fp32", "compile": "auto"},
         **{"control": False, "data_root": folder, "cache": folder / "cache"},
     }
-    heard = Heard()
+    heard = Ear()
     (job,) = Planner(registry, Request(**asked), heard).jobs()
-    return job, heard.warnings
+    return job, heard.heard
 
 
 def test_a_name_that_is_anothers_warns_in_one_line_and_ties_no_claim(registry: Registry, tmp_path: Path) -> None:

@@ -1,34 +1,26 @@
 """Loops without state."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ears import Ear
 
 from bench.condensation import Task
 from bench.errors import Interrupted
 from bench.loops.pace import FirstSteps
 from bench.loops.passes import walk
-from bench.progress import Silent
 from bench.testing import tiny_task
-
-
-@dataclass
-class Listener(Silent):
-    heard: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def advance(self, what: str, done: int, total: int) -> None:
-        self.heard.append((what, done, total))
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    return replace(tiny_task(tmp_path), progress=Listener())
+    return replace(tiny_task(tmp_path), progress=Ear())
 
 
 def test_every_step_is_made_and_the_last_is_told(task: Task) -> None:
     assert list(walk(task, "pass", 7)) == list(range(7))
-    assert isinstance(task.progress, Listener) and task.progress.heard[-1] == ("pass", 7, 7)
+    assert isinstance(task.progress, Ear) and task.progress.seen[-1] == ("pass", 7, 7)
 
 
 def test_a_trial_makes_the_first_steps(task: Task) -> None:

@@ -5,26 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from ears import Ear
 from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.loops.pace import FirstSteps, Trial
-from bench.progress import Silent
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.layers import layers_of, watched
 from bench.recovery.statistics import batchnorms
 from bench.recovery.terms import distance
 from bench.results.notes import Findings
 from bench.testing import tiny_dataset, tiny_task
-
-
-class Listener(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture
@@ -61,18 +53,18 @@ def losses(task: Task) -> tuple[float, float]:
 def test_real_images_fit_a_teacher_that_learned_from_them(network: nn.Module, task: Task) -> None:
     train = task.dataset.train
     fitted(network, task.dataset.normalisation.apply(train.take(torch.arange(len(train)))))
-    record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
+    record_health(replace(task, progress=(listener := Ear())), network, "a teacher")
     real, noise = losses(task)
     assert real < 0.5 * noise
-    assert not listener.warnings
+    assert not listener.heard
 
 
 def test_a_teacher_that_noise_fits_better_is_named(network: nn.Module, task: Task) -> None:
     fitted(network, torch.randn(500, 2, 8, 8))
-    record_health(replace(task, progress=(listener := Listener())), network, "a teacher")
+    record_health(replace(task, progress=(listener := Ear())), network, "a teacher")
     real, noise = losses(task)
     assert real > noise
-    assert "fit noise" in listener.warnings[0]
+    assert "fit noise" in listener.heard[0]
 
 
 def test_a_teacher_is_measured_once(network: nn.Module, task: Task) -> None:
@@ -90,10 +82,10 @@ def test_where_the_pace_leaves_every_image_out_nothing_is_computed(task: Task) -
         def forward(self, images: Tensor) -> Tensor:
             raise AssertionError("an image went through the network")
 
-    listener = Listener()
+    listener = Ear()
     record_health(replace(task, progress=listener, pace=FirstSteps(0)), Untouched(2).eval(), "one")
     assert task.measured == Findings()
-    assert not listener.warnings
+    assert not listener.heard
 
 
 def test_the_pace_says_how_many_images_are_looked_at(network: nn.Module, task: Task) -> None:

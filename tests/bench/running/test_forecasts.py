@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from benching import Bench, Ear
+from benching import Bench
 from child_work import children_here
+from ears import Ear
 
 from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
@@ -29,17 +30,6 @@ TEACHER = TriedStage("teacher", "ab12cd34", 5400.0)
 DIVERGES = ("squeeze.epochs=1", "squeeze.warmup_epochs=0", "squeeze.batch_size=2000", "squeeze.lr=1e38")
 
 
-class Watcher(Ear):
-    """Remembers what was worked on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-
-    def advance(self, what: str, done: int, total: int) -> None:
-        self.seen.append(what)
-
-
 class Rehearsals:
     """Trials of one dry run, in this process."""
 
@@ -48,10 +38,10 @@ class Rehearsals:
 
     def of(self, **changes: Any) -> tuple[Forecast, set[str]]:  # noqa: ANN401 - the fields of Request
         """The forecast of one job, and what was worked on for it."""
-        (job,), watcher = self.bench.jobs(**changes), Watcher()
+        (job,), watcher = self.bench.jobs(**changes), Ear()
         found = foresee(job, Registry(), self.bench.place(progress=watcher), self.scratch)
         assert watcher.heard == []
-        return found, set(watcher.seen)
+        return found, {what for what, *_ in watcher.seen}
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from ears import Ear
 from torch import nn
 
 from bench.data.cards import DatasetCard
@@ -26,20 +27,6 @@ def spec(registry: Registry, method: str, *changes: str, iterations: int | None 
     setting = Setting("digits", 8, 1, 6, 1, "convnet3-bn")
     choice = configure(registry, method, setting, changes)
     return StepSpec(choice, "digits", 6, 1, "convnet3-bn", "fp32", "never", iterations)
-
-
-class Ear(Silent):
-    """Remembers all that was said."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.shown: dict[str, tuple[int, int]] = {}
-
-    def warn(self, message: str) -> None:
-        self.heard.append(message)
-
-    def advance(self, what: str, done: int, total: int) -> None:
-        self.shown[what] = (done, total)
 
 
 def chosen(measured: dict[str, Any]) -> tuple[bool, str]:
@@ -64,8 +51,7 @@ def test_a_step_of_sre2l_is_measured_without_a_teacher_or_a_dataset(
         assert chosen(measured) == (False, "as asked for")
     else:
         assert measured["compiled"] is None
-    assert ear.shown.keys() == {"recover"}, "no other loop made a step"
-    assert ear.shown["recover"][1] == 5, "three steps of warm-up, and two"
+    assert {(what, total) for what, _, total in ear.seen} == {("recover", 5)}, "three of warm-up, and two"
     assert ear.heard == [], "of an untrained network nothing can be said"
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from ears import Ear
 
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.progress import Progress, Silent
+from bench.progress import Progress
 from bench.running.orders import Order
 from bench.running.processes import Ended
 from bench.speed import session as module
@@ -66,14 +67,6 @@ def rows(registry: Registry) -> list[Planned]:
         **nothing,
     )
     return SpeedPlanner(registry, request).rows()
-
-
-class Ear(Silent):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.heard.append(message)
 
 
 @pytest.fixture

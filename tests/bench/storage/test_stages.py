@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from damage import altered
+from ears import Ear
 from leasing import killed_with
 
 from bench.errors import RunFailure, UnreadableArtefact
@@ -20,16 +21,6 @@ from bench.storage.stages import RESULT, Made, StageKey, StageStore
 from bench.storage.tensor_files import read_rows, write_tensors
 
 CPU = torch.device("cpu")
-
-
-class Ear(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.heard.append(message)
 
 
 def make(folder: Path) -> Made:
