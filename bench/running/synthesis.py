@@ -7,18 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from bench.condensation import Condenser, Images, Task, Unit
-from bench.errors import CorruptArtefact, Interrupted, RunFailure
+from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
-from bench.hardware.meters import IterationTimes
-from bench.labels import Labels, TeacherRef
+from bench.labels import Labels
 from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE, Losses
 from bench.progress import noted
@@ -28,17 +26,15 @@ from bench.results.spec import RunSpec
 from bench.running.environment import describe
 from bench.running.failures import WorkToDo
 from bench.running.procedure import Procedure, timed
-from bench.running.units import UNITS, KeptUnit, UnitCost, check_images, kept_images, read_unit, unit_costs, write_unit
+from bench.running.set_teachers import recognised, teacher_top1, weights_of
+from bench.running.unit_making import UnitMaker
+from bench.running.units import UNITS, KeptUnit, unit_costs
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
-from bench.storage.artefacts import whole_or_aside
-from bench.storage.elapsed import Lasting, lasting, most_busy
-from bench.storage.files import clean_leftovers_of, quarantine
-from bench.storage.leases import LockHeld, locked
-from bench.training.recognition import recognition
-from bench.training.teachers import KIND, load_teachers
-from bench.training.testing import accuracy
+from bench.storage.elapsed import lasting, most_busy
+from bench.storage.files import quarantine
+from bench.storage.leases import LockHeld
 
 
 @dataclass
@@ -65,10 +61,12 @@ class Synthesis:
     looking: bool = False
     company: int = 1
     _procedure: Procedure = field(init=False)
+    _maker: UnitMaker = field(init=False)
 
     def __post_init__(self) -> None:
         """The method is asked for nothing yet."""
         self._procedure = Procedure(self.method, self.task, self.labeller)
+        self._maker = UnitMaker(self.folder / UNITS, self._procedure, self.company)
 
     def costs(self) -> SetCosts:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt.
@@ -100,7 +98,7 @@ class Synthesis:
 
     def _is_made(self, unit: Unit) -> bool:
         try:
-            self._unit(unit, wait=False)
+            self._maker.get(unit, wait=False)
         except LockHeld:
             return False
         return True
@@ -134,50 +132,51 @@ class Synthesis:
         return self._procedure.units(), prepare_s
 
     def _make(self) -> SetCosts:
-        procedure = self._procedure
+        procedure, stages = self._procedure, self.task.used_stages
         units, prepare_s = self._begun()
-        made = []
-        for number, unit in enumerate(units, 1):
-            noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
-            made.append(self._stored(self._unit(unit, wait=True)))
-        noted(self.task.progress, "unit", "")
+        made = self._made(units)
         images = self._joined([unit.images for unit in made])
-        measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s, company = self._labels(images)
-        stages = [stage.cost for stage in self.task.used_stages.values()]
-        prepare_s += sum(stage.seconds for stage in stages)
-        dataset = self.task.dataset
-        condensed = CondensedSet(images, labels, dataset.classes, preprocessing, procedure.learned_lr(images))
+        condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, procedure.learned_lr(images))
+        measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         self._save(condensed, measured.get("iterations"))
         if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
             LOSSES_FILE.write(self.folder / losses.FILE, loss.to_json())
+        prepare_s += sum(stage.cost.seconds for stage in stages.values())
+        busy = [*(unit.cost.workers for unit in made), *(stage.cost.workers for stage in stages.values())]
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs = {
             **measured,
-            "workers": max(company, *(unit.cost.workers for unit in made), *(stage.workers for stage in stages)),
+            "workers": max(company, *busy),
             **self.task.measured.to_json(),
-            "teacher_top1": self._teacher_top1(condensed),
-            "teacher_on_set": self._recognised(condensed),
+            "teacher_top1": teacher_top1(self.task, condensed),
+            "teacher_on_set": recognised(self.task, condensed),
             "prepare_s": prepare_s if self._prepared_here(labels) else None,
             "label_s": None if labels.plain else label_s,
             "label_kind": labels.kind,
             "preprocessing": preprocessing.kind,
             "set_bytes": set_bytes,
             "label_bytes": label_bytes,
-            "class_order_hash": dataset.class_order_hash,
+            "class_order_hash": self.task.dataset.class_order_hash,
             "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),
-            "stages": {name: asdict(stage.cost) for name, stage in self.task.used_stages.items()},
+            "stages": {name: asdict(stage.cost) for name, stage in stages.items()},
             "notes": dict(self.task.facts),
         }
         kept = COSTS_FILE.write(self.folder / "costs.json", costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
         return kept
 
-    def _prepared_here(self, labels: Labels) -> bool:
-        """Whether all that comes before the images was made here; a set from elsewhere brings its teacher with it."""
-        return self.method.made_here and (self.labeller.made_here or labels.plain)
+    def _made(self, units: Sequence[Unit]) -> list[KeptUnit]:
+        """All units, their images as they are after storage: all classes in floats would be four times the set."""
+        made = []
+        for number, unit in enumerate(units, 1):
+            noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
+            kept = self._maker.get(unit, wait=True)
+            made.append(replace(kept, images=self._procedure.stored(kept.images)))
+        noted(self.task.progress, "unit", "")
+        return made
 
     @property
     def _label_workspace(self) -> Path:
@@ -192,113 +191,17 @@ class Synthesis:
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
             return labels, watch.total(), workers
 
-    def _recognised(self, condensed: CondensedSet) -> dict[str, float] | None:
-        """What the labels' teachers make of the set, where they are here: stored labels may be another machine's."""
-        task, labels = self.task.seen_through(condensed.preprocessing), condensed.labels
-        return recognition(_together(task, labels), condensed, task) if self._at_hand(labels.teachers) else None
-
-    def _teacher_top1(self, condensed: CondensedSet) -> float | None:
-        """Test accuracy in percent of who labels: one teacher's is kept with it, that of several together is tried."""
-        task, teachers = self.task.seen_through(condensed.preprocessing), condensed.labels.teachers
-        if len(teachers) < 2:
-            return teachers[0].top1 if teachers else None
-        if not len(task.dataset.test) or not self._at_hand(teachers):
-            return None
-        network = _together(task, condensed.labels)
-        return accuracy(network, task.dataset.test, task.dataset.normalisation, task)[0]
-
-    def _at_hand(self, teachers: Sequence[TeacherRef]) -> bool:
-        """Whether there are teachers, and the weights of all are here."""
-        stages = self.task.stages
-        here = [teacher.file is not None or stages.read(KIND, teacher.stage) is not None for teacher in teachers]
-        return bool(here) and all(here)
-
     def _stages_s(self) -> float:
         return self.task.stages.spent_s
+
+    def _prepared_here(self, labels: Labels) -> bool:
+        """Whether all that comes before the images was made here; a set from elsewhere brings its teacher with it."""
+        return self.method.made_here and (self.labeller.made_here or labels.plain)
 
     def _beside_stages(self, work: Callable[[], None]) -> float:
         """How long the work takes beside its stages: those count with what they cost when they were made."""
         before = self._stages_s()
         return timed(work)[1] - (self._stages_s() - before)
-
-    def _unit(self, unit: Unit, *, wait: bool) -> KeptUnit:
-        """One unit: read where it is whole, synthesised otherwise by one process alone.
-
-        Raises:
-            Owned: another live process makes it, and `wait` is False.
-        """
-        path = self.folder / UNITS / f"{unit.name}.safetensors"
-        workspace = path.with_name(f"{unit.name}.work")
-        if (whole := self._whole_unit(path, unit.name)) is not None:
-            shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
-            return self._taken(whole)
-        with locked(path.with_name(f".{unit.name}.lock"), self.task.progress, wait=wait):
-            clean_leftovers_of(path)
-            return self._read_unit(path, unit.name) or self._made(unit, path, workspace)
-
-    def _made(self, unit: Unit, path: Path, workspace: Path) -> KeptUnit:
-        if self.task.should_stop():  # a method without loops asks nobody
-            raise Interrupted("stopped")
-        workspace.mkdir(parents=True, exist_ok=True)
-        workers = most_busy(workspace, self.company, self.task.progress)
-        warm_up_s = self._warm_up(workspace)
-        times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()
-
-        def timer(work: Callable[[], Images]) -> tuple[Images, float]:
-            watch = Lasting(warm_up_s, self._stages_s)
-            images = work()
-            return images, watch.total() + times.carried_s
-
-        made = self._procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
-        self._check(made.images, unit.name)
-        cost = UnitCost(made.seconds, times, made.memory, workers)
-        measured = self.task.measured.to_json()
-        kept = KeptUnit(made.images, cost, dict(self.task.facts), measured, Losses.mean(loops))
-        write_unit(path, kept)
-        shutil.rmtree(workspace, ignore_errors=True)
-        return replace(kept, images=kept_images(made.images))
-
-    def _check(self, images: Images, unit: str) -> None:
-        check_images(images, self._procedure.task, self.method, unit)
-
-    def _warm_up(self, workspace: Path) -> float:
-        """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""
-        path = workspace / "warm-up.json"
-        if self._procedure.warm and not path.exists():
-            return 0.0
-        with lasting(path, progress=self.task.progress) as watch:
-            self._procedure.warm_up()
-            return watch.total()
-
-    def _read_unit(self, path: Path, name: str) -> KeptUnit | None:
-        read = partial(self._checked_unit, path, name)
-        unit = whole_or_aside(read, path, self.task.progress, "unit set aside as {} and made again")
-        return None if unit is None else self._taken(unit)
-
-    def _whole_unit(self, path: Path, name: str) -> KeptUnit | None:
-        """A finished unit. A damaged one is left as it lies: only who holds its lock may set it aside."""
-        try:
-            return self._checked_unit(path, name)
-        except (FileNotFoundError, CorruptArtefact):
-            return None
-
-    def _taken(self, unit: KeptUnit) -> KeptUnit:
-        """A unit that was made before; what was said of it is said of the set."""
-        self.task.facts |= unit.notes
-        self.task.measured.take(unit.measured)
-        return unit
-
-    def _checked_unit(self, path: Path, name: str) -> KeptUnit:
-        unit = read_unit(path)
-        try:
-            self._check(unit.images, name)
-        except RunFailure as error:
-            raise CorruptArtefact(str(error)) from error
-        return unit
-
-    def _stored(self, unit: KeptUnit) -> KeptUnit:
-        """A unit with its images as they are after storage: all classes in floats would be four times the set."""
-        return replace(unit, images=self._procedure.stored(unit.images))
 
     def _joined(self, parts: Sequence[Images]) -> Images:
         """All units as one set, class by class."""
@@ -329,22 +232,8 @@ class Synthesis:
             "ipc": spec.ipc,
             **self.protocol,
         }
-        weights = self._weights(condensed.labels)
+        weights = weights_of(self.task, condensed.labels)
         sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, weights)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
-
-    def _weights(self, labels: Labels) -> list[Path]:
-        """The files of the teachers that labels need: of a set from elsewhere its own, or else the stages'.
-
-        None for an old set from elsewhere whose teachers are not here; under hard labels it can still be evaluated.
-        """
-        needed = labels.teachers if labels.needs_teachers else ()
-        files = [teacher.file or self.task.stages.file(KIND, teacher.stage) for teacher in needed]
-        return files if all(file.exists() for file in files) else []
-
-
-def _together(task: Task, labels: Labels) -> nn.Module:
-    """Their teachers as one network, which answers as they do while they label."""
-    return load_teachers(task, labels.teachers, combine=labels.combination, shares=labels.votes)
