@@ -7,9 +7,10 @@ Claims come from CSV files that plugins offer (hook `bench_claims`), one number 
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from bench.errors import UsageError, why
 from bench.evaluation import TOP1
@@ -24,6 +25,8 @@ COLUMNS = (
 )
 COSTS = ("ms_per_image_iteration", "peak_gpu_mem_gb")
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+OR_EMPTY = BeforeValidator(lambda text: text or None)
 Key = tuple[str, str | None, int, str, str, str, str]
 
 
@@ -55,9 +58,9 @@ class Claim:
     label_type: str
     protocol: str
     metric: str
-    iterations: int | None
-    value: float
-    std: float | None
+    iterations: Annotated[int | None, OR_EMPTY]
+    value: Finite
+    std: Annotated[Annotated[Finite, Field(ge=0)] | None, OR_EMPTY]
     source: str
     note: str
 
@@ -76,6 +79,9 @@ class Claim:
         if self.metric == f"{primary}@{self.iterations}it":
             return iterations == self.iterations
         return self.is_score(primary) and (None in (iterations, self.iterations) or iterations == self.iterations)
+
+
+_CLAIM = TypeAdapter(Claim)
 
 
 class Claims:
@@ -143,27 +149,12 @@ def read(path: Path) -> list[Claim]:
 
 
 def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:
-    fields: dict[str, Any] = {name: line[name] for name in COLUMNS}
     try:
-        fields["classes"] = int(line["classes"])
-        fields["iterations"] = int(line["iterations"]) if line["iterations"] else None
-        fields["value"] = _finite(line["value"])
-        fields["std"] = _deviation(line["std"]) if line["std"] else None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"claims file {path}, line {number}: {error}") from error
-    return Claim(**fields)
-
-
-def _finite(text: str) -> float:
-    if not isfinite(number := float(text)):
-        raise ValueError(f"a published number is finite, not {text!r}")
-    return number
-
-
-def _deviation(text: str) -> float:
-    if (number := _finite(text)) < 0:
-        raise ValueError(f"a deviation is a number from 0 on, not {text!r}")
-    return number
+        return _CLAIM.validate_python({name: line[name] for name in COLUMNS})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        said = f"{wrong['loc'][0]} {wrong['input']!r}: {wrong['msg']}"
+        raise UsageError(f"claims file {path}, line {number}: {said}") from error
 
 
 def is_other_setting(row: Mapping[str, Any]) -> bool:

@@ -135,14 +135,14 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 
 def test_a_value_that_is_no_number_is_named_with_its_line(tmp_path: Path) -> None:
     path = table(tmp_path, "sre2l,d,10,1,b,b,,p,top1,,about 40,,s,")
-    with pytest.raises(UsageError, match=r"claims\.csv, line 2: could not convert string to float: 'about 40'"):
+    with pytest.raises(UsageError, match=r"claims\.csv, line 2: value 'about 40': .* a number"):
         read(path)
 
 
 @pytest.mark.parametrize(("value", "std"), [("nan", "1"), ("inf", "1"), ("40", "nan"), ("40", "-1")])
 def test_a_number_that_no_paper_prints_is_named_with_its_line(tmp_path: Path, value: str, std: str) -> None:
     (tmp_path / "claims.csv").write_text(f"{','.join(COLUMNS)}\nrandom,d,10,1,n,n,hard,dc,top1,,{value},{std},a,\n")
-    with pytest.raises(UsageError, match=r"claims\.csv, line 2: a (published number|deviation) is"):
+    with pytest.raises(UsageError, match=r"claims\.csv, line 2: (value|std) '"):
         read(tmp_path / "claims.csv")
 
 
