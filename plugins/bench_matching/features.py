@@ -121,8 +121,8 @@ class FastMatching(FeatureMatching):
     def ready(self, iterations: int) -> None:
         """Compiles the forward pass, for real and for synthetic images."""
         weights = weights_of(self._template)
-        real = self._example(self._real_parts, self.reals.batch_size(self.batch_real))
-        synthetic = self._example(self._synthetic_parts, self.task.ipc)
+        real = example_images(self.task, self._real_parts[0].stop, self.reals.batch_size(self.batch_real))
+        synthetic = example_images(self.task, self._synthetic_parts[0].stop, self.task.ipc)
 
         def step(means: Means) -> None:
             self._apart(means, weights, real)
@@ -186,9 +186,6 @@ class FastMatching(FeatureMatching):
         """Parts of the most classes that a batch holds, with `count` images of each."""
         pixels = count * self.task.dataset.resolution**2
         return self.parts(self._template, classes_together(self.task.classes, PIXELS // pixels))
-
-    def _example(self, parts: Sequence[slice], count: int) -> Tensor:
-        return example_images(self.task, parts[0].stop, count)
 
 
 def _means_of(features: Tensor, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.compiling import example_images
 from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import RunFailure
@@ -38,8 +39,7 @@ def in_float64(task: Task, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     build = task.networks
     task.networks = lambda name: lambda *shape: build(name)(*shape).double()
     monkeypatch.setattr(Reals, "batch", lambda *arguments, batch=Reals.batch: batch(*arguments).double())
-    example = FastMatching._example
-    monkeypatch.setattr(FastMatching, "_example", lambda *arguments: example(*arguments).double())
+    monkeypatch.setattr("bench_matching.features.example_images", lambda *given: example_images(*given).double())
     monkeypatch.setattr(Tensor, "float", Tensor.double)
     return start(task, "noise").double()
 
