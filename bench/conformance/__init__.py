@@ -2,5 +2,5 @@
 
 import pytest
 
-_KINDS = ("backbones", "common", "datasets", "formats", "methods", "protocols")
+_KINDS = ("backbones", "common", "datasets", "formats", "making", "methods", "protocols")
 pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in _KINDS))  # a failed check shows its values

@@ -2,8 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -14,57 +13,20 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
+from bench.condensation import Condenser, MethodConfig
 from bench.conformance.common import Conformance
-from bench.conformance.rounds import lowered, short_trainings
-from bench.conformance.tiny import tiny_dataset, tiny_task
-from bench.data.datasets import Dataset
-from bench.errors import Interrupted, UsageError
+from bench.conformance.making import Maker, Outcome, backbone_for, in_spite_of_stops, setting
+from bench.conformance.tiny import tiny_dataset
+from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import Labels
-from bench.progress import Silent
-from bench.recipes import Budget, Setting
+from bench.recipes import Budget
 from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
-from bench.running.procedure import Procedure
 from bench.speed.knobs import OPTIONS, engines_of
-from bench.speed.measuring import StepSpec, measure_step
 
-TIMED_ROUNDS = 20  # of each of several networks that take turns some are timed after WARM_UP_STEPS
 KEPT_AS = {"probabilities": torch.float32, "logits": torch.float16}  # the tensors of soft and of stored labels
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
-CARD = """
-name = "tiny"
-resolution = {size}
-channels = 3
-normalisation = "imagenet"
-classes = 3
-images = {{ train = 36, test = 6 }}
-
-[[sources]]
-layout = "none"
-"""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a method made of the task it works in: its units in order, their images, the stored whole, its labels.
-
-    `disturbed` says what else it changed, a line each.
-    """
-
-    task: Task
-    method: Condenser[Any]
-    units: Sequence[Unit]
-    pieces: Mapping[str, Images]
-    stored: Images
-    labels: Labels
-    disturbed: Sequence[str] = ()
-
-    @cached_property
-    def pixels(self) -> Tensor:
-        """All images as the method gave them, units in order."""
-        return torch.cat([self.pieces[unit.name].pixels for unit in self.units])
 
 
 class MethodConformance(Conformance):
@@ -74,7 +36,7 @@ class MethodConformance(Conformance):
         changes: hyper-parameters for the tests, as for --set ("recover.batch_size=4").
         rounds: every whole number called epochs, iterations or steps is lowered to at most this, and so are the
             epochs of the training that labels are stored for. `bench speed` times a loop after it has warmed up, so
-            there it is `TIMED_ROUNDS`.
+            there it is `bench.conformance.making.TIMED_ROUNDS`.
         backbone: what to condense with (default: a small one that has what the method needs).
         seeded: False for a method that makes the same images whatever the seed.
         resolution: pixels a side of the tiny dataset.
@@ -89,20 +51,20 @@ class MethodConformance(Conformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def maker(cls, registry: Registry, subject: str, tmp_path_factory: pytest.TempPathFactory) -> "Maker":
+    def maker(cls, registry: Registry, subject: str, tmp_path_factory: pytest.TempPathFactory) -> Maker:
         """Makes small sets with the method; all of one class of tests share their stages."""
-        backbone = cls.backbone or _backbone_for(registry, subject)
+        backbone = cls.backbone or backbone_for(registry, subject)
         return Maker(cls, registry, subject, backbone, tmp_path_factory.mktemp(subject))
 
     @pytest.fixture(scope="class")
     @classmethod
-    def outcome(cls, maker: "Maker") -> Outcome:
+    def outcome(cls, maker: Maker) -> Outcome:
         """The set of seed 0."""
         return maker.make("first")
 
     @pytest.fixture(scope="class")
     @classmethod
-    def again(cls, maker: "Maker", outcome: Outcome) -> Outcome:
+    def again(cls, maker: Maker, outcome: Outcome) -> Outcome:
         """The same with its units in another order, and what became of the rest of the world meanwhile.
 
         It is not the first, which imports what the method needs: libraries draw from global generators then.
@@ -128,7 +90,7 @@ class MethodConformance(Conformance):
         with pytest.raises(ValidationError):
             method.Config.model_validate({"no_such_key": 1})
         with pytest.raises(UsageError, match="no_such_key"):
-            configure(registry, subject, _setting(64, 3, "convnet3", "paper"), ["no_such_key=1"])
+            configure(registry, subject, setting(64, 3, "convnet3"), ["no_such_key=1"])
 
     def test_knobs_are_keys_of_config(self, registry: Registry, subject: str) -> None:
         """Each option of `bench speed` that the method takes sets a key that there is; engines are named."""
@@ -144,12 +106,12 @@ class MethodConformance(Conformance):
         self, registry: Registry, subject: str, budget: Budget, resolution: int, channels: int
     ) -> None:
         """For small and large images at both budgets, to a configuration that survives spec.json."""
-        setting = _setting(resolution, channels, _backbone_for(registry, subject), budget)
-        choice = configure(registry, subject, setting, ())
+        at = setting(resolution, channels, backbone_for(registry, subject), budget)
+        choice = configure(registry, subject, at, ())
         assert choice.source, "a recipe says where it comes from"
         again = build(registry, choice).config
         assert again.model_dump(mode="json") == choice.config
-        assert registry.find("protocol", registry.load("method", subject).protocol(setting))
+        assert registry.find("protocol", registry.load("method", subject).protocol(at))
 
     def test_units_partition_the_work(self, outcome: Outcome) -> None:
         """Unique names that can be file names, and over all units exactly ipc images of every class."""
@@ -178,15 +140,15 @@ class MethodConformance(Conformance):
         """Bit for bit, with the units in another order and the stages from the cache."""
         assert torch.equal(again.pixels, outcome.pixels), "seed from task.seed_for(...), apart for every unit"
 
-    def test_other_seed_other_images(self, maker: "Maker", outcome: Outcome) -> None:
+    def test_other_seed_other_images(self, maker: Maker, outcome: Outcome) -> None:
         """Unless the method says that it does not draw."""
         same = torch.equal(maker.pixels("other", seed=1), outcome.pixels)
         assert same is not self.seeded, "set `seeded = False` for a method that makes the same images for all seeds"
 
-    def test_continues_where_it_was_stopped(self, maker: "Maker", outcome: Outcome) -> None:
+    def test_continues_where_it_was_stopped(self, maker: Maker, outcome: Outcome) -> None:
         """Stopped in the middle and continued from its checkpoint, if it keeps one, it makes the same images."""
         procedure = maker.ready("stopped")
-        pieces = {unit.name: _in_spite_of_stops(procedure, unit) for unit in procedure.units()}
+        pieces = {unit.name: in_spite_of_stops(procedure, unit) for unit in procedure.units()}
         pixels = torch.cat([pieces[unit.name].pixels for unit in outcome.units])
         assert torch.equal(pixels, outcome.pixels), "give task.iterations(state=...) all that the loop changes"
 
@@ -194,7 +156,7 @@ class MethodConformance(Conformance):
         """Global random states, the dataset, and every network that prepare() left on the method."""
         assert not again.disturbed, "draw from task.seed_for(...); a teacher stays as it was squeezed"
 
-    def test_bench_speed_measures_every_engine(self, maker: "Maker", tmp_path: Path) -> None:
+    def test_bench_speed_measures_every_engine(self, maker: Maker, tmp_path: Path) -> None:
         """On random data, trained on nothing; an engine that is compared with the plain one says what it compiles."""
         for engine in engines_of(maker.method):
             measured = maker.measured(engine, tmp_path)
@@ -215,114 +177,11 @@ class MethodConformance(Conformance):
             assert teacher.stage in outcome.task.used_stages, "each teacher is a stage of this task"
             assert teacher.bytes > 0
 
-    def test_makes_gray_images_one_a_class(self, maker: "Maker") -> None:
+    def test_makes_gray_images_one_a_class(self, maker: Maker) -> None:
         """A dataset of one channel, at ipc 1."""
         gray = maker.make("gray", ipc=1, dataset=tiny_dataset(channels=1, resolution=self.resolution))
         assert gray.pixels.shape == (3, 1, self.resolution, self.resolution)
         assert sorted(gray.stored.classes.tolist()) == [0, 1, 2]
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Makes small sets with a method, every time in a workspace of its own."""
-
-    suite: type[MethodConformance]
-    registry: Registry
-    name: str
-    backbone: str
-    folder: Path
-
-    @property
-    def method(self) -> type[Condenser[Any]]:
-        """Its class."""
-        loaded: type[Condenser[Any]] = self.registry.load("method", self.name)
-        return loaded
-
-    def make(self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None) -> Outcome:
-        """A whole set."""
-        return self.complete(self.ready(workspace, seed=seed, ipc=ipc, dataset=dataset))
-
-    def pixels(self, workspace: str, *, seed: int) -> Tensor:
-        """All images as the method gives them, units in order, without labels."""
-        procedure = self.ready(workspace, seed=seed)
-        pieces = self._pieces(procedure, procedure.units())
-        return torch.cat([piece.pixels for piece in pieces.values()])
-
-    def ready(self, workspace: str, *, seed: int = 0, ipc: int = 2, dataset: Dataset | None = None) -> Procedure:
-        """The method, prepared for a task of its own."""
-        task = tiny_task(
-            self.folder,
-            dataset=dataset or tiny_dataset(resolution=self.suite.resolution),
-            ipc=ipc,
-            backbone=self.backbone,
-            seed=seed,
-            plugins=self.suite.plugins,
-            workspace=workspace,
-        )
-        changes = self._changes(task.setting, self.suite.rounds)
-        method = build(self.registry, configure(self.registry, self.name, task.setting, changes))
-        procedure = Procedure(method, task, method)
-        procedure.prepare()
-        return procedure
-
-    def complete(self, procedure: Procedure, *, reverse: bool = False) -> Outcome:
-        """Every unit synthesised in a workspace of its own, stored, and labelled."""
-        units = list(procedure.units())
-        pieces = self._pieces(procedure, units[::-1] if reverse else units)
-        stored = procedure.stored(Images.joined([pieces[unit.name] for unit in units]))
-        with short_trainings(self.suite.rounds):
-            procedure.prepare_labels()
-            labels = procedure.label(stored)
-        return Outcome(procedure.task, procedure.method, units, pieces, stored, labels)
-
-    def measured(self, engine: str, folder: Path) -> dict[str, Any]:
-        """What `bench speed` measures of a step that is not compiled."""
-        card, size = folder / "tiny.toml", self.suite.resolution
-        card.write_text(CARD.format(size=size))
-        setting = replace(_setting(size, 3, self.backbone, "paper"), classes=3, ipc=1)
-        changes = [*self._changes(setting, TIMED_ROUNDS), f"{self.method.knobs['engine']}={engine}"]
-        choice = configure(self.registry, self.name, setting, changes)
-        spec = StepSpec(choice, str(card), setting.classes, 1, self.backbone, "fp32", "never", iterations=1)
-        return measure_step(spec, self.registry, folder / engine, torch.device("cpu"), Silent())
-
-    def _pieces(self, procedure: Procedure, units: Sequence[Unit]) -> dict[str, Images]:
-        procedure.warm_up()
-        return {unit.name: procedure.synthesize(unit, workspace=_own_workspace(procedure, unit)) for unit in units}
-
-    def _changes(self, setting: Setting, rounds: int) -> list[str]:
-        """The author's changes after those that lower the rounds."""
-        config = build(self.registry, configure(self.registry, self.name, setting, ())).config
-        keys = keys_of(self.registry.load("method", self.name).Config)
-        return [*lowered(config, keys, rounds), *self.suite.changes]
-
-
-def _setting(resolution: int, channels: int, backbone: str, budget: Budget) -> Setting:
-    return Setting("tiny", resolution, channels, 10, 10, backbone, budget)
-
-
-def _backbone_for(registry: Registry, method: str) -> str:
-    """A ConvNet-3 where it has what the method needs, else the first backbone that does."""
-    needs = registry.find("method", method).offer.needs
-    fitting = [each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits]
-    assert fitting, f"no registered backbone has {', '.join(sorted(needs))}"
-    return min(fitting, key=lambda name: (not name.startswith("convnet3"), name))
-
-
-def _own_workspace(procedure: Procedure, unit: Unit) -> Path:
-    workspace = procedure.given.workspace / unit.name
-    workspace.mkdir(parents=True, exist_ok=True)
-    return workspace
-
-
-def _in_spite_of_stops(procedure: Procedure, unit: Unit, stops: int = 2) -> Images:
-    """Stops it at its first look, starts it again, and the last time lets it finish."""
-    workspace = _own_workspace(procedure, unit)
-    for _ in range(stops):
-        try:
-            return procedure.synthesize(unit, workspace=workspace, should_stop=lambda: True)
-        except Interrupted:
-            continue
-    return procedure.synthesize(unit, workspace=workspace)
 
 
 def _random_states() -> list[Any]:
