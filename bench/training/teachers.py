@@ -1,6 +1,5 @@
 """Squeezed teachers, kept as stages: trained here, or taken from torchvision with the weights it publishes."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,35 +12,24 @@ from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.progress import noted
-from bench.recipes import RecipeBook, Setting
+from bench.recipes import RecipeBook
 from bench.results.chance import is_no_better, largest_share
-from bench.storage.names import unknown
 from bench.storage.stages import Made, StageResult
 from bench.storage.tensor_files import read_tensors
 from bench.training import loop
 from bench.training.committees import equal_norms as equal_norms
 from bench.training.committees import in_mode as in_mode
 from bench.training.committees import together as together
-from bench.training.features import classifier_of
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
+from bench.training.published import check_fits, downloaded, find_weights, start_from
+from bench.training.published import check_weights as check_weights
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("teachers.toml"))
 KIND = "teacher"
-PUBLISHED_CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's, in the order of sorted ids
-PUBLISHED_ABOVE = 64  # pixels; up to there our networks have another stem, or are others
-AT_TORCHVISION = {  # our names where torchvision has other ones
-    "mobilenetv2": "mobilenet_v2",
-    "mobilenetv2-1.0": "mobilenet_v2",
-    "shufflenetv2": "shufflenet_v2_x1_0",
-    "shufflenetv2-0.5": "shufflenet_v2_x0_5",
-    "efficientnet-b0": "efficientnet_b0",
-    "vgg11-bn": "vgg11_bn",
-    "swin-tiny": "swin_t",
-}
 
 
 @dataclass(frozen=True)
@@ -50,29 +38,6 @@ class Teacher:
 
     network: nn.Module
     ref: TeacherRef
-
-
-def check_weights(setting: Setting, recipe: TeacherRecipe, key: str) -> None:
-    """Asks, before any work, whether the weights that a recipe names can be had for the network and the dataset.
-
-    Args:
-        key: of the recipe among a method's hyper-parameters.
-
-    Raises:
-        UsageError: they cannot; one line that says how to train a network instead.
-    """
-    try:
-        if recipe.weights:
-            _check_fits(setting)
-            _published(setting.backbone, recipe.weights)
-    except UsageError as error:
-        raise UsageError(f"{error}; --set {key}.weights= trains one instead") from error
-    try:
-        if recipe.starts_from:
-            _check_images(setting)
-            _published(setting.backbone, recipe.starts_from)
-    except UsageError as error:
-        raise UsageError(f"{error}; --set {key}.starts_from= trains one from nothing") from error
 
 
 def obtain(task: Task, recipe: TeacherRecipe, *, seed: int, backbone: str | None = None) -> Teacher:
@@ -103,14 +68,14 @@ def squeeze(
     """
     name = backbone or task.backbone
     parameters = {"recipe": recipe.model_dump(mode="json"), "backbone": name, "seed": seed}
-    published = _published(name, starts_from) if starts_from else None
+    published = find_weights(name, starts_from) if starts_from else None
     if published:
         parameters["starts_from"] = str(published)
 
     def make(folder: Path) -> Made:
         network = task.network(seeds.derive("init", seed), name)
         if published:
-            _start_from(task, network, published)
+            start_from(task, network, published)
         job = on_real_images(task, recipe, seed, folder, "squeeze")
         trained = loop.train(task, network, job)
         try:
@@ -129,15 +94,15 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
             order, more than 64 pixels a side, three channels).
     """
     name = backbone or task.backbone
-    _check_fits(task.setting)
+    check_fits(task.setting)
     if list(task.dataset.classes) != sorted(task.dataset.classes):
         raise UsageError(f"torchvision's weights are for classes in sorted order, and {task.dataset.name} has another")
-    published = _published(name, weights)
+    published = find_weights(name, weights)
 
     def download(_: Path) -> nn.Module:
         network = task.network(0, name)
         for _step in task.pace.walk("published weights", 0, 1):
-            network.load_state_dict(_downloaded(published))
+            network.load_state_dict(downloaded(published))
         return network
 
     return kept(task, {"torchvision": str(published)}, download, backbone=name)
@@ -243,57 +208,3 @@ def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Mod
     except RuntimeError as error:
         raise RunFailure(f"the teacher's weights do not fit {backbone!r} for this dataset: {error}") from error
     return loop.place(network, task).eval().requires_grad_(False)
-
-
-def _downloaded(published: Any) -> dict[str, Tensor]:  # noqa: ANN401 - torchvision is not typed
-    """The tensors of published weights, by our network's names."""
-    state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    return {_renamed(key): tensor for key, tensor in state.items()}
-
-
-def _start_from(task: Task, network: nn.Module, published: Any) -> None:  # noqa: ANN401 - as above
-    """Gives a network all published weights but the classifier's. Raises RunFailure: some other has another shape."""
-    classifier, _ = classifier_of(network)
-    for _ in task.pace.walk("published weights", 0, 1):
-        own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(f"{classifier}.")}
-        try:
-            network.load_state_dict({**_downloaded(published), **own})
-        except RuntimeError as error:
-            raise RunFailure(f"torchvision's weights do not fit the network for this dataset: {error}") from error
-
-
-def _check_fits(setting: Setting) -> None:
-    if setting.classes != PUBLISHED_CLASSES or setting.channels != 3:
-        raise UsageError(
-            f"torchvision's weights are for RGB images of ImageNet-1K's {PUBLISHED_CLASSES} classes; "
-            f"{setting.dataset} has {setting.classes} classes of {setting.channels}-channel images here"
-        )
-    _check_images(setting)
-
-
-def _check_images(setting: Setting) -> None:
-    if setting.channels != 3:
-        raise UsageError(f"torchvision's weights are for RGB images; {setting.dataset} has {setting.channels} channels")
-    if setting.resolution <= PUBLISHED_ABOVE:
-        raise UsageError(
-            f"torchvision's weights are for networks above {PUBLISHED_ABOVE} pixels; "
-            f"{setting.dataset} has {setting.resolution}"
-        )
-
-
-def _renamed(key: str) -> str:
-    """torchvision's DenseNets were published under names that its own network has without a dot: norm.1 -> norm1."""
-    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1", key)
-
-
-def _published(backbone: str, weights: str) -> Any:  # noqa: ANN401 - torchvision is not typed
-    from torchvision import models
-
-    name = AT_TORCHVISION.get(backbone, backbone)
-    if name not in models.list_models(module=models):
-        some = ", ".join(sorted(["resnet18", "resnet50", "resnet101", "alexnet", "densenet121", *AT_TORCHVISION]))
-        raise UsageError(f"torchvision publishes no weights for {backbone!r}; it does for {some}")
-    choices = models.get_model_weights(name)
-    if weights not in choices.__members__:
-        raise unknown(f"weights of {backbone}", weights, choices.__members__)
-    return choices[weights]

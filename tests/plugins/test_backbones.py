@@ -7,7 +7,7 @@ from torchvision import models
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.training.teachers import AT_TORCHVISION
+from bench.training.published import AT_TORCHVISION
 
 REGISTRY = Registry()
 OURS = [registered.offer for registered in REGISTRY.registered("backbone") if registered.plugin == "backbones"]
