@@ -10,6 +10,7 @@
     views.py       the crop, flip and roll under which an iteration sees a whole batch
     batches.py     images that are recovered together
     canvas.py      images whose size changes while they are recovered
+    gradient.py    the gradient of an iteration, by one network or several
     engine.py      what an engine is, and the loop that all engines share
     reference.py   the plain engine, written to be read and to check others against
     objective.py   the same loss for several batches at once, in fixed shapes

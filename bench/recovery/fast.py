@@ -86,7 +86,7 @@ class FastEngine(Engine):
 
 class _FastGradient(Gradient):
     def __init__(self, engine: FastEngine, task: Task, batches: Sequence[Batch]) -> None:
-        super().__init__(engine, task, batches)
+        super().__init__(engine.pool, engine.recipe, task, batches)
         shape = (self.targets.shape[0], self.targets.shape[1])
         sides = self.recipe.sides(task.dataset.resolution)
         if any((shape, side) not in engine.losses for side in sides):

@@ -97,7 +97,7 @@ class ReferenceEngine(Engine):
 
 class _ReferenceGradient(Gradient):
     def __init__(self, engine: ReferenceEngine, task: Task, batches: Sequence[Batch]) -> None:
-        super().__init__(engine, task, batches)
+        super().__init__(engine.pool, engine.recipe, task, batches)
         self._engine, self._task = engine, task
 
     def _by(self, place: int, images: Tensor, iteration: int) -> tuple[Tensor, Tensor]:
