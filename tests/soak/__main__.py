@@ -66,7 +66,7 @@ def killed(scene: scenes.Scene, count: int | None, moments: int, jobs: int) -> d
     whole = kills.reference(scene, folder / scene.name)
     planned = kills.planned(whole, moments)
     attacks = kills.thinned(planned, count)
-    fates = kills.carried_out(attacks, {scene.name: whole.outcome}, folder, jobs)
+    fates = kills.carried_out(attacks, whole.outcome, folder, jobs if scene.ground.forks else 0)
     for number, fate in enumerate(fates, 1):
         tally.add(fate)
         words = f"[{number}/{len(attacks)}] {fate.attack.scene.name}: {', then '.join(map(str, fate.attack.strikes))}"

@@ -1,7 +1,7 @@
 """Commands of `bench` in a fork of this process, which has imported all that they need: a kill costs no start.
 
-The command's own child is a fork as well. Forks are only sure where no other thread runs, so this belongs in a process
-of its own that has computed nothing yet.
+The command's own children are forks as well. Forks are only sure where no other thread runs, so this belongs in a
+process of its own that has computed nothing yet; threads of a command do nothing but wait for its children.
 """
 
 import contextlib
@@ -11,18 +11,22 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import NoReturn
 
 import bench.cli.child
 import bench.running.processes
 from bench.cli import main
-from tests.soak.trap import Processes, Strike, Trap
+from bench.storage import mirrors
+from tests.soak.trap import Strike, Trap, Victim, kill
 
 Around = Callable[[Callable[[], object]], Callable[[], object]]
-LONGEST = 120.0  # seconds after which a command hangs
+Killer = Callable[[Victim, int], None]
+LONGEST = 240.0  # seconds after which a command hangs
+NOTES = "calls.txt"
 
 
 @dataclass(frozen=True)
@@ -36,20 +40,27 @@ class Ended:
 
 @dataclass(frozen=True)
 class Command:
-    """Words that a user types, and where: a folder that also holds runs, cache and data."""
+    """Words that a user types, and where: a folder that also holds runs, cache and data.
+
+    Attributes:
+        environment: what it says beside the usual.
+        killer: kills a victim of a moment in time; it is told the command's process.
+    """
 
     words: Sequence[str]
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    killer: Killer = kill
 
     def traced(self) -> tuple[Ended, Trap, float]:
         """To its end, with its calls and the seconds that it took."""
-        notes, began = self.folder / "calls.txt", time.monotonic()
-        trap = Trap(Processes(), notes)
+        trap, began = Trap(self.folder / NOTES), time.monotonic()
         return self._run(trap), trap, time.monotonic() - began
 
-    def struck(self, strike: Strike) -> Ended:
-        """Until it dies of a strike; where its moment never comes, to its end."""
-        return self._run(Trap(Processes(), self.folder / "calls.txt", strike))
+    def struck(self, strike: Strike) -> tuple[Ended, Trap]:
+        """Until it dies of a strike; where its moment never comes, to its end. And its calls."""
+        trap = Trap(self.folder / NOTES, strike)
+        return self._run(trap), trap
 
     def lists_modules(self, target: Path) -> None:
         """To its end; its processes write the names of what they imported."""
@@ -69,24 +80,25 @@ class Command:
 
     def again(self, *more: str) -> Ended:
         """To its end, with more words."""
-        return Command([*self.words, *more], self.folder)._run(None)
+        return replace(self, words=[*self.words, *more])._run(None)
 
     def _run(self, trap: Trap | None, around: Around = lambda body: body) -> Ended:
+        (self.folder / NOTES).unlink(missing_ok=True)
         alive, held = os.pipe()  # whoever is forked holds one end: the other one tells when all are gone
         if (pid := os.fork()) == 0:
             os.close(alive)
             self._become(trap, around)
         os.close(held)
         if trap and trap.strike and isinstance(trap.strike.moment, float):
-            self._kill_later(trap, alive, trap.strike.moment)
+            self._kill_later(trap.strike, alive, pid)
         self._await(pid, alive)
         _, status = os.waitpid(pid, 0)
         out, err = ((self.folder / name).read_text() for name in ("out.txt", "err.txt"))
         return Ended(os.waitstatus_to_exitcode(status), out, err)
 
-    def _kill_later(self, trap: Trap, alive: int, seconds: float) -> None:
-        if not select.select([alive], [], [], seconds)[0] and trap.strike:
-            trap.processes.kill(trap.strike.victim)
+    def _kill_later(self, strike: Strike, alive: int, pid: int) -> None:
+        if not select.select([alive], [], [], strike.moment)[0]:
+            self.killer(strike.victim, pid)
 
     def _await(self, pid: int, alive: int) -> None:
         if not select.select([alive], [], [], LONGEST)[0]:
@@ -106,8 +118,7 @@ class Command:
         ):
             os.dup2(os.open(name, flags), number)
         os.environ.update(self._environment())
-        processes = trap.processes if trap else Processes()
-        bench.running.processes._started = lambda given: Fork(around(_child_main(given)), processes)  # type: ignore[assignment, return-value]
+        bench.running.processes._started = lambda given: Fork(around(_child_main(given)))  # type: ignore[assignment, return-value]
         sys.argv = ["bench", *self.words]
         if trap:
             trap.arm()
@@ -116,29 +127,35 @@ class Command:
     def _environment(self) -> Mapping[str, str]:
         places = {"BENCH_RUNS": "runs", "BENCH_CACHE": "cache", "BENCH_DATA": "data"}
         here = {name: str(self.folder / each) for name, each in places.items()}
-        return {**here, "BENCH_CHECKPOINT_SECONDS": "0"}  # one after each step: so many more moments
+        checkpoints = {"BENCH_CHECKPOINT_SECONDS": "0"}  # one after each step: so many more moments
+        return {**here, **checkpoints, **self.environment}
+
+
+_ENDS = set[int]()  # of a command's pipes to its children: one that kept another's would hide that it was closed
+_BIRTH = Lock()
 
 
 class Fork:
     """A child as `subprocess.Popen` makes one, with pipes for its standard input and output."""
 
-    def __init__(self, body: Callable[[], object], processes: Processes) -> None:
-        read_order, write_order = os.pipe()
-        read_news, write_news = os.pipe()
+    def __init__(self, body: Callable[[], object]) -> None:
         self.returncode: int | None = None
-        self._processes = processes
-        if (pid := os.fork()) == 0:
-            os.setpgid(0, 0)
-            os.dup2(read_order, 0)
-            os.dup2(write_news, 1)
-            for number in (read_order, write_order, read_news, write_news):
-                os.close(number)
-            sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), sys.__stdout__, sys.__stderr__
-            _to_the_end(body)
-        self.pid = pid
-        processes.born("child", pid)
-        os.close(read_order)
-        os.close(write_news)
+        with _BIRTH:
+            read_order, write_order = os.pipe()
+            read_news, write_news = os.pipe()
+            if (pid := os.fork()) == 0:
+                os.setpgid(0, 0)
+                os.dup2(read_order, 0)
+                os.dup2(write_news, 1)
+                for number in (read_order, write_order, read_news, write_news, *_ENDS):
+                    os.close(number)
+                sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), sys.__stdout__, sys.__stderr__
+                _to_the_end(body)
+            self.pid = pid
+            os.close(read_order)
+            os.close(write_news)
+            self._ends = (write_order, read_news)
+            _ENDS.update(self._ends)
         self.stdin = os.fdopen(write_order, "wb", buffering=0)
         self.stdout = os.fdopen(read_news, "rb", buffering=0)
 
@@ -160,7 +177,6 @@ class Fork:
             pid, status = os.waitpid(self.pid, how)
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
-                self._processes.born("child", 0)
         return self.returncode
 
     def __enter__(self) -> "Fork":
@@ -169,14 +185,18 @@ class Fork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stdin.close()
-        self.stdout.close()
+        with _BIRTH:
+            _ENDS.difference_update(self._ends)
+            self.stdin.close()
+            self.stdout.close()
         self.wait()
 
 
 def _child_main(environment: Mapping[str, str]) -> Callable[[], None]:
     def body() -> None:
         os.environ.update(environment)
+        for opened in (mirrors._mirror, mirrors._mirror_above):  # a store that is open is its process' own
+            opened.cache_clear()
         bench.cli.child.main()
 
     return body

@@ -22,14 +22,22 @@ suite.
 """
 KILLS = """## Kills
 
-Each scene is a command. It is run to its end twice, which gives the same bytes and the same calls. Then it is killed
-(SIGKILL to the command, to its child, or to both) right before each call that changes what a folder holds (fsync,
-replace, rename, link, unlink, rmdir, rmtree), also right after each rmtree, and at random moments, two in a row. The
-same command follows, to the end (with `--retry-failed`: a killed child is a failed row). Images, labels, teachers and
-decoded images must then be the same bytes, the scores the same numbers, and the files the same names: nothing
-half-written, nothing set aside as damaged. Commands are forks of one process that has imported all they need. Where a
-scene was attacked in part, as its line below says, its attacks lie evenly over all: not every call was struck.
+Each scene is a command. It is run to its end twice, which gives the same bytes. Then it is killed (SIGKILL to the
+command, to a child of it, or to all of them) right before each call that changes what a folder or a store holds (fsync,
+replace, rename, link, unlink, rmdir, rmtree; put and remove of a store), also right after each rmtree, and at random
+moments, two in a row. The same command follows, to the end (with `--retry-failed`: a killed child is a failed row).
+Images, labels, teachers and decoded images must then be the same bytes, the scores the same numbers, and the files the
+same names: nothing half-written, nothing set aside as damaged.
+
+Commands are forks of one process that has imported all they need, but for those on Ray. Where processes work side by
+side the n-th call is not the same each time, and whichever is the n-th is struck. The server of a store (moto, which
+writes down what it is told before it does it) is killed at random moments and comes back after a while; of a Ray
+cluster on this machine, its memory monitor off, a node is, a worker, the child of a worker, or the command. A command
+whose server, node or worker was killed must end as if nothing had been.
+
+Where a scene was attacked in part, as its line below says, its attacks lie evenly over all: not every call was struck.
 """
+VICTIMS = ("parent", "child", "group", "worker", "node", "server")
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ def kills_part(scenes: Mapping[str, Mapping[str, Any]]) -> str:
         for column in (each["scene"], each["victim"], "in all"):
             counts[each["moment"], column] += each["kills"]
             counts["in all", column] += each["kills"]
-    columns, moments = [*scenes, "parent", "child", "group", "in all"], sorted({each["moment"] for each in every})
+    columns, moments = [*scenes, *VICTIMS, "in all"], sorted({each["moment"] for each in every})
     table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], ("at", *columns))
     told = "\n".join(f"- {name}: {_scene(scene)}" for name, scene in scenes.items())
     return f"{table}\n\nThe scenes:\n\n{told}"

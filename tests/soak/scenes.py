@@ -5,13 +5,16 @@ import importlib
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tests.soak.commands import Command
+from tests.soak.grounds import Ground
+from tests.soak.ray_ground import RayGround
+from tests.soak.stores import ServerGround, StoreGround
 
 BRIEF = Path(__file__).with_name("brief_methods.py")
 USUAL = (
@@ -36,19 +39,26 @@ def nothing(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """A command, what of a run it comes to, and what must lie in its folder before."""
+    """A command, what of a run it comes to, and where it runs.
+
+    Attributes:
+        prepare: makes what must lie in its folder before.
+        in_order: whether it makes the same calls each time; else processes work side by side, and the n-th may be any.
+    """
 
     name: str
     covers: str
     words: str
     prepare: Callable[[Path], None] = nothing
+    ground: type[Ground] = Ground
+    in_order: bool = True
 
-    def command(self, folder: Path) -> Command:
-        """The command in a folder that is emptied."""
+    def staged(self, folder: Path) -> Ground:
+        """The ground for its command, in a folder that is emptied; to be closed."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.prepare(folder)
-        return Command(f"{self.words} {USUAL}".split(), folder)
+        return self.ground(f"{self.words} {USUAL}".split(), folder)
 
 
 def squares(folder: Path) -> None:
@@ -80,14 +90,46 @@ DECODE = Scene(
     "run -m random -d squares.toml --backbone convnet3 --protocol brief-hard --eval-seeds 1",
     squares,
 )
-SCENES = (RECOVER, MATCH, DECODE)
+PIECES = "--no-control --eval-seeds 1 --set squeeze.epochs=1 --set recover.iterations=2 --set recover.batch_size=1"
+IN_PIECES = f"run -m brief -d digits --backbone convnet3-bn {PIECES}"
+WORKERS = Scene(
+    "workers",
+    "two workers side by side: a teacher, three units of recovery, stored labels, a student",
+    f"{IN_PIECES} --workers 2",
+    in_order=False,
+)
+STORE = Scene(
+    "store",
+    "runs and stages in an S3 store: a teacher, three units of recovery, stored labels, a student; the command after a "
+    "kill begins with an empty mirror, as on another machine",
+    IN_PIECES,
+    ground=StoreGround,
+    in_order=False,
+)
+SERVER = Scene(
+    "server",
+    "the same, of which the store's server is killed and comes back after a while; nobody types a command again",
+    IN_PIECES,
+    ground=ServerGround,
+    in_order=False,
+)
+RAY = Scene(
+    "ray",
+    "the same work on a Ray cluster of two nodes; where a node or a worker was killed nobody types a command again",
+    f"{IN_PIECES} --plugin bench_ray --executor ray",
+    ground=RayGround,
+)
+SCENES = (RECOVER, MATCH, DECODE, WORKERS, STORE, SERVER, RAY)
 
 
 def warm_up(scenes: Sequence[Scene], folder: Path) -> None:
     """Imports what the commands import, so that their forks need not. Nothing is computed here."""
     for scene in scenes:
+        if not scene.ground.forks:
+            continue
         listed = folder / "modules.txt"
-        scene.command(folder / scene.name).lists_modules(listed)
+        with closing(scene.staged(folder / scene.name)) as ground:
+            ground.command.lists_modules(listed)
         for name in sorted(set(listed.read_text().split()) - set(sys.modules)):
             with contextlib.suppress(
                 ImportError

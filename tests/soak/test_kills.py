@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.soak.kills import Outcome
+from tests.soak.grounds import Outcome
 
 ROOT = Path(__file__).parents[2]
 FEW = "kills --no-keep --scene decode --kills 4 --moments 4 --jobs 1"

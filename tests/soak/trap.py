@@ -3,23 +3,30 @@
 Nothing in `bench` knows of it: a process that is to die replaces these functions of the standard library in itself.
 """
 
-import mmap
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
-Victim = Literal["parent", "child", "group"]
-CHANGES = ((os, ("fsync", "replace", "rename", "link", "unlink", "rmdir")), (shutil, ("rmtree",)))
+from bench.storage.stores import Store
+
+Victim = Literal["parent", "child", "group", "worker", "node", "server"]
+CHANGES: tuple[tuple[object, tuple[str, ...]], ...] = (
+    (os, ("fsync", "replace", "rename", "link", "unlink", "rmdir")),
+    (shutil, ("rmtree",)),
+    (Store, ("put", "remove")),
+)
+LINE = 32  # bytes of a note: where one ends says its number
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that a command made: the n-th of its processes together, by the command itself or by its child."""
+    """A call that a command made: the n-th of its processes together, by the command itself or by a child."""
 
     number: int
     role: Literal["parent", "child"]
@@ -48,44 +55,35 @@ class Strike:
         return f"{self.victim} {'after' if self.after else 'before'} {self.call} (call {self.moment})"
 
 
-class Processes:
-    """What a command's processes and whoever watches them share: how many calls there were, and who is who."""
+def children(parent: int) -> Iterator[int]:
+    """The processes that a process started and that are there (Linux)."""
+    for about in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, born_of, *_ = about.read_text().rpartition(") ")[2].split()
+            if int(born_of) == parent and state not in "ZX":
+                yield int(about.parent.name)
 
-    def __init__(self) -> None:
-        self._shared = memoryview(mmap.mmap(-1, 24)).cast("q")  # anonymous: a fork shares it
 
-    def count(self) -> int:
-        """The number of a call that is about to be made."""
-        self._shared[0] += 1
-        return self._shared[0] - 1
-
-    def born(self, role: Literal["parent", "child"], pid: int) -> None:
-        """Of which process has a role; 0 once it is gone."""
-        self._shared[1 if role == "parent" else 2] = pid
-
-    def kill(self, victim: Victim) -> None:
-        """SIGKILL to one of them or to both, to the calling process last."""
-        parent, child = self._shared[1], self._shared[2]
-        chosen = {"parent": [parent], "child": [child], "group": [parent, child]}[victim]
-        for pid in sorted(filter(None, chosen), key=lambda pid: pid == os.getpid()):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:  # it has just ended
-                continue
+def kill(victim: Victim, parent: int) -> None:
+    """SIGKILL to a command, to a child of it (the calling one where it is one), or to all; to oneself last."""
+    born, me = list(children(parent)), os.getpid()
+    child = [me] if me in born else born[:1]
+    chosen = {"parent": [parent], "child": child, "group": [parent, *born]}[victim]
+    for pid in sorted(chosen, key=lambda pid: pid == me):
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
 class Trap:
     """Notes each call in a file, and strikes at one of them."""
 
-    processes: Processes
     notes: Path
     strike: Strike | None = None
 
     def arm(self) -> None:
         """From here on, in this process and in those that are forked from it."""
         parent = os.getpid()
-        self.processes.born("parent", parent)
         for module, names in CHANGES:
             for name in names:
                 setattr(module, name, self._watched(getattr(module, name), name, parent))
@@ -93,21 +91,30 @@ class Trap:
     def calls(self) -> list[Call]:
         """What was noted."""
         words = (line.split() for line in self.notes.read_text().splitlines())
-        return [Call(int(number), "parent" if role == "parent" else "child", name) for number, role, name in words]
+        return [
+            Call(number, "parent" if role == "parent" else "child", name) for number, (role, name) in enumerate(words)
+        ]
 
     def _watched(self, function: Callable[..., Any], name: str, parent: int) -> Callable[..., Any]:
         @wraps(function)
         def watched(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
-            number = self.processes.count()
-            with self.notes.open("a") as file:
-                file.write(f"{number} {'parent' if os.getpid() == parent else 'child'} {name}\n")
-            self._strike_at(number, after=False)
+            number = self._noted("parent" if os.getpid() == parent else "child", name)
+            self._strike_at(number, parent, after=False)
             result = function(*arguments, **named)
-            self._strike_at(number, after=True)
+            self._strike_at(number, parent, after=True)
             return result
 
         return watched
 
-    def _strike_at(self, number: int, *, after: bool) -> None:
+    def _noted(self, role: str, name: str) -> int:
+        """The number of a call. Processes and threads note side by side; a lock would outlive whoever is killed."""
+        file = os.open(self.notes, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        try:
+            os.write(file, f"{role} {name}".ljust(LINE - 1).encode() + b"\n")
+            return os.lseek(file, 0, os.SEEK_CUR) // LINE - 1
+        finally:
+            os.close(file)
+
+    def _strike_at(self, number: int, parent: int, *, after: bool) -> None:
         if self.strike and (self.strike.moment, self.strike.after) == (number, after):
-            self.processes.kill(self.strike.victim)
+            kill(self.strike.victim, parent)
