@@ -243,7 +243,7 @@ def executor_of(
         command=command or typed(),
     )
     begins = partial(begin, console, [job.spec.name for job in jobs])
-    hiring = Hiring(request.workers, str(device), request.address, roots[1])
+    hiring = Hiring(request.workers, str(device), request.address, roots[1], request.memory)
     hire = partial(registry.load("executor", request.executor), hiring)
     return SpreadExecutor(registry, context, retry, timeout, begins, hire, request.exclusive_costs)
 

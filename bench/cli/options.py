@@ -9,9 +9,10 @@ import click
 
 from bench.cli.folders import Folder, RunsFolder, cache_named, folder_of, is_address, why_no_folder
 from bench.errors import UsageError
-from bench.hardware.quantities import seconds
+from bench.hardware.quantities import seconds, size_in
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 COUNT = click.IntRange(1, 1_000_000)  # of images
 STEPS = click.IntRange(1, 1_000_000_000)
@@ -26,16 +27,21 @@ def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
-def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else seconds(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+def _read_by(reader: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """A value as a reader of such words understands it."""
+
+    def callback(ctx: click.Context, parameter: click.Parameter, value: str | None) -> T | None:
+        try:
+            return None if value is None else reader(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
 
 
 def time_option(name: str, said: str) -> Callable[[F], F]:
     """An option that takes a time: seconds, or 90s, 30m, 2h."""
-    return click.option(name, callback=_seconds, metavar="TIME", help=said)
+    return click.option(name, callback=_read_by(seconds), metavar="TIME", help=said)
 
 
 def _timeout(what: str, then: str = "") -> Callable[[F], F]:
@@ -107,6 +113,12 @@ executor_options = together(
     click.option("--executor", metavar="NAME", default="local", show_default=True, help="Who does the work."),
     click.option("--workers", type=WORKERS, metavar="N", help="So many work side by side [default: local: 1]."),
     click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
+    click.option(
+        "--memory",
+        callback=_read_by(size_in),
+        metavar="SIZE",
+        help="That each worker elsewhere asks its node for, such as 16GiB [default: what a forecast told].",
+    ),
     click.option("--exclusive-costs", is_flag=True, help="Make sets while no other worker is busy."),
 )
 # Where and how jobs are worked off, and how their table is shown.

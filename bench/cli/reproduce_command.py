@@ -14,8 +14,9 @@ from bench.errors import UsageError
 OF_WORK = {  # options by the names of their parameters that say how cells are run
     **{"within": "within", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks", "changes": "set"},
     **{"budget": "budget", "device": "device", "precision": "precision", "compile": "compile"},
-    **{"executor": "executor", "workers": "workers", "address": "address", "exclusive_costs": "exclusive-costs"},
-    **{"retry_failed": "retry-failed", "timeout": "timeout", "dry_run": "dry-run"},
+    **{"executor": "executor", "workers": "workers", "address": "address", "memory": "memory"},
+    **{"exclusive_costs": "exclusive-costs", "retry_failed": "retry-failed", "timeout": "timeout"},
+    **{"dry_run": "dry-run"},
 }
 
 

@@ -3,6 +3,7 @@
 import re
 
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smh]?)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT])(i?)B")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -22,6 +23,19 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def size_in(text: str) -> int:
+    """The bytes in "800MB" (thousands) or "16 GiB" (1024s).
+
+    Raises:
+        ValueError: another word, or no size at all; one line.
+    """
+    found = _SIZE.fullmatch(text)
+    count = int(float(found[1]) * (1024 if found[3] else 1000) ** (1 + "KMGT".index(found[2]))) if found else 0
+    if count <= 0:
+        raise ValueError(f"{text!r} is no size above 0: take a number with MB, MiB, GB or GiB, as in 800MiB or 16GiB")
+    return count
 
 
 def seconds(text: str) -> float:

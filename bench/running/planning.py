@@ -61,6 +61,7 @@ class Request:
     executor: str = "local"
     workers: int | None = None
     address: str | None = None  # of the executor
+    memory: int | None = None  # bytes that each worker elsewhere asks its node for
     exclusive_costs: bool = False  # sets are made while no other worker is busy
     ladder: str | None = None  # in place of methods and protocols (see `bench.running.ladders`)
     elsewhere: bool = False  # other machines do it: what is not here is planned by what its card says

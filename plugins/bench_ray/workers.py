@@ -54,12 +54,16 @@ def hire(hiring: Hiring) -> "RayWorkers":
 
 @dataclass(frozen=True)
 class Shares:
-    """How a cluster is divided: so many workers, each with so many GPUs and processors, at most `company` a node."""
+    """How a cluster is divided: so many workers, each with so many GPUs and processors, at most `company` a node.
+
+    `memory` is what each has in bytes, as the user said it; None: on processors what a forecast tells, else any.
+    """
 
     workers: int
     gpus: int
     cpus: int
     company: int
+    memory: int | None = None
 
 
 def shares(nodes: Sequence[Mapping[str, float]], hiring: Hiring) -> Shares:
@@ -72,15 +76,16 @@ def shares(nodes: Sequence[Mapping[str, float]], hiring: Hiring) -> Shares:
         UsageError: none has what is asked for.
     """
     kind = "CPU" if hiring.device == "cpu" else "GPU"
-    able = [node for node in nodes if node.get(kind, 0) >= 1]
+    able = [node for node in nodes if node.get(kind, 0) >= 1 and node.get("memory", 0) >= (hiring.memory or 0)]
     if not able:
-        raise UsageError(f"no node of the Ray cluster has a {kind} ({len(nodes)} nodes are alive)")
+        wanted = f"a {kind}" + (f" and {size(hiring.memory)} of memory" if hiring.memory else "")
+        raise UsageError(f"no node of the Ray cluster has {wanted} ({len(nodes)} nodes are alive)")
     workers = hiring.workers or (int(sum(node["GPU"] for node in able)) if kind == "GPU" else len(able))
     on_one = -(-workers // len(able))
     least = int(min(node.get("CPU", 0) for node in able))
     cpus = min(least, max(1, least // on_one))
     company = max(int(node["GPU"] if kind == "GPU" else node["CPU"] // cpus) for node in able)
-    return Shares(workers, int(kind == "GPU"), cpus, min(workers, company))
+    return Shares(workers, int(kind == "GPU"), cpus, min(workers, company), hiring.memory)
 
 
 @contextmanager
@@ -236,7 +241,8 @@ class RayDesk(Desk):
         return actor
 
     def _actor_for(self, needs: Needs) -> Any:  # noqa: ANN401 - Ray's handle
-        memory = None if self._share.gpus else needs.memory  # of a GPU the forecast tells the GPU's own
+        foretold = None if self._share.gpus else needs.memory  # of a GPU the forecast tells the GPU's own
+        memory = self._share.memory or foretold
         if memory != self._memory:
             self.close()
         with self._lock:  # a stop comes from another thread

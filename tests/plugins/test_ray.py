@@ -15,10 +15,10 @@ from commands import run_bench
 from ray_methods import STEP, STEPS, parent_of
 
 from bench.errors import UsageError
-from bench.running.executors.workers import Hiring
+from bench.running.executors.workers import Hiring, Needs
 
 ray = pytest.importorskip("ray")
-from bench_ray.workers import Shares, shares  # noqa: E402 - without Ray there is nothing of it
+from bench_ray.workers import Marks, RayDesk, Shares, shares  # noqa: E402 - without Ray there is nothing of it
 
 PLUGIN = ray_methods.__file__
 ON_RAY = ("--plugin", "bench_ray", "--executor", "ray")
@@ -102,8 +102,11 @@ def test_a_lost_node_loses_nothing(bench: Bench, cluster: Any, tmp_path: Path) -
     assert images(bench) == images(here) != {}
 
 
-def hiring(device: str, workers: int | None = None) -> Hiring:
-    return Hiring(workers, device, None, Path())
+def hiring(device: str, workers: int | None = None, memory: int | None = None) -> Hiring:
+    return Hiring(workers, device, None, Path(), memory)
+
+
+LARGE = Shares(1, 0, 8, 1, 5 * 10**9)  # where one node has the memory
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,7 @@ def hiring(device: str, workers: int | None = None) -> Hiring:
         ([{"CPU": 8.0}, {"CPU": 4.0}, {"memory": 1.0}], hiring("cpu"), Shares(2, 0, 4, 2)),
         ([{"CPU": 8.0}, {"CPU": 4.0}], hiring("cpu", 5), Shares(5, 0, 1, 5)),
         ([{"CPU": 1.0}], hiring("cpu", 5), Shares(5, 0, 1, 1)),
+        ([{"CPU": 8.0, "memory": 8e9}, {"CPU": 4.0, "memory": 4e9}], hiring("cpu", memory=5 * 10**9), LARGE),
     ],
 )
 def test_a_cluster_is_divided_among_its_workers(nodes: list[dict[str, float]], asked: Hiring, found: Shares) -> None:
@@ -124,6 +128,21 @@ def test_a_cluster_is_divided_among_its_workers(nodes: list[dict[str, float]], a
 def test_a_cluster_without_the_device_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no node of the Ray cluster has a GPU \(1 nodes are alive\)"):
         shares([{"CPU": 8.0}], hiring("cuda"))
+    with pytest.raises(UsageError, match=r"has a CPU and 5\.0 GiB of memory \(1 nodes are alive\)"):
+        shares([{"CPU": 8.0, "memory": 1e9}], hiring("cpu", memory=5 << 30))
+
+
+@pytest.mark.parametrize(
+    ("device", "said", "asked"), [("cpu", 5, 5), ("cuda", 5, 5), ("cpu", None, 3), ("cuda", None, None)]
+)
+def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foretold_of_a_processor(
+    monkeypatch: pytest.MonkeyPatch, device: str, said: int | None, asked: int | None
+) -> None:
+    """A forecast tells the memory of the GPU itself where there is one, and that is not the node's."""
+    share = Shares(1, int(device == "cuda"), 1, 1, said)
+    desk = RayDesk(share, Path(), Marks(), lambda memory: None)
+    monkeypatch.setattr(RayDesk, "_new", lambda self: self._memory)
+    assert desk._actor_for(Needs(share.gpus, memory=3)) == asked
 
 
 def test_ray_is_imported_by_who_uses_it() -> None:

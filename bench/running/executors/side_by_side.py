@@ -23,10 +23,11 @@ def local(hiring: Hiring) -> Workers:
     """The workers of `--executor local`: one at a time, or several side by side, with a device each.
 
     Raises:
-        UsageError: more workers than devices, or an address.
+        UsageError: more workers than devices, or what is said of machines elsewhere.
     """
-    if hiring.address is not None:
-        raise UsageError("--address goes with executors of other machines; the local one has none")
+    for option, said in (("address", hiring.address), ("memory", hiring.memory)):
+        if said is not None:
+            raise UsageError(f"--{option} goes with executors of other machines; the local one has none")
     count = hiring.workers or 1
     return OneWorker(hiring.cache) if count == 1 else LocalWorkers(_devices(hiring.device, count), hiring.cache)
 

@@ -35,12 +35,14 @@ class Hiring:
         device: cpu, cuda or cuda:N; of a machine elsewhere it says the kind.
         address: of what does the work (--address); None: the executor's own.
         cache: the folder of stages and of what was compiled.
+        memory: bytes that each worker asks its node for (--memory), whatever a forecast told; None: what that told.
     """
 
     workers: int | None
     device: str
     address: str | None
     cache: Path
+    memory: int | None = None
 
 
 class Workers(Protocol):

@@ -6,6 +6,7 @@ import pytest
 from commands import run_bench
 
 from bench.errors import UsageError
+from bench.hardware.quantities import size_in
 from bench.running.executors import Hiring, LocalWorkers, OneWorker
 from bench.running.executors.side_by_side import local
 
@@ -50,3 +51,19 @@ def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
             local(Hiring(asked, device, None, tmp_path))
     with pytest.raises(UsageError, match="--address goes with executors of other machines"):
         local(Hiring(2, "cpu", "there", tmp_path))
+    with pytest.raises(UsageError, match="--memory goes with executors of other machines"):
+        local(Hiring(2, "cpu", None, tmp_path, memory=1 << 30))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("16GiB", 16 * 2**30), ("0.5 MiB", 2**19), ("800MB", 800_000_000), ("1.5TB", 1.5e12)]
+)
+def test_a_size_is_read_in_units_of_thousands_or_of_1024s(text: str, count: float) -> None:
+    assert size_in(text) == count
+
+
+@pytest.mark.parametrize("text", ["16", "lots", "0GiB", "16 gigs", "-1GB"])
+def test_another_word_for_a_size_is_one_line(tmp_path: Path, text: str) -> None:
+    ended = run_bench("run", "-m", "random", "-d", "digits", f"--memory={text}", folder=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "is no size above 0" in ended.stderr and not list(tmp_path.iterdir())

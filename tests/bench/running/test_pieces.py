@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import knitted_methods
 import pytest
 from benching import Bench
 
@@ -20,7 +21,7 @@ from bench.running.runner import Run
 from bench.running.units import read_unit
 from bench.storage.leases import locked
 
-PLUGIN = str(Path(__file__).with_name("piecewise_methods.py"))
+PLUGIN = knitted_methods.__file__
 REGISTRY = Registry((PLUGIN,))
 UNITS = ["class-0", "class-1", "class-2"]
 
@@ -66,7 +67,7 @@ def test_pieces_made_by_several_in_any_order_are_the_set_of_one_process(bench: B
     at_once = whole.run(job)
     assert files(bench, job) == files(whole, job)
     assert record.costs.notes == at_once.costs.notes
-    assert record.costs.iterations == at_once.costs.iterations == 3
+    assert record.costs.iterations == at_once.costs.iterations == knitted_methods.STEPS
     assert record.costs.stages.keys() == at_once.costs.stages.keys()
 
 

@@ -5,9 +5,9 @@ import signal
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+import knitted_methods
 import pytest
 from benching import Bench
 
@@ -23,7 +23,7 @@ from bench.running.processes import Ended
 from bench.running.record_keeping import ended
 from bench.storage.leases import holder, locked
 
-PLUGIN = str(Path(__file__).with_name("piecewise_methods.py"))
+PLUGIN = knitted_methods.__file__
 REGISTRY = Registry((PLUGIN,))
 
 

@@ -1,6 +1,7 @@
 """A plugin whose method has a stage and a unit for each class, each with a loop of its own, and says who made what."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
 from bench.storage.stages import Made
+
+STEPS = 20  # of each unit
+STEP_S = "KNITTED_STEP_S"  # of the second unit, in the environment: so that it can be killed in its middle
 
 
 def note(task: Task, what: str) -> None:
@@ -50,9 +54,10 @@ class Knitted(Condenser[Config]):
         note(task, unit.name)
         task.facts[f"maker of {unit.name}"] = os.getpid()
         noise = torch.rand((task.ipc, *self.mean.shape), generator=seeds.generator(task.seed, "knit", unit.name))
-        images = noise * 255
-        for _ in task.iterations(3, images=task.ipc):
-            images = images + (self.mean - images) / 4
+        images, pause_s = noise * 255, float(os.environ.get(STEP_S, "0")) if unit.classes[0] == 1 else 0.0
+        for _ in task.iterations(STEPS, images=task.ipc, state={"images": images}):
+            images += (self.mean - images) / 4
+            time.sleep(pause_s)
         return Images(images.to(torch.uint8), torch.full((task.ipc,), unit.classes[0]))
 
 
