@@ -11,11 +11,20 @@ from bench.cli.filters import run_rows, where_option
 from bench.cli.options import cache_folder, runs_option
 from bench.errors import UnreadableArtefact, UsageError
 from bench.hardware.quantities import size
+from bench.progress import Silent
 from bench.storage import cleaning
 from bench.storage.cleaning import Leaving
 from bench.storage.leases import LockHeld
 from bench.storage.mirrors import looked_at
 from bench.storage.names import unknown
+
+
+class Said(Silent):
+    """What takes a while is said on standard error."""
+
+    def warn(self, message: str) -> None:
+        """As a command's console does."""
+        click.echo(f"warning: {message}", err=True)
 
 
 @click.command("clean")
@@ -32,7 +41,8 @@ def command(named: tuple[str, ...], where: tuple[str, ...], yes: bool, runs: Pat
     """Take away runs and what lies in the cache.
 
     Without --yes it is shown and nothing is touched; without anything that is asked for, all that may go is shown in
-    sums. What a live process has is always left. --where picks runs as in bench list runs.
+    sums. What a live process has is always left; with --yes a process of another machine is looked at for as long as it
+    takes to tell (a minute). --where picks runs as in bench list runs.
     """
     for place in (runs, cache_folder()):
         looked_at(place)
@@ -65,7 +75,7 @@ def _folder(name: str, runs: Path) -> Path:
 
 
 def _unused(runs: Path, cache: Path) -> list[Leaving]:
-    if busy := cleaning.at_work(runs):
+    if busy := cleaning.at_work(runs, Said()):
         names = ", ".join(folder.name for folder in busy)
         raise UsageError(f"no stage is unused for sure while a run is under way: {names}")
     try:
@@ -81,8 +91,9 @@ def _unused(runs: Path, cache: Path) -> list[Leaving]:
 def _clean(found: Sequence[Leaving], *, yes: bool) -> int:
     """Shows what is free and takes it away if `yes`; returns the exit status: 1 where something had to be left."""
     free, left, freed = [], 0, 0
-    for each in found:
-        if who := each.holder():
+    who_has = cleaning.users(found, Said()) if yes else [each.holder() for each in found]
+    for each, who in zip(found, who_has, strict=True):
+        if who:
             click.echo(f"left: {each.path.name} is in use by {who}", err=True)
             left += 1
         else:

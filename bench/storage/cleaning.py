@@ -2,21 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
-from bench.progress import Silent
+from bench.progress import Progress, Silent
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
-from bench.storage.leases import holder, is_of_dead, leased, locked
+from bench.storage.leases import holder, is_of_dead, leased, locked, owner_lives
 from bench.storage.mirrors import mirrored
 from bench.storage.scratch import abandoned, gate
 from bench.storage.slots import LEASES
 from bench.storage.stages import WORK
 
+WATCHERS = 16  # owners of other machines that are watched at once
 FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
 
 
@@ -43,8 +45,13 @@ class Leaving:
         return sum(about.st_size for about in map(os.lstat, files) if about.st_nlink == 1)
 
     def holder(self) -> str | None:
-        """A live process that works on it, or None."""
+        """A process that works on it, or None; one whose life cannot be seen from here counts."""
         return next((who for who in map(holder, self.locks) if who), None)
+
+    def user(self, progress: Progress) -> str | None:
+        """A live process that works on it, or None. Of another machine's it is said that this takes a while to see."""
+        held = ((holder(lock), lock) for lock in self.locks)
+        return next((who for who, lock in held if who and owner_lives(lock, progress)), None)
 
     def remove(self) -> None:
         """Takes it away while holding its locks.
@@ -84,9 +91,16 @@ def unused_stages(runs: Path, cache: Path) -> list[Leaving]:
     return [_stage(path) for path in found if path.name.rpartition("-")[2] not in used]
 
 
-def at_work(runs: Path) -> list[Path]:
+def users(found: Sequence[Leaving], progress: Progress) -> list[str | None]:
+    """The `user` of each, looked for side by side."""
+    with ThreadPoolExecutor(WATCHERS) as pool:
+        return list(pool.map(lambda each: each.user(progress), found))
+
+
+def at_work(runs: Path, progress: Progress) -> list[Path]:
     """Runs that a live process has: what they use is not known yet."""
-    return [folder for folder in run_folders(runs) if run(folder).holder()]
+    found = list(map(run, run_folders(runs)))
+    return [each.path for each, user in zip(found, users(found, progress), strict=True) if user]
 
 
 def unfinished(runs: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from tests.soak.commands import Ended
 from tests.soak.grounds import Ground, Hit
 from tests.soak.trap import Call, Strike, Victim, children
 
+LOOK = 0.1  # seconds between two looks for a victim
 LONGEST = 600.0  # seconds after which a command hangs
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 << 20}  # bytes, about the least that Ray takes
 
@@ -40,13 +42,14 @@ class RayGround(Ground):
         return self.again(), [], time.monotonic() - began
 
     def struck(self, strike: Strike) -> Hit:
-        """As of `Ground`."""
+        """As of `Ground`; where there is no such victim at the moment, the first that there is afterwards dies."""
+        struck = False
         with self._started() as process:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(strike.moment)
-                struck = False
-            except subprocess.TimeoutExpired:
+            while process.poll() is None and not struck:
                 struck = self._kill(strike.victim, process)
+                time.sleep(LOOK)
             return Hit(self._ended(process), strike if struck else None)
 
     def again(self, *more: str) -> Ended:

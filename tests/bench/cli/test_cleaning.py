@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from leasing import elsewhere, killed_with, slots
 from leasing import held as owned
-from leasing import killed_with
 
 from bench.conformance.formats import sample_spec
 from bench.results.spec import RunSpec
@@ -217,3 +217,31 @@ def test_what_another_machine_is_writing_is_no_leftover(place: Path, clean: Clea
         with owned(lock, machine="elsewhere"):
             clean("--leftovers", "--yes")
             assert part.exists()
+
+
+def test_what_an_owner_on_another_machine_had_goes_once_that_gave_no_sign_of_life(place: Path, clean: Clean) -> None:
+    """Not before, and not for being asked what would go; two owners are looked at side by side."""
+    names = [sample_spec(seed).name for seed in (0, 1)]
+    for name in names:
+        slots(place / "runs" / f".{name}.lock").create(1, elsewhere(life=1.0).written(0))
+    before = content(place)
+    status, _, said = clean(*names)
+    assert status == 0 and said == "".join(f"left: {name} is in use by process 1 on elsewhere\n" for name in names)
+    assert content(place) == before
+    status, out, said = clean(*names, "--yes")
+    assert status == 0 and "freed" in out
+    assert said.count("is in use by process 1 on elsewhere: looking for 1 s at most whether that still works") == 2
+    assert not [path for path in content(place) if path.startswith("runs/")]
+
+
+def test_what_a_live_owner_on_another_machine_has_is_left(
+    place: Path, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_LEASE_TTL", "2")
+    name, before = sample_spec(1).name, content(place)
+    with owned(place / "runs" / f".{name}.lock", machine="elsewhere"):
+        status, _, said = clean("--failed", "--yes")
+        assert status == 1 and f"left: {name} is in use by process" in said
+        assert clean("--stages", "--yes")[0] == 2, "nothing that it may use goes"
+    assert content(place) == before
+    assert clean("--stages", "--yes")[0] == 0, "it was killed, and this is seen by its lease"
