@@ -128,7 +128,8 @@ def kills_part(scenes: Mapping[str, Mapping[str, Any]]) -> str:
             counts[each["moment"], column] += each["kills"]
             counts["in all", column] += each["kills"]
     columns, moments = [*scenes, *VICTIMS, "in all"], sorted({each["moment"] for each in every})
-    table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], ("at", *columns))
+    titles = ["at", *scenes, *(f"{victim} dies" for victim in VICTIMS), "in all"]
+    table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], titles)
     told = "\n".join(f"- {name}: {_scene(scene)}" for name, scene in scenes.items())
     return f"{table}\n\nThe scenes:\n\n{told}"
 
