@@ -13,10 +13,7 @@ LEGEND = f"{MARK}: {WORDS}"
 
 def is_best(row: Row, others: Sequence[Row]) -> bool:
     """Whether a row's primary metric is better than that of each other one, by Welch's test."""
-    return bool(others) and all(_above(row, other) for other in others)
-
-
-def _above(row: Row, other: Row) -> bool:
-    one, two = primary(row), primary(other)
-    p = welch(one.values, two.values)
-    return one.badness < two.badness and p is not None and p < LEVEL
+    mine, theirs = primary(row), [primary(other) for other in others]
+    if not theirs or mine.badness >= min(other.badness for other in theirs):
+        return False
+    return all((p := welch(mine.values, other.values)) is not None and p < LEVEL for other in theirs)

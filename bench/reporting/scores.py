@@ -16,7 +16,8 @@ arithmetic. Nothing is taken from a paper.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Any
 
 from bench.reporting import Row
 from bench.reporting.welch import difference
@@ -41,6 +42,8 @@ NO_FULL = "no row tells what this network gets from all real images: it is no la
 NO_PLAIN = f"it was not evaluated without augmentation: --protocol NAME{PLAIN} does it"
 IS_PLAIN = "it is itself without augmentation"
 NO_RESULT = "it has no result"
+
+Cell = tuple[Any, ...]  # the values of `SHARED`
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _normalised(value: float) -> float:
 def with_scores(rows: Sequence[Row]) -> list[Row]:
     """Each row with `scores`, the object of its `CellScores`, from the others."""
     cells = _Cells(rows)
-    return [{**row, "scores": asdict(cells.scores(row))} for row in rows]
+    return [{**row, "scores": dict(vars(cells.scores(row)))} for row in rows]
 
 
 class _Cells:
@@ -110,6 +113,13 @@ class _Cells:
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = [row for row in rows if row["status"] == "done" and row.get("top1_mean") is not None]
         self._placed = {(row["run"], _protocol(row), row["eval_backbone"]): row for row in self._rows}
+        self._cells: dict[Cell, list[Row]] = {}
+        self._hard_ones: dict[tuple[Cell, str], list[Row]] = {}
+        self._whole: dict[Cell, Ingredient] = {}
+        for row in self._rows:
+            self._cells.setdefault(_cell(row), []).append(row)
+            if _is_hard(row):
+                self._hard_ones.setdefault((_cell(row), row["run"]), []).append(row)
 
     def scores(self, row: Row) -> CellScores:
         """All that can be said of a row."""
@@ -155,25 +165,32 @@ class _Cells:
     def _hard(self, row: Row) -> Ingredient:
         if _is_hard(row):
             return _of(row, "")
-        found = [each for each in self._of_cell(row) if each["run"] == row["run"] and _is_hard(each)]
+        found = self._hard_ones.get((_cell(row), row["run"]), [])
         called = [each for each in found if _protocol(each) == HARD]
         one = called or found
         return _of(one[0] if len(one) == 1 else None, WHICH_HARD if one else NO_HARD)
 
     def _full(self, row: Row) -> Ingredient:
-        """A set of all real images under hard labels; else the best labelling teacher that is the same network."""
-        cell = list(self._of_cell(row))
-        whole = [each for each in cell if each["method"] == FULL and _is_hard(each)]
-        if whole:
-            return Ingredient(max(each["top1_mean"] for each in whole), FULL)
-        backbone = row["eval_backbone"]
-        taught = [each["teacher_top1"] for each in cell if each.get("teacher_backbone") == backbone]
-        known = [top1 for top1 in taught if top1 is not None]
-        return Ingredient(max(known), f"teacher {backbone}") if known else Ingredient(reason=NO_FULL)
+        """What all rows of a cell have in common, whatever their images per class."""
+        cell = _cell(row)
+        if cell not in self._whole:
+            self._whole[cell] = _all_images(self._cells[cell])
+        return self._whole[cell]
 
-    def _of_cell(self, row: Row) -> Iterator[Row]:
-        """The rows of the same cell, whatever their images per class."""
-        return (each for each in self._rows if all(each.get(name) == row.get(name) for name in SHARED))
+
+def _cell(row: Row) -> Cell:
+    return tuple(row.get(name) for name in SHARED)
+
+
+def _all_images(cell: Sequence[Row]) -> Ingredient:
+    """A set of all real images under hard labels; else the best labelling teacher that is the same network."""
+    whole = [each for each in cell if each["method"] == FULL and _is_hard(each)]
+    if whole:
+        return Ingredient(max(each["top1_mean"] for each in whole), FULL)
+    backbone = cell[0]["eval_backbone"]
+    taught = [each["teacher_top1"] for each in cell if each.get("teacher_backbone") == backbone]
+    known = [top1 for top1 in taught if top1 is not None]
+    return Ingredient(max(known), f"teacher {backbone}") if known else Ingredient(reason=NO_FULL)
 
 
 def _is_random(row: Row) -> bool:

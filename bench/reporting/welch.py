@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean
-from typing import Any
 
 LEVEL = 0.05  # of Welch's test: above it two means are level
 CONFIDENCE = 0.95  # of an interval
@@ -33,11 +33,26 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     value = fmean(second) - fmean(first)
     if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
         return Difference(value)
-    from scipy.stats import ttest_ind
+    from scipy.special import stdtr, stdtrit
 
-    found: Any = ttest_ind(second, first, equal_var=False)
-    between = found.confidence_interval(CONFIDENCE)
-    return Difference(value, float(found.pvalue), (float(between.low), float(between.high)))
+    (mean, error), (other_mean, other_error) = _of_mean(second), _of_mean(first)
+    apart, error_2 = mean - other_mean, error + other_error
+    squares = error**2 / (len(second) - 1) + other_error**2 / (len(first) - 1)
+    if not squares:  # what varies does so by less than a float can hold
+        return Difference(value)
+    freedom = error_2**2 / squares
+    p = float(2 * stdtr(freedom, -abs(apart / sqrt(error_2))))
+    low, high = stdtrit(freedom, [(1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2]) * sqrt(error_2) + apart
+    return Difference(value, p, (float(low), float(high)))
+
+
+def _of_mean(values: Sequence[float]) -> tuple[float, float]:
+    """A mean, and the square of its standard error, as scipy's `ttest_ind` sums them, which takes a millisecond."""
+    import numpy as np
+
+    each = np.asarray(values, dtype=float)
+    mean = each.mean()
+    return float(mean), float(np.mean((each - mean) ** 2) * (len(each) / (len(each) - 1)) / len(each))
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -3,7 +3,6 @@
 import dataclasses
 import statistics
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Origin, RunSpec
 
 Row = dict[str, Any]  # a `fields.Row` as JSON
+Known = dict[str, Any]  # some of its fields: a `fields.Row` has so many that it is made but once a row
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
@@ -23,43 +23,39 @@ def rows(records: Iterable[Record]) -> list[Row]:
 
     A record is not kept once its rows are made, for there may be many.
     """
-    made: dict[str, list[fields.Row]] = {}
+    made: dict[str, list[Row]] = {}
     controls: set[str] = set()
     for record in records:
         made[record.spec.name] = list(_rows_of(record))
         controls.update(record.controls.values())
-    return [_among(row, made, controls).to_json() for each in made.values() for row in each]
+    every = [row for each in made.values() for row in each]
+    for row in every:
+        _place_among(row, made, controls)
+    return every
 
 
-def _among(row: fields.Row, known: Container[str], controls: Container[str]) -> fields.Row:
-    """The row with what the others say of it: whether its control is among them, and whether it is one itself."""
-    control = row.control if row.control in known else None
-    is_control = row.is_control or row.run in controls
-    if (control, is_control) == (row.control, row.is_control):
-        return row
-    return replace(row, control=control, is_control=is_control)
+def _place_among(row: Row, known: Container[str], controls: Container[str]) -> None:
+    """Puts into a row what the others say of it: whether its control is among them, and whether it is one itself."""
+    row["control"] = row["control"] if row["control"] in known else None
+    row["is_control"] = row["is_control"] or row["run"] in controls
 
 
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
     """The row of an evaluation that has no record: another process holds the run, or it could not start."""
-    row = replace(_bare(spec, status), reason=reason, protocol=evaluation.asked, protocol_id=evaluation.protocol_id)
-    return replace(row, eval_backbone=evaluation.backbone).to_json()
+    asked = {"protocol": evaluation.asked, "protocol_id": evaluation.protocol_id}
+    return {**bare_row(spec, status), **asked, "reason": reason, "eval_backbone": evaluation.backbone}
 
 
 def bare_row(spec: RunSpec, status: str) -> Row:
     """The row of a run of which no evaluation is known."""
-    return _bare(spec, status).to_json()
-
-
-def _bare(spec: RunSpec, status: str) -> fields.Row:
-    return replace(
-        _identity(spec),
-        status=status,
-        is_control=spec.labeller is not None,
-        device=spec.device,
-        precision=spec.precision,
-        versions={"bench": None, "torch": None, "plugin": spec.method.plugin_version},
-    )
+    known = {
+        "status": status,
+        "is_control": spec.labeller is not None,
+        "device": spec.device,
+        "precision": spec.precision,
+        "versions": {"bench": None, "torch": None, "plugin": spec.method.plugin_version},
+    }
+    return fields.Row.of({**_identity(spec), **known}).to_json()
 
 
 @cache
@@ -68,17 +64,21 @@ def reserved() -> frozenset[str]:
     return frozenset((*fields.names(), *(each.name for each in dataclasses.fields(Scores)), *Costs.model_fields))
 
 
-def _rows_of(record: Record) -> Iterator[fields.Row]:
-    made = _made(record)  # fields are many, and each `replace` copies them all: as few as can be
+def _rows_of(record: Record) -> Iterator[Row]:
+    made = _made(record)
     for key, evaluation in record.evaluations.items():
+        scored = {**made, **_scored(record, evaluation), "control": record.controls.get(key)}
+        if evaluation.label_kind == "teacher":
+            scored["teacher_top1"] = _shared_teacher(evaluation)
         for asked in evaluation.asked:
-            row = _scored(made, record, evaluation, protocol=asked, control=record.controls.get(key))
-            yield replace(row, null_reasons=fields.reasons(row), warnings=doubts(row, evaluation.scores))
+            row = fields.Row.of({**scored, "protocol": asked})
+            said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
+            yield {**row.to_json(), **said}
 
 
-def _identity(spec: RunSpec) -> fields.Row:
+def _identity(spec: RunSpec) -> Known:
     method, backbone = spec.maker
-    row = fields.Row(
+    known = Known(
         run=spec.name,
         method=method,
         method_version=None if spec.brought else spec.method.version,
@@ -105,7 +105,7 @@ def _identity(spec: RunSpec) -> fields.Row:
         dataset_source=spec.dataset_source,
         source_differs=spec.source_differs,
     )
-    return _brought(row, spec.brought) if spec.brought else row
+    return {**known, **_brought(spec.brought, known)} if spec.brought else known
 
 
 def _labels_of(spec: RunSpec) -> str | None:
@@ -114,26 +114,25 @@ def _labels_of(spec: RunSpec) -> str | None:
     return spec.origin.method if spec.origin else spec.labeller.name
 
 
-def _brought(row: fields.Row, origin: Origin) -> fields.Row:
+def _brought(origin: Origin, counted: Known) -> Known:
     """What rows of sets that were not made here say besides, or otherwise."""
-    return replace(
-        row,
+    return Known(
         imported=True,
         synthesis_precision=None,
         set=origin.name,
         set_budget=origin.budget,
         class_order=origin.class_order,
-        images=origin.images or row.images,
+        images=origin.images or counted["images"],
         images_per_class=list(origin.images_per_class) if origin.images_per_class else None,
         iterations=origin.iterations,  # as its manifest says: nothing was iterated here
     )
 
 
-def _made(record: Record) -> fields.Row:
+def _made(record: Record) -> Known:
     """The row as far as it is of the set: what it is, what it cost, with what it was made."""
     costs, made = record.costs.to_json(), record.environment
-    known: dict[str, Any] = {name: costs[name] for name in fields.MEASURED if name in costs}
-    said: dict[str, Any] = {
+    known = {name: costs[name] for name in fields.MEASURED if name in costs}
+    said = {
         "device": made.device,
         "device_name": made.device_name,
         "precision": made.precision,
@@ -144,14 +143,14 @@ def _made(record: Record) -> fields.Row:
         "preprocessing": record.costs.preprocessing,
         "is_control": record.spec.labeller is not None,
     }
-    return replace(_identity(record.spec), **{**known, **said})
+    return {**_identity(record.spec), **known, **said}
 
 
-def _scored(row: fields.Row, record: Record, evaluation: Evaluation, **asked: Any) -> fields.Row:  # noqa: ANN401 - fields of a row
-    """The row with how its evaluation ended, and as what it was asked for."""
+def _scored(record: Record, evaluation: Evaluation) -> Known:
+    """How an evaluation ended."""
     done = record.status == "done" and evaluation.done
     counted = _counted(evaluation.scores) if done else {}
-    ended: dict[str, Any] = {
+    return {
         "status": "done" if done else evaluation.status if record.status == "done" else record.status,
         "reason": evaluation.reason or record.reason,
         "eval_backbone": evaluation.backbone,
@@ -160,12 +159,11 @@ def _scored(row: fields.Row, record: Record, evaluation: Evaluation, **asked: An
         "teacher_backbone": evaluation.teacher_backbone,
         "paper_reports": evaluation.paper_reports,
         "evaluation_note": evaluation.note,
-        "teacher_top1": _shared_teacher(evaluation) if evaluation.label_kind == "teacher" else row.teacher_top1,
+        **counted,
     }
-    return replace(row, **ended, **counted, **asked)
 
 
-def _counted(scores: Sequence[Score]) -> dict[str, Any]:
+def _counted(scores: Sequence[Score]) -> Known:
     """What a row says of a result, over its trainings."""
     top1 = [score.top1 for score in scores if score.top1 is not None]
     return {

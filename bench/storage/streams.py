@@ -26,12 +26,17 @@ def shown(text: str) -> str:
 
     Line feeds, tabs and spaces stay. The escapes are those of JSON: a JSON text stays one, with the same values.
     """
+    if text.isprintable():
+        return text
     return _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text)
 
 
 def one_line(text: object) -> str:
     """The text as `shown`, in one line: any run of blanks and line breaks is one space."""
-    return shown(_SPACE.sub(" ", str(text)).strip())
+    plain = str(text)
+    if plain.isprintable() and plain == plain.strip() and "  " not in plain:  # as most are; its one blank is the space
+        return plain
+    return shown(_SPACE.sub(" ", plain).strip())
 
 
 def _escaped(text: str) -> str:

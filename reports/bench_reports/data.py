@@ -1,10 +1,10 @@
 """Forms for programs: every field of every row, in the order of the runs, nothing rounded."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.scores import with_scores
@@ -80,12 +80,37 @@ class Csv(ReportFormat):
 
 
 def _objects(rows: Sequence[Row]) -> str:
-    return json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    """As `json.dumps(rows, indent=2)`, a row at a time."""
+    lines = ",\n  ".join(_indented(row, "\n  ") for row in rows)
+    return f"[\n  {lines}\n]\n" if rows else "[]\n"
+
+
+def _indented(value: Row | Sequence[Any], margin: str) -> str:
+    """An object or a list over lines. What it holds is encoded at once: with an indent the library does it in Python.
+
+    Args:
+        margin: the line break before its last line, with its blanks.
+    """
+    inner = f"{margin}  "
+    between = f",{inner}"  # which is in no text: there a line break is an escape
+    keyed = value if isinstance(value, Mapping) else dict(enumerate(value))
+    inside = {name: each for name, each in keyed.items() if isinstance(each, Mapping | list | tuple) and each}
+    plain = {name: None if name in inside else each for name, each in keyed.items()}
+    flat = plain if keyed is value else list(plain.values())
+    text = json.dumps(flat, separators=(between, ": "), allow_nan=False, ensure_ascii=False)
+    lines = dict(zip(plain, text[1:-1].split(between), strict=True))
+    for name, each in inside.items():
+        lines[name] = lines[name].removesuffix("null") + _indented(each, inner)
+    return f"{text[0]}{inner}{between.join(lines.values())}{margin}{text[-1]}"
 
 
 def _lines(rows: Sequence[Row]) -> str:
-    frame = pd.DataFrame([dict(_flat(row)) for row in rows], dtype=object)
-    return frame.to_csv(index=False, lineterminator="\n")
+    lines, text = [dict(_flat(row)) for row in rows], io.StringIO()
+    titles = dict.fromkeys(name for line in lines for name in line)
+    written = csv.DictWriter(text, titles, lineterminator="\n")
+    written.writeheader()
+    written.writerows(lines)
+    return text.getvalue()
 
 
 def _ordered(row: Row, first: Sequence[str]) -> Row:

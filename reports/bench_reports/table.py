@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
-from tabulate import SEPARATING_LINE, tabulate
 
 from bench.reporting.layout import alignment, parts, titles
 from bench.reporting.view import RankingView
@@ -36,10 +35,22 @@ def _section(view: RankingView, width: int) -> str:
 
 
 def _grid(part: pd.DataFrame) -> str:
-    """Titles go in as a row: as headers tabulate would make columns wider than their text. Its outer rules are cut."""
-    lines = [titles(part), SEPARATING_LINE, *part.to_numpy().tolist()]
-    drawn = tabulate(lines, tablefmt="simple", disable_numparse=True, colalign=alignment(part))
-    return "\n".join(line.rstrip() for line in drawn.splitlines()[1:-1])
+    """Titles, which may have line breaks, a rule, lines. tabulate guesses types, and takes ten times as long."""
+    heads = [title.split("\n") for title in titles(part)]
+    depth = max(map(len, heads))
+    columns = [
+        _column([*head, *[""] * (depth - len(head))], list(part.iloc[:, place]), side)
+        for place, (head, side) in enumerate(zip(heads, alignment(part), strict=True))
+    ]
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _column(head: Sequence[str], cells: Sequence[str], side: str) -> list[str]:
+    """Of one width, from the title's first line to the last cell."""
+    width = max(map(len, (*head, *cells)))
+    placed = str.ljust if side == "left" else str.rjust
+    above, below = ([placed(text, width) for text in some] for some in (head, cells))
+    return [*above, "-" * width, *below]
 
 
 def _wrapped(text: str, width: int) -> str:

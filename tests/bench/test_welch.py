@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from bench.reporting.welch import Difference, difference
 
@@ -27,3 +29,17 @@ def test_of_one_value_or_of_none_that_vary_nothing_is_said(first: list[float], s
     found = difference(first, second)
     assert found == Difference(found.value)
     assert found.level is None
+
+
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 3), (5, 20)])
+def test_it_is_scipys_to_the_last_bit(sizes: tuple[int, int]) -> None:
+    draws = np.random.default_rng(sum(sizes))
+    for _ in range(20):
+        first, second = (list(draws.uniform(0, 100, size).round(int(draws.integers(1, 15)))) for size in sizes)
+        theirs = ttest_ind(second, first, equal_var=False)
+        found, between = difference(first, second), theirs.confidence_interval(0.95)
+        assert (found.p, found.interval) == (float(theirs.pvalue), (float(between.low), float(between.high)))
+
+
+def test_what_varies_by_less_than_a_float_can_square_is_no_error() -> None:
+    assert difference([0.0, 1e-200], [0.0, 3e-200]).p is None

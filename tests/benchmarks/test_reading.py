@@ -1,4 +1,4 @@
-"""Decoding against PIL, one image after the other; the cache against decoding; records against plain JSON."""
+"""Decoding against PIL, one image after the other; the cache against decoding; records and reports against JSON."""
 
 import io
 import json
@@ -28,6 +28,7 @@ from bench.results.records import Record
 from bench.results.spec import MethodChoice, RunSpec
 from bench.storage.files import digest
 
+SCORE: dict[str, Any] = {"top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
 VIEW = DecodedForm(channels=3, resolution=64, resize=64)
 
 
@@ -83,15 +84,19 @@ def test_images(race: Race, competitor: str, tmp_path: Path) -> None:
 
 
 def some_record(seed: int) -> Record:
-    """Every second one is the control of the one before it."""
+    """Of two evaluations; every second one is the control of the one before it."""
     choice = MethodChoice("random", 1, {}, "defaults", "its own", (), {"lr": [1, seed % 7]}, "coresets", "1.0")
     classes = tuple(f"n{index:08}" for index in range(200))
     spec = RunSpec(choice, "d", "d", "0" * 32, classes, 200, 10, "convnet3", seed, "paper", "cpu", "cpu", "fp32")
-    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "seed": 0}
-    outcome = {"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""}
-    labels = {"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None, "scores": [score] * 3}
-    controls = {"hard-convnet3": replace(spec, seed=seed + 1).name} if seed % 2 == 0 else {}
-    evaluations = {"hard-convnet3": outcome | labels}
+    scores = [{**SCORE, "top1": 40.0 + (7 * seed + 3 * number) % 11, "seed": number} for number in range(3)]
+    outcome = {"backbone": "convnet3", "note": "", "status": "done", "reason": None, "scores": scores}
+    hard = {"protocol": "hard", "protocol_id": "hard@1", "asked": ["hard"], "label_kind": "hard"}
+    soft = {"protocol": "soft", "protocol_id": "soft@1", "asked": ["soft"], "label_kind": "online"}
+    evaluations = {
+        "hard-convnet3": {**outcome, **hard, "teacher_backbone": None},
+        "soft-convnet3": {**outcome, **soft, "teacher_backbone": "convnet3"},
+    }
+    controls = dict.fromkeys(evaluations, replace(spec, seed=seed + 1).name) if seed % 2 == 0 else {}
     return sample_record(spec, {"set_bytes": 640}, evaluations, {"device": "cpu"}, controls)
 
 
@@ -104,7 +109,7 @@ def written(runs: Path, count: int) -> Path:
     return runs
 
 
-@pytest.mark.parametrize("competitor", ["read and verified", "as rows", "as a table"])
+@pytest.mark.parametrize("competitor", ["read and verified", "as rows", "as a table", "as JSON", "with their scores"])
 def test_records(race: Race, competitor: str, tmp_path: Path) -> None:
     runs, registry = written(tmp_path / "runs", 10_000 if race.in_earnest else 10), Registry()
 
@@ -118,5 +123,7 @@ def test_records(race: Race, competitor: str, tmp_path: Path) -> None:
         "read and verified": lambda: list(records.load_all(runs, Silent())),
         "as rows": rows,
         "as a table": lambda: report(registry, rows(), "table", claims=True),
+        "as JSON": lambda: report(registry, rows(), "json", claims=True),
+        "with their scores": lambda: registry.load("format", "table").render_scores(rows(), claims=True),
     }
     race.run("10,000 records", competitor, steps[competitor], parsed, rounds=2)

@@ -74,3 +74,10 @@ def test_every_row_has_every_field_in_one_order() -> None:
     blank = rows.bare_row(sample_spec(0), "failed")
     assert tuple(blank) == tuple(done_row(0)) == fields.names()
     assert len(set(fields.names())) == len(fields.names())
+
+
+def test_a_row_of_some_fields_is_the_row_that_its_init_makes() -> None:
+    known = {"run": "a", "changed": {"lr": [1, 2]}, "top1_mean": 50.0}
+    one, other = fields.Row.of(known), fields.Row.of({})
+    assert one == fields.Row(**known) and list(one.to_json()) == list(fields.names())
+    assert one.notes is not other.notes and other.changed == {}
