@@ -32,6 +32,7 @@ class Console:
         self._began: dict[str, float] = {}
         self._told: dict[str, float] = {}  # when a line said of what
         self._run, self._what, self._said = "", "", 0.0
+        self._units: dict[str, str] = {}  # at which of several units, or trainings, a run is
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
     def __enter__(self) -> "Console":
@@ -88,6 +89,7 @@ class Console:
     def end(self, name: str) -> float | None:
         """A run ended; the seconds since it began, where it did here."""
         self._display.end(name)
+        self._units.pop(name, None)
         began = self._began.pop(name, None)
         return None if began is None else time.monotonic() - began
 
@@ -114,24 +116,29 @@ class Console:
             if self._live:
                 self._display.advance(run, one_line(what), done, total)
             else:
-                self._say_now_and_then(named + one_line(what), done, total)
+                at = f"{unit}: " if (unit := self._units.get(run)) else ""
+                said = f"{named}{at}{one_line(what)} {done}/{total}"
+                self._say_now_and_then(named + one_line(what), said, ends=done >= total)
 
     def note_of(self, run: str, fact: str, text: str) -> None:
         """What a display has room for: the "unit" that a run is at, its "last" accuracy."""
         with self._lock:
             self._display.note(run, fact, text)
+            if fact == "unit":
+                self._units[run] = one_line(text)
 
-    def _say_now_and_then(self, what: str, done: int, total: int) -> None:
-        line, now = f"  {what} {done}/{total}", time.monotonic()
+    def _say_now_and_then(self, what: str, said: str, *, ends: bool) -> None:
+        """A line of work where it is due: a unit is no other work, for units may be thousands."""
+        line, now = f"  {said}", time.monotonic()
         told = now - self._told.get(what, -PLAIN_SECONDS) < PLAIN_SECONDS
-        if len(self._began) > 1 and told and done < total:
+        if len(self._began) > 1 and told and not ends:
             return  # several take turns: a line each time would be thousands
         self._told[what] = now
         if what != self._what or now - self._said >= PLAIN_SECONDS:
             self._ended = self._ended if what != self._what else ""
             self._follow(line)
             self._what, self._said = what, now
-        elif done >= total:
+        elif ends:
             self._ended = line
 
 

@@ -1,7 +1,6 @@
 """Runs as rows, those with a record and those without one yet, and picking some of them with --where FIELD=VALUE."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     from bench.storage.mirrors import looked_at
 
     picked = picker(where)
-    rows = [*table.rows(records.load_all(looked_at(runs), Console())), *map(_begun, _without_record(runs))]
+    rows = [*table.rows(records.load_all(looked_at(runs), Console())), *map(_begun, records.unfinished(runs))]
     return sorted(picked(rows), key=lambda row: str(row["run"]))
 
 
@@ -49,10 +48,6 @@ def picker(where: Sequence[str]) -> Callable[[Sequence[Row]], list[Row]]:
 
     conditions = [_condition(each, names()) for each in where]
     return lambda rows: [row for row in rows if all(fits(row) for fits in conditions)]
-
-
-def _without_record(runs: Path) -> list[Path]:
-    return [path.parent for path in runs.glob("*/spec.json") if not os.path.lexists(path.with_name("record.json"))]
 
 
 def _begun(folder: Path) -> Row:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import click
+
 from bench.errors import UsageError, why
 
 if TYPE_CHECKING:
@@ -76,8 +78,11 @@ def _check_folder(output: Path) -> None:
         raise UsageError(f"{output} holds {other[0]!r}, which is of no report; name a new or an empty folder")
 
 
-def write_folder(output: Path, files: Iterable["File"]) -> None:
+def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
     """Writes a report's files, each whole, and takes away those of an earlier report that it does not have.
+
+    Returns:
+        Their names, as they came.
 
     Raises:
         UsageError: a file cannot be written.
@@ -87,10 +92,11 @@ def write_folder(output: Path, files: Iterable["File"]) -> None:
     try:
         earlier = _written(output)
         write_json(output / WRITTEN, {"files": sorted(earlier)})  # first: a report that was cut short is one, too
-        names = {_put(output, file) for file in files}
-        for name in earlier - names:
+        names = [_put(output, file) for file in files]
+        for name in earlier.difference(names):
             (output / name).unlink(missing_ok=True)
         write_json(output / WRITTEN, {"files": sorted(names)})
+        return names
     except OSError as error:
         raise UsageError(f"cannot write into {output}: {why(error)}") from error
 
@@ -170,6 +176,11 @@ def write(output: Path, content: str | bytes) -> None:
             write_bytes(Path(os.path.realpath(output)), visible)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {why(error)}") from error
+
+
+def said_written(output: Path, what: str = "") -> None:
+    """One line on standard error that names what was written."""
+    click.echo(f"wrote {output}{what}", err=True)
 
 
 def _is_there(output: Path) -> bool:

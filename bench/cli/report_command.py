@@ -1,6 +1,7 @@
 """`bench report`: tables from the records of runs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ from bench.cli.filters import Row, picker, where_option
 from bench.cli.folders import folder_of, is_address
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
-from bench.cli.output import Target, target_of, write, write_folder
+from bench.cli.output import Target, said_written, target_of, write, write_folder
 from bench.errors import UsageError
 from bench.storage.names import nearest
 
@@ -70,13 +71,15 @@ def command(
     with Console() as console:
         made = rows_asked_for(named, where, runs, console, over=over, folders=folders)
     if target.folder is not None:
-        write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
+        written = write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
+        said_written(target.folder / written[-1], f" and {len(written) - 1:,} files that it leads to")
         return
     content = _content(registry, target, look, made)
     if target.file is None:
         click.echo(content, nl=False)
     else:
         write(target.file, content)
+        said_written(target.file, f": {len(made):,} {'row' if len(made) == 1 else 'rows'}")
 
 
 @dataclass(frozen=True)
@@ -161,34 +164,50 @@ def records_of(named: Sequence[str], runs: Path, console: "Console") -> Iterator
     Raises:
         UsageError: nothing was asked for that exists, or there is nothing to report.
     """
-    from bench.results.records import with_folders
+    from bench.results.records import unfinished
     from bench.storage.mirrors import looked_at
 
     if not named and not looked_at(runs).is_dir():
         raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
-    found = (record for name in named for record in _of(name, runs, console)) if named else with_folders(runs, console)
-    first = next(found, None)
-    if first is None:
-        raise UsageError(f"no run with a readable record in {', '.join(named) or runs}")
-    return chain([first], found)
+    places = [_place(name, runs) for name in named] or [runs]
+    found = (each for place in places for each in _in(place, console))
+    first, begun = next(found, None), {each.resolve() for place in places for each in unfinished(place)}
+    if first is not None:
+        if begun:
+            console.warn(f"left out: {_continued(begun)}")
+        return chain([first], found)
+    where = ", ".join(named) or runs
+    if begun:
+        raise UsageError(f"nothing to report in {where}: {_continued(begun)}")
+    raise UsageError(f"no run with a readable record in {where}")
 
 
-def _of(name: str, runs: Path, console: "Console") -> Iterable["Found"]:
-    """The records that one argument means."""
-    from bench.results.records import read_or_warn, with_folders
+def _continued(begun: Collection[Path]) -> str:
+    if len(begun) == 1:
+        return f"{next(iter(begun)).name} is not finished; the command that began it continues it"
+    return f"{len(begun)} runs are not finished; the command that began them continues them"
+
+
+def _place(name: str, runs: Path) -> Path:
+    """The run, or the folder of runs, that one argument means. Raises UsageError: there is none."""
     from bench.storage.mirrors import looked_at
 
     own = looked_at(folder_of(name)) if is_address(name) else Path(name)
     folder = next((path for path in (own, looked_at(runs) / name) if path.is_dir()), None)
     if folder is None:
         raise UsageError(f"no run and no folder of runs is called {name!r}{_hint(name, runs)}")
+    return folder
+
+
+def _in(folder: Path, console: "Console") -> Iterable["Found"]:
+    """The records of a run, or of a folder of runs."""
+    from bench.results.records import read_or_warn, with_folders
+
     if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
         return with_folders(folder, console)
-    try:
+    with suppress(FileNotFoundError):
         return [(folder, record)] if (record := read_or_warn(folder, console)) else []
-    except FileNotFoundError:
-        console.warn(f"left out: {folder.name} has no record yet; the command that began it continues it")
-        return []
+    return []
 
 
 def _hint(name: str, runs: Path) -> str:

@@ -7,7 +7,7 @@ import click
 
 from bench.cli.console import Console
 from bench.cli.grid import check_writable
-from bench.cli.output import form_of, write
+from bench.cli.output import form_of, said_written, write
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat
@@ -60,6 +60,7 @@ def measure(
         click.echo(texts[0], nl=False)
         if output:
             write(output, texts[1])
+            said_written(output)
     if stopped:
         return 130
     return 1 if any(each.status == "failed" for each in ended) else 0

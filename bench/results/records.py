@@ -4,6 +4,7 @@ A record keeps raw outcomes, one score an evaluation seed; means and other metri
 (`bench.results.rows`), so a new metric needs no new run.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,6 +141,12 @@ def with_folders(runs: Path, progress: Progress) -> Iterator[tuple[Path, Record]
         with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
             if (record := read_or_warn(folder, progress)) is not None:
                 yield folder, record
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """The folders of runs that have begun and left no record: this one, or those below it."""
+    folders = [folder] if (folder / "spec.json").exists() else folder.iterdir() if folder.is_dir() else ()
+    return [each for each in folders if not os.path.lexists(each / "record.json") and (each / "spec.json").exists()]
 
 
 def read_or_warn(folder: Path, progress: Progress) -> Record | None:

@@ -99,7 +99,7 @@ class Scoring:
         try:
             self._restore_stages(condensed)
             for number in range(count):
-                noted(self.task.progress, "unit", f"training {number + 1}/{count}")
+                noted(self.task.progress, "unit", f"training {number + 1}/{count}" if count > 1 else "")
                 scores.append(self._score(protocol, condensed, each, number))
                 noted(self.task.progress, "last", _primary_of(scores[-1]))
                 _check_comparable(scores[0], scores[-1])
@@ -108,6 +108,8 @@ class Scoring:
                 raise
             log.exception("%s failed", each.key)
             return status_of(error), reason_of(error), scores
+        finally:
+            noted(self.task.progress, "unit", "")
         return "done", None, scores
 
     def _warn_of_labels(self, each: EvaluationSpec, protocol: Protocol, condensed: CondensedSet) -> None:

@@ -270,7 +270,30 @@ def test_a_run_that_is_not_finished_is_named(report: Report, runs: Path) -> None
     (runs / "begun" / "spec.json").write_text("{}")
     ended = report("--format", "json", "begun", runs)
     assert len(shown_runs(ended)) == 2
-    assert "begun has no record yet" in ended.err
+    assert ended.err == "warning: left out: begun is not finished; the command that began it continues it\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "run0 is not finished; the command that began it continues it"),
+        (3, "3 runs are not finished; the command that began them continues them"),
+    ],
+)
+def test_nothing_but_runs_that_are_not_finished_is_said_to_be_that(
+    report: Report, tmp_path: Path, count: int, said: str
+) -> None:
+    begun = tmp_path / "begun"
+    for number in range(count):
+        (begun / f"run{number}").mkdir(parents=True)
+        (begun / f"run{number}" / "spec.json").write_text("{}")
+    ended = report("--runs", begun)
+    assert (ended.status, ended.out, ended.err) == (2, "", f"bench: nothing to report in {begun}: {said}\n")
+
+
+def test_what_was_written_is_named(report: Report, tmp_path: Path) -> None:
+    assert report("-o", tmp_path / "a.csv").err == f"wrote {tmp_path}/a.csv: 2 rows\n"
+    assert report("-o", f"{tmp_path}/site/").err == f"wrote {tmp_path}/site/index.html and 3 files that it leads to\n"
 
 
 def test_an_unknown_run_gets_the_nearest(report: Report) -> None:

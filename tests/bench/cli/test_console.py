@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 
@@ -131,6 +132,26 @@ def test_elsewhere_runs_that_are_under_way_together_are_told_apart(capsys: pytes
         assert console.end("a") is not None and console.end("never") is None
         console.advance("recover", 2, 2)
     assert _lines(capsys) == ["[1/2] a", "[1/2] b", "a: recover 1/2", "b: recover 1/2", "recover 2/2"]
+
+
+def test_elsewhere_a_line_says_at_which_unit_of_how_many_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line every ten seconds, of whichever unit then is under way; of trainings alike; what is none has no unit."""
+    seconds = iter(range(0, 100, 6))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
+    with Console() as console:
+        console.begin("[1/1]", "a", "a")
+        news = of_run(console, "a")
+        for number in (1, 2, 3):
+            noted(news, "unit", f"chunk-{number} {number}/3")
+            news.advance("recover", 1, 400)
+        noted(news, "unit", "")
+        news.advance("evaluate", 1, 2)
+        noted(news, "unit", "training 2/3")
+        news.advance("train", 1, 2)
+    recover = ["chunk-1 1/3: recover 1/400", "chunk-3 3/3: recover 1/400"]
+    assert _lines(capsys) == ["[1/1] a", *recover, "evaluate 1/2", "training 2/3: train 1/2"]
 
 
 def test_a_pace_is_steps_a_second_or_seconds_a_step() -> None:
