@@ -24,6 +24,7 @@ from bench.labels import OnlineLabels
 from bench.sets import importing
 from bench.sets.condensed import CondensedSet
 from bench.sets.teachers import labeller
+from bench.storage.streams import one_line
 
 Open = Callable[[], Dataset]
 
@@ -67,6 +68,13 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         self.classes, self.class_names = condensed.classes, class_names
         self.transform = condensed.preprocessing.apply
         self.learned_lr, self.manifest = condensed.learned_lr, manifest
+
+    def __repr__(self) -> str:
+        """In one line what it is of, and what it holds."""
+        whose = ", ".join(str(self.manifest[name]) for name in ("method", "dataset") if self.manifest.get(name))
+        size, teacher = "x".join(map(str, self.images.shape[1:])), self._condensed.labels.teacher_backbone
+        labels = f"{self.label_kind} labels" + (f" of {teacher}" if teacher else "")
+        return one_line(f"LoadedSet({whose}: {len(self)} images {size} of {len(self.classes)} classes, {labels})")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -17,6 +17,8 @@ from bench.results.metrics import primary_name
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
+    from bench.reporting.comparing import Comparison
+    from bench.reporting.folders import RunFolder
     from bench.results.claims import Claims
 
 Row = dict[str, Any]
@@ -96,6 +98,14 @@ class ReportFormat(ABC):
             UsageError: the format has no form for it.
         """
         raise UsageError(f"the format {self.name!r} has no form for scores; take table, markdown, latex, json or csv")
+
+    def render_comparison(self, found: "Comparison", runs: Sequence["RunFolder"]) -> str:
+        """Two runs beside each other, with what their folders hold: images, curves; ends in a newline.
+
+        Raises:
+            UsageError: the format has no form for it.
+        """
+        raise UsageError(f"the format {self.name!r} has no form for a comparison of two runs; take html")
 
 
 @dataclass(frozen=True)

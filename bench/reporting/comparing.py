@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bench.reporting import Row, rankings
 from bench.reporting.columns import COSTS, TIMES, Quantity
+from bench.reporting.compared import text_of
 from bench.reporting.layout import flat
 from bench.reporting.welch import Difference, difference
 from bench.results.metrics import Summary, metric, primary_name
@@ -84,6 +85,10 @@ class Comparison:
     scores: tuple[Scored, ...]
     alone: tuple[str, ...]
     costs: tuple[Cost, ...]
+
+    def __str__(self) -> str:
+        """As `bench compare` prints it."""
+        return text_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """As `bench compare --format json` prints it."""

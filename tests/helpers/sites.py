@@ -13,10 +13,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 0)
 def keep_run(
     runs: Path, seed: int = 0, top1: float = 50.0, method: str = "random", machine: str = "A processor"
 ) -> str:
-    """Writes the record of a run of one protocol, and returns its name."""
+    """Writes the record of a run of one protocol and two trainings, the first of `top1`; returns its name."""
     told = sample_spec(seed).to_json()
     spec = RunSpec.from_json({**told, "method": {**told["method"], "name": method}})
-    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
+    score = {"top1": top1, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
     outcome = {
         **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""},
         **{"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None},

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from PIL import Image
+from sites import keep_run
 
 from bench.reporting import Row
+from bench.reporting.comparing import compared
 from bench.reporting.folders import File, RunFolder
+from bench.results.records import read
 from bench.sets.contact_sheet import write_preview
 from bench_reports.site import HTML
 
@@ -165,6 +168,30 @@ def test_a_class_is_chosen_and_its_images_are_seen_over_methods(page: "Page", pi
     assert page.locator("h1").inner_text() == "b"
     page.locator("section figure a").click()
     page.wait_for_url("**/runs/b.png")
+
+
+@pytest.fixture
+def comparison(tmp_path: Path) -> Path:
+    """The page of two runs, one of a hostile name, with sheets of two classes."""
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    for seed, method in enumerate(("dm", EVIL)):
+        keep_run(tmp_path, seed, method=method, machine=EVIL)
+        write_preview(tmp_path / f"run{seed}" / "preview.png", pixels, torch.tensor([0, 1]), ["black", "white"])
+    folders = [RunFolder(tmp_path / f"run{seed}") for seed in (0, 1)]
+    page = HTML.render_comparison(compared(*(read(folder.path) for folder in folders)), folders)
+    write(tmp_path, File("comparison.html", page))
+    return tmp_path / "comparison.html"
+
+
+def test_two_runs_stand_beside_each_other_with_their_images(page: "Page", comparison: Path) -> None:
+    page.goto(comparison.as_uri())
+    assert page.locator(".sheets figcaption").all_inner_texts() == ["first", "second"]
+    widths = page.eval_on_selector_all(".sheets img", "images => images.map(image => image.naturalWidth)")
+    assert widths == [286, 286]  # 150 for names, an image of 128 and two gaps of 4
+    assert page.title() == "Two runs compared"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.get_by_role("button", name="copy").first.click()
+    assert page.evaluate("getSelection().toString()").startswith("bench run -m")
 
 
 def test_no_page_is_taken_over_or_wider_than_a_phone(page: "Page", site: Path) -> None:

@@ -3,15 +3,18 @@
 Every file is whole in itself and loads nothing from elsewhere, so that the folder opens from disk and from any host.
 Pages are made by Jinja2, which escapes all that is put in (`site.rendering`); the other modules prepare the data:
 `site.rankings` the tables, `site.runs` what is said of a run, `site.training` its curves, `site.classes` its classes,
+`site.comparisons` two runs beside each other,
 `site.figures` figures, `site.galleries` and `site.embeddings` images over methods, `site.names` names of files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.reporting import Row
+from bench.reporting.comparing import Comparison
 from bench.reporting.folders import File, FolderFormat, RunFolder
 from bench.reporting.view import RankingView
 from bench.storage.streams import shown as shown_text
+from bench_reports.site.comparisons import comparison_page
 from bench_reports.site.figures import over_costs, over_ipc, over_networks
 from bench_reports.site.galleries import galleries
 from bench_reports.site.names import file_names
@@ -39,6 +42,9 @@ class Html(FolderFormat, TextFormat):
     def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
         sections = [view_section(view) for view in shown]
         return shown_text(page("views", title=TITLE, sections=sections, left_out=left_out))
+
+    def render_comparison(self, found: Comparison, runs: Sequence[RunFolder]) -> str:
+        return shown_text(comparison_page(found, runs))
 
     def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
         names = file_names(row["run"] for row in rows)

@@ -36,6 +36,22 @@ def class_tables(spec: Json, curves: "Sequence[Curves]", control: Sequence[float
     return [_by_class(names, own, control if control and len(control) == len(own) else None), _confusion(names, curves)]
 
 
+def classes_beside(specs: Sequence[Json], curves: "Mapping[str, Sequence[Curves]]") -> list[Table]:
+    """Accuracy by class of two runs on the same classes, those first of which the second gets more right."""
+    names = class_words(specs[0]["dataset"], specs[0]["classes"])
+    first, second = (class_accuracies(each) or [] for each in curves.values())
+    if specs[0]["classes"] != specs[1]["classes"] or not len(names) == len(first) == len(second):
+        return []
+    order = _ends(sorted(range(len(names)), key=lambda place: first[place] - second[place]))
+    cells = {
+        place: [_share(first[place], 1), _share(second[place], 1), Cell(f"{second[place] - first[place]:+.1f}")]
+        for place in order
+    }
+    lines = [Line([Cell(names[place]), *each]) for place, each in cells.items()]
+    titles = ["class", *curves, "difference"]
+    return [Table(_said(order, names), titles, [title != "class" for title in titles], lines, kind="bars")]
+
+
 def class_words(dataset: str, classes: Sequence[str]) -> list[str]:
     """What classes are called, by the first of their names where a card has some; else their ids."""
     words = _words(dataset)
@@ -57,19 +73,24 @@ def _words(dataset: str) -> Mapping[str, str]:
 
 def _by_class(names: Sequence[str], own: Sequence[float], control: Sequence[float] | None) -> Table:
     titles = ["class", "top-1 %", *(["control", "difference"] if control else [])]
-    order = sorted(range(len(names)), key=lambda place: -own[place])
-    if len(order) > MOST_SHOWN:
-        order = [*order[: MOST_SHOWN // 2], *order[-MOST_SHOWN // 2 :]]
+    order = _ends(sorted(range(len(names)), key=lambda place: -own[place]))
     lines = [Line([Cell(names[place]), *_accuracies(place, own, control)]) for place in order]
-    said = "Accuracy by class" if len(lines) == len(names) else f"Accuracy of {len(lines)} of {len(names)} classes"
-    return Table(said, titles, [title != "class" for title in titles], lines, ranked=1, kind="bars")
+    return Table(_said(order, names), titles, [title != "class" for title in titles], lines, ranked=1, kind="bars")
 
 
 def _accuracies(place: int, own: Sequence[float], control: Sequence[float] | None) -> list[Cell]:
     if control is None:
         return [_share(own[place], 1)]
-    difference = own[place] - control[place]
-    return [_share(own[place], 1), _share(control[place], 1), Cell(f"{difference:+.1f}")]
+    return [_share(own[place], 1), _share(control[place], 1), Cell(f"{own[place] - control[place]:+.1f}")]
+
+
+def _ends(order: Sequence[int]) -> Sequence[int]:
+    """Of many, the first and the last."""
+    return order if len(order) <= MOST_SHOWN else [*order[: MOST_SHOWN // 2], *order[-MOST_SHOWN // 2 :]]
+
+
+def _said(shown: Sequence[int], names: Sequence[str]) -> str:
+    return "Accuracy by class" if len(shown) == len(names) else f"Accuracy of {len(shown)} of {len(names)} classes"
 
 
 def _confusion(names: Sequence[str], curves: "Sequence[Curves]") -> Table:

@@ -22,6 +22,7 @@ SCRIPTS = {
     "index": "index.js",
     "views": "index.js",
     "run": "run.js",
+    "comparison": "run.js",
     "images": "images.js",
 }  # of other pages there is none
 

@@ -66,7 +66,7 @@ def run_pages(
 def _source(rows: Sequence[Row], standing: Sequence[Standing], runs: Mapping[str, RunFolder]) -> Source:
     if (folder := runs.get(rows[0]["run"])) is None:
         return Source(rows, standing, None, "its folder is not known", None)
-    preview = folder.path / PREVIEW if _is_png(folder.path / PREVIEW) else None
+    preview = sheet_of(folder.path)
     try:
         record = folder.record()
     except (OSError, CorruptArtefact, UnreadableArtefact) as error:
@@ -79,12 +79,14 @@ def _source(rows: Sequence[Row], standing: Sequence[Standing], runs: Mapping[str
     return Source(rows, standing, record, "", preview, folder.path, controls)
 
 
-def _is_png(path: Path) -> bool:
+def sheet_of(run: Path) -> Path | None:
+    """The sheet of a run's images, where there is one."""
+    path = run / PREVIEW
     try:
         with path.open("rb") as file:
-            return file.read(len(PNG)) == PNG
+            return path if file.read(len(PNG)) == PNG else None
     except OSError:
-        return False
+        return None
 
 
 def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
@@ -98,14 +100,14 @@ def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
         doubts=list(dict.fromkeys(one_line(said) for each in source.rows for said in each.get("warnings") or [])),
         lost="; ".join(filter(None, [source.lost, *lost])),
         preview=preview,
-        about=_about(row),
+        about=about(row),
         results=results(source.standing, names),
         trainings=trained,
         recovery=[] if source.folder is None else recovery(source.folder),
         published=published(source.standing),
         by_seed=by_seed((record.get("evaluations") or {}).values()),
         costs=costs(source.rows, source.record),
-        again=_again(row),
+        again=again(row),
         made_with=_made_with(record),
         recipe=_recipe(record),
         details=_details(record),
@@ -125,7 +127,7 @@ def _where(row: Row) -> str:
     return f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}"
 
 
-def _about(row: Row) -> list[tuple[str, str]]:
+def about(row: Json) -> list[tuple[str, str]]:
     """In a few words, what it is."""
     found = facets_of(row)
     facts = {
@@ -142,8 +144,8 @@ def _about(row: Row) -> list[tuple[str, str]]:
     return [(name, one_line(value)) for name, value in facts.items() if value]
 
 
-def _again(row: Row) -> dict[str, str]:
-    """The command that makes it, and by which state of the project it was made."""
+def again(row: Json) -> dict[str, str]:
+    """The command that makes it, and by which state of the project it was made, from a row or an environment."""
     made = row.get("made") or {}
     return {name: one_line(made.get(name) or "") for name in ("command", "date", "version", "commit")}
 

@@ -9,7 +9,7 @@ from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.loops.losses import FILE, LOSSES_FILE
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
-from bench_reports.site.classes import class_accuracies, class_tables
+from bench_reports.site.classes import class_accuracies, class_tables, classes_beside
 from bench_reports.site.figures import BOTTOM, LEFT, RIGHT, TOP, Figure, Mark, Series, points
 from bench_reports.site.tables import Table
 
@@ -23,6 +23,7 @@ CURVES = ".curves.safetensors"
 Json = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]
 Where = tuple[str, str]  # a protocol's id and the network that was trained
+Left = tuple[Json, Path]  # a run's record and its folder
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,55 @@ def trainings(record: Json, run: Path, controls: Mapping[Where, Path]) -> tuple[
     return found, lost
 
 
+def beside(runs: Mapping[str, Left], where: Where) -> list[Training]:
+    """An evaluation of several runs in the same figures, where all of them have curves. Raises as `_curves`.
+
+    Args:
+        runs: by what their lines are called; all have the evaluation.
+    """
+    outcomes = {who: _outcome(record, where) for who, (record, _) in runs.items()}
+    curves = {who: _curves(path, outcomes[who][0]) for who, (_, path) in runs.items()}
+    if not all(curves.values()):
+        return []
+    seen, loss = dict[str, Points](), dict[str, Points]()
+    for who, found in curves.items():
+        test, views, falling = _lines(found, outcomes[who][1])
+        seen |= {f"{who}, test split": test, f"{who}, training views": views}
+        loss[who] = falling
+    count = sum(map(len, curves.values()))
+    tables = classes_beside([record["spec"] for record, _ in runs.values()], curves)
+    return [Training(one_line(" on ".join(where)), count, _accuracy_and_loss(seen, loss), tables)]
+
+
+def _outcome(record: Json, where: Where) -> tuple[str, Json]:
+    """An evaluation with the key that its files have."""
+    return next(
+        (key, each) for key, each in record["evaluations"].items() if (each["protocol_id"], each["backbone"]) == where
+    )
+
+
 def recovery(run: Path) -> list[Figure]:
     """The loss of a run's synthesis by term, where its method has one that is kept."""
+    lines = _losses(run)
+    return [_figure("Loss by term", "iteration", LOSS, lines)] if lines else []
+
+
+def losses_beside(runs: Mapping[str, Path]) -> list[Figure]:
+    """The same of several runs in one figure, where all of them have such."""
+    every = {who: _losses(run) for who, run in runs.items()}
+    lines = {f"{who}, {term}": line for who, found in every.items() for term, line in found.items()}
+    return [_figure("Loss by term", "iteration", LOSS, lines)] if all(every.values()) else []
+
+
+def _losses(run: Path) -> dict[str, Points]:
     try:
         losses = LOSSES_FILE.read(run / FILE)
     except FileNotFoundError:
-        return []
+        return {}
     across = [float(iteration) for iteration in losses.iterations]
-    lines = {
-        f"{term} (weighted)": list(zip(across, values, strict=True))
-        for term, values in zip(losses.terms, zip(*losses.values, strict=True), strict=True)
-    }
-    return [_figure("Loss by term", "iteration", LOSS, lines)] if len(across) > 1 else []
+    terms = zip(losses.terms, zip(*losses.values, strict=True), strict=True)
+    lines = {f"{term} (weighted)": list(zip(across, values, strict=True)) for term, values in terms}
+    return lines if len(across) > 1 else {}
 
 
 def _curves(run: Path, key: str) -> "list[Curves]":
@@ -96,16 +134,23 @@ def _training(spec: Json, outcome: Json, curves: "Sequence[Curves]", control: Se
 
 
 def _figures(curves: "Sequence[Curves]", outcome: Json) -> list[Figure]:
+    test, views, loss = _lines(curves, outcome)
+    seen = {"test split": test, "training views, as augmented": views}
+    return _accuracy_and_loss(seen, {"training loss": loss})
+
+
+def _accuracy_and_loss(seen: Mapping[str, Points], loss: Mapping[str, Points]) -> list[Figure]:
+    return [_figure("Accuracy", "epoch", "top-1 %", seen), _figure("Training loss", "epoch", LOSS, loss)]
+
+
+def _lines(curves: "Sequence[Curves]", outcome: Json) -> tuple[Points, Points, Points]:
+    """Over epochs: the accuracy on the test split, that on training views, and the loss; means over trainings."""
     loss, seen, tested = (_mean(curves, name) for name in ("train_loss", "train_top1", "test_top1"))
     last = [score["top1"] for score in outcome["scores"] if score.get("top1") is not None]
     test = list(zip(curves[0].test_epochs.tolist(), tested, strict=True))
     if last:
         test.append((len(loss), sum(last) / len(last)))
-    views = list(enumerate(seen, 1))
-    return [
-        _figure("Accuracy", "epoch", "top-1 %", {"test split": test, "training views, as augmented": views}),
-        _figure("Training loss", "epoch", LOSS, {"training loss": list(enumerate(loss, 1))}),
-    ]
+    return test, list(enumerate(seen, 1)), list(enumerate(loss, 1))
 
 
 def _mean(curves: "Sequence[Curves]", name: str) -> list[float]:

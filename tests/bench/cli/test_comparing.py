@@ -9,6 +9,7 @@ import pytest
 from commands import run_bench
 from PIL import Image
 
+import bench
 from bench.results.records import Record
 from bench.storage.files import read_json, write_json
 
@@ -147,10 +148,16 @@ def test_the_images_of_both_stand_beside_each_other(tmp_path: Path) -> None:
 
 def test_pictures_that_cannot_be_drawn_are_one_line(tmp_path: Path) -> None:
     names = left(tmp_path), left(tmp_path, seed(1))
-    for output, said in (("both.gif", "-o takes a picture, FILE.png, not"), ("both.png", "has no sheet of its images")):
+    for output, said in (("both.gif", "-o takes a page, FILE.html, or"), ("both.png", "has no sheet of its images")):
         ended = run_bench("compare", *names, "--runs", str(tmp_path), "-o", str(tmp_path / output))
         assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1) and said in ended.stderr
         assert not (tmp_path / output).exists()
+
+
+def test_a_comparison_is_printed_as_the_command_prints_it(tmp_path: Path) -> None:
+    names = left(tmp_path, with_scores([40, 41, 42])), left(tmp_path, seed(1), with_scores([45, 46, 47]))
+    printed = run_bench("compare", *names, "--runs", str(tmp_path)).stdout
+    assert f"{bench.compare(*names, runs=tmp_path)}\n" == printed and printed.startswith(f"first   {names[0]}\n")
 
 
 def test_values_are_harmless(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_what_a_runs_set_is(done: tuple[Path, dict[str, Any]]) -> None:
     image, label = found[7]
     assert torch.equal(image, found.images[7]) and int(label) == 1
     assert found.manifest["method"] == "random"
+    assert str(found) == "LoadedSet(random, digits: 15 images 1x8x8 of 3 classes, hard labels)"
     assert set(found.test.labels.tolist()) == {0, 1, 2} and found.test[0][0].shape == image.shape
     assert torch.equal(bench.load_set(done[0] / "condensed", "digits").images, found.images)
     with pytest.raises(bench.UsageError, match="only online ones"):

@@ -1,0 +1,79 @@
+"""A page of two runs beside each other: scores, images, curves and classes, what differs in them, what they cost."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.reporting.compared import NONE_SHARED, OF_COSTS, OF_SCORES, cost_cells, differing_cells, notes, score_cells
+from bench.reporting.comparing import Comparison, Differing
+from bench.reporting.folders import RunFolder
+from bench.results.records import Record
+from bench.results.rows import rows
+from bench.storage.streams import one_line
+from bench_reports.site.rendering import page
+from bench_reports.site.runs import Json, about, again, sheet_of
+from bench_reports.site.tables import Table, plain
+from bench_reports.site.training import Left, Training, beside, losses_beside
+
+WHO = ("first", "second")
+
+
+def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
+    """The page, whole in itself: the sheets of images stand in it."""
+    left = {who: (run.record(), run.path) for who, run in zip(WHO, runs, strict=True)}
+    trained, lost = _trainings(found, left)
+    return page(
+        "comparison",
+        title="Two runs compared",
+        names=[*zip(WHO, map(one_line, found.runs), strict=True)],
+        shared=_shared([record for record, _ in left.values()]),
+        scores=_table("Scores", OF_SCORES, map(score_cells, found.scores)),
+        none_shared=NONE_SHARED,
+        notes=notes(found),
+        sheets=[(who, _picture(path)) for who, (_, path) in left.items()],
+        trainings=trained,
+        losses=losses_beside({who: path for who, (_, path) in left.items()}),
+        spec=_differing("spec", found.spec),
+        machine=_differing("machine and versions", found.machine),
+        costs=_table("Costs", OF_COSTS, map(cost_cells, found.costs)),
+        again=[(who, again(record["environment"])) for who, (record, _) in left.items()],
+        lost="; ".join(lost),
+    )
+
+
+def _shared(records: Iterable[Json]) -> list[tuple[str, str]]:
+    """In a few words, what both are; nothing of runs that were not evaluated."""
+    mine, theirs = (dict(about(row) if row else ()) for row in map(_first_row, records))
+    return [(name, text) for name, text in mine.items() if theirs.get(name) == text]
+
+
+def _first_row(record: Json) -> Mapping[str, object] | None:
+    return next(iter(rows([Record.from_json(record)])), None)
+
+
+def _table(caption: str, titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table | None:
+    found = list(lines)
+    return plain(caption, titles, found, numbers=range(2, len(titles))) if found else None
+
+
+def _differing(what: str, found: Sequence[Differing]) -> Table | None:
+    lines = list(map(differing_cells, found))
+    return plain(f"What differs: {what}", (what, *WHO), lines) if lines else None
+
+
+def _picture(run: Path) -> str:
+    """The sheet of its images as a page holds it; "" where there is none."""
+    sheet = sheet_of(run)
+    return "" if sheet is None else f"data:image/png;base64,{base64.b64encode(sheet.read_bytes()).decode()}"
+
+
+def _trainings(found: Comparison, left: Mapping[str, Left]) -> tuple[list[Training], list[str]]:
+    """Of each evaluation of which both have curves; and of those that cannot be read, why."""
+    made, lost = [], list[str]()
+    for score in found.scores:
+        try:
+            made += beside(left, (score.protocol_id, score.eval_backbone))
+        except (CorruptArtefact, UnreadableArtefact) as error:
+            lost.append(one_line(why(error)))
+    return made, lost
