@@ -85,7 +85,7 @@ def _objects(rows: Sequence[Row]) -> str:
     return f"[\n  {lines}\n]\n" if rows else "[]\n"
 
 
-def _indented(value: Row | Sequence[Any], margin: str) -> str:
+def _indented(value: Mapping[str, Any] | Sequence[Any], margin: str) -> str:
     """An object or a list over lines. What it holds is encoded at once: with an indent the library does it in Python.
 
     Args:

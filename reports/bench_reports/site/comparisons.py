@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
+from bench.reporting import Row
 from bench.reporting.compared import NONE_SHARED, OF_COSTS, OF_SCORES, cost_cells, differing_cells, notes, score_cells
 from bench.reporting.comparing import Comparison, Differing
 from bench.reporting.folders import RunFolder
@@ -48,7 +49,7 @@ def _shared(records: Iterable[Json]) -> list[tuple[str, str]]:
     return [(name, text) for name, text in mine.items() if theirs.get(name) == text]
 
 
-def _first_row(record: Json) -> Mapping[str, object] | None:
+def _first_row(record: Json) -> Row | None:
     return next(iter(rows([Record.from_json(record)])), None)
 
 

@@ -127,7 +127,7 @@ def _where(row: Row) -> str:
     return f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}"
 
 
-def about(row: Json) -> list[tuple[str, str]]:
+def about(row: Row) -> list[tuple[str, str]]:
     """In a few words, what it is."""
     found = facets_of(row)
     facts = {

@@ -101,7 +101,7 @@ def _losses(run: Path) -> dict[str, Points]:
         return {}
     across = [float(iteration) for iteration in losses.iterations]
     terms = zip(losses.terms, zip(*losses.values, strict=True), strict=True)
-    lines = {f"{term} (weighted)": list(zip(across, values, strict=True)) for term, values in terms}
+    lines: dict[str, Points] = {f"{term} (weighted)": list(zip(across, values, strict=True)) for term, values in terms}
     return lines if len(across) > 1 else {}
 
 

@@ -77,7 +77,7 @@ def test_every_row_has_every_field_in_one_order() -> None:
 
 
 def test_a_row_of_some_fields_is_the_row_that_its_init_makes() -> None:
-    known = {"run": "a", "changed": {"lr": [1, 2]}, "top1_mean": 50.0}
+    known: dict[str, Any] = {"run": "a", "changed": {"lr": [1, 2]}, "top1_mean": 50.0}
     one, other = fields.Row.of(known), fields.Row.of({})
     assert one == fields.Row(**known) and list(one.to_json()) == list(fields.names())
     assert one.notes is not other.notes and other.changed == {}
