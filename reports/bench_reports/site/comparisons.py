@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
-from bench.reporting import Row
+from bench.reporting import machine
 from bench.reporting.compared import NONE_SHARED, OF_COSTS, OF_SCORES, cost_cells, differing_cells, notes, score_cells
 from bench.reporting.comparing import Comparison, Differing
 from bench.reporting.folders import RunFolder
-from bench.results.records import Record
-from bench.results.rows import rows
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page
-from bench_reports.site.runs import Json, about, again, sheet_of
+from bench_reports.site.runs import Json, again, sheet_of
 from bench_reports.site.tables import Table, plain
 from bench_reports.site.training import Left, Training, beside, losses_beside
 
@@ -44,13 +42,23 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
 
 
 def _shared(records: Iterable[Json]) -> list[tuple[str, str]]:
-    """In a few words, what both are; nothing of runs that were not evaluated."""
-    mine, theirs = (dict(about(row) if row else ()) for row in map(_first_row, records))
-    return [(name, text) for name, text in mine.items() if theirs.get(name) == text]
+    """In a few words, what both are."""
+    mine, theirs = map(_facts, records)
+    return [(name, text) for name, text in mine.items() if theirs[name] == text]
 
 
-def _first_row(record: Json) -> Row | None:
-    return next(iter(rows([Record.from_json(record)])), None)
+def _facts(record: Json) -> dict[str, str]:
+    spec, made = record["spec"], record["environment"]
+    facts = {
+        "method": spec["method"]["name"],
+        "dataset": f"{spec['dataset']}, {len(spec['classes'])} of {spec['all_classes']} classes",
+        "images a class": spec["ipc"],
+        "condensed with": spec["backbone"],
+        "budget": spec["budget"],
+        "seed": spec["seed"],
+        "machine": f"{machine(made)}, {made.get('precision')}",
+    }
+    return {name: one_line(fact) for name, fact in facts.items()}
 
 
 def _table(caption: str, titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table | None:

@@ -100,7 +100,7 @@ def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
         doubts=list(dict.fromkeys(one_line(said) for each in source.rows for said in each.get("warnings") or [])),
         lost="; ".join(filter(None, [source.lost, *lost])),
         preview=preview,
-        about=about(row),
+        about=_about(row),
         results=results(source.standing, names),
         trainings=trained,
         recovery=[] if source.folder is None else recovery(source.folder),
@@ -127,7 +127,7 @@ def _where(row: Row) -> str:
     return f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}"
 
 
-def about(row: Row) -> list[tuple[str, str]]:
+def _about(row: Row) -> list[tuple[str, str]]:
     """In a few words, what it is."""
     found = facets_of(row)
     facts = {
