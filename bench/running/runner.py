@@ -126,6 +126,7 @@ class Run:
     def _attempt(self, earlier: Record | None) -> Attempt:
         try:
             synthesis = self.synthesis
+            self._clean()
             costs = synthesis.costs()
         except BaseException as error:
             if not is_recordable(error):
@@ -185,14 +186,17 @@ class Run:
         """Of the run's set; what it prepares, it prepares once."""
         spec, place, folder = self.job.spec, self.place, self.folder
         (folder / UNITS).mkdir(parents=True, exist_ok=True)
-        for each in (folder, *(path for path in folder.iterdir() if path.is_dir() and path.name != UNITS)):
-            clean_leftovers(each)  # those of a unit are its own maker's
         self._keep_spec()
         task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / UNITS)
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking
         return Synthesis(spec, folder, task, method, labeller, protocol, place.command, looking, place.company)
+
+    def _clean(self) -> None:
+        """Takes away what killed writers left, for the holder of the run; of a unit that is its own maker's to do."""
+        for each in (self.folder, *(path for path in self.folder.iterdir() if path.is_dir() and path.name != UNITS)):
+            clean_leftovers(each)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
         """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""

@@ -1,5 +1,6 @@
 """A run in pieces: the stages and units of its synthesis made by several, and the images of a run in one process."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_a_piece_that_fails_ends_its_process_and_is_one_failed_row(bench: Bench)
     )
     (record,) = executor.run([job])
     assert str(record.reason).startswith("ValueError: it cannot be knitted")
+
+
+def test_a_piece_leaves_what_others_are_writing_and_who_finishes_the_run_takes_it_away(bench: Bench) -> None:
+    job = the_job(bench)
+    half = bench.runs / job.spec.name / "spec.json.1.part"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    another(bench, job).attempted(lambda synthesis: synthesis.make(UNITS))
+    assert half.exists(), "another worker at the same run may be writing it"
+    bench.run(job)
+    assert not half.exists()
 
 
 def test_what_was_begun_in_company_is_marked_whoever_ends_it(bench: Bench) -> None:
