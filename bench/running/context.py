@@ -23,8 +23,8 @@ class RunContext:
     """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart.
 
     `looks` is how often a training tests on the way (see `bench.training.curves`).
-    `company` is how many workers are busy on this machine at once, this one among them: what is measured is disturbed
-    by the others.
+    `company` is the file by which this machine knows that the run is under way (`bench.storage.company`): what is
+    measured is disturbed by others that are.
     `command` is what the user typed, for the record.
     """
 
@@ -36,7 +36,7 @@ class RunContext:
     should_stop: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
     looks: int = 0
-    company: int = 1
+    company: str = ""
     command: str = ""
 
 

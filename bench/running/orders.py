@@ -53,7 +53,7 @@ class RunOrder(Order):
     command: str
     checkpoint_seconds: float
     looks: int
-    company: int
+    company: str
 
     def context(self, progress: Progress, should_stop: Callable[[], bool]) -> RunContext:
         """Where the job is done."""

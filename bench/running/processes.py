@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bench.hardware.quantities import duration
 from bench.progress import COMPILING, Progress, Silent, noted
 from bench.running.events import event_in, lines
 from bench.running.orders import Order, Piece, RunOrder
+from bench.storage.company import at_work
 from bench.storage.mirrors import mirrored
 
 WAITING = ("prepared", "made")  # last words after which a child waits for another piece of its run
@@ -56,8 +57,9 @@ def run_child(order: Order, cache: Path, progress: Progress, timeout: float | No
         Interrupted: the user asked to stop, and the child has done so, or could not say so any more.
         StoreAway: its store does not answer; what it did lies in this machine's mirror.
     """
-    with closing(Child(cache)) as child, interruptible(child.stop):
-        return child.obey(order, progress, timeout)
+    with at_work(cache) as file, closing(Child(cache)) as child, interruptible(child.stop):
+        known = replace(order, company=str(file)) if isinstance(order, RunOrder) else order
+        return child.obey(known, progress, timeout)
 
 
 class Child:

@@ -29,7 +29,7 @@ from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
-from bench.storage.elapsed import lasting, most_busy
+from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import digest
 from bench.training.teachers import KIND
 
@@ -130,8 +130,8 @@ class Scoring:
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        workers = most_busy(workspace, self.synthesis.company, task.progress)
-        with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch:
+        company = in_company(workspace, self.synthesis.company, task.progress)
+        with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, company as most:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
         shared = self._shared(protocol, condensed, task)
@@ -139,7 +139,7 @@ class Scoring:
             **task.measured.to_json(),
             **_said(measured, protocol, task),
             "seconds": seconds,
-            "workers": max([workers, *(stage["workers"] for stage in shared.values())]),
+            "workers": max([most(), *(stage["workers"] for stage in shared.values())]),
             "seed": number,
             "made_under": made_under,
             "stages": shared,

@@ -32,7 +32,7 @@ from bench.running.units import UNITS, KeptUnit, unit_costs
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
-from bench.storage.elapsed import lasting, most_busy
+from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import quarantine
 from bench.storage.leases import LockHeld
 
@@ -59,7 +59,7 @@ class Synthesis:
     protocol: Mapping[str, Any]
     command: str
     looking: bool = False
-    company: int = 1
+    company: str = ""
     _procedure: Procedure = field(init=False)
     _maker: UnitMaker = field(init=False)
 
@@ -186,10 +186,11 @@ class Synthesis:
         """The labels of the images, the seconds that all attempts took, and the most workers that were busy."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
-        workers = most_busy(workspace, self.company, self.task.progress)
-        with lasting(workspace / "elapsed.json", self._stages_s, self.task.progress) as watch, computing_in(precision):
+        watched = lasting(workspace / "elapsed.json", self._stages_s, self.task.progress)
+        company = in_company(workspace, self.company, self.task.progress)
+        with watched as watch, company as most, computing_in(precision):
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
-            return labels, watch.total(), workers
+            return labels, watch.total(), most()
 
     def _stages_s(self) -> float:
         return self.task.stages.spent_s

@@ -13,7 +13,7 @@ from bench.loops.losses import Losses
 from bench.running.procedure import Procedure
 from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, write_unit
 from bench.storage.artefacts import whole_or_aside
-from bench.storage.elapsed import Lasting, lasting, most_busy
+from bench.storage.elapsed import Lasting, in_company, lasting
 from bench.storage.files import clean_leftovers_of
 from bench.storage.leases import locked
 
@@ -30,7 +30,7 @@ class UnitMaker:
 
     folder: Path
     procedure: Procedure
-    company: int
+    company: str
 
     @property
     def task(self) -> Task:
@@ -56,7 +56,14 @@ class UnitMaker:
         if self.task.should_stop():  # a method without loops asks nobody
             raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
-        workers = most_busy(workspace, self.company, self.task.progress)
+        with in_company(workspace, self.company, self.task.progress) as most:
+            kept = self._measured(unit, workspace, most)
+        write_unit(path, kept)
+        shutil.rmtree(workspace, ignore_errors=True)
+        return replace(kept, images=kept_images(kept.images))
+
+    def _measured(self, unit: Unit, workspace: Path, most: Callable[[], int]) -> KeptUnit:
+        """A unit that was made now, with what it took; `most` tells who was at work beside it."""
         warm_up_s = self._warm_up(workspace)
         times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()
 
@@ -67,12 +74,8 @@ class UnitMaker:
 
         made = self.procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
-        cost = UnitCost(made.seconds, times, made.memory, workers)
-        measured = self.task.measured.to_json()
-        kept = KeptUnit(made.images, cost, dict(self.task.facts), measured, Losses.mean(loops))
-        write_unit(path, kept)
-        shutil.rmtree(workspace, ignore_errors=True)
-        return replace(kept, images=kept_images(made.images))
+        cost = UnitCost(made.seconds, times, made.memory, most())
+        return KeptUnit(made.images, cost, dict(self.task.facts), self.task.measured.to_json(), Losses.mean(loops))
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""

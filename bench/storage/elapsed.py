@@ -1,6 +1,6 @@
 """Wall time that adds up over attempts, noted in a file beside the work: a kill loses seconds of it, not hours.
 
-Beside it, how many workers were busy during any of them: what was taken in company stays so, whoever goes on with it.
+Beside it, how many were at work during any of them: what was taken in company stays so, whoever goes on with it.
 """
 
 import threading
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.company import Company
 
 BEAT = 20.0  # seconds between two notes
 
@@ -27,7 +28,7 @@ class Seconds(Part):
 
 
 class Busy(Part):
-    """The most workers that were busy on a machine until now."""
+    """The most who were at work on a machine until now."""
 
     workers: Annotated[int, Field(ge=1)]
 
@@ -98,17 +99,29 @@ def _noted(path: Path, progress: Progress) -> float:
     return noted.seconds if noted else 0.0
 
 
-def most_busy(folder: Path, workers: int, progress: Progress | None = None) -> int:
-    """The most workers that were busy during any attempt at the work in a folder, `workers` during this one.
+@contextmanager
+def in_company(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Callable[[], int]]:
+    """Counts who is at work beside the work in a folder; gives the most until now, during any attempt at it.
 
     Args:
+        file: as of `bench.storage.company.Company`.
         progress: is told of a note that is damaged.
     """
     path = folder / "workers.json"
     warning = "how many workers were busy during earlier attempts is not known, their note is set aside as {}"
     noted = whole_or_aside(partial(BUSY_FILE.read, path), path, progress or Silent(), warning)
-    before = noted.workers if noted else 1
-    if workers > before:
-        with suppress(OSError):  # as above
-            BUSY_FILE.write(path, {"workers": workers})
-    return max(workers, before)
+    company, known = Company(file), noted.workers if noted else 1
+
+    def most() -> int:
+        nonlocal known
+        if (now := company.most()) > known:
+            known = now
+            with suppress(OSError):  # as above
+                BUSY_FILE.write(path, {"workers": known})
+        return known
+
+    most()
+    try:
+        yield most
+    finally:
+        most()

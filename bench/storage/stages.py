@@ -21,7 +21,7 @@ from bench.errors import CorruptArtefact
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
-from bench.storage.elapsed import lasting, most_busy
+from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.leases import LockHeld as LockHeld  # a path that plugins keep to
 from bench.storage.leases import forget_dead, locked
@@ -120,10 +120,10 @@ class StageStore:
         Key: kind, version and every parameter tell stages apart; nothing else does.
     """
 
-    def __init__(self, cache: Path, progress: Progress | None = None, workers: int = 1) -> None:
+    def __init__(self, cache: Path, progress: Progress | None = None, company: str = "") -> None:
         self.root = cache / "stages"
         self._spent, self._under_way = 0.0, list[_Call]()
-        self._progress, self._workers = progress or Silent(), workers
+        self._progress, self._company = progress or Silent(), company
 
     def folder(self, kind: str, stage_hash: str) -> Path:
         """Where a stage of that kind and hash lies, made or not."""
@@ -220,11 +220,11 @@ class StageStore:
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
-        workers = most_busy(work, self._workers, self._progress)
+        company = in_company(work, self._company, self._progress)
         reset_peak_memory(device)
-        with lasting(work / "elapsed.json", progress=self._progress) as watch:
+        with lasting(work / "elapsed.json", progress=self._progress) as watch, company as most:
             made = make(work)
-            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), workers)
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), most())
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}

@@ -54,7 +54,7 @@ def hire(hiring: Hiring) -> "RayWorkers":
 
 @dataclass(frozen=True)
 class Shares:
-    """How a cluster is divided: so many workers, each with so many GPUs and processors, at most `company` a node.
+    """How a cluster is divided: so many workers, each with so many GPUs and processors.
 
     `memory` is what each has in bytes, as the user said it; None: on processors what a forecast tells, else any.
     """
@@ -62,7 +62,6 @@ class Shares:
     workers: int
     gpus: int
     cpus: int
-    company: int
     memory: int | None = None
 
 
@@ -84,8 +83,7 @@ def shares(nodes: Sequence[Mapping[str, float]], hiring: Hiring) -> Shares:
     on_one = -(-workers // len(able))
     least = int(min(node.get("CPU", 0) for node in able))
     cpus = min(least, max(1, least // on_one))
-    company = max(int(node["GPU"] if kind == "GPU" else node["CPU"] // cpus) for node in able)
-    return Shares(workers, int(kind == "GPU"), cpus, min(workers, company), hiring.memory)
+    return Shares(workers, int(kind == "GPU"), cpus, hiring.memory)
 
 
 @contextmanager
@@ -126,7 +124,7 @@ class RayWorkers(SideBySide):
     def __init__(self, share: Shares, cache: Path, connection: ExitStack) -> None:
         marks = Marks()
         self._seats = [RayDesk(share, cache, marks, self._spare) for _ in range(share.workers)]
-        super().__init__(self._seats, share.company)
+        super().__init__(self._seats)
         self._connection = connection
         connection.callback(marks.remove)
 

@@ -106,17 +106,17 @@ def hiring(device: str, workers: int | None = None, memory: int | None = None) -
     return Hiring(workers, device, None, Path(), memory)
 
 
-LARGE = Shares(1, 0, 8, 1, 5 * 10**9)  # where one node has the memory
+LARGE = Shares(1, 0, 8, 5 * 10**9)  # where one node has the memory
 
 
 @pytest.mark.parametrize(
     ("nodes", "asked", "found"),
     [
-        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 4.0}], hiring("cuda"), Shares(4, 1, 2, 4)),
-        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 8.0, "GPU": 4.0}], hiring("cuda", 3), Shares(3, 1, 4, 3)),
-        ([{"CPU": 8.0}, {"CPU": 4.0}, {"memory": 1.0}], hiring("cpu"), Shares(2, 0, 4, 2)),
-        ([{"CPU": 8.0}, {"CPU": 4.0}], hiring("cpu", 5), Shares(5, 0, 1, 5)),
-        ([{"CPU": 1.0}], hiring("cpu", 5), Shares(5, 0, 1, 1)),
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 4.0}], hiring("cuda"), Shares(4, 1, 2)),
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 8.0, "GPU": 4.0}], hiring("cuda", 3), Shares(3, 1, 4)),
+        ([{"CPU": 8.0}, {"CPU": 4.0}, {"memory": 1.0}], hiring("cpu"), Shares(2, 0, 4)),
+        ([{"CPU": 8.0}, {"CPU": 4.0}], hiring("cpu", 5), Shares(5, 0, 1)),
+        ([{"CPU": 1.0}], hiring("cpu", 5), Shares(5, 0, 1)),
         ([{"CPU": 8.0, "memory": 8e9}, {"CPU": 4.0, "memory": 4e9}], hiring("cpu", memory=5 * 10**9), LARGE),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foret
     monkeypatch: pytest.MonkeyPatch, device: str, said: int | None, asked: int | None
 ) -> None:
     """A forecast tells the memory of the GPU itself where there is one, and that is not the node's."""
-    share = Shares(1, int(device == "cuda"), 1, 1, said)
+    share = Shares(1, int(device == "cuda"), 1, said)
     desk = RayDesk(share, Path(), Marks(), lambda memory: None)
     monkeypatch.setattr(RayDesk, "_new", lambda self: self._memory)
     assert desk._actor_for(Needs(share.gpus, memory=3)) == asked

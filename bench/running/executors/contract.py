@@ -33,7 +33,7 @@ class Executor(Protocol):
         Death: a worker that dies, is killed, or sends what is no record of its run is one failed record that says why,
             kept in the run's folder where that does not replace a finished result. The other jobs are done.
         Others: a run that a live process has is `Skipped` with its name, and nothing of it is touched.
-        Company: what was measured while several workers were busy on its machine says how many.
+        Company: what was measured while several were at work on its machine says how many.
         Trackers: `bench_run_started`, `bench_progress` and `bench_run_finished` are called in this process; one that
             raises touches no run.
 

@@ -17,6 +17,7 @@ from bench.running.executors.local import OneWorker
 from bench.running.executors.workers import Hiring, Needs, Workers
 from bench.running.orders import Piece, RunOrder
 from bench.running.processes import WAITING, Child, Ended
+from bench.storage.company import at_work
 
 
 def local(hiring: Hiring) -> Workers:
@@ -74,14 +75,10 @@ class Desk(ABC):
 
 
 class SideBySide:
-    """Several at work side by side (`Workers`), each at a desk.
+    """Several at work side by side (`Workers`), each at a desk."""
 
-    Args:
-        company: how many of them may be at work at once on one machine; None: all.
-    """
-
-    def __init__(self, desks: Sequence[Desk], company: int | None = None) -> None:
-        self.slots, self._company = len(desks), company or len(desks)
+    def __init__(self, desks: Sequence[Desk]) -> None:
+        self.slots = len(desks)
         self._desks, self._free, self._lock = list(desks), list(desks), Lock()
         self._pool, self._closed = ThreadPoolExecutor(self.slots), False
 
@@ -92,7 +89,7 @@ class SideBySide:
     def _done(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> Ended:
         desk = self._taken(order)
         try:
-            return desk.do(replace(order, company=1 if needs.alone else self._company), needs, news, timeout)
+            return desk.do(order, needs, news, timeout)
         finally:
             with self._lock:
                 self._free.append(desk)
@@ -154,15 +151,16 @@ class LocalDesk(Desk):
 
     def do(self, order: RunOrder, needs: Needs, news: Progress, timeout: float | None) -> Ended:
         """See `Desk`."""
-        child = self._child_for(order, None if needs.alone else self.threads)
-        try:
-            ended = child.obey(replace(order, device=self.device), news, timeout)
-        except BaseException:
-            self.close()
-            raise
-        if ended.event not in WAITING:
-            self.close()
-        return ended
+        with at_work(self.cache) as file:
+            child = self._child_for(order, None if needs.alone else self.threads)
+            try:
+                ended = child.obey(replace(order, device=self.device, company=str(file)), news, timeout)
+            except BaseException:
+                self.close()
+                raise
+            if ended.event not in WAITING:
+                self.close()
+            return ended
 
     def _child_for(self, order: RunOrder, threads: int | None) -> Child:
         if not self.serves(order):

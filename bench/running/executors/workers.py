@@ -52,8 +52,8 @@ class Workers(Protocol):
         Own process: any order but a piece of a run is done in a new process. Pieces (`PrepareOrder`, `UnitsOrder`) may
             be done one after the other in one process that has done nothing but pieces of the same run: what it
             prepares it prepares once, and its peak of memory is the run's.
-        Company: an order that does not need to be alone is done with `RunOrder.company` set to how many may be under
-            way at once on its machine, for what is measured is disturbed by the others.
+        Company: while an order is under way its machine is told so (`bench.storage.company.at_work`), and
+            `RunOrder.company` says by which file, for what is measured is disturbed by the others.
         End: every future ends. With `Ended` where the process ended, however it did; with `Interrupted` where `stop`
             did it. A process that dies is not replaced, unless it was the machine that died: every order goes on from
             what is kept.

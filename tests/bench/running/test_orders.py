@@ -27,7 +27,7 @@ def orders(bench: Bench) -> list[Order]:
     step = StepSpec(choice, "digits", 6, 1, "convnet3-w32-bn", "fp32", None, 2)
     whose: dict[str, Any] = {"log": LOG, "plugins": PLUGINS, "device": "cuda:1", "precision": "bf16"}
     folders = {"runs": Path("/runs"), "cache": Path("/cache"), "data_root": Path("/data")}
-    watched = {"checkpoint_seconds": 0.5, "looks": 4, "company": 3}
+    watched = {"checkpoint_seconds": 0.5, "looks": 4, "company": "at-work/one"}
     run: dict[str, Any] = {"job": job, **folders, "retry": True, "command": "bench run", **watched}
     return [
         RunOrder(**whose, **run),
@@ -62,5 +62,5 @@ def test_a_run_works_where_its_order_says(bench: Bench) -> None:
     place = order.context(Silent(), lambda: True)
     assert (place.runs, place.cache, place.data_root) == (Path("/runs"), Path("/cache"), Path("/data"))
     assert (place.device, place.command) == (torch.device("cuda:1"), "bench run")
-    assert (place.checkpoint_seconds, place.looks, place.company) == (0.5, 4, 3)
+    assert (place.checkpoint_seconds, place.looks, place.company) == (0.5, 4, "at-work/one")
     assert place.should_stop()

@@ -1,6 +1,5 @@
 """A run in pieces: the stages and units of its synthesis made by several, and the images of a run in one process."""
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.running.orders import PrepareOrder, UnitsOrder
 from bench.running.processes import Child
 from bench.running.runner import Run
 from bench.running.units import read_unit
+from bench.storage.company import at_work
 from bench.storage.leases import locked
 
 PLUGIN = knitted_methods.__file__
@@ -126,12 +126,15 @@ def test_a_piece_that_fails_ends_the_run_with_its_reason(bench: Bench, piece: Ca
     assert bench.run(job).reason == record.reason, "it is kept"
 
 
-def test_two_workers_make_the_set_of_one_and_say_that_they_were_two(bench: Bench, whole: Bench) -> None:
-    job = the_job(bench)
-    executor = SpreadExecutor(REGISTRY, bench.place(), hire=lambda: LocalWorkers(("cpu", "cpu"), bench.cache))
+def test_two_workers_make_the_set_of_one_and_say_that_they_were_two_though_nine_were_hired(
+    bench: Bench, whole: Bench
+) -> None:
+    """Of two units: the others have nothing to do."""
+    job = the_job(bench, classes="2")
+    executor = SpreadExecutor(REGISTRY, bench.place(), hire=lambda: LocalWorkers(("cpu",) * 9, bench.cache))
     (record,) = executor.run([job])
     assert isinstance(record, Record) and record.status == "done"
-    assert made(bench)[0] == "stage" and sorted(made(bench)[1:]) == UNITS
+    assert made(bench)[0] == "stage" and sorted(made(bench)[1:]) == UNITS[:2]
     alone = whole.run(job)
     assert files(bench, job) == files(whole, job)
     assert (record.costs.workers, alone.costs.workers) == (2, 1)
@@ -181,8 +184,10 @@ def test_a_piece_leaves_what_others_are_writing_and_who_finishes_the_run_takes_i
 
 def test_what_was_begun_in_company_is_marked_whoever_ends_it(bench: Bench) -> None:
     job = the_job(bench)
-    with pytest.raises(Interrupted):
-        bench.run(job, company=2, should_stop=lambda: "class-1" in made(bench))
-    another(bench, job).attempted(lambda synthesis: synthesis.make(["class-1", "class-2"]))
+    with at_work(bench.cache) as ours:
+        with at_work(bench.cache), pytest.raises(Interrupted):
+            bench.run(job, company=str(ours), should_stop=lambda: "class-1" in made(bench))
+        later = Run(job, REGISTRY, bench.place(company=str(ours)))
+        later.attempted(lambda synthesis: synthesis.make(["class-1", "class-2"]))
     units = bench.runs / job.spec.name / "units"
     assert [read_unit(units / f"{name}.safetensors").cost.workers for name in UNITS] == [2, 2, 1]
