@@ -1,7 +1,6 @@
 """Folders that a user names: there, or yet to be made; whatever can be neither is said before any work."""
 
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,9 @@ from typing import Any
 import click
 
 from bench.errors import UsageError
+from bench.storage.settings import is_address, machine_cache
 
-DEFAULT_CACHE = Path("~/.cache/condensation-bench")
 MIRRORS = "mirrors"  # in the machine's cache: folders that stand for stores elsewhere
-
-
-def cache_named() -> str:
-    """What BENCH_CACHE says, or a folder in the user's cache."""
-    return os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
-
-
-def is_address(text: str) -> bool:
-    """Whether it names a place by a scheme, as in s3://bucket/folder."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
 def folder_of(address: str, shared: str = "") -> Path:
@@ -37,10 +26,9 @@ def folder_of(address: str, shared: str = "") -> Path:
 
     if address.lower().startswith("file://"):
         return Path(address[len("file://") :])
-    own = cache_named()
-    machine = DEFAULT_CACHE if is_address(own) else Path(own)
+    machine = machine_cache()
     try:
-        return mirror_of(address, machine.expanduser() / MIRRORS, shared)
+        return mirror_of(address, machine / MIRRORS, shared)
     except OSError as error:
         raise UsageError(f"what stands for a store cannot be kept in {machine}: {error.strerror}") from error
 

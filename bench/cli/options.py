@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from bench.cli.folders import Folder, RunsFolder, cache_named, folder_of, is_address, why_no_folder
+from bench.cli.folders import Folder, RunsFolder, folder_of, why_no_folder
 from bench.errors import UsageError
 from bench.hardware.quantities import seconds, size_in
+from bench.storage.settings import cache_named, is_address
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

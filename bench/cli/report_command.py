@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.filters import Row, picker, where_option
-from bench.cli.folders import folder_of, is_address
+from bench.cli.folders import folder_of
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import Target, said_written, target_of, write, write_folder
 from bench.errors import UsageError
 from bench.storage.names import nearest
+from bench.storage.settings import is_address
 
 if TYPE_CHECKING:
     from bench.cli.console import Console

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import RunFailure
+from bench.storage import paging
 from bench.storage.names import check_file_name
 
 
@@ -35,7 +36,8 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: uint8 (N, C, H, W), or float as `Condenser.preprocessing` gives it (the dataset's normalised space).
+        pixels: uint8 (N, C, H, W), or float as `Condenser.preprocessing` gives it (the dataset's normalised space). Of
+            many they lie in a mapped file and are not for writing in place.
         classes: int64 (N,), class indices.
         soft: float32 (N, K), probabilities learned or made with the images, or None. They are kept with the images, and
             `label` may return them as `SoftLabels`.
@@ -54,7 +56,7 @@ class Images:
     def at(self, chosen: Tensor) -> "Images":
         """Some of the images, in the order asked for."""
         soft = None if self.soft is None else self.soft[chosen]
-        return Images(self.pixels[chosen], self.classes[chosen], soft, self.learned_lr)
+        return Images(paging.taken(self.pixels, chosen), self.classes[chosen], soft, self.learned_lr)
 
     @classmethod
     def joined(cls, parts: Sequence["Images"]) -> "Images":

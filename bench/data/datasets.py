@@ -20,6 +20,7 @@ from bench.data.cards import SourceCard as SourceCard
 from bench.data.cards import SplitName as SplitName
 from bench.data.preprocessing import Normalisation as Normalisation
 from bench.data.preprocessing import Preprocessing as Preprocessing
+from bench.storage import paging
 from bench.storage.files import digest
 
 
@@ -62,13 +63,17 @@ class Split(ABC):
 
 @dataclass
 class TensorSplit(Split):
-    """A split held as one uint8 tensor (N, C, H, W), which may be memory-mapped."""
+    """A split held as one tensor (N, C, H, W); of a large one, in a mapped file, what was taken is given back."""
 
     images: Tensor
     labels: Tensor
+    _passage: paging.Passage = field(default_factory=lambda: paging.Passage(unchanged=True), init=False, repr=False)
 
     def take(self, indices: Tensor) -> Tensor:
-        return self.images[indices]
+        images = paging.taken(self.images, indices)
+        if self.images.nbytes >= paging.LARGE:
+            self._passage.use(images.nbytes, [self.images])
+        return images
 
 
 @dataclass

@@ -10,7 +10,7 @@ from bench.data.datasets import Split
 from bench.data.decoding import Decoder, in_threads
 from bench.data.image_cache import ImageCache
 from bench.errors import RunFailure
-from bench.storage.paging import Passage
+from bench.storage.paging import Passage, room, taken
 
 _BATCH = 32  # images that a thread decodes at a time
 
@@ -39,10 +39,10 @@ class CachedSplit(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W)."""
-        taken = self.images[indices]
+        images = taken(self.images, indices)
         if self.large:
-            self._passage.use(taken.nbytes, [self.images])
-        return taken
+            self._passage.use(images.nbytes, [self.images])
+        return images
 
     def originals(self, indices: Tensor) -> list[Tensor]:
         """See `Split`."""
@@ -62,15 +62,16 @@ class StreamedSplit(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W); read in the order they lie in, given back in the order asked for."""
-        taken = torch.empty(len(indices), *self.decoder.view.shape, dtype=torch.uint8)
+        passage, asked = Passage(), room((len(indices), *self.decoder.view.shape), torch.uint8)
         ascending, places = indices.sort()
 
         def decode(start: int) -> Tensor:
             return self.decoder.decode(ascending[start : start + _BATCH].tolist())
 
         for start, images in in_threads(decode, range(0, len(indices), _BATCH)):
-            taken[places[start : start + _BATCH]] = images
-        return taken
+            asked[places[start : start + _BATCH]] = images
+            passage.use(images.nbytes, [asked])
+        return asked
 
     def originals(self, indices: Tensor) -> list[Tensor]:
         """See `Split`."""

@@ -13,7 +13,7 @@ from torch.utils import data
 from bench.cli.console import Console
 from bench.cli.foreign_sets import read_against, warn_of
 from bench.cli.options import cache_folder, data_root_option, plugin_option
-from bench.data.datasets import Dataset, Split
+from bench.data.datasets import Dataset, Split, TensorSplit
 from bench.data.opening import load_card, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import CorruptArtefact, UsageError
@@ -24,6 +24,7 @@ from bench.labels import OnlineLabels
 from bench.sets import importing
 from bench.sets.condensed import CondensedSet
 from bench.sets.teachers import labeller
+from bench.storage import paging
 from bench.storage.streams import one_line
 
 Open = Callable[[], Dataset]
@@ -36,7 +37,8 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
     has `probabilities` those of the image, float32 (K,). `torch.nn.functional.cross_entropy` takes both.
 
     Attributes:
-        images: float32 (N, C, H, W), as networks see them.
+        images: float32 (N, C, H, W), as networks see them. Of a large set they lie in a file that is made when they are
+            first asked for; items do without.
         pixels: the same as the set keeps them: uint8 levels, or floats.
         labels: int64 (N,), the class of each image, an index into `classes`.
         probabilities: float32 (N, K), a distribution over the classes an image; None of other kinds of labels.
@@ -59,8 +61,8 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         nets: Registry,
     ) -> None:
         self._condensed, self._open, self._nets = condensed, open_, nets
-        self.images, self.pixels = condensed.normalised(), condensed.images.pixels
-        self.labels = condensed.images.classes
+        self.pixels, self.labels = condensed.images.pixels, condensed.images.classes
+        self._split = TensorSplit(self.pixels, self.labels)
         kept = condensed.labels.tensors.get("probabilities")
         self.probabilities = None if kept is None else kept.float()
         self.label_kind = condensed.labels.kind
@@ -72,15 +74,25 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
     def __repr__(self) -> str:
         """In one line what it is of, and what it holds."""
         whose = ", ".join(str(self.manifest[name]) for name in ("method", "dataset") if self.manifest.get(name))
-        size, teacher = "x".join(map(str, self.images.shape[1:])), self._condensed.labels.teacher_backbone
+        size, teacher = "x".join(map(str, self.pixels.shape[1:])), self._condensed.labels.teacher_backbone
         labels = f"{self.label_kind} labels" + (f" of {teacher}" if teacher else "")
         return one_line(f"LoadedSet({whose}: {len(self)} images {size} of {len(self.classes)} classes, {labels})")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """See the class."""
+        return self._condensed.normalised()
+
+    def _image(self, index: int) -> Tensor:
+        if self.pixels.nbytes < paging.LARGE:
+            return self.images[index]
+        return self._condensed.as_seen(self._split.take(torch.tensor([index])))[0]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], (self.labels if self.probabilities is None else self.probabilities)[index]
+        return self._image(index), (self.labels if self.probabilities is None else self.probabilities)[index]
 
     @cached_property
     def teacher(self) -> nn.Module:
@@ -100,7 +112,7 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         return labeller(labels, self._network)
 
     def _network(self, name: str) -> nn.Module:
-        _, channels, side, _ = self.images.shape
+        _, channels, side, _ = self.pixels.shape
         network: nn.Module = self._nets.load("backbone", name)(len(self.classes), side, channels)
         return network
 

@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,14 @@ from bench.running.failures import WorkToDo
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
 from bench.running.unit_making import UnitMaker
-from bench.running.units import UNITS, KeptUnit, unit_costs
+from bench.running.units import UNITS, KeptUnit, unit_costs, without_pixels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
 from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import quarantine
 from bench.storage.leases import LockHeld
+from bench.storage.paging import assembled
 
 
 @dataclass
@@ -135,7 +136,7 @@ class Synthesis:
         procedure, stages = self._procedure, self.task.used_stages
         units, prepare_s = self._begun()
         made = self._made(units)
-        images = self._joined([unit.images for unit in made])
+        images = self._joined(units, [unit.images for unit in made])
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s, company = self._labels(images)
@@ -169,12 +170,11 @@ class Synthesis:
         return kept
 
     def _made(self, units: Sequence[Unit]) -> list[KeptUnit]:
-        """All units, their images as they are after storage: all classes in floats would be four times the set."""
+        """All units, without their pixels: all together may be more than the memory holds."""
         made = []
         for number, unit in enumerate(units, 1):
             noted(self.task.progress, "unit", f"{unit.name} {number}/{len(units)}" if len(units) > 1 else "")
-            kept = self._maker.get(unit, wait=True)
-            made.append(replace(kept, images=self._procedure.stored(kept.images)))
+            made.append(without_pixels(self._maker.get(unit, wait=True)))
         noted(self.task.progress, "unit", "")
         return made
 
@@ -204,13 +204,21 @@ class Synthesis:
         before = self._stages_s()
         return timed(work)[1] - (self._stages_s() - before)
 
-    def _joined(self, parts: Sequence[Images]) -> Images:
-        """All units as one set, class by class."""
+    def _joined(self, units: Sequence[Unit], parts: Sequence[Images]) -> Images:
+        """All units as one set, class by class, as they are after storage; `parts` are theirs without their pixels.
+
+        Those are read a unit at a time.
+        """
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
         if self.method.made_here and counts.tolist() != [self.spec.ipc] * self.task.classes:
             raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
-        return images.at(images.classes.argsort(stable=True))
+        order = images.classes.argsort(stable=True)
+        places = order.argsort().split([len(part) for part in parts])
+        stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)
+        pixels = assembled(zip(places, stored, strict=True), len(order))
+        soft = None if images.soft is None else images.soft[order]
+        return Images(pixels, images.classes[order], soft, images.learned_lr)
 
     def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""

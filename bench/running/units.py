@@ -139,6 +139,11 @@ def kept_images(images: Images) -> Images:
     return replace(images_of(tensors_of(images)), learned_lr=images.learned_lr)
 
 
+def without_pixels(unit: KeptUnit) -> KeptUnit:
+    """All else of a unit: of many units the pixels are more than the memory holds."""
+    return replace(unit, images=replace(unit.images, pixels=torch.empty(0)))
+
+
 def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:
     """The inverse of `tensors_of`; files from before there were soft labels have none."""
     return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"))

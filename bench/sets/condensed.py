@@ -1,7 +1,7 @@
 """The condensed set: images, labels and a manifest, on disk whole and verified."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from bench.labels import KINDS, Labels, labels_from, teacher_facts
 from bench.sets.own_manifest import IMAGES as IMAGES
 from bench.sets.own_manifest import LABELS as LABELS
 from bench.sets.own_manifest import Manifest
-from bench.sets.wellformed import malformed
+from bench.sets.wellformed import all_finite, malformed
 from bench.storage.artefacts import Kind
 from bench.storage.files import file_digest, link_or_copy, reading
+from bench.storage.paging import Passage, assembled, converted, joined, parts
 from bench.storage.tensor_files import read_tensors, write_tensors
 from bench.whitening import Whitening
 
@@ -29,6 +30,7 @@ TEACHER = "teacher.safetensors"  # of the first teacher; of others see `teacher_
 IN_FILES = (Whitening,)  # kinds of preprocessing that a set keeps in a file, which its manifest names under their kind
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
 OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
+AT_ONCE = 256  # images that are decoded between two pauses to give memory back
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
 
@@ -52,7 +54,10 @@ class CondensedSet:
 
     def normalised(self) -> Tensor:
         """float32 (N, C, H, W) as networks see them."""
-        pixels = self.images.pixels
+        return converted(self.images.pixels, self.as_seen)
+
+    def as_seen(self, pixels: Tensor) -> Tensor:
+        """The same of some of its pixels."""
         return self.preprocessing.apply(pixels) if pixels.dtype == torch.uint8 else pixels.float()
 
 
@@ -75,7 +80,7 @@ def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -
     """
     pixels = images.pixels
     if pixels.is_floating_point():
-        if not bool(torch.isfinite(pixels).all()):
+        if not all_finite(pixels):
             raise RunFailure("the synthesised images hold NaN or infinity")
         pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
     if form == "jpeg":
@@ -169,7 +174,8 @@ def _value_facts(pixels: Tensor, preprocessing: Preprocessing) -> dict[str, Any]
 
 def _leaves(pixels: Tensor, preprocessing: Preprocessing) -> bool:
     lower, upper = preprocessing.box(pixels)
-    return bool(((pixels < lower - ROUNDING) | (pixels > upper + ROUNDING)).any())
+    low, high = lower - ROUNDING, upper + ROUNDING
+    return any(bool(((part < low) | (part > high)).any()) for part in parts(pixels, unchanged=True))
 
 
 def verified(folder: Path) -> Manifest:
@@ -281,13 +287,28 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
 def _packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
     if form != "jpeg":
         return {"images": pixels}
-    files = [_encode_jpeg(image) for image in pixels]
-    lengths = torch.tensor([len(content) for content in files])
-    return {"jpeg": torch.frombuffer(bytearray(b"".join(files)), dtype=torch.uint8), "lengths": lengths}
+    lengths = []
+
+    def files() -> Iterator[bytes]:
+        for part in parts(pixels, unchanged=True):
+            for image in part:
+                yield (content := _encode_jpeg(image))
+                lengths.append(len(content))
+
+    return {"jpeg": joined(files(), expected=pixels.nbytes), "lengths": torch.tensor(lengths)}
 
 
 def _unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
     if "images" in tensors:
         return tensors["images"]
-    content, ends = tensors["jpeg"].numpy().tobytes(), tensors["lengths"].cumsum(0).tolist()
-    return torch.stack([_decode_jpeg(content[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)])
+    content, ends = tensors["jpeg"], tensors["lengths"].cumsum(0)
+    starts, passage = ends - tensors["lengths"], Passage(unchanged=True)
+
+    def images() -> Iterator[tuple[Tensor, Tensor]]:
+        for places in torch.arange(len(ends)).split(AT_ONCE):
+            spans = zip(starts[places].tolist(), ends[places].tolist(), strict=True)
+            files = [content[start:end].numpy().tobytes() for start, end in spans]
+            yield places, torch.stack([_decode_jpeg(file) for file in files])
+            passage.use(sum(map(len, files)), [content])
+
+    return assembled(images(), len(ends))

@@ -14,14 +14,14 @@ images a class mostly leave both near 0. The test images serve as the dataset's 
 nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from bench import seeds
-from bench.data.datasets import Split
+from bench.data.datasets import Split, TensorSplit
 from bench.results.label_fit import LabelFit
 from bench.sets.condensed import first_of_each
 
@@ -36,20 +36,23 @@ TURNS = 32
 CHUNK = 256
 
 
-def fit_of_labels(pixels: Tensor, classes: Tensor, real: Split, count: int) -> LabelFit | None:
+def fit_of_labels(
+    pixels: Tensor, classes: Tensor, real: Split, count: int, shown: Callable[[Tensor], Tensor] = Tensor.float
+) -> LabelFit | None:
     """How well labels fit, or None where there are too few classes or directions to tell.
 
     Args:
-        pixels: float (N, C, H, W), in [0, 1] for images that pixels can show.
+        pixels: (N, C, H, W).
         classes: int64 (N,), each of the `count` classes at least once.
+        shown: makes some of the pixels float (n, C, H, W), in [0, 1] for images that pixels can show.
         real: images of the same classes and shape.
     """
     if count < FEWEST_CLASSES:
         return None
     chosen = first_of_each(real.labels, min(REAL_PER_CLASS, max(2, REAL_IMAGES // count)))
-    space = _Space(_small(real.take(chosen).float() / 255), real.labels[chosen], count)
-    kept = first_of_each(classes, SET_PER_CLASS)
-    means = space.whitened(_class_means(_small(pixels[kept]), classes[kept], count))
+    space = _Space(_small(real, chosen, lambda pixels: pixels.float() / 255), real.labels[chosen], count)
+    kept, own = first_of_each(classes, SET_PER_CLASS), TensorSplit(pixels, classes)
+    means = space.whitened(_class_means(_small(own, kept, shown), classes[kept], count))
     if space.directions.shape[1] < 2:
         return None
     given, in_some_order = (
@@ -113,10 +116,13 @@ def _best_assignment(products: Tensor) -> float:
     return float(products[rows, columns].sum())
 
 
-def _small(images: Tensor) -> Tensor:
-    """float64 (N, D): at most 8 pixels a side."""
-    side = min(SIDE, images.shape[-1])
-    return torch.cat([F.adaptive_avg_pool2d(part, side).flatten(1).double() for part in images.split(CHUNK)])
+def _small(split: Split, chosen: Tensor, shown: Callable[[Tensor], Tensor]) -> Tensor:
+    """float64 (len(chosen), D): at most 8 pixels a side."""
+    return torch.cat([_pooled(shown(split.take(some))) for some in chosen.split(CHUNK)])
+
+
+def _pooled(images: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(images, min(SIDE, images.shape[-1])).flatten(1).double()
 
 
 def _class_means(images: Tensor, classes: Tensor, count: int) -> Tensor:

@@ -5,7 +5,9 @@ What is told apart are mistakes of a unit, never of taste: learned images leave 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from bench.errors import UsageError
 from bench.sets.manifest import HandWritten, TensorSource, ZcaSource
 from bench.sets.tensor_files import INTEGERS, named, type_of
 from bench.sets.wellformed import DEVIATIONS
+from bench.storage.paging import converted, parts
 from bench.whitening import Whitening
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
@@ -43,25 +46,50 @@ def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisati
     """
     if pixels.dtype == torch.bool or (source.range != "0..255" and not pixels.is_floating_point()):
         raise UsageError(f"the images of {where} are {type_of(pixels)}, which range {source.range!r} cannot be")
-    values = pixels.float()
-    if not bool(torch.isfinite(values).all()):
+    found = [_Values.of(part) for part in parts(pixels, unchanged=True) if part.numel()]
+    if not all(math.isfinite(part.low) and math.isfinite(part.high) for part in found):
         raise UsageError(f"the images of {where} hold NaN or infinity")
-    if values.numel() and (wrong := _wrong(values, source, normalisation)):
-        low, high = (f"{float(value):.4g}" for value in (values.min(), values.max()))
-        raise UsageError(f"the images of {where} lie in {low}..{high}, declared as range {source.range!r}: {wrong}")
+    if found and (wrong := _wrong(values := _Values.together(found), source, normalisation)):
+        lie = f"{values.low:.4g}..{values.high:.4g}"
+        raise UsageError(f"the images of {where} lie in {lie}, declared as range {source.range!r}: {wrong}")
 
 
-def _wrong(pixels: Tensor, source: TensorSource, normalisation: Normalisation) -> str:
-    low, high = float(pixels.min()), float(pixels.max())
+@dataclass(frozen=True)
+class _Values:
+    """The least and the most of some values, which are NaN where one is, and how many of all are outside [0, 1]."""
+
+    low: float
+    high: float
+    outside: int
+    count: int
+
+    @classmethod
+    def of(cls, pixels: Tensor) -> "_Values":
+        values = pixels.float()
+        outside = int(((values < 0) | (values > 1)).sum())
+        return cls(float(values.min()), float(values.max()), outside, values.numel())
+
+    @classmethod
+    def together(cls, some: Sequence["_Values"]) -> "_Values":
+        low, high = min(each.low for each in some), max(each.high for each in some)
+        return cls(low, high, sum(each.outside for each in some), sum(each.count for each in some))
+
+    @property
+    def share(self) -> float:
+        """Of values outside [0, 1]."""
+        return self.outside / self.count
+
+
+def _wrong(values: _Values, source: TensorSource, normalisation: Normalisation) -> str:
     match source.range:
         case "0..255":
-            return _wrong_levels(low, high)
+            return _wrong_levels(values.low, values.high)
         case "0..1":
-            return _wrong_unit(pixels, low, high)
+            return _wrong_unit(values)
         case "normalised":
-            return _wrong_normalised(pixels, low, high, float(normalisation.box(pixels)[0].max()))
+            return _wrong_normalised(values, float(normalisation.box(torch.empty(0))[0].max()))
         case "whitened":
-            return "" if low < 0 else "whitened values lie around 0"
+            return "" if values.low < 0 else "whitened values lie around 0"
 
 
 def _wrong_levels(low: float, high: float) -> str:
@@ -70,24 +98,27 @@ def _wrong_levels(low: float, high: float) -> str:
     return "all of it black; are they 0..1?" if high <= 1 + OUTSIDE else ""
 
 
-def _wrong_unit(pixels: Tensor, low: float, high: float) -> str:
-    if high > 1 + OUTSIDE:
-        return "are they 0..255?" if low >= 0 else "are they normalised?"
-    outside = float(((pixels < 0) | (pixels > 1)).float().mean())
-    if low < -OUTSIDE or outside > SHARE:
-        return f"{outside:.0%} of the values are outside; are they normalised?"
-    return "all of it black; was it divided by 255 twice?" if high <= ONE_LEVEL else ""
+def _wrong_unit(values: _Values) -> str:
+    if values.high > 1 + OUTSIDE:
+        return "are they 0..255?" if values.low >= 0 else "are they normalised?"
+    if values.low < -OUTSIDE or values.share > SHARE:
+        return f"{values.share:.0%} of the values are outside; are they normalised?"
+    return "all of it black; was it divided by 255 twice?" if values.high <= ONE_LEVEL else ""
 
 
-def _wrong_normalised(pixels: Tensor, low: float, high: float, black: float) -> str:
-    if max(-low, high) > DEVIATIONS:
+def _wrong_normalised(values: _Values, black: float) -> str:
+    if max(-values.low, values.high) > DEVIATIONS:
         return "that is no normalised pixel; are they 0..255?"
-    around = low >= -LEARNED and high <= 1 + LEARNED and float(((pixels < 0) | (pixels > 1)).float().mean()) <= SHARE
+    around = values.low >= -LEARNED and values.high <= 1 + LEARNED and values.share <= SHARE
     return "hardly a pixel is darker than the mean; are they 0..1?" if around and black < -HALF_LEVEL / 2 else ""
 
 
 def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:
     """Checked pixels as uint8, or as floats of the preprocessing."""
+    return converted(pixels, partial(_in_range, source=source, theirs=theirs, preprocessing=preprocessing))
+
+
+def _in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:
     match source.range:
         case "0..255":
             return pixels.float().round().clamp(0, 255).to(torch.uint8)

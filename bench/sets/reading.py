@@ -27,6 +27,7 @@ from bench.sets.pixels import check_labels, check_range, declared_normalisation,
 from bench.sets.tensor_files import named
 from bench.storage.files import file_digest
 from bench.storage.names import brief
+from bench.storage.paging import assembled, in_a_piece
 from bench.storage.users_files import plain_name
 
 Readers = Callable[[str], type[Reader]]
@@ -152,7 +153,9 @@ def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dat
     _check_sums(source, files)
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
-    pixels = Decoder(reader, source, "train", DecodedForm.of(plain)).decode(range(len(labels)))
+    decoder = Decoder(reader, source, "train", DecodedForm.of(plain))
+    some = torch.arange(len(labels)).split(in_a_piece(decoder.view.image_bytes))
+    pixels = assembled(((places, decoder.decode(places.tolist())) for places in some), len(labels))
     return _Part(Images(pixels, labels), order, files, (*source.notes, *_scaled(reader, source, len(labels), dataset)))
 
 

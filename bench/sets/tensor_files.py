@@ -19,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
+from bench.storage import paging
 from bench.storage.regular_files import machine_memory
 from bench.storage.users_files import require_content
 
@@ -280,7 +281,8 @@ def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 
 
 
 def _loaded(path: Path) -> Any:  # noqa: ANN401 - as above
+    mapped = path.stat().st_size >= paging.LARGE and zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (EOFError, IndexError, KeyError) as error:  # of what is no pickle, with a number or nothing as its message
         raise ValueError("it is not as torch.save writes files") from error

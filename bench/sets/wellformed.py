@@ -13,6 +13,7 @@ from bench.condensation import Images
 from bench.data.datasets import Preprocessing
 from bench.labels import not_distributions
 from bench.sets.tensor_files import FLOATS, not_plain, type_of
+from bench.storage.paging import parts
 
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
 
@@ -35,9 +36,16 @@ def _wrong_pixels(pixels: Any, shape: tuple[int, int, int]) -> str:  # noqa: ANN
         return f"pixels are {type_of(pixels)}; uint8 or floats are expected"
     if pixels.ndim != 4 or tuple(pixels.shape[1:]) != shape:
         return f"pixels have shape {tuple(pixels.shape)}, not (N, {', '.join(map(str, shape))})"
-    if pixels.is_floating_point() and not bool(torch.isfinite(pixels).all()):
+    if not all_finite(pixels):
         return "pixels hold NaN or infinity"
     return ""
+
+
+def all_finite(pixels: Tensor) -> bool:
+    """Whether no value is NaN or infinite; pixels may be larger than the memory."""
+    return not pixels.is_floating_point() or all(
+        bool(torch.isfinite(part).all()) for part in parts(pixels, unchanged=True)
+    )
 
 
 def _wrong_classes(images: Images, classes: int) -> str:
@@ -84,5 +92,5 @@ def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:
     """What no normalised image reaches, in words; "" for nothing. Whitened values have no such bound."""
     if pixels.dtype == torch.uint8 or not preprocessing.bounded or not pixels.numel():
         return ""
-    most = float(pixels.abs().max())
+    most = max(float(part.abs().max()) for part in parts(pixels, unchanged=True))
     return f"pixels reach {most:.4g} standard deviations; are they 0..255?" if most > DEVIATIONS else ""

@@ -1,11 +1,31 @@
-"""Numbers that a user sets in the environment."""
+"""What a user sets in the environment."""
 
 import math
 import os
+import re
 from contextlib import suppress
+from pathlib import Path
 
 from bench.errors import UsageError
 from bench.storage.names import brief
+
+DEFAULT_CACHE = Path("~/.cache/condensation-bench")
+
+
+def cache_named() -> str:
+    """What BENCH_CACHE says, or a folder in the user's cache."""
+    return os.environ.get("BENCH_CACHE") or str(DEFAULT_CACHE)
+
+
+def is_address(text: str) -> bool:
+    """Whether it names a place by a scheme, as in s3://bucket/folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def machine_cache() -> Path:
+    """The cache on this machine: what BENCH_CACHE names, or the user's where that is a store elsewhere."""
+    named = cache_named()
+    return (DEFAULT_CACHE if is_address(named) else Path(named)).expanduser()
 
 
 def number_set(name: str, default: float, takes: str, *, above_zero: bool = False) -> float:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from bench.condensation import Task
 from bench.data.datasets import Preprocessing, Selection, Split, TensorSplit
+from bench.storage.paging import release
 from bench.training.views import BatchView, apply
 
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
@@ -72,7 +73,11 @@ def _resident(split: Split, device: torch.device) -> Split:
     if images is None:
         return split
     free, _ = torch.cuda.mem_get_info(device)
-    return TensorSplit(images.to(device), split.labels) if images.nbytes <= RESIDENT_SHARE * free else split
+    if images.nbytes > RESIDENT_SHARE * free:
+        return split
+    resident = TensorSplit(images.to(device), split.labels)
+    release(images, unchanged=True)
+    return resident
 
 
 def _in_memory(split: Split) -> Tensor | None:

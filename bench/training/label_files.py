@@ -4,7 +4,6 @@
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 import xxhash
 
 from bench.labels.forms import LOGITS, LogitForm
-from bench.storage.paging import Passage
+from bench.storage.paging import Passage, reserve
 
 READ = 1 << 24  # bytes at a time
 HALF = np.dtype(np.float16)
@@ -87,14 +86,11 @@ def _read_into(seen: xxhash.xxh3_128, path: Path, left: int) -> None:
 def reserved(
     path: Path, shape: Sequence[int], dtype: "np.dtype[Any]" = HALF
 ) -> "np.memmap[tuple[int, ...], np.dtype[Any]]":
-    """A memory-mapped file whose blocks exist: without them a full disk would kill the process at a later write."""
+    """A memory-mapped file whose blocks exist (see `bench.storage.paging.reserve`)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = dtype.itemsize * math.prod(shape)
     try:
-        with path.open("ab") as handle:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(handle.fileno(), 0, size)
-            handle.truncate(size)
+        with path.open("ab") as file:
+            reserve(file, dtype.itemsize * math.prod(shape))
     except OSError:
         path.unlink(missing_ok=True)
         raise

@@ -10,6 +10,7 @@ from bench.condensation import Task
 from bench.errors import RunFailure
 from bench.hardware.devices import computing_in
 from bench.sets.condensed import CondensedSet
+from bench.storage.paging import Passage
 from bench.training.testing import BATCH
 
 
@@ -26,6 +27,7 @@ def recognition(network: nn.Module, condensed: CondensedSet, task: Task) -> dict
         RunFailure: its logits are not finite.
     """
     hits, loss = torch.zeros(2, dtype=torch.float64, device=task.device)
+    passage = Passage(unchanged=True)
     with computing_in("fp32"):
         for indices in torch.arange(len(condensed.images)).split(BATCH):
             part = replace(condensed, images=condensed.images.at(indices))
@@ -33,6 +35,7 @@ def recognition(network: nn.Module, condensed: CondensedSet, task: Task) -> dict
             logits = network(part.normalised().to(task.device, non_blocking=True)).float()
             hits += (logits.argmax(1) == classes).sum()
             loss += F.cross_entropy(logits, classes, reduction="sum").double()
+            passage.use(part.images.pixels.nbytes, [condensed.images.pixels])
     if not bool(torch.isfinite(loss)):
         raise RunFailure("the teacher's logits on the set are not finite")
     count = len(condensed.images)

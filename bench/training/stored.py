@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bench.labels.forms import HALVES, LOGITS, LogitForm
 from bench.loops.passes import saved_loop
 from bench.storage.artefacts import Kind, Part
 from bench.storage.files import digest, quarantine
+from bench.storage.paging import passed
 from bench.storage.shapes import Count
 from bench.training.feeding import Feed
 from bench.training.label_files import LabelFiles
@@ -103,8 +105,9 @@ def label_views(task: Task, teachers: Sequence[Teacher], images: Images, plan: S
 
 def pixels_digest(images: Images) -> str:
     """A hash of the pixels and classes, for names of checkpoints that belong to these images alone."""
-    state = xxhash.xxh3_128(images.pixels.contiguous().flatten().view(torch.uint8).numpy().data)
-    state.update(images.classes.contiguous().view(torch.uint8).numpy().data)
+    state = xxhash.xxh3_128()
+    for piece in chain(passed(images.pixels.contiguous(), unchanged=True), passed(images.classes.contiguous())):
+        state.update(piece)
     return state.hexdigest()
 
 

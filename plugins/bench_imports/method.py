@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.data.datasets import Preprocessing
@@ -17,6 +18,7 @@ from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
 from bench.sets.manifest import FkdSource, by_hand
 from bench.sets.stored import stored_labels
+from bench.storage.paging import parts
 from bench.training.targets import targets_of
 
 
@@ -99,9 +101,10 @@ class Imported(Condenser[ImportedConfig]):
 
 
 def _doubt(task: Task, found: CondensedSet) -> None:
-    pixels = found.images.pixels
-    shown = pixels.float() / 255 if pixels.dtype == torch.uint8 else found.preprocessing.invert(pixels.float())
-    fit = fit_of_labels(shown, found.images.classes, task.dataset.test, task.classes)
+    def shown(pixels: Tensor) -> Tensor:
+        return pixels.float() / 255 if pixels.dtype == torch.uint8 else found.preprocessing.invert(pixels.float())
+
+    fit = fit_of_labels(found.images.pixels, found.images.classes, task.dataset.test, task.classes, shown)
     if fit is None:
         return
     task.facts[NOTE] = fit.to_json()
@@ -110,5 +113,8 @@ def _doubt(task: Task, found: CondensedSet) -> None:
 
 
 def _same_images(images: Images, own: Images) -> bool:
-    order = own.classes.argsort(stable=True)  # a set is stored class by class
-    return images.pixels.shape == own.pixels.shape and torch.equal(images.pixels, own.pixels[order])
+    if images.pixels.shape != own.pixels.shape:
+        return False
+    ordered = own.at(own.classes.argsort(stable=True)).pixels  # a set is stored class by class
+    pairs = zip(parts(images.pixels, unchanged=True), parts(ordered), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)

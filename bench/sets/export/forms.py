@@ -22,6 +22,7 @@ from bench.errors import UsageError
 from bench.sets.condensed import CondensedSet
 from bench.sets.tensor_files import ALONE
 from bench.storage.names import brief
+from bench.storage.paging import parts
 from bench.storage.users_files import plain_name
 
 ROWS = 1000  # of a row group
@@ -55,12 +56,12 @@ class Folders(Form):
     def write(self, folder: Path, condensed: CondensedSet) -> Mapping[str, Any]:
         """Pictures by their class, numbered in the set's order."""
         seen: dict[int, int] = {}
-        for pixels, index in zip(condensed.images.pixels, condensed.images.classes.tolist(), strict=True):
+        for content, index in zip(_pngs(condensed), condensed.images.classes.tolist(), strict=True):
             number = seen.get(index, 0)
             seen[index] = number + 1
             path = folder / "images" / self.folder_of(index, condensed) / f"{self.name_of(index, number)}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(png(pixels))
+            path.write_bytes(content)
         return {"layout": "image-folder", "options": {"train": "images"}}
 
     def folder_of(self, index: int, condensed: CondensedSet) -> str:
@@ -105,11 +106,16 @@ class Parquet(Form):
 
     def write(self, folder: Path, condensed: CondensedSet) -> Mapping[str, Any]:
         """A row an image, in the set's order; the schema names the classes by their ids."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = folder / self.file
+        path, schema = folder / self.file, _schema(condensed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_table(condensed), path, row_group_size=ROWS)
+        images = ({"bytes": each, "path": f"{number:06d}.png"} for number, each in enumerate(_pngs(condensed)))
+        with pq.ParquetWriter(path, schema) as writer:
+            for labels in condensed.images.classes.split(ROWS):
+                rows = [{"image": image, "label": label} for label, image in zip(labels.tolist(), images, strict=False)]
+                writer.write_table(pa.Table.from_pylist(rows, schema))
         return {"layout": "parquet", "options": {"train": self.file}}
 
 
@@ -186,18 +192,16 @@ def png(pixels: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _table(condensed: CondensedSet) -> Any:  # noqa: ANN401 - pyarrow is not typed
+def _schema(condensed: CondensedSet) -> Any:  # noqa: ANN401 - pyarrow is not typed
     import pyarrow as pa
 
     label = {"names": list(condensed.classes), "_type": "ClassLabel"}
     features = {"image": {"_type": "Image"}, "label": label}
-    schema = pa.schema(
+    return pa.schema(
         [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
-    images = [{"bytes": each, "path": f"{number:06d}.png"} for number, each in enumerate(_pngs(condensed))]
-    return pa.table({"image": images, "label": condensed.images.classes.tolist()}, schema=schema)
 
 
 def _pngs(condensed: CondensedSet) -> Iterator[bytes]:
-    return (png(each) for each in condensed.images.pixels)
+    return (png(each) for part in parts(condensed.images.pixels, unchanged=True) for each in part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.sets.manifest import MANIFEST, HandWritten
 from bench.sets.own_manifest import Manifest
 from bench.storage.files import link_or_copy, whole_folder, write_json, write_text
 from bench.storage.names import unknown
+from bench.storage.paging import converted
 
 CARD = "README.md"
 ABOUT = ("name", "method", "backbone", "iterations", "protocol", "protocol_version", "learned_lr")
@@ -54,7 +56,8 @@ def read(folder: Path, to: str) -> Exported:
         raise UsageError(str(error)) from error
     _check(condensed, FORMS[to])
     if FORMS[to].pictures and condensed.images.pixels.dtype != torch.uint8:
-        images = replace(condensed.images, pixels=_levels(condensed.images.pixels, condensed.preprocessing))
+        levels = converted(condensed.images.pixels, partial(_levels, preprocessing=condensed.preprocessing))
+        images = replace(condensed.images, pixels=levels)
         return Exported(replace(condensed, images=images), manifest, (TO_8_BITS,))
     return Exported(condensed, manifest)
 

@@ -92,7 +92,7 @@ def _images(found: "LoadedSet", classes: int, each: int) -> "Tensor":
     import torch
 
     chosen = [torch.nonzero(found.labels == label).flatten()[:each] for label in range(classes)]
-    return found.images[torch.cat(chosen)]
+    return torch.stack([found[place][0] for place in torch.cat(chosen).tolist()])
 
 
 def _placed(network: "nn.Module", images: "Sequence[Tensor]") -> Points:
