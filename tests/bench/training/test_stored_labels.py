@@ -5,18 +5,22 @@ import json
 import resource
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from damage import misread
+from large_sets import MadeWhole, count_as_large
 from torch import Tensor, nn
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
-from bench.labels import Combine, StoredLabels, TeacherRef, labels_from
+from bench.labels import Combine, HardLabels, StoredLabels, TeacherRef, labels_from
 from bench.labels.forms import Bytes, Largest, LogitForm
+from bench.sets.condensed import CondensedSet
 from bench.storage.files import digest
 from bench.training import loop
+from bench.training import recognition as recognising
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.losses import SoftLoss
@@ -83,6 +87,28 @@ def test_training_with_stored_labels_is_training_with_the_teacher(make_task: Mak
     from_stored = trained(task, StoredSupervision(labels, SoftLoss(20.0, t_squared=True)))
     for name, tensor in trained(task, online).items():
         assert torch.equal(tensor, from_stored[name]), name
+
+
+def test_labels_of_a_set_larger_than_memory_are_made_in_parts(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And it is recognised, and told from others, as a small one is."""
+    task, plain = make_task(), images(make_task())
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(recognising, "BATCH", 5)
+    count_as_large(monkeypatch, plain.pixels.nbytes)
+    large = plain.at(torch.arange(len(plain)))
+    made = MadeWhole(plain.pixels.numel())
+    with made:
+        labels = store_labels(task, teacher(task), large, RECIPE, temperature=20.0, view_seed=9)
+        seen = recognising.recognition(teacher(task).network, condensed(task, large), task)
+    assert made.names == [] and pixels_digest(large) == pixels_digest(plain)
+    assert torch.equal(labels.logits, stored(make_task()).logits)
+    assert seen == recognising.recognition(teacher(task).network, condensed(task, plain), task)
+
+
+def condensed(task: Task, held: Images) -> CondensedSet:
+    return CondensedSet(held, HardLabels(), task.dataset.classes, task.dataset.normalisation)
 
 
 def test_a_teacher_in_training_mode_labels_as_plain_torch_does_and_nothing_moves(make_task: MakeTask) -> None:
