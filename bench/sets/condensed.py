@@ -69,6 +69,12 @@ def first_of_each(classes: Tensor, count: int) -> Tensor:
     return order[rank < count].sort().values
 
 
+def same_pixels(one: Tensor, other: Tensor) -> bool:
+    """Whether both have the same values; either may be larger than the memory."""
+    pairs = zip(parts(one, unchanged=True), parts(other, unchanged=True), strict=True)
+    return one.shape == other.shape and all(torch.equal(*pair) for pair in pairs)
+
+
 def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
     """Images as they are after storage, so that labels are made from what a user will read.
 

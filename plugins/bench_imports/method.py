@@ -13,12 +13,11 @@ from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels
 from bench.results.label_fit import NOTE
-from bench.sets.condensed import CondensedSet, check_fits, first_of_each
+from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
 from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
 from bench.sets.manifest import FkdSource, by_hand
 from bench.sets.stored import stored_labels
-from bench.storage.paging import parts
 from bench.training.targets import targets_of
 
 
@@ -113,8 +112,5 @@ def _doubt(task: Task, found: CondensedSet) -> None:
 
 
 def _same_images(images: Images, own: Images) -> bool:
-    if images.pixels.shape != own.pixels.shape:
-        return False
-    ordered = own.at(own.classes.argsort(stable=True)).pixels  # a set is stored class by class
-    pairs = zip(parts(images.pixels, unchanged=True), parts(ordered), strict=True)
-    return all(torch.equal(one, other) for one, other in pairs)
+    order = own.classes.argsort(stable=True)  # a set is stored class by class
+    return same_pixels(images.pixels, own.at(order).pixels)
