@@ -1,7 +1,7 @@
 """`bench.load_set`: a condensed set as a torch `Dataset`, to train on in one's own script."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ def load_set(
         UsageError: no set there, a damaged one, or one that does not fit the dataset; one line.
     """
     given = understood(_places, words_of(_places, data_root=data_root, plugin=plugin))
-    registry, folder = Registry(given["plugins"]), _folder_of(Path(path))
+    registry, folder = _with(given["plugins"]), _folder_of(Path(path))
     manifest = importing.about(folder)
     name = dataset or _named(manifest, registry)
     if "source" in manifest and name is None:
@@ -194,6 +194,12 @@ def load_set(
     card = load_card(registry, name) if name else None
     names = tuple(card.class_names.get(each, each) if card else each for each in found.classes)
     return LoadedSet(found, manifest, names, open_, registry)
+
+
+@cache
+def _with(plugins: tuple[str, ...]) -> Registry:
+    """Finding plugins takes longer than reading a small set."""
+    return Registry(plugins)
 
 
 def _folder_of(path: Path) -> Path:

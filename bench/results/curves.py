@@ -1,16 +1,16 @@
 """The file beside the scores of a training that keeps its curves and its confusion (see `bench.evaluation.Curves`)."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from bench.errors import CorruptArtefact, RunFailure
 from bench.evaluation import Curves
+from bench.storage.array_files import Array, read_arrays
 from bench.storage.artefacts import Kind, Part
-from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 class About(Part):
@@ -21,6 +21,17 @@ class About(Part):
 
 CURVE_FILE = Kind("curves of a training", 1, About)
 NAMES = tuple(each.name for each in fields(Curves))
+
+
+@dataclass(frozen=True, eq=False)
+class CurveArrays:
+    """`bench.evaluation.Curves` as arrays, for who only looks at them."""
+
+    train_loss: Array
+    train_top1: Array
+    test_epochs: Array
+    test_top1: Array
+    confusion: Array
 
 
 def path_of(run: Path, key: str, seed: int) -> Path:
@@ -34,6 +45,8 @@ def write(path: Path, curves: Curves, made_under: str) -> None:
     Raises:
         RunFailure: they do not have the shapes that they should.
     """
+    from bench.storage.tensor_files import write_tensors
+
     if wrong := _misshapen(curves):
         raise RunFailure(f"the curves of this training are none: {wrong}")
     tensors = {name: getattr(curves, name) for name in NAMES}
@@ -48,25 +61,44 @@ def read(path: Path) -> Curves:
         CorruptArtefact: altered, or of another kind.
         UnreadableArtefact: the system does not let it be read.
     """
+    from bench.storage.tensor_files import read_tensors
+
     tensors, content = read_tensors(path)
-    CURVE_FILE.checked(content, path)
-    if missing := [name for name in NAMES if name not in tensors]:
-        raise CorruptArtefact(f"{path} lacks {missing[0]}")
-    curves = Curves(**{name: tensors[name] for name in NAMES})
-    if wrong := _misshapen(curves):
-        raise CorruptArtefact(f"{path}: {wrong}")
+    curves = Curves(**_named(tensors, content, path))
+    _check(curves, path)
     return curves
 
 
-def class_accuracies(trainings: Sequence[Curves]) -> Tensor:
+def look(path: Path) -> CurveArrays:
+    """As `read`, without torch."""
+    arrays, content = read_arrays(path)
+    curves = CurveArrays(**_named(arrays, content, path))
+    _check(curves, path)
+    return curves
+
+
+def _named(values: Mapping[str, Any], content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    CURVE_FILE.checked(content, path)
+    if missing := [name for name in NAMES if name not in values]:
+        raise CorruptArtefact(f"{path} lacks {missing[0]}")
+    return {name: values[name] for name in NAMES}
+
+
+def _check(curves: Curves | CurveArrays, path: Path) -> None:
+    if wrong := _misshapen(curves):
+        raise CorruptArtefact(f"{path}: {wrong}")
+
+
+def class_accuracies(trainings: Sequence[Curves | CurveArrays]) -> Array:
     """Percent of each class's test images that were right, the mean over trainings: float64 (K,)."""
-    each = [100 * found.confusion.diagonal().double() / found.confusion.sum(dim=1) for found in trainings]
-    return torch.stack(each).mean(dim=0)
+    counts = [np.asarray(found.confusion) for found in trainings]
+    with np.errstate(invalid="ignore"):  # of a class without images nothing is known
+        return np.stack([100 * count.diagonal() / count.sum(axis=1) for count in counts]).mean(axis=0)
 
 
-def _misshapen(curves: Curves) -> str | None:
+def _misshapen(curves: Curves | CurveArrays) -> str | None:
     """What is wrong with them, in words."""
-    if curves.confusion.dim() != 2 or curves.confusion.shape[0] != curves.confusion.shape[1]:
+    if len(curves.confusion.shape) != 2 or curves.confusion.shape[0] != curves.confusion.shape[1]:
         return f"a confusion is square, not of shape {tuple(curves.confusion.shape)}"
     for one, other in (("train_loss", "train_top1"), ("test_epochs", "test_top1")):
         shapes = getattr(curves, one).shape, getattr(curves, other).shape

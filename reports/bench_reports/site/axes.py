@@ -1,7 +1,7 @@
 """Axes of figures: where a value lies, and which are written beside. The ticks are matplotlib's."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,7 +30,13 @@ class Axis:
 
     def place(self, value: float) -> float:
         """Pixels of a value, to a tenth."""
-        return round(self._origin + self._scaled(value) * self._scale, 1)
+        return self.places([value])[0]
+
+    def places(self, values: Iterable[float]) -> list[float]:
+        """The same of many."""
+        origin, scale = self._origin, self._scale
+        scaled = map(math.log10, values) if self.logarithmic else values
+        return [round(origin + value * scale, 1) for value in scaled]
 
     def marks(self) -> list[tuple[float, str]]:
         """Places of the ticks, with what is written there."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from bench.errors import UsageError
+from bench.results import curves as curve_files
+from bench.results.curves import CurveArrays
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table
-
-if TYPE_CHECKING:
-    from bench.evaluation import Curves
 
 MOST_SHOWN = 50  # classes; of more, those that are recognised most and least
 MOST_CONFUSED = 20  # classes of a whole confusion; of more, the pairs that are confused most often
@@ -17,17 +18,15 @@ MOST_CONFUSED = 20  # classes of a whole confusion; of more, the pairs that are 
 Json = Mapping[str, Any]
 
 
-def class_accuracies(curves: "Sequence[Curves]") -> list[float] | None:
+def class_accuracies(curves: Sequence[CurveArrays]) -> list[float] | None:
     """Percent of each class, the mean over trainings; None without any."""
     if not curves:
         return None
-    from bench.results.curves import class_accuracies as accuracies
-
-    found: list[float] = accuracies(curves).tolist()
+    found: list[float] = curve_files.class_accuracies(curves).tolist()
     return found
 
 
-def class_tables(spec: Json, curves: "Sequence[Curves]", control: Sequence[float] | None) -> list[Table]:
+def class_tables(spec: Json, curves: Sequence[CurveArrays], control: Sequence[float] | None) -> list[Table]:
     """Accuracy by class, and what is taken for what, at the end of the trainings."""
     names = class_words(spec["dataset"], spec["classes"])
     own = class_accuracies(curves)
@@ -36,7 +35,7 @@ def class_tables(spec: Json, curves: "Sequence[Curves]", control: Sequence[float
     return [_by_class(names, own, control if control and len(control) == len(own) else None), _confusion(names, curves)]
 
 
-def classes_beside(specs: Sequence[Json], curves: "Mapping[str, Sequence[Curves]]") -> list[Table]:
+def classes_beside(specs: Sequence[Json], curves: Mapping[str, Sequence[CurveArrays]]) -> list[Table]:
     """Accuracy by class of two runs on the same classes, those first of which the second gets more right."""
     names = class_words(specs[0]["dataset"], specs[0]["classes"])
     first, second = (class_accuracies(each) or [] for each in curves.values())
@@ -93,12 +92,11 @@ def _said(shown: Sequence[int], names: Sequence[str]) -> str:
     return "Accuracy by class" if len(shown) == len(names) else f"Accuracy of {len(shown)} of {len(names)} classes"
 
 
-def _confusion(names: Sequence[str], curves: "Sequence[Curves]") -> Table:
+def _confusion(names: Sequence[str], curves: Sequence[CurveArrays]) -> Table:
     """Percent of each class's test images that were taken for each class, over all trainings together."""
-    counts = curves[0].confusion.double()
-    for each in curves[1:]:
-        counts += each.confusion
-    percents: list[list[float]] = (100 * counts / counts.sum(1, keepdim=True)).nan_to_num(0.0).tolist()
+    counts = np.sum([each.confusion for each in curves], axis=0)
+    with np.errstate(invalid="ignore"):
+        percents: list[list[float]] = np.nan_to_num(100 * counts / counts.sum(axis=1, keepdims=True)).tolist()
     if len(names) > MOST_CONFUSED:
         return _most_confused(names, percents)
     lines = [Line([Cell(name), *map(_share, row)]) for name, row in zip(names, percents, strict=True)]

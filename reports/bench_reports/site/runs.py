@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench_reports.site.rankings import facets_of
 from bench_reports.site.rendering import page
 from bench_reports.site.scores import Standing, by_seed, published, results, standings
 from bench_reports.site.tables import Table, plain
-from bench_reports.site.training import Where, recovery, trainings
+from bench_reports.site.training import ClassesOf, Where, control_classes, recovery, trainings
 
 PREVIEW = "preview.png"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -54,13 +55,13 @@ def run_pages(
     for row in rows:
         ours.setdefault(row["run"], []).append(row if claims else {**row, "claim": None})
     stand = standings(rankings(row for each in ours.values() for row in each))
-    above = {run: UP + name for run, name in names.items()}
+    above, classes_of = {run: UP + name for run, name in names.items()}, cache(control_classes)
     for run, each in ours.items():
         source = _source(each, stand.get(run, []), runs)
         sheet = names[run].removesuffix(".html") + ".png"
         if source.preview:
             yield File(sheet, source.preview)
-        yield File(names[run], _page(source, above, Path(sheet).name if source.preview else ""))
+        yield File(names[run], _page(source, above, Path(sheet).name if source.preview else "", classes_of))
 
 
 def _source(rows: Sequence[Row], standing: Sequence[Standing], runs: Mapping[str, RunFolder]) -> Source:
@@ -89,9 +90,9 @@ def sheet_of(run: Path) -> Path | None:
         return None
 
 
-def _page(source: Source, names: Mapping[str, str], preview: str) -> str:
+def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: ClassesOf) -> str:
     row, record = source.rows[0], source.record or {}
-    trained, lost = trainings(record, source.folder, source.controls) if source.folder else ([], [])
+    trained, lost = trainings(record, source.folder, source.controls, classes_of) if source.folder else ([], [])
     return page(
         "run",
         title=one_line(row["run"]),

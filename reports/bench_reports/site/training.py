@@ -1,20 +1,18 @@
 """What a run's trainings went through, and what the loss of the synthesis was before them: figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.loops.losses import FILE, LOSSES_FILE
+from bench.results.curves import CurveArrays, look
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
 from bench_reports.site.classes import class_accuracies, class_tables, classes_beside
 from bench_reports.site.figures import BOTTOM, LEFT, RIGHT, TOP, Figure, Mark, Series, points
 from bench_reports.site.tables import Table
-
-if TYPE_CHECKING:
-    from bench.evaluation import Curves
 
 MOST_POINTS = 80  # of a line
 LOSS = "loss"  # which may fall by orders of magnitude
@@ -23,6 +21,7 @@ CURVES = ".curves.safetensors"
 Json = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]
 Where = tuple[str, str]  # a protocol's id and the network that was trained
+ClassesOf = Callable[[Path, str], Sequence[float] | None]
 Left = tuple[Json, Path]  # a run's record and its folder
 
 
@@ -36,19 +35,23 @@ class Training:
     tables: Sequence[Table]
 
 
-def trainings(record: Json, run: Path, controls: Mapping[Where, Path]) -> tuple[list[Training], list[str]]:
+def trainings(
+    record: Json, run: Path, controls: Mapping[Where, Path], classes_of: ClassesOf | None = None
+) -> tuple[list[Training], list[str]]:
     """Of each evaluation that has curves; and of those that cannot be read, why.
 
     Args:
         run: its folder.
         controls: the folders of the controls that may stand beside, by where.
+        classes_of: `control_classes`, where one is the control of many a memory of it.
     """
     found, lost = [], list[str]()
     for key, outcome in (record.get("evaluations") or {}).items():
         try:
             if curves := _curves(run, key):
                 control = controls.get((outcome["protocol_id"], outcome["backbone"]))
-                found.append(_training(record["spec"], outcome, curves, _beside(control, key)))
+                beside = (classes_of or control_classes)(control, key) if control else None
+                found.append(_training(record["spec"], outcome, curves, beside))
         except (CorruptArtefact, UnreadableArtefact) as error:
             lost.append(one_line(why(error)))
     return found, lost
@@ -105,14 +108,12 @@ def _losses(run: Path) -> dict[str, Points]:
     return lines if len(across) > 1 else {}
 
 
-def _curves(run: Path, key: str) -> "list[Curves]":
-    """Those of all trainings of an evaluation that are as long as the first. Raises as `bench.results.curves.read`."""
+def _curves(run: Path, key: str) -> list[CurveArrays]:
+    """Those of all trainings of an evaluation that are as long as the first. Raises as `bench.results.curves.look`."""
     paths = sorted(path for path in (run / "evaluations").glob(f"*{CURVES}") if _is_of(path, key))
     if not paths:
         return []
-    from bench.results.curves import read
-
-    found = [read(path) for path in paths]
+    found = [look(path) for path in paths]
     return [each for each in found if each.train_loss.shape == found[0].train_loss.shape]
 
 
@@ -120,20 +121,20 @@ def _is_of(path: Path, key: str) -> bool:
     return path.name.startswith(f"{key}-") and path.name[len(key) + 1 : -len(CURVES)].isdecimal()
 
 
-def _beside(control: Path | None, key: str) -> Sequence[float] | None:
+def control_classes(control: Path, key: str) -> Sequence[float] | None:
     """The accuracies of a control's classes, percent; None where there are none to read, which its own page says."""
     try:
-        return None if control is None else class_accuracies(_curves(control, key))
+        return class_accuracies(_curves(control, key))
     except (CorruptArtefact, UnreadableArtefact):
         return None
 
 
-def _training(spec: Json, outcome: Json, curves: "Sequence[Curves]", control: Sequence[float] | None) -> Training:
+def _training(spec: Json, outcome: Json, curves: Sequence[CurveArrays], control: Sequence[float] | None) -> Training:
     heading = one_line(f"{outcome['protocol_id']} on {outcome['backbone']}")
     return Training(heading, len(curves), _figures(curves, outcome), class_tables(spec, curves, control))
 
 
-def _figures(curves: "Sequence[Curves]", outcome: Json) -> list[Figure]:
+def _figures(curves: Sequence[CurveArrays], outcome: Json) -> list[Figure]:
     test, views, loss = _lines(curves, outcome)
     seen = {"test split": test, "training views, as augmented": views}
     return _accuracy_and_loss(seen, {"training loss": loss})
@@ -143,7 +144,7 @@ def _accuracy_and_loss(seen: Mapping[str, Points], loss: Mapping[str, Points]) -
     return [_figure("Accuracy", "epoch", "top-1 %", seen), _figure("Training loss", "epoch", LOSS, loss)]
 
 
-def _lines(curves: "Sequence[Curves]", outcome: Json) -> tuple[Points, Points, Points]:
+def _lines(curves: Sequence[CurveArrays], outcome: Json) -> tuple[Points, Points, Points]:
     """Over epochs: the accuracy on the test split, that on training views, and the loss; means over trainings."""
     loss, seen, tested = (_mean(curves, name) for name in ("train_loss", "train_top1", "test_top1"))
     last = [score["top1"] for score in outcome["scores"] if score.get("top1") is not None]
@@ -153,7 +154,7 @@ def _lines(curves: "Sequence[Curves]", outcome: Json) -> tuple[Points, Points, P
     return test, list(enumerate(seen, 1)), list(enumerate(loss, 1))
 
 
-def _mean(curves: "Sequence[Curves]", name: str) -> list[float]:
+def _mean(curves: Sequence[CurveArrays], name: str) -> list[float]:
     first, *others = (getattr(each, name) for each in curves)
     means: list[float] = (sum(others, first) / len(curves)).tolist()
     return means
@@ -179,7 +180,7 @@ def _thinned(line: Points) -> Points:
 
 
 def _placed(line: Points, x: Axis, y: Axis) -> Points:
-    return [(x.place(across), y.place(value)) for across, value in line]
+    return list(zip(x.places(across for across, _ in line), y.places(value for _, value in line), strict=True))
 
 
 def _marks(line: Points, x: Axis, y: Axis, x_title: str, y_title: str) -> list[Mark]:
