@@ -5,7 +5,6 @@ A report may be a folder of files. One that is there must be empty, or hold an e
 """
 
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -119,15 +118,17 @@ def _is_inside(name: PurePosixPath) -> bool:
 
 def _put(output: Path, file: "File") -> str:
     """Whole, but not flushed to the device: a site of thousands of files is made again from its records."""
+    from bench.storage.files import second_name
     from bench.storage.streams import shown
 
     assert _is_inside(PurePosixPath(file.name)), file.name
     path = output / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}{LEFTOVER}")
+    part.unlink(missing_ok=True)  # it may be a second name of a run's file, left by a report that was killed
     try:
         if isinstance(file.content, Path):
-            shutil.copyfile(file.content, part)
+            second_name(file.content, part)
         else:
             part.write_text(shown(file.content), encoding="utf-8")
         part.replace(path)

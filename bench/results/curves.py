@@ -93,7 +93,8 @@ def class_accuracies(trainings: Sequence[Curves | CurveArrays]) -> Array:
     """Percent of each class's test images that were right, the mean over trainings: float64 (K,)."""
     counts = [np.asarray(found.confusion) for found in trainings]
     with np.errstate(invalid="ignore"):  # of a class without images nothing is known
-        return np.stack([100 * count.diagonal() / count.sum(axis=1) for count in counts]).mean(axis=0)
+        means: Array = np.stack([100 * count.diagonal() / count.sum(axis=1) for count in counts]).mean(axis=0)
+    return means
 
 
 def _misshapen(curves: Curves | CurveArrays) -> str | None:

@@ -152,10 +152,15 @@ def link_or_copy(source: Path, target: Path) -> None:
     Files of ours are never written in place, so the two cannot change each other.
     """
     with whole(target) as part:
-        try:
-            os.link(source, part)
-        except OSError:
-            shutil.copyfile(source, part)
+        second_name(source, part)
+
+
+def second_name(source: Path, target: Path) -> None:
+    """The same content at a place where nothing is: a hard link where the file system has them, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """The site: which files there are, what they say, and that no name in them does anything."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -70,6 +71,18 @@ def test_a_folder_has_an_index_and_a_page_a_run(tmp_path: Path, report: Report, 
     page = Page((site / "index.html").read_text(encoding="utf-8"))
     assert [link for link in page.links() if link.startswith("runs/")] == [f"runs/{name}.html" for name in names]
     assert (site / f"runs/{names[0]}.png").read_bytes() == PNG
+
+
+def test_sheets_of_images_are_no_second_copy_and_a_new_report_leaves_them_whole(tmp_path: Path, report: Report) -> None:
+    """Also where a report was killed between two steps, and left a second name of a run's sheet."""
+    name = keep_run(tmp_path / "runs")
+    sheet, shown = tmp_path / "runs" / "run0" / "preview.png", tmp_path / "site" / "runs" / f"{name}.png"
+    assert report("-o", f"{tmp_path}/site/") == 0
+    assert shown.samefile(sheet)
+    for folder in (shown.parent, shown.parent.parent):
+        os.link(sheet, folder / f".{os.getpid()}.part")
+    assert report("-o", f"{tmp_path}/site/") == 0
+    assert sheet.read_bytes() == shown.read_bytes() == PNG
 
 
 def test_the_page_of_a_run_says_what_a_reader_needs(tmp_path: Path, report: Report) -> None:

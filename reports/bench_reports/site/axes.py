@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -67,12 +67,13 @@ def axis(
     low, high = min(values), max(values)
     if low > 0 and not linear and (high / low >= WIDE or ticks):
         edge = max(1.1, (high / low) ** 0.06)
-        return _axis(low / edge, high * edge, start, end, True, ticks)
+        return _axis(low / edge, high * edge, start, end, True, tuple(ticks))
     edge = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
-    return _axis(low - edge, high + edge, start, end, False, ticks)
+    return _axis(low - edge, high + edge, start, end, False, tuple(ticks))
 
 
-def _axis(low: float, high: float, start: float, end: float, logarithmic: bool, ticks: Sequence[float]) -> Axis:
+@lru_cache(maxsize=256)  # epochs are the same in most figures of a site
+def _axis(low: float, high: float, start: float, end: float, logarithmic: bool, ticks: tuple[float, ...]) -> Axis:
     locator = LogLocator(numticks=TICKS) if logarithmic else MaxNLocator(TICKS)
     found = [float(value) for value in ticks or locator.tick_values(low, high) if low <= value <= high]
     if logarithmic and len(found) < 2:

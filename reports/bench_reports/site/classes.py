@@ -1,7 +1,7 @@
 """Which classes are recognised, beside the control, and which are taken for which: tables."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,5 +112,6 @@ def _most_confused(names: Sequence[str], percents: Sequence[Sequence[float]]) ->
     return Table("Classes confused most often", titles, [False, False, True], lines, ranked=2, kind="bars")
 
 
+@lru_cache(maxsize=4096)  # most are 0, and all are shares of few test images
 def _share(percent: float, digits: int = 0) -> Cell:
     return Cell(f"{percent:.{digits}f}", share=round(percent / 100, 2) or None)

@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench_reports.site.axes import Axis
 from bench_reports.site.figures import Mark, Series
-from bench_reports.site.tables import Cell
+from bench_reports.site.tables import Cell, Line
 
 MARKUP = re.compile("[&<>'\"]")  # what `escape` writes otherwise
 TEMPLATES = Path(__file__).with_name("templates")
@@ -46,7 +47,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cells": cells, "marks": marks}
+    environment.filters |= {"cells": cells, "marks": marks, "ticks": ticks, "pair_lines": pair_lines}
     return environment
 
 
@@ -74,6 +75,25 @@ def _mark(shape: int, at: Mark) -> str:
     ends = f'<line x1="{at.x}" x2="{at.x}" y1="{at.ends[0]}" y2="{at.ends[1]}"/>\n' if at.ends else ""
     drawn = f'<use href="#s{shape}" x="{at.x}" y="{at.y}"><title>{_escaped(at.said)}</title></use>'
     return f'{ends}<a href="{_escaped(at.link)}">{drawn}</a>\n' if at.link else f"{ends}{drawn}\n"
+
+
+def ticks(axis: Axis, up: bool) -> Markup:
+    """What is written beside an axis: one that goes `up`, with lines through the plot, or one that goes across."""
+    return Markup("".join((_rung if up else _tick)(place, _escaped(text)) for place, text in axis.marks()))
+
+
+def _rung(y: float, text: str) -> str:
+    return f'<line x1="54" x2="390" y1="{y}" y2="{y}"/><text x="48" y="{y + 4}" text-anchor="end">{text}</text>\n'
+
+
+def _tick(x: float, text: str) -> str:
+    return f'<line x1="{x}" x2="{x}" y1="222" y2="226"/><text x="{x}" y="240" text-anchor="middle">{text}</text>\n'
+
+
+def pair_lines(lines: Sequence[Line]) -> Markup:
+    """Names with their values."""
+    cells = (map(_escaped, (cell.text for cell in line.cells)) for line in lines)
+    return Markup("".join('<tr><th scope="row">{}</th><td>{}</td></tr>\n'.format(*pair) for pair in cells))
 
 
 def _escaped(text: str) -> str:
