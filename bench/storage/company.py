@@ -20,16 +20,32 @@ FOLDER = "at-work"
 @contextmanager
 def at_work(cache: Path) -> Iterator[Path]:
     """Within it this process has an order done on this machine; gives its file. Without room for one nobody knows."""
-    file = cache / FOLDER / f"{_here()}-{os.getpid()}-{started(os.getpid())}-{secrets.token_hex(4)}"
+    file = _file_in(cache / FOLDER)
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        _enter(file)
         _say_how_many(file.parent)
     try:
         yield file
     finally:
         with suppress(OSError):
             file.unlink()
+
+
+def mark(folder: Path) -> Path:
+    """A file in a folder that is gone with this process: whoever makes one there takes those of killed ones away."""
+    file = _file_in(folder)
+    _enter(file)
+    present(folder)
+    return file
+
+
+def _enter(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+
+
+def _file_in(folder: Path) -> Path:
+    return folder / f"{_here()}-{os.getpid()}-{started(os.getpid())}-{secrets.token_hex(4)}"
 
 
 def _say_how_many(folder: Path) -> None:
@@ -41,7 +57,7 @@ def _say_how_many(folder: Path) -> None:
 
 
 def present(folder: Path) -> list[Path]:
-    """The files of those who are at work on this machine; those of processes that were killed are taken away."""
+    """The files of processes of this machine that are there; those of processes that were killed are taken away."""
     found = []
     for path in folder.glob(f"{_here()}-*"):
         _, pid, began, _ = path.name.split("-")

@@ -37,12 +37,12 @@ class NodeDesk:
         """Why nothing can be done here, if so: another version, or a folder that is not shared.
 
         Args:
-            marks: files in the folders that all nodes share.
+            marks: files in folders of the folders that all nodes share.
         """
         host = os.uname().nodename
         if version != __version__:
             return f"the node {host} has version {__version__} of condensation-bench, and not {version}"
-        if absent := [str(mark.parent) for mark in marks if not mark.exists()]:
+        if absent := [str(mark.parent.parent) for mark in marks if not mark.exists()]:
             return f"the node {host} does not see {absent[0]}: --runs and BENCH_CACHE must be folders that nodes share"
         return None
 

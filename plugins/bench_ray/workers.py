@@ -8,7 +8,6 @@ from what was saved in the folders that all nodes share.
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -25,6 +24,7 @@ from bench.running.executors.side_by_side import Desk, SideBySide
 from bench.running.executors.workers import Hiring, Needs
 from bench.running.orders import RunOrder
 from bench.running.processes import WAITING, Ended, interruptible
+from bench.storage.company import mark
 from bench_ray.node import Answer, Event, NodeDesk
 
 try:
@@ -34,6 +34,7 @@ except ImportError as error:
     raise UsageError(f"it needs Ray, pip install 'condensation-bench[ray]': {error}") from error
 
 KNOCK_S = 10.0
+SEEN = ".seen"  # in folders that nodes share
 NEWS_S = 1.0  # between two looks at what a node says
 LOSSES = 3  # of nodes at one order, after which it is the order that is at fault
 LEASES_S = 200.0  # after which what a lost node had is free for certain: three times a lease's time to live, and more
@@ -156,24 +157,19 @@ class RayWorkers(SideBySide):
 class Marks:
     """Files in shared folders, by which nodes see that they see them."""
 
-    _name: str = field(default_factory=lambda: f".seen-{uuid.uuid4().hex[:12]}")
-    _made: set[Path] = field(default_factory=set)
+    _made: dict[Path, Path] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def below(self, *folders: Path) -> list[Path]:
         """One in each folder."""
-        marks = [folder / self._name for folder in folders]
         with self._lock:
-            for mark in set(marks) - self._made:
-                mark.parent.mkdir(parents=True, exist_ok=True)
-                mark.touch()
-            self._made.update(marks)
-        return marks
+            self._made |= {folder: mark(folder / SEEN) for folder in folders if folder not in self._made}
+            return [self._made[folder] for folder in folders]
 
     def remove(self) -> None:
         """All of them."""
-        for mark in self._made:
-            mark.unlink(missing_ok=True)
+        for made in self._made.values():
+            made.unlink(missing_ok=True)
 
 
 class RayDesk(Desk):

@@ -14,10 +14,12 @@ from benching import Bench, one_thread, until
 from commands import run_bench
 from ray_methods import STEP, STEPS, parent_of
 
+from bench import __version__
 from bench.errors import UsageError
 from bench.running.executors.workers import Hiring, Needs
 
 ray = pytest.importorskip("ray")
+from bench_ray.node import NodeDesk  # noqa: E402
 from bench_ray.workers import Marks, RayDesk, Shares, shares  # noqa: E402 - without Ray there is nothing of it
 
 PLUGIN = ray_methods.__file__
@@ -143,6 +145,21 @@ def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foret
     desk = RayDesk(share, Path(), Marks(), lambda memory: None)
     monkeypatch.setattr(RayDesk, "_new", lambda self: self._memory)
     assert desk._actor_for(Needs(share.gpus, memory=3)) == asked
+
+
+def test_a_node_that_does_not_see_a_folder_is_told_by_marks_of_which_a_killed_command_leaves_none(
+    tmp_path: Path,
+) -> None:
+    shared, seen, other = tmp_path / "runs", tmp_path / "runs" / ".seen", Marks()
+    code = f"from pathlib import Path; from bench_ray.workers import Marks; Marks().below(Path({str(shared)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    (left,) = seen.iterdir()
+    (ours,) = other.below(shared)
+    assert list(seen.iterdir()) == [ours] != [left]
+    node = NodeDesk("cpu", tmp_path, 1)
+    assert node.misfit(__version__, [ours]) is None
+    other.remove()
+    assert f"does not see {shared}: --runs and BENCH_CACHE" in str(node.misfit(__version__, [ours]))
 
 
 def test_ray_is_imported_by_who_uses_it() -> None:
