@@ -60,11 +60,12 @@ def present(folder: Path) -> list[Path]:
     """The files of processes of this machine that are there; those of processes that were killed are taken away."""
     found = []
     for path in folder.glob(f"{_here()}-*"):
-        _, pid, began, _ = path.name.split("-")
+        pid, began = path.name.split("-")[1:3]
         if str(started(int(pid))) == began:
             found.append(path)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
     return found
 
 

@@ -147,7 +147,7 @@ def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foret
     assert desk._actor_for(Needs(share.gpus, memory=3)) == asked
 
 
-def test_a_node_that_does_not_see_a_folder_is_told_by_marks_of_which_a_killed_command_leaves_none(
+def test_a_node_knows_shared_folders_by_marks_and_those_of_killed_commands_go(
     tmp_path: Path,
 ) -> None:
     shared, seen, other = tmp_path / "runs", tmp_path / "runs" / ".seen", Marks()
