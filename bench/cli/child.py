@@ -28,7 +28,7 @@ from bench.results.records import Record
 from bench.running.checks import check_machine
 from bench.running.failures import reason_of
 from bench.running.forecasting import foresee
-from bench.running.orders import Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
+from bench.running.orders import HelpOrder, Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
@@ -36,7 +36,7 @@ from bench.speed.orders import FloorOrder, StepOrder
 from bench.storage.leases import LockHeld, heed, lost
 from bench.storage.streams import News
 
-KINDS = (RunOrder, PrepareOrder, UnitsOrder, TrialOrder, StepOrder, FloorOrder)
+KINDS = (RunOrder, PrepareOrder, UnitsOrder, HelpOrder, TrialOrder, StepOrder, FloorOrder)
 
 
 class Channel:
@@ -135,6 +135,9 @@ def obey(order: Order, registry: Registry, channel: Channel) -> None:
         case TrialOrder():
             forecast = foresee(order.job, registry, order.context(channel, _stop()), order.scratch)
             channel.send("forecast", forecast=forecast.to_json())
+        case HelpOrder():
+            run = Run(order.job, registry, order.context(channel, _stop()))
+            channel.send("helped", units=run.helped())
         case RunOrder():
             record = Run(order.job, registry, order.context(channel, _stop()), order.retry).complete()
             channel.send("record", record=record.to_json())

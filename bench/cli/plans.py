@@ -13,17 +13,21 @@ import torch
 from bench.cli.console import Console
 from bench.cli.grid import begin, carried_out, check_folders, checkpoint_seconds, in_form, placed_of, printed, rows_of
 from bench.cli.output import write
-from bench.errors import UsageError
+from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name
+from bench.progress import of_run
 from bench.reporting import Row
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Skipped, SpreadExecutor
+from bench.running.executors.round import has_units
+from bench.running.orders import HelpOrder
 from bench.running.placing import together
 from bench.running.planning import Request
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
+from bench.running.processes import run_child
 from bench.running.provenance import typed
 from bench.running.record_keeping import has_answers
 from bench.storage.leases import holder, owner_lives
@@ -142,7 +146,9 @@ class Shift:
     _begun: set[str] = field(default_factory=set)
 
     def work(self, *, retry: bool) -> list[Row]:
-        """Its own share, then what nobody has of the others'; only its own is done again where it failed.
+        """Its own share, what nobody has of the others', and units of what others have.
+
+        Only what is its own is done again where it failed.
 
         Returns:
             The rows that it answers for: of its own share, and of what it took besides.
@@ -151,7 +157,7 @@ class Shift:
         left = [*self._pass(own, retry=retry), *self._pass(others)]
         while left:  # whoever had a run may have died meanwhile
             before, left = len(left), self._pass(left)
-            if len(left) == before and not self._find_dead(left):
+            if len(left) == before and not self._find_dead(left) and not self._help(left):
                 break
         self._say(len(left))
         return self._rows()
@@ -195,6 +201,26 @@ class Shift:
             self.stopped = True
             return False
         return not all(found)
+
+    def _help(self, left: Sequence[PlannedJob]) -> bool:
+        """Makes units of runs that others have; whether it found any to make."""
+        units = [each for each in left if not self.stopped and has_units(each.job, self.registry)]
+        try:
+            return any(self._helped(each) for each in units)
+        except Interrupted as stop:
+            self.console.say(f"{stop}; the same command continues")
+            self.stopped = True
+            return False
+
+    def _helped(self, each: PlannedJob) -> bool:
+        """Whether it made a unit of a run; why not is for whoever has the run to say."""
+        executor = self._executor([each.job], each.looks, each.command, retry=False)
+        order, run = HelpOrder(**vars(executor.order(each.job))), each.job.spec.name
+        ended = run_child(order, executor.place.cache, of_run(self.console, run), self.place.timeout)
+        made = ended.facts["units"] if ended.event == "helped" else []
+        if made:
+            self.console.say(f"{run}, which another has: made {', '.join(map(str, made))}")
+        return bool(made)
 
     def _own(self) -> set[str]:
         """The names of the runs of its own share."""

@@ -39,10 +39,11 @@ def command(
     form: str,
     plugins: tuple[str, ...],
 ) -> None:
-    """Do a share of a plan that bench run --plan-only made, then what no other share has begun.
+    """Do a share of a plan that bench run --plan-only made, then what no other share has begun, then help.
 
-    As many as you like work side by side on one folder of runs and one BENCH_CACHE. Interrupted or killed, the same
-    command continues. Exit status: 0 all its rows done or nothing left to take, 1 some row failed, 2 wrong usage.
+    To help is to make units of runs that others are at. As many as you like work side by side on one folder of runs and
+    one BENCH_CACHE. Interrupted or killed, the same command continues. Exit status: 0 all its rows done or nothing left
+    to take, 1 some row failed, 2 wrong usage.
     """
     number, count = _share(shard)
     check_names(plugins, format=[form])

@@ -19,6 +19,7 @@ FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "record": {"record": dict},
     "prepared": {"units": list},
     "made": {"left": list},
+    "helped": {"units": list},
     "forecast": {"forecast": dict},
     "measured": {"measured": (dict, int, float)},
     "failed": {"reason": str},

@@ -86,6 +86,13 @@ class UnitsOrder(RunOrder):
     units: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class HelpOrder(RunOrder):
+    """Make units of a job whose run another process has, and say which ("helped")."""
+
+    work = "help"
+
+
 Piece = PrepareOrder | UnitsOrder  # one process does several of one run: what it prepares, it prepares once
 
 

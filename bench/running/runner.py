@@ -95,6 +95,21 @@ class Run:
                 raise
             return self._failed(error)
 
+    def helped(self) -> list[str]:
+        """Makes units of a run that another process has, from the last on; names those that are made by then.
+
+        What fails raises, and is that process' to meet and to record.
+
+        Raises:
+            LockHeld, Interrupted: as `complete`.
+        """
+        self._check_folder()
+        if (self.folder / "costs.json").exists():
+            return []
+        kept, names = self.folder / UNITS, reversed(list(self.synthesis.units))
+        missing = [name for name in names if not (kept / f"{name}.safetensors").exists()]
+        return [name for name in missing if not self.synthesis.make([name])]
+
     def _failed(self, error: BaseException) -> Record:
         try:
             attempt = self._without_set(error, earlier_record(self.folder, self.place))

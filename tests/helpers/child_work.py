@@ -20,7 +20,7 @@ from bench.running.orders import Order, order_from
 from bench.running.processes import Ended, run_child
 from bench.storage.leases import heed
 
-OWN_PROCESS = ("bench.running.executors.local.run_child", "bench.speed.session.run_child")
+OWN_PROCESS = tuple(f"bench.{module}.run_child" for module in ("running.executors.local", "speed.session", "cli.plans"))
 
 
 @contextmanager

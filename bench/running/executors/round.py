@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.condensation import Condenser
 from bench.errors import Interrupted, UsageError
+from bench.extensions.registry import Registry
 from bench.progress import noted, of_run
 from bench.results.records import Record
 from bench.results.spec import Job
@@ -193,9 +194,9 @@ class Round:
 
     def _falls_into_pieces(self, work: Work) -> bool:
         """Whether it can, and workers would else be idle: fewer such jobs are left than there are of them."""
-        if not self._company or self._by.alone or not _has_units(work.job, self._by):
+        if not self._company or self._by.alone or not has_units(work.job, self._by.registry):
             return False
-        left = [each for each in (work, *self._waiting) if _has_units(each.job, self._by)]
+        left = [each for each in (work, *self._waiting) if has_units(each.job, self._by.registry)]
         return len(left) < self._workers.slots
 
     def _submit(self, work: Work, order: RunOrder) -> None:
@@ -306,10 +307,10 @@ class _News:
         self.round.post(lambda: self.round.warn(message))
 
 
-def _has_units(job: Job, executor: "SpreadExecutor") -> bool:
+def has_units(job: Job, registry: Registry) -> bool:
     """Whether the job's method makes its images in units of its own."""
     try:
-        method: type[Condenser[Any]] = executor.registry.load("method", job.spec.method.name)
+        method: type[Condenser[Any]] = registry.load("method", job.spec.method.name)
     except UsageError:
         return False
     return method.made_here and method.units is not Condenser.units

@@ -13,7 +13,10 @@ from bench.sets.condensed import CondensedSet
 
 
 class MarkedConfig(MethodConfig):
-    """`folder` is where marks go; a file called `wait` in it has the unit wait until it is gone."""
+    """`folder` is where marks go; a file called `wait` in it has units wait until it is gone.
+
+    `wait-UNIT` has that one wait.
+    """
 
     folder: str = ""
 
@@ -28,7 +31,7 @@ class Marked(Condenser[MarkedConfig]):
         marks = Path(self.config.folder)
         mark = marks / f"ipc{task.ipc}-{unit.name}.{time.monotonic_ns()}"
         mark.touch()
-        while (marks / "wait").exists():
+        while any((marks / name).exists() for name in ("wait", f"wait-ipc{task.ipc}-{unit.name}")):
             time.sleep(0.02)
         classes = torch.arange(task.classes)
         mark.rename(f"{mark}.made")

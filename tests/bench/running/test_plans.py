@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench, kill, until
+from child_work import children_here
 from leasing import elsewhere, slots
 from small_layouts import jpeg, write_files
 
@@ -26,6 +28,7 @@ from bench.running.environment import describe
 from bench.running.planning import Planner
 from bench.running.plans import PLAN_LINE, PlannedJob, check_offered, plan_text, read_plan
 from bench.storage.files import SEAL, digest
+from bench.storage.leases import locked
 
 SHARED = Path(__file__).with_name("shared_methods.py")
 
@@ -128,6 +131,37 @@ def test_what_others_are_at_is_left_to_them(shared: Bench) -> None:
     assert "shard 2/2: nothing of the plan is left to take; others are at 1 of its 1 runs" in ended.stderr
     os.killpg(other.pid, signal.SIGKILL)
     other.communicate()
+
+
+def test_a_shard_without_a_run_of_its_own_makes_units_of_one_that_another_has(shared: Bench) -> None:
+    """The other is in the middle of the first of three, and finds the two others made."""
+    marks = shared.folder / "marks"
+    (marks / "wait").touch()
+    lines = (shared.folder / "jobs.jsonl").read_text().splitlines(keepends=True)
+    (shared.folder / "jobs.jsonl").write_text(lines[2])
+    other = work(shared, "1/2")
+    until(lambda: list(marks.glob("ipc3-part-0.*")))
+    (marks / "wait").rename(marks / "wait-ipc3-part-0")
+    with children_here():
+        ended = shared.spoken("work", "jobs.jsonl", "--shard", "2/2", "--runs", str(shared.runs))
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    assert ", which another has: made part-2, part-1\n" in ended.stderr
+    assert made(shared) == {"ipc3-part-1": 1, "ipc3-part-2": 1}
+    (marks / "wait-ipc3-part-0").unlink()
+    out, errors = other.communicate(timeout=120)
+    assert [row["status"] for row in json.loads(out)] == ["done"], errors
+    assert made(shared) == {f"ipc3-part-{index}": 1 for index in range(3)}, "each once"
+
+
+def test_what_fails_while_a_shard_helps_is_for_whoever_has_the_run_to_say(shared: Bench) -> None:
+    lines = (shared.folder / "jobs.jsonl").read_text().splitlines(keepends=True)
+    (shared.folder / "jobs.jsonl").write_text(lines[2])
+    (job,) = (each.job for each in read_plan(shared.folder / "jobs.jsonl"))
+    shutil.rmtree(shared.folder / "marks")
+    with locked(shared.runs / f".{job.spec.name}.lock", Silent(), wait=False), children_here():
+        ended = shared.spoken("work", "jobs.jsonl", "--runs", str(shared.runs))
+    assert (ended.returncode, ended.stdout) == (0, "") and "made part" not in ended.stderr
+    assert not (shared.runs / job.spec.name / "record.json").exists()
 
 
 def test_what_a_shard_had_that_died_on_another_machine_is_done(shared: Bench) -> None:
