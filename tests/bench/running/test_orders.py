@@ -13,7 +13,7 @@ from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.recipes import Setting
 from bench.running.configuring import configure
-from bench.running.orders import Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
+from bench.running.orders import HelpOrder, Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 from bench.speed.orders import FloorOrder, StepOrder
@@ -33,6 +33,7 @@ def orders(bench: Bench) -> list[Order]:
         RunOrder(**whose, **run),
         PrepareOrder(**whose, **run),
         UnitsOrder(**whose, **run, units=("class-0", "class-1")),
+        HelpOrder(**whose, **run),
         TrialOrder(**whose, **run, scratch=Path("/scratch")),
         StepOrder(**whose, step=step, folder=Path("/folder")),
         FloorOrder(**whose, floor=FloorSpec("resnet18", 10, 32, 3, 100, "bf16")),
