@@ -121,19 +121,24 @@ class Views:
         """The view of one batch."""
         start = batch * self.batch_size
         end = self.presented if batch == self.batches - 1 else start + self.batch_size
-        count, recipe = end - start, self.recipe
+        count, recipe, size = end - start, self.recipe, self.resolution
+
+        def rng(stream: _Stream) -> np.random.Generator:
+            return self._rng(stream, epoch, batch)
+
+        patches = recipe.shuffle_patches
         return BatchView(
             epoch=epoch,
             start=start,
             indices=self.order(epoch)[start:end],
-            shuffles=self._shuffles(count, self._rng(_Stream.SHUFFLE, epoch, batch)),
-            boxes=self._boxes(count, self._rng(_Stream.CROP, epoch, batch)),
+            shuffles=shuffled_lines(rng(_Stream.SHUFFLE), count, size, patches) if patches > 1 else None,
+            boxes=self._boxes(count, rng(_Stream.CROP)),
             padded=recipe.crop == "padded",
-            flips=_coins(count, self._rng(_Stream.FLIP, epoch, batch)) if recipe.flip else None,
-            augmentation=self._augmentation(count, self._rng(_Stream.DSA, epoch, batch)),
-            randaugment=self._randaugment(count, self._rng(_Stream.RANDAUGMENT, epoch, batch)),
-            erasing=self._erasing(count, self._rng(_Stream.ERASING, epoch, batch)),
-            mix=self._mix(count, self._rng(_Stream.MIX, epoch, batch)),
+            flips=torch.from_numpy(rng(_Stream.FLIP).random(count) < 0.5) if recipe.flip else None,
+            augmentation=dsa.draw(recipe.dsa, count, size, rng(_Stream.DSA)) if recipe.dsa else None,
+            randaugment=self._randaugment(count, rng(_Stream.RANDAUGMENT)),
+            erasing=erasing.draw(recipe.erasing, count, size, rng(_Stream.ERASING)) if recipe.erasing else None,
+            mix=self._mix(count, rng(_Stream.MIX)),
         )
 
     def order(self, epoch: int) -> Tensor:
@@ -146,10 +151,6 @@ class Views:
     def _rng(self, stream: _Stream, epoch: int, batch: int) -> np.random.Generator:
         return seeds.counter(self.seed, epoch, batch, stream)
 
-    def _shuffles(self, count: int, rng: np.random.Generator) -> Tensor | None:
-        patches = self.recipe.shuffle_patches
-        return shuffled_lines(rng, count, self.resolution, patches) if patches > 1 else None
-
     def _boxes(self, count: int, rng: np.random.Generator) -> Tensor | None:
         recipe = self.recipe
         match recipe.crop:
@@ -161,9 +162,6 @@ class Views:
             case "none":
                 return None
 
-    def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | None:
-        return dsa.draw(self.recipe.dsa, count, self.resolution, rng) if self.recipe.dsa else None
-
     def _randaugment(self, count: int, rng: np.random.Generator) -> "RandAugment | None":
         if not self.recipe.randaugment:
             return None
@@ -174,9 +172,6 @@ class Views:
 
         draw = randaugment.draw if self.recipe.randaugment_policy == "timm" else plain_randaugment.draw
         return draw(self.recipe.randaugment, count, rng)
-
-    def _erasing(self, count: int, rng: np.random.Generator) -> Erasing | None:
-        return erasing.draw(self.recipe.erasing, count, self.resolution, rng) if self.recipe.erasing else None
 
     def _mix(self, count: int, rng: np.random.Generator) -> Mix | None:
         recipe = self.recipe
@@ -190,10 +185,6 @@ class Views:
             return Mix(permutation, share, None)
         box = cutmix_box(rng, self.resolution, share)
         return Mix(permutation, 1 - (box[1] - box[0]) * (box[3] - box[2]) / self.resolution**2, box)
-
-
-def _coins(count: int, rng: np.random.Generator) -> Tensor:
-    return torch.from_numpy(rng.random(count) < 0.5)
 
 
 def apply(
