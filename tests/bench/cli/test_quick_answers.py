@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.list_command import LISTS
+
 MEASURED = next(Path("reports/bench_reports/measured").glob("*/record.json")).parent
 ASK = """
 import sys
@@ -32,7 +34,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("--help", "Usage: bench", 0),
         ("run --help", "Usage: bench run", 0),
-        ("list runs --runs RUNS", "protocol", 0),
+        ("speed --help", "--table", 0),
+        *((f"list {what} --runs RUNS", "name" if what != "runs" else "protocol", 0) for what in LISTS),
         ("report --runs RUNS --no-claims", "method", 0),
         ("show run --runs RUNS", "run run", 0),
         ("run -m srel -d digits", "did you mean 'sre2l'?", 2),

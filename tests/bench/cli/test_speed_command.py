@@ -2,7 +2,6 @@
 
 import json
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
@@ -200,14 +199,3 @@ def test_a_format_without_a_form_for_speeds_is_refused_before_any_work(
     status, out, err = speed(capsys, *asked)
     assert (status, out) == (2, "")
     assert err == "bench: the format 'plain' has no form for a table of speeds; take json or table\n"
-
-
-def test_help_imports_no_torch() -> None:
-    code = (
-        "import sys; sys.argv = ['bench', 'speed', '--help']\n"
-        "from bench.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as ended:\n    sys.exit(ended.code or 10 * ('torch' in sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, "torch was imported" if ended.returncode == 10 else ended.stderr
-    assert "--table" in ended.stdout
