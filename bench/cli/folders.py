@@ -1,4 +1,4 @@
-"""Folders that a user names: there, or yet to be made; whatever can be neither is said before any work."""
+"""Folders that a user names, there already or not; a path that can be none is refused before any work."""
 
 import os
 import stat

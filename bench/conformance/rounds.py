@@ -1,4 +1,4 @@
-"""Fewer rounds than recipes have: what a conformance test lowers, so that it takes seconds."""
+"""Fewer epochs and iterations than recipes have, so that a conformance test takes seconds."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

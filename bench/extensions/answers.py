@@ -1,4 +1,4 @@
-"""What plugins answer while work is planned: a fault of one is a line that names it, as a failed row does later on."""
+"""Faults of plugins while work is planned: one line that names the plugin, as in a failed row later on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from bench.extensions.registry import Registry
 
 @contextmanager
 def answers_of(registry: Registry, kind: str, name: str) -> Iterator[None]:
-    """Within the context a plugin's thing is asked, and what it answers is made use of.
+    """Within the context a plugin's code is called, and what it returns is used.
 
     Args:
         kind, name: as for `Registry.find`.

@@ -1,4 +1,4 @@
-"""What becomes of memory that tensors leave behind: glibc's allocator is told. Others are left as they are."""
+"""Settings of glibc's allocator for the memory of tensors; other allocators are left as they are."""
 
 import ctypes
 import gc

@@ -1,4 +1,4 @@
-"""What a user may choose of arithmetic and of compiling, as words: `bench.hardware.devices`, `bench.compiling`."""
+"""The choices of arithmetic (`bench.hardware.devices`) and of compiling (`bench.compiling`)."""
 
 from typing import Literal
 

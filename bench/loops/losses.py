@@ -1,4 +1,4 @@
-"""The file of a run that keeps what the loss of its synthesis was while it ran, term by term, for people to look at."""
+"""The file of a run with the loss of its synthesis, term by term, at some iterations."""
 
 from collections.abc import Sequence
 

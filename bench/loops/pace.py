@@ -1,4 +1,4 @@
-"""How far a loop goes: to its end, or only a few steps, whose time is to be known."""
+"""How many steps a loop makes: all of them, or a few that are timed."""
 
 import math
 import statistics

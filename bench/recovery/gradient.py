@@ -1,4 +1,4 @@
-"""The gradient of a recovery's loss in each iteration: by which networks, under which view, with what is remembered."""
+"""The gradient of a recovery's loss in an iteration, by one network of the pool or by several."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

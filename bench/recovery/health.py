@@ -1,4 +1,4 @@
-"""What R_BN says about a network: clearly smaller on real images than on noise, or recovery has nothing to aim at.
+"""A check of teachers: R_BN must be clearly smaller on real images than on noise, or recovery has no target.
 
 A teacher whose running statistics do not describe the data (other normalisation constants,
 statistics that drifted) shows here before any image is recovered.

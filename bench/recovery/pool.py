@@ -1,4 +1,4 @@
-"""A network that images are recovered from, with the statistics that they shall have in it."""
+"""A network that images are recovered from, with the target statistics of its layers."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Statistics of training data in the measured layers of a network: what recovered images shall have.
+"""Statistics of training data in the measured layers of a network: the targets of recovered images.
 
 One pass over the training set, whose images are seen as the network was trained on them (the releases: one random crop
 and flip each). Per image the mean and the variance over its pixels are taken; sums of those give the statistics of all

@@ -1,1 +1,1 @@
-"""What a run is and what it leaves: spec, record, rows, claims, and what is to be said of them."""
+"""What a run is and what it leaves: spec, record, rows, and the published claims beside them."""

@@ -1,4 +1,4 @@
-"""Whether an accuracy is more than luck: how often a network that knows nothing does as well on so many images."""
+"""Whether an accuracy is above chance: how often guessing does as well on as many images."""
 
 import math
 from typing import TYPE_CHECKING

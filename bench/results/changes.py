@@ -1,4 +1,4 @@
-"""What a user changed from a method's recipe, in words: a table must say it, and tell rows apart by it.
+"""What a user changed from a method's recipe, in words: tables show it, and tell rows apart by it.
 
 A row's `changed` holds, by dotted key, what the recipe says at the row's budget and what was taken instead.
 """

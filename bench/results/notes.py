@@ -1,4 +1,4 @@
-"""What is said of a run besides what it costs: by its method (`Notes`), and by the harness itself (`Findings`)."""
+"""What is recorded of a run besides its costs: by its method (`Notes`), and by the harness itself (`Findings`)."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Why a number of a finished row is null: what cannot be said is never 0, and a reader is told why it is missing."""
+"""Why a number of a finished row is null; what is not known is never 0."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

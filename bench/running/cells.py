@@ -1,4 +1,4 @@
-"""How many images per class a run has that names no number: those of the paper's own cell."""
+"""The images per class of a run that names no number: those of the paper's own cell."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What can never be done is refused while runs are planned: each check one line that says why."""
+"""Checks at planning: what can never be done is refused, in one line that says why."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from bench.storage.names import nearest
 
 
 def check_machine(spec: RunSpec, device: torch.device) -> None:
-    """Refuses to do on one kind of machine what was planned for another: neither its bits nor its costs are the run's.
+    """Refuses what was planned for another kind of machine: neither its bits nor its costs would be the run's.
 
     Raises:
         RunFailure: this device is another.

@@ -1,4 +1,4 @@
-"""One look at a network before any work: what a backbone builds must turn images into logits, one a class."""
+"""A check of networks before any work: what a backbone builds must turn images into logits, one a class."""
 
 from collections.abc import Callable, Mapping, Sequence
 

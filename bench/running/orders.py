@@ -1,4 +1,4 @@
-"""What a worker process is told to do: typed on both sides, and between them one object of JSON that is made here."""
+"""The orders of worker processes: typed on both sides, and one JSON object between them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass

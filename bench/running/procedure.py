@@ -1,4 +1,4 @@
-"""The order in which a method is asked: `prepare`, `warm_up`, `units`, `synthesize`, then `prepare_labels` and `label`.
+"""The order of a method's calls: `prepare`, `warm_up`, `units`, `synthesize`, then `prepare_labels` and `label`.
 
 It is written here alone: runs, forecasts, `bench speed` and conformance differ in what they time and keep in between.
 """

@@ -1,4 +1,4 @@
-"""Which words, when, and by which state of the project something was made."""
+"""The command, the date and the commit with which something was made."""
 
 import shlex
 import subprocess

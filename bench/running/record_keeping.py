@@ -1,4 +1,4 @@
-"""What becomes of a run that ends without a result, and what one command's record adds to another's."""
+"""Records of runs that end without a result, and of runs that several commands add to."""
 
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ def earlier_record(folder: Path, place: RunContext) -> Record | None:
 
 
 def unread(job: Job, place: RunContext, reason: str) -> Record:
-    """What is reported of a run of which it cannot be read how it ended; it is not for keeping."""
+    """The record to show where the run's own cannot be read; it is not written."""
     environment = describe(place.device, job.spec.precision, job.spec, place.command)
     outcomes = ended(job, None, "failed", reason)
     return Record(job.spec, "failed", reason, Costs(), outcomes, controls(job, None), environment)

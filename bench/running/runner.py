@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Attempt:
-    """How an attempt at a run ended, and what of that its folder keeps: never less than what was done before."""
+    """The record that an attempt shows, and the one that the folder keeps: never less than what was done before."""
 
     shown: Record
     kept: Record

@@ -1,4 +1,4 @@
-"""What trials of one dry run share: the stages that one tried, and what an evaluation or a unit was found to cost.
+"""What the trials of one dry run share: the stages that were tried, and the costs found of units and evaluations.
 
 Runs of a table have much in common: a teacher, a protocol, another seed of the same method. Each such piece is tried
 once and kept in a scratch folder until the dry run ends.

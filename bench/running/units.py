@@ -1,4 +1,4 @@
-"""A unit of a synthesis as it is kept: its images, what they took, and what was said of them."""
+"""A unit of a synthesis as a file: its images, their costs, and what was noted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace

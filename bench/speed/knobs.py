@@ -1,4 +1,4 @@
-"""What `bench speed` may turn on a method: its batch size and its engine (see `bench.condensation.Condenser.knobs`)."""
+"""What `bench speed` may set of a method: its batch size and its engine (see `bench.condensation.Condenser.knobs`)."""
 
 from typing import Any, get_args
 

@@ -1,4 +1,4 @@
-"""Where views are cut and pasted, drawn by the releases' rules."""
+"""Random boxes of crops and CutMix, and the order of shuffled patches, drawn by the rules of the releases."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a training goes through: loss and accuracy of each epoch, and the test split at a few of them."""
+"""Learning curves of a training: loss and accuracy of each epoch, test accuracy after a few of them."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The files that stored labels grow in: memory-mapped, reserved in full, and vouched for by hashes.
+"""The files that stored labels are written to: memory-mapped, reserved in full, verified by hashes.
 
 1,000 classes x 50 images x 300 epochs are 30 GB in fp16: what is written is given back to the system piece by piece.
 """
@@ -45,20 +45,20 @@ class LabelFiles:
             self.arrays[name] = reserved(self._paths[name], (*self._rows, *shape), dtype)
 
     def write(self, epoch: int, start: int, kept: Mapping[str, np.ndarray]) -> None:
-        """Puts views, the next ones, to their place."""
+        """Writes the next views."""
         for name, array in kept.items():
             self.arrays[name][epoch, start : start + len(array)] = array
             self._seen[name].update(array.tobytes())
             self._passage.use(array.nbytes, map(torch.from_numpy, self.arrays.values()))
 
     def flush(self) -> str:
-        """Sees that all written is on disk, and returns what vouches for it."""
+        """Flushes all that was written to disk; returns its hashes."""
         for array in self.arrays.values():
             array.flush()
         return " ".join(seen.hexdigest() for seen in self._seen.values())
 
     def hold(self, views: int, voucher: str) -> bool:
-        """Whether they hold the first so many views that were written; hashes go on from there, or from the start."""
+        """Whether the first `views` views are there as written; hashing goes on after them, or begins anew."""
         for name, path in self._paths.items():
             _read_into(self._seen[name], path, self._bytes(name) // math.prod(self._rows) * views)
         if " ".join(seen.hexdigest() for seen in self._seen.values()) == voucher:

@@ -1,4 +1,4 @@
-"""Which views are labelled for storing, and how a student is shown those alone.
+"""Which views get stored labels, and how a student draws from those alone.
 
 LPLD (Xiao and He, NeurIPS 2024) keeps the labels of a part of all batches, and in each epoch a student draws as many
 batches as an epoch has from this pool, with replacement. In its code the pool is the first batches of the training that

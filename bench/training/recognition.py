@@ -1,4 +1,4 @@
-"""What a teacher makes of a condensed set: of images recovered from it that it does not recognise no student learns."""
+"""A teacher's accuracy on a condensed set: no student learns from images that their own teacher does not recognise."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Views that somebody else drew and wrote down, as FKD does: presented again, not drawn again.
+"""Views that are recorded beside stored labels from elsewhere (FKD): replayed, not drawn.
 
 Our own stored labels keep no crop: their views follow from a seed (`bench.training.views`). Labels from elsewhere come
 with the views that the teacher saw, and a student must see the same.

@@ -1,4 +1,4 @@
-"""How a method's images get soft labels of the networks that it squeezed: hyper-parameters that many methods share."""
+"""Relabelling by the networks that a method squeezed, with the hyper-parameters that many methods share."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal

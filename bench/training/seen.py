@@ -1,4 +1,4 @@
-"""Images as networks see them, made once for all where making them for every batch is too much.
+"""Preprocessed images, kept in memory where preprocessing every batch costs too much (ZCA whitening).
 
 ZCA whitening multiplies every image by a matrix over all of its pixels: on CIFAR-10 6 % of the multiplications that a
 training step of ConvNet-3 takes, and these in fp32 where the step's are in bf16. What comes out is the same in every

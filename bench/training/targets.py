@@ -48,7 +48,7 @@ class Targets(ABC, Generic[L]):
 
     @property
     def identity(self) -> list[Any]:
-        """What tells a training on these labels from one on others of the same images, as JSON."""
+        """What tells these labels from others of the same images, as JSON: a part of a checkpoint's name."""
         stages = [teacher.stage for teacher in self.labels.teachers]
         return [self.labels.kind, *(stages or (None,))]
 
@@ -74,7 +74,7 @@ class Targets(ABC, Generic[L]):
 
     @abstractmethod
     def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
-        """Labels of this kind for a set of images: as good as can be had, hard ones where nothing better can.
+        """Labels of this kind for a set of images, or hard ones where there can be none.
 
         Args:
             own: whether they are those that the labels were made for; the order of the classes may be another.
