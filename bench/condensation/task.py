@@ -171,19 +171,4 @@ class Task:
             Interrupted: the user asked to stop; the checkpoint is written first.
         """
         check_file_name("a loop", what)
-        return iter(
-            Iterations(
-                count=count,
-                images=images,
-                state=state,
-                what=what,
-                device=self.device,
-                checkpoint=self.workspace / f"{what}.checkpoint.safetensors",
-                checkpoint_seconds=self.checkpoint_seconds,
-                progress=self.progress,
-                should_stop=self.should_stop,
-                times=self.times,
-                pace=self.pace,
-                cycle=cycle,
-            )
-        )
+        return iter(Iterations(self, count, images, state, what, cycle))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from bench.errors import RunFailure
 from bench.hardware.meters import Clock, IterationTimes
 from bench.loops import checkpoints
 from bench.loops.checkpoints import State
-from bench.loops.pace import Pace
 from bench.loops.steps import Loop
-from bench.progress import Progress
+
+if TYPE_CHECKING:
+    from bench.condensation import Task
 
 WARM_UP_STEPS = 3
 CUDA_WINDOW = 10  # steps between two synchronisations of the device
@@ -30,22 +32,17 @@ def window(device: torch.device, cycle: int = 1) -> int:
 class Iterations:
     """See `Task.iterations`, which makes it."""
 
+    task: "Task"
     count: int
     images: int
     state: State | None
     what: str
-    device: torch.device
-    checkpoint: Path
-    checkpoint_seconds: float
-    progress: Progress
-    should_stop: Callable[[], bool]
-    times: IterationTimes
-    pace: Pace
     cycle: int = 1
 
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
-        clock, began = Clock(self.device, window(self.device, self.cycle)), time.monotonic()
+        steps = window(self.task.device, self.cycle)
+        clock, began = Clock(self.task.device, steps), time.monotonic()
 
         def save(done: int) -> None:
             self._guard(done)
@@ -60,20 +57,25 @@ class Iterations:
                 clock.restart()
             elif done - start > WARM_UP_STEPS and seconds is not None:
                 mine.windows.append(seconds / self.images)
-                mine.timed += window(self.device, self.cycle)
+                mine.timed += steps
             if done % GUARD_EVERY == 0 or done == self.count:
                 self._guard(done)
                 clock.restart()
-        self.times.merge(mine)
+        self.task.times.merge(mine)
 
     def _loop(self, save: Callable[[int], None]) -> Loop:
-        saves = save if self.state is not None else None
-        pace = self.pace if self.cycle == 1 else self.pace.at_least(WARM_UP_STEPS + self.cycle)
-        watched = (pace, self.progress, self.should_stop)
-        return Loop(self.what, self.count, *watched, "iterations", saves, self.checkpoint_seconds)
+        saves, task = save if self.state is not None else None, self.task
+        pace = task.pace if self.cycle == 1 else task.pace.at_least(WARM_UP_STEPS + self.cycle)
+        watched = (pace, task.progress, task.should_stop)
+        return Loop(self.what, self.count, *watched, "iterations", saves, task.checkpoint_seconds)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.task.workspace / f"{self.what}.checkpoint.safetensors"
 
     def _resume(self) -> tuple[IterationTimes, int]:
-        facts = checkpoints.restore(self.checkpoint, self.state, self.progress) if self.state is not None else None
+        task = self.task
+        facts = None if self.state is None else checkpoints.restore(self._checkpoint, self.state, task.progress)
         if facts is None:
             return IterationTimes(iterations=self.count), 0
         mine = IterationTimes(list(facts["windows"]), facts["warm_up_s"], self.count, facts["spent_s"])
@@ -82,7 +84,7 @@ class Iterations:
     def _save(self, done: int, mine: IterationTimes, spent_s: float) -> None:
         assert self.state is not None
         facts = {"done": done, "windows": mine.windows, "warm_up_s": mine.warm_up_s, "spent_s": spent_s}
-        checkpoints.save(self.checkpoint, self.state, facts)
+        checkpoints.save(self._checkpoint, self.state, facts)
 
     def _guard(self, done: int) -> None:
         for name, part in (self.state or {}).items():

@@ -1,6 +1,7 @@
 """The loop of a synthesis: metered, checkpointed, guarded, stoppable."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from torch import Tensor
 from bench.errors import Interrupted, RunFailure
 from bench.hardware.meters import IterationTimes
 from bench.loops.checkpoints import State
-from bench.loops.iterations import WARM_UP_STEPS, Iterations, window
-from bench.loops.pace import FirstSteps, Pace
-from bench.progress import Silent
+from bench.loops.iterations import WARM_UP_STEPS, window
+from bench.loops.pace import FirstSteps
+from bench.testing import tiny_dataset, tiny_task
+
+TINY = tiny_dataset()
 
 
 class Descent:
@@ -30,20 +33,9 @@ class Descent:
 
     def run(self, count: int, state: State | None = None) -> Tensor:
         state = {"images": self.images, "optimizer": self.optimizer} if state is None else state
-        loop = Iterations(
-            count=count,
-            images=3,
-            state=state,
-            what="descent",
-            device=torch.device("cpu"),
-            checkpoint=self.folder / "descent.checkpoint.safetensors",
-            checkpoint_seconds=1e9,
-            progress=Silent(),
-            should_stop=self.should_stop,
-            times=self.times,
-            pace=Pace(),
-        )
-        for iteration in loop:
+        task = replace(tiny_task(self.folder, dataset=TINY, workspace=""), checkpoint_seconds=1e9)
+        task.times, task.should_stop = self.times, self.should_stop
+        for iteration in task.iterations(count, images=3, state=state, what="descent"):
             self.optimizer.zero_grad()
             ((self.images - iteration) ** 2).sum().backward()
             self.optimizer.step()
@@ -134,25 +126,11 @@ def test_steps_that_take_turns_are_timed_a_whole_turn_at_a_time(
     """Three kinds of steps of 1, 2 and 6 seconds, two images in each: 1.5 s an image; the median step has 1."""
     now = [0.0]
     monkeypatch.setattr("bench.hardware.meters.time.perf_counter", lambda: now[0])
-    times = IterationTimes()
-    loop = Iterations(
-        count=15,
-        images=2,
-        state=None,
-        what="turns",
-        device=torch.device("cpu"),
-        checkpoint=tmp_path / "none",
-        checkpoint_seconds=1e9,
-        progress=Silent(),
-        should_stop=lambda: False,
-        times=times,
-        pace=Pace(),
-        cycle=3,
-    )
-    for iteration in loop:
+    task = tiny_task(tmp_path, dataset=TINY)
+    for iteration in task.iterations(15, images=2, what="turns", cycle=3):
         now[0] += (1.0, 2.0, 6.0)[iteration % 3]
-    assert times.windows == [1.5] * 4
-    assert times.timed == 12
+    assert task.times.windows == [1.5] * 4
+    assert task.times.timed == 12
 
 
 @pytest.mark.parametrize(
