@@ -8,21 +8,24 @@ standard deviations; PIL's is an approximation of it by boxes.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from bench.condensation import MethodConfig
 from bench.data.datasets import Preprocessing
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
 GREY = (0.2989, 0.587, 0.114)  # of red, green and blue in luminance (ITU-R 601, torchvision)
 SIGMAS = (0.1, 2.0)  # of the blur, in pixels
 CUT = 3  # standard deviations
 
 
-@dataclass(frozen=True)
-class ColourRecipe:
+class ColourRecipe(MethodConfig):
     """How colours are changed.
 
     Attributes:
@@ -30,10 +33,10 @@ class ColourRecipe:
         jitter_share, grey_share, blur_share: the probability that an image is jittered, made grey, blurred.
     """
 
-    jitter: tuple[float, float, float, float]
-    jitter_share: float
-    grey_share: float
-    blur_share: float
+    jitter: tuple[Fraction, Fraction, Fraction, Annotated[float, Field(ge=0, le=0.5)]] = (0.4, 0.4, 0.4, 0.1)
+    jitter_share: Fraction = 0.8
+    grey_share: Fraction = 0.2
+    blur_share: Fraction = 0.5
 
 
 @dataclass(frozen=True)

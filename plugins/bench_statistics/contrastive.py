@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import seeds
-from bench.condensation import MethodConfig, Task
+from bench.condensation import Task
 from bench.errors import RunFailure
 from bench.loops.checkpoints import State
 from bench.loops.passes import continued
@@ -38,16 +38,14 @@ from bench.training.recipes import TrainingRecipe
 from bench.training.students import StudentWithTeacher
 from bench.training.views import Views, apply
 from bench_statistics import colours
-from bench_statistics.colours import ColourRecipe
+from bench_statistics.colours import ColourRecipe, Fraction
 
 KIND, VERSION = "self-supervised", 1
 WIDTH = 128  # numbers in a query or key
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Reach = Annotated[float, Field(ge=0, le=1)]
 
 
-class ContrastiveRecipe(MethodConfig):
+class ContrastiveRecipe(ColourRecipe):
     """How a network is trained without labels: SGD, its rate falling along a cosine, a step an epoch.
 
     Attributes:
@@ -58,8 +56,6 @@ class ContrastiveRecipe(MethodConfig):
         temperature: tau.
         parts: how many parts of a batch BatchNorm normalises apart.
         crop_scale: range of the share of the area that a view shows.
-        jitter: how far brightness, contrast, saturation and hue go (see `bench_statistics.colours`).
-        jitter_share, grey_share, blur_share: the probability of each.
     """
 
     epochs: int = Field(ge=1)
@@ -74,20 +70,12 @@ class ContrastiveRecipe(MethodConfig):
     parts: int = Field(default=8, ge=1)
     crop_scale: tuple[Positive, Positive] = (0.2, 1.0)
     flip: bool = True
-    jitter: tuple[Reach, Reach, Reach, Annotated[float, Field(ge=0, le=0.5)]] = (0.4, 0.4, 0.4, 0.1)
-    jitter_share: Fraction = 0.8
-    grey_share: Fraction = 0.2
-    blur_share: Fraction = 0.5
 
     def views(self) -> TrainingRecipe:
         """Order, crops and flips."""
         shown = {"crop": "resized", "crop_scale": self.crop_scale, "flip": self.flip, "drop_last": True}
         asked = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, "momentum": self.momentum}
         return TrainingRecipe.model_validate({**asked, "weight_decay": self.weight_decay, **shown})
-
-    def colours(self) -> ColourRecipe:
-        """What is done to colours."""
-        return ColourRecipe(self.jitter, self.jitter_share, self.grey_share, self.blur_share)
 
 
 def self_supervised(task: Task, recipe: ContrastiveRecipe, *, seed: int, backbone: str) -> StageResult:
@@ -175,7 +163,7 @@ class _Contrast:
         indices = self.views[0].at(epoch, batch).indices
         view = self.views[which].at(epoch, batch)
         rng = seeds.counter(seeds.derive("colours", self.seed), epoch, batch, which)
-        drawn = colours.draw(self.recipe.colours(), len(view), rng)
+        drawn = colours.draw(self.recipe, len(view), rng)
         seen = apply(view, self.feed.images(indices))
         return self.feed.formatted(drawn.apply(seen, self.feed.normalisation))
 

@@ -114,7 +114,7 @@ def test_grey_and_blur_are_torchvisions() -> None:
 
 
 def test_as_many_are_changed_as_the_recipe_says_and_of_one_channel_brightness_alone() -> None:
-    recipe = ColourRecipe((0.4, 0.4, 0.0, 0.0), 0.8, 0.2, 0.0)
+    recipe = ColourRecipe(jitter=(0.4, 0.4, 0.0, 0.0), blur_share=0.0)
     many = colours.draw(recipe, 4000, seeds.counter(3))
     assert float(many.jittered.float().mean()) == pytest.approx(0.8, abs=0.03)
     assert float(many.grey.float().mean()) == pytest.approx(0.2, abs=0.03)

@@ -27,13 +27,6 @@ class TestEDCConformance(MethodConformance):
     backbone = "convnet3-bn"
 
 
-class TestSRe2LPlusPlusConformance(MethodConformance):
-    resolution = 8
-    name = "sre2l-plus-plus"
-    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
-    backbone = "convnet3-bn"
-
-
 class TestCVDDConformance(MethodConformance):
     resolution = 8
     name = "cv-dd"
@@ -42,13 +35,6 @@ class TestCVDDConformance(MethodConformance):
         *("squeeze.epochs=1", "recover.batch_size=2", "recover.groups=2", "relabel.labels=stored"),
         "recover.committees=[]",
     )
-    backbone = "convnet3-bn"
-
-
-class TestFADRMConformance(MethodConformance):
-    resolution = 8
-    name = "fadrm"
-    changes: ClassVar[Sequence[str]] = ("squeeze.epochs=1", "recover.batch_size=2", "relabel.labels=online")
     backbone = "convnet3-bn"
 
 
