@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from matching import SMALL
+from stopping import StopAfter
 from torch import nn
 
 from bench import seeds
@@ -44,17 +45,6 @@ def task(tmp_path: Path) -> Task:
 
 def rows(experts: Experts, index: int, epochs: int = 3) -> torch.Tensor:
     return torch.stack(experts.weights(index, range(epochs + 1)))
-
-
-class StopAfter:
-    """Asks to stop once it has been asked so many times."""
-
-    def __init__(self, calls: int) -> None:
-        self.left = calls
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:

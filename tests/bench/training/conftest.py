@@ -81,19 +81,3 @@ def make_task(tmp_path: Path) -> Iterator[MakeTask]:
         return Task(**{**fields, **changes})
 
     yield make
-
-
-class StopAfter:
-    """Asks to stop once it has been asked `calls` times."""
-
-    def __init__(self, calls: int) -> None:
-        self.left = calls
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
-
-
-@pytest.fixture
-def stop_after() -> type[StopAfter]:
-    return StopAfter

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from stopping import StopAfter
 from torch import nn
 
 from bench.condensation import Task
@@ -94,13 +95,11 @@ def test_curves_change_no_weight(make_task: MakeTask) -> None:
         assert torch.equal(tensor, looked.state_dict()[name])
 
 
-def test_an_interrupted_training_has_the_same_curves(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
-) -> None:
+def test_an_interrupted_training_has_the_same_curves(make_task: MakeTask) -> None:
     unbroken, _ = watched(make_task())
     for calls in (2, 3, 4):
         with pytest.raises(Interrupted):
-            watched(make_task(should_stop=stop_after(calls)))
+            watched(make_task(should_stop=StopAfter(calls)))
     task = make_task()
     again = Curve(4, 3, lambda network: 50.0, CPU)
     loop.train(task, task.network(5), job(task, again))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from damage import misread
 from large_sets import MadeWhole, count_as_large
+from stopping import StopAfter
 from torch import Tensor, nn
 
 from bench.condensation import Images, Task
@@ -209,9 +210,7 @@ def test_labels_carry_what_reproduces_their_views(make_task: MakeTask) -> None:
     assert (labels.view_seed, labels.temperature, labels.teacher) == (9, 20.0, REF)
 
 
-def test_an_interrupted_relabelling_continues(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
-) -> None:
+def test_an_interrupted_relabelling_continues(make_task: MakeTask) -> None:
     class Counting(nn.Module):
         def __init__(self, network: nn.Module) -> None:
             super().__init__()
@@ -227,7 +226,7 @@ def test_an_interrupted_relabelling_continues(
     for leftover in task.workspace.iterdir():
         leftover.unlink()
     with pytest.raises(Interrupted):
-        stored(make_task(should_stop=stop_after(4)))
+        stored(make_task(should_stop=StopAfter(4)))
     counting = Counting(teacher(task).network)
     labels = store_labels(task, Teacher(counting, REF), images(task), RECIPE, temperature=20.0, view_seed=9)
     assert counting.calls == 9 - 4
@@ -245,7 +244,7 @@ def test_logits_that_fp16_cannot_hold_fail_the_run(make_task: MakeTask) -> None:
 @pytest.mark.parametrize("form", [Bytes(), Largest(2, 3)], ids=lambda form: form.store)
 @pytest.mark.parametrize("keep", [1.0, 0.6])
 def test_labels_of_fewer_bytes_are_those_of_all_and_continue_after_a_stop(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], form: LogitForm, keep: float
+    make_task: MakeTask, form: LogitForm, keep: float
 ) -> None:
     """12 images in 3 epochs of batches of 5, 5 and 2: 9 batches, of which 0.6 are 5, all of them whole."""
 
@@ -269,7 +268,7 @@ def test_labels_of_fewer_bytes_are_those_of_all_and_continue_after_a_stop(
     for leftover in make_task().workspace.iterdir():
         leftover.unlink()
     with pytest.raises(Interrupted):
-        labelled(make_task(should_stop=stop_after(3)))
+        labelled(make_task(should_stop=StopAfter(3)))
     assert all(torch.equal(tensor, whole[name]) for name, tensor in labelled(make_task()).tensors.items())
 
 
@@ -302,14 +301,12 @@ def test_no_room_is_an_error_at_once_and_leaves_nothing(make_task: MakeTask) -> 
     assert not list(task.workspace.iterdir())
 
 
-def test_whatever_the_note_of_a_position_says_the_labels_are_the_same(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
-) -> None:
+def test_whatever_the_note_of_a_position_says_the_labels_are_the_same(make_task: MakeTask) -> None:
     whole = stored(make_task()).logits.clone()
     (labels,) = make_task().workspace.glob("relabel-*.fp16")
     labels.unlink()
     with pytest.raises(Interrupted):
-        stored(make_task(should_stop=stop_after(4)))
+        stored(make_task(should_stop=StopAfter(4)))
     position, half = labels.with_suffix(".json"), labels.read_bytes()
     of_the_older_schema = sealed(schema=1, done=4)
     for what, bad in [
@@ -333,15 +330,13 @@ def altered(position: bytes, **changes: object) -> bytes:
 
 
 @pytest.mark.parametrize("byte", [0, 50, 101])
-def test_a_logit_that_changed_since_a_labelling_was_broken_off_is_made_again(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], byte: int
-) -> None:
+def test_a_logit_that_changed_since_a_labelling_was_broken_off_is_made_again(make_task: MakeTask, byte: int) -> None:
     """Of 102 bytes: five, five and two images of the first epoch, five of the next, three classes each in fp16."""
     whole = stored(make_task()).logits.clone()
     (labels,) = make_task().workspace.glob("relabel-*.fp16")
     labels.unlink()
     with pytest.raises(Interrupted):
-        stored(make_task(should_stop=stop_after(4)))
+        stored(make_task(should_stop=StopAfter(4)))
     half = bytearray(labels.read_bytes())
     half[byte] ^= 1
     labels.write_bytes(half)

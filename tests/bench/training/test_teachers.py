@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stopping import StopAfter
 
 from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
@@ -63,14 +64,12 @@ def test_another_recipe_or_seed_is_another_teacher(make_task: MakeTask, change: 
     assert other.ref.stage != first.ref.stage
 
 
-def test_an_interrupted_squeeze_ends_with_the_same_teacher(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], tmp_path: Path
-) -> None:
+def test_an_interrupted_squeeze_ends_with_the_same_teacher(make_task: MakeTask, tmp_path: Path) -> None:
     from bench.storage.stages import StageStore
 
     unbroken = squeeze(make_task(stages=StageStore(tmp_path / "other")), RECIPE, seed=1)
     with pytest.raises(Interrupted):
-        squeeze(make_task(should_stop=stop_after(5)), RECIPE, seed=1)
+        squeeze(make_task(should_stop=StopAfter(5)), RECIPE, seed=1)
     continued = squeeze(make_task(), RECIPE, seed=1)
     for name, tensor in unbroken.network.state_dict().items():
         assert torch.equal(tensor, continued.network.state_dict()[name])

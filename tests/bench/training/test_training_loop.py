@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from stopping import StopAfter
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tv
 
@@ -62,13 +63,13 @@ def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_an_interrupted_training_ends_with_the_same_weights(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]], optimizer: str, precision: str
+    make_task: MakeTask, optimizer: str, precision: str
 ) -> None:
     training = recipe(optimizer=optimizer, **EVERYTHING)
     unbroken = trained(make_task(precision=precision), training)
     for calls in (2, 3, 4):  # in the middle of the first epoch, and twice more
         with pytest.raises(Interrupted):
-            trained(make_task(precision=precision, should_stop=stop_after(calls)), training)
+            trained(make_task(precision=precision, should_stop=StopAfter(calls)), training)
     task = make_task(precision=precision)
     assert (task.workspace / "training.checkpoint.safetensors").exists()
     assert_same(trained(task, training), unbroken)
@@ -82,9 +83,7 @@ def dropping(task: Task) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(features, len(task.dataset.classes)))
 
 
-def test_what_a_dropout_drops_is_decided_by_seed_and_step(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
-) -> None:
+def test_what_a_dropout_drops_is_decided_by_seed_and_step(make_task: MakeTask) -> None:
     """Whatever torch's global generator holds, which stays as it is, and wherever a training was broken off."""
 
     def dropped(task: Task, **changes: Any) -> dict[str, Tensor]:  # noqa: ANN401 - of a job
@@ -96,15 +95,13 @@ def test_what_a_dropout_drops_is_decided_by_seed_and_step(
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     with pytest.raises(Interrupted):
-        dropped(make_task(should_stop=stop_after(5)))
+        dropped(make_task(should_stop=StopAfter(5)))
     assert_same(dropped(make_task()), unbroken)
     other = dropped(make_task(), view_seed=12)
     assert not all(torch.equal(other[name], tensor) for name, tensor in unbroken.items())
 
 
-def test_what_is_kept_of_every_epoch_survives_interruptions(
-    make_task: MakeTask, stop_after: Callable[[int], Callable[[], bool]]
-) -> None:
+def test_what_is_kept_of_every_epoch_survives_interruptions(make_task: MakeTask) -> None:
     def kept(task: Task, into: Tensor, epochs: list[int]) -> None:
         def keep(epoch: int, network: nn.Module) -> None:
             epochs.append(epoch)
@@ -121,7 +118,7 @@ def test_what_is_kept_of_every_epoch_survives_interruptions(
     seen = list[int]()
     for calls in (5, 4):
         with pytest.raises(Interrupted):
-            kept(make_task(should_stop=stop_after(calls)), torch.zeros(4, size), seen)
+            kept(make_task(should_stop=StopAfter(calls)), torch.zeros(4, size), seen)
     continued = torch.zeros(4, size)
     kept(make_task(), continued, seen)
     assert torch.equal(continued, unbroken)

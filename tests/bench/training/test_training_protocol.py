@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from stopping import StopAfter
 
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
@@ -183,7 +184,6 @@ def test_stored_labels_are_trained_on_with_their_own_views(
 @pytest.mark.parametrize("form", [HALVES, Bytes(), Largest(2, 3)], ids=lambda form: form.store)
 def test_students_of_a_part_of_the_labels_see_what_was_labelled_and_go_on_after_a_stop(
     make_task: MakeTask,
-    stop_after: Callable[[int], Callable[[], bool]],
     lessons: list[loop.TrainingJob],
     form: LogitForm,
 ) -> None:
@@ -196,7 +196,7 @@ def test_students_of_a_part_of_the_labels_see_what_was_labelled_and_go_on_after_
     whole = own.evaluate(made, task, "small", 1)
     for calls in (3, 5):
         with pytest.raises(Interrupted):
-            own.evaluate(made, make_task(should_stop=stop_after(calls)), "small", 1)
+            own.evaluate(made, make_task(should_stop=StopAfter(calls)), "small", 1)
     assert replace(own.evaluate(made, make_task(), "small", 1), seconds=whole.seconds) == whole
     own.evaluate(made, task, "small", 2)
     drawn = [(job, job.views) for job in lessons if job.views is not None]
