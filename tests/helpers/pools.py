@@ -1,10 +1,16 @@
 """Small pools of networks with statistics to match, for the tests of recovery."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
 import torch
 from torch import Tensor, nn
 
 from bench import seeds
-from bench.recovery.engine import Batch
+from bench.condensation import Task
+from bench.errors import Interrupted
+from bench.recovery.engine import Batch, Engine
 from bench.recovery.layers import ByLayer, layers_of, sizes_of, watched
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
@@ -54,6 +60,15 @@ def statistics(network: nn.Module, chosen: MatchingRecipe, classes: int = 3) -> 
 
 def pool(chosen: MatchingRecipe, *networks: nn.Module) -> list[Member]:
     return [Member(network, statistics(network, chosen)) for network in networks]
+
+
+def continued(make: Callable[[], Engine], task: Task, batches: Sequence[Batch], looks: int) -> Tensor:
+    """The images of a recovery that is stopped when it looks for the time after `looks`, and goes on."""
+    answers = iter([False] * looks + [True])
+    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
+    with pytest.raises(Interrupted):
+        make().recover(stopped, batches)
+    return make().recover(replace(stopped, should_stop=lambda: False), batches)
 
 
 def images_of(count: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The fast engine against the reference: one loss and gradient for every family, the same images, grouped or not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench import seeds
 from bench.compiling import missing_compiler
 from bench.condensation import Task
-from bench.errors import Interrupted, RunFailure
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.recovery.engine import Batch
-from bench.recovery.engines import engine_for
 from bench.recovery.fast import FastEngine
 from bench.recovery.objective import Objective
 from bench.recovery.recipes import RecoveryRecipe
@@ -141,23 +139,6 @@ def test_one_batch_has_no_part_in_the_others_gradient(network: nn.Module) -> Non
     assert not torch.allclose(gradients[0][1], gradients[1][1])
 
 
-def stopping_after(looks: int) -> Iterator[bool]:
-    yield from (False for _ in range(looks))
-    while True:
-        yield True
-
-
-def test_continued_in_the_middle_it_makes_the_same_images(network: nn.Module, task: Task) -> None:
-    engine = FastEngine(network, recipe())
-    whole = engine.recover(task, BATCHES)
-    answers = stopping_after(6)
-    interrupted = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
-    with pytest.raises(Interrupted, match="of 8 iterations of recover"):
-        engine.recover(interrupted, BATCHES)
-    continued = FastEngine(network, recipe()).recover(replace(interrupted, should_stop=lambda: False), BATCHES)
-    assert torch.equal(continued, whole)
-
-
 def test_the_network_is_as_it_was(network: nn.Module, task: Task) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     FastEngine(network, recipe()).recover(replace(task, precision="bf16"), BATCHES)
@@ -173,8 +154,3 @@ def test_compiled_it_makes_the_same_images(network: nn.Module, task: Task) -> No
     compiled = FastEngine(network, recipe()).recover(apart, BATCHES)
     assert apart.measured.compiled["recover 2x3"]["compiled"]
     torch.testing.assert_close(compiled, eager, atol=2e-3, rtol=0)
-
-
-def test_a_network_without_batchnorm_is_refused() -> None:
-    with pytest.raises(RunFailure, match="Flatten has no BatchNorm"):
-        engine_for(nn.Flatten(), recipe(engine="fast"))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from pools import BATCHES, EVERYTHING, images_of, pool, recipe
+from pools import BATCHES, EVERYTHING, continued, images_of, pool, recipe
 from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
-from bench.errors import Interrupted, RunFailure
+from bench.errors import RunFailure
 from bench.recovery.engine import Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.fast import FastEngine
@@ -112,13 +112,11 @@ def test_continued_anywhere_it_makes_the_same_bits(
     network: nn.Module, other: nn.Module, task: Task, engine: str, looks: int
 ) -> None:
     chosen = recipe(**EVERYTHING, engine=engine)
-    whole = engine_for(pool(chosen, network, other), chosen).recover(task, BATCHES)
-    answers = iter([False] * looks + [True])
-    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
-    with pytest.raises(Interrupted):
-        engine_for(pool(chosen, network, other), chosen).recover(stopped, BATCHES)
-    going_on = replace(stopped, should_stop=lambda: False)
-    assert torch.equal(engine_for(pool(chosen, network, other), chosen).recover(going_on, BATCHES), whole)
+
+    def make() -> Engine:
+        return engine_for(pool(chosen, network, other), chosen)
+
+    assert torch.equal(continued(make, task, BATCHES, looks), make().recover(task, BATCHES))
 
 
 def test_an_input_that_layers_share_is_measured_once(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from pools import BATCHES, images_of, recipe
+from pools import BATCHES, continued, images_of, recipe
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.condensation import Task
-from bench.errors import Interrupted
 from bench.recovery.batches import initial_images
 from bench.recovery.engine import Batch, rate
 from bench.recovery.engines import engine_for
@@ -100,13 +100,8 @@ def test_images_change_their_size_from_stage_to_stage(network: nn.Module, task: 
 @pytest.mark.parametrize("looks", [1, 3, 4, 5])
 def test_changing_sizes_go_on_to_the_same_bits(network: nn.Module, task: Task, engine: str, looks: int) -> None:
     chosen = recipe(**CHANGING, engine=engine)
-    whole = engine_for(network, chosen).recover(task, BATCHES)
-    answers = iter([False] * looks + [True])
-    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
-    with pytest.raises(Interrupted):
-        engine_for(network, chosen).recover(stopped, BATCHES)
-    going_on = replace(stopped, should_stop=lambda: False)
-    assert torch.equal(engine_for(network, chosen).recover(going_on, BATCHES), whole)
+    make = partial(engine_for, network, chosen)
+    assert torch.equal(continued(make, task, BATCHES, looks), make().recover(task, BATCHES))
 
 
 def test_sizes_go_round_and_end_at_the_set_s() -> None:
@@ -144,13 +139,8 @@ def test_what_cannot_change_its_size_is_refused(changes: dict[str, object], said
 def test_stages_and_joining_go_on_to_the_same_bits(network: nn.Module, task: Task, engine: str, looks: int) -> None:
     chosen = recipe(stages=3, engine=engine)
     joining = [replace(batch, joins=(0, 3, 0, 6)) for batch in BATCHES]
-    whole = engine_for(network, chosen).recover(task, joining)
-    answers = iter([False] * looks + [True])
-    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
-    with pytest.raises(Interrupted):
-        engine_for(network, chosen).recover(stopped, joining)
-    going_on = replace(stopped, should_stop=lambda: False)
-    assert torch.equal(engine_for(network, chosen).recover(going_on, joining), whole)
+    make = partial(engine_for, network, chosen)
+    assert torch.equal(continued(make, task, joining, looks), make().recover(task, joining))
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])

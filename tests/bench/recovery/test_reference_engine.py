@@ -1,7 +1,6 @@
 """The reference engine against the paper's equations (5) and (7), written out here on their own."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.condensation import Task
-from bench.errors import Interrupted, RunFailure
+from bench.errors import RunFailure
 from bench.loops.iterations import GUARD_EVERY
 from bench.recovery.engine import Batch, Engine, initial_images, rate
 from bench.recovery.engines import engine_for
@@ -171,23 +170,6 @@ def test_the_network_is_as_it_was(network: nn.Module, task: Task) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert not any(module.training or module._forward_pre_hooks for module in network.modules())
     assert all(parameter.grad is None for parameter in network.parameters())
-
-
-def stopping_after(looks: int) -> Iterator[bool]:
-    yield from (False for _ in range(looks))
-    while True:
-        yield True
-
-
-def test_continued_in_the_middle_it_makes_the_same_images(network: nn.Module, task: Task) -> None:
-    engine = ReferenceEngine(network, recipe())
-    whole = recovered_by(engine, task, seed=2)
-    answers = stopping_after(9)
-    interrupted = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: next(answers))
-    with pytest.raises(Interrupted, match="of 12 iterations of recover"):
-        recovered_by(engine, interrupted, seed=2)
-    continued = recovered_by(engine, replace(interrupted, should_stop=lambda: False), seed=2)
-    assert torch.equal(continued, whole)
 
 
 def test_seeds_decide_the_images(network: nn.Module, task: Task, tmp_path: Path) -> None:
