@@ -55,9 +55,9 @@ class Outcome:
     disturbed: Sequence[str] = ()
 
     @cached_property
-    def pixels(self) -> Tensor:
+    def made(self) -> Images:
         """All images as the method gave them, units in order."""
-        return torch.cat([self.pieces[unit.name].pixels for unit in self.units])
+        return Images.joined([self.pieces[unit.name] for unit in self.units])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench.condensation import Condenser, MethodConfig
+from bench.condensation import Condenser, Images, MethodConfig
 from bench.conformance.common import Conformance
 from bench.conformance.making import Maker, Outcome, backbone_for, in_spite_of_stops, setting
 from bench.conformance.tiny import tiny_dataset
@@ -126,7 +126,7 @@ class MethodConformance(Conformance):
 
     def test_images_are_valid(self, outcome: Outcome) -> None:
         """The dataset's shape, finite, and inside the box of valid pixels where they are not stored as float32."""
-        dataset, pixels = outcome.task.dataset, outcome.pixels
+        dataset, pixels = outcome.task.dataset, outcome.made.pixels
         assert pixels.shape[1:] == (dataset.channels, dataset.resolution, dataset.resolution)
         assert pixels.dtype == torch.uint8 or pixels.is_floating_point(), f"uint8 or float pixels, not {pixels.dtype}"
         assert not pixels.requires_grad, "detach the images"
@@ -138,19 +138,23 @@ class MethodConformance(Conformance):
 
     def test_same_seed_same_images(self, again: Outcome, outcome: Outcome) -> None:
         """Bit for bit, with the units in another order and the stages from the cache."""
-        assert torch.equal(again.pixels, outcome.pixels), "seed from task.seed_for(...), apart for every unit"
+        differ = _differences(again.made, outcome.made)
+        assert not differ, f"{differ}: seed from task.seed_for(...), apart for every unit"
 
     def test_other_seed_other_images(self, maker: Maker, outcome: Outcome) -> None:
         """Unless the method says that it does not draw."""
-        same = torch.equal(maker.pixels("other", seed=1), outcome.pixels)
+        same = torch.equal(maker.pixels("other", seed=1), outcome.made.pixels)
         assert same is not self.seeded, "set `seeded = False` for a method that makes the same images for all seeds"
 
     def test_continues_where_it_was_stopped(self, maker: Maker, outcome: Outcome) -> None:
-        """Stopped in the middle and continued from its checkpoint, if it keeps one, it makes the same images."""
+        """Stopped in the middle and continued from its checkpoint, if it keeps one, it makes the same images.
+
+        With the same soft labels and the same step size, where it learns them.
+        """
         procedure = maker.ready("stopped")
-        pieces = {unit.name: in_spite_of_stops(procedure, unit) for unit in procedure.units()}
-        pixels = torch.cat([pieces[unit.name].pixels for unit in outcome.units])
-        assert torch.equal(pixels, outcome.pixels), "give task.iterations(state=...) all that the loop changes"
+        made = Images.joined([in_spite_of_stops(procedure, unit) for unit in procedure.units()])
+        differ = _differences(made, outcome.made)
+        assert not differ, f"{differ}: give task.iterations(state=...) all that the loop changes"
 
     def test_leaves_the_rest_of_the_world_alone(self, again: Outcome) -> None:
         """Global random states, the dataset, and every network that prepare() left on the method."""
@@ -180,8 +184,14 @@ class MethodConformance(Conformance):
     def test_makes_gray_images_one_a_class(self, maker: Maker) -> None:
         """A dataset of one channel, at ipc 1."""
         gray = maker.make("gray", ipc=1, dataset=tiny_dataset(channels=1, resolution=self.resolution))
-        assert gray.pixels.shape == (3, 1, self.resolution, self.resolution)
+        assert gray.made.pixels.shape == (3, 1, self.resolution, self.resolution)
         assert sorted(gray.stored.classes.tolist()) == [0, 1, 2]
+
+
+def _differences(first: Images, second: Images) -> list[str]:
+    """The names of what is not the same, bit for bit, in the images of two syntheses."""
+    parts = [field.name for field in fields(Images)]
+    return [name for name in parts if not _same(getattr(first, name), getattr(second, name))]
 
 
 def _random_states() -> list[Any]:
@@ -189,9 +199,9 @@ def _random_states() -> list[Any]:
     return [torch.get_rng_state(), random.getstate(), numpy[1], numpy[2]]
 
 
-def _same(first: Any, second: Any) -> bool:  # noqa: ANN401 - random states of three libraries
+def _same(first: Any, second: Any) -> bool:  # noqa: ANN401 - tensors, arrays and plain values
     if isinstance(first, Tensor):
-        return torch.equal(first, second)
+        return isinstance(second, Tensor) and torch.equal(first, second)
     return bool(np.array_equal(first, second)) if isinstance(first, np.ndarray) else bool(first == second)
 
 

@@ -81,6 +81,17 @@ class Forgetful(Honest):
         return {"images": images.clone()}
 
 
+class ForgetsItsRate(Honest):
+    """It checkpoints its images and not the step size that is learned with them."""
+
+    def synthesize(self, task, unit):
+        images, rate = self.start(task, unit), torch.ones(())
+        for _ in task.iterations(3, images=len(images), state=self.state(images)):
+            images += 0.01
+            rate += 1
+        return Images(images, torch.tensor(unit.classes).repeat_interleave(task.ipc), learned_lr=float(rate))
+
+
 class AnyKey(Honest):
     class Config(MethodConfig):
         model_config = ConfigDict(extra="allow")
@@ -126,12 +137,9 @@ class Slow(Honest):
         return Images(images, torch.tensor(unit.classes).repeat_interleave(task.ipc))
 
 
-METHODS = [Honest, Slow, GlobalDraws, OneSeed, TooFew, OutsideTheBox, NotANumber, Forgetful, AnyKey, Shared, Unlearning]
-
-
 @hookimpl
 def bench_methods():
-    return [Offer(each.__name__.lower(), each, "for a test") for each in METHODS]
+    return [Offer(each.__name__.lower(), each, "for a test") for each in (Honest, *Honest.__subclasses__())]
 
 
 def honest(classes, resolution, channels):
@@ -200,6 +208,7 @@ METHODS = {
     "outsidethebox": {"images_are_valid"},
     "notanumber": {"images_are_valid"},
     "forgetful": {"continues_where_it_was_stopped"},
+    "forgetsitsrate": {"continues_where_it_was_stopped"},
     "anykey": {"config_refuses_unknown_keys"},
     "shared": {"same_seed_same_images"},
     "unlearning": {"leaves_the_rest_of_the_world_alone"},
@@ -256,5 +265,6 @@ def test_a_protocol_that_breaks_a_promise(failures: dict[str, set[str]], name: s
 def test_a_fault_is_found_where_it_is(failures: dict[str, set[str]]) -> None:
     assert failures["slow"] == METHODS["slow"]
     assert failures["forgetful"] == METHODS["forgetful"]
+    assert failures["forgetsitsrate"] == METHODS["forgetsitsrate"]
     assert failures["unlearning"] == METHODS["unlearning"]
     assert failures["without-norm"] == BACKBONES["without-norm"]

@@ -14,7 +14,7 @@ from matching import SMALL
 from torch import Tensor
 
 from bench.condensation import Images, Task, Unit
-from bench.errors import Interrupted, RunFailure, UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.loops.pace import Trial
 from bench.recipes import Budget, Setting
@@ -143,19 +143,6 @@ def test_every_way_makes_the_same_images(compiled_in_name: None, task: Task, cha
     others, other = made(replace(task, facts={}), small(**changes))
     torch.testing.assert_close(others.pixels, images.pixels, rtol=1e-3, atol=1e-3)
     assert other == pytest.approx(learned, rel=1e-4)
-
-
-def test_an_interrupted_synthesis_ends_with_the_same_images_and_step_size(task: Task) -> None:
-    whole = made(task, small())
-    stopped = replace(task, workspace=task.workspace / "stopped", should_stop=lambda: True)
-    stopped.workspace.mkdir()
-    method = prepared(task, small())
-    for _ in range(2):
-        with pytest.raises(Interrupted):
-            method.synthesize(stopped, Unit("all", (0, 1, 2, 3)))
-    images = method.synthesize(replace(stopped, should_stop=lambda: False), Unit("all", (0, 1, 2, 3)))
-    assert torch.equal(images.pixels, whole[0].pixels)
-    assert images.learned_lr == whole[1]
 
 
 def test_a_step_size_that_became_negative_is_a_clear_failure(task: Task) -> None:
