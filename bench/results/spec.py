@@ -41,12 +41,6 @@ class MethodChoice:
     differs: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "MethodChoice":
-        """The inverse of `dataclasses.asdict`."""
-        choice: MethodChoice = shaped(cls, _as_now(content))
-        return choice
-
     def identity(self) -> dict[str, Any]:
         """What of it decides the result."""
         deciding = {key: value for key, value in self.config.items() if key not in self.aside}

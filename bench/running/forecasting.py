@@ -75,13 +75,6 @@ class Forecast:
         """As an object, with the total; null where nothing is known."""
         return {**asdict(self), "total_s": None if self.status == "failed" else self.total_s}
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Forecast":
-        """The inverse of `to_json`."""
-        known = {name: value for name, value in content.items() if name != "total_s"}
-        stages, notes = (TriedStage(**stage) for stage in content["stages"]), content["notes"]
-        return cls(**{**known, "stages": tuple(stages), "notes": tuple(notes)})
-
 
 @dataclass(frozen=True)
 class _Set:

@@ -1,9 +1,9 @@
 """The orders of worker processes: typed on both sides, and one JSON object between them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_origin, get_type_hints
+from typing import Any, ClassVar
 
 import torch
 
@@ -11,15 +11,14 @@ from bench.hardware.choices import Precision
 from bench.progress import Progress
 from bench.results.spec import Job
 from bench.running.context import RunContext
+from bench.storage.artefacts import as_json, shaped
 
 WORK = "work"  # the key that says which order it is
 
 
 @dataclass(frozen=True)
 class Order:
-    """What every order says. A subclass is one kind of work; its fields have types that `to_json` can carry.
-
-    Those are plain JSON values, paths, tuples of plain values, and types with a class method `from_json`.
+    """What every order says. A subclass is one kind of work; its fields are what pydantic can write as JSON.
 
     Attributes:
         work: names the kind, uniquely.
@@ -37,7 +36,7 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {WORK: self.work, **{each.name: _to_json(getattr(self, each.name)) for each in fields(self)}}
+        return {WORK: self.work, **as_json(self)}
 
 
 @dataclass(frozen=True)
@@ -108,24 +107,8 @@ def order_from(content: Mapping[str, Any], kinds: Iterable[type[Order]]) -> Orde
     """The inverse of `Order.to_json`, for an order of one of these kinds.
 
     Raises:
-        KeyError: it is of none of them, or a field is missing.
+        KeyError: it is of none of them.
+        CorruptArtefact: a field is missing or of another type.
     """
     kind = {each.work: each for each in kinds}[content[WORK]]
-    hints = get_type_hints(kind)
-    return kind(**{each.name: _from_json(hints[each.name], content[each.name]) for each in fields(kind)})
-
-
-def _to_json(value: Any) -> Any:  # noqa: ANN401 - a field's value, and a JSON value
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "to_json"):
-        return value.to_json()
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def _from_json(hint: Any, value: Any) -> Any:  # noqa: ANN401 - a field's type, a JSON value, and the field's value
-    if hint is Path:
-        return Path(value)
-    if get_origin(hint) is tuple:
-        return tuple(value)
-    return hint.from_json(value) if hasattr(hint, "from_json") else value
+    return shaped(kind, content)

@@ -9,9 +9,8 @@ pooling, the loss, the update: all that is left out is what an engine can save o
 import copy
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +43,6 @@ class FloorSpec:
     images: int
     precision: Precision
     passes: tuple[tuple[str, float], ...] = ()
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "FloorSpec":
-        """The inverse of `dataclasses.asdict`."""
-        passes = tuple((name, float(times)) for name, times in content.get("passes", ()))
-        return cls(**{**content, "passes": passes})
 
 
 @dataclass(frozen=True)

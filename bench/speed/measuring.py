@@ -5,7 +5,7 @@ unit's `synthesize`, cut off when enough steps are timed.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,6 @@ class StepSpec:
     precision: Precision
     compile: Compile | None
     iterations: int | None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "StepSpec":
-        """The inverse of `dataclasses.asdict`."""
-        return cls(**{**content, "method": MethodChoice.from_json(content["method"])})
 
 
 def measure_step(

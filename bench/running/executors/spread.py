@@ -22,6 +22,7 @@ from bench.running.forecasting import Forecast
 from bench.running.orders import RunOrder, TrialOrder
 from bench.running.processes import Ended
 from bench.running.record_keeping import crashed
+from bench.storage.artefacts import shaped
 from bench.storage.company import FOLDER, present
 from bench.storage.files import check_finite
 from bench.storage.scratch import TRIAL, scratch_folder
@@ -88,8 +89,8 @@ class SpreadExecutor:
         if ended.event != "forecast":
             return Forecast(job.spec.name, "failed", ended.reason)
         try:
-            found = Forecast.from_json(ended.facts["forecast"])
-        except (KeyError, TypeError):
+            found = shaped(Forecast, ended.facts.get("forecast"))
+        except CorruptArtefact:
             return Forecast(job.spec.name, "failed", "what its process sent is no forecast")
         peak = found.peak_memory_bytes or {}
         self._peaks[job.spec.name] = peak.get("allocated") or peak.get("rss") or 0

@@ -2,13 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from benching import Bench
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.recipes import RecipeBook, Setting, merge, set_value_at
-from bench.results.spec import MethodChoice
+from bench.results.spec import MethodChoice, RunSpec
 from bench.running.configuring import configure, keys_of, share_changes
 
 BOOK = RecipeBook(
@@ -86,16 +88,22 @@ def test_where_a_set_lies_names_no_run_and_what_it_holds_does(registry: Registry
     assert identity("/here/set", "a") == identity("/there/set", "a") != identity("/here/set", "b")
 
 
-def test_a_choice_from_before_something_was_left_aside_keeps_its_name(registry: Registry) -> None:
+def read(choice: dict[str, Any], bench: Bench) -> MethodChoice:
+    """A choice as it stands in a spec."""
+    (job,) = bench.jobs("random")
+    return RunSpec.from_json({**job.spec.to_json(), "method": choice}).method
+
+
+def test_a_choice_from_before_something_was_left_aside_keeps_its_name(registry: Registry, bench: Bench) -> None:
     choice = asdict(configure(registry, "imported", TINY, ['path="x"', 'content="y"']))
     assert choice.pop("aside") == ("path",)
-    assert MethodChoice.from_json(choice).identity()["config"]["path"] == "x"
+    assert read(choice, bench).identity()["config"]["path"] == "x"
 
 
-def test_a_choice_that_kept_the_keys_alone_is_read(registry: Registry) -> None:
+def test_a_choice_that_kept_the_keys_alone_is_read(registry: Registry, bench: Bench) -> None:
     choice = configure(registry, "sre2l", TINY, ["recover.iterations=7"])
     old = {**asdict(choice), "changed": ["recover.iterations"]}
-    assert MethodChoice.from_json(old).changed == {"recover.iterations": [None, 7]}
+    assert read(old, bench).changed == {"recover.iterations": [None, 7]}
 
 
 def test_what_the_quick_budget_takes_is_said(registry: Registry) -> None:

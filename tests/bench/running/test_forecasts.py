@@ -23,6 +23,7 @@ from bench.running.finished import is_done
 from bench.running.forecasting import Forecast, foresee
 from bench.running.trial_counts import expectation
 from bench.running.trials import TrialStore, TriedStage
+from bench.storage.artefacts import shaped
 from bench.storage.stages import Made, StageKey, StageStore
 
 CPU = torch.device("cpu")
@@ -128,7 +129,7 @@ def test_a_slow_step_is_one_and_said_in_every_row_that_it_is_of(
     again, worked = rehearsals.of(protocols=("soft",), seeds=(1,))
     assert not worked & {"squeeze", "recover", "evaluate"}
     assert set(again.notes) == set(first.notes)
-    assert Forecast.from_json(json.loads(json.dumps(first.to_json()))) == first
+    assert shaped(Forecast, first.to_json()) == first
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:

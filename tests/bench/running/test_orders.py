@@ -9,6 +9,7 @@ import torch
 from benching import Bench
 
 from bench.cli.child import KINDS
+from bench.errors import CorruptArtefact
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.recipes import Setting
@@ -36,7 +37,7 @@ def orders(bench: Bench) -> list[Order]:
         HelpOrder(**whose, **run),
         TrialOrder(**whose, **run, scratch=Path("/scratch")),
         StepOrder(**whose, step=step, folder=Path("/folder")),
-        FloorOrder(**whose, floor=FloorSpec("resnet18", 10, 32, 3, 100, "bf16")),
+        FloorOrder(**whose, floor=FloorSpec("resnet18", 10, 32, 3, 100, "bf16", (("resnet18", 0.5),))),
     ]
 
 
@@ -53,7 +54,7 @@ def test_what_is_no_order_is_refused(bench: Bench) -> None:
     content = orders(bench)[0].to_json()
     with pytest.raises(KeyError, match="juggle"):
         order_from({**content, "work": "juggle"}, KINDS)
-    with pytest.raises(KeyError, match="retry"):
+    with pytest.raises(CorruptArtefact, match="retry: "):
         order_from({name: value for name, value in content.items() if name != "retry"}, KINDS)
 
 

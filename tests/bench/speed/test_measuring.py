@@ -1,7 +1,6 @@
 """One row: the real parts on random data, nothing trained, as many steps timed as asked for."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +131,6 @@ def test_what_a_method_makes_in_prepare_compiles_in_its_warm_up(
     compiled = measure_step(asked, registry, tmp_path / "x", CPU, Silent())["compiled"]
     assert compiled.keys() == loops
     assert {choice["why"] for choice in compiled.values()} == {"no compiler in this test"}
-
-
-def test_specs_survive_json(registry: Registry) -> None:
-    made = spec(registry, "sre2l")
-    assert StepSpec.from_json(json.loads(json.dumps(asdict(made)))) == made
 
 
 def card(**changes: Any) -> DatasetCard:  # noqa: ANN401 - the fields of a card
