@@ -98,18 +98,25 @@ def _together(task: Task, member: Member, batch: Batch, recipe: MatchingRecipe) 
     """Of all real images of a batch together, seen some at a time."""
     if batch.real is None:
         raise ValueError("the statistics of a batch of real images are matched, and the batch comes with none")
-    layers, found, sums = layers_of(member.network, recipe.match), dict[int, Measured](), dict[int, Measured]()
+    sums: dict[int, Measured] = {}
+    for some in batch.real.split(BATCH):
+        for place, measured in _of_each(task, member.network, recipe, some.to(task.device)).items():
+            added = tuple(each.sum(0) for each in _squared(measured))
+            sums[place] = tuple(map(torch.add, sums[place], added)) if place in sums else added
+    return {place: _centred(tuple(each / len(batch.real) for each in sums[place])) for place in sums}
+
+
+@torch.no_grad()
+def _of_each(task: Task, network: nn.Module, recipe: MatchingRecipe, images: Tensor) -> ByLayer:
+    """Of each image (B, n): mean and variance over its pixels, in every layer."""
+    layers, found = layers_of(network, recipe.match), dict[int, Measured]()
 
     def take(place: int, inputs: Tensor) -> None:
         found[place] = _of_images(layers[place], inputs, recipe.patch)
 
-    for some in batch.real.split(BATCH):
-        with inputs_given(layers, take), task.autocast():
-            member.network(some.to(task.device))
-        for place, measured in found.items():
-            added = tuple(each.sum(0) for each in _squared(measured))
-            sums[place] = tuple(map(torch.add, sums[place], added)) if place in sums else added
-    return {place: _centred(tuple(each / len(batch.real) for each in sums[place])) for place in sums}
+    with inputs_given(layers, take), task.autocast():
+        network(images)
+    return found
 
 
 def _of_classes(recipe: MatchingRecipe) -> str | None:
@@ -126,11 +133,10 @@ class _Pass:
 
     def __init__(self, task: Task, network: nn.Module, recipe: MatchingRecipe, views: Views) -> None:
         self.task, self.network, self.recipe, self.views = task, network, recipe, views
-        self.layers = layers_of(network, recipe.match)
         self.feed, dataset = Feed.of(task), task.dataset
         self.of_classes = _of_classes(recipe)
         example = torch.zeros(1, dataset.channels, dataset.resolution, dataset.resolution, device=task.device)
-        self.sizes = sizes_of(self.measured(self.feed.formatted(example)))
+        self.sizes = sizes_of(_of_each(task, network, recipe, self.feed.formatted(example)))
         width, device = sum(map(sum, self.sizes.values())), task.device
         self.overall = torch.zeros(width, dtype=torch.float64, device=device)
         self.by_class = torch.zeros(task.classes if self.of_classes else 0, width, device=device)
@@ -150,22 +156,10 @@ class _Pass:
             self._add(step)
         return Made(self._kept(), {"sizes": {str(place): list(sizes) for place, sizes in self.sizes.items()}})
 
-    @torch.no_grad()
-    def measured(self, images: Tensor) -> ByLayer:
-        """Of each image (B, n): mean and variance over its pixels, in every layer."""
-        found: dict[int, Measured] = {}
-
-        def take(place: int, inputs: Tensor) -> None:
-            found[place] = _of_images(self.layers[place], inputs, self.recipe.patch)
-
-        with inputs_given(self.layers, take), self.task.autocast():
-            self.network(images)
-        return found
-
     def _add(self, step: int) -> None:
         view = self.views.at(0, step)
         labels = self.feed.labels(view.indices)
-        found = self.measured(self.feed.seen(view))
+        found = _of_each(self.task, self.network, self.recipe, self.feed.seen(view))
         raw = laid_out({place: _squared(each) for place, each in found.items()})
         self.overall += raw.double().sum(0)
         self.counts += torch.bincount(labels, minlength=len(self.counts))

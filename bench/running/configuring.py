@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
@@ -207,7 +208,7 @@ def typed_value(text: str) -> Any:  # noqa: ANN401 - any value a user can type
 def set_at(config: BaseModel, key: str) -> Any:  # noqa: ANN401 - any value
     """What a dotted key is set to, as JSON; also one that a dump leaves unsaid (`bench.storage.growing`)."""
     *tables, last = key.split(".")
-    return TypeAdapter(Any).dump_python(getattr(reduce(getattr, tables, config), last), mode="json")
+    return to_jsonable_python(getattr(reduce(getattr, tables, config), last))
 
 
 def _filled(model: type[MethodConfig], values: Values) -> MethodConfig | Values:
@@ -240,7 +241,6 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
-        given = (
-            "" if isinstance(first["input"], Mapping) else f", not {brief(first['input'])}"
-        )  # a rule over several keys
+        whole = isinstance(first["input"], Mapping)  # a rule over several keys
+        given = "" if whole else f", not {brief(first['input'])}"
         raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from pydantic_core import to_jsonable_python
 
 from bench.hardware.choices import Precision
 from bench.progress import Progress
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.storage.artefacts import as_json, shaped
+from bench.storage.artefacts import shaped
 
 WORK = "work"  # the key that says which order it is
 
@@ -36,7 +37,7 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {WORK: self.work, **as_json(self)}
+        return {WORK: self.work, **to_jsonable_python(self)}
 
 
 @dataclass(frozen=True)
