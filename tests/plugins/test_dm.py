@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reals import places_of, training_images
 from torch import Tensor, nn
 
 from bench.compiling import example_images
@@ -156,10 +157,10 @@ def test_a_drawing_is_that_of_dsa() -> None:
 def test_real_batches_are_of_their_class_without_repetition(tmp_path: Path) -> None:
     task = task_of(tmp_path)
     train, reals = task.dataset.train, Reals(task)
-    everything = task.dataset.normalisation.apply(train.take(torch.arange(len(train))))
+    everything = training_images(task)
     batch = reals.batch([3, 1], 4, seed=0, position=2)
     for label, images in zip((3, 1), batch, strict=True):
-        found = [int((everything == image).flatten(1).all(1).nonzero()) for image in images]
+        found = places_of(images, everything)
         assert len(set(found)) == 4 and all(int(train.labels[index]) == label for index in found)
     assert torch.equal(reals.batch([1], 4, 0, 2)[0], batch[1])
     assert not torch.equal(reals.batch([1], 4, 0, 3)[0], batch[1])
@@ -189,9 +190,9 @@ def with_train(dataset: Dataset, train: TensorSplit) -> Dataset:
 def test_it_starts_from_real_images_or_from_noise(tmp_path: Path) -> None:
     task = task_of(tmp_path, classes=3, ipc=4)
     train = task.dataset.train
-    everything = task.dataset.normalisation.apply(train.take(torch.arange(len(train))))
+    everything = training_images(task)
     for label, images in enumerate(start(task, "real")):
-        found = [int((everything == image).flatten(1).all(1).nonzero()) for image in images]
+        found = places_of(images, everything)
         assert len(set(found)) == 4 and all(int(train.labels[index]) == label for index in found)
     noise = start(tiny_task(tmp_path, ipc=50), "noise")
     assert abs(float(noise.mean())) < 0.02 and abs(float(noise.std()) - 1) < 0.02

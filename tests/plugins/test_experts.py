@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from matching import SMALL
+from reals import training_images
 from stopping import StopAfter
 from torch import nn
 
@@ -55,7 +56,7 @@ def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
     seed = task.seed_for("expert", 1)
     network = task.network(seeds.derive("init", seed))
     views = Views(recipe(), seeds.derive("views", seed), 24, 8)
-    images, labels = task.dataset.normalisation.apply(task.dataset.train.images), task.dataset.train.labels  # type: ignore[attr-defined]
+    images, labels = training_images(task), task.dataset.train.labels
     for epoch in range(3):
         torch.testing.assert_close(found[epoch], flattened(network), rtol=1e-4, atol=1e-6)
         for batch in range(views.batches):

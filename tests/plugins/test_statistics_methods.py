@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from reals import places_of, training_images
 from torch import nn
 
 from bench import seeds
@@ -45,11 +46,6 @@ def method(name: str, task: Task, *changes: str) -> PoolCondenser:
     made = build(Registry(), choice)
     assert isinstance(made, PoolCondenser)
     return made
-
-
-def seen(task: Task) -> torch.Tensor:
-    """The training images as networks see them."""
-    return task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(len(task.dataset.train))))
 
 
 def batches(units: Sequence[object]) -> list[tuple[tuple[int, int], ...]]:
@@ -94,11 +90,9 @@ def test_batches_of_one_size_are_recovered_together(task: Task) -> None:
 
 def test_real_starts_are_training_images_of_the_class_each_another(task: Task) -> None:
     of_class = real_images(task)
-    everything = seen(task)
+    everything = training_images(task)
     for label in range(3):
-        own = everything[task.dataset.train.labels == label]
-        places = [int((own == image).flatten(1).all(1).nonzero().item()) for image in of_class(label)]
-        assert len(set(places)) == 3
+        assert len(set(places_of(of_class(label), everything[task.dataset.train.labels == label]))) == 3
     small = real_images(replace(task, ipc=2))
     assert torch.equal(small(1), of_class(1)[:2])
 
@@ -125,7 +119,7 @@ def test_tiles_are_the_easiest_crops_of_the_easiest_images_four_to_an_image(task
     patches = [found[..., top : top + 4, left : left + 4] for top in (0, 4) for left in (0, 4)]
     brightness = torch.stack([each.mean((1, 2, 3)) for each in patches], 1).flatten()
     assert torch.equal(brightness, brightness.sort(descending=True).values)  # in rows, the first image first
-    own = seen(task)[task.dataset.train.labels == 0]
+    own = training_images(task)[task.dataset.train.labels == 0]
     assert brightness.min() > own.mean()
 
 
@@ -140,7 +134,7 @@ def test_medium_goes_from_the_median_outwards(count: int, order: list[int]) -> N
 
 def test_medium_images_are_those_around_the_median(task: Task) -> None:
     found = medium_images(task, Brightest())(0)
-    own = seen(task)[task.dataset.train.labels == 0]
+    own = training_images(task)[task.dataset.train.labels == 0]
     by_hardness = own[own.mean((1, 2, 3)).argsort()]  # the darkest are the hardest
     middle = -(-len(own) // 2)
     torch.testing.assert_close(found, by_hardness[[middle, middle + 1, middle - 1]])
@@ -150,7 +144,7 @@ def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_firs
     of_class = patches(task, Brightest())
     found = of_class(0)
     assert found.shape == (3, 3, 8, 8) and torch.equal(of_class(0), found)
-    everything = seen(task)
+    everything = training_images(task)
     own = everything[task.dataset.train.labels == 0].mean((1, 2, 3))
     brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(0).mean((1, 2, 3))
     assert own.min() < brightness.min() and brightness.max() < easy.max()
@@ -398,7 +392,7 @@ def test_a_batch_meets_real_images_of_its_classes(task: Task) -> None:
     targets = torch.tensor([2, 0, 2])
     met = met_images(task, targets, 5, 9)
     assert torch.equal(met, met_images(task, targets, 5, 9)) and not torch.equal(met, met_images(task, targets, 5, 10))
-    everything = seen(task)
+    everything = training_images(task)
     either = torch.cat([everything, everything.flip(-1)])
     labels = task.dataset.train.labels.repeat(2)
     found = [int((either == image).flatten(1).all(1).nonzero()[0]) for image in met]

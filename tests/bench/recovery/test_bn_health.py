@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from ears import Ear
+from reals import training_images
 from torch import Tensor, nn
 
 from bench.condensation import Task
@@ -51,8 +52,7 @@ def losses(task: Task) -> tuple[float, float]:
 
 
 def test_real_images_fit_a_teacher_that_learned_from_them(network: nn.Module, task: Task) -> None:
-    train = task.dataset.train
-    fitted(network, task.dataset.normalisation.apply(train.take(torch.arange(len(train)))))
+    fitted(network, training_images(task))
     record_health(replace(task, progress=(listener := Ear())), network, "a teacher")
     real, noise = losses(task)
     assert real < 0.5 * noise

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reals import training_images
 from torch import nn
 from torch.nn import functional as F
 
@@ -47,7 +48,7 @@ def test_statistics_are_those_of_all_training_images_at_once(task: Task, release
     recipe = BOTH.model_copy(update={"as_released": released, "patch": 2})
     known = teacher(task)
     found = real_statistics(task, known, recipe, UNTOUCHED)
-    images = task.dataset.normalisation.apply(task.dataset.train.take(torch.arange(len(task.dataset.train)))).double()
+    images = training_images(task).double()
     labels = task.dataset.train.labels
     first = next(module for module in known.network.modules() if isinstance(module, nn.Conv2d))
     assert first.weight.dtype == torch.float32
