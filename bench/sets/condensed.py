@@ -284,7 +284,7 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure(_other_classes(condensed, dataset))
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
     images, classes = condensed.images, len(dataset.classes)
-    if wrong := malformed(images, shape, classes) or condensed.labels.unfit(len(images), classes):
+    if wrong := malformed(images, shape, classes, unchanged=True) or condensed.labels.unfit(len(images), classes):
         raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")
     if strange := condensed.preprocessing.unfit(dataset):
         raise RunFailure(strange)

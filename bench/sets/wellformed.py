@@ -18,33 +18,38 @@ from bench.storage.paging import parts
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
 
 
-def malformed(images: Images, shape: tuple[int, int, int], classes: int) -> str:
+def malformed(images: Images, shape: tuple[int, int, int], classes: int, *, unchanged: bool = False) -> str:
     """What is wrong with the types, shapes and values of images and their labels, in words; "" for nothing.
 
     Args:
         shape: (C, H, W) of every image.
         classes: how many there are.
+        unchanged: see `bench.storage.paging.release`; what a method made may have been written in place.
     """
-    wrong = _wrong_pixels(images.pixels, shape) or _wrong_classes(images, classes) or _wrong_soft(images, classes)
+    wrong = (
+        _wrong_pixels(images.pixels, shape, unchanged=unchanged)
+        or _wrong_classes(images, classes)
+        or _wrong_soft(images, classes)
+    )
     return wrong or _wrong_step_size(images.learned_lr)
 
 
-def _wrong_pixels(pixels: Any, shape: tuple[int, int, int]) -> str:  # noqa: ANN401 - whatever a method returned
+def _wrong_pixels(pixels: Any, shape: tuple[int, int, int], *, unchanged: bool) -> str:  # noqa: ANN401 - whatever a method returned
     if strange := _not_a_tensor(pixels):
         return f"pixels are {strange}"
     if pixels.dtype != torch.uint8 and pixels.dtype not in FLOATS:
         return f"pixels are {type_of(pixels)}; uint8 or floats are expected"
     if pixels.ndim != 4 or tuple(pixels.shape[1:]) != shape:
         return f"pixels have shape {tuple(pixels.shape)}, not (N, {', '.join(map(str, shape))})"
-    if not all_finite(pixels):
+    if not all_finite(pixels, unchanged=unchanged):
         return "pixels hold NaN or infinity"
     return ""
 
 
-def all_finite(pixels: Tensor) -> bool:
+def all_finite(pixels: Tensor, *, unchanged: bool = False) -> bool:
     """Whether no value is NaN or infinite; pixels may be larger than the memory."""
     return not pixels.is_floating_point() or all(
-        bool(torch.isfinite(part).all()) for part in parts(pixels, unchanged=True)
+        bool(torch.isfinite(part).all()) for part in parts(pixels, unchanged=unchanged)
     )
 
 
@@ -92,5 +97,5 @@ def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:
     """What no normalised image reaches, in words; "" for nothing. Whitened values have no such bound."""
     if pixels.dtype == torch.uint8 or not preprocessing.bounded or not pixels.numel():
         return ""
-    most = max(float(part.abs().max()) for part in parts(pixels, unchanged=True))
+    most = max(float(part.abs().max()) for part in parts(pixels))
     return f"pixels reach {most:.4g} standard deviations; are they 0..255?" if most > DEVIATIONS else ""

@@ -11,11 +11,14 @@ from large_sets import MadeWhole, count_as_large, lies_in_a_file
 from bench import load_set
 from bench.cli.foreign_sets import described
 from bench.condensation import Images
+from bench.data.datasets import Normalisation
 from bench.results.records import Record
 from bench.sets import condensed as sets
 from bench.sets.export import writing
 from bench.sets.export.forms import png
+from bench.sets.wellformed import far_out, malformed
 from bench.storage import paging
+from bench.storage.tensor_files import read_tensors, write_tensors
 
 HERE = Path(__file__)
 PLUGINS = (str(HERE.with_name("noisy_methods.py")), str(HERE.parents[1] / "sets" / "short_protocols.py"))
@@ -108,6 +111,18 @@ def _brought(folder: Path, levels: torch.Tensor, labels: torch.Tensor, source: s
     unit, half = levels / 255, {"mean": [0.5], "std": [0.5]} if source == "normalised" else {}
     values = {"0..255": levels, "0..1": unit, "normalised": (unit - 0.5) / 0.5}
     return in_tensors(folder, values[source], labels, source, classes=["0", "1", "2"], **half)
+
+
+def test_looking_at_images_loses_nothing_that_a_method_wrote_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one may that maps a file of its own and works on it in memory."""
+    write_tensors(tmp_path / "own", {"pixels": torch.ones(1024, 1, 8, 8)})
+    pixels = read_tensors(tmp_path / "own")[0]["pixels"].mul_(0.5)
+    count_as_large(monkeypatch, pixels.nbytes)
+    assert malformed(Images(pixels, torch.zeros(1024, dtype=torch.int64)), (1, 8, 8), 2) == ""
+    assert far_out(pixels, Normalisation((0.5,), (0.5,))) == ""
+    assert torch.equal(pixels, torch.full((1024, 1, 8, 8), 0.5))
 
 
 def test_rows_in_parts_are_those_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
