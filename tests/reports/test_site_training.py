@@ -86,8 +86,9 @@ def test_classes_stand_beside_those_of_the_control(run: Path, tmp_path: Path) ->
 def test_of_many_classes_the_best_the_worst_and_the_pairs_confused_most(run: Path) -> None:
     """Of 60 classes class k has 60 - k of 60 right, and the rest was taken for the next."""
     confusion = torch.diag(60 - torch.arange(60)) + torch.diag(torch.arange(60)).roll(1, 1)
+    none = np.zeros(1)
     spec = {"dataset": "of nobody", "classes": [f"class {place}" for place in range(60)]}
-    by_class, pairs = class_tables(spec, [CurveArrays(*[np.zeros(1)] * 4, confusion.numpy())], None)
+    by_class, pairs = class_tables(spec, [CurveArrays(none, none, none, none, confusion.numpy())], None)
     assert [each[0] for each in texts(by_class)][24:26] == ["class 24", "class 35"]
     assert (by_class.caption, len(by_class.lines)) == ("Accuracy of 50 of 60 classes", 50)
     assert texts(pairs)[:2] == [["class 59", "class 0", "98"], ["class 58", "class 59", "97"]]
