@@ -29,6 +29,11 @@ class Differing:
     first: Any
     second: Any
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether one of the two has none of it."""
+        return self.first is None or self.second is None
+
 
 @dataclass(frozen=True)
 class Scored:

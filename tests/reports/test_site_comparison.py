@@ -13,7 +13,7 @@ from bench.evaluation import Curves
 from bench.extensions.registry import Registry
 from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE
-from bench.reporting.comparing import Comparison, compared
+from bench.reporting.comparing import Comparison, Differing, compared
 from bench.reporting.folders import RunFolder
 from bench.results import curves
 from bench.results.records import read
@@ -56,6 +56,15 @@ def test_scores_stand_beside_each_other_with_their_difference(runs: Path) -> Non
     text = page_of(runs)
     for said in ("51.00 ± 1.41 (2)", "56.00 ± 5.66 (2)", "+5.00", "level", "<td>0</td><td>1</td>", "bench run -m"):
         assert said in text, said
+
+
+def test_what_one_alone_has_is_folded_away(runs: Path) -> None:
+    first, second = (runs / name for name in RUNS)
+    differing = [Differing("recover.lr", 0.1, 0.2), Differing("observer.epochs", 25, None)]
+    found = Comparison(RUNS, tuple(differing), (), (), (), ())
+    shown, folded = HTML.render_comparison(found, [RunFolder(first), RunFolder(second)]).split("<details>")
+    assert "recover.lr" in shown and "observer.epochs" not in shown
+    assert "What one of them alone has (1)" in folded and "observer.epochs" in folded
 
 
 def test_names_do_nothing_and_nothing_is_loaded(runs: Path) -> None:

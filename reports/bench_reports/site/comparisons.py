@@ -22,6 +22,7 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
     """The page, whole in itself: the sheets of images stand in it."""
     left = {who: (run.record(), run.path) for who, run in zip(WHO, runs, strict=True)}
     trained, lost = _trainings(found, left)
+    alone = [each for each in found.spec if each.is_alone]
     return page(
         "comparison",
         title="Two runs compared",
@@ -33,7 +34,8 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
         sheets=[(who, _picture(path)) for who, (_, path) in left.items()],
         trainings=trained,
         losses=losses_beside({who: path for who, (_, path) in left.items()}),
-        spec=_differing("spec", found.spec),
+        spec=_differing("spec", [each for each in found.spec if not each.is_alone]),
+        alone=_differing("spec", alone, f"What one of them alone has ({len(alone)})"),
         machine=_differing("machine and versions", found.machine),
         costs=_table("Costs", OF_COSTS, map(cost_cells, found.costs)),
         again=[(who, again(record["environment"])) for who, (record, _) in left.items()],
@@ -63,12 +65,12 @@ def _facts(record: Json) -> dict[str, str]:
 
 def _table(caption: str, titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table | None:
     found = list(lines)
-    return plain(caption, titles, found, numbers=range(2, len(titles))) if found else None
+    return plain(caption, titles, found, numbers=range(1, len(titles))) if found else None
 
 
-def _differing(what: str, found: Sequence[Differing]) -> Table | None:
+def _differing(what: str, found: Sequence[Differing], caption: str = "") -> Table | None:
     lines = list(map(differing_cells, found))
-    return plain(f"What differs: {what}", (what, *WHO), lines) if lines else None
+    return plain(caption or f"What differs: {what}", (what, *WHO), lines) if lines else None
 
 
 def _picture(run: Path) -> str:
