@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.storage.files import digest
 from bench.storage.owners import machine, started
 
-FOLDER = "at-work"
+FOLDER, SEEN = "at-work", ".seen"
 
 
 @contextmanager
@@ -32,11 +32,17 @@ def at_work(cache: Path) -> Iterator[Path]:
 
 
 def mark(folder: Path) -> Path:
-    """A file in a folder that is gone with this process: whoever makes one there takes those of killed ones away."""
-    file = _file_in(folder)
+    """A file by which others see that they see the same folder; to be taken away, or else `tidy` does it."""
+    file = _file_in(folder / SEEN)
     _enter(file)
-    present(folder)
     return file
+
+
+def tidy(*folders: Path) -> None:
+    """Takes away files that processes of this machine made here which were killed."""
+    for folder in folders:
+        for name in (FOLDER, SEEN):
+            present(folder / name)
 
 
 def _enter(file: Path) -> None:

@@ -34,7 +34,6 @@ except ImportError as error:
     raise UsageError(f"it needs Ray, pip install 'condensation-bench[ray]': {error}") from error
 
 KNOCK_S = 10.0
-SEEN = ".seen"  # in folders that nodes share
 NEWS_S = 1.0  # between two looks at what a node says
 LOSSES = 3  # of nodes at one order, after which it is the order that is at fault
 LEASES_S = 200.0  # after which what a lost node had is free for certain: three times a lease's time to live, and more
@@ -163,7 +162,7 @@ class Marks:
     def below(self, *folders: Path) -> list[Path]:
         """One in each folder."""
         with self._lock:
-            self._made |= {folder: mark(folder / SEEN) for folder in folders if folder not in self._made}
+            self._made |= {folder: mark(folder) for folder in folders if folder not in self._made}
             return [self._made[folder] for folder in folders]
 
     def remove(self) -> None:

@@ -147,19 +147,13 @@ def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foret
     assert desk._actor_for(Needs(share.gpus, memory=3)) == asked
 
 
-def test_a_node_knows_shared_folders_by_marks_and_those_of_killed_commands_go(
-    tmp_path: Path,
-) -> None:
-    shared, seen, other = tmp_path / "runs", tmp_path / "runs" / ".seen", Marks()
-    code = f"from pathlib import Path; from bench_ray.workers import Marks; Marks().below(Path({str(shared)!r}))"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    (left,) = seen.iterdir()
-    (ours,) = other.below(shared)
-    assert list(seen.iterdir()) == [ours] != [left]
-    node = NodeDesk("cpu", tmp_path, 1)
-    assert node.misfit(__version__, [ours]) is None
-    other.remove()
-    assert f"does not see {shared}: --runs and BENCH_CACHE" in str(node.misfit(__version__, [ours]))
+def test_a_node_knows_shared_folders_by_marks(tmp_path: Path) -> None:
+    marks, node = Marks(), NodeDesk("cpu", tmp_path, 1)
+    seen = marks.below(tmp_path / "runs", tmp_path)
+    assert seen == marks.below(tmp_path / "runs", tmp_path), "one in each"
+    assert node.misfit(__version__, seen) is None
+    marks.remove()
+    assert f"does not see {tmp_path / 'runs'}: --runs and BENCH_CACHE" in str(node.misfit(__version__, seen))
 
 
 def test_ray_is_imported_by_who_uses_it() -> None:

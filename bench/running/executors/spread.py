@@ -23,7 +23,7 @@ from bench.running.orders import RunOrder, TrialOrder
 from bench.running.processes import Ended
 from bench.running.record_keeping import crashed
 from bench.storage.artefacts import shaped
-from bench.storage.company import FOLDER, present
+from bench.storage.company import tidy
 from bench.storage.files import check_finite
 from bench.storage.scratch import TRIAL, scratch_folder
 
@@ -59,7 +59,7 @@ class SpreadExecutor:
         Raises:
             Interrupted: the user asked to stop; what was under way has saved what it could.
         """
-        present(self.place.cache / FOLDER)  # of killed commands none is left, also where there is nothing to do
+        tidy(self.place.cache, self.place.runs)  # after killed commands, also where nothing is left to do
         with closing(self._hired()) as workers:
             yield from Round(self, workers, jobs).outcomes()
 

@@ -21,7 +21,7 @@ from bench.running.executors import Needs, Skipped, SpreadExecutor
 from bench.running.orders import PrepareOrder, RunOrder, UnitsOrder
 from bench.running.processes import Ended
 from bench.running.record_keeping import ended
-from bench.storage.company import at_work
+from bench.storage.company import at_work, mark
 from bench.storage.leases import holder, locked
 
 PLUGIN = knitted_methods.__file__
@@ -220,9 +220,11 @@ def test_a_stop_at_the_end_of_a_trial_is_heard(bench: Bench) -> None:
 
 
 def test_what_killed_commands_left_goes_also_where_nothing_is_left_to_do(bench: Bench) -> None:
-    """The files by which they were known to be at work; a live one's stays."""
-    with at_work(bench.cache) as ours:
-        here, pid, _, token = ours.name.split("-")
-        left = ours.with_name(f"{here}-{pid}-1-{token}")  # the same number, of a process that began long before
-        left.touch()
-        assert done(bench, Puppets(1)) == [] and list(ours.parent.iterdir()) == [ours]
+    """The files by which they were known to be at work, and to see the folders; a live one's stay."""
+    with at_work(bench.cache) as at:
+        ours = [at, mark(bench.cache), mark(bench.runs)]
+        for file in ours:
+            here, pid, _, token = file.name.split("-")
+            file.with_name(f"{here}-{pid}-1-{token}").touch()  # the same number, of a process that began long before
+        assert done(bench, Puppets(1)) == []
+        assert [list(file.parent.iterdir()) for file in ours] == [[file] for file in ours]
