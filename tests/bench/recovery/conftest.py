@@ -1,4 +1,6 @@
-"""A small network with BatchNorm whose statistics and scales are none of the defaults."""
+"""A small task, and a small network with BatchNorm whose statistics and scales are none of the defaults."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +8,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import seeds
+from bench.condensation import Task
+from bench.testing import tiny_dataset, tiny_task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    """Images of two channels, 8 pixels a side, of three classes."""
+    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,7 +21,6 @@ from bench.recovery.objective import Objective
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.reference import ReferenceEngine
 from bench.recovery.views import Box, RecoveryView
-from bench.testing import tiny_dataset, tiny_task
 
 SIZE = 32
 CPU = torch.device("cpu")
@@ -99,11 +97,6 @@ def test_every_family_has_the_loss_and_gradient_of_the_reference(name: str) -> N
     loss, direction = off(by_objective(network, images, targets, "bf16"), expected)
     assert loss < max(1e-3, 1.5 * rounded[0])
     assert direction < max(1e-3, 1.5 * rounded[1])
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
 
 
 TARGETS = torch.tensor([0, 1, 2])

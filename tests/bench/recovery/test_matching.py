@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +18,6 @@ from bench.recovery.layers import layers_of, watched
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
 from bench.recovery.reference import ReferenceEngine
-from bench.testing import tiny_dataset, tiny_task
 
 
 @pytest.fixture
@@ -29,11 +27,6 @@ def other() -> nn.Module:
         torch.manual_seed(1)
         shared = nn.Sequential(nn.Conv2d(2, 6, 3), nn.GELU(), nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 3))
     return shared.eval()
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
 
 
 def engines(chosen: MatchingRecipe, *networks: nn.Module) -> tuple[Engine, Engine]:

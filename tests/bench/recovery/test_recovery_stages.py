@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,12 +18,6 @@ from bench.recovery.engines import engine_for
 from bench.recovery.recipes import MatchingRecipe
 from bench.recovery.reference import ReferenceEngine
 from bench.recovery.views import draw_view
-from bench.testing import tiny_dataset, tiny_task
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
 
 
 def by_hand(chosen: MatchingRecipe, network: nn.Module, task: Task, batch: Batch, begins: Sequence[int]) -> Tensor:

@@ -18,7 +18,6 @@ from bench.recovery.engines import engine_for
 from bench.recovery.recipes import RecoveryRecipe
 from bench.recovery.reference import ReferenceEngine
 from bench.recovery.views import Box, RecoveryView
-from bench.testing import tiny_dataset, tiny_task
 
 WHOLE = RecoveryView(None, False, (0, 0))
 TARGETS = torch.tensor([0, 1, 2])
@@ -35,11 +34,6 @@ def recovered_by(engine: Engine, task: Task, seed: int = 0) -> Tensor:
 
 def start(task: Task, seed: int) -> Tensor:
     return initial_images(task, [Batch(TARGETS, seed)])[0]
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    return tiny_task(tmp_path, dataset=tiny_dataset(channels=2, resolution=8))
 
 
 def by_hand(weights: dict[str, Tensor], images: Tensor, targets: Tensor, alpha: float, first: float) -> Tensor:

@@ -10,34 +10,21 @@ import numpy as np
 import pytest
 import torch
 from benching import Bench
+from foreign import readers
 from PIL import Image
 from safetensors.torch import save_file
 
-from bench.data.datasets import Dataset, Reader
-from bench.data.opening import open_dataset, select_classes
+from bench.data.datasets import Dataset
 from bench.errors import CorruptArtefact, UsageError
-from bench.extensions.registry import Registry
-from bench.progress import Silent
 from bench.sets import importing
 from bench.sets.importing import fingerprint
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig
 
 
-@pytest.fixture
-def digits(tmp_path: Path) -> Dataset:
-    """Digits 0 to 2."""
-    return select_classes(open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent()), "3")
-
-
 def pixels() -> torch.Tensor:
     draws = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (6, 1, 8, 8), generator=draws, dtype=torch.uint8)
-
-
-def readers(name: str) -> type[Reader]:
-    found: type[Reader] = Registry().load("reader", name)
-    return found
 
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -15,10 +15,7 @@ from bench.cli.evaluate_command import command
 from bench.cli.foreign_sets import Described, described
 from bench.cli.grid import rows_of
 from bench.data.datasets import Dataset
-from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
-from bench.extensions.registry import Registry
-from bench.progress import Silent
 from bench.reporting import Row
 from bench.reporting.view import views
 from bench.results.spec import Origin, RunSpec
@@ -29,12 +26,6 @@ from bench.sets.condensed import first_of_each
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, (str(Path(__file__).with_name("short_protocols.py")),))
-
-
-@pytest.fixture
-def digits(tmp_path: Path) -> Dataset:
-    """Digits 0 to 2."""
-    return select_classes(open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent()), "3")
 
 
 def real(folder: Path, digits: Dataset, counts: tuple[int, int, int], **about: Any) -> Path:  # noqa: ANN401

@@ -16,11 +16,9 @@ from bench.cli.foreign_sets import described, read_against
 from bench.cli.grid import rows_of
 from bench.condensation import Images
 from bench.data.datasets import Dataset
-from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels, Labels, SoftLabels
-from bench.progress import Silent
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.export import writing
@@ -31,13 +29,6 @@ from bench.whitening import Whitening
 
 PICTURES = sorted(name for name, form in FORMS.items() if form.pictures)
 TENSORS = sorted(set(FORMS) - set(PICTURES))
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Digits 0 to 2."""
-    place = tmp_path_factory.mktemp("digits")
-    return select_classes(open_dataset(Registry(), "digits", place, place / "cache", Silent()), "3")
 
 
 @pytest.fixture(scope="module")

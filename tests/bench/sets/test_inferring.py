@@ -14,11 +14,9 @@ from torch import Tensor
 from bench.cli.foreign_sets import described, read_against
 from bench.condensation import Images
 from bench.data.datasets import Dataset
-from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
-from bench.progress import Silent
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.export import writing
@@ -28,13 +26,6 @@ from bench.sets.inferring import inferred, likeness
 from bench.sets.tensor_files import named
 
 EACH = 4
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Digits 0 to 2."""
-    place = tmp_path_factory.mktemp("digits")
-    return select_classes(open_dataset(Registry(), "digits", place, place / "cache", Silent()), "3")
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,7 @@ from torch.utils.data import BatchSampler, RandomSampler
 
 from bench.cli.foreign_sets import Described, described
 from bench.data.datasets import Dataset
-from bench.data.opening import open_dataset, select_classes
 from bench.errors import UsageError
-from bench.extensions.registry import Registry
-from bench.progress import Silent
 from bench.results.records import Record
 from bench.sets import condensed as sets
 
@@ -26,12 +23,6 @@ PER_CLASS, BATCH, EPOCHS = 4, 5, 8
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, (PLUGIN,))
-
-
-@pytest.fixture
-def digits(tmp_path: Path) -> Dataset:
-    """Digits 0 to 2."""
-    return select_classes(open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent()), "3")
 
 
 def foreign(folder: Path, digits: Dataset, *, batch: int = BATCH, shift: int = 0, **about: Any) -> Path:  # noqa: ANN401
