@@ -1,6 +1,6 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -98,16 +98,35 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         groups=tuple(group for group in groups if not group.empty),
         notes=(*_warnings(rows), *_legend(rows), *unsaid, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
-        numbers={title: numbers for columns in titled for title, numbers in numbers_of(rows, columns).items()},
+        numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
         units=units_of(COSTS) | units_of(TIMES),
         ranked_by=next(iter(scores)),
         aside=(SHARED_STAGES, *unsaid, *footnotes.lines()),
     )
 
 
-def numbers_of(rows: Sequence[Row], columns: Mapping[str, Cell]) -> dict[str, list[float | None]]:
+def numbers_of(rows: Sequence[Row], columns: Mapping[str, Cell]) -> Mapping[str, Sequence[float | None]]:
     """As `RankingView.numbers`."""
-    return {title: list(map(cell.number, rows)) for title, cell in columns.items() if isinstance(cell, Quantity)}
+    return _Numbers(rows, columns)
+
+
+class _Numbers(Mapping[str, Sequence[float | None]]):
+    """Each column is read once it is asked for: most forms ask for none."""
+
+    def __init__(self, rows: Sequence[Row], columns: Mapping[str, Cell]) -> None:
+        self._rows, self._known = rows, dict[str, list[float | None]]()
+        self._cells = {title: cell for title, cell in columns.items() if isinstance(cell, Quantity)}
+
+    def __getitem__(self, title: str) -> Sequence[float | None]:
+        if title not in self._known:
+            self._known[title] = list(map(self._cells[title].number, self._rows))
+        return self._known[title]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
 
 
 def units_of(columns: Mapping[str, Cell]) -> dict[str, Sequence[tuple[str, float]]]:

@@ -1,8 +1,10 @@
 """The rows that tables are made of, computed from records: one for each evaluation as it was asked."""
 
 import dataclasses
+import gc
 import statistics
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -25,13 +27,26 @@ def rows(records: Iterable[Record]) -> list[Row]:
     """
     made: dict[str, list[Row]] = {}
     controls: set[str] = set()
-    for record in records:
-        made[record.spec.name] = list(_rows_of(record))
-        controls.update(record.controls.values())
+    with _uncollected():
+        for record in records:
+            made[record.spec.name] = list(_rows_of(record))
+            controls.update(record.controls.values())
     every = [row for each in made.values() for row in each]
     for row in every:
         _place_among(row, made, controls)
     return every
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python's search for cycles rests within it: records have none, and it would look at all rows again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _place_among(row: Row, known: Container[str], controls: Container[str]) -> None:
