@@ -119,7 +119,7 @@ RAY = Scene(
     f"{IN_PIECES} --plugin bench_ray --executor ray",
     ground=RayGround,
 )
-SCENES = (RECOVER, MATCH, DECODE, WORKERS)
+SCENES = (RECOVER, MATCH, DECODE, WORKERS, STORE, SERVER, RAY)
 
 
 def warm_up(scenes: Sequence[Scene], folder: Path) -> None:
