@@ -124,12 +124,12 @@ def kills_part(scenes: Mapping[str, Mapping[str, Any]]) -> str:
     counts = Counter[tuple[str, str]]()
     every = [each for scene in scenes.values() for each in scene["kills"]]
     for each in every:
-        for column in (each["scene"], each["victim"], "in all"):
+        for column in (each["scene"], f"{each['victim']} dies", "in all"):
             counts[each["moment"], column] += each["kills"]
             counts["in all", column] += each["kills"]
-    columns, moments = [*scenes, *VICTIMS, "in all"], sorted({each["moment"] for each in every})
-    titles = ["at", *scenes, *(f"{victim} dies" for victim in VICTIMS), "in all"]
-    table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], titles)
+    columns = [*scenes, *(f"{victim} dies" for victim in VICTIMS), "in all"]
+    moments = sorted({each["moment"] for each in every})
+    table = _markdown([(at, *(counts[at, each] for each in columns)) for at in [*moments, "in all"]], ("at", *columns))
     told = "\n".join(f"- {name}: {_scene(scene)}" for name, scene in scenes.items())
     return f"{table}\n\nThe scenes:\n\n{told}"
 

@@ -108,14 +108,14 @@ STORE = Scene(
 )
 SERVER = Scene(
     "server",
-    "the same, of which the store's server is killed and comes back after a while; nobody types a command again",
+    "as store; the store's server is killed and comes back after a while, and the command waits for it",
     IN_PIECES,
     ground=ServerGround,
     in_order=False,
 )
 RAY = Scene(
     "ray",
-    "the same work on a Ray cluster of two nodes; where a node or a worker was killed nobody types a command again",
+    "a teacher, three units of recovery, stored labels, a student on a Ray cluster of two nodes",
     f"{IN_PIECES} --plugin bench_ray --executor ray",
     ground=RayGround,
 )

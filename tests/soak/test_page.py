@@ -32,6 +32,21 @@ def test_the_last_run_had_every_scene_and_hundreds_of_kills_that_all_ended_the_s
     assert {each["moment"] for each in kills} >= {"fsync", "replace", "rmtree", "put", "a random moment"}
 
 
+def test_scenes_and_victims_are_counted_apart_though_both_may_be_called_server() -> None:
+    kills = [{"scene": "server", "victim": "server", "moment": "fsync", "kills": 3}]
+    scene = {
+        "kills": kills,
+        "differing": 0,
+        "attacks": 3,
+        "planned": 3,
+        "seconds": 1,
+        "machine": "here",
+        "covers": "it",
+    }
+    _, _, row, *_ = page.kills_part({"server": scene}).splitlines()
+    assert [int(cell) for cell in row.split("|")[2:-1]] == [3, 0, 0, 0, 0, 0, 3, 3]
+
+
 def test_the_tests_that_the_page_on_security_names_are_there() -> None:
     text = (page.ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     named = [f"{file}::{name}" for name, file in re.findall(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)\)", text)]
