@@ -24,6 +24,7 @@ FIRST_OF_SPEED = (
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a text begins with that a spreadsheet would compute
 AS_TEXT = ("changed", "notes", "metrics")  # whose keys are other ones in every row
+HOLDERS = (dict, list, tuple)
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
@@ -93,15 +94,22 @@ def _indented(value: Mapping[str, Any] | Sequence[Any], margin: str) -> str:
     """
     inner = f"{margin}  "
     between = f",{inner}"  # which is in no text: there a line break is an escape
-    keyed = value if isinstance(value, Mapping) else dict(enumerate(value))
-    inside = {name: each for name, each in keyed.items() if isinstance(each, Mapping | list | tuple) and each}
-    plain = {name: None if name in inside else each for name, each in keyed.items()}
-    flat = plain if keyed is value else list(plain.values())
+    flat, inside = _divided(value)
     text = json.dumps(flat, separators=(between, ": "), allow_nan=False, ensure_ascii=False)
-    lines = dict(zip(plain, text[1:-1].split(between), strict=True))
-    for name, each in inside.items():
-        lines[name] = lines[name].removesuffix("null") + _indented(each, inner)
-    return f"{text[0]}{inner}{between.join(lines.values())}{margin}{text[-1]}"
+    lines = text[1:-1].split(between) if inside else [text[1:-1]]
+    for place, each in inside.items():
+        lines[place] = lines[place].removesuffix("null") + _indented(each, inner)
+    return f"{text[0]}{inner}{between.join(lines)}{margin}{text[-1]}"
+
+
+def _divided(value: Mapping[str, Any] | Sequence[Any]) -> tuple[Mapping[str, Any] | Sequence[Any], dict[int, Any]]:
+    """The value with null for what holds something itself, and that by its place."""
+    every = value.values() if isinstance(value, Mapping) else value
+    inside = {place: each for place, each in enumerate(every) if type(each) in HOLDERS and each}
+    if not inside:
+        return value, inside
+    plain = [None if place in inside else each for place, each in enumerate(every)]
+    return dict(zip(value, plain, strict=True)) if isinstance(value, Mapping) else plain, inside
 
 
 def _lines(rows: Sequence[Row]) -> str:
@@ -124,9 +132,9 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if name in AS_TEXT and not above:
             yield name, json.dumps(value, allow_nan=False)
             continue
-        known = dict.fromkeys(NESTED.get(name, ())) if not above else {}
-        if known or isinstance(value, Mapping):
-            yield from _flat({**known, **(value or {})}, f"{above}{name}.")
+        known = NESTED.get(name, ()) if not above else ()
+        if known or isinstance(value, dict):
+            yield from _flat({**dict.fromkeys(known), **(value or {})}, f"{above}{name}.")
         else:
             yield f"{above}{name}", _plain(value)
 
