@@ -214,6 +214,12 @@ def test_numbers_behind_columns_are_those_that_are_shown(row: RowMaker) -> None:
     assert numbers.count("46.6") == 2 and numbers.count("397.1") == 1 and numbers.count("9.3123") == 1
 
 
+@pytest.mark.parametrize(("count", "is_long"), [(2, False), (501, True)])
+def test_of_many_rows_what_is_not_in_sight_is_not_laid_out(row: RowMaker, count: int, is_long: bool) -> None:
+    text = HTML.render([row(run=str(number)) for number in range(count)], claims=False)
+    assert ('tabindex="-1" class="long">' in text) is is_long
+
+
 def test_html_is_offered() -> None:
     assert Registry().load("format", "html") is HTML
 
