@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
 from typing import Any
 
 from bench.evaluation import TOP1, Better
@@ -74,19 +73,5 @@ def summed_up(measured: Sequence[MetricPart]) -> dict[str, Any]:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """The sample deviation, rounded once as by `statistics`, which takes five times as long; None of one value."""
-    count, ratios = len(values), [value.as_integer_ratio() for value in values]
-    if count < 2:
-        return None
-    scale = max(below for _, below in ratios)  # all are powers of two
-    whole = [above * (scale // below) for above, below in ratios]
-    squares = count * sum(value * value for value in whole) - sum(whole) ** 2
-    return _root(squares, count * (count - 1) * scale * scale)
-
-
-def _root(above: int, below: int) -> float:
-    """The square root of a fraction: of 56 bits or more, the last one set where others follow, then rounded."""
-    shift = max(0, 112 - above.bit_length() + below.bit_length()) // 2 + 1
-    square = above << 2 * shift
-    root = isqrt(square // below)
-    return (root | (root * root * below != square)) / (1 << shift)
+    """The sample deviation; None of one value."""
+    return statistics.stdev(values) if len(values) > 1 else None
