@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import frexp, sqrt
 from statistics import fmean
 
 LEVEL = 0.05  # of Welch's test: above it two means are level
@@ -35,22 +35,24 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
         return Difference(value)
     from scipy.special import stdtr, stdtrit
 
-    (mean, error), (other_mean, other_error) = _of_mean(second), _of_mean(first)
+    unit = 2.0 ** (frexp(max(map(abs, (*first, *second))))[1] - 1)  # exact: no square of what is over it overflows
+    (mean, error), (other_mean, other_error) = _of_mean(second, unit), _of_mean(first, unit)
     apart, error_2 = mean - other_mean, error + other_error
     squares = error**2 / (len(second) - 1) + other_error**2 / (len(first) - 1)
     if not squares:  # what varies does so by less than a float can hold
         return Difference(value)
     freedom = error_2**2 / squares
     p = float(2 * stdtr(freedom, -abs(apart / sqrt(error_2))))
-    low, high = stdtrit(freedom, [(1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2]) * sqrt(error_2) + apart
-    return Difference(value, p, (float(low), float(high)))
+    ends = stdtrit(freedom, [(1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2]) * sqrt(error_2) + apart
+    low, high = (float(end) * unit for end in ends)
+    return Difference(value, p, (low, high))
 
 
-def _of_mean(values: Sequence[float]) -> tuple[float, float]:
+def _of_mean(values: Sequence[float], unit: float) -> tuple[float, float]:
     """A mean, and the square of its standard error, as scipy's `ttest_ind` sums them, which takes a millisecond."""
     import numpy as np
 
-    each = np.asarray(values, dtype=float)
+    each = np.asarray(values, dtype=float) / unit
     mean = each.mean()
     return float(mean), float(np.mean((each - mean) ** 2) * (len(each) / (len(each) - 1)) / len(each))
 

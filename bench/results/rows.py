@@ -3,7 +3,7 @@
 import dataclasses
 import gc
 import statistics
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -107,7 +107,7 @@ def _identity(spec: RunSpec) -> Known:
         backbone=backbone,
         budget=spec.budget,
         budget_note="; ".join(spec.method.quick),
-        changed=dict(spec.method.changed or (spec.labeller.changed if spec.labeller else {})),
+        changed=dict(sorted(_changed(spec).items())),  # in whatever order they were said
         recipe=spec.method.recipe,
         config=spec.method.config,
         engine=spec.method.engine,
@@ -121,6 +121,10 @@ def _identity(spec: RunSpec) -> Known:
         source_differs=spec.source_differs,
     )
     return {**known, **_brought(spec.brought, known)} if spec.brought else known
+
+
+def _changed(spec: RunSpec) -> Mapping[str, list[Any]]:
+    return spec.method.changed or (spec.labeller.changed if spec.labeller else {})
 
 
 def _labels_of(spec: RunSpec) -> str | None:

@@ -57,8 +57,7 @@ def _file_in(folder: Path) -> Path:
 def _say_how_many(folder: Path) -> None:
     there = present(folder)
     for each in there:
-        with suppress(FileNotFoundError), each.open("r+") as lines:  # it may have ended just now
-            lines.seek(0, os.SEEK_END)
+        with suppress(OSError), os.fdopen(os.open(each, os.O_WRONLY | os.O_APPEND), "a") as lines:  # it may have ended
             lines.write(f"{len(there)}\n")
 
 

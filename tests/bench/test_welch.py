@@ -41,5 +41,14 @@ def test_it_is_scipys_to_the_last_bit(sizes: tuple[int, int]) -> None:
         assert (found.p, found.interval) == (float(theirs.pvalue), (float(between.low), float(between.high)))
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**300, 2.0**1000])
+def test_it_asks_for_no_unit(unit: float) -> None:
+    """Squares of such numbers are none that a float holds; an exact factor changes no p."""
+    first, second = [1.0, 2.5, 3.0], [6.0, 7.0, 8.5]
+    one, other = difference(first, second), difference([unit * x for x in first], [unit * x for x in second])
+    assert one.interval is not None
+    assert (other.p, other.interval) == (one.p, tuple(unit * end for end in one.interval))
+
+
 def test_what_varies_by_less_than_a_float_can_square_is_no_error() -> None:
-    assert difference([0.0, 1e-200], [0.0, 3e-200]).p is None
+    assert difference([1e300, 1e300], [1.0, 2.0]).p is None

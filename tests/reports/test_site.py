@@ -85,6 +85,17 @@ def test_sheets_of_images_are_no_second_copy_and_a_new_report_leaves_them_whole(
     assert sheet.read_bytes() == shown.read_bytes() == PNG
 
 
+def test_of_a_sheet_behind_a_link_the_site_has_the_sheet(tmp_path: Path, report: Report) -> None:
+    """As tools keep large files that put them elsewhere, and a relative link in their place."""
+    name = keep_run(tmp_path / "runs")
+    sheet = tmp_path / "runs" / "run0" / "preview.png"
+    sheet.rename(tmp_path / "runs" / "kept.png")
+    sheet.symlink_to("../kept.png")
+    assert report("-o", f"{tmp_path}/site/") == 0
+    shown = tmp_path / "site" / "runs" / f"{name}.png"
+    assert not shown.is_symlink() and shown.read_bytes() == PNG
+
+
 def test_the_page_of_a_run_says_what_a_reader_needs(tmp_path: Path, report: Report) -> None:
     name = keep_run(tmp_path / "runs")
     assert report("-o", f"{tmp_path}/site/") == 0

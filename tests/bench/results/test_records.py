@@ -9,6 +9,7 @@ import pytest
 from bench.conformance.formats import sample_spec
 from bench.errors import CorruptArtefact
 from bench.results import records
+from bench.results.changes import told
 from bench.results.records import COSTS_FILE
 from bench.results.rows import rows
 from bench.storage.files import write_json
@@ -48,6 +49,16 @@ def test_what_a_file_leaves_out_is_known_as_nothing(tmp_path: Path) -> None:
     (row,) = rows([record])
     assert (row["prepare_s"], row["top1_mean"], row["synthesis_s"]) == (None, 50.0, 2)
     assert json.loads(json.dumps(row)) == row, "a row is JSON"
+
+
+def test_the_order_in_which_changes_were_said_tells_no_rows_apart(tmp_path: Path) -> None:
+    both, said = {"lr": [0.1, 0.2], "iterations": [4000, 40]}, []
+    for changed in (both, dict(reversed(both.items()))):
+        spec = sample_spec(0).to_json()
+        write_json(tmp_path / "record.json", content(spec={**spec, "method": {**spec["method"], "changed": changed}}))
+        (row,) = rows([records.read(tmp_path)])
+        said.append(told(row["changed"]))
+    assert said == ["iterations 4000 -> 40; lr 0.1 -> 0.2"] * 2
 
 
 def scored(*scores: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from bench.storage import company
 from bench.storage.company import FOLDER, Company, at_work, present
 
 
@@ -17,6 +20,34 @@ def test_who_comes_later_is_counted_and_who_has_left_is_not(tmp_path: Path) -> N
         assert first.most() == 3, "they were there"
         assert Company(str(one)).most() == 1, "they have left before this began"
     assert not list((tmp_path / FOLDER).iterdir())
+
+
+def test_of_two_who_write_at_one_moment_no_line_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held(list[Path]):
+        """Another writes just when who holds the list is about to."""
+
+        def __len__(self) -> int:
+            for each in self:
+                with each.open("a") as lines:
+                    lines.write("5\n")
+            return 2
+
+    with at_work(tmp_path) as one:
+        beside = Company(str(one))
+        monkeypatch.setattr(company, "present", lambda folder: Held([one]))
+        with at_work(tmp_path):
+            monkeypatch.undo()
+            assert beside.most() == 5
+
+
+def test_one_who_cannot_be_told_keeps_no_other_from_it(tmp_path: Path) -> None:
+    with at_work(tmp_path) as one:
+        machine, pid, began, _ = one.name.split("-")
+        for number in range(16):
+            (one.parent / f"{machine}-{pid}-{began}-{number:08x}").mkdir()
+        beside = Company(str(one))
+        with at_work(tmp_path):
+            assert beside.most() == 18
 
 
 def test_processes_that_were_killed_and_other_machines_are_no_company(tmp_path: Path) -> None:
