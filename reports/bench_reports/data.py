@@ -105,7 +105,7 @@ def _indented(value: Mapping[str, Any] | Sequence[Any], margin: str) -> str:
 def _divided(value: Mapping[str, Any] | Sequence[Any]) -> tuple[Mapping[str, Any] | Sequence[Any], dict[int, Any]]:
     """The value with null for what holds something itself, and that by its place."""
     every = value.values() if isinstance(value, Mapping) else value
-    inside = {place: each for place, each in enumerate(every) if type(each) in HOLDERS and each}
+    inside = {place: each for place, each in enumerate(every) if isinstance(each, HOLDERS) and each}
     if not inside:
         return value, inside
     plain = [None if place in inside else each for place, each in enumerate(every)]

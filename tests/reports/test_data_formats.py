@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +27,11 @@ def lines_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+class Pair(NamedTuple):
+    one: dict[str, int]
+    two: list[int]
+
+
 def test_json_looks_as_agreed(rows: list[Row], golden: Golden) -> None:
     golden("report.json", JSON.render(rows, claims=True))
 
@@ -45,6 +51,13 @@ def test_json_gives_any_row_back(
 ) -> None:
     made = [row(reason=reason, top1_mean=top1, top1_values=values, iterations=settled)]
     assert json.loads(JSON.render(made, claims=True)) == made
+
+
+def test_json_gives_objects_and_lists_of_other_types_back(row: RowMaker) -> None:
+    """As rows hold them that a program made, and that were read from no file."""
+    config, pair = OrderedDict(a=1, b=[1, 2]), Pair({"x": 0}, [3])
+    (found,) = json.loads(JSON.render([row(config=config, class_ids=pair, notes={"y": [5]})], claims=True))
+    assert (found["config"], found["class_ids"], found["notes"]) == ({"a": 1, "b": [1, 2]}, [{"x": 0}, [3]], {"y": [5]})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
