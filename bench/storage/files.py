@@ -158,7 +158,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 def second_name(source: Path, target: Path) -> None:
     """The same content at a place where nothing is: a hard link where the file system has them, else a copy."""
     try:
-        os.link(source.resolve(), target)  # a link's second name would be one to a place that is not from there
+        os.link(os.path.realpath(source), target)  # a link's second name would be one to a place that is not from there
     except OSError:
         shutil.copyfile(source, target)
 
