@@ -5,13 +5,14 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.errors import CorruptArtefact, RunFailure
@@ -32,6 +33,7 @@ from bench.running.units import UNITS, KeptUnit, unit_costs, without_pixels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
+from bench.sets.tensor_files import type_of
 from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import quarantine
 from bench.storage.leases import LockHeld
@@ -216,7 +218,7 @@ class Synthesis:
         order = images.classes.argsort(stable=True)
         places = order.argsort().split([len(part) for part in parts])
         stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)
-        pixels = assembled(zip(places, stored, strict=True), len(order))
+        pixels = assembled(zip(places, _of_one_type(stored), strict=True), len(order))
         soft = None if images.soft is None else images.soft[order]
         return Images(pixels, images.classes[order], soft, images.learned_lr)
 
@@ -246,3 +248,13 @@ class Synthesis:
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
+
+
+def _of_one_type(some: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Pixels of units as they are stored. Raises RunFailure: some are levels and others normalised."""
+    found = set[str]()
+    for pixels in some:
+        found.add(type_of(pixels))
+        if len(found) > 1:
+            raise RunFailure(f"units made {' and '.join(sorted(found))} pixels; those of a set are of one type")
+        yield pixels

@@ -1,11 +1,11 @@
 """A plugin of methods that learn a step size with their images, and of a protocol with a teacher of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
+from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
@@ -60,6 +60,18 @@ class Divided(Learning):
         return 0.5 + unit.level
 
 
+class Mixed(Learning):
+    """The first unit's images are levels, those of the others normalised."""
+
+    @property
+    def pixel_format(self) -> PixelFormat:
+        return "float32"
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        images = super().synthesize(task, unit)
+        return images if images.pixels.max() == 0 else replace(images, pixels=images.pixels / 255)
+
+
 class OldTeacher(Protocol):
     """Takes a teacher, and does not say in its scores how good that is."""
 
@@ -73,7 +85,7 @@ class OldTeacher(Protocol):
 
 @hookimpl
 def bench_methods() -> Sequence[Offer]:
-    methods = {"learning": Learning, "learning-of-old": LearningOfOld, "divided": Divided}
+    methods = {"learning": Learning, "learning-of-old": LearningOfOld, "divided": Divided, "mixed": Mixed}
     return [Offer(name, method, "a test") for name, method in methods.items()]
 
 

@@ -61,6 +61,13 @@ def test_a_set_has_one_step_size(learning: Bench) -> None:
     assert "units learned different step sizes (" in record.reason and "10.5" in record.reason
 
 
+def test_a_set_has_one_type_of_pixels(learning: Bench) -> None:
+    (job,) = learning.jobs("mixed", protocols=("hard",))
+    record = learning.run(job)
+    assert record.status == "failed"
+    assert record.reason == "units made float32 and uint8 pixels; those of a set are of one type"
+
+
 @pytest.mark.parametrize("protocol", ["soft", "old-teacher"])
 def test_a_row_has_the_accuracy_of_the_teacher_that_a_protocol_took(learning: Bench, protocol: str) -> None:
     (job,) = learning.jobs("learning", protocols=(protocol,))
