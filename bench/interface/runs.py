@@ -79,6 +79,7 @@ def run(
     executor: str = "local",
     workers: int | None = None,
     address: str | None = None,
+    memory: str | None = None,
     exclusive_costs: bool = False,
     plugin: Names = (),
     quiet: bool = False,
@@ -104,6 +105,7 @@ def run(
         runs: where run folders are kept; None: `BENCH_RUNS`, or ./runs.
         timeout: of each run: seconds, or "90s", "30m", "2h".
         executor, address: who does the work (`bench list executors`), and where it is found.
+        memory: that each worker elsewhere asks its node for, as "16GiB".
         workers: how many work side by side; none: one, whom nothing disturbs.
         exclusive_costs: make sets while no other worker is busy, and evaluate side by side.
         plugin: modules or files to load besides.
@@ -145,6 +147,7 @@ def evaluate(
     executor: str = "local",
     workers: int | None = None,
     address: str | None = None,
+    memory: str | None = None,
     exclusive_costs: bool = False,
     plugin: Names = (),
     quiet: bool = False,

@@ -15,15 +15,16 @@ OF_SCORES = ("scores", "metric", "first", "second", "difference", "95 % interval
 OF_COSTS = ("costs", "first", "second", "second/first")
 NOTE = "p: Welch's test over the trainings of each set; level: above 0.05. It says nothing of other seeds of synthesis."
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
+METHOD = "method.name"  # among what differs
+LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
 NONE_SHARED = "scores: no evaluation in common"
 
 
 def text_of(found: "Comparison") -> str:
     """As `bench compare` prints it."""
     first, second = map(one_line, found.runs)
-    parts = [f"first   {first}\nsecond  {second}"]
+    parts = [f"first   {first}\nsecond  {second}", _scores(found), _costs(found)]
     parts += [_differing("spec", found.spec), _differing("machine and versions", found.machine)]
-    parts += [_scores(found), _costs(found)]
     return "\n\n".join(parts)
 
 
@@ -68,7 +69,15 @@ def notes(found: "Comparison") -> list[str]:
 def _differing(what: str, found: "Sequence[Differing]") -> str:
     if not found:
         return f"{what}: no difference"
-    return _drawn([what, "first", "second"], [list(map(_short, differing_cells(each))) for each in found])
+    shown = _shared(found) if any(each.key == METHOD for each in found) else found
+    lines = [list(map(_short, differing_cells(each))) for each in shown]
+    left = [LEFT.format(count=len(found) - len(shown))] if len(shown) < len(found) else []
+    return "\n".join([_drawn([what, "first", "second"], lines), *left])
+
+
+def _shared(found: "Sequence[Differing]") -> "list[Differing]":
+    """What both runs have: of two methods each has hyper-parameters of its own."""
+    return [each for each in found if None not in (each.first, each.second)]
 
 
 def _scores(found: "Comparison") -> str:

@@ -14,16 +14,23 @@ from bench_reports.site import embeddings
 NAMES = ["cat", "dog", "bird", "fish"]
 
 
-def of_set(offset: float, each: int = 6, **changes: Any) -> SimpleNamespace:  # noqa: ANN401 - any of a set's attributes
+class Kept(SimpleNamespace):
+    """A loaded set: its items are images with their labels."""
+
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.images[place], self.labels[place]
+
+
+def of_set(offset: float, each: int = 6, **changes: Any) -> Kept:  # noqa: ANN401 - any of a set's attributes
     """Images of four classes that are as bright as their class, 10 apart; its network sees their brightness."""
     labels = torch.arange(4).repeat_interleave(each)
     images = (10.0 * labels + offset + torch.linspace(0, 1, 4 * each)).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
     teacher = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(4, 4))
     own = {"label_kind": "online", "manifest": {"labels": {"teacher": {"backbone": "tiny"}}}, "teacher": teacher}
-    return SimpleNamespace(**{"labels": labels, "images": images, **own, **changes})
+    return Kept(**{"labels": labels, "images": images, **own, **changes})
 
 
-class Bare(SimpleNamespace):
+class Bare(Kept):
     """A set whose teacher's weights are gone."""
 
     @property
@@ -34,7 +41,7 @@ class Bare(SimpleNamespace):
 HARD: dict[str, Any] = {"label_kind": "hard", "manifest": {"labels": {"kind": "hard"}}, "teacher": None}
 
 
-def embedded(monkeypatch: pytest.MonkeyPatch, *sets: SimpleNamespace | None) -> "embeddings.Embedding | None":
+def embedded(monkeypatch: pytest.MonkeyPatch, *sets: Kept | None) -> "embeddings.Embedding | None":
     monkeypatch.setattr(embeddings, "_loaded", lambda path: sets[int(path.name)])
     return embeddings.embedding({f"set {place}": Path(str(place)) for place in range(len(sets))}, NAMES)
 

@@ -67,11 +67,10 @@ def beside(runs: Mapping[str, Left], where: Where) -> list[Training]:
     curves = {who: _curves(path, outcomes[who][0]) for who, (_, path) in runs.items()}
     if not all(curves.values()):
         return []
-    seen, loss = dict[str, Points](), dict[str, Points]()
-    for who, found in curves.items():
-        test, views, falling = _lines(found, outcomes[who][1])
-        seen |= {f"{who}, test split": test, f"{who}, training views": views}
-        loss[who] = falling
+    lines = {who: _lines(found, outcomes[who][1]) for who, found in curves.items()}
+    tested = {f"{who}, test split": test for who, (test, _, _) in lines.items()}  # first: a run has one colour then
+    seen = tested | {f"{who}, training views": views for who, (_, views, _) in lines.items()}
+    loss = {who: falling for who, (_, _, falling) in lines.items()}
     count = sum(map(len, curves.values()))
     tables = classes_beside([record["spec"] for record, _ in runs.values()], curves)
     return [Training(one_line(" on ".join(where)), count, _accuracy_and_loss(seen, loss), tables)]

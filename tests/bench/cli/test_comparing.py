@@ -82,6 +82,18 @@ def test_what_differs_is_named_as_it_is_set(tmp_path: Path) -> None:
     assert [each["key"] for each in found["machine"]] == ["versions.torch"]
 
 
+def test_of_two_methods_scores_come_first_and_hyper_parameters_of_one_are_counted(tmp_path: Path) -> None:
+    def another(content: Content) -> None:
+        content["spec"]["method"].update(name="rded", config={"crops": 5})
+
+    names = [left(tmp_path), left(tmp_path, another)]
+    alone = [each for each in compared(tmp_path, *names)["spec"] if None in (each["first"], each["second"])]
+    assert len(alone) > 5
+    text = run_bench("compare", *names, "--runs", str(tmp_path)).stdout
+    assert text.index("difference") < text.index("method.name") and "crops" not in text
+    assert f"and {len(alone)} more that one of the two methods alone has" in text
+
+
 def test_costs_stand_side_by_side(tmp_path: Path) -> None:
     def dear(content: Content) -> None:
         content["costs"]["synthesis_s"] *= 2
