@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,13 @@ def class_words(dataset: str, classes: Sequence[str]) -> list[str]:
 @cache
 def _words(dataset: str) -> Mapping[str, str]:
     """Of a dataset that is known here; nothing of others, whose cards may lie anywhere."""
-    from bench.data.opening import load_card
+    from bench.data.cards import read_card  # by `bench.data.opening` torch would come along
     from bench.extensions.registry import Registry
 
+    registry = Registry()
     try:
-        registry = Registry()
-        return load_card(registry, dataset).class_names if registry.has("dataset", dataset) else {}
+        card = registry.load("dataset", dataset) if registry.has("dataset", dataset) else None
+        return read_card(Path(card)).class_names if card else {}
     except UsageError:
         return {}
 
