@@ -19,8 +19,9 @@ def expectation(jobs: Sequence[Job], registry: Registry) -> str:
     """What to say of a trial of these jobs."""
     runs, loops = len(jobs), _loops(jobs, registry)
     most = f"at most about {duration(loops * TRIAL_SECONDS)}, more only where single steps are slow"
+    beside = "besides starting processes and reading data"
     each = f"about {loops} loops of at most {TRIAL_SECONDS:.0f} s each"
-    return f"a trial of {runs} run{'s' if runs != 1 else ''}, {each}: {most}"
+    return f"a trial of {runs} run{'s' if runs != 1 else ''}, {each}: {most}, {beside}"
 
 
 def _loops(jobs: Sequence[Job], registry: Registry) -> int:

@@ -108,7 +108,9 @@ class TrainingRecipe(GrowingModel):
     @model_validator(mode="after")
     def _warmup_fits(self) -> "TrainingRecipe":
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs})")
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs}) must be below epochs ({self.epochs}): set it, too, 0 for none"
+            )
         return self
 
     @model_validator(mode="after")

@@ -150,7 +150,10 @@ def test_a_wrong_value_names_the_key_in_one_line(registry: Registry, change: str
 def test_a_rule_over_several_keys_is_said_without_all_of_them(registry: Registry) -> None:
     with pytest.raises(UsageError) as caught:
         configure(registry, "sre2l", TINY, ["squeeze.warmup_epochs=50"])
-    assert str(caught.value) == "method 'sre2l': squeeze: warmup_epochs (50) must be below epochs (50)"
+    assert (
+        str(caught.value)
+        == "method 'sre2l': squeeze: warmup_epochs (50) must be below epochs (50): set it, too, 0 for none"
+    )
 
 
 def test_a_key_goes_to_the_methods_that_have_it(registry: Registry) -> None:
