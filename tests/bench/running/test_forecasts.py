@@ -169,7 +169,7 @@ def test_what_will_be_tried_is_said_before_it_is(bench: Bench) -> None:
     forecasts = executor.foresee([done, left], lambda jobs: heard.append(expectation(jobs, Registry())))
     assert next(forecasts).status == "done"
     said = "a trial of 1 run, about 5 loops of at most 10 s each: at most about 50 s, more only where single steps"
-    assert heard == [f"{said} are slow"]
+    assert heard == [f"{said} are slow, besides starting processes and reading data"]
     both = bench.jobs(seeds=(0, 1), protocols=("soft",))
     assert expectation(both, Registry()).startswith("a trial of 2 runs, about 7 loops ")  # and a shared teacher, once
 
