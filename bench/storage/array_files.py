@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,33 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises:
         CorruptArtefact, FileNotFoundError, UnreadableArtefact: as that.
     """
+    return read_sealed(path, "np", _digest)
+
+
+def read_sealed(
+    path: Path, framework: str, digest: Callable[[dict[str, Any], str], str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors of a file, as a framework of safetensors has them, and what its header says, both verified.
+
+    Args:
+        digest: of the tensors and the header's text.
+
+    Raises:
+        CorruptArtefact: truncated, altered, or not one of ours.
+        FileNotFoundError: there is no such file.
+        UnreadableArtefact: the system does not let it be read.
+    """
     try:
-        with reading(path), safe_open(path, framework="np") as handle:
+        with reading(path), safe_open(path, framework=framework) as handle:
             header = handle.metadata() or {}
-            arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, struct.error, *MISFITS) as error:
         raise CorruptArtefact(f"{path} is not a readable safetensors file: {error}") from error
     text = header.get("bench")
-    if text is None or header.get(SEAL) != _digest(arrays, text):
+    if text is None or header.get(SEAL) != digest(tensors, text):
         raise CorruptArtefact(f"{path} was altered: its checksum does not match")
     with understood(path):
-        return arrays, dict(json.loads(text))
+        return tensors, dict(json.loads(text))
 
 
 def _digest(arrays: dict[str, Array], metadata: str) -> str:

@@ -1,19 +1,19 @@
 """Tensor files: safetensors that are whole or absent, and that know when they were altered."""
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from bench.errors import MISFITS, CorruptArtefact, understood
-from bench.storage.files import SEAL, canonical, reading, whole
+from bench.storage.array_files import read_sealed
+from bench.storage.files import SEAL, canonical, whole
 from bench.storage.paging import passed
 
 # Names of types, in the order in which the library aligns them: the largest first.
@@ -74,17 +74,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         FileNotFoundError: there is no such file.
         UnreadableArtefact: the system does not let it be read.
     """
-    try:
-        with reading(path), safe_open(path, framework="pt") as handle:
-            header = handle.metadata() or {}
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, struct.error, *MISFITS) as error:
-        raise CorruptArtefact(f"{path} is not a readable safetensors file: {error}") from error
-    text = header.get("bench")
-    if text is None or header.get(SEAL) != _tensors_digest(tensors, text, unchanged=True):
-        raise CorruptArtefact(f"{path} was altered: its checksum does not match")
-    with understood(path):
-        return tensors, dict(json.loads(text))
+    return read_sealed(path, "pt", partial(_tensors_digest, unchanged=True))
 
 
 def tensor_digest(tensor: Tensor) -> str:
