@@ -1,0 +1,82 @@
+"""The images that methods with a pool set out from: real ones, tiles, patches."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from reals import places_of, training_images
+from torch import nn
+
+from bench import seeds
+from bench.condensation import Task
+from bench.testing import tiny_dataset, tiny_task
+from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3)
+
+
+def test_real_starts_are_training_images_of_the_class_each_another(task: Task) -> None:
+    of_class = real_images(task)
+    everything = training_images(task)
+    for label in range(3):
+        assert len(set(places_of(of_class(label), everything[task.dataset.train.labels == label]))) == 3
+    small = real_images(replace(task, ipc=2))
+    assert torch.equal(small(1), of_class(1)[:2])
+
+
+def test_half_of_the_starts_are_mirrored_whatever_batch_they_are_in(task: Task) -> None:
+    images = torch.arange(8.0).expand(400, 1, 8, 8)
+    places = tuple((0, number) for number in range(400))
+    shown = mirrored_by_chance(task, images, places)
+    flipped = shown[:, 0, 0, 0] == 7
+    assert 150 < int(flipped.sum()) < 250
+    assert torch.equal(mirrored_by_chance(task, images[:5], places[20:25]), shown[20:25])
+
+
+class Brightest(nn.Module):
+    """Takes bright images for the first class, with more certainty the brighter they are."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([images.mean((1, 2, 3)), torch.zeros(len(images)), torch.zeros(len(images))], 1)
+
+
+def test_tiles_are_the_easiest_crops_of_the_easiest_images_four_to_an_image(task: Task) -> None:
+    found = tiles(replace(task, ipc=2), Brightest())(0)
+    assert found.shape == (2, 3, 8, 8)
+    patches = [found[..., top : top + 4, left : left + 4] for top in (0, 4) for left in (0, 4)]
+    brightness = torch.stack([each.mean((1, 2, 3)) for each in patches], 1).flatten()
+    assert torch.equal(brightness, brightness.sort(descending=True).values)  # in rows, the first image first
+    own = training_images(task)[task.dataset.train.labels == 0]
+    assert brightness.min() > own.mean()
+
+
+@pytest.mark.parametrize(("count", "order"), [(1, [0]), (2, [1, 0]), (3, [2, 1, 0]), (6, [3, 4, 2, 5, 1, 0])])
+def test_medium_goes_from_the_median_outwards(count: int, order: list[int]) -> None:
+    """DELT's code: hardest first, from place ceil(n / 2) by 0, +1, -1, +2, -2, ...; it fails where those run out."""
+    losses = torch.arange(count, 0, -1).float()  # the first is the hardest
+    assert medium(losses).tolist() == order
+    shuffled = torch.randperm(count, generator=seeds.generator("shuffled", count))
+    assert shuffled[medium(losses[shuffled])].tolist() == order
+
+
+def test_medium_images_are_those_around_the_median(task: Task) -> None:
+    found = medium_images(task, Brightest())(0)
+    own = training_images(task)[task.dataset.train.labels == 0]
+    by_hardness = own[own.mean((1, 2, 3)).argsort()]  # the darkest are the hardest
+    middle = -(-len(own) // 2)
+    torch.testing.assert_close(found, by_hardness[[middle, middle + 1, middle - 1]])
+
+
+def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_first(task: Task) -> None:
+    of_class = patches(task, Brightest())
+    found = of_class(0)
+    assert found.shape == (3, 3, 8, 8) and torch.equal(of_class(0), found)
+    everything = training_images(task)
+    own = everything[task.dataset.train.labels == 0].mean((1, 2, 3))
+    brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(0).mean((1, 2, 3))
+    assert own.min() < brightness.min() and brightness.max() < easy.max()
+    assert not any(torch.allclose(patch, image) for patch in found for image in everything)
