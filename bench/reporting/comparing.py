@@ -16,7 +16,7 @@ from bench.results.rows import rows
 
 DERIVED = ("hash", "name", "card", "method.quick", "method.differs", "method.changed", "method.aside", "origin")
 SAID = ("device", "precision", "synthesis_precision", "made.date", "made.command")  # by the spec, or of the moment
-OF_EVALUATIONS = ("shared\nstages", "evaluation")  # costs
+OF_EVALUATIONS = ("label\nbytes", "shared\nstages", "evaluation")  # costs
 CONFIG = "method.config."  # before what --set calls its keys
 Better = Literal["first", "second", "level"]
 

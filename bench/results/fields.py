@@ -115,7 +115,9 @@ class Measured(Identity):
     )
     set_bytes: int | None = told("bytes of the images as stored")
     label_bytes: int | None = told(
-        "bytes that a user keeps besides, to have the labels: they themselves, or the teacher"
+        "bytes that a user keeps besides, to have the labels that the protocol trains on: they themselves, or the "
+        "teacher that makes them; 0 for hard ones",
+        why=null.UNWEIGHED,
     )
     teacher_top1: float | None = told(
         "the labelling teacher's own top-1 on the test split, in percent", why=null.untaught

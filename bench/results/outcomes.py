@@ -115,7 +115,11 @@ class MetricPart(Part):
 
 
 class Score(FindingsPart):
-    """What one training gave (`bench.evaluation.Scores`) and what was found out beside it."""
+    """What one training gave (`bench.evaluation.Scores`) and what was found out beside it.
+
+    Attributes:
+        label_bytes: of the protocol's own teachers, where they labelled; None in scores from before.
+    """
 
     top1: Percent | None
     top5: Percent | None
@@ -124,6 +128,7 @@ class Score(FindingsPart):
     seconds: Number
     workers: int = 1
     most_predicted: Percent | None = None
+    label_bytes: Count | None = None
     metrics: dict[str, MetricPart] = Field(default_factory=dict)
     primary: str = TOP1
     seed: int = 0

@@ -84,7 +84,9 @@ def _rows_of(record: Record) -> Iterator[Row]:
     for key, evaluation in record.evaluations.items():
         scored = {**made, **_scored(record, evaluation), "control": record.controls.get(key)}
         if evaluation.label_kind == "teacher":
-            scored["teacher_top1"] = _shared_teacher(evaluation)
+            scored |= _shared_teacher(evaluation)
+        elif evaluation.label_kind == "hard":
+            scored["label_bytes"] = 0
         for asked in evaluation.asked:
             row = fields.Row.of({**scored, "protocol": asked})
             said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
@@ -202,9 +204,10 @@ def _counted(scores: Sequence[Score]) -> Known:
     }
 
 
-def _shared_teacher(evaluation: Evaluation) -> float | None:
-    """Where a protocol's own teacher labels for all methods, its accuracy counts and not that of the method's."""
-    return next((score.teacher_top1 for score in evaluation.scores), None)
+def _shared_teacher(evaluation: Evaluation) -> Known:
+    """Where a protocol's own teacher labels for all methods, it counts and not the method's."""
+    names = ("teacher_top1", "label_bytes")
+    return {name: next((getattr(score, name) for score in evaluation.scores), None) for name in names}
 
 
 def _shared_stages(scores: Sequence[Score]) -> float | None:

@@ -221,14 +221,16 @@ def _made_under(path: Path) -> str | None:
 
 
 def _said(measured: Scores, protocol: Protocol, task: Task) -> dict[str, Any]:
-    """The scores by name, with their teacher's accuracy where there is one.
+    """The scores by name, with their teacher's accuracy and bytes where there is one.
 
-    Protocols from before they could return that have it from the stage of the teacher that they took.
+    Protocols from before they could return the accuracy have it from the stage of the teacher that they took.
     """
-    if measured.teacher_top1 is None and protocol.labels == "teacher":
-        taken = [stage.facts["top1"] for stage in task.used_stages.values() if "top1" in stage.facts]
-        measured = replace(measured, teacher_top1=taken[-1] if taken else None)
-    return measured.to_json()
+    if protocol.labels != "teacher":
+        return measured.to_json()
+    taken = [stage.facts for stage in task.used_stages.values() if "top1" in stage.facts]
+    if measured.teacher_top1 is None and taken:
+        measured = replace(measured, teacher_top1=taken[-1]["top1"])
+    return {**measured.to_json(), "label_bytes": sum(facts.get("bytes", 0) for facts in taken) or None}
 
 
 def _check_comparable(first: Score, other: Score) -> None:

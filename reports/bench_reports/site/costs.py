@@ -50,8 +50,12 @@ def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
         ("peak memory of the device", size(memory), "", "while images are made"),
         ("peak memory of the process", size(resident), "", "resident, while images are made"),
         ("images", size(row.get("set_bytes")), "set_bytes", "as stored"),
-        ("labels", size(row.get("label_bytes")), "label_bytes", "they themselves, or the teacher that makes them"),
     ]
+
+
+def _labels(row: Row) -> tuple[str | None, str]:
+    shown, reasons = size(row.get("label_bytes")), row.get("null_reasons") or {}
+    return shown, "they themselves, or the teacher that makes them" if shown else reasons.get("label_bytes", "")
 
 
 def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
@@ -64,5 +68,6 @@ def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
 def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
     for row in rows:
         where = one_line(f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}")
+        yield f"labels, {where}", *_labels(row)
         yield f"shared stages, {where}", duration(row.get("evaluation_prepare_s")), ""
         yield f"evaluation, {where}", duration(row.get("evaluation_s")), f"{row.get('eval_seeds')} trainings"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.conformance.formats import done_row, failed_row, sample_spec
+from bench.conformance.formats import done_row, failed_row, sample_record, sample_spec
 from bench.results import fields, rows
 from bench.results import null_reasons as nulls
 from bench.results.fields import Row, reasons
@@ -63,6 +63,26 @@ def test_a_row_without_a_result_has_one_reason_already() -> None:
 
 def test_rows_of_records_carry_them() -> None:
     assert done_row(0)["null_reasons"]["label_s"] == nulls.HARD
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_protocol", "wanted"),
+    [("stored", None, 9000), ("hard", None, 0), ("teacher", 500, 500), ("teacher", None, None)],
+    ids=["the set's own", "hard", "the protocol's", "older scores of the protocol's"],
+)
+def test_bytes_of_labels_are_of_those_that_the_protocol_trains_on(
+    kind: str, of_protocol: int | None, wanted: int | None
+) -> None:
+    """The set stores soft labels of 9000 bytes, whatever a protocol takes of it."""
+    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "label_bytes": of_protocol}
+    outcome = {
+        **{"protocol_id": "any@1", "backbone": "convnet3", "asked": ["any"], "label_kind": kind, "status": "done"},
+        **{"teacher_backbone": None, "reason": None, "scores": [score]},
+    }
+    record = sample_record(sample_spec(0), {"label_bytes": 9000, "set_bytes": 640}, {"any": outcome}, {})
+    (found,) = rows.rows([record])
+    assert found["label_bytes"] == wanted
+    assert found["null_reasons"].get("label_bytes") == (nulls.UNWEIGHED if wanted is None else None)
 
 
 def test_the_page_of_fields_is_current() -> None:

@@ -69,11 +69,13 @@ def test_a_set_has_one_type_of_pixels(learning: Bench) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["soft", "old-teacher"])
-def test_a_row_has_the_accuracy_of_the_teacher_that_a_protocol_took(learning: Bench, protocol: str) -> None:
+def test_a_row_has_accuracy_and_bytes_of_the_teacher_that_a_protocol_took(learning: Bench, protocol: str) -> None:
     (job,) = learning.jobs("learning", protocols=(protocol,))
     (row,) = rows([learning.run(job)])
     (teacher,) = learning.cache.glob("stages/teacher-*/result.safetensors")
-    assert row["teacher_top1"] == read_tensors(teacher)[1]["top1"] is not None
+    weights, facts = read_tensors(teacher)
+    assert row["teacher_top1"] == facts["top1"] is not None
+    assert row["label_bytes"] == sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
 
 
 def test_a_score_without_a_teacher_says_nothing_of_one(learning: Bench) -> None:
