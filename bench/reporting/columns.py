@@ -8,6 +8,12 @@ from bench.reporting import Row
 from bench.reporting.units import DURATIONS, SIZES, digits, duration, size
 
 Cell = Callable[[Row], str | None]
+Columns = dict[str, list[str]]  # by title, which may hold a line break, the text of each row
+
+
+def lines(columns: Columns) -> list[tuple[str, ...]]:
+    """The texts of each row, in the order of the columns."""
+    return list(zip(*columns.values(), strict=True))
 
 
 @dataclass(frozen=True)

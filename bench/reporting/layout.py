@@ -1,11 +1,10 @@
 """Dividing a view's columns into parts that fit a width."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
+from bench.reporting.columns import Columns
 from bench.reporting.units import UNKNOWN, digits
 from bench.reporting.view import RankingView
 
@@ -16,20 +15,20 @@ LEFT = (
 GAP = 2
 
 
-def parts(view: RankingView, width: int) -> list[pd.DataFrame]:
+def parts(view: RankingView, width: int) -> list[Columns]:
     """The view as tables of at most `width` characters, identity columns first in each.
 
     A group of columns stays in one piece where a line can hold it; a single column is never cut.
     """
     room = width + GAP - extent(view.identity)
-    lines: list[list[pd.DataFrame]] = [[]]
+    lines: list[list[Columns]] = [[]]
     for group in view.groups:
-        pieces = [group] if extent(group) <= room else [group[[title]] for title in titles(group)]
+        pieces = [group] if extent(group) <= room else [{title: cells} for title, cells in group.items()]
         for piece in pieces:
             if lines[-1] and sum(map(extent, [*lines[-1], piece])) > room:
                 lines.append([])
             lines[-1].append(piece)
-    return [pd.concat([view.identity, *line], axis="columns") for line in lines]
+    return [beside(view.identity, *line) for line in lines]
 
 
 def in_one_unit(view: RankingView) -> RankingView:
@@ -37,19 +36,19 @@ def in_one_unit(view: RankingView) -> RankingView:
     return replace(view, groups=tuple(_in_one_unit(group, view) for group in view.groups))
 
 
-def _in_one_unit(group: pd.DataFrame, view: RankingView) -> pd.DataFrame:
-    made: dict[str, list[str]] = {}
-    for title in titles(group):
+def _in_one_unit(group: Columns, view: RankingView) -> Columns:
+    made: Columns = {}
+    for title, texts in group.items():
         numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
         if units and (known := [number for number in numbers if number]):
             name, much = _unit(known, units)
-            cells = zip(numbers, group[title], strict=True)  # what is no number beside others stays as it is marked
+            cells = zip(numbers, texts, strict=True)  # what is no number beside others stays as it is marked
             made[f"{title}\n({name})"] = [
                 shown if number is None else digits(number / much) or UNKNOWN for number, shown in cells
             ]
         else:
-            made[title] = list(group[title])
-    return pd.DataFrame(made, dtype=object)
+            made[title] = texts
+    return made
 
 
 def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[str, float]:
@@ -58,9 +57,9 @@ def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[s
     return next((unit for unit in units if middle >= unit[1]), units[-1])
 
 
-def titles(frame: pd.DataFrame) -> list[str]:
-    """The column titles, line breaks included."""
-    return [str(title) for title in frame.columns]
+def beside(*groups: Columns) -> Columns:
+    """The columns of all groups, in their order."""
+    return {title: cells for group in groups for title, cells in group.items()}
 
 
 def flat(title: str) -> str:
@@ -68,11 +67,11 @@ def flat(title: str) -> str:
     return title.replace("-\n", "-").replace("\n", " ")
 
 
-def extent(frame: pd.DataFrame) -> int:
+def extent(columns: Columns) -> int:
     """Characters that the columns take side by side, the gap after each included."""
-    return sum(GAP + max(len(text) for text in [*title.split("\n"), *frame[title]]) for title in titles(frame))
+    return sum(GAP + max(map(len, [*title.split("\n"), *cells])) for title, cells in columns.items())
 
 
-def alignment(frame: pd.DataFrame) -> list[str]:
+def alignment(titles: Iterable[str]) -> list[str]:
     """Words to the left, numbers to the right."""
-    return ["left" if title in LEFT else "right" for title in titles(frame)]
+    return ["left" if title in LEFT else "right" for title in titles]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Row
+from bench.reporting.columns import lines
 from bench.reporting.pivot import comparable, heading, named
 from bench.reporting.units import UNKNOWN
 from bench.storage.streams import one_line
@@ -39,8 +40,8 @@ def line_name(words: Iterable[str]) -> str:
 
 
 def _panel(rows: Sequence[Row], across: str) -> Panel:
-    lines: dict[str, dict[Any, Row]] = {}
-    for row, words in zip(rows, named(rows, across).itertuples(index=False), strict=True):
-        lines.setdefault(line_name(words), {}).setdefault(row[across], row)
+    found: dict[str, dict[Any, Row]] = {}
+    for row, words in zip(rows, lines(named(rows, across)), strict=True):
+        found.setdefault(line_name(words), {}).setdefault(row[across], row)
     values = sorted({row[across] for row in rows})
-    return Panel(one_line(heading(rows, across)), across, values, lines)
+    return Panel(one_line(heading(rows, across)), across, values, found)

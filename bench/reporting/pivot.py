@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import pandas as pd
-
 from bench.reporting import Row, common, machine, rankings, terms
 from bench.reporting.best import LEGEND, MARK, is_best
+from bench.reporting.columns import Columns, lines
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
 from bench.results.metrics import primary
@@ -37,28 +36,28 @@ def comparable(rows: Iterable[Row], across: str) -> list[list[Row]]:
 
 
 def _view(rows: Sequence[Row], across: str) -> RankingView:
-    lines: dict[tuple[str, ...], dict[Any, Row]] = {}
+    found: dict[tuple[str, ...], dict[Any, Row]] = {}
     who = named(rows, across)
-    for row, name in zip(rows, who.itertuples(index=False), strict=True):
-        lines.setdefault(tuple(name), {}).setdefault(row[across], row)
+    for row, name in zip(rows, lines(who), strict=True):
+        found.setdefault(name, {}).setdefault(row[across], row)
     columns = sorted({row[across] for row in rows}, key=lambda value: (isinstance(value, str), value))
-    ordered = sorted(lines.items(), key=lambda line: _place(line[1], columns))
-    cells = {_title(across, value): [_cell(value, line, lines.values()) for _, line in ordered] for value in columns}
+    ordered = sorted(found.items(), key=lambda line: _place(line[1], columns))
+    cells = {_title(across, value): [_cell(value, line, found.values()) for _, line in ordered] for value in columns}
     return RankingView(
         heading=one_line(heading(rows, across)),
-        identity=pd.DataFrame([name for name, _ in ordered], columns=who.columns, dtype=object),
-        groups=tuple(pd.DataFrame({title: texts}, dtype=object) for title, texts in cells.items()),
+        identity={title: [name[place] for name, _ in ordered] for place, title in enumerate(who)},
+        groups=tuple({title: texts} for title, texts in cells.items()),
         notes=(LEGEND, *_notes(rows)),
         rows=tuple(next(iter(line.values())) for _, line in ordered),
     )
 
 
-def named(rows: Sequence[Row], across: str) -> pd.DataFrame:
+def named(rows: Sequence[Row], across: str) -> Columns:
     """Who a line is of; the run's hash tells apart only what would stand in one place."""
     found = identity(rows)
-    plain = found.drop(columns="run", errors="ignore")
-    places = plain.assign(across=[row[across] for row in rows])
-    return found if places.duplicated().any() else plain
+    plain = {title: cells for title, cells in found.items() if title != "run"}
+    places = {(name, row[across]) for name, row in zip(lines(plain), rows, strict=True)}
+    return found if len(places) < len(rows) else plain
 
 
 def _title(across: str, value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import pandas as pd
-
 from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
 from bench.reporting.columns import (
     COMPANY,
@@ -14,7 +12,9 @@ from bench.reporting.columns import (
     OF_SET,
     TIMES,
     UNSAID,
+    Columns,
     Quantity,
+    lines,
     plain,
     quantity,
     text,
@@ -38,7 +38,7 @@ class RankingView:
     Attributes:
         heading, notes: as in `Ranking`, with one line for each source of a published number.
         identity: the columns that say which row it is; every part of a divided table repeats them.
-        groups: the other columns in groups that belong together. All cells are text; a title may hold a line break.
+        groups: the other columns in groups that belong together.
         rows: what the columns show, in their order.
         aside: those of the notes that are of costs, and of sources of published numbers.
         numbers: of columns that show numbers, by title, the number of each row, or None: what a reader may sort by.
@@ -47,8 +47,8 @@ class RankingView:
     """
 
     heading: str
-    identity: pd.DataFrame
-    groups: tuple[pd.DataFrame, ...]
+    identity: Columns
+    groups: tuple[Columns, ...]
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
     numbers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
     return RankingView(
         heading=one_line(ranking.heading),
         identity=identity(rows),
-        groups=tuple(group for group in groups if not group.empty),
+        groups=tuple(group for group in groups if group),
         notes=(*_warnings(rows), *_legend(rows), *unsaid, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
         numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
@@ -134,17 +134,21 @@ def units_of(columns: Mapping[str, Cell]) -> dict[str, Sequence[tuple[str, float
     return {title: cell.units for title, cell in columns.items() if isinstance(cell, Quantity) and cell.units}
 
 
-def frame(rows: Sequence[Row], columns: Mapping[str, Cell]) -> pd.DataFrame:
+def frame(rows: Sequence[Row], columns: Mapping[str, Cell]) -> Columns:
     """The columns as text; what is not known is a dash, and a column of nothing else is left out."""
     made = {title: [_cleaned(cell(row)) for row in rows] for title, cell in columns.items()}
-    return pd.DataFrame(made, dtype=object).dropna(axis="columns", how="all").fillna(UNKNOWN)
+    return {
+        title: [UNKNOWN if text is None else text for text in texts]
+        for title, texts in made.items()
+        if any(text is not None for text in texts)
+    }
 
 
 def _cleaned(text: str | None) -> str | None:
     return None if text is None else one_line(text)
 
 
-def identity(rows: Sequence[Row]) -> pd.DataFrame:
+def identity(rows: Sequence[Row]) -> Columns:
     """The method, and what else tells rows apart: set, backbone, seed, arithmetic, changes; or else the run's hash.
 
     The heading names the arithmetic of evaluations, which all share.
@@ -160,7 +164,7 @@ def identity(rows: Sequence[Row]) -> pd.DataFrame:
     if apart := changes.Apart(rows):
         columns["changed"] = apart.told
     found = frame(rows, columns)
-    if found.duplicated().any():
+    if len(set(lines(found))) < len(rows):
         found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
     return found
 

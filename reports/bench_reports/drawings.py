@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
 from bench.reporting.best import WORDS, is_best
+from bench.reporting.columns import lines
 from bench.reporting.panels import Panel
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
@@ -99,7 +100,7 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
         if row.get("is_control"):
             axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
-    axes.set_yticks(range(len(rows)), [" ".join(map(str, words)) for words in view.identity.to_numpy().tolist()])
+    axes.set_yticks(range(len(rows)), [" ".join(words) for words in lines(view.identity)])
     axes.invert_yaxis()
     axes.set_xlabel(primary(rows[0]).title + (" (diamond: published)" if any(published) else ""))
     axes.margins(x=0.14)

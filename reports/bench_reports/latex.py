@@ -2,13 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
 from bench.reporting.best import LEGEND, MARK, WORDS, is_best
-from bench.reporting.layout import alignment, flat, in_one_unit, parts, titles
+from bench.reporting.columns import Columns, lines
+from bench.reporting.layout import alignment, flat, in_one_unit, parts
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 from bench_reports.text import TextFormat
@@ -70,11 +69,12 @@ def _marked(view: RankingView) -> RankingView:
     """A ranking with the mark of the best, as pivots have it, where nothing is level with it."""
     if not view.ranked_by or len(view.rows) < 2:
         return view
-    groups = [group.copy() for group in view.groups]
+    groups = tuple(map(dict, view.groups))
     for group in groups:
         if view.ranked_by in group and is_best(view.rows[0], view.rows[1:]):
-            group.loc[group.index[0], view.ranked_by] += MARK
-    return replace(view, groups=tuple(groups), notes=(LEGEND, *view.notes))
+            first, *others = group[view.ranked_by]
+            group[view.ranked_by] = [first + MARK, *others]
+    return replace(view, groups=groups, notes=(LEGEND, *view.notes))
 
 
 def _environment(view: RankingView, label: str) -> str:
@@ -97,13 +97,16 @@ def _legend() -> str:
     return rf"\textbf{{bold}}: {escaped(WORDS)}"
 
 
-def _tabular(frame: pd.DataFrame, ranked: bool) -> str:
-    columns = "".join(side[0] for side in alignment(frame))
-    head = [escaped(flat(title)) for title in titles(frame)]
-    cells = frame.map(_bold if ranked else escaped).to_numpy().tolist()
-    lines = [" & ".join(each) + r" \\" for each in (head, *cells)]
-    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+def _tabular(columns: Columns, ranked: bool) -> str:
+    sides = "".join(side[0] for side in alignment(columns))
+    head = _line(escaped(flat(title)) for title in columns)
+    texts = [_line(map(_bold if ranked else escaped, line)) for line in lines(columns)]
+    body = [r"\toprule", head, r"\midrule", *texts, r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{sides}}}", *body, r"\end{tabular}"])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _bold(cell: str) -> str:

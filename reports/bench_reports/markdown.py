@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-import pandas as pd
 from tabulate import tabulate
 
-from bench.reporting.layout import alignment, flat, titles
+from bench.reporting.columns import lines
+from bench.reporting.layout import alignment, beside, flat
 from bench.reporting.view import RankingView
 from bench_reports.text import TextFormat
 
@@ -37,13 +37,13 @@ def _section(view: RankingView) -> str:
 
 
 def _pipes(view: RankingView) -> str:
-    frame = pd.concat([view.identity, *view.groups], axis="columns")
+    columns = beside(view.identity, *view.groups)
     return tabulate(
-        frame.map(escaped).to_numpy().tolist(),
-        headers=[escaped(flat(title)) for title in titles(frame)],
+        [list(map(escaped, line)) for line in lines(columns)],
+        headers=[escaped(flat(title)) for title in columns],
         tablefmt="pipe",
         disable_numparse=True,
-        colalign=alignment(frame),
+        colalign=alignment(columns),
     )
 
 

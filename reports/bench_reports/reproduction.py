@@ -41,7 +41,7 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
         RankingView(
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, IDENTITY),
-            groups=tuple(group for group in groups if not group.empty),
+            groups=tuple(group for group in groups if group),
             notes=(LEGEND, *map(one_line, [*_remarks(rows), *footnotes.lines()])),
             rows=tuple(rows),
         )

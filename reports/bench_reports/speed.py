@@ -27,7 +27,7 @@ def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
         RankingView(
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, _identity(rows)),
-            groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if not group.empty),
+            groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if group),
             notes=(*LEGEND, *map(one_line, [*_names(rows), *_remarks(rows)]), *footnotes.lines()),
             rows=tuple(rows),
             numbers=numbers_of(rows, costs),

@@ -4,9 +4,8 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-import pandas as pd
-
-from bench.reporting.layout import alignment, parts, titles
+from bench.reporting.columns import Columns
+from bench.reporting.layout import alignment, parts
 from bench.reporting.view import RankingView
 from bench_reports.text import TextFormat
 
@@ -34,13 +33,13 @@ def _section(view: RankingView, width: int) -> str:
     return "\n\n".join(filter(None, [heading, *tables, notes]))
 
 
-def _grid(part: pd.DataFrame) -> str:
+def _grid(part: Columns) -> str:
     """Titles, which may have line breaks, a rule, lines. tabulate guesses types, and takes ten times as long."""
-    heads = [title.split("\n") for title in titles(part)]
+    heads = [title.split("\n") for title in part]
     depth = max(map(len, heads))
     columns = [
-        _column([*head, *[""] * (depth - len(head))], list(part.iloc[:, place]), side)
-        for place, (head, side) in enumerate(zip(heads, alignment(part), strict=True))
+        _column([*head, *[""] * (depth - len(head))], cells, side)
+        for head, cells, side in zip(heads, part.values(), alignment(part), strict=True)
     ]
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
 

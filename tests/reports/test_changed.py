@@ -54,7 +54,7 @@ def test_rows_of_one_method_are_told_apart_by_what_differs(row: RowMaker, contro
     ]
     (view,) = views(rows, claims=False)
     of_sre2l = ["recover.iterations 40", "recover.iterations 20", "nothing"]
-    assert view.identity["changed"].tolist() == [*of_sre2l, "iterations 5", "–"]
+    assert view.identity["changed"] == [*of_sre2l, "iterations 5", "–"]
     assert "run" not in view.identity
 
 

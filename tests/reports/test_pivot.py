@@ -97,7 +97,7 @@ def test_numbers_of_images_go_across(measured: MakeRow) -> None:
     ]
     (view,) = pivot_views(rows, "ipc")
     assert list(view.identity["method"]) == ["dc", "dm"]
-    assert [list(group.iloc[:, 0]) for group in view.groups] == [
+    assert [cells for group in view.groups for cells in group.values()] == [
         ["10.50 ± 1.00 (3)", "10.00 ± 1.00 (3)"],
         ["20.00 ± 1.00 (3)", "30.00 ± 1.00 (3)*"],
     ]
@@ -118,7 +118,10 @@ def test_soft_labels_of_different_teachers_are_apart(measured: MakeRow) -> None:
 def test_a_place_with_nothing_is_a_dash(measured: MakeRow) -> None:
     rows = [measured((1, 2), eval_backbone="a"), measured((3, 4), eval_backbone="b", method="dc")]
     (view,) = pivot_views(rows, "eval_backbone")
-    assert [list(group.iloc[:, 0]) for group in view.groups] == [["1.50 ± 0.71 (2)", "–"], ["–", "3.50 ± 0.71 (2)"]]
+    assert [cells for group in view.groups for cells in group.values()] == [
+        ["1.50 ± 0.71 (2)", "–"],
+        ["–", "3.50 ± 0.71 (2)"],
+    ]
 
 
 def test_two_seeds_in_one_place_are_two_lines(measured: MakeRow) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
-from bench.reporting.columns import OF_SET, disturbed
+from bench.reporting.columns import OF_SET, disturbed, lines
 from bench.reporting.layout import flat
 from bench.reporting.panels import Panel, line_name, panels
 from bench.reporting.units import digits, duration, size, spread
@@ -191,7 +191,7 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
-    words = [line_name(each) for each in identity(ranking.rows).itertuples(index=False)]
+    words = [line_name(each) for each in lines(identity(ranking.rows))]
     look = looks.of(dict(zip(words, ranking.rows, strict=True)))
     figures = []
     for cost in COSTS:

@@ -1,11 +1,12 @@
 """The tables of the index: one a ranking, and what has no result."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Row, machine, primary, unmeasured
-from bench.reporting.layout import alignment, flat
+from bench.reporting.columns import lines as texts_of
+from bench.reporting.layout import alignment, beside, flat
 from bench.reporting.view import RankingView, views
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table
@@ -94,14 +95,17 @@ def _natural(value: str) -> tuple[bool, float, str]:
 
 def view_section(view: RankingView) -> Section:
     """Any view as it is: its columns in their order, its numbers to sort by; nothing leads anywhere."""
-    frames = [view.identity, *view.groups]
-    columns = {str(title): list(each[title]) for each in frames for title in each.columns}
-    lines = [
-        Line([_cell(view, title, place, column[place]) for title, column in columns.items()])
-        for place in range(len(view.identity))
-    ]
-    numeric = [side == "right" for each in frames for side in alignment(each)]
-    return _told(view, Table(view.heading, [flat(title) for title in columns], numeric, lines), {})
+    columns = beside(view.identity, *view.groups)
+    lines = [Line(_cells(view, place, columns, texts)) for place, texts in enumerate(texts_of(columns))]
+    return _told(view, Table(view.heading, list(map(flat, columns)), _numeric(columns), lines), {})
+
+
+def _numeric(titles: Iterable[str]) -> list[bool]:
+    return [side == "right" for side in alignment(titles)]
+
+
+def _cells(view: RankingView, place: int, titles: Iterable[str], texts: Sequence[str]) -> list[Cell]:
+    return [_cell(view, title, place, text) for title, text in zip(titles, texts, strict=True)]
 
 
 def _cell(view: RankingView, title: str, place: int, text: str) -> Cell:
@@ -128,14 +132,12 @@ def _told(view: RankingView, table: Table, shared: Mapping[str, str]) -> Section
 def _table(view: RankingView, names: Mapping[str, str]) -> Table:
     """The columns of the view, scores first after the method, which leads to the run: a phone shows those at once."""
     ranked = primary(view.rows[0])
-    frames = [view.identity, *sorted(view.groups, key=lambda group: not _is_of(ranked.title, str(group.columns[0])))]
-    titles = [str(title) for each in frames for title in each.columns]
-    columns = [list(each[title]) for each in frames for title in each.columns]
-    texts = [[column[place] for column in columns] for place in range(len(view.rows))]
-    lines = [_line(view, place, titles, shown, names) for place, shown in enumerate(texts)]
-    numeric = [side == "right" for each in frames for side in alignment(each)]
-    place = next(place for place, title in enumerate(titles) if _is_of(ranked.title, title))
-    return Table(view.heading, list(map(flat, titles)), numeric, lines, ranked=place, rising=ranked.better == "lower")
+    groups = sorted(view.groups, key=lambda group: not _is_of(ranked.title, next(iter(group))))
+    columns = beside(view.identity, *groups)
+    lines = [_line(view, place, columns, texts, names) for place, texts in enumerate(texts_of(columns))]
+    place = next(place for place, title in enumerate(columns) if _is_of(ranked.title, title))
+    titles, numeric = list(map(flat, columns)), _numeric(columns)
+    return Table(view.heading, titles, numeric, lines, ranked=place, rising=ranked.better == "lower")
 
 
 def _is_of(metric: str, title: str) -> bool:
@@ -143,9 +145,9 @@ def _is_of(metric: str, title: str) -> bool:
     return title.startswith(f"{metric}\n(")
 
 
-def _line(view: RankingView, place: int, titles: Sequence[str], texts: Sequence[str], names: Mapping[str, str]) -> Line:
+def _line(view: RankingView, place: int, titles: Iterable[str], texts: Sequence[str], names: Mapping[str, str]) -> Line:
     row = view.rows[place]
-    cells = [_cell(view, title, place, text) for title, text in zip(titles, texts, strict=True)]
+    cells = _cells(view, place, titles, texts)
     own = {name: value for name, value in facets_of(row).items() if name in OF_ROWS}
     kind = "control" if row.get("is_control") else ""
     return Line([Cell(texts[0], link=names.get(row["run"], "")), *cells[1:]], own, kind)

@@ -65,7 +65,7 @@ def test_a_row_says_what_the_manifest_says(bench: Bench, digits: Dataset) -> Non
     assert (control["method"], control["imported"], control["set"]) == ("random", False, None)
     (view,) = views(rows, claims=False)
     assert "condensed with" not in view.heading
-    assert view.identity["method"].tolist()[view.identity["set"].tolist().index("their-set")] == "mtt (imported)"
+    assert view.identity["method"][view.identity["set"].index("their-set")] == "mtt (imported)"
 
 
 def test_a_backbone_that_is_not_known_is_none(bench: Bench, digits: Dataset) -> None:
@@ -82,7 +82,7 @@ def test_two_sets_of_one_method_are_told_apart_by_name(bench: Bench, digits: Dat
     ]
     (view,) = views(rows, claims=False)
     assert sorted(view.identity["set"]) == ["first", "second"]
-    assert "run" not in view.identity.columns
+    assert "run" not in view.identity
 
 
 def test_the_first_images_of_each_class_of_a_larger_set(bench: Bench, digits: Dataset) -> None:
