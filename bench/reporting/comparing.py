@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import Any, Literal
 
 from bench.reporting import Row, rankings
@@ -77,7 +78,7 @@ class Cost:
     def ratio(self) -> float | None:
         """The second over the first."""
         first, second = self.numbers
-        return second / first if first and second is not None else None
+        return _finite(second / first) if first and second is not None else None
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,14 @@ def _costs(first: Row, second: Row, leave_out: Container[str]) -> Iterator[Cost]
             yield shown
 
 
+def _finite(value: float) -> float | None:
+    """JSON has no word for what is more than a float holds."""
+    return value if isfinite(value) else None
+
+
 def _score_json(each: Scored) -> dict[str, Any]:
     found = each.difference
+    interval = found.interval if found else None
     return {
         "protocol_id": each.protocol_id,
         "eval_backbone": each.eval_backbone,
@@ -189,8 +196,8 @@ def _score_json(each: Scored) -> dict[str, Any]:
         "unit": each.first.unit,
         "first": {"mean": each.first.mean, "std": each.first.std, "values": list(each.first.values)},
         "second": {"mean": each.second.mean, "std": each.second.std, "values": list(each.second.values)},
-        "difference": found and found.value,
-        "interval": list(found.interval) if found and found.interval else None,
+        "difference": _finite(found.value) if found else None,
+        "interval": list(interval) if interval and all(map(isfinite, interval)) else None,
         "p": found and found.p,
         "better": each.better,
         "ranked_together": each.together,

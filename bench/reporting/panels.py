@@ -10,6 +10,8 @@ from bench.reporting.pivot import comparable, heading, named
 from bench.reporting.units import UNKNOWN
 from bench.storage.streams import one_line
 
+FARTHEST = 1e300  # where an axis ends: what is reckoned of larger numbers is more than floats hold
+
 
 @dataclass(frozen=True)
 class Panel:

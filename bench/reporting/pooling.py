@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from statistics import fmean
+from math import hypot, sqrt
 from typing import Any
 
 from bench.evaluation import TOP1
-from bench.results.metrics import deviation, metric, primary_name
+from bench.results.metrics import deviation, mean, metric, primary_name
 
 Row = dict[str, Any]
 SAME = (
@@ -67,10 +67,10 @@ def _pooled(group: Sequence[Row]) -> Row:
     scored = {f"{TOP1}_{what}": value for what, value in _over_sets(group, TOP1).items()}
     scored["metrics"] = {name: {**of_first, **_over_sets(group, name)} for name, of_first in measured.items()}
     spreads = [metric(row, primary_name(row)).std for row in group]
-    variances = [std**2 for std in spreads if std is not None]
+    known = [std for std in spreads if std is not None]
     means = {name: _mean([row.get(name) for row in group]) for name in MEANS}
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
-    within = fmean(variances) ** 0.5 if variances else None
+    within = hypot(*(std / sqrt(len(known)) for std in known)) if known else None
     one = group[0]["seed"] if len(group) == 1 else None
     most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}
     told = {"seed": one, "sets": len(group), "within": within, "eval_seeds": trainings, **most}
@@ -84,7 +84,7 @@ def _over_sets(group: Sequence[Row], name: str) -> dict[str, Any]:
 
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    return mean(known) if known else None
 
 
 def _warnings(group: Sequence[Row]) -> list[str]:

@@ -29,6 +29,7 @@ from bench.storage.streams import one_line
 IMPORTED = "imported"
 SETS = "sets"
 SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
+BEYOND = "no deviation of some: it is more than a float holds"
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,13 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         "evaluation_prepare_s": SHARED_STAGES,
     }
     said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
-    return [*said, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
+    beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
+    return [*said, *beyond, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
+
+
+def _varies_beyond(row: Row) -> bool:
+    found = metrics.primary(row)
+    return found.std is None and len(found.values) > 1
 
 
 def in_company(rows: Sequence[Row]) -> list[str]:

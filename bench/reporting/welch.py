@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import frexp, sqrt
-from statistics import fmean
+
+from bench.results.metrics import mean
 
 LEVEL = 0.05  # of Welch's test: above it two means are level
 CONFIDENCE = 0.95  # of an interval
@@ -14,6 +15,7 @@ class Difference:
     """The second mean minus the first, in their unit.
 
     Attributes:
+        value: infinite where it is more than a float holds; so may be the ends of the interval.
         p: two-sided, of Welch's test; None where it says nothing: a side has one value, or neither varies.
         interval: in which the difference lies with `CONFIDENCE`; None as `p`.
     """
@@ -30,14 +32,14 @@ class Difference:
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     """How the second values stand to the first; both have at least one."""
-    value = fmean(second) - fmean(first)
+    value = mean(second) - mean(first)
     if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
         return Difference(value)
     from scipy.special import stdtr, stdtrit
 
     unit = 2.0 ** (frexp(max(map(abs, (*first, *second))))[1] - 1)  # exact: no square of what is over it overflows
-    (mean, error), (other_mean, other_error) = _of_mean(second, unit), _of_mean(first, unit)
-    apart, error_2 = mean - other_mean, error + other_error
+    (middle, error), (other_middle, other_error) = _of_mean(second, unit), _of_mean(first, unit)
+    apart, error_2 = middle - other_middle, error + other_error
     squares = error**2 / (len(second) - 1) + other_error**2 / (len(first) - 1)
     if not squares:  # what varies does so by less than a float can hold
         return Difference(value)
@@ -53,8 +55,8 @@ def _of_mean(values: Sequence[float], unit: float) -> tuple[float, float]:
     import numpy as np
 
     each = np.asarray(values, dtype=float) / unit
-    mean = each.mean()
-    return float(mean), float(np.mean((each - mean) ** 2) * (len(each) / (len(each) - 1)) / len(each))
+    middle = each.mean()
+    return float(middle), float(np.mean((each - middle) ** 2) * (len(each) / (len(each) - 1)) / len(each))
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:

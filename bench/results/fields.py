@@ -76,7 +76,8 @@ class Measured(Identity):
     top1_std: float | None = told("sample deviation over trainings, in points", why=null.of_top1(null.ONE_TRAINING))
     top5_mean: float | None = told("mean top-5, in percent", why=null.of_top1(null.FEW_CLASSES))
     metrics: dict[str, Object] = told(
-        "what else the protocol measures, by name: `mean`, `std`, `values`, `unit`, and which values are `better`", {}
+        "what else the protocol measures, by name: `mean`, `std`, `values`, `unit`, and which values are `better`",
+        {},
     )
     best_top1_mean: float | None = told(
         "mean of each training's best epoch, where the protocol looked; nothing ranks by it",

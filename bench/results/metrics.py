@@ -1,8 +1,8 @@
 """The metrics of a row: means over its trainings, and which of them rows are ranked by."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, stdev
 from typing import Any
 
 from bench.evaluation import TOP1, Better
@@ -68,10 +68,22 @@ def others(rows: Sequence[Fields]) -> list[str]:
 def summed_up(measured: Sequence[MetricPart]) -> dict[str, Any]:
     """A metric of every training as a row keeps it: mean, std, values, unit and better."""
     values = [each.value for each in measured]
-    told = {"mean": statistics.fmean(values), "std": deviation(values), "values": values}
+    told = {"mean": mean(values), "std": deviation(values), "values": values}
     return {**told, "unit": measured[0].unit, "better": measured[0].better}
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean of finite values, whatever their sum; there is at least one."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        unit = 2.0 ** len(values).bit_length()  # exact: values of which a sum overflows are no small ones
+        return fmean(value / unit for value in values) * unit
+
+
 def deviation(values: Sequence[float]) -> float | None:
-    """The sample deviation; None of one value."""
-    return statistics.stdev(values) if len(values) > 1 else None
+    """The sample deviation; None of one value, and where it is more than a float holds."""
+    try:
+        return stdev(values) if len(values) > 1 else None
+    except OverflowError:
+        return None

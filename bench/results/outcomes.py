@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from bench.evaluation import TOP1, Better
 from bench.results.label_fit import LabelFit
 from bench.storage.artefacts import Part
-from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, StagePart
+from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, StagePart, Time
 
 Status = Literal["done", "failed", "refused", "skipped"]
 
@@ -15,9 +15,9 @@ Status = Literal["done", "failed", "refused", "skipped"]
 class Spread(Part):
     """Milliseconds per image and iteration over windows."""
 
-    median: Number
-    p20: Number
-    p80: Number
+    median: Time
+    p20: Time
+    p80: Time
 
 
 class OnSet(Part):
@@ -66,7 +66,7 @@ class FindingsPart(Part):
     teacher_bn_loss_real: Number | None = None
     teacher_bn_loss_noise: Number | None = None
     compiled: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    compiling_s: Number | None = None
+    compiling_s: Time | None = None
     networks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -75,12 +75,12 @@ class Costs(FindingsPart):
 
     ms_per_image_iteration: Spread | None = None
     iterations: Count | None = None
-    prepare_s: Number | None = None
-    synthesis_s: Number | None = None
-    label_s: Number | None = None
-    seconds_per_image: Number | None = None
+    prepare_s: Time | None = None
+    synthesis_s: Time | None = None
+    label_s: Time | None = None
+    seconds_per_image: Time | None = None
     workers: Count | None = None
-    warm_up_s: Number | None = None
+    warm_up_s: Time | None = None
     peak_memory_bytes: PeakPart | None = None
     set_bytes: Count | None = None
     label_bytes: Count | None = None
@@ -125,7 +125,7 @@ class Score(FindingsPart):
     top5: Percent | None
     best_top1: Percent | None
     epochs: Number
-    seconds: Number
+    seconds: Time
     workers: int = 1
     most_predicted: Percent | None = None
     label_bytes: Count | None = None

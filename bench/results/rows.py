@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import statistics
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 from bench.evaluation import Scores
 from bench.results import fields
 from bench.results.doubts import doubts
-from bench.results.metrics import deviation, summed_up
+from bench.results.metrics import deviation, mean, summed_up
 from bench.results.outcomes import Costs, Evaluation, Score
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Origin, RunSpec
@@ -224,4 +223,4 @@ def _warm_up(scores: Sequence[Score]) -> float | None:
 
 def _mean(scores: Sequence[Score], name: str) -> float | None:
     values = [value for score in scores if (value := getattr(score, name)) is not None]
-    return statistics.fmean(values) if values else None
+    return mean(values) if values else None

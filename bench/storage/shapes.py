@@ -15,7 +15,8 @@ def _as_written(value: float, check: Callable[[float], float]) -> float:
 
 AS_WRITTEN = WrapValidator(_as_written)  # a float without a fraction stays without, so that a file is written as it was
 Number = Annotated[float, AS_WRITTEN]
-Count = Annotated[int, Field(ge=0)]
+Time = Annotated[float, Field(ge=-1e12, le=1e12), AS_WRITTEN]  # in seconds or milliseconds; sums of them are finite
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Percent = Annotated[float, Field(ge=0, le=100), AS_WRITTEN]
 
 
@@ -30,6 +31,6 @@ class PeakPart(Part):
 class StagePart(Part):
     """What a stage cost when it was made."""
 
-    seconds: Number
+    seconds: Time
     memory: PeakPart
     workers: int = 1

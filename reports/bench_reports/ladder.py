@@ -1,13 +1,13 @@
 """A ladder as a reader sees it: one view, a row a rung, from the first to the last."""
 
 from collections.abc import Sequence
-from statistics import fmean, stdev
 
 from bench.reporting import Row, common, machine
 from bench.reporting.columns import inside, plain, quantity, timed
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, in_company
-from bench.reporting.welch import LEVEL, welch
+from bench.reporting.welch import LEVEL, difference
+from bench.results.metrics import deviation, mean
 from bench.storage.streams import one_line
 
 LEGEND = (
@@ -73,7 +73,7 @@ def _scores(footnotes: Footnotes, source: str) -> dict[str, Cell]:
 
 def _top1(row: Row) -> str | None:
     values = row["top1_values"]
-    return spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values)) if values else None
+    return spread(mean(values), deviation(values), len(values)) if values else None
 
 
 def _step(row: Row) -> str | None:
@@ -81,11 +81,10 @@ def _step(row: Row) -> str | None:
     before = row["before"]
     if before is None or not before["top1_values"] or not row["top1_values"]:
         return None
-    ours, theirs = row["top1_values"], before["top1_values"]
-    difference, p = fmean(ours) - fmean(theirs), welch(ours, theirs)
-    if p is None:
-        return f"{difference:+.2f}"
-    return f"level (p {p:.2g})" if p > LEVEL else f"{difference:+.2f} (p {p:.1g})"
+    found = difference(before["top1_values"], row["top1_values"])
+    if found.p is None:
+        return f"{found.value:+.2f}"
+    return f"level (p {found.p:.2g})" if found.p > LEVEL else f"{found.value:+.2f} (p {found.p:.1g})"
 
 
 def _published_step(row: Row) -> str | None:

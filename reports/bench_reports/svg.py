@@ -13,8 +13,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.reporting import Row
-from bench.reporting.panels import panels
+from bench.errors import UsageError
+from bench.reporting import Row, primary
+from bench.reporting.panels import FARTHEST, panels
 from bench.reporting.pictures import PictureFormat
 from bench.reporting.view import RankingView, complaints, inside, views
 from bench_reports.drawings import figure_of, or_gap, panels_drawn, rankings_drawn, style, wrapped
@@ -65,6 +66,8 @@ class Svg(PictureFormat):
 def _of(rows: Sequence[Row], inches: float | None, across: str | None, *, claims: bool) -> Figure:
     if not any(row["status"] == "done" for row in rows):
         return figure_of([], complaints(rows) or ["No rows."], inches)[0]
+    if any(abs(found.mean or 0.0) + (found.std or 0.0) > FARTHEST for found in map(primary, rows)):
+        raise UsageError(f"a result is beyond {FARTHEST:g}, where no axis ends; --format table shows it")
     if across:
         return panels_drawn(panels(rows, across, least=1), inches)
     return rankings_drawn(views(rows, claims=claims), inches, claims=claims)

@@ -7,6 +7,8 @@ from functools import cached_property, lru_cache
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from bench.reporting.panels import FARTHEST
+
 TICKS = 5
 WIDE = 20  # of positive values, the largest over the smallest from which on the axis is logarithmic
 
@@ -64,7 +66,7 @@ def axis(
     Args:
         ticks: the values to be written; those of matplotlib where there are none.
     """
-    low, high = min(values), max(values)
+    low, high = (max(-FARTHEST, min(FARTHEST, end)) for end in (min(values), max(values)))
     if low > 0 and not linear and (high / low >= WIDE or ticks):
         edge = max(1.1, (high / low) ** 0.06)
         return _axis(low / edge, high * edge, start, end, True, tuple(ticks))

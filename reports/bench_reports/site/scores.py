@@ -115,7 +115,7 @@ def _trainings(evaluation: Json) -> Table:
 def _training(score: Json, metrics: Sequence[str]) -> list[str]:
     own = [_measured((score.get("metrics") or {}).get(name)) for name in metrics]
     accuracies = [percent(score["top1"]) or UNKNOWN, percent(score["top5"]) or UNKNOWN]
-    return [str(score["seed"]), *accuracies, *own, f"{score['epochs']:g}", duration(score["seconds"]) or UNKNOWN]
+    return [str(score.get("seed", 0)), *accuracies, *own, f"{score['epochs']:g}", duration(score["seconds"]) or UNKNOWN]
 
 
 def _measured(metric: Json | None) -> str:
