@@ -7,6 +7,7 @@ import click
 
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, trainings_option
+from bench.extensions.registry import Registry
 
 if TYPE_CHECKING:
     from bench.running.planning import Request
@@ -44,18 +45,21 @@ def command(
     or a tensor file (see docs/concepts.md); without one, what is inferred of the layouts in which sets are published
     is said in a line. --protocol paper is the one that the manifest names, as is the default.
     """
-    check_names(plugins, format=[form])
-    request = requested(plugins, **asked)
-    from bench.cli.forecasts import foresee
-    from bench.cli.grid import compare
+    registry = Registry(plugins)
+    check_names(registry, format=[form])
+    request = requested(registry, **asked)
 
     if dry_run:
-        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
-    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+        from bench.cli.forecasts import foresee
+
+        raise SystemExit(foresee(request, registry, runs, form, timeout=timeout))
+    from bench.cli.grid import compare
+
+    raise SystemExit(compare(request, registry, runs, form, retry=retry_failed, timeout=timeout))
 
 
 def requested(
-    plugins: tuple[str, ...],
+    registry: Registry,
     *,
     folder: Path,
     dataset: str,
@@ -72,11 +76,11 @@ def requested(
     Raises:
         UsageError: a name that nobody offers, no set, or one that does not fit what is asked.
     """
-    check_names(plugins, dataset=[dataset], protocol=protocols, executor=[asked["executor"]])
+    check_names(registry, dataset=[dataset], protocol=protocols, executor=[asked["executor"]])
     from bench.cli.foreign_sets import described
     from bench.running.planning import Request
 
-    place = (asked["data_root"], cache_folder(), plugins)
+    place = (asked["data_root"], cache_folder(), registry)
     found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)
     return Request(
         **asked,

@@ -30,7 +30,7 @@ PARTS = {
 WORTH_SAYING_S = 1.0
 
 
-def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, timeout: float | None = None) -> int:
+def foresee(request: Request, registry: Registry, runs: Path, form: str, *, timeout: float | None = None) -> int:
     """Tries the jobs of a request and prints what each would take; returns the exit status.
 
     Args:
@@ -39,7 +39,6 @@ def foresee(request: Request, plugins: Sequence[str], runs: Path, form: str, *, 
     Raises:
         UsageError: a request that cannot be right.
     """
-    registry = Registry(plugins)
     registry.load("format", form)
     found: list[Forecast] = []
     with Console() as console:

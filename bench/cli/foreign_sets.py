@@ -39,7 +39,7 @@ def described(
     ipcs: Sequence[int],
     data_root: Path,
     cache: Path,
-    plugins: Sequence[str],
+    registry: Registry,
     *,
     quiet: bool = False,
 ) -> Described:
@@ -51,7 +51,6 @@ def described(
     Raises:
         UsageError: no set, or one that does not fit the dataset or what is asked; nothing was written.
     """
-    registry = Registry(plugins)
     manifest = importing.about(folder)
     with Console(quiet=quiet) as console:
         nothing_kept = Fingerprints.below(cache, later=True)

@@ -31,7 +31,7 @@ from bench.storage.settings import number_set
 
 
 def compare(
-    request: Request, plugins: Sequence[str], runs: Path, form: str, *, retry: bool, timeout: float | None = None
+    request: Request, registry: Registry, runs: Path, form: str, *, retry: bool, timeout: float | None = None
 ) -> int:
     """Does the jobs of a request and prints their table; returns the exit status.
 
@@ -42,7 +42,6 @@ def compare(
     Raises:
         UsageError: a request that cannot be right; nothing was written.
     """
-    registry = Registry(plugins)
     shown = in_form(registry, form, request.ladder)  # before any work
     with Console() as console:
         done = worked(request, registry, runs, console, retry=retry, timeout=timeout)

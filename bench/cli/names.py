@@ -8,13 +8,12 @@ from bench.extensions.registry import Registry
 GENERAL = {"method": ("all",), "protocol": ("paper",)}  # words that stand for others
 
 
-def check_names(plugins: tuple[str, ...], **typed: Iterable[str]) -> None:
-    """Looks each name up among those of its kind, as in check_names((), method=["sre2l"]). Paths of cards are none.
+def check_names(registry: Registry, **typed: Iterable[str]) -> None:
+    """Looks each name up among those of its kind, as in check_names(registry, method=["dm"]); cards' paths are none.
 
     Raises:
         UsageError: nobody offers it; the nearest is named.
     """
-    registry = Registry(plugins)
     for kind, names in typed.items():
         for name in names:
             if name not in GENERAL.get(kind, ()) and not (kind == "dataset" and is_path(name)):

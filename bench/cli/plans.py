@@ -33,17 +33,16 @@ from bench.running.record_keeping import has_answers
 from bench.storage.leases import holder, owner_lives
 
 
-def plan(request: Request, plugins: Sequence[str], output: str | None) -> None:
+def plan(request: Request, registry: Registry, output: str | None) -> None:
     """Writes the jobs of a request as a plan, into a file or to standard output.
 
     Raises:
         UsageError: a request that cannot be right, or a file that cannot be written.
     """
-    registry = Registry(plugins)
     with Console() as console:
         jobs = together(placed_of(request, registry, console))
         folder = Path(output).parent if output else Path.cwd()
-        text = plan_text((PlannedJob(job, request.looks, tuple(plugins), unplanned(typed())) for job in jobs), folder)
+        text = plan_text((PlannedJob(job, request.looks, registry.extra, unplanned(typed())) for job in jobs), folder)
         if output is None:
             click.echo(text, nl=False)
             return

@@ -10,6 +10,7 @@ from bench.cli.names import check_names
 from bench.cli.numbers import numbers
 from bench.cli.options import SEED, cache_folder, changes_option, time_option, trainings_option, work_options
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 
 OF_WORK = {  # options by the names of their parameters that say how cells are run
     **{"within": "within", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks", "changes": "set"},
@@ -55,14 +56,17 @@ def command(
     """
     if recorded and (idle := next((name for name in OF_WORK if _typed(name)), None)):
         raise UsageError(f"--recorded runs nothing: --{OF_WORK[idle]} does not go with it")
-    check_names(plugins, format=[form], table=[table], executor=[asked["executor"]])
+    registry = Registry(plugins)
+    check_names(registry, format=[form], table=[table], executor=[asked["executor"]])
     chosen = None if cells == "all" else numbers(cells, "--cells")
     from bench.cli.reproducing import Reproduction
     from bench.running.planning import Request
 
     place: dict[str, Any] = dict.fromkeys(("methods", "datasets", "ipcs", "backbones", "eval_backbones"), ())
     request = Request(**place, protocols=(), classes=None, control=False, cache=cache_folder(), **asked)
-    work = Reproduction(request, plugins, runs, form, table, chosen, retry=retry_failed, timeout=timeout, within=within)
+    work = Reproduction(
+        request, registry, runs, form, table, chosen, retry=retry_failed, timeout=timeout, within=within
+    )
     raise SystemExit(work.recorded() if recorded else work.foresee() if dry_run else work.measure())
 
 

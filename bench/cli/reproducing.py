@@ -40,7 +40,7 @@ class Reproduction:
     """
 
     request: Request
-    plugins: tuple[str, ...]
+    registry: Registry
     runs: Path
     form: str
     name: str
@@ -49,11 +49,6 @@ class Reproduction:
     timeout: float | None = None
     within: float | None = None
     unreached: list[Row] = field(default_factory=list)
-
-    @cached_property
-    def registry(self) -> Registry:
-        """Of all plugins."""
-        return Registry(self.plugins)
 
     @cached_property
     def table(self) -> PublishedTable:

@@ -8,6 +8,7 @@ import click
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, changes_option, grid_options, trainings_option
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 
 if TYPE_CHECKING:
     from bench.running.planning import Request
@@ -57,25 +58,27 @@ def command(
 
     Interrupted or killed, the same command continues. Exit status: 0 all rows done, 1 some row failed, 2 wrong usage.
     """
-    check_names(plugins, format=[form])
+    registry = Registry(plugins)
+    check_names(registry, format=[form])
     if plan_only and dry_run:
         raise UsageError("--plan-only and --dry-run are two ways to do no run; choose one")
     if output is not None and not plan_only:
         raise UsageError("--output goes with --plan-only (bench report -o writes tables)")
-    request = requested(plugins, **asked, elsewhere=plan_only)
+    request = requested(registry, **asked, elsewhere=plan_only)
     if plan_only:
         from bench.cli.plans import plan
 
-        return plan(request, plugins, output)
-    from bench.cli.forecasts import foresee
+        return plan(request, registry, output)
+    if dry_run:
+        from bench.cli.forecasts import foresee
+
+        raise SystemExit(foresee(request, registry, runs, form, timeout=timeout))
     from bench.cli.grid import compare
 
-    if dry_run:
-        raise SystemExit(foresee(request, plugins, runs, form, timeout=timeout))
-    raise SystemExit(compare(request, plugins, runs, form, retry=retry_failed, timeout=timeout))
+    raise SystemExit(compare(request, registry, runs, form, retry=retry_failed, timeout=timeout))
 
 
-def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> "Request":  # noqa: ANN401 - as above
+def requested(registry: Registry, *, ladder: str | None, **asked: Any) -> "Request":  # noqa: ANN401 - as above
     """What was asked for, its names looked up before torch is imported.
 
     Raises:
@@ -90,7 +93,7 @@ def requested(plugins: tuple[str, ...], *, ladder: str | None, **asked: Any) -> 
     ladders, methods = [ladder] if ladder else [], asked["methods"]
     named = {"method": methods, "ladder": ladders, "dataset": asked["datasets"], "protocol": asked["protocols"]}
     named["executor"] = [asked["executor"]]
-    check_names(plugins, **named)
+    check_names(registry, **named)
     from bench.running.planning import Request
 
     return Request(**asked, ladder=ladder, cache=cache_folder())

@@ -18,6 +18,7 @@ from bench.cli.options import (
     precision_option,
     row_timeout_option,
 )
+from bench.extensions.registry import Registry
 
 
 @click.command("speed")
@@ -59,8 +60,9 @@ def command(
     """
     dataset, table = [asked["dataset"]] if asked["dataset"] else [], [asked["table"]] if asked["table"] else []
     kinds = {"speed table": table, "method": asked["methods"], "backbone": asked["backbones"], "dataset": dataset}
-    check_names(plugins, format=[form], **kinds)
+    registry = Registry(plugins)
+    check_names(registry, format=[form], **kinds)
     from bench.cli.speed_tables import measure
     from bench.speed.planning import SpeedRequest
 
-    raise SystemExit(measure(SpeedRequest(**asked), plugins, cache_folder(), form, output, timeout=timeout))
+    raise SystemExit(measure(SpeedRequest(**asked), registry, cache_folder(), form, output, timeout=timeout))

@@ -23,7 +23,7 @@ TITLE = "Speed of a step"
 
 def measure(
     request: SpeedRequest,
-    plugins: Sequence[str],
+    registry: Registry,
     cache: Path,
     form: str,
     output: Path | None = None,
@@ -39,7 +39,6 @@ def measure(
     Raises:
         UsageError: a request that cannot be right; nothing was measured.
     """
-    registry = Registry(plugins)
     forms: list[ReportFormat] = [registry.load("format", form)]
     if output:
         forms.append(registry.load("format", form_of(registry, output)))

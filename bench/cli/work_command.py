@@ -16,6 +16,7 @@ from bench.cli.options import (
     timeout_option,
 )
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 
 
 @click.command("work")
@@ -46,7 +47,7 @@ def command(
     to take, 1 some row failed, 2 wrong usage.
     """
     number, count = _share(shard)
-    check_names(plugins, format=[form])
+    check_names(Registry(plugins), format=[form])
     from bench.cli.plans import Place, Shard, work
 
     place = Place(runs, cache_folder(), data_root, device, timeout)

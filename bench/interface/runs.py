@@ -120,8 +120,8 @@ def run(
     words = words_of(run_command.command, **given)
     asked = understood(run_command.command, words)
     aside = _taken(asked)
-    request = run_command.requested(aside["plugins"], **asked)
-    return _worked(request, aside, _line("run", words), quiet=quiet)
+    request = run_command.requested(registry := Registry(aside["plugins"]), **asked)
+    return _worked(request, registry, aside, _line("run", words), quiet=quiet)
 
 
 def evaluate(
@@ -170,8 +170,8 @@ def evaluate(
     words = words_of(evaluate_command.command, **given)
     asked = understood(evaluate_command.command, words)
     aside = _taken(asked)
-    request = evaluate_command.requested(aside["plugins"], quiet=quiet, **asked)
-    return _worked(request, aside, _line("evaluate", words), quiet=quiet)
+    request = evaluate_command.requested(registry := Registry(aside["plugins"]), quiet=quiet, **asked)
+    return _worked(request, registry, aside, _line("evaluate", words), quiet=quiet)
 
 
 def records(
@@ -223,10 +223,9 @@ def _line(name: str, words: Iterable[str]) -> str:
     return shlex.join(["bench", name, *words])
 
 
-def _worked(request: "Request", aside: Mapping[str, Any], command: str, *, quiet: bool) -> Result:
+def _worked(request: "Request", registry: Registry, aside: Mapping[str, Any], command: str, *, quiet: bool) -> Result:
     from bench.cli.grid import in_form, worked
 
-    registry = Registry(aside["plugins"])
     how = {"retry": aside["retry_failed"], "timeout": aside["timeout"], "command": command}
     with Console(quiet=quiet) as console:
         done = worked(request, registry, aside["runs"], console, **how)

@@ -12,6 +12,7 @@ from bench import load_set
 from bench.cli.foreign_sets import described
 from bench.condensation import Images
 from bench.data.datasets import Normalisation
+from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.sets import condensed as sets
 from bench.sets.export import writing
@@ -91,7 +92,7 @@ def test_a_large_foreign_set_is_read_in_parts(bench: Bench, tmp_path: Path, larg
     folder = _brought(tmp_path / "brought", levels, labels, source)
     bench.plugins = PLUGINS
     with large:
-        found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, ())
+        found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, Registry())
         (job,) = bench.jobs(
             "imported", protocols=("short",), ipcs=found.ipcs, changes=found.changes, origin=found.origin
         )

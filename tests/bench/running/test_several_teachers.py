@@ -71,7 +71,7 @@ def moved(made: tuple[Bench, Job, Row], elsewhere: Path) -> Path:
 
 def test_elsewhere_it_scores_the_same(made: tuple[Bench, Job, Row], tmp_path: Path) -> None:
     folder, there = moved(made, tmp_path), Bench(tmp_path, (PLUGIN,))
-    found = described(folder, "digits", "3", (), there.folder / "data", there.cache, (PLUGIN,))
+    found = described(folder, "digits", "3", (), there.folder / "data", there.cache, Registry((PLUGIN,)))
     given = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin, "protocols": ("few",)}
     (job,) = there.jobs("imported", **given)
     (row,) = rows_of([job], [there.run(job)])

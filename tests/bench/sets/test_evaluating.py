@@ -16,6 +16,7 @@ from bench.cli.foreign_sets import Described, described
 from bench.cli.grid import rows_of
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 from bench.reporting import Row
 from bench.reporting.view import views
 from bench.results.spec import Origin, RunSpec
@@ -37,7 +38,7 @@ def real(folder: Path, digits: Dataset, counts: tuple[int, int, int], **about: A
 
 
 def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
-    return described(folder, "digits", "3", ipcs, bench.folder / "data", bench.cache, ())
+    return described(folder, "digits", "3", ipcs, bench.folder / "data", bench.cache, Registry())
 
 
 def evaluated(bench: Bench, folder: Path, *ipcs: int, **changes: Any) -> list[Row]:  # noqa: ANN401 - of a request

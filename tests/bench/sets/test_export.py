@@ -112,7 +112,7 @@ def test_pictures_of_floats_are_rounded_and_that_is_said(tmp_path: Path, digits:
 def test_what_a_teacher_labels_scores_the_same(tmp_path: Path, made: tuple[Bench, Path, list[float]], to: str) -> None:
     _, run, top1 = made
     place, elsewhere = exported(run / "condensed", to, tmp_path / "out"), Bench(tmp_path)
-    found = described(place, "digits", "3", (), tmp_path / "data", elsewhere.cache, ())
+    found = described(place, "digits", "3", (), tmp_path / "data", elsewhere.cache, Registry())
     asked = {
         "ipcs": found.ipcs,
         "changes": found.changes,

@@ -67,7 +67,7 @@ def test_it_is_said_in_one_line(
     tmp_path: Path, digits: Dataset, some: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = bare(tmp_path, digits, some, "rded")
-    found = described(folder, "digits", "3", (), tmp_path, tmp_path / "cache", ())
+    found = described(folder, "digits", "3", (), tmp_path, tmp_path / "cache", Registry())
     assert (found.ipcs, found.origin.method, found.origin.protocol) == ((EACH,), "imported", "hard")
     err = capsys.readouterr().err
     assert err.count("inferred") == 1 and "pictures (image-folder)" in err
@@ -77,7 +77,7 @@ def test_it_is_evaluated(tmp_path: Path, digits: Dataset, some: Images) -> None:
     """Through planning and the run, which read it again."""
     bench = Bench(tmp_path, (str(Path(__file__).with_name("short_protocols.py")),))
     folder = bare(tmp_path, digits, some, "mtt")
-    found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, ())
+    found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, Registry())
     asked: dict[str, Any] = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
     (job,) = bench.jobs("imported", protocols=("short",), eval_backbones=("convnet3-w32-bn",), **asked)
     assert bench.run(job).status == "done"

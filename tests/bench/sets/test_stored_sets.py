@@ -13,6 +13,7 @@ from torch.utils.data import BatchSampler, RandomSampler
 from bench.cli.foreign_sets import Described, described
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.sets import condensed as sets
 
@@ -45,7 +46,7 @@ def foreign(folder: Path, digits: Dataset, *, batch: int = BATCH, shift: int = 0
 
 
 def known(bench: Bench, folder: Path, *ipcs: int) -> Described:
-    return described(folder, "digits", "3", ipcs, bench.folder / "data", bench.cache, (PLUGIN,))
+    return described(folder, "digits", "3", ipcs, bench.folder / "data", bench.cache, Registry((PLUGIN,)))
 
 
 def evaluated(bench: Bench, folder: Path, *, control: bool = False) -> list[Record]:

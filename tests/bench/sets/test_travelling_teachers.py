@@ -45,7 +45,7 @@ def moved(made: tuple[Bench, Job, list[Row]], elsewhere: Path) -> Path:
 
 
 def evaluated(bench: Bench, folder: Path, **changes: Any) -> list[Row]:  # noqa: ANN401 - the fields of Request
-    found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, ())
+    found = described(folder, "digits", "3", (), bench.folder / "data", bench.cache, Registry())
     asked = {"ipcs": found.ipcs, "changes": found.changes, "origin": found.origin}
     jobs = bench.jobs("imported", eval_backbones=("convnet3-w32-bn",), **asked, **changes)
     return rows_of(jobs, [bench.run(job) for job in jobs])
@@ -140,7 +140,7 @@ def test_a_teacher_that_is_not_the_named_network_is_refused(
     folder = moved(made, tmp_path)
     _rewritten(folder, lambda manifest: manifest["labels"]["teacher"].update(backbone=name))
     with pytest.raises(UsageError, match=said):
-        described(folder, "digits", classes, (), tmp_path / "data", tmp_path / "cache", ())
+        described(folder, "digits", classes, (), tmp_path / "data", tmp_path / "cache", Registry())
     ref = TeacherRef("0" * 32, "convnet3", None, 0, file=folder / TEACHER)
     with pytest.raises(RunFailure, match="holds the weights of convnet3-w32-bn, the set's manifest says convnet3"):
         load_teacher(tiny_task(tmp_path / "task", dataset=tiny_dataset()), ref)
@@ -156,7 +156,7 @@ def test_a_teacher_with_other_outputs_than_classes_is_refused(
     checksum = f"sha256:{file_digest(folder / TEACHER)}"
     _rewritten(folder, lambda manifest: manifest["files"].update({TEACHER: checksum}))
     with pytest.raises(UsageError, match=r"for 3 classes of digits: .* has shape \(4, \d+\), not \(3, \d+\)"):
-        described(folder, "digits", "3", (), tmp_path / "data", tmp_path / "cache", ())
+        described(folder, "digits", "3", (), tmp_path / "data", tmp_path / "cache", Registry())
 
 
 def _rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from benching import Bench
 
 from bench.cli.foreign_sets import Described, described
+from bench.extensions.registry import Registry
 
 
 def test_two_runs_of_one_kind_are_one_set_in_two_places(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_two_runs_of_one_kind_are_one_set_in_two_places(tmp_path: Path) -> None:
 
 def _evaluated(place: Bench, folder: Path) -> str:
     """The name of the run that evaluates a set."""
-    found: Described = described(folder, "digits", "3", (), place.folder, place.cache, ())
+    found: Described = described(folder, "digits", "3", (), place.folder, place.cache, Registry())
     asked = {"eval_backbones": ("convnet3",), "protocols": ("hard",), "ipcs": found.ipcs}
     (job,) = place.jobs("imported", changes=found.changes, origin=found.origin, **asked)
     return job.spec.name
