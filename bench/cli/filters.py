@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import click
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
-from bench.storage.names import unknown
+from bench.storage.names import nearest, unknown
 
 Row = dict[str, Any]
 
 INCOMPLETE = "incomplete"
+FEW = 8  # values that are all named
+ALL = "`bench list runs` shows them all"
 
 
 where_option = click.option(
@@ -23,7 +27,8 @@ where_option = click.option(
 def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     """One row an evaluation of every run below a folder that fits all conditions, by the runs' names.
 
-    Runs without a record yet are "incomplete"; where even their spec is damaged, all else of them is null.
+    Runs without a record yet are "incomplete"; where even their spec is damaged, all else of them is null. Where none
+    of some rows fits, a warning says why.
 
     Raises:
         UsageError: a condition that is none, or on a field that rows do not have; the nearest is named.
@@ -33,21 +38,71 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     from bench.results import rows as table
     from bench.storage.mirrors import looked_at
 
-    picked = picker(where)
+    asked = Conditions.of(where)
     rows = [*table.rows(records.load_all(looked_at(runs), Console())), *map(_begun, records.unfinished(runs))]
-    return sorted(picked(rows), key=lambda row: str(row["run"]))
+    picked = asked.picked(rows)
+    if rows and not picked:
+        Console().warn(asked.unfit(rows))
+    return sorted(picked, key=lambda row: str(row["run"]))
 
 
-def picker(where: Sequence[str]) -> Callable[[Sequence[Row]], list[Row]]:
-    """What leaves, of rows, those that fit all conditions.
+@dataclass(frozen=True)
+class Condition:
+    """One --where: as it was typed, what it looks at in a row, and what that shall be."""
 
-    Raises:
-        UsageError: as `run_rows`.
-    """
-    from bench.results.fields import names
+    field: str
+    wanted: str
+    value: Callable[[Row], Any]
 
-    conditions = [_condition(each, names()) for each in where]
-    return lambda rows: [row for row in rows if all(fits(row) for fits in conditions)]
+    def fits(self, row: Row) -> bool:
+        """Whether a row has this; of a list, one of it."""
+        return any(_is(each, self.wanted) for each in self._values(row))
+
+    def _values(self, row: Row) -> list[Any]:
+        found = self.value(row)
+        return found if isinstance(found, list) else [found]
+
+    def instead(self, rows: Sequence[Row]) -> str:
+        """The nearest value there is, or all where they are few."""
+        plain = (each for row in rows for each in self._values(row) if not isinstance(each, NoneType | Mapping | list))
+        known = list(dict.fromkeys(each if isinstance(each, str) else json.dumps(each, default=str) for each in plain))
+        if match := _nearest(self.wanted, known):
+            return f"did you mean {self.field}={match}?"
+        return f"there is {', '.join(sorted(known)) or 'none'}" if len(known) <= FEW else ALL
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """All --where of a command, as they were typed."""
+
+    every: Sequence[Condition]
+
+    @classmethod
+    def of(cls, where: Sequence[str]) -> "Conditions":
+        """Raises UsageError: as `run_rows`."""
+        from bench.results.fields import names
+
+        return cls([_condition(each, names()) for each in where])
+
+    def picked(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that fit all conditions."""
+        return [row for row in rows if all(each.fits(row) for each in self.every)]
+
+    def unfit(self, rows: Sequence[Row]) -> str:
+        """Why none of some rows fits, in a line: the condition that no row fits, or all of them together."""
+        alone = next((each for each in self.every if not any(map(each.fits, rows))), None)
+        if alone is not None:
+            return f"no row has {alone.field}={alone.wanted}; {alone.instead(rows)}"
+        return f"no row has {' and '.join(f'{each.field}={each.wanted}' for each in self.every)}; {ALL}"
+
+
+def _nearest(wanted: str, known: Sequence[str]) -> str | None:
+    """Of numbers the nearest number, of texts the one that is most like it."""
+    number = _number(wanted)
+    if number is None:
+        return nearest(wanted, known)
+    numbers = {each: found for each in known if (found := _number(each)) is not None}
+    return min(numbers, key=lambda each: abs(numbers[each] - number), default=None)
 
 
 def _begun(folder: Path) -> Row:
@@ -63,7 +118,7 @@ def _begun(folder: Path) -> Row:
     return {**row, "run": folder.name}
 
 
-def _condition(text: str, known: Sequence[str]) -> Callable[[Row], bool]:
+def _condition(text: str, known: Sequence[str]) -> Condition:
     """As typed: `ipc=10`, `class_ids=n01443537` (one of a list), `changed.recover.iterations=40`, `made.commit=v1`."""
     field, equals, wanted = text.partition("=")
     if not equals:
@@ -72,8 +127,8 @@ def _condition(text: str, known: Sequence[str]) -> Callable[[Row], bool]:
     if name not in known:
         raise unknown("--where field", name, known)
     if name == "changed":  # the recipe's value and the user's, who asks for his own
-        return lambda row: _is(((row["changed"] or {}).get(inside) or [None])[-1], wanted)
-    return lambda row: _is(_inside(row.get(name), inside), wanted)
+        return Condition(field, wanted, lambda row: ((row["changed"] or {}).get(inside) or [None])[-1])
+    return Condition(field, wanted, lambda row: _inside(row.get(name), inside))
 
 
 def _inside(value: Any, key: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -87,8 +142,6 @@ def _inside(value: Any, key: str) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _is(value: Any, wanted: str) -> bool:  # noqa: ANN401 - any JSON value
-    if isinstance(value, list):
-        return any(_is(each, wanted) for each in value)
     return wanted in (str(value), json.dumps(value, default=str)) or _number(value) == _number(wanted) is not None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.filters import Row, picker, where_option
+from bench.cli.filters import Conditions, Row, where_option
 from bench.cli.folders import folder_of
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
@@ -143,10 +143,10 @@ def rows_asked_for(
     from bench.reporting.pooling import over_seeds
     from bench.results.rows import rows
 
-    picked = picker(where)
-    made = picked(rows(_noted(records_of(named, runs, console), folders)))
-    if not made:
-        raise UsageError(f"no row has {' and '.join(where)}; `bench list runs` shows them all")
+    asked = Conditions.of(where)
+    every = rows(_noted(records_of(named, runs, console), folders))
+    if not (made := asked.picked(every)):
+        raise UsageError(asked.unfit(every))
     return over_seeds(made) if over else made
 
 

@@ -151,9 +151,32 @@ def test_a_report_is_of_the_rows_that_fit(capsys: pytest.CaptureFixture[str], ru
     assert status == 0
     assert in_process(capsys, *words, "--where", "seed=0", "--where", "changed.lr=0.2")[:2] == (0, every)
     status, out, errors = in_process(capsys, *words, "--where", "seed=0", "--where", "method=sre2l")
-    assert (status, out) == (2, "") and "no row has seed=0 and method=sre2l" in errors
+    assert (status, out) == (2, "") and "no row has method=sre2l; there is random" in errors
     status, out, errors = in_process(capsys, *words, "--where", "sed=0")
     assert (status, out) == (2, "") and "did you mean 'seed'?" in errors
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (("method=radnom",), "no row has method=radnom; did you mean method=random?"),
+        (("ipc=50",), "no row has ipc=50; did you mean ipc=10?"),
+        (("changed.lr=0.3",), "no row has changed.lr=0.3; did you mean changed.lr=0.2?"),
+        (("class_ids=n0144",), "`bench list runs` shows them all"),
+        (("is_control=True",), "there is false"),
+        (("made.commit=zzz",), "there is v1-dirty"),
+        (("changed.momentum=x",), "no row has changed.momentum=x; there is none"),
+    ],
+)
+def test_a_value_that_no_row_has_is_answered_with_the_nearest_there_is(
+    capsys: pytest.CaptureFixture[str], runs: Path, where: tuple[str, ...], said: str
+) -> None:
+    words = [word for each in where for word in ("--where", each)]
+    status, out, errors = in_process(capsys, "report", "--runs", str(runs), *words)
+    assert (status, out) == (2, "") and said in errors.splitlines()[-1]
+    for command in (("list", "runs"), ("clean",)):
+        status, _, errors = in_process(capsys, *command, "--runs", str(runs), *words)
+        assert status == 0 and said in errors.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
