@@ -69,7 +69,7 @@ UNSAID = {
     "label_s": "labelling",
 }
 OF_SET, OF_EVALUATION = "workers", "evaluation_workers"
-COMPANY = "*"  # marks what was measured while several workers were busy
+COMPANY = "†"  # marks what was measured while several workers were busy; a star is the best (`bench.reporting.best`)
 
 
 def disturbed(row: Row, by: str) -> bool:

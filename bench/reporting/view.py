@@ -92,7 +92,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         scores["published"] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (_labels(rows), scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
-    unsaid = tuple(_unsaid(rows))
+    unsaid = (*_stored(rows), *_unsaid(rows))
     return RankingView(
         heading=one_line(ranking.heading),
         identity=identity(rows),
@@ -269,7 +269,7 @@ def _varies_beyond(row: Row) -> bool:
 def in_company(rows: Sequence[Row]) -> list[str]:
     """What the mark on times means, where one has it."""
     most = max((row.get(by) or 1 for row in rows for by in (OF_SET, OF_EVALUATION)), default=1)
-    said = f"{COMPANY} taken while up to {most} workers were busy on the machine: not to be held against other times"
+    said = f"{COMPANY}: taken while up to {most} workers were busy on the machine: not to be held against other times"
     return [said] if most > 1 else []
 
 
@@ -287,6 +287,16 @@ def _unsaid(rows: Sequence[Row]) -> list[str]:
                 if reason := (row.get("null_reasons") or {}).get(name):
                     found.setdefault((title, reason), []).append(method_of(row))
     return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
+
+
+def _stored(rows: Sequence[Row]) -> list[str]:
+    """As what images are stored, where rows differ in it: bytes of JPEG and of raw pixels are no rivals."""
+    found: dict[str | None, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.get("image_format"), {})[method_of(row)] = None
+    found.pop(None, None)
+    said = "; ".join(f"{form} of {', '.join(who)}" for form, who in found.items())
+    return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
 
 
 def _published(row: Row, footnotes: Footnotes) -> str | None:

@@ -115,6 +115,7 @@ class Measured(Identity):
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
     )
     set_bytes: int | None = told("bytes of the images as stored")
+    image_format: str | None = told("as what: `uint8`, `jpeg` or `float32`; null in records from before")
     label_bytes: int | None = told(
         "bytes that a user keeps besides, to have the labels that the protocol trains on: they themselves, or the "
         "teacher that makes them; 0 for hard ones",

@@ -83,6 +83,7 @@ class Costs(FindingsPart):
     warm_up_s: Time | None = None
     peak_memory_bytes: PeakPart | None = None
     set_bytes: Count | None = None
+    image_format: str | None = None
     label_bytes: Count | None = None
     teacher_on_set: OnSet | None = None
     label_kind: str | None = None

@@ -161,6 +161,7 @@ class Synthesis:
             "label_kind": labels.kind,
             "preprocessing": preprocessing.kind,
             "set_bytes": set_bytes,
+            "image_format": self.method.pixel_format,
             "label_bytes": label_bytes,
             "class_order_hash": self.task.dataset.class_order_hash,
             "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from bench.reporting.columns import COSTS, TIMES, Quantity
+from bench.reporting.best import MARK
+from bench.reporting.columns import COMPANY, COSTS, TIMES, Quantity
 from bench.reporting.view import in_company
+from bench_reports import latex, markdown
 
 ALONE: dict[str, Any] = {
     **{"set_bytes": 100, "synthesis_s": 90.0, "evaluation_s": 30.0, "workers": 1, "evaluation_workers": 1},
@@ -19,17 +21,22 @@ def number(column: object, row: dict[str, object]) -> float | None:
 
 def test_a_time_in_company_is_marked_and_no_number_beside_others() -> None:
     for columns, title in ((TIMES, "synthesis"), (COSTS, "ms/image-\niteration")):
-        assert columns[title](BESIDE) == f"{columns[title](ALONE)}*"
+        assert columns[title](BESIDE) == f"{columns[title](ALONE)}†"
         assert number(columns[title], ALONE) and number(columns[title], BESIDE) is None
 
 
 def test_bytes_and_what_was_measured_alone_are_not_marked() -> None:
     assert COSTS["image\nbytes"](BESIDE) == COSTS["image\nbytes"](ALONE)
     assert TIMES["evaluation"](BESIDE) == TIMES["evaluation"](ALONE)
-    assert str(TIMES["evaluation"]({**ALONE, "evaluation_workers": 2})).endswith("*")
+    assert str(TIMES["evaluation"]({**ALONE, "evaluation_workers": 2})).endswith("†")
+
+
+def test_the_mark_is_not_that_of_the_best_in_any_form() -> None:
+    assert COMPANY != MARK
+    assert (markdown.escaped(f"90.0 s{COMPANY}"), latex.escaped(f"90.0 s{COMPANY}")) == ("90.0 s†", r"90.0 s\dag{}")
 
 
 def test_a_table_says_what_the_mark_means_only_where_it_has_one() -> None:
     assert in_company([ALONE]) == []
     (said,) = in_company([ALONE, BESIDE])
-    assert said.startswith("* taken while up to 4 workers were busy")
+    assert said.startswith("†: taken while up to 4 workers were busy")

@@ -77,6 +77,8 @@ def test_a_row_holds_every_field_of_the_contract_and_what_was_measured(bench: Be
     assert ours["control"] == control["run"]
     assert (control["control"], control["is_control"]) == (None, True)
     assert ours["images"] == 6
+    manifest = read_json(bench.runs / ours["run"] / "condensed" / "manifest.json")
+    assert ours["image_format"] == manifest["pixels"] == "uint8"
     assert len(ours["top1_values"]) == 2
     assert ours["iterations"] == 30
     assert ours["ms_per_image_iteration"]["median"] > 0
