@@ -17,7 +17,8 @@ SPREAD = 2.5
 GAP = 4
 LABEL_WIDTH = 150
 FOOTER = 24
-BACKGROUND, INK, PALE = (255, 255, 255), (20, 20, 20), (120, 120, 120)
+LABEL, CAPTION = 22, 18  # pixels of type: pages show a sheet at about 60 %
+BACKGROUND, INK, PALE = (30, 33, 37), (236, 238, 240), (165, 170, 176)  # its own, right on light pages and dark ones
 
 
 def write_preview(
@@ -50,7 +51,7 @@ def write_preview(
     sheet = Image.new("RGB", (LABEL_WIDTH + columns * width + GAP, len(shown) * height + GAP + FOOTER), BACKGROUND)
     for line, (index, each) in enumerate(zip(shown, members, strict=True)):
         top = GAP + line * height
-        _write(sheet, top + (height - GAP) // 2, class_names[index], INK)
+        _label(sheet, top + (height - GAP) // 2, class_names[index], (height - GAP) // (LABEL + GAP))
         for column, picture in enumerate(_pictures(invert(pixels[each]), scale)):
             sheet.paste(picture, (LABEL_WIDTH + column * width, top))
     _write(sheet, sheet.height - FOOTER // 2, _caption(len(classes), present, members), PALE, sheet.width)
@@ -76,12 +77,24 @@ def write_beside(path: Path, sheets: Sequence[tuple[str, Path]]) -> None:
         beside.save(part, format="PNG")
 
 
-def _write(
-    sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int = LABEL_WIDTH, left: int = 0
-) -> None:
+def _write(sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int, left: int = 0) -> None:
     """One line of text from the left, cut to its room in pixels."""
-    font = ImageFont.load_default(size=14)
+    font = ImageFont.load_default(size=CAPTION)
     ImageDraw.Draw(sheet).text((left + 2 * GAP, middle), _fitted(text, font, room - 4 * GAP), colour, font, anchor="lm")
+
+
+def _label(sheet: Image.Image, middle: int, text: str, most: int) -> None:
+    """The name of a class beside its row, over at most so many lines."""
+    font, room = ImageFont.load_default(size=LABEL), LABEL_WIDTH - 3 * GAP
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= room or not lines[-1] or len(lines) == max(1, most):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    shown = "\n".join(_fitted(line, font, room) for line in lines)
+    ImageDraw.Draw(sheet).multiline_text((2 * GAP, middle), shown, INK, font, anchor="lm", spacing=GAP)
 
 
 def _spread(values: Sequence[int], most: int) -> list[int]:

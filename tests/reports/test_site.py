@@ -16,6 +16,7 @@ from bench.reporting import Row
 from bench.storage.files import write_json
 from bench_reports.site import HTML
 from bench_reports.site.names import file_names
+from bench_reports.site.rankings import told_apart
 
 RowMaker = Callable[..., Row]
 Report = Callable[..., int]
@@ -215,6 +216,17 @@ def test_what_may_not_be_ranked_together_is_in_tables_of_their_own(row: RowMaker
     sections = [attributes for tag, attributes in page.elements if tag == "section"]
     assert [section["data-budget"] for section in sections] == ["paper", "quick", "quick"]
     assert len({(section["data-budget"], section["data-device"]) for section in sections}) == 3
+
+
+def test_titles_that_are_alike_get_what_tells_them_apart() -> None:
+    headings = ["digits · hard@1 · cpu", "digits · soft@1 · cpu", "digits · soft@1 · cuda", "cifar10 · hard@1 · cpu"]
+    assert told_apart(headings) == [
+        ("digits · hard@1", ["cpu"]),
+        ("digits · soft@1 · cpu", []),
+        ("digits · soft@1 · cuda", []),
+        ("cifar10", ["hard@1", "cpu"]),
+    ]
+    assert told_apart(["digits · cpu"] * 2) == [("digits", ["cpu"])] * 2
 
 
 def test_numbers_behind_columns_are_those_that_are_shown(row: RowMaker) -> None:

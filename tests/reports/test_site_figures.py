@@ -58,7 +58,9 @@ def test_costs_are_told_in_a_unit_that_fits_and_the_front_is_named(row: RowMaker
     by_title = {figure.x_title: figure for figure in costly.figures}
     assert list(by_title) == ["minutes to make"], "what all share tells nothing apart; a control has no iterations"
     assert by_title["minutes to make"].said.endswith("on the Pareto front: random (control), sre2l")
-    assert [series.name for series in costly.legend] == ["sre2l", "random (control)", "dm"]
+    assert [series.name for series in costly.legend] == ["sre2l", "dm", "random (control)"]
+    drawn = by_title["minutes to make"].series
+    assert [series.colour for series in drawn][-1] == "control", "the last lies above the others, and is hollow"
 
 
 def test_a_time_taken_in_company_is_held_against_no_other(row: RowMaker, control: RowMaker) -> None:

@@ -194,6 +194,25 @@ def test_two_runs_stand_beside_each_other_with_their_images(page: "Page", compar
     assert page.evaluate("getSelection().toString()").startswith("bench run -m")
 
 
+def test_a_table_fades_where_more_of_it_is_beyond_its_edge(page: "Page", site: Path) -> None:
+    """Wider than a phone: it says so until its end is in sight; its first column and its bar stay in sight."""
+    page.goto((site / "index.html").as_uri())
+    faded = "table => getComputedStyle(table).getPropertyValue('--beyond')"
+    table = page.locator(".scroll").first
+    place = "cell => Math.round(cell.getBoundingClientRect().x)"
+    first = table.locator("tbody th").first.evaluate(place)
+    assert table.evaluate(faded) == "56px"
+    table.evaluate("table => { table.scrollLeft = 1e6; }")
+    page.wait_for_function(
+        "table => getComputedStyle(table).getPropertyValue('--beyond') == '0px'", arg=table.element_handle()
+    )
+    assert table.locator("tbody th").first.evaluate(place) == first
+    page.set_viewport_size({"width": 4000, "height": 800})
+    page.wait_for_function(
+        "table => getComputedStyle(table).getPropertyValue('--beyond') == '0px'", arg=table.element_handle()
+    )
+
+
 def test_no_page_is_taken_over_or_wider_than_a_phone(page: "Page", site: Path) -> None:
     for path in site.rglob("*.html"):
         page.goto(path.as_uri())

@@ -21,9 +21,11 @@ from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
+from bench_reports.site.rankings import told_apart
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 390.0, 12.0, 222.0  # pixels of the plot within its picture
 COLOURS, SHAPES = 8, 6
+CONTROL = "control"  # a colour of its own
 
 Number = Callable[[Row], float | None]
 
@@ -91,9 +93,10 @@ class Heat:
 
 @dataclass(frozen=True)
 class Costly:
-    """A ranking's figures, and what their colours and shapes mean."""
+    """A ranking's figures, and what their colours and shapes mean; its heading divided as in the index."""
 
-    heading: str
+    title: str
+    facts: Sequence[str]
     figures: Sequence[Figure]
     legend: Sequence[Series]
 
@@ -122,8 +125,10 @@ def over_ipc(rows: Sequence[Row], names: Mapping[str, str]) -> list[Figure]:
 def over_costs(rows: Sequence[Row], names: Mapping[str, str]) -> list[Costly]:
     """By ranking, accuracy against each cost that tells at least two of its rows apart."""
     looks = Looks(rows)
-    found = [(ranking.heading, _over_costs(ranking, looks, names)) for ranking in rankings(rows)]
-    return [Costly(one_line(heading), figures, _legend(figures)) for heading, figures in found if figures]
+    drawn = [(ranking.heading, _over_costs(ranking, looks, names)) for ranking in rankings(rows)]
+    found = [(one_line(heading), figures) for heading, figures in drawn if figures]
+    told = told_apart([heading for heading, _ in found])
+    return [Costly(*each, figures, _legend(figures)) for each, (_, figures) in zip(told, found, strict=True)]
 
 
 def over_networks(rows: Sequence[Row], names: Mapping[str, str]) -> list[Heat]:
@@ -157,7 +162,7 @@ class Looks:
         for name, row in lines.items():
             place, nth = self._places[row["method"]], seen[row["method"]]
             seen[row["method"]] += 1
-            found[name] = ("control" if row.get("is_control") else f"c{place % COLOURS}", (place + nth) % SHAPES)
+            found[name] = (CONTROL if row.get("is_control") else f"c{place % COLOURS}", (place + nth) % SHAPES)
         return found
 
 
@@ -187,7 +192,7 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
         series.append(Series(name, *look[name], marks, points([(mark.x, mark.y) for mark in marks])))
     title = primary(rows[0]).title
     said = f"{title} against images per class, of {', '.join(panel.lines)}"
-    return Figure(panel.heading, said, x, y, "images per class", title, series)
+    return Figure(panel.heading, said, x, y, "images per class", title, _controls_above(series))
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
@@ -219,7 +224,12 @@ def _over_cost(
     best = front([(value, primary(row).badness) for _, row, value in known])
     edge = [(series[place].marks[0].x, series[place].marks[0].y) for place in best]
     said = f"{title} against {across}; on the Pareto front: {', '.join(known[place][0] for place in best)}"
-    return Figure(across, said, x, y, across, title, series, _steps(edge))
+    return Figure(across, said, x, y, across, title, _controls_above(series), _steps(edge))
+
+
+def _controls_above(series: Sequence[Series]) -> list[Series]:
+    """What is drawn last lies above the others, and controls, which are hollow, hide nothing."""
+    return sorted(series, key=lambda each: each.colour == CONTROL)
 
 
 def _scores(rows: Sequence[Row]) -> Axis:

@@ -62,7 +62,9 @@ class Overview:
 
 def overview(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> Overview:
     """The tables of all rows, each row leading to its run's page where `names` has one."""
-    found = [_section(view, names) for view in views(rows, claims=claims)]
+    shown = views(rows, claims=claims)
+    told = told_apart([view.heading for view in shown])
+    found = [_section(view, names, *each) for view, each in zip(shown, told, strict=True)]
     return Overview(found, _without(unmeasured(rows), names), len({row["run"] for row in rows}), len(rows))
 
 
@@ -97,7 +99,12 @@ def view_section(view: RankingView) -> Section:
     """Any view as it is: its columns in their order, its numbers to sort by; nothing leads anywhere."""
     columns = beside(view.identity, *view.groups)
     lines = [Line(_cells(view, place, columns, texts)) for place, texts in enumerate(texts_of(columns))]
-    return _told(view, Table(view.heading, list(map(flat, columns)), _numeric(columns), lines), {})
+    return _told(
+        view,
+        Table(view.heading, list(map(flat, columns)), _numeric(columns), lines),
+        {},
+        *told_apart([view.heading])[0],
+    )
 
 
 def _numeric(titles: Iterable[str]) -> list[bool]:
@@ -112,13 +119,12 @@ def _cell(view: RankingView, title: str, place: int, text: str) -> Cell:
     return Cell(text, view.numbers[title][place] if title in view.numbers else None)
 
 
-def _section(view: RankingView, names: Mapping[str, str]) -> Section:
+def _section(view: RankingView, names: Mapping[str, str], title: str, facts: Sequence[str]) -> Section:
     shared = {name: value for name, value in facets_of(view.rows[0]).items() if name not in OF_ROWS}
-    return _told(view, _table(view, names), shared)
+    return _told(view, _table(view, names), shared, title, facts)
 
 
-def _told(view: RankingView, table: Table, shared: Mapping[str, str]) -> Section:
-    title, *facts = view.heading.split(SEPARATOR)
+def _told(view: RankingView, table: Table, shared: Mapping[str, str], title: str, facts: Sequence[str]) -> Section:
     return Section(
         title=title,
         facts=facts,
@@ -127,6 +133,30 @@ def _told(view: RankingView, table: Table, shared: Mapping[str, str]) -> Section
         warnings=[note for note in view.notes if note.startswith(WARNING)],
         notes=[note for note in view.notes if not note.startswith(WARNING)],
     )
+
+
+def told_apart(headings: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Each heading's title, and the rest of its facts.
+
+    Titles that are alike get the first fact that not all of them share, until no two are.
+    """
+    divided = [(title, facts) for title, *facts in (heading.split(SEPARATOR) for heading in headings)]
+    while (made := _with_a_fact(divided)) != divided:
+        divided = made
+    return divided
+
+
+def _with_a_fact(divided: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    alike: dict[str, list[list[str]]] = {}
+    for title, facts in divided:
+        alike.setdefault(title, []).append(facts)
+    shared = {title: set(every[0]).intersection(*every) for title, every in alike.items()}
+    made = []
+    for title, facts in divided:
+        own = next((fact for fact in facts if fact not in shared[title]), None)
+        rest = [fact for fact in facts if fact != own]
+        made.append((title if own is None else f"{title}{SEPARATOR}{own}", rest))
+    return made
 
 
 def _table(view: RankingView, names: Mapping[str, str]) -> Table:

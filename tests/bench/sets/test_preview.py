@@ -28,6 +28,16 @@ def test_pixels_are_enlarged_without_smoothing(tmp_path: Path) -> None:
     assert (found[:, GAP : LABEL_WIDTH - GAP] != 255).any(), "class names are written"
 
 
+def test_a_name_goes_over_lines_on_a_background_of_its_own(tmp_path: Path) -> None:
+    pixels = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    write_preview(tmp_path / "preview.png", pixels, torch.tensor([0, 1]), ["newt", "salamander, Salamandra salamandra"])
+    found = sheet(tmp_path / "preview.png")
+    assert (found[0] == preview.BACKGROUND).all() and max(preview.BACKGROUND) < 64, "no white block on a dark page"
+    bright = found[:, :LABEL_WIDTH].max(axis=(1, 2)) > 200
+    begins = np.flatnonzero(bright[1:] & ~bright[:-1])
+    assert [int(((begins > top) & (begins < top + 128)).sum()) for top in (GAP, GAP + 128 + GAP)] == [1, 3]
+
+
 def test_floats_are_brightness_and_grey_is_grey(tmp_path: Path) -> None:
     pixels = torch.tensor([-0.5, 0.0, 0.5, 1.5]).view(4, 1, 1, 1).expand(4, 1, 4, 4)
     write_preview(tmp_path / "preview.png", pixels, torch.zeros(4, dtype=torch.int64), ["only"])
