@@ -71,12 +71,12 @@ class ReportFormat(ABC):
         """The cells of a published table and what was measured for them, as text ending in a newline.
 
         Every row has `cell` besides: the cell's `number` in the table; the published `value`, `std` (or None),
-        `metric`, `label_type`, `source` and `note`; the changes from the recipe (`set`) that make the cell; and of a
-        finished row the `difference` of its mean from `value` in points, the `verdict` ("within", "above", "below" or
-        "not the same") with its `reasons`, in what the `images` are not the official ones though they are judged by
-        it, or None, and what of it is older than what is installed (`stale`), all in words. A row that is "skipped" may
-        have no run: its cell cannot be reached here, for the `reason`. Rows of one cell stand together, one a seed of
-        the synthesis.
+        `metric`, `score` (the row's metric that it is held against), `label_type`, `source` and `note`; the changes
+        from the recipe (`set`) that make the cell; and of a finished row the `difference` of its mean from `value` in
+        points, the `verdict` ("within", "above", "below" or "not the same") with its `reasons`, in what the `images`
+        are not the official ones though they are judged by it, or None, and what of it is older than what is installed
+        (`stale`), all in words. A row that is "skipped" may have no run: its cell cannot be reached here, for the
+        `reason`. Rows of one cell stand together, one a seed of the synthesis.
 
         Raises:
             UsageError: the format has no form for it.

@@ -27,6 +27,7 @@ COSTS = ("ms_per_image_iteration", "peak_gpu_mem_gb")
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 OR_EMPTY = BeforeValidator(lambda text: text or None)
+OR_TOP1 = BeforeValidator(lambda text: text or TOP1)
 Key = tuple[str, str | None, int, str, str, str, str]
 
 
@@ -41,8 +42,8 @@ class Claim:
         label_type: what the student was trained on, or empty.
         protocol: the protocol (without version) that the number was made under; empty where it is not known. Where
             several of ours are that recipe, their names with spaces between them.
-        metric: "top1" (as the paper reports it), "top1_last", "top1@1000it" (a recovery budget), the same of another
-            metric that a protocol measures, a cost, or an ablation's own name.
+        metric: "top1" (as the paper reports it; so is what is empty), "top1_last", "top1@1000it" (a recovery budget),
+            the same of another metric that a protocol measures, a cost, or an ablation's own name ("top1_...").
         iterations: of the synthesis, where stated.
         value, std: in percent, milliseconds or GB, as the metric says.
         source: paper and table, repository or issue.
@@ -57,7 +58,7 @@ class Claim:
     eval_backbone: str
     label_type: str
     protocol: str
-    metric: str
+    metric: Annotated[str, OR_TOP1]
     iterations: Annotated[int | None, OR_EMPTY]
     value: Finite
     std: Annotated[Annotated[Finite, Field(ge=0)] | None, OR_EMPTY]
@@ -69,6 +70,12 @@ class Claim:
         """What a measured row must share with it, for each protocol; none where that is not known."""
         networks = (self.backbone, self.eval_backbone)
         return [(self.method, self.dataset, self.classes, self.ipc, *networks, name) for name in self.protocol.split()]
+
+    @property
+    def score(self) -> str:
+        """The metric of our scores that it is held against: top-1, or the one of another name that a protocol has."""
+        name = self.metric.partition("@")[0].removesuffix("_last").removesuffix("_best")
+        return TOP1 if name.startswith(f"{TOP1}_") else name
 
     def is_score(self, primary: str = TOP1) -> bool:
         """Whether it is the primary metric of the method as its paper proposes it."""

@@ -29,10 +29,14 @@ class Summary:
     better: Better = "higher"
 
     @property
+    def words(self) -> str:
+        """Its name for people: "top-1", "average incremental"."""
+        return "top-1" if self.name == TOP1 else self.name.replace("_", " ")
+
+    @property
     def title(self) -> str:
-        """For people: "top-1 %", "average incremental %"."""
-        words = "top-1" if self.name == TOP1 else self.name.replace("_", " ")
-        return f"{words} {self.unit}".strip()
+        """With its unit: "top-1 %"."""
+        return f"{self.words} {self.unit}".strip()
 
     @property
     def badness(self) -> float:

@@ -27,12 +27,14 @@ from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told
 from bench.results.claims import COSTS, Claim, Claims, cell_of, is_other_setting
+from bench.results.metrics import metric
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
 ROUNDING = 0.5  # points that are granted besides both deviations
+IN_POINTS = ("%", "points")  # units
 PICKS = ("source", "method", "dataset", "ipc", "backbone", "eval_backbone", "metric")
 KINDS = {"method": "method", "dataset": "dataset", "backbone": "backbone", "eval_backbone": "backbone"}
 
@@ -167,12 +169,14 @@ def verdict(claim: Claim, row: Mapping[str, Any], apart: Sequence[str]) -> str:
 
     Returns:
         "not the same" where anything does; otherwise "within" where the measured mean lies within the published one
-        plus or minus both deviations and half a point, else "above" or "below".
+        plus or minus both deviations and half a point (of what is in percent or points), else "above" or "below".
     """
     if apart:
         return "not the same"
-    difference = float(row["top1_mean"]) - claim.value
-    if abs(difference) <= (claim.std or 0.0) + (row["top1_std"] or 0.0) + ROUNDING:
+    found = metric(row, claim.score)
+    assert found.mean is not None, "of what was not measured a reason says so"
+    difference, rounding = found.mean - claim.value, ROUNDING if found.unit in IN_POINTS else 0.0
+    if abs(difference) <= (claim.std or 0.0) + (found.std or 0.0) + rounding:
         return "within"
     return "above" if difference > 0 else "below"
 
@@ -183,12 +187,12 @@ def reasons(cell: Cell, row: Mapping[str, Any], differs: Sequence[str]) -> Itera
         yield f"{row['budget']} budget"
     if row.get("set_budget") not in (None, "paper"):
         yield f"a set made under the {row['set_budget']} budget"
-    if row.get("top1_mean") is None:
-        yield "measured was no top-1"
+    if (found := metric(row, cell.claim.score)).mean is None:
+        yield f"measured was no {found.words}"
     of_cell = {key for key, _ in map(_parsed, cell.run.set)} | set(cell.aside)
     if changed := {key: each for key, each in (row.get("changed") or {}).items() if key not in of_cell}:
         yield told(changed)
-    if cell.claim.metric == "top1_best":
+    if cell.claim.metric == f"{cell.claim.score}_best":
         yield "published is the best of all epochs, measured the last"
     yield from differs
 

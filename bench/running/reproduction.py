@@ -7,6 +7,7 @@ from typing import Any
 from bench.extensions.registry import Registry
 from bench.results.differences import differing
 from bench.results.fields import Row as Fields
+from bench.results.metrics import metric
 from bench.results.published import Cell, reasons, verdict
 from bench.running.configuring import share_changes
 from bench.running.planning import Request
@@ -43,8 +44,9 @@ def beside(cell: Cell, row: Row, registry: Registry) -> Row:
         return _with(cell, row)
     images = row.get("source_differs")
     apart = list(reasons(cell, row, [each for each in differing(registry, row) if each != images]))
+    mean = metric(row, cell.claim.score).mean
     stands = {
-        "difference": None if row["top1_mean"] is None else row["top1_mean"] - cell.claim.value,
+        "difference": None if mean is None else mean - cell.claim.value,
         "verdict": verdict(cell.claim, row, apart),
         "reasons": apart,
         "images": images,
@@ -69,7 +71,9 @@ def unreachable(cell: Cell, reason: str) -> Row:
 
 
 def _with(cell: Cell, row: Row, **stands: Any) -> Row:  # noqa: ANN401 - any JSON value
-    published = {name: getattr(cell.claim, name) for name in ("value", "std", "metric", "label_type", "source", "note")}
+    published = {
+        name: getattr(cell.claim, name) for name in ("value", "std", "metric", "score", "label_type", "source", "note")
+    }
     how: dict[str, Any] = {"difference": None, "verdict": None, "reasons": [], "images": None, "stale": []}
     return {**row, "cell": {"number": cell.number, **published, "set": list(cell.run.set), **how, **stands}}
 

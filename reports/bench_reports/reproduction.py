@@ -6,6 +6,7 @@ from functools import partial
 from bench.reporting import Row, common, machine
 from bench.reporting.units import duration, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.results.metrics import Summary, metric
 from bench.storage.streams import one_line
 
 WHERE = {  # fields of a row that say which cell it is; what all cells share stands in the heading
@@ -16,8 +17,9 @@ WHERE = {  # fields of a row that say which cell it is; what all cells share sta
     "seed": "seed",
 }
 LEGEND = (
-    "within: the measured mean lies within the published one plus or minus both deviations and half a point; above, "
-    "below: it does not; not the same: it is a number of something else, for the reasons that are given"
+    "within: the measured mean lies within the published one plus or minus both deviations and half a point (in "
+    "percent or points); above, below: it does not; not the same: it is a number of something else, for the reasons "
+    "that are given"
 )
 IDENTITY: dict[str, Cell] = {
     "cell": lambda row: str(row["cell"]["number"]),
@@ -36,7 +38,7 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
     if not rows:
         return []
     rows, footnotes = [_resolved(row) for row in rows], Footnotes()
-    groups = (frame(rows, _scores(footnotes)), frame(rows, _where(rows)), frame(rows, COSTS))
+    groups = (frame(rows, _scores(rows, footnotes)), frame(rows, _where(rows)), frame(rows, COSTS))
     return [
         RankingView(
             heading=one_line(_heading(rows, title)),
@@ -75,7 +77,7 @@ def _text(row: Row, name: str) -> str | None:
     return None if row[name] is None else str(row[name])
 
 
-def _scores(footnotes: Footnotes) -> dict[str, Cell]:
+def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
     def published(row: Row) -> str:
         cell = row["cell"]
         deviation = "" if cell["std"] is None else f" ± {cell['std']:g}"
@@ -86,8 +88,16 @@ def _scores(footnotes: Footnotes) -> dict[str, Cell]:
         marks = [footnotes.mark(each) for each in (*cell["reasons"], *filter(None, [cell["images"]]))]
         return " ".join([cell["verdict"], *marks]) if cell["verdict"] else None
 
-    ours: dict[str, Cell] = {"measured top-1 %\n(trainings)": _measured, "difference": _difference, "verdict": verdict}
-    return {"published\ntop-1 %": published} | ours
+    titles = dict.fromkeys(_score(row).title for row in rows if _score(row).mean is not None)
+    several: dict[str, Cell] = {"metric": lambda row: _score(row).words} if len(titles) > 1 else {}
+    title = "" if several else next(iter(titles), _score(rows[0]).title)
+    ours: dict[str, Cell] = {f"measured {title}\n(trainings)": _measured, "difference": _difference}
+    return several | {f"published\n{title}": published} | ours | {"verdict": verdict}
+
+
+def _score(row: Row) -> Summary:
+    """Of the metric that the published number is of."""
+    return metric(row, row["cell"]["score"])
 
 
 def _source(cell: Row) -> str:
@@ -95,8 +105,8 @@ def _source(cell: Row) -> str:
 
 
 def _measured(row: Row) -> str | None:
-    values, sets = row["top1_values"], row.get("sets")
-    found = spread(row["top1_mean"], row["top1_std"], sets or len(values)) if values else None
+    measured, sets = _score(row), row.get("sets")
+    found = spread(measured.mean, measured.std, sets or len(measured.values))
     return f"{found} sets" if sets and found else found
 
 

@@ -119,6 +119,32 @@ def test_sets_of_several_seeds_are_judged_as_one(reproduce: Reproduce, score: fl
     assert row["top1_values"][0] == score
 
 
+def test_cells_of_metrics_that_are_no_top1_are_held_against_those(place: Path, tmp_path: Path) -> None:
+    """One run answers two cells; the numbers published are those of the same protocol, two points off."""
+    other = Path(__file__).parents[1] / "running" / "incremental_protocols.py"
+    plugins = ("--plugin", str(tmp_path / "theirs.py"), "--plugin", str(other))
+    words = ("--runs", str(place / "runs"), "--data-root", str(place), "--eval-seeds", "1", *plugins)
+    claim = "random,digits,10,1,convnet1,convnet1,hard,incremental,{},,{},0.1,a paper,\n"
+    (tmp_path / "theirs.py").write_text(PLUGIN)
+    (tmp_path / "table.toml").write_text(TABLE)
+
+    def done(average: float, forgetting: float, *more: str) -> str:
+        lines = claim.format("average_incremental", average) + claim.format("forgetting", forgetting)
+        (tmp_path / "claims.csv").write_text(HEAD + lines)
+        with children_here():
+            ended = run_bench("reproduce", "theirs", *words, *more, folder=place)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    found = {name: each["mean"] for name, each in json.loads(done(0, 0, "--format", "json"))[0]["metrics"].items()}
+    rows = json.loads(done(found["average_incremental"], found["forgetting"] + 2, "--format", "json"))
+    assert [row["cell"]["verdict"] for row in rows] == ["within", "below"]
+    assert [row["cell"]["difference"] for row in rows] == pytest.approx([0, -2])
+    text = done(found["average_incremental"], found["forgetting"] + 2)
+    assert "average incremental" in text and "forgetting" in text and "top-1" not in text
+    assert f"{found['forgetting']:.2f} (1)" in text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -9,7 +9,7 @@ import pytest
 from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.results.claims import Claim, Claims
+from bench.results.claims import COLUMNS, Claim, Claims, read
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
 from bench.running.reproduction import beside
 
@@ -165,6 +165,38 @@ def test_a_row_without_top1_is_not_judged_by_it() -> None:
     found = beside(Cell(1, CLAIM, HALF_WAY), row, Registry())["cell"]
     assert (found["difference"], found["verdict"]) == (None, "not the same")
     assert "measured was no top-1" in found["reasons"]
+
+
+def incremental(**metrics: dict[str, Any]) -> dict[str, Any]:
+    """A finished row that is ranked by another metric than top-1."""
+    known = {"status": "done", "method_version": None, "precision": "fp32", "primary": "average_incremental"}
+    return measured(**known, top1_mean=90.0, top1_std=0.1, metrics=metrics, protocol_id="incremental@1")
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "value", "difference", "said"),
+    [
+        ("average_incremental", "%", 33.1, 1.1, "within"),  # 0.4 + 0.3 + 0.5
+        ("average_incremental_last", "%", 32.9, 1.3, "above"),
+        ("average_incremental", "nats", 33.6, 0.6, "within"),  # 0.4 + 0.3
+        ("average_incremental", "nats", 33.4, 0.8, "above"),
+        ("top1", "%", 89.9, 0.1, "within"),
+        ("", "%", 89.9, 0.1, "within"),
+        ("forgetting", "%", 5.0, None, "not the same"),
+    ],
+)
+def test_a_claim_is_held_against_the_metric_that_it_names(
+    tmp_path: Path, metric: str, unit: str, value: float, difference: float | None, said: str
+) -> None:
+    found = {"mean": 34.2, "std": 0.3, "values": [33.9, 34.5], "unit": unit, "better": "higher"}
+    facts = {**vars(CLAIM), "protocol": "incremental", "metric": metric, "value": value}
+    lines = [",".join(COLUMNS), ",".join(str(facts[name]) for name in COLUMNS)]
+    (tmp_path / "claims.csv").write_text("\n".join(lines))
+    (claim,) = read(tmp_path / "claims.csv")
+    row = beside(Cell(1, claim, HALF_WAY), incremental(average_incremental=found), Registry())
+    assert row["cell"]["verdict"] == said
+    assert row["cell"]["difference"] == (None if difference is None else pytest.approx(difference))
+    assert ("measured was no forgetting" in row["cell"]["reasons"]) == (metric == "forgetting")
 
 
 def test_a_table_without_cells_is_refused_in_our_words(tmp_path: Path) -> None:
