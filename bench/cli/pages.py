@@ -17,7 +17,7 @@ from bench.condensation import Condenser
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.opening import find_source, load_card
 from bench.errors import UsageError, why
-from bench.evaluation import Protocol
+from bench.evaluation import TOP1, Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
@@ -153,6 +153,7 @@ def _cell(cell: Cell, registry: Registry) -> tuple[str, ...]:
     wanted, claim = cell.wanted, cell.claim
     what = (wanted.method, wanted.dataset, wanted.ipc, wanted.backbone, wanted.eval_backbone, cell.protocol)
     published = f"{claim.value:g}" + (f" ± {claim.std:g}" if claim.std is not None else "")
+    published += "" if claim.score == TOP1 else f" {claim.metric}"
     return (str(cell.number), *what, " ".join(cell.run.set), published, cell.why_not(registry) or "")
 
 

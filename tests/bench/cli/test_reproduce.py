@@ -143,6 +143,7 @@ def test_cells_of_metrics_that_are_no_top1_are_held_against_those(place: Path, t
     text = done(found["average_incremental"], found["forgetting"] + 2)
     assert "average incremental" in text and "forgetting" in text and "top-1" not in text
     assert f"{found['forgetting']:.2f} (1)" in text
+    assert "± 0.1 forgetting" in run_bench("show", "theirs", *plugins).stdout
 
 
 @pytest.mark.parametrize(
