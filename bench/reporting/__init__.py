@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.results import changes
 from bench.results.differences import differing
+from bench.results.metrics import Summary as Summary
+from bench.results.metrics import deviation as deviation
+from bench.results.metrics import mean as mean
+from bench.results.metrics import metric as metric
 from bench.results.metrics import primary as primary
 from bench.results.metrics import primary_name
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from bench.reporting import Row, common, machine
+from bench.reporting import Row, Summary, common, machine, metric
 from bench.reporting.units import duration, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
-from bench.results.metrics import Summary, metric
 from bench.storage.streams import one_line
 
 WHERE = {  # fields of a row that say which cell it is; what all cells share stands in the heading
