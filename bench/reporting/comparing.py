@@ -118,7 +118,7 @@ def compared(first: Record, second: Record) -> Comparison:
     beside = (mine[shared[0]], theirs[shared[0]]) if shared else (_any(mine), _any(theirs))
     return Comparison(
         runs=(first.spec.name, second.spec.name),
-        spec=tuple(_differing(first.spec.to_json(), second.spec.to_json(), DERIVED)),
+        spec=(*_differing(first.spec.to_json(), second.spec.to_json(), DERIVED), *_stored(*beside)),
         machine=tuple(_differing(first.environment.to_json(), second.environment.to_json(), SAID)),
         scores=tuple(_scored(mine[key], theirs[key]) for key in shared),
         alone=(*_alone("first", mine, theirs), *_alone("second", theirs, mine)),
@@ -147,6 +147,13 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any], beside: tupl
         known = not any(key == each or key.startswith(f"{each}.") for each in beside)
         if known and one.get(key) != other.get(key):
             yield Differing(key.removeprefix(CONFIG), one.get(key), other.get(key))
+
+
+def _stored(first: Row, second: Row) -> Iterator[Differing]:
+    """As what the images are stored: bytes of JPEG and of raw pixels are no rivals."""
+    forms = [row.get("image_format") for row in (first, second)]
+    if None not in forms and forms[0] != forms[1]:
+        yield Differing("image_format", *forms)
 
 
 def _dotted(fields: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:

@@ -106,6 +106,16 @@ def test_costs_stand_side_by_side(tmp_path: Path) -> None:
     assert costs["image bytes"]["ratio"] == 1.0
 
 
+def test_images_stored_in_two_forms_are_told(tmp_path: Path) -> None:
+    def stored(form: str) -> Callable[[Content], None]:
+        return lambda content: content["costs"].update(image_format=form)
+
+    raw, small = left(tmp_path, stored("uint8")), left(tmp_path, seed(1), stored("jpeg"))
+    told = {each["key"]: (each["first"], each["second"]) for each in compared(tmp_path, raw, small)["spec"]}
+    assert told["image_format"] == ("uint8", "jpeg")
+    assert "image_format" not in {each["key"] for each in compared(tmp_path, raw, left(tmp_path, seed(2)))["spec"]}
+
+
 def test_what_only_one_has_and_what_failed_is_said(tmp_path: Path) -> None:
     def other(content: Content) -> None:
         (evaluation,) = content["evaluations"].values()
