@@ -10,7 +10,7 @@ from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, tra
 from bench.extensions.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
 
 @click.command("evaluate")
@@ -78,7 +78,7 @@ def requested(
     """
     check_names(registry, dataset=[dataset], protocol=protocols, executor=[asked["executor"]])
     from bench.cli.foreign_sets import described
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
     place = (asked["data_root"], cache_folder(), registry)
     found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)

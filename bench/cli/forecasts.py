@@ -16,7 +16,7 @@ from bench.loops.pace import TRIAL_SECONDS
 from bench.results.spec import Job
 from bench.running.executors import Executor
 from bench.running.forecasting import Forecast
-from bench.running.planning import Request
+from bench.running.request import Request
 from bench.running.trial_counts import expectation
 from bench.running.trials import TriedStage
 

@@ -23,8 +23,9 @@ from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
 from bench.running.inventory import Inventory
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
-from bench.running.planning import Planner, Request, computed_on, inventory_of
+from bench.running.planning import Planner
 from bench.running.provenance import typed
+from bench.running.request import Request, computed_on, inventory_of
 from bench.storage.mirrors import looked_at
 from bench.storage.owners import heartbeat
 from bench.storage.settings import number_set

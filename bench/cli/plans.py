@@ -25,11 +25,11 @@ from bench.running.executors import Skipped, SpreadExecutor
 from bench.running.executors.round import has_units
 from bench.running.orders import HelpOrder
 from bench.running.placing import together
-from bench.running.planning import Request
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
 from bench.running.processes import run_child
 from bench.running.provenance import typed
 from bench.running.record_keeping import has_answers
+from bench.running.request import Request
 from bench.storage.leases import holder, owner_lives
 
 

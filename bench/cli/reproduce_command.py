@@ -60,7 +60,7 @@ def command(
     check_names(registry, format=[form], table=[table], executor=[asked["executor"]])
     chosen = None if cells == "all" else numbers(cells, "--cells")
     from bench.cli.reproducing import Reproduction
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
     place: dict[str, Any] = dict.fromkeys(("methods", "datasets", "ipcs", "backbones", "eval_backbones"), ())
     request = Request(**place, protocols=(), classes=None, control=False, cache=cache_folder(), **asked)

@@ -22,8 +22,9 @@ from bench.results.rows import rows
 from bench.running.executors import Executor
 from bench.running.forecasting import Forecast
 from bench.running.placing import Placed, answers, place, together
-from bench.running.planning import Planner, Request, inventory_of
+from bench.running.planning import Planner
 from bench.running.reproduction import Row, beside, requests, unreachable
+from bench.running.request import Request, inventory_of
 
 NO_TIME = "it does not fit into the time that is left"
 

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
 if TYPE_CHECKING:
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
 
 @click.command("run")
@@ -94,6 +94,6 @@ def requested(registry: Registry, *, ladder: str | None, **asked: Any) -> "Reque
     named = {"method": methods, "ladder": ladders, "dataset": asked["datasets"], "protocol": asked["protocols"]}
     named["executor"] = [asked["executor"]]
     check_names(registry, **named)
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
     return Request(**asked, ladder=ladder, cache=cache_folder())

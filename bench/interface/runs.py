@@ -18,7 +18,7 @@ from bench.reporting.scores import with_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.running.planning import Request
+    from bench.running.request import Request
 
 Names = str | Iterable[str]
 Numbers = int | Iterable[int]

@@ -25,7 +25,7 @@ from bench.errors import UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
 from bench.running.placing import Placed, answers
-from bench.running.planning import Request
+from bench.running.request import Request
 
 Row = dict[str, Any]
 ONE_OF = {"datasets": "--dataset", "ipcs": "--ipc", "backbones": "--backbone", "eval_backbones": "--eval-backbone"}

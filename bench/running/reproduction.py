@@ -10,7 +10,7 @@ from bench.results.fields import Row as Fields
 from bench.results.metrics import metric
 from bench.results.published import Cell, reasons, verdict
 from bench.running.configuring import share_changes
-from bench.running.planning import Request
+from bench.running.request import Request
 
 Row = dict[str, Any]
 

@@ -16,7 +16,8 @@ from bench.progress import Silent
 from bench.reporting import rankings
 from bench.results.rows import blank_row
 from bench.results.spec import Job, RunSpec
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner
+from bench.running.request import Request
 
 PLUGIN = """
 from pathlib import Path

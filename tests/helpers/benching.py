@@ -19,7 +19,8 @@ from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner
+from bench.running.request import Request
 from bench.running.runner import Run
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")

@@ -16,7 +16,8 @@ from bench.progress import Silent
 from bench.recipes import NOT_KNOWN
 from bench.results import rows as table_rows
 from bench.results.spec import Job, RunSpec
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner
+from bench.running.request import Request
 from bench_datasets import __file__ as plugin
 
 DIGITS = Path(plugin).with_name("digits.toml")

@@ -10,7 +10,8 @@ from bench.data.opening import open_dataset
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.running.networks import check_network
-from bench.running.planning import Planner, inventory_of
+from bench.running.planning import Planner
+from bench.running.request import inventory_of
 
 
 def test_planners_of_one_command_open_a_dataset_and_build_a_network_once(

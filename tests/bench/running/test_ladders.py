@@ -12,7 +12,8 @@ from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.running.ladders import Ladder, Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
-from bench.running.planning import Planner, Request
+from bench.running.planning import Planner
+from bench.running.request import Request
 
 EDC = (31.4, 34.4, 38.7, 39.5, 46.2, 48.0, 48.6)  # EDC paper, Figure 1 (right), A to G
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UsageError
-from bench.running.planning import backbones_of
+from bench.running.request import backbones_of
 
 
 def test_plain_backbones_are_for_every_method() -> None:

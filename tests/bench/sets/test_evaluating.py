@@ -20,7 +20,7 @@ from bench.extensions.registry import Registry
 from bench.reporting import Row
 from bench.reporting.view import views
 from bench.results.spec import Origin, RunSpec
-from bench.running.planning import Request
+from bench.running.request import Request
 from bench.sets.condensed import first_of_each
 
 
