@@ -17,11 +17,11 @@ from functools import cache, cached_property
 from glob import escape
 from pathlib import Path
 
-from bench.errors import StoreAway, UsageError, why
+from bench.errors import StoreAway, UsageError
 from bench.storage.files import LEFTOVER, digest, link_or_copy, quarantine, read_json, write_json
 from bench.storage.owners import heartbeat
 from bench.storage.slots import LEASES
-from bench.storage.stores import Entry, Store, checked, opened, without_secrets
+from bench.storage.stores import Entry, Store, checked, opened
 
 ABOUT = ".store.json"  # in a mirror: what it stands for
 NOTES = ".store.sqlite"  # in a mirror: which files are the same here and there
@@ -332,8 +332,8 @@ def looked_at(folder: Path) -> Path:
     if (there := mirrored(folder / "any")) is not None and there.mirror.listing is None:
         try:
             there.mirror.look()
-        except FileNotFoundError as error:
-            raise UsageError(f"{there.mirror.address}: {without_secrets(why(error))}") from None
+        except FileNotFoundError:
+            raise UsageError(f"{there.mirror.address}: there is no such bucket") from None
     return folder
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MethodType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,11 +23,11 @@ T = TypeVar("T")
 
 PATIENCE = 300.0  # seconds for which a store that is away is asked again
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts: each twice the one before
-TIMES = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 1}}  # of one attempt at S3
-OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": TIMES}, "s3a": {"config_kwargs": TIMES}}
-EXCLUSIVE = ("s3", "s3a", "gs", "gcs")  # make a file that nobody has made, or say that somebody has
+CONNECT, READ = 10, 30  # seconds of one attempt
+EXCLUSIVE = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # whose files one of two makes; to the extra of each
 VERSIONS = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "updated")  # what stores call them
 SECRET = re.compile(r"secret|token|password|credential|access_key", re.IGNORECASE)  # in names of variables
+REFUSALS = (400, 401, 403)  # of HTTP
 FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)  # asked again they say the same
 
 
@@ -95,7 +96,9 @@ class Store:
         try:
             self._patiently(self.fs.pipe_file, self._path(name), content, mode="create")
         except FileExistsError:
-            return self.read(name) == content
+            with suppress(FileNotFoundError):  # taken away since: that was another's
+                return self.read(name) == content
+            return False
         return True
 
     def read(self, name: str) -> bytes:
@@ -134,7 +137,8 @@ class Store:
 
 def is_final(error: Exception) -> bool:
     """Whether to ask again is of no use: refused, or nobody's name to ask in."""
-    return isinstance(error, FINAL) or "Credentials" in type(error).__name__
+    refused = getattr(error, "code", None) in REFUSALS or str(error).startswith("Forbidden: ")  # as gcsfs says it
+    return refused or isinstance(error, FINAL) or "Credentials" in type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -203,23 +207,61 @@ def opened(address: str) -> Store:
     """The store at an address that was `checked`; nothing is asked of it yet.
 
     Raises:
-        UsageError: there is none of that kind here, or one where two could not tell who was first.
+        UsageError: there is none of that kind here, or one where two could not tell who was first; or nobody's name is
+            found to ask in.
     """
+    scheme = address.partition(":")[0]
+    try:
+        fs = _filesystem(scheme)
+    except ImportError as error:
+        extra = EXCLUSIVE.get(scheme)
+        needed = f"pip install 'condensation-bench[{extra}]'" if extra else why(error)
+        raise UsageError(f"{scheme}:// is not installed: {needed}") from None
+    except Exception as error:
+        if not is_final(error):
+            raise
+        raise UsageError(f"{address}: {without_secrets(why(error))}") from None
+    return Store(address, fs, patience())
+
+
+def _filesystem(scheme: str) -> Any:  # noqa: ANN401 - of the libraries
     import fsspec  # slow to import, and needed for addresses alone
 
-    scheme = address.partition(":")[0]
     try:
         kind = fsspec.get_filesystem_class(scheme)
     except ValueError:
         raise UsageError(f"no store is reached by {scheme}://; s3:// and gs:// are, and folders") from None
-    except ImportError as error:
-        extra = "pip install 'condensation-bench[s3]'" if scheme in ("s3", "s3a") else why(error)
-        raise UsageError(f"{scheme}:// is not installed: {extra}") from None
     if scheme not in EXCLUSIVE:
         raise UsageError(f"two commands at {scheme}:// could not tell which was first; s3://, gs:// and folders can")
-    fs = kind(use_listings_cache=False, **OPTIONS.get(scheme, {}))
-    fs.retries = 1  # of s3fs and gcsfs: asking again is done here
-    return Store(address, fs, patience())
+    return _asked_once(_of_google() if EXCLUSIVE[scheme] == "gcs" else kind(use_listings_cache=False, **_of_s3()))
+
+
+def _of_s3() -> dict[str, Any]:
+    return {"config_kwargs": {"connect_timeout": CONNECT, "read_timeout": READ, "retries": {"max_attempts": 1}}}
+
+
+def _of_google() -> Any:  # noqa: ANN401 - of the libraries
+    """By the JSON API alone, in the name that Google's own search finds; an emulator may be asked in nobody's.
+
+    Left to itself gcsfs goes on to a pickle in the user's home, and to nobody; and asks for the kind of each bucket by
+    gRPC, again and again where that is refused.
+    """
+    from aiohttp import ClientTimeout
+    from gcsfs.core import GCSFileSystem
+
+    emulated = "STORAGE_EMULATOR_HOST" in os.environ and "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ
+    times = ClientTimeout(total=None, sock_connect=CONNECT, sock_read=READ)
+    named = "anon" if emulated else "google_default"
+    return GCSFileSystem(token=named, requests_timeout=times, use_listings_cache=False)
+
+
+def _asked_once(fs: Any) -> Any:  # noqa: ANN401 - of the libraries
+    """Asking again is done here: s3fs can be told; gcsfs' methods are taken from under what repeats them and logs."""
+    fs.retries = 1
+    for name in ("_request", "_get_file_concurrent"):
+        if once := getattr(getattr(type(fs), name, None), "__wrapped__", None):
+            setattr(fs, name, MethodType(once, fs))
+    return fs
 
 
 def patience() -> float:

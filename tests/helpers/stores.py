@@ -1,25 +1,66 @@
-"""A store elsewhere: moto's server, on this machine, stands for it; and machines that have a mirror of it."""
+"""Stores elsewhere: servers on this machine that stand for S3 and Google's; and machines that have a mirror of one."""
 
+import json
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, Protocol
 
+import requests
+from google_storage import Buckets, GoogleStorage
 from moto.server import ThreadedMotoServer
 
 from bench.progress import Silent
 from bench.storage.leases import locked
 from bench.storage.mirrors import Mirror, mirrored
-from bench.storage.stores import opened
+from bench.storage.stores import Store, opened
 
-SECRETS = {"AWS_ACCESS_KEY_ID": "AKIDOFNOBODYATALL", "AWS_SECRET_ACCESS_KEY": "a-secret-that-nobody-is-told"}
+AWS_SECRETS = {"AWS_ACCESS_KEY_ID": "AKIDOFNOBODYATALL", "AWS_SECRET_ACCESS_KEY": "a-secret-that-nobody-is-told"}
+
+
+class Server(Protocol):
+    """A store on this machine, which can go away and come back with what it had."""
+
+    scheme: ClassVar[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How its address and who may use it are told."""
+        ...
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody else may be told."""
+        ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def empty(self) -> None:
+        """Takes away all that it has."""
+        ...
 
 
 @dataclass
-class Server:
-    """S3 on this machine, which can go away and come back with what it had."""
+class S3:
+    """moto's server."""
 
+    scheme: ClassVar[str] = "s3"
     port: int = 0
     running: ThreadedMotoServer | None = None
+
+    @property
+    def _there(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**AWS_SECRETS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self._there}
+
+    @property
+    def secrets(self) -> list[str]:
+        return list(AWS_SECRETS.values())
 
     def start(self) -> None:
         self.running = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
@@ -30,10 +71,51 @@ class Server:
         assert self.running
         self.running.stop()
 
+    def empty(self) -> None:
+        requests.post(f"{self._there}/moto-api/reset", timeout=10)
+
+
+@dataclass
+class Google:
+    """Google's JSON API, to which a service account's key opens."""
+
+    scheme: ClassVar[str] = "gs"
+    folder: Path
+    buckets: Buckets = field(default_factory=Buckets)
+    port: int = 0
+    running: GoogleStorage | None = None
+
+    @property
+    def _key(self) -> Path:
+        return self.folder / "key.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        there = f"http://127.0.0.1:{self.port}"
+        return {"STORAGE_EMULATOR_HOST": there, "GOOGLE_APPLICATION_CREDENTIALS": str(self._key)}
+
+    @property
+    def secrets(self) -> list[str]:
+        """Lines of the key, and whatever was given for it."""
+        return [*json.loads(self._key.read_text())["private_key"].splitlines()[1:3], *self.buckets.tokens]
+
+    def start(self) -> None:
+        self.running = GoogleStorage(self.port, self.buckets)
+        self.port = self.running.server_port
+        if not self._key.exists():
+            self.running.key_file(self._key)
+
+    def stop(self) -> None:
+        assert self.running
+        self.running.stop()
+
+    def empty(self) -> None:
+        self.buckets.held.clear()
+
 
 @dataclass
 class Machine:
-    """A machine's own mirror of the store at s3://bucket/x."""
+    """A machine's own mirror of the store."""
 
     root: Path
 
@@ -58,8 +140,10 @@ class Machine:
         """What lies here of the run."""
         return {path.name: path.read_text() for path in sorted((self.root / "run").glob("*"))}
 
+    @property
+    def store(self) -> Store:
+        return opened(self.mirror.address)
 
-def there(under: str = "run") -> dict[str, str]:
-    """What is in the store of the run."""
-    store = opened("s3://bucket/x")
-    return {name.removeprefix(f"{under}/"): store.read(name).decode() for name in store.find(under)}
+    def there(self) -> dict[str, str]:
+        """What is in the store of the run."""
+        return {name.removeprefix("run/"): self.store.read(name).decode() for name in self.store.find("run")}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stores import Machine, there
+from stores import Machine
 
 from bench.errors import StoreAway
 from bench.storage.mirrors import Mirror
-from bench.storage.stores import Entry, Store, opened
+from bench.storage.stores import Entry, Store
 
 
 def test_what_is_written_is_sent_and_brought_elsewhere_and_what_is_taken_away_goes(
@@ -19,14 +19,14 @@ def test_what_is_written_is_sent_and_brought_elsewhere_and_what_is_taken_away_go
     here, other = machine("here"), machine("other")
     with here.run():
         here.write(spec_json="{}", work="half")
-    assert there() == {"spec.json": "{}", "work": "half"}
+    assert here.there() == {"spec.json": "{}", "work": "half"}
     with other.run():
         assert other.files() == {"spec.json": "{}", "work": "half"}
         other.write(record_json="done")
         (other.root / "run" / "work").unlink()
-    assert there() == {"spec.json": "{}", "record.json": "done"}
+    assert here.there() == {"spec.json": "{}", "record.json": "done"}
     with here.run():
-        assert here.files() == there()
+        assert here.files() == here.there()
 
 
 def test_seals_are_sent_after_what_they_seal_and_taken_away_before_it(
@@ -53,7 +53,7 @@ def test_seals_are_sent_after_what_they_seal_and_taken_away_before_it(
     assert [name for name in calls if ".leases" not in name] == ["run/z", "run/a", "run/record.json"]
     calls.clear()
     here.mirror.remove("run")
-    assert calls[0] == "-run/record.json" and there() == {}
+    assert calls[0] == "-run/record.json" and here.there() == {}
 
 
 def test_while_it_works_it_sends_and_a_kill_loses_little(machine: Callable[[str], Machine]) -> None:
@@ -62,13 +62,13 @@ def test_while_it_works_it_sends_and_a_kill_loses_little(machine: Callable[[str]
     with here.run():
         here.write(a="1")
         deadline = time.monotonic() + 20
-        while there() != {"a": "1"} and time.monotonic() < deadline:
+        while here.there() != {"a": "1"} and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert there() == {"a": "1"}
+        assert here.there() == {"a": "1"}
     here.write(a="2", b="1")  # as a process that was killed leaves it
     with here.run():
         assert here.files() == {"a": "2", "b": "1"}
-    assert there() == {"a": "2", "b": "1"}
+    assert here.there() == {"a": "2", "b": "1"}
     here.write(a="3", c="1")
     with other.run():
         other.write(a="4")
@@ -87,7 +87,7 @@ def test_files_that_were_wiped_here_are_brought_again_and_never_taken_away_there
         assert here.files() == {"record.json": "done"}
     (here.root / ".store.sqlite").write_bytes(b"noise" * 1000)
     with here.run():
-        assert here.files() == there() == {"record.json": "done"}
+        assert here.files() == here.there() == {"record.json": "done"}
 
 
 def test_a_kill_between_a_file_s_arrival_and_its_note_loses_nothing(
@@ -104,10 +104,10 @@ def test_a_kill_between_a_file_s_arrival_and_its_note_loses_nothing(
     with pytest.raises(KeyboardInterrupt), here.run():
         here.write(a="1", b="1")
     monkeypatch.setattr(Store, "put", put)
-    assert there() == {"a": "1"}
+    assert here.there() == {"a": "1"}
     with here.run():
         assert here.files() == {"a": "1", "b": "1"}
-    assert there() == here.files()
+    assert here.there() == here.files()
 
 
 def test_what_was_being_sent_when_it_was_killed_replaces_nothing_that_others_made_since(
@@ -130,7 +130,7 @@ def test_what_was_being_sent_when_it_was_killed_replaces_nothing_that_others_mad
             other.write(**theirs)
         with here.run():
             assert here.files() == other.files()
-        assert there() == other.files()
+        assert here.there() == other.files()
     monkeypatch.setattr(Store, "put", killed)
     with pytest.raises(KeyboardInterrupt), here.run():
         here.write(a="4")
@@ -167,12 +167,12 @@ def test_who_slept_and_lost_its_lease_sends_nothing_more(
     here = machine("here")
     with here.run():
         here.write(a="mine")
-        store = opened("s3://bucket/x")
+        store = here.store
         (name,) = [each for each in store.find() if ".leases" in each]
         store.create(f"{name.rpartition('/')[0]}/99", b"somebody else")
         time.sleep(1.6)
         here.write(b="late")
-    assert "b" not in there()
+    assert "b" not in here.there()
 
 
 def test_a_file_that_did_not_arrive_is_sent_again(
@@ -192,4 +192,4 @@ def test_a_file_that_did_not_arrive_is_sent_again(
         deadline = time.monotonic() + 20
         while len(asked) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
-    assert asked == [0, 0] and there() == {"a": "1"}
+    assert asked == [0, 0] and here.there() == {"a": "1"}

@@ -11,10 +11,10 @@ import knitted_methods
 import torch
 from benching import Bench, until
 from child_work import children_here
-from stores import SECRETS, Server
+from stores import Server
 
 from bench.sets import condensed as sets
-from bench.storage.stores import Store, opened
+from bench.storage.stores import opened
 
 SLOW = ("-m", "knitted", "--protocol", "unseen", "--no-control", "--plugin", knitted_methods.__file__)
 
@@ -23,6 +23,7 @@ SLOW = ("-m", "knitted", "--protocol", "unseen", "--no-control", "--plugin", kni
 class Elsewhere(Bench):
     """A machine whose runs and stages are in the store."""
 
+    scheme: str = "s3"
     home: str = "first"
     step_s: float = 0.0
 
@@ -30,21 +31,26 @@ class Elsewhere(Bench):
         leases = {"BENCH_LEASE_TTL": "2", "BENCH_LEASE_HEARTBEAT": "0.2"}
         own = {
             "HOME": str(self.folder / self.home),
-            "BENCH_CACHE": "s3://bucket/cache",
+            "BENCH_CACHE": f"{self.scheme}://bucket/cache",
             knitted_methods.STEP_S: str(self.step_s),
         }
         return {**super().environment(), **leases, **own}
 
     def words(self, *arguments: str) -> list[str]:
-        return super().words(*arguments, "--runs", "s3://bucket/runs")
+        return super().words(*arguments, "--runs", self.address)
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://bucket/runs"
 
 
 def test_killed_in_the_middle_it_goes_on_elsewhere_with_the_same_images(server: Server, tmp_path: Path) -> None:
-    alone, first, second = Bench(tmp_path / "alone"), Elsewhere(tmp_path, step_s=2), Elsewhere(tmp_path, home="second")
+    alone, first = Bench(tmp_path / "alone"), Elsewhere(tmp_path, scheme=server.scheme, step_s=2)
+    second = Elsewhere(tmp_path, scheme=server.scheme, home="second")
     alone.folder.mkdir()
     with children_here():
         assert alone.typed(*SLOW).returncode == 0
-    store = opened("s3://bucket/runs")
+    store = opened(first.address)
     under_way = first.started(*SLOW)
     sent = re.compile(r".*/units/class-1\.work/synthesis\.checkpoint\.safetensors")
     until(lambda: [Path(name) for name in store.find() if sent.fullmatch(name)], seconds=200)
@@ -59,15 +65,17 @@ def test_killed_in_the_middle_it_goes_on_elsewhere_with_the_same_images(server: 
     (ours,) = (tmp_path / "second").rglob("condensed")
     (theirs,) = alone.runs.rglob("condensed")
     assert torch.equal(sets.load(ours).images.pixels, sets.load(theirs).images.pixels)
+    for file in ("images.safetensors", "labels.safetensors"):
+        assert (ours / file).read_bytes() == (theirs / file).read_bytes()
     assert not [name for name in store.find() if ".work/" in name]
     _say_the_same_of_the_run(first, ours.parent.name)
-    _hold_no_secret(tmp_path, store)
+    _hold_no_secret(tmp_path, server)
 
 
 def _say_the_same_of_the_run(machine: Elsewhere, name: str) -> None:
     """Every command that reads runs, on the machine whose work was killed; then the run is taken away."""
-    runs = ("--runs", "s3://bucket/runs")
-    (row,) = json.loads(machine.spoken("report", "s3://bucket/runs", "--format", "json").stdout)
+    runs = ("--runs", machine.address)
+    (row,) = json.loads(machine.spoken("report", machine.address, "--format", "json").stdout)
     assert (row["run"], row["status"]) == (name, "done")
     assert name in machine.spoken("list", "runs", *runs).stdout
     assert name in machine.spoken("show", name, *runs).stdout
@@ -75,14 +83,15 @@ def _say_the_same_of_the_run(machine: Elsewhere, name: str) -> None:
         assert machine.typed(*SLOW).returncode == 0
     assert "class-0" not in machine.spoken("clean", name, *runs).stdout
     assert machine.spoken("clean", name, *runs, "--yes").returncode == 0
-    assert not [each for each in opened("s3://bucket/runs").find() if ".leases" not in each]
+    assert not [each for each in opened(machine.address).find() if ".leases" not in each]
 
 
-def _hold_no_secret(folder: Path, store: Store) -> None:
+def _hold_no_secret(folder: Path, server: Server) -> None:
     """All files that were written, here and there."""
     kept = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
-    for each in (store, opened("s3://bucket/cache")):
-        kept += [each.read(name) for name in each.find()]
-    assert len(kept) > 30
-    for secret in SECRETS.values():
+    for each in ("runs", "cache"):
+        store = opened(f"{server.scheme}://bucket/{each}")
+        kept += [store.read(name) for name in store.find()]
+    assert len(kept) > 30 and len(server.secrets) >= 2
+    for secret in server.secrets:
         assert not any(secret.encode() in content for content in kept)
