@@ -113,7 +113,7 @@ def _split_lines(split: "SplitReport") -> Iterator[str]:
 def _fetched(registry: Registry, dataset: str, data_root: Path, private: bool) -> str:
     """Fetches it if it is not there; what to tell the user."""
     from bench.data.downloads import fetch as download
-    from bench.data.opening import fetchable, load_card
+    from bench.data.finding import fetchable, load_card
 
     card = load_card(registry, dataset)
     wanted = fetchable(registry, card)
@@ -128,7 +128,7 @@ def _fetched(registry: Registry, dataset: str, data_root: Path, private: bool) -
 
 
 def _lying_there(registry: Registry, dataset: str, data_root: Path) -> Path | None:
-    from bench.data.opening import find_source, load_card
+    from bench.data.finding import find_source, load_card
 
     try:
         return find_source(registry, dataset, load_card(registry, dataset), data_root).source.root

@@ -138,7 +138,7 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
 
 
 def _datasets(registry: Registry, data_root: Path) -> Iterator[Finding]:
-    from bench.data.opening import find_source, load_card
+    from bench.data.finding import find_source, load_card
 
     for name in registry.names("dataset"):
         try:

@@ -74,7 +74,7 @@ def _folder_of(run: str, runs: Path) -> Path:
 
 def _card(registry: "Registry", dataset: str | None) -> "DatasetCard | None":
     """That of the dataset, where plugins offer it."""
-    from bench.data.opening import load_card
+    from bench.data.finding import load_card
 
     return load_card(registry, dataset) if dataset and registry.has("dataset", dataset) else None
 

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from bench.cli.run_page import Facts, flat, joined, section
 from bench.condensation import Condenser
 from bench.data.cards import DatasetCard, SourceCard
-from bench.data.opening import find_source, load_card
+from bench.data.finding import find_source, load_card
 from bench.errors import UsageError, why
 from bench.evaluation import TOP1, Protocol
 from bench.extensions.answers import answers_of

@@ -10,8 +10,8 @@ import torch
 from bench.conformance.common import Conformance
 from bench.data.cards import DatasetCard
 from bench.data.decoding import DecodedForm, Decoder
+from bench.data.finding import FoundSource, find_source, load_card
 from bench.data.held_out import parts_of
-from bench.data.opening import FoundSource, find_source, load_card
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 

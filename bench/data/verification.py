@@ -15,10 +15,11 @@ from bench.data.cards import DatasetCard, SplitName
 from bench.data.completeness import lacks
 from bench.data.datasets import Source
 from bench.data.decoding import DecodedForm, Decoder, decoded, in_threads
+from bench.data.finding import FoundSource, find_source, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.held_out import Part, parts_of
 from bench.data.identity import known_as
-from bench.data.opening import FoundSource, check_count, find_source, load_card, missing_split
+from bench.data.opening import check_count, missing_split
 from bench.data.places import SPLITS
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry

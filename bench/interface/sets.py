@@ -14,7 +14,8 @@ from bench.cli.console import Console
 from bench.cli.foreign_sets import read_against, warn_of
 from bench.cli.options import cache_folder, data_root_option, plugin_option
 from bench.data.datasets import Dataset, Split, TensorSplit
-from bench.data.opening import load_card, open_dataset, select_classes
+from bench.data.finding import load_card
+from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from bench.data.datasets import Dataset
+from bench.data.finding import NotHere, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
-from bench.data.opening import NotHere, as_its_card_says, load_card, open_dataset
+from bench.data.opening import as_its_card_says, open_dataset
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.extensions.registry import Registry

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.cards import is_path
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.errors import CorruptArtefact, UsageError, understood, why
 from bench.extensions.registry import Registry
 from bench.results.spec import EvaluationSpec, Job, MethodChoice

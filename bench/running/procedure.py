@@ -14,7 +14,7 @@ from bench.errors import RunFailure
 from bench.hardware.allocator import release_memory
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.labels import Labels
-from bench.sets import condensed as sets
+from bench.sets.pixel_formats import to_stored
 
 T = TypeVar("T")
 Timer = Callable[[Callable[[], Images]], tuple[Images, float]]
@@ -92,7 +92,7 @@ class Procedure:
 
     def stored(self, images: Images) -> Images:
         """Images as they are after storage, with all that it loses."""
-        return sets.to_stored(images, self.method.pixel_format, self.method.preprocessing(self.task))
+        return to_stored(images, self.method.pixel_format, self.method.preprocessing(self.task))
 
     def preprocessing(self) -> Preprocessing:
         """The set's, once labels are prepared: a control is trained as the method's set is."""

@@ -12,7 +12,7 @@ from bench.errors import RunFailure, understood
 from bench.hardware.meters import IterationTimes, PeakMemory
 from bench.loops.losses import Losses
 from bench.results.outcomes import FindingsPart
-from bench.sets.condensed import OUTSIDE_BOX, in_box
+from bench.sets.pixel_formats import OUTSIDE_BOX, in_box
 from bench.sets.wellformed import far_out, malformed
 from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
 from bench.storage.shapes import Number, PeakPart

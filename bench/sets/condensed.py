@@ -1,14 +1,11 @@
 """The condensed set: images, labels and a manifest, on disk whole and verified."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from bench.condensation import Images, PixelFormat
@@ -18,10 +15,11 @@ from bench.labels import KINDS, Labels, labels_from, teacher_facts
 from bench.sets.own_manifest import IMAGES as IMAGES
 from bench.sets.own_manifest import LABELS as LABELS
 from bench.sets.own_manifest import Manifest
-from bench.sets.wellformed import all_finite, malformed
+from bench.sets.pixel_formats import packed, unpacked
+from bench.sets.wellformed import malformed
 from bench.storage.artefacts import Kind
 from bench.storage.files import file_digest, link_or_copy, reading
-from bench.storage.paging import Passage, assembled, converted, joined, parts
+from bench.storage.paging import converted, parts
 from bench.storage.tensor_files import read_tensors, write_tensors
 from bench.whitening import Whitening
 
@@ -29,9 +27,6 @@ MANIFEST_FILE = Kind("the manifest of a set", 1, Manifest)
 TEACHER = "teacher.safetensors"  # of the first teacher; of others see `teacher_file`
 IN_FILES = (Whitening,)  # kinds of preprocessing that a set keeps in a file, which its manifest names under their kind
 ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the valid range is inside
-OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
-AT_ONCE = 256  # images that are decoded between two pauses to give memory back
-JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
 
 @dataclass(frozen=True)
@@ -75,49 +70,6 @@ def same_pixels(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and all(torch.equal(*pair) for pair in pairs)
 
 
-def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
-    """Images as they are after storage, so that labels are made from what a user will read.
-
-    "uint8" rounds to the nearest level and refuses values outside the valid box; "jpeg" truncates to
-    uint8 and goes through JPEG as the releases do; "float32" keeps the values.
-
-    Raises:
-        RunFailure: values that are not finite, or outside the box where the format cannot hold them.
-    """
-    pixels = images.pixels
-    if pixels.is_floating_point():
-        if not all_finite(pixels):
-            raise RunFailure("the synthesised images hold NaN or infinity")
-        pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
-    if form == "jpeg":
-        pixels = torch.stack([_decode_jpeg(_encode_jpeg(image)) for image in pixels])
-    return replace(images, pixels=pixels)
-
-
-def in_box(pixels: Tensor) -> bool:
-    """Whether pixels, valid ones of which lie in [0, 1], round to levels that 8 bits have."""
-    return -0.5 / 255 <= float(pixels.min()) <= float(pixels.max()) <= 1 + 0.5 / 255
-
-
-def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
-    if not in_box(pixels):
-        raise RunFailure(OUTSIDE_BOX)
-    levels = pixels.clamp(0, 1) * 255
-    return (levels.floor() if form == "jpeg" else levels.round()).to(torch.uint8)
-
-
-def _encode_jpeg(image: Tensor) -> bytes:
-    array = image.permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(array if array.shape[2] > 1 else array[..., 0]).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
-
-
-def _decode_jpeg(content: bytes) -> Tensor:
-    array = np.array(Image.open(io.BytesIO(content)))
-    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
-
-
 def teacher_file(index: int) -> str:
     """Where a set keeps the weights of the teacher of this position among those that its labels need."""
     return TEACHER if index == 0 else f"teacher-{index + 1}.safetensors"
@@ -137,7 +89,7 @@ def save(
             cache is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {IMAGES: _packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
+    tensors = {IMAGES: packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
     if condensed.preprocessing.file:
         tensors[condensed.preprocessing.file] = condensed.preprocessing.tensors
     for name, content in tensors.items():
@@ -221,7 +173,7 @@ def load(folder: Path) -> CondensedSet:
 
 
 def _loaded(folder: Path, manifest: Manifest) -> CondensedSet:
-    pixels = _unpacked(read_tensors(folder / IMAGES)[0])
+    pixels = unpacked(read_tensors(folder / IMAGES)[0])
     tensors, _ = read_tensors(folder / LABELS)
     about = manifest.labels.to_json()
     weights = [folder / name if name in manifest.files else None for name in _teacher_files(about)]
@@ -288,33 +240,3 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")
     if strange := condensed.preprocessing.unfit(dataset):
         raise RunFailure(strange)
-
-
-def _packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
-    if form != "jpeg":
-        return {"images": pixels}
-    lengths = []
-
-    def files() -> Iterator[bytes]:
-        for part in parts(pixels, unchanged=True):
-            for image in part:
-                yield (content := _encode_jpeg(image))
-                lengths.append(len(content))
-
-    return {"jpeg": joined(files(), expected=pixels.nbytes), "lengths": torch.tensor(lengths)}
-
-
-def _unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
-    if "images" in tensors:
-        return tensors["images"]
-    content, ends = tensors["jpeg"], tensors["lengths"].cumsum(0)
-    starts, passage = ends - tensors["lengths"], Passage(unchanged=True)
-
-    def images() -> Iterator[tuple[Tensor, Tensor]]:
-        for places in torch.arange(len(ends)).split(AT_ONCE):
-            spans = zip(starts[places].tolist(), ends[places].tolist(), strict=True)
-            files = [content[start:end].numpy().tobytes() for start, end in spans]
-            yield places, torch.stack([_decode_jpeg(file) for file in files])
-            passage.use(sum(map(len, files)), [content])
-
-    return assembled(images(), len(ends))

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from bench.condensation import Task
+from bench.data.finding import load_card
 from bench.data.identity import known_as
-from bench.data.opening import load_card
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.condensation import Condenser
 from bench.data.cards import DatasetCard
+from bench.data.finding import load_card
 from bench.data.identity import known_as
-from bench.data.opening import load_card
 from bench.errors import UsageError
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry

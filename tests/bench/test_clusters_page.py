@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.extensions.registry import Registry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")

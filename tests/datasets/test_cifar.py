@@ -15,7 +15,8 @@ from torchvision import datasets
 
 from bench.data.archives import extract
 from bench.data.datasets import Dataset
-from bench.data.opening import fetchable, load_card, open_dataset
+from bench.data.finding import fetchable, load_card
+from bench.data.opening import open_dataset
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.progress import Silent

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from small_layouts import jpeg, write_parquet
 
 from bench.data.cards import DatasetCard, read_card, validated
-from bench.data.opening import find_source
+from bench.data.finding import find_source
 from bench.data.verification import verify
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry

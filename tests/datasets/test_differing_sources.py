@@ -8,7 +8,8 @@ from small_layouts import Row, jpeg, write_files, write_parquet
 
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.datasets import Dataset
-from bench.data.opening import find_source, load_card, open_dataset
+from bench.data.finding import find_source, load_card
+from bench.data.opening import open_dataset
 from bench.data.verification import verify
 from bench.errors import UsageError
 from bench.extensions.registry import Registry

@@ -20,7 +20,8 @@ from bench import cli
 from bench.data import downloads
 from bench.data.cards import Fetch
 from bench.data.datasets import Dataset, Normalisation, Source
-from bench.data.opening import fetchable, load_card, open_dataset
+from bench.data.finding import fetchable, load_card
+from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent

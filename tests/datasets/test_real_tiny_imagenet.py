@@ -12,7 +12,8 @@ from small_layouts import arrange_by_class, write_files
 
 from bench.data.datasets import Dataset
 from bench.data.decoding import DecodedForm, decoded
-from bench.data.opening import load_card, open_dataset, select_classes
+from bench.data.finding import load_card
+from bench.data.opening import open_dataset, select_classes
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_layouts import jpeg, write_files
 
-from bench.data.opening import find_source, load_card
+from bench.data.finding import find_source, load_card
 from bench.extensions.registry import Registry
 
 SUBSETS = ["imagenet-10", "imagenet-100", "imagenette", "imagewoof"]

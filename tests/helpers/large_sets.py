@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.sets import condensed
+from bench.sets import pixel_formats
 from bench.storage import paging
 
 
@@ -17,7 +17,7 @@ def count_as_large(monkeypatch: pytest.MonkeyPatch, least: int) -> None:
     """Tensors from so many bytes on lie in files, and are gone through a quarter at a time."""
     monkeypatch.setattr(paging, "LARGE", least)
     monkeypatch.setattr(paging, "PIECE", least // 4)
-    monkeypatch.setattr(condensed, "AT_ONCE", 3)
+    monkeypatch.setattr(pixel_formats, "AT_ONCE", 3)
 
 
 def lies_in_a_file(tensor: Tensor) -> bool:

@@ -21,7 +21,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.loops.pace import FirstSteps
 from bench.recipes import Budget, Setting
-from bench.sets.condensed import to_stored
+from bench.sets.pixel_formats import to_stored
 from bench.testing import MethodConformance, tiny_dataset, tiny_task
 from bench.training.recipes import TeacherRecipe
 from bench.training.teachers import RECIPES as TEACHERS

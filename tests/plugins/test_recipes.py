@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.extensions.registry import Registry
 from bench.recipes import Setting, value_at
 from bench.training.protocol import TrainingProtocol

@@ -16,7 +16,7 @@ from bench.labels import OnlineLabels
 from bench.recipes import Budget, Setting, value_at
 from bench.recovery.terms import CrossEntropy, Observed
 from bench.running.configuring import configure
-from bench.sets.condensed import to_stored
+from bench.sets.pixel_formats import to_stored
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers
 from bench.training.protocol import VIEW_FIELDS

@@ -6,7 +6,7 @@ import torch
 from bench.data.cards import DatasetCard
 from bench.data.class_selection import select_classes
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 

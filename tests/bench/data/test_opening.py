@@ -11,7 +11,8 @@ from PIL import Image
 
 from bench.data import opening
 from bench.data.datasets import Dataset, Selection
-from bench.data.opening import find_source, load_card, open_dataset, select_classes
+from bench.data.finding import find_source, load_card
+from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry

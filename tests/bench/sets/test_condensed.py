@@ -13,8 +13,9 @@ from bench.data.datasets import Normalisation
 from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
 from bench.sets import condensed as sets
-from bench.sets.condensed import CondensedSet, check_fits, to_stored
+from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.own_manifest import OnlineFacts
+from bench.sets.pixel_formats import to_stored
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_dataset
 from bench.whitening import Whitening

@@ -10,7 +10,7 @@ from ears import Ear
 from torch import nn
 
 from bench.data.cards import DatasetCard
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.errors import Interrupted, RunFailure
 from bench.extensions.registry import Registry
 from bench.progress import Silent

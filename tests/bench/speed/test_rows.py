@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.data.opening import load_card
+from bench.data.finding import load_card
 from bench.extensions.registry import Registry
 from bench.results.claims import Claims, load
 from bench.speed.planning import Planned

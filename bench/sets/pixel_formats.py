@@ -1,0 +1,93 @@
+"""The forms in which a set's pixels are stored: what a form does to them, and how it lies in a file."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.condensation import Images, PixelFormat
+from bench.data.datasets import Preprocessing
+from bench.errors import RunFailure
+from bench.sets.wellformed import all_finite
+from bench.storage.paging import Passage, assembled, joined, parts
+
+OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
+AT_ONCE = 256  # images that are decoded between two pauses to give memory back
+JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
+
+
+def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
+    """Images as they are after storage, so that labels are made from what a user will read.
+
+    "uint8" rounds to the nearest level and refuses values outside the valid box; "jpeg" truncates to
+    uint8 and goes through JPEG as the releases do; "float32" keeps the values.
+
+    Raises:
+        RunFailure: values that are not finite, or outside the box where the format cannot hold them.
+    """
+    pixels = images.pixels
+    if pixels.is_floating_point():
+        if not all_finite(pixels):
+            raise RunFailure("the synthesised images hold NaN or infinity")
+        pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
+    if form == "jpeg":
+        pixels = torch.stack([_decode_jpeg(_encode_jpeg(image)) for image in pixels])
+    return replace(images, pixels=pixels)
+
+
+def in_box(pixels: Tensor) -> bool:
+    """Whether pixels, valid ones of which lie in [0, 1], round to levels that 8 bits have."""
+    return -0.5 / 255 <= float(pixels.min()) <= float(pixels.max()) <= 1 + 0.5 / 255
+
+
+def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
+    if not in_box(pixels):
+        raise RunFailure(OUTSIDE_BOX)
+    levels = pixels.clamp(0, 1) * 255
+    return (levels.floor() if form == "jpeg" else levels.round()).to(torch.uint8)
+
+
+def _encode_jpeg(image: Tensor) -> bytes:
+    array = image.permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(array if array.shape[2] > 1 else array[..., 0]).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _decode_jpeg(content: bytes) -> Tensor:
+    array = np.array(Image.open(io.BytesIO(content)))
+    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
+
+
+def packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
+    if form != "jpeg":
+        return {"images": pixels}
+    lengths = []
+
+    def files() -> Iterator[bytes]:
+        for part in parts(pixels, unchanged=True):
+            for image in part:
+                yield (content := _encode_jpeg(image))
+                lengths.append(len(content))
+
+    return {"jpeg": joined(files(), expected=pixels.nbytes), "lengths": torch.tensor(lengths)}
+
+
+def unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
+    if "images" in tensors:
+        return tensors["images"]
+    content, ends = tensors["jpeg"], tensors["lengths"].cumsum(0)
+    starts, passage = ends - tensors["lengths"], Passage(unchanged=True)
+
+    def images() -> Iterator[tuple[Tensor, Tensor]]:
+        for places in torch.arange(len(ends)).split(AT_ONCE):
+            spans = zip(starts[places].tolist(), ends[places].tolist(), strict=True)
+            files = [content[start:end].numpy().tobytes() for start, end in spans]
+            yield places, torch.stack([_decode_jpeg(file) for file in files])
+            passage.use(sum(map(len, files)), [content])
+
+    return assembled(images(), len(ends))
