@@ -22,7 +22,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Skipped, SpreadExecutor
-from bench.running.executors.round import has_units
+from bench.running.executors.work import has_units
 from bench.running.orders import HelpOrder
 from bench.running.placing import together
 from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan

@@ -16,17 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import Interrupted, StoreAway, UnreadableArtefact, why
 from bench.progress import Progress, Silent
 from bench.storage.mirrors import Mirrored, mirrored
-from bench.storage.owners import AT_WORK, Owner, heartbeat, myself, owner_in, time_to_live
-from bench.storage.slots import FREE, LEASES, FolderSlots, Slots
+from bench.storage.owners import AT_WORK, Owner, heartbeat, myself
+from bench.storage.sightings import Sighting, Watch
+from bench.storage.slots import LEASES, FolderSlots, Slots
 from bench.storage.stores import StoreSlots
 
-NOBODY_KNOWN = "another process"
 PATIENCE = 0.5  # seconds of looking whether somebody lives, after which it is said
 
 
@@ -151,7 +150,7 @@ def holder(path: Path) -> str | None:
     """The process that holds the lease, in words; None where nobody does. One whose life cannot be seen counts."""
     try:
         with _lockable(path):
-            look = _Look.at(_slots(path))
+            look = Sighting.at(_slots(path))
     except UnreadableArtefact as error:
         return f"whoever it is: {error}"
     return None if look.alive is False else look.who
@@ -183,7 +182,7 @@ def forget_dead(path: Path) -> None:
 def is_of_dead(path: Path) -> bool:
     """Whether the last owner of the lease is dead for sure, and did not give it back."""
     with suppress(UnreadableArtefact), _lockable(path):
-        look = _Look.at(_slots(path))
+        look = Sighting.at(_slots(path))
         return look.owner is not None and look.alive is False
     return False
 
@@ -215,11 +214,11 @@ def _lockable(path: Path) -> Iterator[None]:
 
 
 def _acquired(path: Path, owner: Owner, progress: Progress, *, wait: bool) -> Lease:
-    slots, watch = _slots(path), _Watch()
+    slots, watch = _slots(path), Watch()
     say = _saying(path, progress, wait=wait)
     while True:
         with _lockable(path):
-            look = _Look.at(slots)
+            look = Sighting.at(slots)
             alive = watch.alive(look)
             if alive is False:
                 if lease := _taken(slots, look.number + 1, owner):
@@ -247,11 +246,11 @@ def _taken(slots: Slots, number: int, owner: Owner) -> Lease | None:
     return lease
 
 
-def _saying(path: Path, progress: Progress, *, wait: bool) -> Callable[["_Look", bool | None], None]:
+def _saying(path: Path, progress: Progress, *, wait: bool) -> Callable[[Sighting, bool | None], None]:
     """Says once who is waited for: an owner at once, one that may be dead or about to say its name after a moment."""
     began, said = time.monotonic(), False
 
-    def say(look: _Look, alive: bool | None) -> None:
+    def say(look: Sighting, alive: bool | None) -> None:
         nonlocal said
         if said or not (alive or time.monotonic() - began > PATIENCE):
             return
@@ -262,61 +261,3 @@ def _saying(path: Path, progress: Progress, *, wait: bool) -> Callable[["_Look",
         progress.warn(f"{path.stem} is in use by {look.who}: looking {most} whether that still works")
 
     return say
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What was seen of a lease.
-
-    Attributes:
-        number: the highest; 0 where there is none.
-        owner: where it says one.
-        alive: whether somebody has it; None where that cannot be seen at once.
-        seen: what differs after each beat.
-    """
-
-    number: int
-    owner: Owner | None
-    alive: bool | None
-    seen: object
-
-    @property
-    def who(self) -> str:
-        return self.owner.who if self.owner else NOBODY_KNOWN
-
-    @property
-    def time_to_live(self) -> float:
-        return self.owner.time_to_live if self.owner else time_to_live()
-
-    @classmethod
-    def at(cls, slots: Slots) -> "_Look":
-        while True:
-            if not (number := max(slots.numbers(), default=0)):
-                return cls(0, None, False, None)
-            with suppress(FileNotFoundError):  # a higher one has replaced it
-                return cls.of(number, *slots.read(number))
-
-    @classmethod
-    def of(cls, number: int, content: bytes, seen: object) -> "_Look":
-        if content.startswith(FREE):
-            return cls(number, None, False, seen)
-        owner = owner_in(content)
-        return cls(number, owner, owner.alive() if owner else None, seen)
-
-
-@dataclass
-class _Watch:
-    """Watches owners whose life cannot be seen, by this process' own stopwatch."""
-
-    last: tuple[int, object] = (0, None)
-    since: float = 0.0
-
-    def alive(self, look: _Look) -> bool | None:
-        """As far as was seen until now: one that moves lives, one that did not for its time to live is dead."""
-        if look.alive is not None:
-            return look.alive
-        before, self.last = self.last, (look.number, look.seen)
-        if self.last != before:
-            self.since = time.monotonic()
-            return True if look.number == before[0] else None
-        return False if time.monotonic() - self.since > look.time_to_live else None
