@@ -8,54 +8,22 @@ the store was away: the same command goes on, here or elsewhere.
 
 import os
 import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from glob import escape
 from pathlib import Path
 
 from bench.errors import StoreAway, UsageError
-from bench.storage.files import LEFTOVER, digest, link_or_copy, quarantine, read_json, write_json
+from bench.storage.files import LEFTOVER, digest, link_or_copy, read_json, write_json
+from bench.storage.mirror_notes import SENDING, UNITS, Known, Notes, is_of
 from bench.storage.owners import heartbeat
-from bench.storage.slots import LEASES
 from bench.storage.stores import Entry, Store, checked, opened
 
 ABOUT = ".store.json"  # in a mirror: what it stands for
-NOTES = ".store.sqlite"  # in a mirror: which files are the same here and there
 SEALS = ("record.json", "costs.json", "stage.json", "manifest.json")  # what says that the rest is whole
-UNITS = "/units/"  # in names of a run's units
-TABLE = "create table if not exists files (name text primary key, size int, mtime int, version text)"
-SENDING = "sending after "  # begins the version of a file that was being sent; the one that was there follows
-
-
-@dataclass(frozen=True)
-class Known:
-    """A file when it was the same here and there."""
-
-    size: int
-    mtime: int  # ns
-    version: str
-
-    def is_there(self, size: int, mtime: int) -> bool:
-        """Whether a file of this size and time is what was sent, and arrived."""
-        return (size, mtime) == (self.size, self.mtime) and not self.is_on_its_way
-
-    @property
-    def is_on_its_way(self) -> bool:
-        """Whether it was being sent, and nothing is known of its arrival."""
-        return self.version.startswith(SENDING) or not self.version
-
-    def is_settled(self, *, leased: bool) -> bool:
-        """Whether nobody is sending it now: whoever has the lease on it knows."""
-        return leased or not self.is_on_its_way
-
-    @property
-    def there(self) -> str:
-        """The version that was there when it was last seen; "" where there was none."""
-        return self.version.removeprefix(SENDING)
 
 
 class Mirror:
@@ -69,6 +37,7 @@ class Mirror:
 
     def __init__(self, root: Path, address: str, shared: str) -> None:
         self.root, self.address, self.shared = root, address, shared
+        self.notes = Notes(root)
         self.listing: dict[str, Entry] | None = None  # of the whole store, once it was looked at
 
     @cached_property
@@ -105,7 +74,7 @@ class Mirror:
         What another process of this machine sent, or took away, while the store was asked is that one's affair: it is
         in neither.
         """
-        before, there, known = self._known(name), self._there(name), self._known(name)
+        before, there, known = self.notes.of(name), self._there(name), self.notes.of(name)
         for each in before.keys() | known.keys():
             if before.get(each) != known.get(each):
                 there.pop(each, None)
@@ -114,7 +83,7 @@ class Mirror:
 
     def send(self, name: str, store: Store | None = None) -> None:
         """Has there what is here of a name. Raises StoreAway: some of it is not there, and is sent the next time."""
-        store, known = store or self.store, self._known(name)
+        store, known = store or self.store, self.notes.of(name)
         here = {self.name(path): path for path in self._here(name)}
         for each, path in sorted(here.items(), key=lambda item: _written(*item)):
             with suppress(FileNotFoundError):  # it was replaced or taken away meanwhile
@@ -122,18 +91,18 @@ class Mirror:
                     self._send_file(store, each, path, known.get(each))
         for each in sorted(known.keys() - here.keys(), key=lambda each: not each.endswith(SEALS)):
             store.remove(each)
-            self._note({each: None})
+            self.notes.put({each: None})
 
     def remove(self, name: str) -> None:
         """Takes away what is there of a name; what seals it first, so that a kill leaves no ruin."""
         there = self._there(name)
         for each in sorted(there, key=lambda each: not each.endswith(SEALS)):
             self.store.remove(each)
-            self._note({each: None})
+            self.notes.put({each: None})
 
     def size(self, name: str) -> int:
         """Bytes that are there under a name."""
-        return sum(entry.size for each, entry in (self.listing or {}).items() if _is_of(each, name))
+        return sum(entry.size for each, entry in (self.listing or {}).items() if is_of(each, name))
 
     @contextmanager
     def guarded(self, name: str, lost: Callable[[], bool]) -> Iterator[None]:
@@ -170,8 +139,8 @@ class Mirror:
         try:
             link_or_copy(path, held)
             size, mtime = _stat(held)
-            self._note({name: Known(size, mtime, f"{SENDING}{there}")})
-            self._note({name: Known(size, mtime, store.put(held, name).version)})
+            self.notes.put({name: Known(size, mtime, f"{SENDING}{there}")})
+            self.notes.put({name: Known(size, mtime, store.put(held, name).version)})
         finally:
             held.unlink(missing_ok=True)
 
@@ -199,13 +168,13 @@ class Mirror:
             self.store.get(names, parts)
         for name, part, target in zip(names, parts, targets, strict=True):
             part.replace(target)
-            self._note({name: Known(*_stat(target), there[name].version)})
+            self.notes.put({name: Known(*_stat(target), there[name].version)})
 
     def _forget_here(self, name: str) -> None:
         """Takes away what was taken away there, with folders that it leaves empty."""
         path = self.root / name
         path.unlink(missing_ok=True)
-        self._note({name: None})
+        self.notes.put({name: None})
         with suppress(OSError):
             while path.parent != self.root:
                 path = path.parent
@@ -214,48 +183,14 @@ class Mirror:
     def _there(self, name: str) -> dict[str, Entry]:
         """What is there of a name. Files of a unit lie beside those of others."""
         found = self.store.find(name.rpartition("/")[0] if UNITS in name else name)
-        return {each: entry for each, entry in found.items() if _is_of(each, name)}
+        return {each: entry for each, entry in found.items() if is_of(each, name)}
 
     def _here(self, name: str) -> Iterator[Path]:
         folder, _, first = name.rpartition("/")
         for path in (self.root / folder).glob(f"{escape(first)}*"):
             for each in [path] if path.is_file() else path.rglob("*"):
-                if _is_of(self.name(each), name) and not each.name.endswith(LEFTOVER) and each.is_file():
+                if is_of(self.name(each), name) and not each.name.endswith(LEFTOVER) and each.is_file():
                     yield each
-
-    def _known(self, name: str) -> dict[str, Known]:
-        with closing(self._notes()) as notes:
-            every = notes.execute("select * from files where name >= ? and name < ?", (name, name + chr(0x10FFFF)))
-            return {each: Known(*rest) for each, *rest in every if _is_of(each, name)}
-
-    def _note(self, files: dict[str, Known | None]) -> None:
-        with closing(self._notes()) as notes, notes:
-            for name, known in files.items():
-                if known is None:
-                    notes.execute("delete from files where name = ?", (name,))
-                else:
-                    row = (name, known.size, known.mtime, known.version)
-                    notes.execute("insert or replace into files values (?, ?, ?, ?)", row)
-
-    def _notes(self) -> sqlite3.Connection:
-        """Damaged ones are set aside: then what is there counts for newer than what is here."""
-        notes = sqlite3.connect(self.root / NOTES, timeout=60)
-        try:
-            notes.execute(TABLE)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            notes.close()
-            quarantine(self.root / NOTES)
-            return self._notes()
-        return notes
-
-
-def _is_of(name: str, whole: str) -> bool:
-    """Whether a file belongs to a name: it lies below it or, of a unit, beside it. Leases belong to nobody."""
-    if LEASES in name.split("/"):
-        return False
-    return not whole or name.startswith((f"{whole}/", f"{whole}.") if UNITS in whole else f"{whole}/")
 
 
 def _stat(path: Path) -> tuple[int, int]:
