@@ -7,6 +7,7 @@ from functools import partial
 from bench.reporting import Row
 from bench.reporting.units import DURATIONS, SIZES, digits, duration, size
 
+IMPORTED = "imported"
 Cell = Callable[[Row], str | None]
 Columns = dict[str, list[str]]  # by title, which may hold a line break, the text of each row
 
@@ -37,6 +38,14 @@ def text(row: Row, name: str) -> str | None:
 def inside(name: str, key: str) -> Callable[[Row], float | None]:
     """Reads a number inside an object of a row; None where there is no such object."""
     return lambda row: (row.get(name) or {}).get(key)
+
+
+def method_of(row: Row) -> str:
+    """The method as tables name it: whether it is the control, or came from elsewhere."""
+    if row.get("is_control"):
+        return f"{row['method']} (control)"
+    known = row["method"] != IMPORTED  # that is what a manifest without a method's name is taken to say
+    return f"{row['method']} ({IMPORTED})" if row.get("imported") and known else str(row["method"])
 
 
 def _resident(row: Row) -> float | None:

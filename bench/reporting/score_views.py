@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.reporting import Row, rankings
-from bench.reporting.columns import Cell
+from bench.reporting.columns import Cell, method_of
 from bench.reporting.scores import DERIVED, with_scores
 from bench.reporting.units import percent, spread
-from bench.reporting.view import RankingView, frame, identity, method_of
+from bench.reporting.view import RankingView, frame, identity
 from bench.storage.streams import one_line
 
 LEGEND = (

@@ -1,35 +1,30 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings, unmeasured
+from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings
 from bench.reporting.columns import (
-    COMPANY,
     COSTS,
-    OF_EVALUATION,
-    OF_SET,
     TIMES,
-    UNSAID,
     Columns,
     Quantity,
     lines,
+    method_of,
     plain,
     quantity,
     text,
 )
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
+from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid
 from bench.reporting.units import UNKNOWN, digits, percent, spread, spread_alone
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
 
-IMPORTED = "imported"
 SETS = "sets"
-SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
-BEYOND = "no deviation of some: it is more than a float holds"
 
 
 @dataclass(frozen=True)
@@ -80,11 +75,6 @@ def views(rows: Sequence[Row], *, claims: bool) -> list[RankingView]:
     return [_view(ranking, claims) for ranking in rankings(rows)]
 
 
-def complaints(rows: Iterable[Row]) -> list[str]:
-    """One line for each row without a result: what it was, and why there is none."""
-    return [_complaint(row) for row in unmeasured(rows)]
-
-
 def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
     scores = _scores(rows)
@@ -92,17 +82,17 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         scores["published"] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (_labels(rows), scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
-    unsaid = (*_stored(rows), *_unsaid(rows))
+    aside = (*stored(rows), *unsaid(rows))
     return RankingView(
         heading=one_line(ranking.heading),
         identity=identity(rows),
         groups=tuple(group for group in groups if group),
-        notes=(*_warnings(rows), *_legend(rows), *unsaid, *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*doubts(rows), *legend(rows), *aside, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
         numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
         units=units_of(COSTS) | units_of(TIMES),
         ranked_by=next(iter(scores)),
-        aside=(SHARED_STAGES, *unsaid, *footnotes.lines()),
+        aside=(SHARED_STAGES, *aside, *footnotes.lines()),
     )
 
 
@@ -175,14 +165,6 @@ def _made_in(row: Row) -> str | None:
     return None if row.get("iterations") is None else row.get("synthesis_precision")
 
 
-def method_of(row: Row) -> str:
-    """The method as tables name it: whether it is the control, or came from elsewhere."""
-    if row.get("is_control"):
-        return f"{row['method']} (control)"
-    known = row["method"] != IMPORTED  # that is what a manifest without a method's name is taken to say
-    return f"{row['method']} ({IMPORTED})" if row.get("imported") and known else str(row["method"])
-
-
 def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
     """Columns for what the heading cannot say of all rows at once."""
     columns: dict[str, Cell] = {}
@@ -239,66 +221,6 @@ def _mean(row: Row, name: str) -> str | None:
     return percent(found.mean) if found.unit == "%" else digits(found.mean)
 
 
-def _warnings(rows: Sequence[Row]) -> list[str]:
-    """What is to be doubted, each doubt once with all whom it concerns."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        for said in row.get("warnings") or []:
-            found.setdefault(one_line(said), []).append(method_of(row))
-    return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
-
-
-def _legend(rows: Sequence[Row]) -> list[str]:
-    legend = {
-        "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
-        "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
-        "sets in brackets; within a set: the deviation over its trainings",
-        "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
-        "evaluation_prepare_s": SHARED_STAGES,
-    }
-    said = [text for name, text in legend.items() if any(row.get(name) for row in rows)]
-    beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
-    return [*said, *beyond, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
-
-
-def _varies_beyond(row: Row) -> bool:
-    found = metrics.primary(row)
-    return found.std is None and len(found.values) > 1
-
-
-def in_company(rows: Sequence[Row]) -> list[str]:
-    """What the mark on times means, where one has it."""
-    most = max((row.get(by) or 1 for row in rows for by in (OF_SET, OF_EVALUATION)), default=1)
-    said = f"{COMPANY}: taken while up to {most} workers were busy on the machine: not to be held against other times"
-    return [said] if most > 1 else []
-
-
-def _uneven(row: Row) -> str:
-    fewest, most = row["images_per_class"]
-    return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
-
-
-def _unsaid(rows: Sequence[Row]) -> list[str]:
-    """Why cost columns are empty for some rows and not for others."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, title in UNSAID.items():
-        if common(rows, name) is None and any(row.get(name) is not None for row in rows):
-            for row in rows:
-                if reason := (row.get("null_reasons") or {}).get(name):
-                    found.setdefault((title, reason), []).append(method_of(row))
-    return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
-
-
-def _stored(rows: Sequence[Row]) -> list[str]:
-    """As what images are stored, where rows differ in it: bytes of JPEG and of raw pixels are no rivals."""
-    found: dict[str | None, dict[str, None]] = {}
-    for row in rows:
-        found.setdefault(row.get("image_format"), {})[method_of(row)] = None
-    found.pop(None, None)
-    said = "; ".join(f"{form} of {', '.join(who)}" for form, who in found.items())
-    return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
-
-
 def _published(row: Row, footnotes: Footnotes) -> str | None:
     claim = row.get("claim")
     if not claim:
@@ -310,12 +232,3 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
         said.append(f"differing here: {', '.join(differs)}")
     deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
     return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
-
-
-def _complaint(row: Row) -> str:
-    made = row.get("set") or row["backbone"]
-    where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
-    again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
-    return one_line(
-        f"{row['status']}: {method_of(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}"
-    )

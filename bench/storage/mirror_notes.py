@@ -41,7 +41,7 @@ class Known:
         return self.version.removeprefix(SENDING)
 
 
-class Notes:
+class KnownFiles:
     """Of the mirror in a folder."""
 
     def __init__(self, root: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.errors import StoreAway, UsageError
 from bench.storage.files import LEFTOVER, digest, link_or_copy, read_json, write_json
-from bench.storage.mirror_notes import SENDING, UNITS, Known, Notes, is_of
+from bench.storage.mirror_notes import SENDING, UNITS, Known, KnownFiles, is_of
 from bench.storage.owners import heartbeat
 from bench.storage.stores import Entry, Store, checked, opened
 
@@ -37,7 +37,7 @@ class Mirror:
 
     def __init__(self, root: Path, address: str, shared: str) -> None:
         self.root, self.address, self.shared = root, address, shared
-        self.notes = Notes(root)
+        self.files = KnownFiles(root)
         self.listing: dict[str, Entry] | None = None  # of the whole store, once it was looked at
 
     @cached_property
@@ -74,7 +74,7 @@ class Mirror:
         What another process of this machine sent, or took away, while the store was asked is that one's affair: it is
         in neither.
         """
-        before, there, known = self.notes.of(name), self._there(name), self.notes.of(name)
+        before, there, known = self.files.of(name), self._there(name), self.files.of(name)
         for each in before.keys() | known.keys():
             if before.get(each) != known.get(each):
                 there.pop(each, None)
@@ -83,7 +83,7 @@ class Mirror:
 
     def send(self, name: str, store: Store | None = None) -> None:
         """Has there what is here of a name. Raises StoreAway: some of it is not there, and is sent the next time."""
-        store, known = store or self.store, self.notes.of(name)
+        store, known = store or self.store, self.files.of(name)
         here = {self.name(path): path for path in self._here(name)}
         for each, path in sorted(here.items(), key=lambda item: _written(*item)):
             with suppress(FileNotFoundError):  # it was replaced or taken away meanwhile
@@ -91,14 +91,14 @@ class Mirror:
                     self._send_file(store, each, path, known.get(each))
         for each in sorted(known.keys() - here.keys(), key=lambda each: not each.endswith(SEALS)):
             store.remove(each)
-            self.notes.put({each: None})
+            self.files.put({each: None})
 
     def remove(self, name: str) -> None:
         """Takes away what is there of a name; what seals it first, so that a kill leaves no ruin."""
         there = self._there(name)
         for each in sorted(there, key=lambda each: not each.endswith(SEALS)):
             self.store.remove(each)
-            self.notes.put({each: None})
+            self.files.put({each: None})
 
     def size(self, name: str) -> int:
         """Bytes that are there under a name."""
@@ -139,8 +139,8 @@ class Mirror:
         try:
             link_or_copy(path, held)
             size, mtime = _stat(held)
-            self.notes.put({name: Known(size, mtime, f"{SENDING}{there}")})
-            self.notes.put({name: Known(size, mtime, store.put(held, name).version)})
+            self.files.put({name: Known(size, mtime, f"{SENDING}{there}")})
+            self.files.put({name: Known(size, mtime, store.put(held, name).version)})
         finally:
             held.unlink(missing_ok=True)
 
@@ -168,13 +168,13 @@ class Mirror:
             self.store.get(names, parts)
         for name, part, target in zip(names, parts, targets, strict=True):
             part.replace(target)
-            self.notes.put({name: Known(*_stat(target), there[name].version)})
+            self.files.put({name: Known(*_stat(target), there[name].version)})
 
     def _forget_here(self, name: str) -> None:
         """Takes away what was taken away there, with folders that it leaves empty."""
         path = self.root / name
         path.unlink(missing_ok=True)
-        self.notes.put({name: None})
+        self.files.put({name: None})
         with suppress(OSError):
             while path.parent != self.root:
                 path = path.parent

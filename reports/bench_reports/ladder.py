@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
 from bench.reporting.columns import inside, plain, quantity, timed
+from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
-from bench.reporting.view import Cell, Footnotes, RankingView, frame, in_company
+from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.reporting.welch import LEVEL, difference
 from bench.storage.streams import one_line
 

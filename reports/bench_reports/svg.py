@@ -17,7 +17,8 @@ from bench.errors import UsageError
 from bench.reporting import Row, primary
 from bench.reporting.panels import FARTHEST, panels
 from bench.reporting.pictures import PictureFormat
-from bench.reporting.view import RankingView, complaints, inside, views
+from bench.reporting.remarks import complaints
+from bench.reporting.view import RankingView, inside, views
 from bench_reports.drawings import figure_of, or_gap, panels_drawn, rankings_drawn, style, wrapped
 from bench_reports.speed import speed_views, varied
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from bench.reporting import ReportFormat, Row
 from bench.reporting.pivot import pivot_views
+from bench.reporting.remarks import complaints
 from bench.reporting.score_views import score_views
-from bench.reporting.view import RankingView, complaints, views
+from bench.reporting.view import RankingView, views
 from bench_reports.ladder import ladder_views
 from bench_reports.reproduction import reproduction_views
 from bench_reports.speed import speed_views

@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.reporting.best import MARK
 from bench.reporting.columns import COMPANY, COSTS, TIMES, Quantity
-from bench.reporting.view import in_company
+from bench.reporting.remarks import in_company
 from bench_reports import latex, markdown
 
 ALONE: dict[str, Any] = {

@@ -1,0 +1,86 @@
+"""What is said below a ranking of its rows: what is to be doubted, what words mean, why something is empty."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.reporting import Row, common, unmeasured
+from bench.reporting.columns import COMPANY, OF_EVALUATION, OF_SET, UNSAID, method_of
+from bench.results import metrics
+from bench.storage.streams import one_line
+
+SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
+BEYOND = "no deviation of some: it is more than a float holds"
+
+
+def complaints(rows: Iterable[Row]) -> list[str]:
+    """One line for each row without a result: what it was, and why there is none."""
+    return [_complaint(row) for row in unmeasured(rows)]
+
+
+def doubts(rows: Sequence[Row]) -> list[str]:
+    """What is to be doubted, each doubt once with all whom it concerns."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for said in row.get("warnings") or []:
+            found.setdefault(one_line(said), []).append(method_of(row))
+    return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
+
+
+def legend(rows: Sequence[Row]) -> list[str]:
+    """What words and marks of these rows mean."""
+    said_of = {
+        "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
+        "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
+        "sets in brackets; within a set: the deviation over its trainings",
+        "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
+        "evaluation_prepare_s": SHARED_STAGES,
+    }
+    said = [text for name, text in said_of.items() if any(row.get(name) for row in rows)]
+    beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
+    return [*said, *beyond, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
+
+
+def _varies_beyond(row: Row) -> bool:
+    found = metrics.primary(row)
+    return found.std is None and len(found.values) > 1
+
+
+def in_company(rows: Sequence[Row]) -> list[str]:
+    """What the mark on times means, where one has it."""
+    most = max((row.get(by) or 1 for row in rows for by in (OF_SET, OF_EVALUATION)), default=1)
+    said = f"{COMPANY}: taken while up to {most} workers were busy on the machine: not to be held against other times"
+    return [said] if most > 1 else []
+
+
+def _uneven(row: Row) -> str:
+    fewest, most = row["images_per_class"]
+    return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
+
+
+def unsaid(rows: Sequence[Row]) -> list[str]:
+    """Why cost columns are empty for some rows and not for others."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, title in UNSAID.items():
+        if common(rows, name) is None and any(row.get(name) is not None for row in rows):
+            for row in rows:
+                if reason := (row.get("null_reasons") or {}).get(name):
+                    found.setdefault((title, reason), []).append(method_of(row))
+    return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
+
+
+def stored(rows: Sequence[Row]) -> list[str]:
+    """As what images are stored, where rows differ in it: bytes of JPEG and of raw pixels are no rivals."""
+    found: dict[str | None, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.get("image_format"), {})[method_of(row)] = None
+    found.pop(None, None)
+    said = "; ".join(f"{form} of {', '.join(who)}" for form, who in found.items())
+    return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
+
+
+def _complaint(row: Row) -> str:
+    made = row.get("set") or row["backbone"]
+    where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
+    again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
+    return one_line(
+        f"{row['status']}: {method_of(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}"
+    )
