@@ -101,7 +101,9 @@ class Measured(Identity):
     iterations: int | None = told("update steps that one image goes through", why=null.unmetered)
     prepare_s: float | None = told("seconds of what comes before the images: teachers, experts", why=null.unprepared)
     synthesis_s: float | None = told("seconds of making all images", why=null.IMPORTED)
-    label_s: float | None = told("seconds of making soft labels", why=null.unlabelled)
+    label_s: float | None = told(
+        "seconds of making the soft labels of the set, where the protocol trains on them", why=null.unlabelled
+    )
     seconds_per_image: float | None = told("`synthesis_s` over the number of images", why=null.IMPORTED)
     warm_up_s: float | None = told(
         "seconds of compiling and of the first three steps of every loop; part of `synthesis_s`", why=null.unmetered
@@ -122,7 +124,7 @@ class Measured(Identity):
         why=null.UNWEIGHED,
     )
     teacher_top1: float | None = told(
-        "the labelling teacher's own top-1 on the test split, in percent", why=null.untaught
+        "top-1 on the test split, in percent, of the teacher whose labels the protocol trains on", why=null.untaught
     )
     teacher_on_set: dict[str, float] | None = told(
         "that teacher on the stored images: `top1` in percent, `cross_entropy`", why=null.unseen

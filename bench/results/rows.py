@@ -83,9 +83,9 @@ def _rows_of(record: Record) -> Iterator[Row]:
     for key, evaluation in record.evaluations.items():
         scored = {**made, **_scored(record, evaluation), "control": record.controls.get(key)}
         if evaluation.label_kind == "teacher":
-            scored |= _shared_teacher(evaluation)
+            scored |= {**_shared_teacher(evaluation), "label_s": None}
         elif evaluation.label_kind == "hard":
-            scored["label_bytes"] = 0
+            scored |= {"label_bytes": 0, "label_s": None, "teacher_top1": None}
         for asked in evaluation.asked:
             row = fields.Row.of({**scored, "protocol": asked})
             said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}

@@ -79,10 +79,11 @@ def test_bytes_of_labels_are_of_those_that_the_protocol_trains_on(
         **{"protocol_id": "any@1", "backbone": "convnet3", "asked": ["any"], "label_kind": kind, "status": "done"},
         **{"teacher_backbone": None, "reason": None, "scores": [score]},
     }
-    record = sample_record(sample_spec(0), {"label_bytes": 9000, "set_bytes": 640}, {"any": outcome}, {})
-    (found,) = rows.rows([record])
+    costs = {"label_bytes": 9000, "set_bytes": 640, "label_s": 40.0, "teacher_top1": 60.0}
+    (found,) = rows.rows([sample_record(sample_spec(0), costs, {"any": outcome}, {})])
     assert found["label_bytes"] == wanted
     assert found["null_reasons"].get("label_bytes") == (nulls.UNWEIGHED if wanted is None else None)
+    assert (found["label_s"], found["teacher_top1"]) == ((40.0, 60.0) if kind == "stored" else (None, None))
 
 
 def test_the_page_of_fields_is_current() -> None:
