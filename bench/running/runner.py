@@ -96,7 +96,7 @@ class Run:
             return self._failed(error)
 
     def helped(self) -> list[str]:
-        """Makes units of a run that another process has, from the last on; names those that are made by then.
+        """Makes units of a run that another process has, from the last on; names those that it made.
 
         What fails raises, and is that process' to meet and to record.
 
@@ -107,7 +107,7 @@ class Run:
         if (self.folder / "costs.json").exists():
             return []
         kept, names = self.folder / UNITS, reversed(list(self.synthesis.units))
-        missing = [name for name in names if not (kept / f"{name}.safetensors").exists()]
+        missing = (name for name in names if not (kept / f"{name}.safetensors").exists())  # at its turn: others go on
         return [name for name in missing if not self.synthesis.make([name])]
 
     def _failed(self, error: BaseException) -> Record:

@@ -45,21 +45,28 @@ class Command:
     Attributes:
         environment: what it says beside the usual.
         killer: kills a victim of a moment in time; it is told the command's process.
+        name: begins the names of the files of what it says, where several share a folder.
     """
 
     words: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     killer: Killer = kill
+    name: str = ""
+
+    @property
+    def notes(self) -> Path:
+        """The file of its calls."""
+        return self.folder / NOTES
 
     def traced(self) -> tuple[Ended, Trap, float]:
         """To its end, with its calls and the seconds that it took."""
-        trap, began = Trap(self.folder / NOTES), time.monotonic()
+        trap, began = Trap(self.notes), time.monotonic()
         return self._run(trap), trap, time.monotonic() - began
 
     def struck(self, strike: Strike) -> tuple[Ended, Trap]:
         """Until it dies of a strike; where its moment never comes, to its end. And its calls."""
-        trap = Trap(self.folder / NOTES, strike)
+        trap = Trap(self.notes, strike)
         return self._run(trap), trap
 
     def lists_modules(self, target: Path) -> None:
@@ -83,20 +90,30 @@ class Command:
         return replace(self, words=[*self.words, *more])._run(None)
 
     def _run(self, trap: Trap | None, around: Around = lambda body: body) -> Ended:
-        (self.folder / NOTES).unlink(missing_ok=True)
-        alive, held = os.pipe()  # whoever is forked holds one end: the other one tells when all are gone
+        self.notes.unlink(missing_ok=True)
+        pid, alive = self.begun(trap, around)
+        if trap and trap.strike and isinstance(trap.strike.moment, float):
+            self.kill_later(trap.strike, alive, pid)
+        return self.ended(pid, alive)
+
+    def begun(self, trap: Trap | None, around: Around = lambda body: body) -> tuple[int, int]:
+        """Its process, and the end of a pipe that tells when that and all its children are gone."""
+        alive, held = os.pipe()  # whoever is forked holds one end
         if (pid := os.fork()) == 0:
             os.close(alive)
             self._become(trap, around)
         os.close(held)
-        if trap and trap.strike and isinstance(trap.strike.moment, float):
-            self._kill_later(trap.strike, alive, pid)
+        return pid, alive
+
+    def ended(self, pid: int, alive: int) -> Ended:
+        """How it ended, once it has."""
         self._await(pid, alive)
         _, status = os.waitpid(pid, 0)
-        out, err = ((self.folder / name).read_text() for name in ("out.txt", "err.txt"))
+        out, err = ((self.folder / f"{self.name}{file}").read_text() for file in ("out.txt", "err.txt"))
         return Ended(os.waitstatus_to_exitcode(status), out, err)
 
-    def _kill_later(self, strike: Strike, alive: int, pid: int) -> None:
+    def kill_later(self, strike: Strike, alive: int, pid: int) -> None:
+        """At a moment in time, where it is not at its end by then."""
         if not select.select([alive], [], [], strike.moment)[0]:
             self.killer(strike.victim, pid)
 
@@ -113,8 +130,8 @@ class Command:
         os.chdir(self.folder)
         for number, name, flags in (
             (0, os.devnull, os.O_RDONLY),
-            (1, "out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-            (2, "err.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+            (1, f"{self.name}out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+            (2, f"{self.name}err.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
         ):
             os.dup2(os.open(name, flags), number)
         os.environ.update(self._environment())

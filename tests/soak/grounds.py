@@ -16,7 +16,7 @@ SAME = (
     *("run", "status", "reason", "images", "label_kind", "top1_values", "top5_mean", "teacher_top1"),
     *("epochs", "iterations", "set_bytes", "label_bytes", "control"),
 )
-OWN = (NOTES, "out.txt", "err.txt")  # what this harness keeps in a scene's folder
+OWN = re.compile(rf"{re.escape(NOTES)}|(\d-)?(out|err)\.txt")  # what this harness keeps in a scene's folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def outcome(folder: Path, out: str) -> Outcome:
     files = {_named(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     tensors = {name: file_digest(path) for name, path in files.items() if _is_result(path)}
     rows = [{name: row[name] for name in SAME} for row in json.loads(out)]
-    return Outcome(tensors, frozenset(files.keys() - set(OWN)), rows)
+    return Outcome(tensors, frozenset(name for name in files if not OWN.fullmatch(name)), rows)
 
 
 def _named(path: Path) -> str:
@@ -57,10 +57,16 @@ def _is_result(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Hit:
-    """How a struck command ended, and the strike as it was carried out; None where its moment never came."""
+    """How a struck command ended.
+
+    Attributes:
+        strike: as it was carried out; None where its moment never came.
+        others: how those beside it ended, which must not have noticed; None where there are none.
+    """
 
     ended: Ended
     strike: Strike | None
+    others: Ended | None = None
 
 
 class Ground:
@@ -90,9 +96,9 @@ class Ground:
     def struck(self, strike: Strike) -> Hit:
         """The command until it dies of a strike, or to its end."""
         ended, trap = self.command.struck(strike)
-        if not _is_killed(ended, strike):
+        if not is_killed(ended, strike):
             return Hit(ended, None)
-        return Hit(ended, strike if isinstance(strike.moment, float) else _as_it_was(strike, trap.calls()))
+        return Hit(ended, strike if isinstance(strike.moment, float) else as_it_was(strike, trap.calls()))
 
     def again(self, *more: str) -> Ended:
         """The command to its end, with more words."""
@@ -106,13 +112,13 @@ class Ground:
         """Lets go what is not a file."""
 
 
-def _is_killed(ended: Ended, strike: Strike) -> bool:
+def is_killed(ended: Ended, strike: Strike) -> bool:
     """Whether its moment came. A command whose child was killed says so and goes on."""
     if strike.victim == "child":
         return "SIGKILL" in ended.err
     return ended.status == -signal.SIGKILL
 
 
-def _as_it_was(strike: Strike, calls: Sequence[Call]) -> Strike:
+def as_it_was(strike: Strike, calls: Sequence[Call]) -> Strike:
     """With the name of the call that was struck: side by side another may have come first."""
     return replace(strike, call=calls[int(strike.moment)].name)

@@ -135,6 +135,8 @@ def _attacked(ground: Ground, attack: Attack, whole: Outcome) -> tuple[list[Stri
         killed += [hit.strike] if hit.strike else []
         if strike.victim in SPARED:
             differences += _of_end(hit.ended)
+        if hit.others:
+            differences += _of_end(hit.others)
     ended = ground.again("--retry-failed") if killed else ground.again()
     return killed, differences or _of_end(ended) or whole.differences(ground.outcome(ended))
 

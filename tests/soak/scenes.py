@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.soak.grounds import Ground
 from tests.soak.ray_ground import RayGround
+from tests.soak.shards import ShardsGround
 from tests.soak.stores import ServerGround, StoreGround
 
 BRIEF = Path(__file__).with_name("brief_methods.py")
@@ -98,6 +99,14 @@ WORKERS = Scene(
     f"{IN_PIECES} --workers 2",
     in_order=False,
 )
+SHARDS = Scene(
+    "shards",
+    "three shards of a plan of one run, side by side: a teacher, three units of recovery, some of them made by shards "
+    "that help, stored labels, a student; a shard is killed, its child, or both, while the others go on to their ends",
+    IN_PIECES,
+    ground=ShardsGround,
+    in_order=False,
+)
 STORE = Scene(
     "store",
     "runs and stages in an S3 store: a teacher, three units of recovery, stored labels, a student; the command after a "
@@ -119,7 +128,7 @@ RAY = Scene(
     f"{IN_PIECES} --plugin bench_ray --executor ray",
     ground=RayGround,
 )
-SCENES = (RECOVER, MATCH, DECODE, WORKERS, STORE, SERVER, RAY)
+SCENES = (RECOVER, MATCH, DECODE, WORKERS, SHARDS, STORE, SERVER, RAY)
 
 
 def warm_up(scenes: Sequence[Scene], folder: Path) -> None:

@@ -18,6 +18,7 @@ from bench.running.executors import LocalWorkers, SpreadExecutor
 from bench.running.orders import PrepareOrder, UnitsOrder
 from bench.running.processes import Child
 from bench.running.runner import Run
+from bench.running.synthesis import Synthesis
 from bench.running.units import read_unit
 from bench.storage.company import at_work
 from bench.storage.leases import locked
@@ -53,6 +54,22 @@ def files(bench: Bench, job: Job) -> dict[str, bytes]:
 def another(bench: Bench, job: Job) -> Run:
     """The run as another process has it."""
     return Run(job, REGISTRY, bench.place())
+
+
+def test_who_helps_names_what_it_made_and_not_what_others_made_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = the_job(bench)
+    helping, holder, make = another(bench, job), another(bench, job), Synthesis.make
+
+    def beside(self: Synthesis, names: list[str]) -> list[str]:
+        if self is helping.synthesis and names == ["class-2"]:
+            holder.attempted(lambda synthesis: make(synthesis, ["class-0"]))
+        return make(self, names)
+
+    monkeypatch.setattr(Synthesis, "make", beside)
+    assert helping.helped() == ["class-2", "class-1"]
+    assert made(bench) == ["stage", "class-0", "class-2", "class-1"]
 
 
 def test_pieces_made_by_several_in_any_order_are_the_set_of_one_process(bench: Bench, whole: Bench) -> None:
