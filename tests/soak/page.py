@@ -30,8 +30,9 @@ Images, labels, teachers and decoded images must then be the same bytes, the sco
 same names: nothing half-written, nothing set aside as damaged.
 
 Commands are forks of one process that has imported all they need, but for those on Ray. Where processes work side by
-side the n-th call is not the same each time, and whichever is the n-th is struck. The server of a store (moto, which
-writes down what it is told before it does it) is killed at random moments and comes back after a while; of a Ray
+side the n-th call is not the same each time, and whichever is the n-th is struck. Of commands side by side (shards) the
+one whose call it is dies; those beside one that died must end as if nothing had been. The server of a store (moto,
+which writes down what it is told before it does it) is killed at random moments and comes back after a while; of a Ray
 cluster on this machine, its memory monitor off, a node is, a worker, the child of a worker, or the command. A command
 whose server, node or worker was killed must end as if nothing had been.
 
