@@ -243,8 +243,8 @@ def _of_s3() -> dict[str, Any]:
 def _of_google() -> Any:  # noqa: ANN401 - of the libraries
     """By the JSON API alone, in the name that Google's own search finds; an emulator may be asked in nobody's.
 
-    Left to itself gcsfs goes on to a pickle in the user's home, and to nobody; and asks for the kind of each bucket by
-    gRPC, again and again where that is refused.
+    Left to itself gcsfs goes on to tokens that it keeps in the user's home, and to nobody; and it asks for the kind of
+    each bucket by gRPC, again and again where that is refused.
     """
     from aiohttp import ClientTimeout
     from gcsfs.core import GCSFileSystem
