@@ -112,7 +112,7 @@ def required(config: configparser.ConfigParser, section: str, option: str) -> se
     return {line.partition(">")[0].partition("=")[0].strip().lower() for line in found}
 
 
-EXTRAS = ("tensorboard", "wandb", "mlflow", "ray", "s3")
+EXTRAS = ("tensorboard", "wandb", "mlflow", "ray", "s3", "gcs")
 UNSEEN = {"s3fs"}  # fsspec imports it
 
 
