@@ -1,6 +1,6 @@
 """The columns of tables: of a row, what a cell shows, and the number behind it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,19 @@ Columns = dict[str, list[str]]  # by title, which may hold a line break, the tex
 def lines(columns: Columns) -> list[tuple[str, ...]]:
     """The texts of each row, in the order of the columns."""
     return list(zip(*columns.values(), strict=True))
+
+
+def flat(title: str) -> str:
+    """A title in one line."""
+    return title.replace("-\n", "-").replace("\n", " ")
+
+
+def distinct_title(title: str, others: Iterable[str], what: str) -> str:
+    """A title that a plugin's name makes, as none of the others: "iterations (metric)" beside the cost of that name."""
+    taken = set(map(flat, others))
+    while flat(title) in taken:
+        title = f"{title} ({what})"
+    return title
 
 
 @dataclass(frozen=True)

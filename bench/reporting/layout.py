@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bench.reporting.columns import Columns
+from bench.reporting.columns import flat as flat
 from bench.reporting.units import UNKNOWN, digits
 from bench.reporting.view import RankingView
 
@@ -58,13 +59,8 @@ def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[s
 
 
 def beside(*groups: Columns) -> Columns:
-    """The columns of all groups, in their order."""
+    """The columns of all groups, in their order; no two have one title (`bench.reporting.columns.distinct_title`)."""
     return {title: cells for group in groups for title, cells in group.items()}
-
-
-def flat(title: str) -> str:
-    """A title in one line."""
-    return title.replace("-\n", "-").replace("\n", " ")
 
 
 def extent(columns: Columns) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.reporting import Row, common, machine, rankings, terms
 from bench.reporting.best import LEGEND, MARK, is_best
-from bench.reporting.columns import Columns, lines
+from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
 from bench.results.metrics import primary
@@ -42,7 +42,10 @@ def _view(rows: Sequence[Row], across: str) -> RankingView:
         found.setdefault(name, {}).setdefault(row[across], row)
     columns = sorted({row[across] for row in rows}, key=lambda value: (isinstance(value, str), value))
     ordered = sorted(found.items(), key=lambda line: _place(line[1], columns))
-    cells = {_title(across, value): [_cell(value, line, found.values()) for _, line in ordered] for value in columns}
+    cells = {
+        distinct_title(_title(across, value), who, across): [_cell(value, line, found.values()) for _, line in ordered]
+        for value in columns
+    }
     return RankingView(
         heading=one_line(heading(rows, across)),
         identity={title: [name[place] for name, _ in ordered] for place, title in enumerate(who)},

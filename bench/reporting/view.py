@@ -1,6 +1,6 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,6 +10,7 @@ from bench.reporting.columns import (
     TIMES,
     Columns,
     Quantity,
+    distinct_title,
     lines,
     method_of,
     plain,
@@ -25,6 +26,7 @@ from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
 
 SETS = "sets"
+WITHIN, TOP5, PUBLISHED = "within\na set", "top-5 %", "published"  # titles
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,16 @@ def views(rows: Sequence[Row], *, claims: bool) -> list[RankingView]:
 
 def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
-    scores = _scores(rows)
+    who, labels = identity(rows), _labels(rows)
+    scores = _scores(rows, (*who, *labels, *COSTS, *TIMES))
     if claims:
-        scores["published"] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
-    titled = (_labels(rows), scores, COSTS, TIMES)
+        scores[PUBLISHED] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
+    titled = (labels, scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
     aside = (*stored(rows), *unsaid(rows))
     return RankingView(
         heading=one_line(ranking.heading),
-        identity=identity(rows),
+        identity=who,
         groups=tuple(group for group in groups if group),
         notes=(*doubts(rows), *legend(rows), *aside, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
@@ -186,16 +189,18 @@ def _label(row: Row) -> str | None:
     return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
 
 
-def _scores(rows: Sequence[Row]) -> dict[str, Cell]:
-    """The primary metric with its spread, then the others' means."""
+def _scores(rows: Sequence[Row], others: Iterable[str]) -> dict[str, Cell]:
+    """The primary metric with its spread, then the means of others, in columns with none of the other titles."""
+    taken = (*others, WITHIN, TOP5, PUBLISHED)
     title = f"{metrics.primary(rows[0]).title}\n({_over(rows)})"
     columns: dict[str, Cell] = {title: Quantity(_primary, _ranked_by)}
     if _over(rows) == SETS:
-        columns["within\na set"] = plain("within", spread_alone)
+        columns[WITHIN] = plain("within", spread_alone)
     for name in metrics.others(rows):
         measured = [found for row in rows if (found := metrics.metric(row, name)).mean is not None]
-        columns |= {each.title: Quantity(partial(_mean, name=name), _mean_of(name)) for each in measured[:1]}
-    return {**columns, "top-5 %": plain("top5_mean", percent)}
+        for title in [distinct_title(each.title, (*taken, *columns), "metric") for each in measured[:1]]:
+            columns[title] = Quantity(partial(_mean, name=name), _mean_of(name))
+    return {**columns, TOP5: plain("top5_mean", percent)}
 
 
 def _primary(row: Row) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.evaluation import TOP1, Better
 from bench.results.outcomes import MetricPart
+from bench.storage.streams import one_line
 
 Fields = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ class Summary:
     @property
     def title(self) -> str:
         """With its unit: "top-1 %"."""
-        return f"{self.words} {self.unit}".strip()
+        return one_line(f"{self.words} {self.unit}")
 
     @property
     def badness(self) -> float:

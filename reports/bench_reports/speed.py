@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
-from bench.reporting.columns import plain
+from bench.reporting.columns import distinct_title, plain
 from bench.reporting.units import digits, duration, size
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside, numbers_of, units_of
 from bench.storage.streams import one_line
@@ -63,7 +63,8 @@ def _identity(rows: Sequence[Row]) -> dict[str, Cell]:
         "backbone": lambda row: str(row["backbone"]),
         "engine": lambda row: row["engine"],
     }
-    columns |= {name: partial(_varied, name=name) for name in varied(rows)}
+    taken = (*columns, "precision", "batch")
+    columns |= {distinct_title(name, taken, "varied"): partial(_varied, name=name) for name in varied(rows)}
     if _precision(rows) is None:
         columns["precision"] = lambda row: None if row["status"] == "skipped" else str(row["precision"])
     if _batch(rows) is None:

@@ -104,6 +104,17 @@ def test_numbers_of_images_go_across(measured: MakeRow) -> None:
     assert [list(group) for group in view.groups] == [["ipc 1"], ["ipc 10"]]
 
 
+def test_a_dataset_of_a_columns_name_takes_no_columns_place(measured: MakeRow) -> None:
+    rows = [
+        measured((place, 9), dataset=name, seed=seed)
+        for place, name in enumerate(("seed", "cifar10"))
+        for seed in (3, 4)
+    ]
+    (view,) = pivot_views(rows, "dataset")
+    assert view.identity["seed"] == ["3", "4"]
+    assert [title for group in view.groups for title in group] == ["cifar10", "seed (dataset)"]
+
+
 def test_what_may_not_be_compared_is_apart(measured: MakeRow) -> None:
     rows = [measured((1, 2), ipc=1), measured((1, 2), ipc=10, precision="tf32")]
     assert len(pivot_views(rows, "ipc")) == 2

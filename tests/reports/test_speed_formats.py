@@ -13,6 +13,7 @@ from bench.reporting import ReportFormat
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.markdown import MARKDOWN
+from bench_reports.speed import speed_views
 from bench_reports.table import TABLE
 
 Row = dict[str, Any]
@@ -158,3 +159,10 @@ def test_csv_has_a_column_for_every_nested_value(speeds: list[Row]) -> None:
     assert [line["published.peak_gpu_mem_gb"] for line in lines] == ["10.7", "7.6", "7.6", "", "7.6"]
     assert lines[2]["compiled.recover.compiled"] == "True"
     assert lines[1]["batch_size"] == "200"
+
+
+def test_a_varied_hyper_parameter_of_a_columns_name_takes_no_columns_place() -> None:
+    """Batches of two sizes are a column, and the method's own `batch` is one too."""
+    rows = [speed_row(batch_size=size, varied={"batch": 7 * size}) for size in (13, 17)]
+    (view,) = speed_views(rows, TITLE)
+    assert view.identity["batch"] == ["13", "17"] and view.identity["batch (varied)"] == ["91", "119"]

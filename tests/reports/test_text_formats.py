@@ -1,6 +1,7 @@
 """The forms for people: what they look like, and that no text can break them."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,27 @@ def test_bytes_of_images_in_several_forms_are_told_apart_in_a_note(row: RowMaker
     made = [row(method=method) | {"image_format": kind} for method, kind in kinds.items()]
     assert "image bytes: float32 of dc; jpeg of rded, sre2l" in " ".join(form.render(made, claims=False).split())
     assert "jpeg of" not in form.render(made[:2], claims=False)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("name", ["method", "seed", "label_bytes", "evaluation", "iterations", "published"])
+def test_a_metric_of_a_columns_name_takes_no_columns_place(row: RowMaker, form: ReportFormat, name: str) -> None:
+    """Both are shown: the metric, 7.25 and 8.25, and what the column of that title has of the row."""
+    claim = {"value": 41.1, "std": None, "source": "Table 4", "note": "", "budget": "quick"}
+    made = [
+        row(claim=claim, seed=seed) | {"metrics": {name: {"mean": seed + 7.25, "std": None, "values": [], "unit": ""}}}
+        for seed in (0, 1)
+    ]
+    text, plain = (form.render(rows, claims=True) for rows in (made, [row(claim=claim, seed=seed) for seed in (0, 1)]))
+    added = Counter(text.split()) - Counter(plain.split())
+    assert added["7.25"] == added["8.25"] == 1 and "(metric)" in text
+    assert not [each for each in Counter(plain.split()) - Counter(text.split()) if each.isalnum()]
+
+
+def test_metrics_of_one_title_have_columns_of_their_own(row: RowMaker) -> None:
+    alike = {"loss_end": {"mean": 1.25, "values": [], "unit": ""}, "loss": {"mean": 2.5, "values": [], "unit": "end"}}
+    text = TABLE.render([row() | {"metrics": alike}], claims=False)
+    assert "1.25" in text and "2.50" in text and "loss end (metric)" in text
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
