@@ -46,7 +46,12 @@ def score_cells(each: "Scored") -> list[str]:
 def cost_cells(each: "Cost") -> list[str]:
     """Below `OF_COSTS`."""
     ratio = UNKNOWN if each.ratio is None else f"{each.ratio:.2f}"
-    return [each.name, each.first or UNKNOWN, each.second or UNKNOWN, ratio]
+    return [
+        one_line(", ".join(filter(None, [each.name, each.evaluation]))),
+        each.first or UNKNOWN,
+        each.second or UNKNOWN,
+        ratio,
+    ]
 
 
 def differing_cells(each: "Differing") -> list[str]:

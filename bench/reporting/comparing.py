@@ -1,6 +1,6 @@
 """Two runs beside each other: what differs in what they are, in what they scored, and what they cost."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
@@ -17,8 +17,10 @@ from bench.results.rows import rows
 
 DERIVED = ("hash", "name", "card", "method.quick", "method.differs", "method.changed", "method.aside", "origin")
 SAID = ("device", "precision", "synthesis_precision", "made.date", "made.command")  # by the spec, or of the moment
-OF_EVALUATIONS = ("label\nbytes", "shared\nstages", "evaluation")  # costs
+OF_EVALUATIONS = ("label\nbytes", "labelling", "shared\nstages", "evaluation")  # costs
 CONFIG = "method.config."  # before what --set calls its keys
+ALL_COSTS = {**COSTS, **TIMES}
+Key = tuple[str, str]  # a protocol and the network that it trains
 Better = Literal["first", "second", "level"]
 
 
@@ -67,12 +69,17 @@ class Scored:
 
 @dataclass(frozen=True)
 class Cost:
-    """A quantity of both runs: as it is shown, and the number behind it."""
+    """A quantity of both runs: as it is shown, and the number behind it.
+
+    Attributes:
+        evaluation: whose it is, as "hard@1 on resnet18"; None of what the set cost.
+    """
 
     name: str
     first: str | None
     second: str | None
     numbers: tuple[float | None, float | None]
+    evaluation: str | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -105,7 +112,10 @@ class Comparison:
             "scores": [_score_json(each) for each in self.scores],
             "alone": list(self.alone),
             "costs": [
-                {"name": each.name, "first": each.numbers[0], "second": each.numbers[1], "ratio": each.ratio}
+                {
+                    **{"name": each.name, "evaluation": each.evaluation},
+                    **{"first": each.numbers[0], "second": each.numbers[1], "ratio": each.ratio},
+                }
                 for each in self.costs
             ],
         }
@@ -122,22 +132,30 @@ def compared(first: Record, second: Record) -> Comparison:
         machine=tuple(_differing(first.environment.to_json(), second.environment.to_json(), SAID)),
         scores=tuple(_scored(mine[key], theirs[key]) for key in shared),
         alone=(*_alone("first", mine, theirs), *_alone("second", theirs, mine)),
-        costs=tuple(_costs(*beside, leave_out=() if shared else OF_EVALUATIONS)),
+        costs=(
+            *_costs(*beside, [title for title in ALL_COSTS if title not in OF_EVALUATIONS]),
+            *(cost for key in shared for cost in _costs(mine[key], theirs[key], OF_EVALUATIONS, _told(key))),
+        ),
     )
 
 
-def _evaluations(record: Record) -> dict[tuple[str, str], Row]:
+def _evaluations(record: Record) -> dict[Key, Row]:
     """The rows of a run by protocol and backbone; one that was asked for by two names is one."""
     return {(str(row["protocol_id"]), str(row["eval_backbone"])): row for row in rows([record])}
+
+
+def _told(key: Key) -> str:
+    """An evaluation in words."""
+    return "{} on {}".format(*key)
 
 
 def _any(found: Mapping[Any, Row]) -> Row:
     return next(iter(found.values()), {})
 
 
-def _alone(whose: str, mine: Mapping[tuple[str, str], Row], theirs: Mapping[tuple[str, str], Row]) -> Iterator[str]:
-    """Evaluations that only one has."""
-    yield from (f"{protocol} on {backbone} of the {whose} alone" for protocol, backbone in mine.keys() - theirs.keys())
+def _alone(whose: str, mine: Mapping[Key, Row], theirs: Mapping[Key, Row]) -> Iterator[str]:
+    """Evaluations that only one has, in their order."""
+    yield from (f"{_told(key)} of the {whose} alone" for key in mine if key not in theirs)
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any], beside: tuple[str, ...]) -> Iterator[Differing]:
@@ -180,10 +198,10 @@ def _scored(first: Row, second: Row) -> Scored:
     )
 
 
-def _costs(first: Row, second: Row, leave_out: Container[str]) -> Iterator[Cost]:
-    for title, cell in ((title, cell) for title, cell in {**COSTS, **TIMES}.items() if title not in leave_out):
+def _costs(first: Row, second: Row, titles: Iterable[str], evaluation: str | None = None) -> Iterator[Cost]:
+    for title, cell in ((title, ALL_COSTS[title]) for title in titles):
         numbers = [cell.number(row) if isinstance(cell, Quantity) else None for row in (first, second)]
-        shown = Cost(flat(title), cell(first), cell(second), (numbers[0], numbers[1]))
+        shown = Cost(flat(title), cell(first), cell(second), (numbers[0], numbers[1]), evaluation)
         if (shown.first, shown.second) != (None, None):
             yield shown
 

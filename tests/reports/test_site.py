@@ -13,8 +13,10 @@ from sites import PNG, keep_run
 from bench.cli import main
 from bench.extensions.registry import Registry
 from bench.reporting import Row
+from bench.reporting.units import UNKNOWN
 from bench.storage.files import write_json
 from bench_reports.site import HTML
+from bench_reports.site.costs import costs
 from bench_reports.site.names import file_names
 from bench_reports.site.rankings import told_apart
 
@@ -216,6 +218,17 @@ def test_what_may_not_be_ranked_together_is_in_tables_of_their_own(row: RowMaker
     sections = [attributes for tag, attributes in page.elements if tag == "section"]
     assert [section["data-budget"] for section in sections] == ["paper", "quick", "quick"]
     assert len({(section["data-budget"], section["data-device"]) for section in sections}) == 3
+
+
+def test_what_labels_cost_stands_by_the_evaluation_that_trains_on_them(row: RowMaker) -> None:
+    """Whichever evaluation of a run comes first."""
+    hard = row(protocol_id="hard@1", label_kind="hard", label_bytes=0, label_s=None)
+    hard |= {"null_reasons": {"label_s": "nothing is labelled"}}
+    told = costs([hard, row(label_s=2.0)], None)
+    assert told is not None
+    lines = {line.cells[0].text: line.cells[1].text for line in told.lines}
+    assert lines["labelling, sre2l-tiny@1 on convnet4-bn"] == "2.00 s"
+    assert lines["labelling, hard@1 on convnet4-bn"] == UNKNOWN
 
 
 def test_titles_that_are_alike_get_what_tells_them_apart() -> None:

@@ -39,7 +39,6 @@ def _times(row: Row) -> list[tuple[str, str | None, str, str]]:
         ("per image", duration(row.get("seconds_per_image")), "seconds_per_image", "synthesis over images"),
         ("per image and iteration", median, "ms_per_image_iteration", around),
         ("iterations", None if iterations is None else str(iterations), "iterations", "of one image"),
-        ("labelling", duration(row.get("label_s")), "label_s", ""),
     ]
 
 
@@ -53,9 +52,13 @@ def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
     ]
 
 
-def _labels(row: Row) -> tuple[str | None, str]:
-    shown, reasons = size(row.get("label_bytes")), row.get("null_reasons") or {}
-    return shown, "they themselves, or the teacher that makes them" if shown else reasons.get("label_bytes", "")
+def _of_labels(row: Row, where: str) -> Iterator[Fact]:
+    """Of those that an evaluation trains on."""
+    reasons, kept = row.get("null_reasons") or {}, size(row.get("label_bytes"))
+    said = "they themselves, or the teacher that makes them" if kept else reasons.get("label_bytes", "")
+    taken = duration(row.get("label_s"))
+    yield f"labelling, {where}", taken, "" if taken else reasons.get("label_s", "")
+    yield f"labels, {where}", kept, said
 
 
 def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
@@ -68,6 +71,6 @@ def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
 def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
     for row in rows:
         where = one_line(f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}")
-        yield f"labels, {where}", *_labels(row)
+        yield from _of_labels(row, where)
         yield f"shared stages, {where}", duration(row.get("evaluation_prepare_s")), ""
         yield f"evaluation, {where}", duration(row.get("evaluation_s")), f"{row.get('eval_seeds')} trainings"

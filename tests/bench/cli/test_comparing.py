@@ -106,6 +106,24 @@ def test_costs_stand_side_by_side(tmp_path: Path) -> None:
     assert costs["image bytes"]["ratio"] == 1.0
 
 
+def test_each_evaluation_has_costs_of_its_own_in_the_order_of_the_record(tmp_path: Path) -> None:
+    """Stored labels weigh under the protocol that trains on them, and nothing under hard ones before it."""
+
+    def both(content: Content) -> None:
+        ((key, evaluation),) = content["evaluations"].items()
+        hard = {**evaluation, "protocol": "hard", "protocol_id": "hard@1", "label_kind": "hard"}
+        content["evaluations"] = {"hard-resnet18": hard, key: evaluation}
+
+    found = compared(tmp_path, left(tmp_path, both), left(tmp_path, seed(1), both))
+    costs = {(each["name"], each["evaluation"]): each["first"] for each in found["costs"]}
+    kept = read_json(SHIPPED)["costs"]["label_bytes"]
+    assert kept and costs["label bytes", "sre2l-tiny@1 on resnet18"] == kept
+    assert ("label bytes", "hard@1 on resnet18") not in costs and ("image bytes", None) in costs
+    assert {of for name, of in costs if name == "evaluation"} == {"hard@1 on resnet18", "sre2l-tiny@1 on resnet18"}
+    alone = compared(tmp_path, left(tmp_path, seed(2)), left(tmp_path, seed(3), both))["alone"]
+    assert alone == ["hard@1 on resnet18 of the second alone"]
+
+
 def test_images_stored_in_two_forms_are_told(tmp_path: Path) -> None:
     def stored(form: str) -> Callable[[Content], None]:
         return lambda content: content["costs"].update(image_format=form)
@@ -127,11 +145,11 @@ def test_what_only_one_has_and_what_failed_is_said(tmp_path: Path) -> None:
 
     first, apart, broken = left(tmp_path), left(tmp_path, seed(1), other), left(tmp_path, seed(2), failed)
     found = compared(tmp_path, first, apart)
-    assert found["scores"] == [] and sorted(found["alone"]) == [
-        "hard@1 on resnet18 of the second alone",
+    assert found["scores"] == [] and found["alone"] == [
         "sre2l-tiny@1 on resnet18 of the first alone",
+        "hard@1 on resnet18 of the second alone",
     ]
-    assert "evaluation" not in {each["name"] for each in found["costs"]}
+    assert not {"evaluation", "labelling", "label bytes"} & {each["name"] for each in found["costs"]}
     (score,) = compared(tmp_path, first, broken)["scores"]
     assert (score["second"]["mean"], score["difference"], score["better"]) == (None, None, None)
     assert score["reasons"] == [f"{broken}: failed: no memory"]
