@@ -88,7 +88,8 @@ def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
         return " ".join([cell["verdict"], *marks]) if cell["verdict"] else None
 
     titles = dict.fromkeys(_score(row).title for row in rows if _score(row).mean is not None)
-    several: dict[str, Cell] = {"metric": lambda row: _score(row).words} if len(titles) > 1 else {}
+    apart = len(titles) > 1 or len({_score(row).words for row in rows}) > 1
+    several: dict[str, Cell] = {"metric": lambda row: _score(row).words} if apart else {}
     title = "" if several else next(iter(titles), _score(rows[0]).title)
     ours: dict[str, Cell] = {f"measured {title}\n(trainings)": _measured, "difference": _difference}
     return several | {f"published\n{title}": published} | ours | {"verdict": verdict}

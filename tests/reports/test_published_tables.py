@@ -1,5 +1,6 @@
 """The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.configuring import share_changes
-from bench.running.reproduction import beside
+from bench.running.reproduction import beside, unreachable
 from bench_reports.table import TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,15 @@ def test_copies_of_the_images_are_judged_and_said(claims: Claims) -> None:
     found = beside(cell, row, REGISTRY)["cell"]
     assert (found["verdict"], found["reasons"], found["images"]) == ("within", [], "JPEG copies")
     assert "within [2]" in TABLE.render_reproduction([beside(cell, whole(row), REGISTRY)], title="A")
+
+
+def test_a_cell_without_a_result_is_not_taken_to_be_of_the_others_metric(claims: Claims) -> None:
+    cell = cells(find_table(REGISTRY, "cpu-cells"), claims)[0]
+    measured = whole({**unreachable(cell, ""), "status": "done", "top1_mean": 13.5, "protocol_id": "dc@1"})
+    other = replace(cell, number=2, claim=replace(cell.claim, metric="average_incremental"))
+    text = TABLE.render_reproduction([measured, unreachable(other, "no time")], title="A")
+    assert "average incremental" in text and "top-1 %" not in text
+    assert "top-1 %" in TABLE.render_reproduction([measured, unreachable(cell, "no time")], title="A")
 
 
 def whole(row: dict[str, Any]) -> dict[str, Any]:
