@@ -5,8 +5,9 @@ what a plugin needs is imported from the modules. Nothing heavy is imported befo
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from bench.errors import UsageError as UsageError
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from bench.interface.runs import run as run
     from bench.interface.sets import LoadedSet as LoadedSet
     from bench.interface.sets import load_set as load_set
-    from bench.reporting.comparing import Comparison as Comparison
-
-try:
-    __version__ = version("condensation-bench")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+uninstalled"
+    from bench.reporting.compared import Comparison as Comparison
 
 OFFERED = {
     "run": "bench.interface.runs",
@@ -32,7 +28,7 @@ OFFERED = {
     "Result": "bench.interface.runs",
     "compare": "bench.interface.pairs",
     "export": "bench.interface.pairs",
-    "Comparison": "bench.reporting.comparing",
+    "Comparison": "bench.reporting.compared",
     "load_set": "bench.interface.sets",
     "LoadedSet": "bench.interface.sets",
     "UsageError": "bench.errors",

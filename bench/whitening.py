@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Task
-from bench.data.datasets import Dataset, Preprocessing
+from bench.data.datasets import Preprocessing
+from bench.data.preprocessing import ImageShape
 from bench.errors import UsageError
 from bench.loops.passes import walk
 from bench.recipes import Setting
@@ -87,7 +88,7 @@ class Whitening(Preprocessing):
         """From the tensors."""
         return cls(tensors["mean"], tensors["matrix"])
 
-    def unfit(self, dataset: Dataset) -> str:
+    def unfit(self, dataset: ImageShape) -> str:
         """It brings all that it needs, and must be for images of the dataset's shape."""
         found, shape = tuple(self.mean.shape), (dataset.channels, dataset.resolution, dataset.resolution)
         return "" if found == shape else f"the set's ZCA matrix is for images of {found}, not {shape}"

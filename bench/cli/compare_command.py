@@ -14,7 +14,7 @@ from bench.errors import UsageError, why
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.cli.report_command import Found
-    from bench.reporting.comparing import Comparison
+    from bench.reporting.compared import Comparison
 
 PAGE, PICTURE = ".html", ".png"
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bench import seeds
+from bench.condensation.notes import Findings
 from bench.data.datasets import Dataset, Preprocessing, Reader
 from bench.errors import RunFailure
 from bench.hardware.choices import Compile, Precision
@@ -21,7 +22,6 @@ from bench.loops.losses import Losses
 from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Setting
-from bench.results.notes import Findings
 from bench.storage.names import check_file_name
 from bench.storage.stages import Maker, StageKey, StageResult, StageStore
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,9 +22,6 @@ from bench.running.configuring import build, configure, keys_of
 from bench.running.procedure import Procedure
 from bench.speed.measuring import StepSpec, measure_step
 
-if TYPE_CHECKING:
-    from bench.conformance.methods import MethodConformance
-
 TIMED_ROUNDS = 20  # of each of several networks that take turns some are timed after WARM_UP_STEPS
 CARD = """
 name = "tiny"
@@ -37,6 +34,15 @@ images = {{ train = 36, test = 6 }}
 [[sources]]
 layout = "none"
 """
+
+
+class Suite(Protocol):
+    """How large what is made is to be (see `bench.conformance.methods.MethodConformance`)."""
+
+    plugins: Sequence[str]
+    changes: Sequence[str]
+    rounds: int
+    resolution: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Outcome:
 class Maker:
     """Makes small sets with a method, every time in a workspace of its own."""
 
-    suite: "type[MethodConformance]"
+    suite: Suite
     registry: Registry
     name: str
     backbone: str

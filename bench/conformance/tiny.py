@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from bench import seeds
 from bench.condensation import Task
+from bench.condensation.notes import Notes
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.recipes import Budget
-from bench.results.notes import Notes
 from bench.results.rows import reserved
 from bench.storage.files import digest
 from bench.storage.stages import StageStore

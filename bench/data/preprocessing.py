@@ -3,15 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from bench.storage.files import digest
 
-if TYPE_CHECKING:
-    from bench.data.datasets import Dataset
+
+class ImageShape(Protocol):
+    """What preprocessing must fit, of a dataset: the shape of its images, and the constants of its card."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def own_normalisation(self) -> "Preprocessing | None": ...
 
 
 class Preprocessing(ABC):
@@ -74,7 +82,7 @@ class Preprocessing(ABC):
         """
 
     @abstractmethod
-    def unfit(self, dataset: "Dataset") -> str:
+    def unfit(self, dataset: ImageShape) -> str:
         """Why images that went through it are not for networks on a dataset, in words; "" where they are."""
 
 
@@ -122,6 +130,6 @@ class Normalisation(Preprocessing):
         """From the constants."""
         return cls(tuple(facts["mean"]), tuple(facts["std"]))
 
-    def unfit(self, dataset: "Dataset") -> str:
+    def unfit(self, dataset: ImageShape) -> str:
         """Its constants must be those of the dataset's card."""
         return "" if self == dataset.own_normalisation else "the set's normalisation constants are not the dataset's"

@@ -13,11 +13,12 @@ from typing import Any
 
 import pluggy
 
-from bench import __version__, hookspecs
+from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.extensions import own
 from bench.hookspecs import Offer
 from bench.storage.names import NAME, VARIANT, check_name, unknown
+from bench.version import __version__
 
 GROUP = "bench.plugins"
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module

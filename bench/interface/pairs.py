@@ -6,7 +6,8 @@ from bench.cli import compare_command, export_command
 from bench.cli.console import Console
 from bench.interface.runs import Names, Place
 from bench.interface.words import understood, words_of
-from bench.reporting.comparing import Comparison, compared
+from bench.reporting.compared import Comparison
+from bench.reporting.comparing import compared
 
 
 def compare(first: Place, second: Place, *, runs: Place | None = None, quiet: bool = False) -> Comparison:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,10 +12,7 @@ from bench.errors import RunFailure
 from bench.hardware.meters import Clock, IterationTimes
 from bench.loops import checkpoints
 from bench.loops.checkpoints import State
-from bench.loops.steps import Loop
-
-if TYPE_CHECKING:
-    from bench.condensation import Task
+from bench.loops.steps import Loop, LoopsTask
 
 WARM_UP_STEPS = 3
 CUDA_WINDOW = 10  # steps between two synchronisations of the device
@@ -32,7 +28,7 @@ def window(device: torch.device, cycle: int = 1) -> int:
 class Iterations:
     """See `Task.iterations`, which makes it."""
 
-    task: "Task"
+    task: LoopsTask
     count: int
     images: int
     state: State | None

@@ -5,17 +5,13 @@ A synthesis that updates its images runs in `Task.iterations` instead, which met
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.loops import checkpoints
 from bench.loops.checkpoints import State
-from bench.loops.steps import Loop
-
-if TYPE_CHECKING:
-    from bench.condensation import Task
+from bench.loops.steps import Loop, LoopsTask
 
 
-def walk(task: "Task", what: str, count: int, *, once: bool = False) -> Iterator[int]:
+def walk(task: LoopsTask, what: str, count: int, *, once: bool = False) -> Iterator[int]:
     """Yields 0..count-1; in a trial only the first of them.
 
     Args:
@@ -28,13 +24,13 @@ def walk(task: "Task", what: str, count: int, *, once: bool = False) -> Iterator
     return Loop(what, count, task.pace, task.progress, task.should_stop, once=once).walk()
 
 
-def saved_loop(task: "Task", what: str, count: int, save: Callable[[int], None], *, steps: str = "steps") -> Loop:
+def saved_loop(task: LoopsTask, what: str, count: int, save: Callable[[int], None], *, steps: str = "steps") -> Loop:
     """A loop that is saved when the user asks to stop, and every `task.checkpoint_seconds` (see `Loop`)."""
     watched = (task.pace, task.progress, task.should_stop)
     return Loop(what, count, *watched, steps, save, task.checkpoint_seconds)
 
 
-def continued(task: "Task", what: str, count: int, checkpoint: Path, state: State) -> Iterator[int]:
+def continued(task: LoopsTask, what: str, count: int, checkpoint: Path, state: State) -> Iterator[int]:
     """The steps of such a loop whose state is a checkpoint's: those that are left, once the state is as it was then."""
     facts = checkpoints.restore(checkpoint, state, task.progress)
     loop = saved_loop(task, what, count, lambda done: checkpoints.save(checkpoint, state, {"done": done}))

@@ -6,11 +6,31 @@ and what is measured of it is theirs.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
 
 from bench.errors import Interrupted
+from bench.hardware.meters import IterationTimes
 from bench.loops.checkpoints import CheckpointSchedule
 from bench.loops.pace import Pace
 from bench.progress import Progress, Throttled
+
+
+class LoopsTask(Protocol):
+    """What loops need of a task (`bench.condensation.Task`)."""
+
+    device: torch.device
+    workspace: Path
+    progress: Progress
+    checkpoint_seconds: float
+    pace: Pace
+    times: IterationTimes
+
+    @property
+    def should_stop(self) -> Callable[[], bool]:
+        """Whether the user asked to stop."""
 
 
 @dataclass(frozen=True)

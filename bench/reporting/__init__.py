@@ -21,8 +21,8 @@ from bench.results.metrics import primary_name
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
-    from bench.reporting.comparing import Comparison
-    from bench.reporting.folders import RunFolder
+    from bench.reporting.compared import Comparison
+    from bench.reporting.run_folders import RunFolder
     from bench.results.claims import Claims
 
 Row = dict[str, Any]

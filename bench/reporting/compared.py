@@ -1,14 +1,15 @@
-"""A comparison of two runs as text, and the cells that all of its forms share."""
+"""What two runs are beside each other, and how it reads: the text, and the cells that all of its forms share."""
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
 
 from bench.reporting.units import UNKNOWN, spread
+from bench.reporting.welch import Difference
+from bench.results.metrics import Summary
 from bench.storage.streams import one_line
-
-if TYPE_CHECKING:
-    from bench.reporting.comparing import Comparison, Cost, Differing, Scored
 
 WIDEST = 44  # characters of a value in a table
 OF_SCORES = ("scores", "metric", "first", "second", "difference", "95 % interval", "p", "better")
@@ -18,9 +19,107 @@ APART = "The two do not stand in one ranking: what differs beside the method dec
 METHOD = "method.name"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
 NONE_SHARED = "scores: no evaluation in common"
+Better = Literal["first", "second", "level"]
 
 
-def text_of(found: "Comparison") -> str:
+@dataclass(frozen=True)
+class Differing:
+    """A field in which two runs differ; None where one has none of it."""
+
+    key: str
+    first: Any
+    second: Any
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one of the two has none of it."""
+        return self.first is None or self.second is None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An evaluation that both runs have.
+
+    Attributes:
+        first, second: of the metric by which they are ranked, over the trainings.
+        difference: the second minus the first; None where one has no result.
+        together: whether the two stand in one ranking.
+        reasons: why a run has no result.
+    """
+
+    protocol_id: str
+    eval_backbone: str
+    first: Summary
+    second: Summary
+    difference: Difference | None
+    together: bool
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def better(self) -> Better | None:
+        """Whose result is the better one by Welch's test; None where it cannot be said."""
+        if self.difference is None or self.difference.level is None:
+            return None
+        if self.difference.level:
+            return "level"
+        return "second" if (self.difference.value > 0) == (self.first.better == "higher") else "first"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A quantity of both runs: as it is shown, and the number behind it.
+
+    Attributes:
+        evaluation: whose it is, as "hard@1 on resnet18"; None of what the set cost.
+    """
+
+    name: str
+    first: str | None
+    second: str | None
+    numbers: tuple[float | None, float | None]
+    evaluation: str | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The second over the first."""
+        first, second = self.numbers
+        return _finite(second / first) if first and second is not None else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, by their names; `alone` are evaluations that one of them has and the other has not, in words."""
+
+    runs: tuple[str, str]
+    spec: tuple[Differing, ...]
+    machine: tuple[Differing, ...]
+    scores: tuple[Scored, ...]
+    alone: tuple[str, ...]
+    costs: tuple[Cost, ...]
+
+    def __str__(self) -> str:
+        """As `bench compare` prints it."""
+        return text_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `bench compare --format json` prints it."""
+        return {
+            "runs": list(self.runs),
+            "spec": [vars(each) for each in self.spec],
+            "machine": [vars(each) for each in self.machine],
+            "scores": [_score_json(each) for each in self.scores],
+            "alone": list(self.alone),
+            "costs": [
+                {
+                    **{"name": each.name, "evaluation": each.evaluation},
+                    **{"first": each.numbers[0], "second": each.numbers[1], "ratio": each.ratio},
+                }
+                for each in self.costs
+            ],
+        }
+
+
+def text_of(found: Comparison) -> str:
     """As `bench compare` prints it."""
     first, second = map(one_line, found.runs)
     parts = [f"first   {first}\nsecond  {second}", _scores(found), _costs(found)]
@@ -28,7 +127,7 @@ def text_of(found: "Comparison") -> str:
     return "\n\n".join(parts)
 
 
-def score_cells(each: "Scored") -> list[str]:
+def score_cells(each: Scored) -> list[str]:
     """Below `OF_SCORES`."""
     found, sides = each.difference, (each.first, each.second)
     interval, p = (found.interval, found.p) if found else (None, None)
@@ -43,7 +142,7 @@ def score_cells(each: "Scored") -> list[str]:
     ]
 
 
-def cost_cells(each: "Cost") -> list[str]:
+def cost_cells(each: Cost) -> list[str]:
     """Below `OF_COSTS`."""
     ratio = UNKNOWN if each.ratio is None else f"{each.ratio:.2f}"
     return [
@@ -54,7 +153,7 @@ def cost_cells(each: "Cost") -> list[str]:
     ]
 
 
-def differing_cells(each: "Differing") -> list[str]:
+def differing_cells(each: Differing) -> list[str]:
     """The field, and both values."""
     return [one_line(each.key), value_text(each.first), value_text(each.second)]
 
@@ -64,14 +163,14 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return UNKNOWN if value is None else one_line(value if isinstance(value, str) else json.dumps(value))
 
 
-def notes(found: "Comparison") -> list[str]:
+def notes(found: Comparison) -> list[str]:
     """What is to be known of the scores."""
     reasons = list(dict.fromkeys(reason for each in found.scores for reason in each.reasons))
     apart = [APART] if any(not each.together for each in found.scores if each.difference) else []
     return list(map(one_line, [*([NOTE] if found.scores else []), *apart, *reasons, *found.alone]))
 
 
-def _differing(what: str, found: "Sequence[Differing]") -> str:
+def _differing(what: str, found: Sequence[Differing]) -> str:
     if not found:
         return f"{what}: no difference"
     shown = _shared(found) if any(each.key == METHOD for each in found) else found
@@ -80,18 +179,18 @@ def _differing(what: str, found: "Sequence[Differing]") -> str:
     return "\n".join([_drawn([what, "first", "second"], lines), *left])
 
 
-def _shared(found: "Sequence[Differing]") -> "list[Differing]":
+def _shared(found: Sequence[Differing]) -> list[Differing]:
     """What both runs have: of two methods each has hyper-parameters of its own."""
     return [each for each in found if None not in (each.first, each.second)]
 
 
-def _scores(found: "Comparison") -> str:
+def _scores(found: Comparison) -> str:
     if not found.scores:
         return "\n".join([NONE_SHARED, *notes(found)])
     return "\n".join([_drawn(OF_SCORES, list(map(score_cells, found.scores))), "", *notes(found)])
 
 
-def _costs(found: "Comparison") -> str:
+def _costs(found: Comparison) -> str:
     return _drawn(OF_COSTS, list(map(cost_cells, found.costs))) if found.costs else "costs: none known"
 
 
@@ -103,3 +202,27 @@ def _drawn(head: Sequence[str], lines: list[list[str]]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no word for what is more than a float holds."""
+    return value if isfinite(value) else None
+
+
+def _score_json(each: Scored) -> dict[str, Any]:
+    found = each.difference
+    interval = found.interval if found else None
+    return {
+        "protocol_id": each.protocol_id,
+        "eval_backbone": each.eval_backbone,
+        "metric": each.first.name,
+        "unit": each.first.unit,
+        "first": {"mean": each.first.mean, "std": each.first.std, "values": list(each.first.values)},
+        "second": {"mean": each.second.mean, "std": each.second.std, "values": list(each.second.values)},
+        "difference": _finite(found.value) if found else None,
+        "interval": list(interval) if interval and all(map(isfinite, interval)) else None,
+        "p": found and found.p,
+        "better": each.better,
+        "ranked_together": each.together,
+        "reasons": list(each.reasons),
+    }

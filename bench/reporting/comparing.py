@@ -1,17 +1,15 @@
 """Two runs beside each other: what differs in what they are, in what they scored, and what they cost."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
 from bench.reporting import Row, rankings
 from bench.reporting.columns import COSTS, TIMES, Quantity
-from bench.reporting.compared import text_of
+from bench.reporting.compared import Comparison, Cost, Differing, Scored
 from bench.reporting.layout import flat
-from bench.reporting.welch import Difference, difference
-from bench.results.metrics import Summary, metric, primary_name
+from bench.reporting.welch import difference
+from bench.results.metrics import metric, primary_name
 from bench.results.records import Record
 from bench.results.rows import rows
 
@@ -21,104 +19,6 @@ OF_EVALUATIONS = ("label\nbytes", "labelling", "shared\nstages", "evaluation")  
 CONFIG = "method.config."  # before what --set calls its keys
 ALL_COSTS = {**COSTS, **TIMES}
 Key = tuple[str, str]  # a protocol and the network that it trains
-Better = Literal["first", "second", "level"]
-
-
-@dataclass(frozen=True)
-class Differing:
-    """A field in which two runs differ; None where one has none of it."""
-
-    key: str
-    first: Any
-    second: Any
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether one of the two has none of it."""
-        return self.first is None or self.second is None
-
-
-@dataclass(frozen=True)
-class Scored:
-    """An evaluation that both runs have.
-
-    Attributes:
-        first, second: of the metric by which they are ranked, over the trainings.
-        difference: the second minus the first; None where one has no result.
-        together: whether the two stand in one ranking.
-        reasons: why a run has no result.
-    """
-
-    protocol_id: str
-    eval_backbone: str
-    first: Summary
-    second: Summary
-    difference: Difference | None
-    together: bool
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def better(self) -> Better | None:
-        """Whose result is the better one by Welch's test; None where it cannot be said."""
-        if self.difference is None or self.difference.level is None:
-            return None
-        if self.difference.level:
-            return "level"
-        return "second" if (self.difference.value > 0) == (self.first.better == "higher") else "first"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A quantity of both runs: as it is shown, and the number behind it.
-
-    Attributes:
-        evaluation: whose it is, as "hard@1 on resnet18"; None of what the set cost.
-    """
-
-    name: str
-    first: str | None
-    second: str | None
-    numbers: tuple[float | None, float | None]
-    evaluation: str | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        """The second over the first."""
-        first, second = self.numbers
-        return _finite(second / first) if first and second is not None else None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two runs, by their names; `alone` are evaluations that one of them has and the other has not, in words."""
-
-    runs: tuple[str, str]
-    spec: tuple[Differing, ...]
-    machine: tuple[Differing, ...]
-    scores: tuple[Scored, ...]
-    alone: tuple[str, ...]
-    costs: tuple[Cost, ...]
-
-    def __str__(self) -> str:
-        """As `bench compare` prints it."""
-        return text_of(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """As `bench compare --format json` prints it."""
-        return {
-            "runs": list(self.runs),
-            "spec": [vars(each) for each in self.spec],
-            "machine": [vars(each) for each in self.machine],
-            "scores": [_score_json(each) for each in self.scores],
-            "alone": list(self.alone),
-            "costs": [
-                {
-                    **{"name": each.name, "evaluation": each.evaluation},
-                    **{"first": each.numbers[0], "second": each.numbers[1], "ratio": each.ratio},
-                }
-                for each in self.costs
-            ],
-        }
 
 
 def compared(first: Record, second: Record) -> Comparison:
@@ -204,27 +104,3 @@ def _costs(first: Row, second: Row, titles: Iterable[str], evaluation: str | Non
         shown = Cost(flat(title), cell(first), cell(second), (numbers[0], numbers[1]), evaluation)
         if (shown.first, shown.second) != (None, None):
             yield shown
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no word for what is more than a float holds."""
-    return value if isfinite(value) else None
-
-
-def _score_json(each: Scored) -> dict[str, Any]:
-    found = each.difference
-    interval = found.interval if found else None
-    return {
-        "protocol_id": each.protocol_id,
-        "eval_backbone": each.eval_backbone,
-        "metric": each.first.name,
-        "unit": each.first.unit,
-        "first": {"mean": each.first.mean, "std": each.first.std, "values": list(each.first.values)},
-        "second": {"mean": each.second.mean, "std": each.second.std, "values": list(each.second.values)},
-        "difference": _finite(found.value) if found else None,
-        "interval": list(interval) if interval and all(map(isfinite, interval)) else None,
-        "p": found and found.p,
-        "better": each.better,
-        "ranked_together": each.together,
-        "reasons": list(each.reasons),
-    }

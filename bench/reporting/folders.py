@@ -4,34 +4,14 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
 from bench.reporting import ReportFormat, Row, beside_claims
+from bench.reporting.run_folders import RunFolder as RunFolder
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """What a run left on disk.
-
-    Attributes:
-        path: its folder.
-    """
-
-    path: Path
-
-    def record(self) -> dict[str, Any]:
-        """The content of its record.json, verified.
-
-        Raises:
-            FileNotFoundError, CorruptArtefact, UnreadableArtefact: as `bench.results.records.read`.
-        """
-        from bench.results.records import read
-
-        return read(self.path).to_json()
 
 
 @dataclass(frozen=True)

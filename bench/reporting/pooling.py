@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from math import hypot, sqrt
 from typing import Any
 
-from bench.evaluation import TOP1
 from bench.results.metrics import deviation, mean, metric, primary_name
+from bench.results.scores import TOP1
 
 Row = dict[str, Any]
 SAME = (

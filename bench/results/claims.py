@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from bench.errors import UsageError, why
-from bench.evaluation import TOP1
 from bench.results.metrics import primary_name
+from bench.results.scores import TOP1
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry

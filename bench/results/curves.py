@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import CorruptArtefact, RunFailure
-from bench.evaluation import Curves
+from bench.results.scores import Curves
 from bench.storage.array_files import Array, read_arrays
 from bench.storage.artefacts import Kind, Part
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.evaluation import Protocol
     from bench.extensions.registry import Registry
 
 BEST = "the last epoch counts here, in the paper the best on the test split"
@@ -25,8 +24,8 @@ def _reported(registry: "Registry", row: Mapping[str, Any]) -> str | None:
     name = str(row.get("protocol_id") or "").partition("@")[0]
     if name not in registry.names("protocol"):
         return None
-    found: Protocol = registry.load("protocol", name)
-    return found.paper_reports
+    reports: str = registry.load("protocol", name).paper_reports
+    return reports
 
 
 def _arithmetic(row: Mapping[str, Any]) -> list[str]:

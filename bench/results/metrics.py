@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from bench.evaluation import TOP1, Better
 from bench.results.outcomes import MetricPart
+from bench.results.scores import TOP1, Better
 from bench.storage.streams import one_line
 
 Fields = Mapping[str, Any]

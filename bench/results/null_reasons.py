@@ -1,10 +1,7 @@
 """Why a number of a finished row is null; what is not known is never 0."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bench.results.fields import Row
+from typing import Protocol
 
 UNITERATED = "no image is updated step by step; see the time per image"
 TOO_SHORT = "the loop has no steps beyond the warm-up"
@@ -24,42 +21,59 @@ NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_TRAINING = "one training has no spread"
 
 
-def of_top1(reason: str) -> Callable[["Row"], str]:
+class Nulls(Protocol):
+    """What reasons look at, of a row."""
+
+    @property
+    def label_kind(self) -> str | None: ...
+    @property
+    def synthesis_s(self) -> float | None: ...
+    @property
+    def iterations(self) -> int | None: ...
+    @property
+    def top1_mean(self) -> float | None: ...
+    @property
+    def teacher_backbone(self) -> str | None: ...
+    @property
+    def teacher_top1(self) -> float | None: ...
+
+
+def of_top1(reason: str) -> Callable[[Nulls], str]:
     """Of what goes with top-1: the reason, of rows that have a top-1."""
     return lambda row: OTHER_METRICS if row.top1_mean is None else reason
 
 
-def unmetered(row: "Row") -> str:
+def unmetered(row: Nulls) -> str:
     """Of a loop's numbers."""
     if row.synthesis_s is None:
         return IMPORTED
     return UNITERATED if row.iterations is None else TOO_SHORT
 
 
-def unprepared(row: "Row") -> str:
+def unprepared(row: Nulls) -> str:
     """Of what comes before the images."""
     return IMPORTED if row.synthesis_s is None else TEACHER_ELSEWHERE
 
 
-def unlabelled(row: "Row") -> str:
+def unlabelled(row: Nulls) -> str:
     """Of the time that labels take."""
     return SHARED if row.label_kind == "teacher" else HARD
 
 
-def unshared(row: "Row") -> str:
+def unshared(row: Nulls) -> str:
     """Of the stages that evaluations share."""
     return NOT_APART if row.label_kind == "teacher" else UNSHARED
 
 
-def untaught(row: "Row") -> str:
+def untaught(row: Nulls) -> str:
     """Of the teacher's own accuracy."""
     return UNTRIED if _taught(row) else NO_TEACHER
 
 
-def unseen(row: "Row") -> str:
+def unseen(row: Nulls) -> str:
     """Of the teacher on the set."""
     return UNSEEN if _taught(row) else NO_TEACHER
 
 
-def _taught(row: "Row") -> bool:
+def _taught(row: Nulls) -> bool:
     return bool(row.teacher_backbone) or row.teacher_top1 is not None

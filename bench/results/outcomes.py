@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.evaluation import TOP1, Better
 from bench.results.label_fit import LabelFit
+from bench.results.scores import TOP1, Better
 from bench.storage.artefacts import Part
 from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, StagePart, Time
 
@@ -60,7 +60,7 @@ class NotesPart(Part):
 
 
 class FindingsPart(Part):
-    """What the harness finds out while a method or a protocol works (`bench.results.notes.Findings`)."""
+    """What the harness finds out while a method or a protocol works (`bench.condensation.notes.Findings`)."""
 
     teacher_top1: Percent | None = None
     teacher_bn_loss_real: Number | None = None

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from bench.evaluation import Scores
 from bench.results import fields
 from bench.results.doubts import doubts
 from bench.results.metrics import deviation, mean, summed_up
 from bench.results.outcomes import Costs, Evaluation, Score
 from bench.results.records import Record
+from bench.results.scores import Scores
 from bench.results.spec import EvaluationSpec, Origin, RunSpec
 
 Row = dict[str, Any]  # a `fields.Row` as JSON

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from bench.condensation import Task
+from bench.condensation.notes import Notes
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.progress import Progress
-from bench.results.notes import Notes
 from bench.results.rows import reserved
 from bench.results.spec import RunSpec
 from bench.storage.stages import StageStore

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from bench import __version__
 from bench.extensions.registry import FILE_PREFIX, Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import device_name
@@ -16,6 +15,7 @@ from bench.results.outcomes import Environment, Provenance
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 from bench.running.provenance import made
+from bench.version import __version__
 
 
 def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> Environment:

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 import torch
 
 from bench.condensation import Condenser, Images
+from bench.condensation.notes import Findings
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
 from bench.hardware.devices import computing_in
 from bench.loops.pace import Trial
 from bench.progress import Progress
-from bench.results.notes import Findings
 from bench.results.records import COSTS_FILE
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build

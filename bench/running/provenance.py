@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
+from bench.version import __version__
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 10.0  # for git

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import seeds
 from bench.condensation import Condenser, Task
+from bench.condensation.notes import Findings, Notes
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact
 from bench.evaluation import PAPER, Protocol, Scores
 from bench.extensions.registry import Registry
@@ -18,7 +19,6 @@ from bench.labels import HardLabels
 from bench.progress import noted
 from bench.results import curves
 from bench.results.chance import largest_share
-from bench.results.notes import Findings, Notes
 from bench.results.outcomes import Evaluation, Score, Status
 from bench.results.rows import reserved
 from bench.results.spec import EvaluationSpec

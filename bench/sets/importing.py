@@ -21,9 +21,9 @@ A set that belongs to ZCA-whitened data, whatever its range, brings the whitenin
 A flattened image x (C, H, W) in [0, 1] becomes (x - mean) matrix. Constants of a normalisation before it are folded in.
 """
 
-from bench.sets.manifest import HandWritten as HandWritten
-from bench.sets.manifest import TensorSource as TensorSource
-from bench.sets.manifest import ZcaSource as ZcaSource
+from bench.sets.handwritten import HandWritten as HandWritten
+from bench.sets.handwritten import TensorSource as TensorSource
+from bench.sets.handwritten import ZcaSource as ZcaSource
 from bench.sets.manifest import about as about
 from bench.sets.manifest import fingerprint as fingerprint
 from bench.sets.reading import Foreign as Foreign

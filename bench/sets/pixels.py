@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import UsageError
-from bench.sets.manifest import HandWritten, TensorSource, ZcaSource
+from bench.sets.handwritten import HandWritten, TensorSource, ZcaSource
 from bench.sets.tensor_files import INTEGERS, named, type_of
 from bench.sets.wellformed import DEVIATIONS
 from bench.storage.paging import converted, parts

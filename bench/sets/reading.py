@@ -22,7 +22,8 @@ from bench.sets import class_order, stored
 from bench.sets import condensed as sets
 from bench.sets.class_order import ClassOrder
 from bench.sets.condensed import CondensedSet
-from bench.sets.manifest import MANIFEST, HandWritten, KeptLabels, TensorSource, about, by_hand, is_missing
+from bench.sets.handwritten import MANIFEST, HandWritten, KeptLabels, TensorSource
+from bench.sets.manifest import about, by_hand, is_missing
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
 from bench.storage.files import file_digest

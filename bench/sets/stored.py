@@ -12,7 +12,7 @@ from bench.errors import MISFITS, CorruptArtefact, UnreadableArtefact, UsageErro
 from bench.labels import Labels, StoredLabels, TeacherRef, labels_from
 from bench.results.chance import are_no_better, largest_share
 from bench.sets.class_order import ClassOrder, of_numbers
-from bench.sets.manifest import FkdSource, HandWritten, KeptLabels
+from bench.sets.handwritten import FkdSource, HandWritten, KeptLabels
 from bench.storage.tensor_files import read_tensors
 from bench.training.fkd import FkdFolder
 from bench.training.label_files import reserved

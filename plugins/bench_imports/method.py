@@ -14,9 +14,10 @@ from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
+from bench.sets.handwritten import FkdSource
 from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
-from bench.sets.manifest import FkdSource, by_hand
+from bench.sets.manifest import by_hand
 from bench.sets.stored import stored_labels
 from bench.training.targets import targets_of
 

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.condensation import Images, Task, Unit
+from bench.condensation.notes import Findings
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.recipes import Budget, Setting
-from bench.results.notes import Findings
 from bench.running.configuring import configure
 from bench.sets import condensed as sets
 from bench.testing import tiny_dataset, tiny_task

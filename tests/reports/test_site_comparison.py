@@ -13,7 +13,8 @@ from bench.evaluation import Curves
 from bench.extensions.registry import Registry
 from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE
-from bench.reporting.comparing import Comparison, Differing, compared
+from bench.reporting.compared import Comparison, Differing
+from bench.reporting.comparing import compared
 from bench.reporting.folders import RunFolder
 from bench.results import curves
 from bench.results.records import read

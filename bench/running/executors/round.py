@@ -8,27 +8,52 @@ from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from bench.errors import Interrupted
+from bench.extensions.registry import Registry
 from bench.progress import noted, of_run
 from bench.results.records import Record
 from bench.results.spec import Job
+from bench.running.context import RunContext
 from bench.running.executors.contract import Skipped
 from bench.running.executors.work import Work, has_units, makes_set_alone
-from bench.running.executors.workers import Workers
+from bench.running.executors.workers import Needs, Workers
 from bench.running.orders import PrepareOrder, RunOrder, UnitsOrder
 from bench.running.processes import Ended, interruptible, over_time
 from bench.running.runner import Run
 from bench.running.units import UNITS
 from bench.storage.leases import LockHeld
 
-if TYPE_CHECKING:
-    from bench.running.executors.spread import SpreadExecutor
-
 PATIENCE = 1.0  # seconds
 STOPPING = "stopping after the steps under way, which are then saved; Ctrl-C again kills them at once"
 NO_UNITS = Ended("failed", {"reason": "what its process sent names no units; see its log"}, 0, False)
+
+
+class Employer(Protocol):
+    """Whose jobs a round does (see `bench.running.executors.spread.SpreadExecutor`)."""
+
+    registry: Registry
+    place: RunContext
+    retry: bool
+    timeout: float | None
+    alone: bool
+
+    @property
+    def begins(self) -> Callable[[Job], None]:
+        """Is told of each job before work on it begins."""
+
+    def order(self, job: Job) -> RunOrder:
+        """To do the job."""
+
+    def needs(self, job: Job, *, alone: bool) -> Needs:
+        """What an order of the job needs."""
+
+    def outcome(self, job: Job, ended: Ended) -> Record | Skipped:
+        """How a job ended whose process ended so."""
+
+    def tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments
+        """Calls trackers."""
 
 
 class Round:
@@ -37,7 +62,7 @@ class Round:
     What workers say comes in threads of theirs. It goes through a queue, so that trackers are called in one thread.
     """
 
-    def __init__(self, executor: "SpreadExecutor", workers: Workers, jobs: Sequence[Job]) -> None:
+    def __init__(self, executor: Employer, workers: Workers, jobs: Sequence[Job]) -> None:
         self._by, self._workers = executor, workers
         self._works = [Work(job) for job in jobs]
         self._waiting = deque(self._works)

@@ -14,7 +14,7 @@ from bench.errors import CorruptArtefact, UsageError, why
 from bench.sets import condensed as sets
 from bench.sets.condensed import LABELS, CondensedSet
 from bench.sets.export.forms import FORMS, Form
-from bench.sets.manifest import MANIFEST, HandWritten
+from bench.sets.handwritten import MANIFEST, HandWritten
 from bench.sets.own_manifest import Manifest
 from bench.storage.files import link_or_copy, whole_folder, write_json, write_text
 from bench.storage.names import unknown

@@ -10,7 +10,7 @@ Pages are made by Jinja2, which escapes all that is put in (`site.rendering`); t
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.reporting import Row
-from bench.reporting.comparing import Comparison
+from bench.reporting.compared import Comparison
 from bench.reporting.folders import File, FolderFormat, RunFolder
 from bench.reporting.view import RankingView
 from bench.storage.streams import shown as shown_text

@@ -6,8 +6,17 @@ from pathlib import Path
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.reporting import machine
-from bench.reporting.compared import NONE_SHARED, OF_COSTS, OF_SCORES, cost_cells, differing_cells, notes, score_cells
-from bench.reporting.comparing import Comparison, Differing
+from bench.reporting.compared import (
+    NONE_SHARED,
+    OF_COSTS,
+    OF_SCORES,
+    Comparison,
+    Differing,
+    cost_cells,
+    differing_cells,
+    notes,
+    score_cells,
+)
 from bench.reporting.folders import RunFolder
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page

@@ -18,7 +18,7 @@ from bench_reports.site.figures import BOTTOM, LEFT, RIGHT, TOP, Figure, Mark, S
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.interface.sets import LoadedSet
+    from bench import LoadedSet
 
 CLASSES, SETS, IMAGES = 3, 8, 160  # at most
 FEWEST = 3  # images a class, of fewer a picture says nothing
@@ -57,7 +57,7 @@ def embedding(sets: Mapping[str, Path], classes: Sequence[str]) -> Embedding | N
 
 def _loaded(run: Path) -> "LoadedSet | None":
     """None of what cannot be read, which the run's own page and `bench` itself say."""
-    from bench.interface.sets import load_set
+    from bench import load_set
 
     try:
         return load_set(run)

@@ -10,13 +10,13 @@ from reals import training_images
 from torch import Tensor, nn
 
 from bench.condensation import Task
+from bench.condensation.notes import Findings
 from bench.data.datasets import TensorSplit
 from bench.loops.pace import FirstSteps, Trial
 from bench.recovery.health import population_bn_loss, record_health
 from bench.recovery.layers import layers_of, watched
 from bench.recovery.statistics import batchnorms
 from bench.recovery.terms import distance
-from bench.results.notes import Findings
 from bench.testing import tiny_dataset, tiny_task
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from benching import Bench
 
+from bench.condensation.notes import Notes
 from bench.errors import RunFailure
 from bench.results import records
 from bench.results import rows as table
-from bench.results.notes import Notes
 from bench.storage.files import read_json, write_json
 from bench.storage.tensor_files import read_tensors, write_tensors
 
