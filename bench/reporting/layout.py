@@ -41,7 +41,7 @@ def _in_one_unit(group: Columns, view: RankingView) -> Columns:
     made: Columns = {}
     for title, texts in group.items():
         numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
-        if units and (known := [number for number in numbers if number]):
+        if units and (known := [abs(number) for number in numbers if number]):
             name, much = _unit(known, units)
             cells = zip(numbers, texts, strict=True)  # what is no number beside others stays as it is marked
             made[f"{title}\n({name})"] = [

@@ -1,7 +1,7 @@
 """Results drawn by matplotlib: a panel a ranking, or results over images per class, networks or datasets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -14,6 +14,7 @@ from bench.reporting import Row, primary
 from bench.reporting.best import WORDS, is_best
 from bench.reporting.columns import lines
 from bench.reporting.panels import Panel
+from bench.reporting.units import digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 
@@ -104,7 +105,13 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(primary(rows[0]).title + (" (diamond: published)" if any(published) else ""))
     axes.margins(x=0.14)
-    axes.set_xlim(left=0)
+    _from_zero(axes, rows)
+
+
+def _from_zero(axes: Axes, rows: Iterable[Row]) -> None:
+    """Has the axis begin at 0 as bars do, where none of them goes below: accuracies do not, other metrics may."""
+    if all((primary(row).mean or 0.0) >= 0 for row in rows):
+        axes.set_xlim(left=0)
 
 
 def _bar(
@@ -126,7 +133,7 @@ def _bar(
     if found.std is not None:
         axes.errorbar(found.mean, place, xerr=found.std, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=1.5)
     axes.annotate(
-        f"{found.mean:.1f}",
+        f"{found.mean:.1f}" if found.unit == "%" else str(digits(found.mean)),
         (max(found.mean + (found.std or 0), beyond), place),
         (GAP, 0),
         textcoords="offset points",
@@ -167,7 +174,7 @@ def _grouped(axes: Axes, panel: Panel) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(_title(panel))
     axes.margins(x=0.14)
-    axes.set_xlim(left=0)
+    _from_zero(axes, (row for line in panel.lines.values() for row in line.values()))
 
 
 def _looks(panel: Panel) -> Sequence[tuple[str, Mapping[Any, Row], str, str]]:

@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.conformance.formats import speed_row
-from bench_reports.drawings import COLOURS
+from bench.reporting.panels import panels
+from bench.reporting.view import views
+from bench_reports.drawings import COLOURS, panels_drawn, rankings_drawn
 from bench_reports.svg import SVG
 
 Row = dict[str, Any]
@@ -50,6 +52,32 @@ def test_a_row_without_a_result_is_named_with_its_reason(row: RowMaker) -> None:
     text = SVG.render([row(), failed], claims=True)
     assert "out of" not in words(text)
     assert "out of $memory$ & <luck>" in "".join(ElementTree.fromstring(text.encode()).itertext())
+
+
+@pytest.mark.parametrize("across", [None, "eval_backbone"])
+def test_bars_below_nothing_are_drawn(row: RowMaker, across: str | None) -> None:
+    """A likelihood of -2 and one of -3: the axis holds both, and of accuracies it begins at 0."""
+
+    def axis(*rows: Row) -> tuple[float, float]:
+        drawn = panels_drawn(panels(rows, across, least=1), None) if across else None
+        return (drawn or rankings_drawn(views(rows, claims=False), None, claims=False)).axes[0].get_xlim()
+
+    none = {"primary": "likelihood", "top1_mean": None, "top1_values": [], "top1_std": None}
+    low = {"std": None, "unit": "nats", "better": "higher"}
+    below = [
+        row(run=name) | none | {"metrics": {"likelihood": {**low, "mean": mean, "values": [mean]}}}
+        for name, mean in (("a-1", -2.0), ("b-2", -3.0))
+    ]
+    left, right = axis(*below)
+    assert left < -3 and right >= 0
+    assert axis(row(), row(run="b-2"))[0] == 0
+
+
+def test_a_value_that_is_no_percentage_keeps_its_digits(row: RowMaker) -> None:
+    loss = {"mean": 0.0312, "std": None, "values": [0.0312], "unit": "nats", "better": "lower"}
+    of_loss = row(top1_mean=None, top1_values=[], top1_std=None) | {"primary": "loss", "metrics": {"loss": loss}}
+    assert "0.0312" in words(SVG.render([of_loss], claims=False))
+    assert "46.6" in words(SVG.render([row()], claims=False))
 
 
 def test_no_footnote_is_about_what_is_not_drawn(row: RowMaker, control: RowMaker) -> None:

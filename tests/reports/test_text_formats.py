@@ -276,6 +276,12 @@ def test_latex_says_one_unit_a_column(row: RowMaker, control: RowMaker) -> None:
     assert not re.search(r"\d (s|ms|min|h|KiB|MiB|GiB) [&\\]", text)
 
 
+def test_a_time_below_nothing_has_a_unit_too(row: RowMaker, control: RowMaker) -> None:
+    """As a clock that was set back leaves it."""
+    text = LATEX.render([row(prepare_s=-60.0), control(prepare_s=90.0)], claims=False)
+    assert "prepare (min)" in text and "-1.00" in text and "1.50" in text
+
+
 def test_latex_tables_can_be_referred_to_each_by_a_label_of_its_own(row: RowMaker) -> None:
     rows = [row(), row(ipc=50, run="b"), row(device_name="another", run="c")]
     labels = re.findall(r"\\label\{(.*)\}", LATEX.render(rows, claims=False))

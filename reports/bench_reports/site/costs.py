@@ -54,11 +54,10 @@ def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
 
 def _of_labels(row: Row, where: str) -> Iterator[Fact]:
     """Of those that an evaluation trains on."""
-    reasons, kept = row.get("null_reasons") or {}, size(row.get("label_bytes"))
+    reasons, kept, taken = row.get("null_reasons") or {}, row.get("label_bytes"), duration(row.get("label_s"))
     said = "they themselves, or the teacher that makes them" if kept else reasons.get("label_bytes", "")
-    taken = duration(row.get("label_s"))
     yield f"labelling, {where}", taken, "" if taken else reasons.get("label_s", "")
-    yield f"labels, {where}", kept, said
+    yield f"labels, {where}", size(kept), said
 
 
 def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
