@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from bench.reporting.units import UNKNOWN, spread
+from bench.reporting.units import UNKNOWN, result, spread
 from bench.reporting.welch import Difference
 from bench.results.metrics import Summary
 from bench.storage.streams import one_line
@@ -129,14 +129,14 @@ def text_of(found: Comparison) -> str:
 
 def score_cells(each: Scored) -> list[str]:
     """Below `OF_SCORES`."""
-    found, sides = each.difference, (each.first, each.second)
+    found, sides, unit = each.difference, (each.first, each.second), each.first.unit
     interval, p = (found.interval, found.p) if found else (None, None)
     return [
         one_line(f"{each.protocol_id} on {each.eval_backbone}"),
         each.first.title,
-        *(spread(side.mean, side.std, len(side.values)) or UNKNOWN for side in sides),
-        UNKNOWN if found is None else f"{found.value:+.2f}",
-        UNKNOWN if interval is None else "{:+.2f} to {:+.2f}".format(*interval),
+        *(spread(side.mean, side.std, len(side.values), unit) or UNKNOWN for side in sides),
+        UNKNOWN if found is None else result(found.value, unit, sign="+"),
+        UNKNOWN if interval is None else " to ".join(result(end, unit, sign="+") for end in interval),
         UNKNOWN if p is None else f"{p:.2g}",
         each.better or UNKNOWN,
     ]

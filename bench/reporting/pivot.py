@@ -77,7 +77,7 @@ def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 
     row, found = line[value], primary(line[value])
     others = [other[value] for other in lines if value in other and other[value] is not row]
     mark = MARK if is_best(row, others) else ""
-    return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'))}{mark}"
+    return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'), found.unit)}{mark}"
 
 
 def heading(rows: Sequence[Row], across: str) -> str:

@@ -1,6 +1,9 @@
 """Numbers as people read them. What is not known is None here and "–" in a table, never 0 and never nan."""
 
+from math import floor, log10
+
 from bench.hardware import quantities as units
+from bench.results.scores import IN_POINTS as IN_POINTS
 
 UNKNOWN = "–"
 DURATIONS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 0.001))  # a unit, and how much it is
@@ -12,17 +15,25 @@ def percent(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
 
 
-def spread(mean: float | None, std: float | None, count: int | None) -> str | None:
+def result(value: float, unit: str, beside: float | None = None, sign: str = "") -> str:
+    """A result in its unit: two decimals in percent and points; of others so many more as a number below 1 needs.
+
+    Args:
+        beside: the result that it is beside, whose decimals it has.
+        sign: "+" for that of a difference.
+    """
+    much = abs(value if beside is None else beside)
+    if unit in IN_POINTS or not much or 1 <= much < 1e15:
+        return f"{value:{sign}.2f}"
+    return f"{value:{sign}.{2 - floor(log10(much))}f}" if 1e-6 <= much < 1 else f"{value:{sign}.3g}"
+
+
+def spread(mean: float | None, std: float | None, count: int | None, unit: str = "%") -> str | None:
     """Mean ± standard deviation (number of trainings), as "41.10 ± 0.42 (3)"."""
     if mean is None:
         return None
-    deviation = "" if std is None else f" ± {std:.2f}"
-    return f"{mean:.2f}{deviation}" + (f" ({count})" if count else "")
-
-
-def spread_alone(std: float | None) -> str | None:
-    """A deviation, as "± 0.42"."""
-    return None if std is None else f"± {std:.2f}"
+    deviation = "" if std is None else f" ± {result(std, unit, mean)}"
+    return f"{result(mean, unit)}{deviation}" + (f" ({count})" if count else "")
 
 
 def digits(value: float | None) -> str | None:
@@ -31,7 +42,7 @@ def digits(value: float | None) -> str | None:
         return None
     if value == 0:
         return "0"
-    if abs(value) >= 100:
+    if 100 <= abs(value) < 1e15:
         return f"{value:.0f}"
     return f"{value:#.3g}"
 

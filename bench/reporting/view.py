@@ -20,7 +20,7 @@ from bench.reporting.columns import (
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid
-from bench.reporting.units import UNKNOWN, digits, percent, spread, spread_alone
+from bench.reporting.units import UNKNOWN, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
@@ -195,7 +195,7 @@ def _scores(rows: Sequence[Row], others: Iterable[str]) -> dict[str, Cell]:
     title = f"{metrics.primary(rows[0]).title}\n({_over(rows)})"
     columns: dict[str, Cell] = {title: Quantity(_primary, _ranked_by)}
     if _over(rows) == SETS:
-        columns[WITHIN] = plain("within", spread_alone)
+        columns[WITHIN] = Quantity(_within, lambda row: row.get("within"))
     for name in metrics.others(rows):
         measured = [found for row in rows if (found := metrics.metric(row, name)).mean is not None]
         for title in [distinct_title(each.title, (*taken, *columns), "metric") for each in measured[:1]]:
@@ -205,7 +205,12 @@ def _scores(rows: Sequence[Row], others: Iterable[str]) -> dict[str, Cell]:
 
 def _primary(row: Row) -> str | None:
     found = metrics.primary(row)
-    return spread(found.mean, found.std, row.get("sets") or row.get("eval_seeds"))
+    return spread(found.mean, found.std, row.get("sets") or row.get("eval_seeds"), found.unit)
+
+
+def _within(row: Row) -> str | None:
+    found, within = metrics.primary(row), row.get("within")
+    return None if within is None else f"± {result(within, found.unit, found.mean)}"
 
 
 def _over(rows: Sequence[Row]) -> str:

@@ -28,13 +28,13 @@ from bench.recipes import value_at
 from bench.results.changes import told
 from bench.results.claims import COSTS, Claim, Claims, cell_of, is_other_setting
 from bench.results.metrics import metric
+from bench.results.scores import IN_POINTS
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
 ROUNDING = 0.5  # points that are granted besides both deviations
-IN_POINTS = ("%", "points")  # units
 PICKS = ("source", "method", "dataset", "ipc", "backbone", "eval_backbone", "metric")
 KINDS = {"method": "method", "dataset": "dataset", "backbone": "backbone", "eval_backbone": "backbone"}
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOP1 = "top1"  # the primary metric of protocols that name no other
+IN_POINTS = ("%", "points")  # units of which a hundred is all
 
 Better = Literal["higher", "lower"]
 

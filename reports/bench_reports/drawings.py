@@ -14,7 +14,7 @@ from bench.reporting import Row, primary
 from bench.reporting.best import WORDS, is_best
 from bench.reporting.columns import lines
 from bench.reporting.panels import Panel
-from bench.reporting.units import digits
+from bench.reporting.units import IN_POINTS, digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 
@@ -133,7 +133,7 @@ def _bar(
     if found.std is not None:
         axes.errorbar(found.mean, place, xerr=found.std, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=1.5)
     axes.annotate(
-        f"{found.mean:.1f}" if found.unit == "%" else str(digits(found.mean)),
+        f"{found.mean:.1f}" if found.unit in IN_POINTS else str(digits(found.mean)),
         (max(found.mean + (found.std or 0), beyond), place),
         (GAP, 0),
         textcoords="offset points",

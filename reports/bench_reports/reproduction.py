@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
-from bench.reporting.units import duration, spread
+from bench.reporting.units import duration, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.storage.streams import one_line
 
@@ -106,13 +106,13 @@ def _source(cell: Row) -> str:
 
 def _measured(row: Row) -> str | None:
     measured, sets = _score(row), row.get("sets")
-    found = spread(measured.mean, measured.std, sets or len(measured.values))
+    found = spread(measured.mean, measured.std, sets or len(measured.values), measured.unit)
     return f"{found} sets" if sets and found else found
 
 
 def _difference(row: Row) -> str | None:
     difference = row["cell"]["difference"]
-    return None if difference is None else f"{difference:+.2f}"
+    return None if difference is None else result(difference, _score(row).unit, sign="+")
 
 
 def _remarks(rows: Sequence[Row]) -> list[str]:

@@ -62,7 +62,7 @@ def test_bars_below_nothing_are_drawn(row: RowMaker, across: str | None) -> None
         drawn = panels_drawn(panels(rows, across, least=1), None) if across else None
         return (drawn or rankings_drawn(views(rows, claims=False), None, claims=False)).axes[0].get_xlim()
 
-    none = {"primary": "likelihood", "top1_mean": None, "top1_values": [], "top1_std": None}
+    none: Row = {"primary": "likelihood", "top1_mean": None, "top1_values": [], "top1_std": None}
     low = {"std": None, "unit": "nats", "better": "higher"}
     below = [
         row(run=name) | none | {"metrics": {"likelihood": {**low, "mean": mean, "values": [mean]}}}

@@ -24,7 +24,9 @@ def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (9.3123, "9.31"), (0.0123, "0.0123"), (1234.5, "1234")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0"), (9.3123, "9.31"), (0.0123, "0.0123"), (1234.5, "1234"), (9e299, "9.00e+299")]
+)
 def test_digits(value: float, shown: str) -> None:
     assert digits(value) == shown
 
@@ -33,6 +35,23 @@ def test_spread_says_how_many_trainings() -> None:
     assert spread(41.104, 0.4203, 3) == "41.10 ± 0.42 (3)"
     assert spread(41.104, None, 1) == "41.10 (1)"
     assert spread(0.0, 0.0, 2) == "0.00 ± 0.00 (2)"
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "unit", "shown"),
+    [
+        (0.03124, 0.00119, "nats", "0.0312 ± 0.0012 (3)"),
+        (0.03124, 0.00119, "%", "0.03 ± 0.00 (3)"),
+        (0.51, 0.049, "points", "0.51 ± 0.05 (3)"),
+        (-0.51, 0.049, "", "-0.510 ± 0.049 (3)"),
+        (12.345, 0.04, "nats", "12.35 ± 0.04 (3)"),
+        (0.0, 0.0, "s", "0.00 ± 0.00 (3)"),
+        (9e299, 1e298, "", "9e+299 ± 1e+298 (3)"),
+        (3e-9, None, "", "3e-09 (3)"),
+    ],
+)
+def test_results_have_the_decimals_of_their_unit(mean: float, std: float | None, unit: str, shown: str) -> None:
+    assert spread(mean, std, 3, unit) == shown
 
 
 def test_what_is_not_known_stays_unknown() -> None:

@@ -243,7 +243,7 @@ def _mark(row: Row, x: float, y: Axis, said: str, names: Mapping[str, str]) -> M
     score = primary(row)
     assert score.mean is not None, "rankings hold what was measured"
     ends = (y.place(score.mean - score.std), y.place(score.mean + score.std)) if score.std else None
-    told = spread(score.mean, score.std, row.get("eval_seeds"))
+    told = spread(score.mean, score.std, row.get("eval_seeds"), score.unit)
     return Mark(x, y.place(score.mean), ends, f"{said}: {score.title} {told}", names.get(row["run"], ""))
 
 
@@ -275,5 +275,5 @@ def _cell(row: Row | None, low: float, high: float, names: Mapping[str, str]) ->
     if row is None or mean is None:
         return "–", None, ""
     share = (mean - low) / (high - low) if high > low else 0.5
-    told = spread(mean, primary(row).std, None) or ""
+    told = spread(mean, primary(row).std, None, primary(row).unit) or ""
     return told, round(share, 2), names.get(row["run"], "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Ranking, Row, primary
-from bench.reporting.units import UNKNOWN, duration, percent, spread
+from bench.reporting.units import UNKNOWN, duration, percent, result, spread
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table, plain
 
@@ -73,17 +73,17 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
 
 def _beside(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
     """The control's result, and by how much this one is above it."""
-    control, own = standing.control, primary(standing.row).mean
+    control, ours = standing.control, primary(standing.row)
     if control is None:
         return [Cell("is the control" if standing.row.get("is_control") else UNKNOWN), Cell(UNKNOWN)]
-    theirs = primary(control).mean
-    difference = UNKNOWN if own is None or theirs is None else f"{own - theirs:+.2f}"
+    own, theirs = ours.mean, primary(control).mean
+    difference = UNKNOWN if own is None or theirs is None else result(own - theirs, ours.unit, sign="+")
     return [Cell(_score(control), link=names.get(control["run"], "")), Cell(difference)]
 
 
 def _score(row: Row) -> str:
     found = primary(row)
-    return spread(found.mean, found.std, row.get("eval_seeds")) or UNKNOWN
+    return spread(found.mean, found.std, row.get("eval_seeds"), found.unit) or UNKNOWN
 
 
 def _value(claim: Json) -> str:
@@ -119,4 +119,4 @@ def _training(score: Json, metrics: Sequence[str]) -> list[str]:
 
 
 def _measured(metric: Json | None) -> str:
-    return one_line(f"{metric['value']:.2f} {metric['unit']}") if metric else UNKNOWN
+    return one_line(f"{result(metric['value'], metric['unit'])} {metric['unit']}") if metric else UNKNOWN
