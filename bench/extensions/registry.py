@@ -80,7 +80,7 @@ class Registry:
         self._versions["bench"] = __version__
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             self._add(point.name, point.load, _version(point))
-        for named in extra:
+        for named in {_identity(named): named for named in extra}.values():
             self._add_named(named)
         self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
 
@@ -227,6 +227,11 @@ def _origin(plugin: object) -> str:
 def content_of(path: Path) -> str:
     """What a plugin in a file has in place of a version: its content, shortened."""
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def _identity(named: str) -> object:
+    """Of what `--plugin` names: a file is one and the same by whatever path, as a plan's and a user's."""
+    return Path(named).resolve() if named.endswith(".py") else named
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -79,6 +79,15 @@ def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path) -> No
     assert all(path in str(error.value) for path in paths)
 
 
+def test_one_file_is_one_plugin_by_whatever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a plan, told from the plan's folder, and the same that a user names beside it."""
+    (tmp_path / "same.py").write_text(GOOD.format(name="novel"))
+    (tmp_path / "plan").mkdir()
+    monkeypatch.chdir(tmp_path)
+    registry = Registry(["same.py", "./same.py", str(tmp_path / "plan" / ".." / "same.py")])
+    assert registry.find("method", "novel").plugin == "bench_file_same"
+
+
 def test_a_plugin_that_cannot_be_imported_stops_only_who_selects_it(install: Install) -> None:
     install("stranger_d", "import a_module_that_nobody_has\n" + GOOD.format(name="novel"))
     registry = Registry()
