@@ -164,8 +164,14 @@ class Mirror:
         parts = [path.with_name(f"{path.name}.{os.getpid()}{LEFTOVER}") for path in targets]
         for part in parts:
             part.parent.mkdir(parents=True, exist_ok=True)
-        if names:
-            self.store.get(names, parts)
+        try:
+            if names:
+                self.store.get(names, parts)
+        except FileNotFoundError:
+            left = list(filter(self.store.has, names))
+            if left == names:
+                raise
+            return self._fetch(left, there)  # the others were taken away since they were listed
         for name, part, target in zip(names, parts, targets, strict=True):
             part.replace(target)
             self.files.put({name: Known(*_stat(target), there[name].version)})

@@ -82,6 +82,12 @@ class Store:
         """Of one file. Raises FileNotFoundError."""
         return Entry.of(self._patiently(self.fs.info, self._path(name)))
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        with suppress(FileNotFoundError):
+            return bool(self.entry(name))
+        return False
+
     def get(self, names: Iterable[str], targets: Iterable[Path]) -> None:
         """Brings files. Raises FileNotFoundError."""
         self._patiently(self.fs.get, [self._path(name) for name in names], [str(path) for path in targets])

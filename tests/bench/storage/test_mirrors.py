@@ -9,7 +9,7 @@ import pytest
 from stores import Machine
 
 from bench.errors import StoreAway
-from bench.storage.mirrors import Mirror
+from bench.storage.mirrors import Mirror, looked_at
 from bench.storage.stores import Entry, Store
 
 
@@ -159,6 +159,25 @@ def test_what_another_process_sends_while_the_store_is_listed_stays_here(
     here.write(a="2")
     here.mirror.bring("run")
     assert here.files() == {"a": "sent", "b2": "1", "b3": "1", "spec.json": "not sent yet"}
+
+
+def test_what_is_taken_away_while_the_store_is_looked_at_hides_nothing(
+    machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was listed; by the time it is asked for, another machine has cleaned it. The bucket and the rest are there."""
+    here, other = machine("here"), machine("other")
+    with here.run():
+        here.write(spec_json="{}", record_json="done", work="half")
+    listed = Store.find
+
+    def then_cleaned(self: Store, under: str = "") -> dict[str, Entry]:
+        found = listed(self, under)
+        self.remove("run/record.json")
+        return found
+
+    monkeypatch.setattr(Store, "find", then_cleaned)
+    looked_at(other.root)
+    assert other.files() == {"spec.json": "{}"}
 
 
 def test_who_slept_and_lost_its_lease_sends_nothing_more(
