@@ -127,7 +127,7 @@ class Measured(Identity):
         "top-1 on the test split, in percent, of the teacher whose labels the protocol trains on", why=null.untaught
     )
     teacher_on_set: dict[str, float] | None = told(
-        "that teacher on the stored images: `top1` in percent, `cross_entropy`", why=null.unseen
+        "the teacher of the set's own labels on the stored images: `top1` in percent, `cross_entropy`", why=null.unseen
     )
     top1_values: list[float] = told("each training's top-1, in percent", [])
     eval_seeds: int = told("trainings", 0)

@@ -204,9 +204,10 @@ def _counted(scores: Sequence[Score]) -> Known:
 
 
 def _shared_teacher(evaluation: Evaluation) -> Known:
-    """Where a protocol's own teacher labels for all methods, it counts and not the method's."""
+    """Where a protocol's own teacher labels for all methods, it counts and not the method's; as any training says."""
     names = ("teacher_top1", "label_bytes")
-    return {name: next((getattr(score, name) for score in evaluation.scores), None) for name in names}
+    told = {name: [getattr(score, name) for score in evaluation.scores] for name in names}
+    return {name: next((value for value in values if value is not None), None) for name, values in told.items()}
 
 
 def _shared_stages(scores: Sequence[Score]) -> float | None:

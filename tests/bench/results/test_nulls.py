@@ -67,17 +67,21 @@ def test_rows_of_records_carry_them() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "of_protocol", "wanted"),
-    [("stored", None, 9000), ("hard", None, 0), ("teacher", 500, 500), ("teacher", None, None)],
-    ids=["the set's own", "hard", "the protocol's", "older scores of the protocol's"],
+    [
+        *[("stored", [None], 9000), ("hard", [None], 0)],
+        *[("teacher", [500], 500), ("teacher", [None], None), ("teacher", [None, 500], 500)],
+    ],
+    ids=["the set's own", "hard", "the protocol's", "older scores of the protocol's", "older ones and a newer"],
 )
 def test_bytes_of_labels_are_of_those_that_the_protocol_trains_on(
-    kind: str, of_protocol: int | None, wanted: int | None
+    kind: str, of_protocol: list[int | None], wanted: int | None
 ) -> None:
     """The set stores soft labels of 9000 bytes, whatever a protocol takes of it."""
-    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "label_bytes": of_protocol}
+    score = {"top1": 50.0, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
     outcome = {
         **{"protocol_id": "any@1", "backbone": "convnet3", "asked": ["any"], "label_kind": kind, "status": "done"},
-        **{"teacher_backbone": None, "reason": None, "scores": [score]},
+        **{"teacher_backbone": None, "reason": None},
+        "scores": [{**score, "label_bytes": each} for each in of_protocol],
     }
     costs = {"label_bytes": 9000, "set_bytes": 640, "label_s": 40.0, "teacher_top1": 60.0}
     (found,) = rows.rows([sample_record(sample_spec(0), costs, {"any": outcome}, {})])
