@@ -46,6 +46,23 @@ def test_costs_are_means(measured: MakeRow) -> None:
     assert over_seeds(rows)[0]["synthesis_s"] == 20.0
 
 
+def test_costs_of_every_kind_are_over_all_sets(measured: MakeRow) -> None:
+    """By hand, of two sets: means of bytes and of what times and teachers have, the larger of two peaks."""
+    costs: list[Row] = [
+        {"set_bytes": 100, "label_bytes": None, "peak_memory_bytes": {"allocated": None, "rss": 7}, "label_s": None},
+        {"set_bytes": 301, "label_bytes": 50, "peak_memory_bytes": {"allocated": None, "rss": 9}, "label_s": 2.0},
+    ]
+    costs[0] |= {"ms_per_image_iteration": {"median": 1.0, "p20": 0.5, "p80": 3.0}, "teacher_on_set": {"top1": 40.0}}
+    costs[1] |= {"ms_per_image_iteration": {"median": 3.0, "p20": 1.5, "p80": 5.0}, "teacher_on_set": {"top1": 80.0}}
+    rows = [measured((1, 2), seed=seed, **each) for seed, each in enumerate(costs)]
+    rows[0]["null_reasons"] = {"label_s": "not known", "teacher_top1": "not known"}
+    (one,) = over_seeds([{**row, "teacher_top1": None} for row in rows])
+    assert (one["set_bytes"], one["label_bytes"], one["label_s"]) == (200, 50, 2.0)
+    assert one["ms_per_image_iteration"] == {"median": 2.0, "p20": 1.0, "p80": 4.0}
+    assert one["teacher_on_set"] == {"top1": 60.0} and one["peak_memory_bytes"] == {"allocated": None, "rss": 9}
+    assert one["null_reasons"] == {"teacher_top1": "not known"}
+
+
 @pytest.mark.parametrize(
     "change", [{"ipc": 50}, {"config": {"lr": 2}}, {"method": "cda"}, {"precision": "tf32"}, {"protocol_id": "soft@2"}]
 )
