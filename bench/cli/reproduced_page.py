@@ -4,6 +4,7 @@ python -m bench.cli.reproduced_page reports/bench_reports/measured > docs/reprod
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.extensions.registry import Registry
@@ -22,7 +23,9 @@ INTRO = """\
 Cells of published tables that were run by this project. The records are in
 [reports/bench_reports/measured](../reports/bench_reports/measured/README.md), with the command, the machine and all
 versions of each, and what is known about those that miss. `bench reproduce TABLE --cells N` makes a row again
-([how](measuring.md#published-tables)).
+([how](measuring.md#published-tables)), and `bench reproduce TABLE --recorded --runs reports/bench_reports/measured`
+shows one table with the cells that are missing. Times are upper bounds: on processors the runs shared their cores
+with other work, and some were suspended for a while.
 
 This page is made from the records: `python -m bench.cli.reproduced_page reports/bench_reports/measured`. A record of
 an older version of its method or protocol is shown as stale.
@@ -32,7 +35,16 @@ an older version of its method or protocol is shown as stale.
 def page(registry: Registry, measured: Path) -> str:
     """The page, a section a table that has a record."""
     tables = _by_table(registry, rows(load_all(measured, Silent())))
-    return "\n".join([INTRO, *(_section(registry, name, told) for name, told in tables.items())])
+    return "\n".join([INTRO, _summary(tables), *(_section(registry, name, told) for name, told in tables.items())])
+
+
+def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
+    """A line a verdict: which cells have it, those of several tables once."""
+    found: dict[str, dict[str, None]] = {}
+    for row in (row for told in tables.values() for row in told if row["cell"]["verdict"]):
+        what = f"{row['method']} on {row['dataset']} at {row['ipc']} a class ({row['eval_backbone']})"
+        found.setdefault(row["cell"]["verdict"], {})[what] = None
+    return "In short:\n\n" + "".join(f"- **{verdict}**: {'; '.join(whats)}\n" for verdict, whats in found.items())
 
 
 def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:

@@ -29,7 +29,7 @@ def compared(first: Record, second: Record) -> Comparison:
     return Comparison(
         runs=(first.spec.name, second.spec.name),
         spec=(*_differing(first.spec.to_json(), second.spec.to_json(), DERIVED), *_stored(*beside)),
-        machine=tuple(_differing(first.environment.to_json(), second.environment.to_json(), SAID)),
+        machine=tuple(_differing(_machine(first), _machine(second), SAID)),
         scores=tuple(_scored(mine[key], theirs[key]) for key in shared),
         alone=(*_alone("first", mine, theirs), *_alone("second", theirs, mine)),
         costs=(
@@ -65,6 +65,13 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any], beside: tupl
         known = not any(key == each or key.startswith(f"{each}.") for each in beside)
         if known and one.get(key) != other.get(key):
             yield Differing(key.removeprefix(CONFIG), one.get(key), other.get(key))
+
+
+def _machine(record: Record) -> dict[str, Any]:
+    """On what it was computed, and which loops were compiled there: compiled steps round otherwise."""
+    scores = [score for evaluation in record.evaluations.values() for score in evaluation.scores[:1]]
+    loops = {name: loop for part in (record.costs, *scores) for name, loop in part.compiled.items()}
+    return {**record.environment.to_json(), "compiled": {name: loop.get("compiled") for name, loop in loops.items()}}
 
 
 def _stored(first: Row, second: Row) -> Iterator[Differing]:

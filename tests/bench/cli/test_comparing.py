@@ -82,6 +82,16 @@ def test_what_differs_is_named_as_it_is_set(tmp_path: Path) -> None:
     assert [each["key"] for each in found["machine"]] == ["versions.torch"]
 
 
+def test_loops_that_one_run_alone_compiled_are_named(tmp_path: Path) -> None:
+    """Their steps round otherwise: the same spec, other bits."""
+
+    def compiling(how: bool) -> Callable[[Content], None]:
+        return lambda content: content["costs"].update(compiled={"recover": {"compiled": how, "why": "so"}})
+
+    found = compared(tmp_path, left(tmp_path, compiling(True)), left(tmp_path, seed(3), compiling(False)))
+    assert found["machine"] == [{"key": "compiled.recover", "first": True, "second": False}]
+
+
 def test_of_two_methods_scores_come_first_and_hyper_parameters_of_one_are_counted(tmp_path: Path) -> None:
     def another(content: Content) -> None:
         content["spec"]["method"].update(name="rded", config={"crops": 5})
