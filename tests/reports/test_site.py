@@ -4,16 +4,21 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 from sites import PNG, keep_run
 
 from bench.cli import main
 from bench.extensions.registry import Registry
 from bench.reporting import Row
 from bench.reporting.units import UNKNOWN
+from bench.results.fields import Row as Known
+from bench.results.spec import Origin
+from bench.sets.contact_sheet import write_preview
 from bench.storage.files import write_json
 from bench_reports.site import HTML
 from bench_reports.site.costs import costs
@@ -23,6 +28,7 @@ from bench_reports.site.rankings import told_apart
 RowMaker = Callable[..., Row]
 Report = Callable[..., int]
 
+OF_DONE = ("top1_mean", "eval_backbone", "protocol_id", "precision")  # no row is done without them
 EVIL = "<img src=x onerror=alert(1)>\"'&=cmd|' /C calc'!A0 \x1b]0;title\x07 \u202eor {{ 7*7 }} </script>"
 
 
@@ -189,6 +195,48 @@ def test_what_is_hostile_is_shown_and_does_nothing(row: RowMaker, failure: RowMa
     assert "<img src=x onerror=alert(1)>" in page.words
     assert "{{ 7*7 }}" in page.words
     assert all(letter.isprintable() or letter in "\n\t" for letter in text)
+
+
+@pytest.mark.parametrize(
+    "known_backbones", [(None, None), (None, "resnet18"), ("resnet18", None)], ids=["none", "second", "first"]
+)
+def test_sets_from_elsewhere_that_do_not_say_their_network_have_a_site_with_their_control(
+    tmp_path: Path, report: Report, known_backbones: tuple[str | None, ...]
+) -> None:
+    control = keep_run(tmp_path / "runs", 1)
+    origins = [Origin(f"set {place}", "imported", "hard", "stated", name) for place, name in enumerate(known_backbones)]
+    brought = [
+        keep_run(tmp_path / "runs", seed, method="imported", origin=origin, control=control)
+        for seed, origin in enumerate(origins, 2)
+    ]
+    for seed in (1, 2, 3):
+        pixels = torch.full((10, 3, 8, 8), seed, dtype=torch.uint8)
+        write_preview(tmp_path / f"runs/run{seed}/preview.png", pixels, torch.arange(10), list("0123456789"))
+    site = tmp_path / "site"
+    assert report("-o", f"{site}/") == 0
+    assert {f"runs/{name}.html" for name in (control, *brought)} <= set(files(site))
+    shown = re.findall("<figcaption>(.*)</figcaption>", (site / "images.html").read_text(encoding="utf-8"))
+    assert shown == [
+        "random (control), convnet3, seed 1",
+        *(
+            ", ".join(filter(None, ["imported", each.name, each.backbone, f"seed {2 + place}"]))
+            for place, each in enumerate(origins)
+        ),
+    ]
+    assert not [name for name in files(site) if name.endswith("html") and "None" in (site / name).read_text()]
+
+
+@pytest.mark.parametrize(
+    "name", [each.name for each in fields(Known) if "None" in str(each.type) and each.name != "status"]
+)
+def test_what_may_be_null_is_null_in_no_word_of_the_site(
+    row: RowMaker, control: RowMaker, failure: RowMaker, name: str
+) -> None:
+    """Of a row that is done, but for what makes it so."""
+    done = [row(), row(method="imported", run="b") | {"imported": True}, control()] if name not in OF_DONE else []
+    rows = [each | {name: None} for each in [*done, failure()]]
+    pages = [Page(file.content) for file in HTML.files(rows, {}, claims=True) if isinstance(file.content, str)]
+    assert not [page.words for page in pages if re.search(r"\bNone\b", page.words)]
 
 
 def test_hostile_runs_have_pages_within_the_site(tmp_path: Path, report: Report) -> None:

@@ -37,7 +37,7 @@ def test_a_picture_that_is_no_sheet_has_no_rows() -> None:
     assert rows_of(1001, 1001, 10) is None
 
 
-def test_sets_of_the_same_classes_are_together_and_a_control_is_shown_once(
+def test_sets_of_the_same_classes_are_together_and_what_is_the_control_too_is_shown_once(
     tmp_path: Path, row: RowMaker, control: RowMaker
 ) -> None:
     rows = [
@@ -46,6 +46,8 @@ def test_sets_of_the_same_classes_are_together_and_a_control_is_shown_once(
         control(run="c", labels_of="rded"),
         row(run="d", ipc=50),
         row(run="e", method="dm"),
+        control(run="f", is_control=False),
+        control(run="g", seed=1),
     ]
     for each in rows:
         (tmp_path / each["run"]).mkdir()
@@ -54,8 +56,12 @@ def test_sets_of_the_same_classes_are_together_and_a_control_is_shown_once(
     (tmp_path / "e" / "preview.png").write_bytes(b"none")
     runs = {each["run"]: RunFolder(tmp_path / each["run"]) for each in rows}
     (gallery,) = galleries(rows, runs, {name: f"runs/{name}.html" for name in runs})
-    assert [strip.link for strip in gallery.strips] == ["runs/a.html", "runs/c.html"]
-    assert [strip.name for strip in gallery.strips] == ["sre2l", "random (control)"]
-    assert gallery.heading == "tiny-imagenet, 2 classes, 10 a class, convnet4-bn, seed 0"
+    assert [strip.link for strip in gallery.strips] == ["runs/a.html", "runs/c.html", "runs/g.html"]
+    assert [strip.name for strip in gallery.strips] == [
+        "sre2l, seed 0",
+        "random (control), seed 0",
+        "random (control), seed 1",
+    ]
+    assert gallery.heading == "tiny-imagenet, 2 classes, 10 a class, convnet4-bn"
     assert gallery.names == ["goldfish", "of nobody"]
     assert (gallery.strips[0].sheet, gallery.width, gallery.height) == ("runs/a.png", 2 * (128 + GAP) - GAP, 128)

@@ -18,6 +18,7 @@ from bench.reporting.compared import (
     score_cells,
 )
 from bench.reporting.folders import RunFolder
+from bench.results.spec import RunSpec
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import Json, again, sheet_of
@@ -55,7 +56,7 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
 def _shared(records: Iterable[Json]) -> list[tuple[str, str]]:
     """In a few words, what both are."""
     mine, theirs = map(_facts, records)
-    return [(name, text) for name, text in mine.items() if theirs[name] == text]
+    return [(name, text) for name, text in mine.items() if theirs.get(name) == text]
 
 
 def _facts(record: Json) -> dict[str, str]:
@@ -64,12 +65,12 @@ def _facts(record: Json) -> dict[str, str]:
         "method": spec["method"]["name"],
         "dataset": f"{spec['dataset']}, {len(spec['classes'])} of {spec['all_classes']} classes",
         "images a class": spec["ipc"],
-        "condensed with": spec["backbone"],
+        "condensed with": RunSpec.from_json(spec).maker[1],
         "budget": spec["budget"],
         "seed": spec["seed"],
         "machine": f"{machine(made)}, {made.get('precision')}",
     }
-    return {name: one_line(fact) for name, fact in facts.items()}
+    return {name: one_line(fact) for name, fact in facts.items() if fact is not None}
 
 
 def _table(caption: str, titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table | None:

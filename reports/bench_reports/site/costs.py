@@ -7,6 +7,7 @@ from bench.reporting import Row
 from bench.reporting.units import UNKNOWN, digits, duration, size
 from bench.reporting.view import inside
 from bench.storage.streams import one_line
+from bench_reports.site.rankings import where
 from bench_reports.site.tables import Table, plain
 
 Fact = tuple[str, str | None, str]  # what, how much, and the field whose null may have a reason
@@ -69,7 +70,7 @@ def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
 
 def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
     for row in rows:
-        where = one_line(f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}")
-        yield from _of_labels(row, where)
-        yield f"shared stages, {where}", duration(row.get("evaluation_prepare_s")), ""
-        yield f"evaluation, {where}", duration(row.get("evaluation_s")), f"{row.get('eval_seeds')} trainings"
+        said = where(row)
+        yield from _of_labels(row, said)
+        yield f"shared stages, {said}", duration(row.get("evaluation_prepare_s")), ""
+        yield f"evaluation, {said}", duration(row.get("evaluation_s")), f"{row.get('eval_seeds')} trainings"

@@ -1,20 +1,26 @@
 """The images of one class over methods, one beneath the other: parts of the sheets that lie beside the runs' pages.
 
-No image is read: a part of a sheet is shown by where it lies, which `bench.sets.contact_sheet` decides.
+No image is decoded: a part of a sheet is shown by where it lies, which `bench.sets.contact_sheet` decides.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from bench.reporting import Row
+from bench.reporting import Row, common
+from bench.reporting.columns import lines
 from bench.reporting.folders import RunFolder
+from bench.reporting.units import UNKNOWN
+from bench.reporting.view import identity
+from bench.storage.files import file_digest
 from bench.storage.streams import one_line
 from bench_reports.site.classes import class_words
 from bench_reports.site.embeddings import CLASSES, Embedding, embedding
 
 EMBEDDED = 4  # galleries, at most
+OF_SETS = ("method", "set", "backbone", "seed")  # of which the same images are shown once
 HEADER = struct.Struct(">16xII")  # of a PNG: its width and height
 
 Key = tuple[str, tuple[str, ...], int, tuple[int, int]]  # dataset, classes, images per class, size of a sheet
@@ -22,16 +28,11 @@ Key = tuple[str, tuple[str, ...], int, tuple[int, int]]  # dataset, classes, ima
 
 @dataclass(frozen=True)
 class Strip:
-    """A set: whose it is, by what tells it from the others, its run's page, its sheet."""
+    """A set: whose it is and what tells it from the others, in one line; its run's page, its sheet."""
 
-    facts: Sequence[str]
+    name: str
     link: str
     sheet: str
-
-    @property
-    def name(self) -> str:
-        """In one line."""
-        return one_line(", ".join(self.facts))
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,33 @@ class Gallery:
 
 
 def galleries(rows: Sequence[Row], runs: Mapping[str, RunFolder], names: Mapping[str, str]) -> list[Gallery]:
-    """Of all that at least two sets show, in the order of the rows; controls that show the same images are one."""
-    found: dict[Key, dict[str, Strip]] = {}
+    """Of all that at least two sets show, in the order of the rows; runs that show the same images are one."""
+    found: dict[Key, dict[Any, Row]] = {}
     for row in {row["run"]: row for row in rows}.values():
         folder = runs.get(row["run"])
-        if folder is not None and (size := size_of(folder.path / "preview.png")) and row.get("class_ids"):
-            key = (row["dataset"], tuple(row["class_ids"]), row["ipc"], size)
-            strip = _strip(row, names[row["run"]])
-            found.setdefault(key, {})[strip.name if row.get("is_control") else row["run"]] = strip
-    every = [_gallery(key, list(strips.values())) for key, strips in found.items() if len(strips) > 1]
+        if folder is not None and (size := size_of(sheet := folder.path / "preview.png")) and row.get("class_ids"):
+            sets = found.setdefault((row["dataset"], tuple(row["class_ids"]), row["ipc"], size), {})
+            shown = (*(row.get(name) for name in OF_SETS), file_digest(sheet))
+            if shown not in sets or row.get("is_control"):
+                sets[shown] = row
+    every = [_gallery(key, list(sets.values()), names) for key, sets in found.items() if len(sets) > 1]
     made = [gallery for gallery in every if gallery]
     folders = {names[run]: folder.path for run, folder in runs.items() if run in names}
     return [*(_embedded(gallery, folders) for gallery in made[:EMBEDDED]), *made[EMBEDDED:]]
 
 
-def _apart(facts: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """What all share but for the method, and the rest of each."""
-    shared = [each[0] for place, each in enumerate(zip(*facts, strict=True)) if place and len(set(each)) == 1]
-    return shared, [[fact for fact in each if fact not in shared] for each in facts]
+def _names(rows: Sequence[Row]) -> list[str]:
+    """What tells each set from the others, in words; no two are called alike."""
+    columns = identity(rows)
+    return [", ".join(_words(columns, texts)) for texts in lines(columns)]
+
+
+def _words(titles: Iterable[str], texts: Sequence[str]) -> list[str]:
+    return [
+        f"seed {text}" if title == "seed" else text
+        for title, text in zip(titles, texts, strict=True)
+        if text != UNKNOWN
+    ]
 
 
 def _embedded(gallery: Gallery, folders: Mapping[str, Path]) -> Gallery:
@@ -96,12 +106,7 @@ def size_of(png: Path) -> tuple[int, int] | None:
     return width, height
 
 
-def _strip(row: Row, link: str) -> Strip:
-    facts = [f"{row['method']}{' (control)' if row.get('is_control') else ''}", row["backbone"], f"seed {row['seed']}"]
-    return Strip(facts, link, link.removesuffix(".html") + ".png")
-
-
-def _gallery(key: Key, strips: Sequence[Strip]) -> Gallery | None:
+def _gallery(key: Key, rows: Sequence[Row], names: Mapping[str, str]) -> Gallery | None:
     """None where the sheets are none of ours, by their height."""
     from bench.sets import contact_sheet as sheet
 
@@ -109,10 +114,17 @@ def _gallery(key: Key, strips: Sequence[Strip]) -> Gallery | None:
     if (layout := sheet.rows_of(*size, len(ids))) is None:
         return None
     shown, step = layout
-    names = class_words(dataset, [ids[place] for place in shown])
-    facts, told = _apart([strip.facts for strip in strips])
-    strips = [replace(strip, facts=each) for strip, each in zip(strips, told, strict=True)]
-    heading = one_line(", ".join([dataset, f"{len(ids)} classes", f"{ipc} a class", *facts]))
-    width = size[0] - sheet.LABEL_WIDTH - 2 * sheet.GAP
+    links = [names[row["run"]] for row in rows]
+    pages = zip(_names(rows), links, strict=True)
+    strips = [Strip(name, link, f"{link.removesuffix('.html')}.png") for name, link in pages]
+    heading = one_line(", ".join([dataset, f"{len(ids)} classes", f"{ipc} a class", *_shared(rows)]))
     first = class_words(dataset, ids[:CLASSES])
-    return Gallery(heading, names, first, strips, sheet.LABEL_WIDTH, sheet.GAP, step, width, step - sheet.GAP)
+    named = class_words(dataset, [ids[place] for place in shown])
+    width = size[0] - sheet.LABEL_WIDTH - 2 * sheet.GAP
+    return Gallery(heading, named, first, strips, sheet.LABEL_WIDTH, sheet.GAP, step, width, step - sheet.GAP)
+
+
+def _shared(rows: Sequence[Row]) -> list[str]:
+    """What all were made with, as far as it is known."""
+    backbone, seed = common(rows, "backbone"), common(rows, "seed")
+    return [*([] if backbone is None else [backbone]), *([] if seed is None else [f"seed {seed}"])]

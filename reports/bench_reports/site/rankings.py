@@ -7,6 +7,7 @@ from typing import Any
 from bench.reporting import Row, machine, primary, unmeasured
 from bench.reporting.columns import lines as texts_of
 from bench.reporting.layout import alignment, beside, flat
+from bench.reporting.units import UNKNOWN
 from bench.reporting.view import RankingView, views
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table
@@ -80,6 +81,12 @@ def facets_of(row: Row) -> dict[str, str]:
     """By what a row is found."""
     named = {**row, "protocol": row.get("protocol_id") or row["protocol"], "device": machine(row)}
     return {name: one_line(named.get(name) if named.get(name) is not None else "unknown") for name in FACETS}
+
+
+def where(row: Row) -> str:
+    """Under which protocol, and which network was trained, in one line."""
+    protocol, network = row.get("protocol_id") or row["protocol"], row.get("eval_backbone")
+    return one_line(f"{protocol} on {network}" if network else protocol)
 
 
 def _facets(found: Overview) -> Iterator[tuple[str, str]]:
@@ -193,7 +200,8 @@ def _without(rows: Sequence[Row], names: Mapping[str, str]) -> Table | None:
 
 def _unmeasured(row: Row, names: Mapping[str, str]) -> Line:
     facts: list[Any] = [row["dataset"], row["ipc"], row.get("set") or row["backbone"]]
-    facts += [row.get("protocol_id") or row["protocol"], row["eval_backbone"], row["status"]]
+    facts += [row.get("protocol_id") or row["protocol"], row.get("eval_backbone"), row["status"]]
     reason = one_line(row.get("reason") or "no reason was recorded")
     head = Cell(one_line(row["method"]), link=names.get(row["run"], ""))
-    return Line([head, *(Cell(one_line(fact)) for fact in facts), Cell(reason)], facets_of(row), "without")
+    cells = [Cell(UNKNOWN if fact is None else one_line(fact)) for fact in facts]
+    return Line([head, *cells, Cell(reason)], facets_of(row), "without")

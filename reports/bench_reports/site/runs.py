@@ -12,7 +12,7 @@ from bench.reporting.facts import flat, told
 from bench.reporting.folders import File, RunFolder
 from bench.storage.streams import one_line
 from bench_reports.site.costs import costs
-from bench_reports.site.rankings import facets_of
+from bench_reports.site.rankings import facets_of, where
 from bench_reports.site.rendering import page
 from bench_reports.site.scores import Standing, by_seed, published, results, standings
 from bench_reports.site.tables import Table, plain
@@ -118,14 +118,10 @@ def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: Cl
 def _states(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Of evaluations without a result, each state with what is to be said of it."""
     return [
-        (one_line(row["status"]), one_line(f"{_where(row)}: {row.get('reason') or 'no reason was recorded'}"))
+        (one_line(row["status"]), one_line(f"{where(row)}: {row.get('reason') or 'no reason was recorded'}"))
         for row in rows
         if row["status"] != "done"
     ]
-
-
-def _where(row: Row) -> str:
-    return f"{row.get('protocol_id') or row['protocol']} on {row['eval_backbone']}"
 
 
 def _about(row: Row) -> list[tuple[str, str]]:
@@ -140,7 +136,7 @@ def _about(row: Row) -> list[tuple[str, str]]:
         "changed by the user": told(row["changed"]) if row.get("changed") else "",
         "seed": str(row.get("seed")),
         "came from": row.get("set") or "",
-        "machine": f"{machine(row)}, {row.get('precision')}",
+        "machine": ", ".join(filter(None, [machine(row), row.get("precision")])),
     }
     return [(name, one_line(value)) for name, value in facts.items() if value]
 
