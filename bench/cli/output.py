@@ -5,9 +5,11 @@ A report may be a folder of files. One that is there must be empty, or hold an e
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -78,7 +80,9 @@ def _check_folder(output: Path) -> None:
 
 
 def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
-    """Writes a report's files, each whole, and takes away those of an earlier report that it does not have.
+    """Writes a report's files once all are made, and takes away those of an earlier report that it does not have.
+
+    Whatever is raised while they are made, the folder is as it was, or not there.
 
     Returns:
         Their names, as they came.
@@ -86,18 +90,32 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
     Raises:
         UsageError: a file cannot be written.
     """
-    from bench.storage.files import write_json
-
+    is_new = not output.exists()
     try:
-        earlier = _written(output)
-        write_json(output / WRITTEN, {"files": sorted(earlier)})  # first: a report that was cut short is one, too
-        names = [_put(output, file) for file in files]
-        for name in earlier.difference(names):
-            (output / name).unlink(missing_ok=True)
-        write_json(output / WRITTEN, {"files": sorted(names)})
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", suffix=LEFTOVER, dir=output) as made:
+            names = [_put(Path(made), file) for file in files]
+            _move(names, Path(made), output)
         return names
     except OSError as error:
         raise UsageError(f"cannot write into {output}: {why(error)}") from error
+    finally:
+        if is_new:
+            with suppress(OSError):  # a report is in it
+                output.rmdir()
+
+
+def _move(names: Sequence[str], made: Path, output: Path) -> None:
+    from bench.storage.files import write_json
+
+    earlier = _written(output)
+    write_json(output / WRITTEN, {"files": sorted(earlier.union(names))})  # first: one that was cut short is a report
+    for name in names:
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).replace(output / name)
+    for name in earlier.difference(names):
+        (output / name).unlink(missing_ok=True)
+    write_json(output / WRITTEN, {"files": sorted(names)})
 
 
 def _written(output: Path) -> set[str]:
@@ -116,24 +134,18 @@ def _is_inside(name: PurePosixPath) -> bool:
     return not name.is_absolute() and ".." not in name.parts
 
 
-def _put(output: Path, file: "File") -> str:
-    """Whole, but not flushed to the device: a site of thousands of files is made again from its records."""
+def _put(made: Path, file: "File") -> str:
+    """Not flushed to the device: a site of thousands of files is made again from its records."""
     from bench.storage.files import second_name
     from bench.storage.streams import shown
 
     assert _is_inside(PurePosixPath(file.name)), file.name
-    path = output / file.name
+    path = made / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}{LEFTOVER}")
-    part.unlink(missing_ok=True)  # it may be a second name of a run's file, left by a report that was killed
-    try:
-        if isinstance(file.content, Path):
-            second_name(file.content, part)
-        else:
-            part.write_text(shown(file.content), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    if isinstance(file.content, Path):
+        second_name(file.content, path)
+    else:
+        path.write_text(shown(file.content), encoding="utf-8")
     return file.name
 
 

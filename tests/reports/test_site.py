@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,8 +13,10 @@ import torch
 from sites import PNG, keep_run
 
 from bench.cli import main
+from bench.cli.output import write_folder
 from bench.extensions.registry import Registry
 from bench.reporting import Row
+from bench.reporting.folders import File
 from bench.reporting.units import UNKNOWN
 from bench.results.fields import Row as Known
 from bench.results.spec import Origin
@@ -124,6 +126,23 @@ def test_a_new_report_takes_away_what_the_last_one_had_and_nothing_else(tmp_path
     assert not (site / f"runs/{first}.html").exists()
     assert (site / f"runs/{second}.html").exists()
     assert (site / "CNAME").read_text() == "example.org"
+
+
+def test_of_a_report_that_breaks_off_nothing_is_left_and_an_earlier_one_is_whole(tmp_path: Path) -> None:
+    def breaking() -> Iterator[File]:
+        yield File("runs/a.html", "new")
+        raise RuntimeError("a page")
+
+    site = tmp_path / "site"
+    with pytest.raises(RuntimeError, match="a page"):
+        write_folder(site, breaking())
+    assert not site.exists()
+    write_folder(site, [File("runs/a.html", "old"), File("index.html", "leads to it")])
+    before = {name: (site / name).read_bytes() for name in files(site)}
+    with pytest.raises(RuntimeError, match="a page"):
+        write_folder(site, breaking())
+    assert {name: (site / name).read_bytes() for name in files(site)} == before
+    assert sorted(path.name for path in site.iterdir()) == [".bench-report.json", "index.html", "runs"]
 
 
 def test_names_in_the_list_of_files_that_lead_out_are_left_alone(tmp_path: Path, report: Report) -> None:
