@@ -158,6 +158,7 @@ class Evaluation(Part):
         protocol_id: name and version of the protocol, as `EvaluationSpec.protocol_id`.
         asked: the names under which it was asked for.
         scores: of each training; of those before a failure, too.
+        plugins: the versions of those at work; empty in older records, and where it never began.
     """
 
     protocol: str = ""
@@ -171,6 +172,7 @@ class Evaluation(Part):
     status: Status
     reason: str | None
     scores: list[Score]
+    plugins: dict[str, str | None] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _scored(self) -> "Evaluation":

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,19 @@ from bench.running.provenance import made
 from bench.version import __version__
 
 
-def describe(device: torch.device, precision: Precision, spec: RunSpec, command: str) -> Environment:
+def describe(
+    device: torch.device,
+    precision: Precision,
+    spec: RunSpec,
+    command: str,
+    plugins: Mapping[str, str | None] | None = None,
+) -> Environment:
     """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`.
 
     Whoever writes the record of a run that another machine did need not have that machine's GPU.
+
+    Args:
+        plugins: `at_work`; None for the method's and the labeller's alone.
     """
     return Environment(
         **arithmetic(device, precision, spec.machine),
@@ -30,7 +39,7 @@ def describe(device: torch.device, precision: Precision, spec: RunSpec, command:
         system=platform.platform(),
         python=platform.python_version(),
         versions=versions(spec.method),
-        plugins={each.plugin: each.plugin_version for each in _makers(spec)},
+        plugins=dict(plugins or {each.plugin: each.plugin_version for each in _makers(spec)}),
         made=Provenance(**made(command)),
     )
 
@@ -68,6 +77,21 @@ def files_of(each: EvaluationSpec, registry: Registry) -> dict[str, str | None]:
     """The content of the files in which an evaluation's protocol and network lie; none for what is installed."""
     found = (registry.find("protocol", each.protocol), registry.find("backbone", each.backbone))
     return {one.plugin: one.version for one in found if one.plugin.startswith(FILE_PREFIX)}
+
+
+def at_work(spec: RunSpec, evaluations: Iterable[EvaluationSpec], registry: Registry) -> dict[str, str | None]:
+    """The versions of the plugins that make a run and score it: of networks and protocols, those that are files."""
+    network = [registry.find("backbone", spec.backbone)] if registry.has("backbone", spec.backbone) else []
+    files = {one.plugin: one.version for one in network if one.plugin.startswith(FILE_PREFIX)}
+    for each in evaluations:
+        files |= files_of(each, registry)
+    return {**files, **{each.plugin: each.plugin_version for each in _makers(spec)}}
+
+
+def changed_since(then: Mapping[str, str | None], now: Mapping[str, str | None]) -> str:
+    """The plugins that were there `then` and are of another version or content now, as "a, b"; "" for none."""
+    changed = sorted(name for name, version in now.items() if then.get(name, version) != version)
+    return ", ".join(name.removeprefix(FILE_PREFIX) for name in changed)
 
 
 def _makers(spec: RunSpec) -> list[MethodChoice]:

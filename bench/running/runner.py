@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -18,7 +18,13 @@ from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build, own_protocol
 from bench.running.context import RunContext, make_task, open_for
-from bench.running.environment import describe, made_by_another_file, scored_by_another_file
+from bench.running.environment import (
+    at_work,
+    changed_since,
+    describe,
+    made_by_another_file,
+    scored_by_another_file,
+)
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, lock_of, unread
 from bench.running.scoring import Scoring
@@ -122,6 +128,8 @@ class Run:
         self._check_folder()
         earlier = earlier_record(self.folder, self.place)
         if earlier and earlier.status != "done" and not self.retry:
+            if self._is_changed(earlier.environment.plugins, *self.job.evaluations):
+                return replace(self, retry=True)._complete()
             reason = earlier.reason or earlier.status
             return replace(earlier, evaluations=ended(self.job, earlier, earlier.status, reason))
         if earlier is None and self.looking:
@@ -131,6 +139,14 @@ class Run:
             keep(attempt.kept, self.place)
         self._say_edits(attempt.shown)
         return attempt.shown
+
+    def _is_changed(self, then: Mapping[str, str | None], *evaluations: EvaluationSpec) -> bool:
+        """Whether what failed did so with other plugins than are here now; then it is said to be tried again."""
+        changed = changed_since(then, at_work(self.job.spec, evaluations, self.registry))
+        if changed and not self.looking:
+            which = f"another version of its plugin ({changed})"
+            self.place.progress.warn(f"{self.job.spec.name} failed before with {which}: tried again")
+        return bool(changed)
 
     def _say_edits(self, record: Record) -> None:
         """Of files edited since: one that holds the method and its protocol is said once, for the set."""
@@ -166,7 +182,8 @@ class Run:
             raise WorkToDo from error
         log.exception("synthesis failed", exc_info=error)
         status, links = status_of(error), controls(self.job, earlier)
-        environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command)
+        plugins = at_work(self.job.spec, self.job.evaluations, self.registry)
+        environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command, plugins)
         failed = Record(
             self.job.spec, status, reason, Costs(), ended(self.job, None, status, reason), links, environment
         )
@@ -178,8 +195,9 @@ class Run:
         A failure that the system is to blame for replaces no outcome that is done, be it of fewer seeds.
         """
         before = earlier.evaluations.get(each.key) if earlier else None
+        retry = self.retry or (before is not None and not before.done and self._is_changed(before.plugins, each))
         try:
-            outcome = scoring.outcome(each, before, retry=self.retry)
+            outcome = scoring.outcome(each, before, retry=retry)
         except (OSError, UnreadableArtefact, RunFailure) as error:
             if not is_of_the_system(error):
                 raise

@@ -22,7 +22,7 @@ from bench.results.chance import largest_share
 from bench.results.outcomes import Evaluation, Score, Status
 from bench.results.rows import reserved
 from bench.results.spec import EvaluationSpec
-from bench.running.environment import files_of
+from bench.running.environment import at_work, files_of
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
 from bench.running.synthesis import Synthesis
@@ -80,6 +80,7 @@ class Scoring:
             status=status,
             reason=reason,
             scores=scores,
+            plugins=at_work(self.synthesis.spec, [each], self.registry),
         )
 
     def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Score] | None:

@@ -13,6 +13,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import OneWorker, Skipped, SpreadExecutor
 from bench.running.processes import Ended
+from bench.running.runner import Run
 from bench.storage.files import read_json, write_json
 from bench.storage.leases import locked
 
@@ -136,6 +137,39 @@ def test_an_edited_plugin_file_is_said_and_its_set_kept(noting: Bench) -> None:
         assert edited.run(the_job(edited)).costs == first.costs
         (said,) = [said for said in edited.ear.heard if "was edited" in said]
         assert f"{first.spec.name} is from before the file of modest was edited" in said and "bench clean" in said
+
+
+def test_what_failed_is_tried_again_once_its_file_was_mended(noting: Bench) -> None:
+    copy, sound = noting.folder / "mended.py", Path(PLUGIN).read_text()
+    copy.write_text(sound.replace("        return Images(", "        return 1 / 0, Images("))
+    assert copy.read_text() != sound
+    edited = Bench(noting.folder, (str(copy),))
+    first = edited.run(the_job(edited))
+    assert first.status == "failed" and "ZeroDivisionError" in (first.reason or "")
+    assert edited.run(the_job(edited)) == first and not edited.ear.heard, "the same file fails the same way"
+    copy.write_text(sound)
+    looked = Run(the_job(edited), Registry(edited.plugins), edited.place())
+    assert looked.found() is None and not edited.ear.heard, "whoever does it says it"
+    again = edited.run(the_job(edited))
+    (said,) = edited.ear.heard
+    assert said == (f"{first.spec.name} failed before with another version of its plugin (mended): tried again")
+    assert again.status == "done" and [each.done for each in again.evaluations.values()] == [True]
+
+
+def test_an_evaluation_that_failed_is_tried_again_once_its_protocol_was_mended(noting: Bench) -> None:
+    path = noting.folder / "longer.py"
+    broken = "class Broken(TrainingProtocol):\n    def evaluate(self, *_):\n        return 1 / 0\n\n\n"
+    path.write_text(LONGER.replace(', TrainingProtocol("', ', Broken("').replace("RECIPE =", f"{broken}RECIPE =", 1))
+    noting = Bench(noting.folder, (PLUGIN, str(path)))
+    job = the_job(noting, methods=("random",), protocols=("longer",))
+    first = noting.run(job)
+    assert first.status == "done" and [each.status for each in first.evaluations.values()] == ["failed"]
+    assert noting.run(job) == first and not noting.ear.heard
+    path.write_text(LONGER)
+    again = noting.run(job)
+    (said,) = noting.ear.heard
+    assert said.startswith(first.spec.name) and said.endswith("another version of its plugin (longer): tried again")
+    assert [each.status for each in again.evaluations.values()] == ["done"] and again.costs == first.costs
 
 
 def test_scores_by_an_edited_protocol_file_are_said(noting: Bench) -> None:
