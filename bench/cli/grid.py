@@ -1,6 +1,6 @@
 """`bench run` from request to table."""
 
-import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ import click
 from bench.cli.console import Console
 from bench.cli.folders import why_no_folder
 from bench.data.folders import require_utf8
-from bench.errors import Interrupted, LostOutput, UsageError
+from bench.errors import Interrupted, LostOutput, UsageError, why
 from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat, Row, primary, report
 from bench.reporting.units import duration, spread
@@ -20,6 +20,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
+from bench.running.failures import NO_ROOM
 from bench.running.inventory import Inventory
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
@@ -261,8 +262,11 @@ def check_writable(folder: Path) -> None:
     if reason := why_no_folder(folder):
         raise UsageError(f"cannot write to {folder}: {reason}")
     existing = next(each for each in (folder, *folder.parents) if each.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to {folder}")
+    try:  # permissions do not tell it of every file system
+        Path(tempfile.mkdtemp(prefix=".bench-", dir=existing)).rmdir()
+    except OSError as error:
+        if error.errno not in NO_ROOM:  # what is done is found on a full disk, too
+            raise UsageError(f"cannot write to {folder}: nothing can be made in {existing}: {why(error)}") from error
 
 
 def checkpoint_seconds() -> float:

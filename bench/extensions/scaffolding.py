@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 
 TEMPLATES = Path(__file__).with_name("scaffold")
 KINDS = tuple(sorted(path.name for path in TEMPLATES.iterdir()))
@@ -59,7 +59,7 @@ def write_plugin(names: Names, kind: str, parent: Path) -> Path:
     """Writes the plugin's folder below `parent`, whole or not at all, and returns it.
 
     Raises:
-        UsageError: it exists already; nothing is overwritten.
+        UsageError: it exists already (nothing is overwritten), or it cannot be written.
     """
     folder = parent / names.distribution
     if folder.exists():
@@ -70,6 +70,8 @@ def write_plugin(names: Names, kind: str, parent: Path) -> Path:
             (part / path).parent.mkdir(parents=True, exist_ok=True)
             (part / path).write_text(text, encoding="utf-8")
         part.rename(folder)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {why(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -138,6 +138,19 @@ def test_an_empty_text_names_no_folder(here: Path, refused: Callable[..., str]) 
     assert "an empty text names no folder" in refused("list", "runs", "--runs", "")
 
 
+@pytest.mark.parametrize("name", ["/proc/folder", "/proc/folder/below", "/proc"])
+def test_a_file_system_that_takes_nothing_new(
+    here: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Root may write there, as far as permissions tell."""
+    said = f"cannot write to {name}"
+    assert said in refused(*FLOWERS, "--runs", name)
+    monkeypatch.setenv("BENCH_CACHE", name)
+    for command in (FLOWERS, SPEED):
+        assert said in refused(*command)
+    assert f"{said}/" in refused("new-plugin", "x", "-o", name)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_to_read_only_is_no_place_for_runs(here: Path, refused: Callable[..., str]) -> None:
     (here / "fixed").mkdir(mode=0o500)
