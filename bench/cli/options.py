@@ -15,12 +15,41 @@ from bench.storage.settings import cache_named, is_address
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-COUNT = click.IntRange(1, 1_000_000)  # of images
+
+def _refuse_list(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> None:  # noqa: ANN401 - as typed
+    """Of an option that is given once for each, a list with commas fails in words that say so; a card is a path."""
+    parts = (
+        [part.strip() for part in value.split(",")] if isinstance(value, str) and not value.endswith(".toml") else []
+    )
+    if len(parts) > 1 and all(parts) and param is not None and param.multiple:
+        each = " ".join(f"{param.opts[0]} {part}" for part in parts)
+        raise click.BadParameter(f"repeat the option: {each}", ctx, param)
+
+
+class Number(click.IntRange):
+    """A whole number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Fails for anything else."""
+        _refuse_list(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Name(click.types.StringParamType):
+    """One name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Fails for several."""
+        _refuse_list(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+COUNT = Number(1, 1_000_000)  # of images
 STEPS = click.IntRange(1, 1_000_000_000)
 TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
 WORKERS = click.IntRange(1, 1024)
-SEED = click.IntRange(-(2**63), 2**63 - 1)
-MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME"}  # of an option that takes names
+SEED = Number(-(2**63), 2**63 - 1)
+MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME", "type": Name()}  # of an option that takes names
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:

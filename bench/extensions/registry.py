@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -178,11 +179,17 @@ class Registry:
         name = _split(kind, name)[0]
         if name in self._offers[kind]:
             return self._offers[kind][name]
-        error = unknown(kind, name, self._offers[kind])
+        error = unknown(kind, name, self._offers[kind], meant=self._summed_up_as(kind, name))
         if self.broken:
             notes = "; ".join(f"{broken.plugin}: {broken.reason}" for broken in self.broken)
             raise UsageError(f"{error} (plugins that could not be loaded: {notes})")
         raise error
+
+    def _summed_up_as(self, kind: str, word: str) -> str | None:
+        """The one offer whose summary holds a word, as that of the format `table` holds "text"."""
+        words = {name: re.findall(r"\w+", found.offer.summary.lower()) for name, found in self._offers[kind].items()}
+        holding = [name for name, each in words.items() if word.lower() in each]
+        return holding[0] if len(holding) == 1 else None
 
     def load(self, kind: str, name: str) -> Any:  # noqa: ANN401 - whatever the plugin offers
         """The thing itself, imported now; a protocol in the variant that the name asks for ("hard+no-flip").

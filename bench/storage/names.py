@@ -72,14 +72,17 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], listed_by: str | None = None) -> UsageError:
+def unknown(
+    kind: str, name: str, known: Iterable[str], listed_by: str | None = None, meant: str | None = None
+) -> UsageError:
     """The error for a name that does not exist: one line, naming the nearest valid choice or all of them.
 
     Args:
         listed_by: the command that lists the choices, for those that grow without bound, as runs do.
+        meant: a choice that is known to be nearer than its spelling tells.
     """
     choices = sorted(known)
-    match = nearest(name, choices)
+    match = meant or nearest(name, choices)
     every = f"{listed_by} names all" if listed_by else f"choose from {', '.join(choices) or '(none)'}"
     hint = f"did you mean {match!r}?" if match else every
     return UsageError(f"unknown {kind} {brief(name)}; {hint}")

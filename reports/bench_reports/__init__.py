@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.hookspecs import Offer, hookimpl
 
 FORMATS = {
-    "table": "For a terminal, as wide as it is.",
+    "table": "Plain text for a terminal, as wide as it is.",
     "json": "A list of objects, one a table row, with every field of it.",
     "csv": "One line a row, nested values as dotted columns.",
     "markdown": "Pipe tables for a README or an issue.",
