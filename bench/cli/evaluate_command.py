@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("folder", metavar="SET", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", metavar="SET", type=click.Path(path_type=Path, exists=True))
 @click.option("-d", "--dataset", required=True, metavar="NAME", help="Dataset, or a card's path, to test on.")
 @click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **MANY)
 @click.option("--protocol", "protocols", help="Evaluate by [default: the one its manifest names].", **MANY)

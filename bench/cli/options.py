@@ -18,10 +18,8 @@ T = TypeVar("T")
 
 def _refuse_list(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> None:  # noqa: ANN401 - as typed
     """Of an option that is given once for each, a list with commas fails in words that say so; a card is a path."""
-    parts = (
-        [part.strip() for part in value.split(",")] if isinstance(value, str) and not value.endswith(".toml") else []
-    )
-    if len(parts) > 1 and all(parts) and param is not None and param.multiple:
+    parts = [part.strip() for part in str(value).split(",")]
+    if len(parts) > 1 and all(parts) and param is not None and param.multiple and not str(value).endswith(".toml"):
         each = " ".join(f"{param.opts[0]} {part}" for part in parts)
         raise click.BadParameter(f"repeat the option: {each}", ctx, param)
 

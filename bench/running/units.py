@@ -12,7 +12,7 @@ from bench.errors import RunFailure, understood
 from bench.hardware.meters import IterationTimes, PeakMemory
 from bench.loops.losses import Losses
 from bench.results.outcomes import FindingsPart
-from bench.sets.pixel_formats import OUTSIDE_BOX, in_box
+from bench.sets.pixel_formats import outside_box
 from bench.sets.wellformed import far_out, malformed
 from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
 from bench.storage.shapes import Number, PeakPart
@@ -52,7 +52,7 @@ def _out_of_range(images: Images, task: Task, method: Condenser[Any]) -> str:
     preprocessing = method.preprocessing(task)
     if method.pixel_format == "float32":
         return far_out(images.pixels, preprocessing)
-    return "" if in_box(preprocessing.invert(images.pixels)) else OUTSIDE_BOX
+    return outside_box(images.pixels, preprocessing)
 
 
 def _with_findings_apart(about: Content) -> Content:

@@ -29,6 +29,7 @@ APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
 PACKED = {"parquet": ("train*.parquet", "data/train*.parquet"), "webdataset": ("train*.tar",)}
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
+CONDENSED = "condensed"  # the folder of a run that holds its set
 ALIKE = 0.5  # correlation of neighbours from which pixels are not whitened
 OUTSIDE = 0.1  # so many of normalised values lie outside 0..1, at least
 
@@ -39,8 +40,8 @@ def inferred(folder: Path) -> HandWritten:
     Raises:
         UsageError: there is nothing to read, or what is there leaves open what a manifest must say.
     """
-    if not folder.is_dir():
-        raise UsageError(f"no condensed set at {folder}: looked for {folder / MANIFEST}")
+    if (meant := _meant(folder)) or not folder.is_dir():
+        raise UsageError(f"no condensed set at {folder}: {meant or f'looked for {folder / MANIFEST}'}")
     try:
         for name, field in BESIDE.items():
             if (folder / name).exists():
@@ -50,6 +51,16 @@ def inferred(folder: Path) -> HandWritten:
         return HandWritten.model_validate({"source": _source(folder)})
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {why(error)}") from error
+
+
+def _meant(folder: Path) -> str:
+    """What to name in place of a file, of a run's folder or of a folder of runs, whose sheets look like a class'."""
+    if folder.is_file():
+        return f"it is a file; name the folder that holds it, {folder.parent}"
+    if (folder / CONDENSED / MANIFEST).is_file():
+        return f"did you mean {folder / CONDENSED}?"
+    run = next((path.parent for path in sorted(folder.glob(f"*/{CONDENSED}/{MANIFEST}"))), None)
+    return f"it holds runs; name the set of one, such as {run}" if run else ""
 
 
 def _open(folder: Path, field: str, reason: str) -> UsageError:

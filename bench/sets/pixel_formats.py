@@ -12,10 +12,10 @@ from torch import Tensor
 from bench.condensation import Images, PixelFormat
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.sets.wellformed import all_finite
+from bench.sets.wellformed import DEVIATIONS, all_finite
 from bench.storage.paging import Passage, assembled, joined, parts
 
-OUTSIDE_BOX = "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
+LEVELS = 255.5  # up to which values may be 0..255
 AT_ONCE = 256  # images that are decoded between two pauses to give memory back
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
@@ -33,6 +33,8 @@ def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -
     if pixels.is_floating_point():
         if not all_finite(pixels):
             raise RunFailure("the synthesised images hold NaN or infinity")
+        if form != "float32" and (wrong := outside_box(pixels, preprocessing)):
+            raise RunFailure(wrong)
         pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
     if form == "jpeg":
         pixels = torch.stack([_decode_jpeg(_encode_jpeg(image)) for image in pixels])
@@ -44,9 +46,17 @@ def in_box(pixels: Tensor) -> bool:
     return -0.5 / 255 <= float(pixels.min()) <= float(pixels.max()) <= 1 + 0.5 / 255
 
 
+def outside_box(pixels: Tensor, preprocessing: Preprocessing) -> str:
+    """What to say of normalised pixels that 8 bits cannot hold; "" where they can."""
+    if in_box(preprocessing.invert(pixels)):
+        return ""
+    low, high = float(pixels.min()), float(pixels.max())
+    if low >= 0 and DEVIATIONS < high <= LEVELS:
+        return f"values go up to {high:.4g}: return uint8, or normalise them"
+    return "pixels leave the valid range, so 8 bits would change them; set pixel_format = 'float32'"
+
+
 def _quantised(pixels: Tensor, form: PixelFormat) -> Tensor:
-    if not in_box(pixels):
-        raise RunFailure(OUTSIDE_BOX)
     levels = pixels.clamp(0, 1) * 255
     return (levels.floor() if form == "jpeg" else levels.round()).to(torch.uint8)
 

@@ -26,6 +26,7 @@ from bench.sets.handwritten import MANIFEST, HandWritten, KeptLabels, TensorSour
 from bench.sets.manifest import about, by_hand, is_missing
 from bench.sets.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.sets.tensor_files import named
+from bench.sets.wellformed import uneven
 from bench.storage.files import file_digest
 from bench.storage.names import brief
 from bench.storage.paging import assembled, in_a_piece
@@ -243,6 +244,8 @@ def _shapes_fit(
     expected = (dataset.channels, dataset.resolution, dataset.resolution)
     if len(images) != 4 or len(labels) != 1:
         return f"images must be one tensor (N, C, H, W) and labels one of N class indices, not {images} and {labels}"
+    if images[1:] == expected and images[0] != labels[0]:
+        return uneven(images[0], labels[0])
     if images != (*labels, *expected):  # one channel against three would be stretched to three without a word
         return f"the images have shape {images}, not {(*labels, *expected)}"
     if source.soft and shapes[source.soft] != (*labels, len(dataset.classes)):

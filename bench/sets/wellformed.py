@@ -59,13 +59,20 @@ def _wrong_classes(images: Images, classes: int) -> str:
         return f"classes are {strange}"
     if labels.dtype != torch.int64:
         return f"classes are {type_of(labels)}; int64 is expected"
-    if tuple(labels.shape) != (len(images.pixels),):
+    if labels.ndim == 1 and len(labels) != len(images.pixels):
+        return uneven(len(images.pixels), len(labels))
+    if labels.ndim != 1:
         return f"classes have shape {tuple(labels.shape)}, not ({len(images.pixels)},)"
     if len(labels) == 0:
         return "there are no images"
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         return f"classes are {int(labels.min())} to {int(labels.max())}, not indices of {classes} classes"
     return ""
+
+
+def uneven(images: int, labels: int) -> str:
+    """What to say of images and labels that are not as many."""
+    return f"{images} image{'s' if images != 1 else ''} but {labels} label{'s' if labels != 1 else ''}"
 
 
 def _wrong_step_size(learned: Any) -> str:  # noqa: ANN401 - whatever a method returned

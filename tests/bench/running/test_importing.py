@@ -122,7 +122,7 @@ def test_a_manifest_that_cannot_be_right_is_one_line(
 
 
 @pytest.mark.parametrize("given", ["0..255", "0..1", "normalised", "whitened"])
-@pytest.mark.parametrize("shape", [(6, 3, 8, 8), (6, 1, 9, 9), (5, 1, 8, 8)])
+@pytest.mark.parametrize("shape", [(6, 3, 8, 8), (6, 1, 9, 9), (5, 1, 8, 8), (1, 1, 8, 8)])
 def test_images_of_another_shape_are_one_line_whatever_their_range(
     tmp_path: Path, digits: Dataset, given: str, shape: tuple[int, ...]
 ) -> None:
@@ -130,7 +130,9 @@ def test_images_of_another_shape_are_one_line_whatever_their_range(
     folder = manifest(tmp_path / "set", source={"file": "set.pt", "range": given}, zca=zca)
     torch.save(a_whitening(), folder / "zca.pt")
     torch.save({"images": torch.zeros(shape), "labels": LABELS}, folder / "set.pt")
-    with pytest.raises(UsageError, match=re.escape(f"have shape {shape}, not (6, 1, 8, 8)")):
+    fewer = {5: "5 images but 6 labels", 1: "1 image but 6 labels"}
+    said = fewer.get(shape[0], f"have shape {shape}, not (6, 1, 8, 8)")
+    with pytest.raises(UsageError, match=re.escape(said)):
         importing.read(folder, digits, readers)
 
 

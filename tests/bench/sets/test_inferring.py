@@ -176,6 +176,23 @@ def test_what_the_files_leave_open_is_refused_by_its_field(
     assert field in refused(tmp_path / "set", write)
 
 
+def test_a_run_a_folder_of_runs_and_a_file_lead_to_the_set_that_is_meant(tmp_path: Path) -> None:
+    runs = in_folders(tmp_path / "runs", "a", "b")  # with a sheet in each, they look like a set of two classes
+    (runs / "b" / "condensed").mkdir()
+    (runs / "b" / "condensed" / "manifest.json").touch()
+    (runs / "set.pt").touch()
+    meant = {
+        runs / "b": f"did you mean {runs / 'b' / 'condensed'}?",
+        runs: f"it holds runs; name the set of one, such as {runs / 'b' / 'condensed'}",
+        runs / "set.pt": f"it is a file; name the folder that holds it, {runs}",
+        tmp_path / "nowhere": f"looked for {tmp_path / 'nowhere' / 'manifest.json'}",
+    }
+    for given, said in meant.items():
+        with pytest.raises(UsageError) as error:
+            inferred(given)
+        assert str(error.value) == f"no condensed set at {given}: {said}"
+
+
 def test_numbers_that_may_mean_two_orders_are_refused_as_with_a_manifest(tmp_path: Path) -> None:
     dataset = known_by_gray("1", "10", "2")
     pixels = torch.stack([gray(index) for index in range(3)])
