@@ -46,8 +46,26 @@ def plan(request: Request, registry: Registry, output: str | None) -> None:
         if output is None:
             click.echo(text, nl=False)
             return
+        before = _there(Path(output))
         write(Path(output), text)
-        console.say(f"{len(jobs)} runs are planned: bench work {output} --shard I/N does a share of them")
+        planned = f"{_runs(len(jobs))} {'is' if len(jobs) == 1 else 'are'} planned"
+        console.say(f"{planned}: bench work {output} --shard I/N does a share")
+        if before:
+            console.say(f"replaced {before} that was there")
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _there(output: Path) -> str:
+    """What a plan is about to take the place of; "" for nothing, a pipe or a device."""
+    if not output.is_file():
+        return ""
+    try:
+        return f"the plan of {_runs(len(read_plan(output)))}"
+    except UsageError:
+        return "the file, no plan of this version,"
 
 
 def unplanned(command: str) -> str:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.storage.names import check_name
 
@@ -34,6 +35,18 @@ class Conformance:
     def registry(cls) -> Registry:
         """Everything installed, and `plugins`."""
         return Registry(cls.plugins)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def installed(cls, registry: Registry, subject: str) -> None:
+        """Says what to do where nobody offers what is to be tested."""
+        try:
+            registry.find(cls.kind, subject)
+            return
+        except UsageError as error:
+            said = str(error)
+        todo = "install its plugin (pip install -e .), or set plugins = [MODULE_OR_FILE] in the test class"
+        pytest.fail(f"{said}; {todo}", pytrace=False)
 
     def test_is_offered_under_a_name_that_users_can_type(self, registry: Registry, subject: str) -> None:
         """Lower case, digits, hyphens and dots, with a summary of one line, from a plugin that loads whole."""

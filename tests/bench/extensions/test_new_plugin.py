@@ -130,3 +130,14 @@ def test_a_plugin_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No space left"):
         write_plugin(Names("mine"), "method", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_its_tests_say_what_to_do_before_it_is_installed(tmp_path: Path) -> None:
+    folder = write_plugin(Names("not-there"), "method", tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", "users_can_type or refuses"]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout
+    said = "install its plugin (pip install -e .), or set plugins = [MODULE_OR_FILE] in the test class"
+    assert "unknown method 'not-there'; choose from " in ended.stdout and said in ended.stdout

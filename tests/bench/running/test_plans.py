@@ -263,6 +263,21 @@ def test_a_machine_that_lacks_the_plugin_says_of_which_plugin_the_method_is(shar
         check_offered(planned, Registry())
 
 
+def test_what_a_plan_takes_the_place_of_is_said(bench: Bench) -> None:
+    run = ("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--no-control", "--plan-only", "--ipc", "1")
+
+    def said(*more: str) -> list[str]:
+        return bench.spoken(*run, *more, "-o", "jobs.jsonl").stderr.splitlines()
+
+    one = "1 run is planned: bench work jobs.jsonl --shard I/N does a share"
+    two = "2 runs are planned: bench work jobs.jsonl --shard I/N does a share"
+    assert said() == [one]
+    assert said("--ipc", "2") == [two, "replaced the plan of 1 run that was there"]
+    assert said() == [one, "replaced the plan of 2 runs that was there"]
+    (bench.folder / "jobs.jsonl").write_text("notes")
+    assert said() == [one, "replaced the file, no plan of this version, that was there"]
+
+
 def test_a_gpu_that_is_not_here_is_planned_for_by_its_name(shared: Bench) -> None:
     """The plan of a machine without a GPU is, but for the words typed, that of the machine with it."""
     run = ("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--ipc", "1", "--plan-only")
