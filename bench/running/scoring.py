@@ -4,7 +4,7 @@ import inspect
 import logging
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ class Scoring:
     def _shared(self, protocol: Protocol, condensed: CondensedSet, task: Task) -> dict[str, Any]:
         """What the stages cost that evaluations share; the teachers of a set's own labels are the set's cost."""
         own = {teacher.stage for teacher in condensed.labels.teachers} if protocol.labels == "own" else set()
-        return {name: asdict(stage.cost) for name, stage in task.used_stages.items() if name not in own}
+        return {name: stage.to_json() for name, stage in task.used_stages.items() if name not in own}
 
     def _path(self, each: EvaluationSpec, number: int) -> Path:
         return self.folder / "evaluations" / f"{each.key}-{number}.json"

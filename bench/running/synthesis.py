@@ -6,7 +6,7 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ class Synthesis:
             "label_bytes": label_bytes,
             "class_order_hash": self.task.dataset.class_order_hash,
             "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),
-            "stages": {name: asdict(stage.cost) for name, stage in stages.items()},
+            "stages": {name: stage.to_json() for name, stage in stages.items()},
             "notes": dict(self.task.facts),
         }
         kept = COSTS_FILE.write(self.folder / "costs.json", costs)

@@ -29,8 +29,9 @@ class PeakPart(Part):
 
 
 class StagePart(Part):
-    """What a stage cost when it was made."""
+    """What a stage cost when it was made; older records do not say of which kind it is."""
 
     seconds: Time
     memory: PeakPart
     workers: int = 1
+    kind: str | None = None

@@ -84,6 +84,11 @@ class StageResult:
     facts: dict[str, Any]
     cost: StageCost
     cached: bool
+    kind: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As records say what it is and what it cost."""
+        return {"kind": self.kind, **asdict(self.cost)}
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ class StageStore:
             if made not in (None, sorted(found)):
                 raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
         cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()), about.cost.workers)
-        return StageResult(stage_hash, tensors, facts, cost, cached=True)
+        return StageResult(stage_hash, tensors, facts, cost, cached=True, kind=kind)
 
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
         """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
@@ -231,7 +236,7 @@ class StageStore:
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         STAGE_FILE.write(folder / "stage.json", {**about, **holds})
         shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
-        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False)
+        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False, kind=key.kind)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
         return locked(self._lock(folder), self._progress, wait=wait)

@@ -108,7 +108,7 @@ def _expert(task: Task, recipe: ExpertRecipe, index: int, last: int, *, wait: bo
     parameters = _parameters(task, training, index)
     stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
     facts = {**stage.facts, "epochs": training.epochs}
-    return StageResult(stage.hash, {}, facts, stage.cost, stage.cached)  # its snapshots need not stay in memory
+    return replace(stage, tensors={}, facts=facts)  # its snapshots need not stay in memory
 
 
 def _parameters(task: Task, training: TrainingRecipe, index: int) -> dict[str, Any]:

@@ -298,6 +298,16 @@ def test_what_labels_cost_stands_by_the_evaluation_that_trains_on_them(row: RowM
     assert lines["labelling, hard@1 on convnet4-bn"] == UNKNOWN
 
 
+def test_stages_are_called_by_their_kind_as_forecasts_call_them(row: RowMaker) -> None:
+    """By their hash alone where a record is from before kinds were kept."""
+    stage = {"seconds": 12.3, "memory": {"allocated": None, "rss": 2**30}, "workers": 1}
+    stages = {"b253ffbae31e0986": {**stage, "kind": "teacher"}, "d3220de7d1176b73": stage}
+    told = costs([row()], {"costs": {"stages": stages}})
+    assert told is not None
+    lines = [[cell.text for cell in line.cells] for line in told.lines if line.cells[0].text.startswith("stage ")]
+    assert lines == [[name, "12.3 s", "peak 1.0 GiB"] for name in ("stage teacher b253ff", "stage d3220d")]
+
+
 def test_titles_that_are_alike_get_what_tells_them_apart() -> None:
     headings = ["digits · hard@1 · cpu", "digits · soft@1 · cpu", "digits · soft@1 · cuda", "cifar10 · hard@1 · cpu"]
     assert told_apart(headings) == [

@@ -12,6 +12,7 @@ from bench_reports.site.tables import Table, plain
 
 Fact = tuple[str, str | None, str]  # what, how much, and the field whose null may have a reason
 
+HASH = 6  # digits, as a forecast names a stage
 TITLES = ("what", "cost", "remark")
 
 
@@ -65,7 +66,8 @@ def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
     """Stages that may be shared, each as it was made."""
     for key, stage in ((record or {}).get("costs", {}).get("stages") or {}).items():
         held = stage["memory"]["allocated"] or stage["memory"]["rss"]
-        yield f"stage {one_line(key)[:8]}", duration(stage["seconds"]), f"peak {size(held)}" if held else ""
+        name = one_line(" ".join(["stage", *filter(None, [stage.get("kind")]), key[:HASH]]))
+        yield name, duration(stage["seconds"]), f"peak {size(held)}" if held else ""
 
 
 def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:

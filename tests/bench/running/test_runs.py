@@ -266,6 +266,7 @@ def test_a_damaged_teacher_is_squeezed_again(bench: Bench) -> None:
     (job,) = bench.jobs(seeds=(0,), ipcs=(1,))
     record = bench.run(job)
     assert record.status == "done"
+    assert sorted(str(stage.kind) for stage in record.costs.stages.values()) == ["bn-health", "teacher"]
     assert any("made again" in warning for warning in bench.ear.heard)
 
 
