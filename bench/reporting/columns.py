@@ -91,6 +91,7 @@ UNSAID = {
     "label_s": "labelling",
 }
 OF_SET, OF_EVALUATION = "workers", "evaluation_workers"
+LEAST_PREPARED_S = 0.001  # no stage is found in less, let alone made
 COMPANY = "†"  # marks what was measured while several workers were busy; a star is the best (`bench.reporting.best`)
 
 
@@ -109,6 +110,12 @@ def timed(measured: Quantity, by: str = OF_SET) -> Quantity:
     return Quantity(shown, lambda row: None if disturbed(row, by) else measured.number(row), measured.units)
 
 
+def prepared(row: Row) -> float | None:
+    """Seconds of what comes before the images; None of a method that prepares nothing, however long that took."""
+    seconds: float | None = row.get("prepare_s")
+    return None if seconds is not None and 0 <= seconds < LEAST_PREPARED_S else seconds
+
+
 COSTS: dict[str, Cell] = {
     "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits)),
     "peak\nmemory": quantity(inside("peak_memory_bytes", "allocated"), size),
@@ -117,7 +124,7 @@ COSTS: dict[str, Cell] = {
     "label\nbytes": quantity(lambda row: row.get("label_bytes") or None, size),  # hard ones have none to show
 }
 TIMES: dict[str, Cell] = {
-    "prepare": timed(plain("prepare_s", duration)),
+    "prepare": timed(quantity(prepared, duration)),
     "iterations": Quantity(partial(text, name="iterations"), partial(_value, name="iterations")),
     "warm-up": timed(plain("warm_up_s", duration)),
     "synthesis": timed(plain("synthesis_s", duration)),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
+from bench.reporting.columns import prepared
 from bench.reporting.units import duration, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.storage.streams import one_line
@@ -26,7 +27,7 @@ IDENTITY: dict[str, Cell] = {
     "ipc": lambda row: None if row["ipc"] is None else str(row["ipc"]),
 }
 COSTS: dict[str, Cell] = {
-    "prepare": lambda row: duration(row["prepare_s"]),
+    "prepare": lambda row: duration(prepared(row)),
     "synthesis": lambda row: duration(row["synthesis_s"]),
     "a training": lambda row: duration(row["evaluation_s"]),
 }

@@ -169,6 +169,14 @@ def test_what_is_not_known_is_a_dash(row: RowMaker, control: RowMaker, gone: set
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_method_that_prepares_nothing_has_no_time_of_it(row: RowMaker, control: RowMaker, form: ReportFormat) -> None:
+    nothing = control(prepare_s=6.75e-6)
+    both = form.render([row(prepare_s=0.001), nothing], claims=False)
+    assert "1.00" in both and "0.00675" not in both
+    assert "prepare" not in form.render([nothing], claims=False)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_column_without_any_value_is_left_out(row: RowMaker, form: ReportFormat) -> None:
     assert "warm-up" in form.render([row()], claims=True)
     assert "warm-up" not in form.render([row(warm_up_s=None)], claims=True)

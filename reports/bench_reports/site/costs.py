@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.reporting import Row
+from bench.reporting.columns import prepared
 from bench.reporting.units import UNKNOWN, digits, duration, size
 from bench.reporting.view import inside
 from bench.storage.streams import one_line
@@ -35,7 +36,7 @@ def _times(row: Row) -> list[tuple[str, str | None, str, str]]:
     around = f"20 to 80 % of windows: {digits(step['p20'])} to {digits(step['p80'])} ms" if step else ""
     iterations = row.get("iterations")
     return [
-        ("prepare", duration(row.get("prepare_s")), "prepare_s", "teachers, experts; what they cost when made"),
+        ("prepare", duration(prepared(row)), "prepare_s", "teachers, experts; what they cost when made"),
         ("synthesis", duration(row.get("synthesis_s")), "synthesis_s", "all images"),
         ("warm-up", duration(row.get("warm_up_s")), "warm_up_s", "part of the synthesis"),
         ("per image", duration(row.get("seconds_per_image")), "seconds_per_image", "synthesis over images"),
