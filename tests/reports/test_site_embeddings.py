@@ -59,6 +59,13 @@ def test_classes_that_a_network_tells_apart_lie_apart_in_every_set(monkeypatch: 
     nearest = torch.cdist(by_class.flatten(0, 1), by_class.mean(1)).argmin(1)
     assert nearest.tolist() == [0] * 12 + [1] * 12 + [2] * 12
     assert [series.name for series in found.figures[0].series] == NAMES[:3]
+    assert found.part == "3 of 4 classes"
+
+
+def test_of_what_is_left_out_it_is_said_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """6 images a class of each of 8 sets are 144 of the 160 that there may be, and 7 would be 168."""
+    found = embedded(monkeypatch, *[of_set(place / 10, each=9) for place in range(10)])
+    assert found is not None and found.part == "8 of 10 sets, 3 of 4 classes, 6 of 9 images of each class"
 
 
 def test_without_a_network_or_with_too_few_images_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

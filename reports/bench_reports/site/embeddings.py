@@ -28,10 +28,15 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Embedding:
-    """The network whose features they are, and a figure a set; all have the same axes."""
+    """The network whose features they are, and a figure a set; all have the same axes.
+
+    Attributes:
+        part: how many of how many are shown, in words; "" where all are.
+    """
 
     network: str
     figures: Sequence[Figure]
+    part: str
 
 
 def embedding(sets: Mapping[str, Path], classes: Sequence[str]) -> Embedding | None:
@@ -52,7 +57,18 @@ def embedding(sets: Mapping[str, Path], classes: Sequence[str]) -> Embedding | N
         _figure(called, shown, places[start : start + each * len(shown)], _axes(places))
         for called, start in zip(loaded, range(0, len(places), each * len(shown)), strict=True)
     ]
-    return Embedding(one_line(name), figures)
+    return Embedding(one_line(name), figures, _part(list(loaded.values()), len(sets), len(shown), each))
+
+
+def _part(loaded: "Sequence[LoadedSet]", sets: int, classes: int, each: int) -> str:
+    counts = [one.labels.bincount() for one in loaded]
+    most = max(int(count.max()) for count in counts)
+    shown = [
+        (len(loaded), sets, "sets"),
+        (classes, max(map(len, counts)), "classes"),
+        (each, most, "images of each class"),
+    ]
+    return ", ".join(f"{some} of {every} {what}" for some, every, what in shown if some < every)
 
 
 def _loaded(run: Path) -> "LoadedSet | None":
