@@ -9,6 +9,7 @@ from bench.reporting.best import LEGEND, MARK, is_best
 from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
+from bench.results.fields import CONTROL
 from bench.results.metrics import primary
 from bench.storage.streams import one_line
 
@@ -32,7 +33,16 @@ def comparable(rows: Iterable[Row], across: str) -> list[list[Row]]:
     for ranking in rankings(rows):
         for row in ranking.rows:  # what has no engine stands in two rankings, and here once
             groups.setdefault(terms(row, free), {})[id(row)] = row
-    return [list(group.values()) for group in groups.values()]
+    return [_controls_together(list(group.values()), across) for group in groups.values()]
+
+
+def _controls_together(rows: list[Row], across: str) -> list[Row]:
+    """Draws of real images beside which no method stands are of one line with those that are controls."""
+    drawn = [row for row in rows if row["method"] == CONTROL]
+    places = {(row[across], row["backbone"], row["seed"]) for row in drawn}
+    if len(places) < len(drawn) or not any(row.get("is_control") for row in drawn):
+        return rows
+    return [{**row, "is_control": True} if row["method"] == CONTROL else row for row in rows]
 
 
 def _view(rows: Sequence[Row], across: str) -> RankingView:

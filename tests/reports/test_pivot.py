@@ -158,6 +158,18 @@ def test_two_seeds_in_one_place_are_two_lines(measured: MakeRow) -> None:
     assert list(view.identity["seed"]) == ["1", "0"]
 
 
+def test_real_images_are_one_line_whether_a_method_stands_beside_them_or_not(measured: MakeRow) -> None:
+    """But two lines where both are at one place: there they are two runs."""
+    alone = measured((40, 42), ipc=1, method="random")
+    beside = measured((50, 52), ipc=10, method="random", is_control=True)
+    (view,) = pivot_views([alone, beside], "ipc")
+    assert view.identity["method"] == ["random (control)"]
+    (view,) = pivot_views([alone, {**alone, "run": "another", "is_control": True}], "ipc")
+    assert sorted(view.identity["method"]) == ["random", "random (control)"]
+    (view,) = pivot_views([alone, measured((50, 52), ipc=10, method="random")], "ipc")
+    assert view.identity["method"] == ["random"]
+
+
 def test_latex_draws_it_and_csv_refuses(measured: MakeRow) -> None:
     rows = [measured((1, 2), ipc=1)]
     assert r"\toprule" in LATEX.render_pivot(rows, across="ipc")
