@@ -25,7 +25,7 @@ from bench.running.executors import Skipped, SpreadExecutor
 from bench.running.executors.work import has_units
 from bench.running.orders import HelpOrder
 from bench.running.placing import together
-from bench.running.plans import PlannedJob, check_offered, plan_text, read_plan
+from bench.running.plans import PlannedJob, as_offered, check_offered, plan_text, read_plan
 from bench.running.processes import run_child
 from bench.running.provenance import typed
 from bench.running.record_keeping import has_answers
@@ -119,6 +119,7 @@ def work(plan: Path, shard: Shard, place: Place, plugins: Sequence[str], form: s
     planned = read_plan(plan)
     registry = Registry(tuple(dict.fromkeys([*(name for each in planned for name in each.plugins), *plugins])))
     check_offered(planned, registry)
+    planned = [as_offered(each, registry) for each in planned]
     device = _device_for(planned, place.device)
     shown = in_form(registry, form, None)
     check_folders(place.runs, place.cache)

@@ -113,6 +113,18 @@ def check_offered(planned: Iterable[PlannedJob], registry: Registry) -> None:
         _check(registry, "backbone", job.spec.backbone)
 
 
+def as_offered(planned: PlannedJob, registry: Registry) -> PlannedJob:
+    """The same job with the plugins' versions of here: a file may have been edited since it was planned."""
+    spec = planned.job.spec
+    labeller = _as_offered(spec.labeller, registry) if spec.labeller else None
+    here = replace(spec, method=_as_offered(spec.method, registry), labeller=labeller)
+    return replace(planned, job=replace(planned.job, spec=here))
+
+
+def _as_offered(choice: MethodChoice, registry: Registry) -> MethodChoice:
+    return replace(choice, plugin_version=registry.find("method", choice.name).version)
+
+
 def _check_method(choice: MethodChoice, registry: Registry) -> None:
     _check(registry, "method", choice.name, f" (of the plugin {choice.plugin})", choice.version)
 

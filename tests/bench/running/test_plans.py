@@ -21,12 +21,12 @@ from small_layouts import jpeg, write_files
 
 from bench.cli.plans import Shard, unplanned
 from bench.errors import RunFailure, UsageError
-from bench.extensions.registry import Registry
+from bench.extensions.registry import Registry, content_of
 from bench.progress import Silent
 from bench.running.checks import check_machine
 from bench.running.environment import describe
 from bench.running.planning import Planner
-from bench.running.plans import PLAN_LINE, PlannedJob, check_offered, plan_text, read_plan
+from bench.running.plans import PLAN_LINE, PlannedJob, as_offered, check_offered, plan_text, read_plan
 from bench.storage.files import SEAL, digest
 from bench.storage.leases import locked
 
@@ -261,6 +261,17 @@ def test_a_machine_that_lacks_the_plugin_says_of_which_plugin_the_method_is(shar
         UsageError, match=r"needs the method 'marked' \(of the plugin bench_file_shared_methods\), which"
     ):
         check_offered(planned, Registry())
+
+
+def test_a_plugin_that_was_edited_since_the_plan_is_known_as_it_is_here(shared: Bench) -> None:
+    """Else what fails would be recorded as of the file before, and tried again for ever, or never."""
+    edited = shared.folder / SHARED.name
+    edited.write_text(f"{SHARED.read_text()}\n# another thought\n")
+    (first, *_) = read_plan(shared.folder / "jobs.jsonl")
+    found = as_offered(first, Registry((str(edited),)))
+    assert first.job.spec.method.plugin_version == content_of(SHARED)
+    assert found.job.spec.method.plugin_version == content_of(edited) != content_of(SHARED)
+    assert found.job.spec.name == first.job.spec.name and found.job.evaluations == first.job.evaluations
 
 
 def test_what_a_plan_takes_the_place_of_is_said(bench: Bench) -> None:
