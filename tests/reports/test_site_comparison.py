@@ -18,6 +18,7 @@ from bench.reporting.comparing import compared
 from bench.reporting.folders import RunFolder
 from bench.results import curves
 from bench.results.records import read
+from bench.results.spec import Origin
 from bench_reports.site import HTML
 
 EVIL = "<img src=x onerror=alert(1)>{{ 7*7 }}"
@@ -57,6 +58,17 @@ def test_scores_stand_beside_each_other_with_their_difference(runs: Path) -> Non
     text = page_of(runs)
     for said in ("51.00 ± 1.41 (2)", "56.00 ± 5.66 (2)", "+5.00", "level", "<td>0</td><td>1</td>", "bench run -m"):
         assert said in text, said
+
+
+@pytest.mark.parametrize(("backbone", "is_said"), [(None, False), ("convnet9", True)])
+def test_sets_from_elsewhere_were_condensed_with_what_they_say(
+    tmp_path: Path, backbone: str | None, is_said: bool
+) -> None:
+    for seed in (0, 1):
+        keep_run(tmp_path, seed, origin=Origin("brought", "imported", "hard", "stated", backbone))
+    text = page_of(tmp_path)
+    assert ("condensed with" in text) == ("convnet9" in text) == is_said
+    assert "None" not in text
 
 
 def test_what_one_alone_has_is_folded_away(runs: Path) -> None:

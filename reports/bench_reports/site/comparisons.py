@@ -18,7 +18,6 @@ from bench.reporting.compared import (
     score_cells,
 )
 from bench.reporting.folders import RunFolder
-from bench.results.spec import RunSpec
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import Json, again, sheet_of
@@ -65,12 +64,19 @@ def _facts(record: Json) -> dict[str, str]:
         "method": spec["method"]["name"],
         "dataset": f"{spec['dataset']}, {len(spec['classes'])} of {spec['all_classes']} classes",
         "images a class": spec["ipc"],
-        "condensed with": RunSpec.from_json(spec).maker[1],
+        "condensed with": _condensed_with(spec),
         "budget": spec["budget"],
         "seed": spec["seed"],
         "machine": f"{machine(made)}, {made.get('precision')}",
     }
     return {name: one_line(fact) for name, fact in facts.items() if fact is not None}
+
+
+def _condensed_with(spec: Json) -> str | None:
+    """The network; of a set from elsewhere what its manifest says, and a control's are from here."""
+    maker: Json = spec if spec.get("labeller") else spec.get("origin") or spec
+    backbone: str | None = maker["backbone"]
+    return backbone
 
 
 def _table(caption: str, titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table | None:
