@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.errors import UsageError
+from bench.errors import UsageError, why
 from bench.storage.settings import is_address, machine_cache
 
 MIRRORS = "mirrors"  # in the machine's cache: folders that stand for stores elsewhere
@@ -46,6 +46,24 @@ def why_no_folder(path: Path) -> str | None:
     if not stat.S_ISDIR(mode):
         return f"{path} is no folder"
     return None if os.access(path, os.R_OK | os.X_OK) else f"{path} cannot be looked into"
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be made or written to, or whose name libraries cannot spell (no UTF-8)."""
+    import tempfile  # no part of a quick start, as what follows
+
+    from bench.data.folders import require_utf8
+    from bench.running.failures import NO_ROOM
+
+    require_utf8(folder)
+    if reason := why_no_folder(folder):
+        raise UsageError(f"cannot write to {folder}: {reason}")
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    try:  # permissions do not tell it of every file system
+        Path(tempfile.mkdtemp(prefix=".bench-", dir=existing)).rmdir()
+    except OSError as error:
+        if error.errno not in NO_ROOM:  # what is done is found on a full disk, too
+            raise UsageError(f"cannot write to {folder}: nothing can be made in {existing}: {why(error)}") from error
 
 
 class Folder(click.Path):

@@ -1,6 +1,5 @@
 """`bench run` from request to table."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +8,8 @@ from pathlib import Path
 import click
 
 from bench.cli.console import Console
-from bench.cli.folders import why_no_folder
-from bench.data.folders import require_utf8
-from bench.errors import Interrupted, LostOutput, UsageError, why
+from bench.cli.folders import check_writable
+from bench.errors import Interrupted, LostOutput
 from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat, Row, primary, report
 from bench.reporting.units import duration, spread
@@ -20,7 +18,6 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
-from bench.running.failures import NO_ROOM
 from bench.running.inventory import Inventory
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
@@ -254,19 +251,6 @@ def begin(console: Console, names: Sequence[str], job: Job) -> None:
     spec = job.spec
     place = f"[{names.index(spec.name) + 1}/{len(names)}]"
     console.begin(place, spec.name, f"{spec.method.name} {spec.dataset} ipc{spec.ipc}")
-
-
-def check_writable(folder: Path) -> None:
-    """Refuses a folder that cannot be made or written to, or whose name libraries cannot spell (no UTF-8)."""
-    require_utf8(folder)
-    if reason := why_no_folder(folder):
-        raise UsageError(f"cannot write to {folder}: {reason}")
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    try:  # permissions do not tell it of every file system
-        Path(tempfile.mkdtemp(prefix=".bench-", dir=existing)).rmdir()
-    except OSError as error:
-        if error.errno not in NO_ROOM:  # what is done is found on a full disk, too
-            raise UsageError(f"cannot write to {folder}: nothing can be made in {existing}: {why(error)}") from error
 
 
 def checkpoint_seconds() -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bench.cli.console import Console
-from bench.cli.grid import check_writable
+from bench.cli.folders import check_writable
 from bench.cli.output import form_of, said_written, write
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
