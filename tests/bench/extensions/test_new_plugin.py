@@ -127,7 +127,7 @@ def test_a_plugin_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UsageError, match="No space left"):
         write_plugin(Names("mine"), "method", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

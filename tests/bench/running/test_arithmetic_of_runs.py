@@ -9,7 +9,7 @@ from benching import Bench
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import RunSpec
-from bench.running import planning
+from bench.running import request
 from bench.storage.files import digest
 
 PLUGIN = str(Path(__file__).with_name("listening_methods.py"))
@@ -18,7 +18,7 @@ PLUGIN = str(Path(__file__).with_name("listening_methods.py"))
 @pytest.fixture
 def listening(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """On a processor whose auto is bf16."""
-    monkeypatch.setattr(planning, "choose_precision", lambda name, device: "bf16" if name == "auto" else name)
+    monkeypatch.setattr(request, "choose_precision", lambda name, device: "bf16" if name == "auto" else name)
     bench.plugins = (PLUGIN,)
     return bench
 
