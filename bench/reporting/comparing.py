@@ -1,6 +1,6 @@
 """Two runs beside each other: what differs in what they are, in what they scored, and what they cost."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -29,7 +29,7 @@ def compared(first: Record, second: Record) -> Comparison:
     return Comparison(
         runs=(first.spec.name, second.spec.name),
         spec=(*_differing(first.spec.to_json(), second.spec.to_json(), DERIVED), *_stored(*beside)),
-        machine=tuple(_differing(_machine(first), _machine(second), SAID)),
+        machine=tuple(_differing(_machine(first, shared), _machine(second, shared), SAID)),
         scores=tuple(_scored(mine[key], theirs[key]) for key in shared),
         alone=(*_alone("first", mine, theirs), *_alone("second", theirs, mine)),
         costs=(
@@ -67,11 +67,19 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any], beside: tupl
             yield Differing(key.removeprefix(CONFIG), one.get(key), other.get(key))
 
 
-def _machine(record: Record) -> dict[str, Any]:
-    """On what it was computed, and which loops were compiled there: compiled steps round otherwise."""
-    scores = [score for evaluation in record.evaluations.values() for score in evaluation.scores[:1]]
-    loops = {name: loop for part in (record.costs, *scores) for name, loop in part.compiled.items()}
-    return {**record.environment.to_json(), "compiled": {name: loop.get("compiled") for name, loop in loops.items()}}
+def _machine(record: Record, shared: Container[Key]) -> dict[str, Any]:
+    """On what it was computed, and which loops were compiled there: their steps round otherwise."""
+    return {**record.environment.to_json(), "compiled": dict(_compiled(record, shared))}
+
+
+def _compiled(record: Record, shared: Container[Key]) -> Iterator[tuple[str, Any]]:
+    """Of each loop of the set, and of a training of each shared evaluation, whether it was."""
+    for name, loop in record.costs.compiled.items():
+        yield f"{name} of the set", loop.get("compiled")
+    for each in record.evaluations.values():
+        key = (each.protocol_id, each.backbone)
+        for name, loop in each.scores[0].compiled.items() if each.scores and key in shared else ():
+            yield f"{name} of {_told(key)}", loop.get("compiled")
 
 
 def _stored(first: Row, second: Row) -> Iterator[Differing]:

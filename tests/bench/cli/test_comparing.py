@@ -89,7 +89,24 @@ def test_loops_that_one_run_alone_compiled_are_named(tmp_path: Path) -> None:
         return lambda content: content["costs"].update(compiled={"recover": {"compiled": how, "why": "so"}})
 
     found = compared(tmp_path, left(tmp_path, compiling(True)), left(tmp_path, seed(3), compiling(False)))
-    assert found["machine"] == [{"key": "compiled.recover", "first": True, "second": False}]
+    assert found["machine"] == [{"key": "compiled.recover of the set", "first": True, "second": False}]
+
+
+def test_loops_of_each_evaluation_are_told_apart(tmp_path: Path) -> None:
+    """Loops of all evaluations have one name."""
+
+    def trained(*how: bool) -> Callable[[Content], None]:
+        def change(content: Content) -> None:
+            (one,) = content["evaluations"].values()
+            for place, compiled in enumerate(how):
+                score = {**one["scores"][0], "compiled": {"evaluate": {"compiled": compiled, "why": "so"}}}
+                content["evaluations"][f"p{place}"] = {**one, "protocol_id": f"p{place}@1", "scores": [score]}
+
+        return change
+
+    found = compared(tmp_path, left(tmp_path, trained(True, False)), left(tmp_path, seed(3), trained(False, False)))
+    (key,) = [each["key"] for each in found["machine"]]
+    assert key.startswith("compiled.evaluate of p0@1 on ")
 
 
 def test_of_two_methods_scores_come_first_and_hyper_parameters_of_one_are_counted(tmp_path: Path) -> None:
