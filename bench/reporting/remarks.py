@@ -21,8 +21,13 @@ def doubts(rows: Sequence[Row]) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in rows:
         for said in row.get("warnings") or []:
-            found.setdefault(one_line(said), []).append(method_of(row))
+            found.setdefault(one_line(said), []).append(_whose(row))
     return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
+
+
+def _whose(row: Row) -> str:
+    """The method; of a set from elsewhere its name too, since all may have one method."""
+    return one_line(f"{method_of(row)} {row['set']}" if row.get("imported") and row.get("set") else method_of(row))
 
 
 def legend(rows: Sequence[Row]) -> list[str]:

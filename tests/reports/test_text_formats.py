@@ -244,6 +244,16 @@ def test_what_is_to_be_doubted_stands_below_the_table(row: RowMaker, control: Ro
     assert text.count("warning, cda: luck") == 1
 
 
+def test_a_doubt_of_sets_from_elsewhere_names_the_set(row: RowMaker) -> None:
+    doubted = {"mine": ["odd"], "theirs": ["odd"], "good": []}
+    rows = [
+        {**row(run=name, method="imported", warnings=said), "imported": True, "set": name}
+        for name, said in doubted.items()
+    ]
+    text = " ".join(TABLE.render(rows, claims=False).split())
+    assert "warning, imported mine, imported theirs: odd" in text
+
+
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_what_a_teacher_makes_of_its_set_is_a_column_where_it_is_little(row: RowMaker, form: ReportFormat) -> None:
     low = {"top1": 71.25, "cross_entropy": 1.1}
