@@ -46,6 +46,19 @@ class Split(ABC):
     def ready(self) -> None:  # noqa: B027 - most have nothing to do
         """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
 
+    def held(self) -> Tensor | None:
+        """All images as `take` gives them, where they lie in memory or in a mapped file; None where none do."""
+        return None
+
+    def moved(self, device: torch.device, room: int) -> "Split":
+        """The split with its images on the device, if they are held and take `room` bytes at most; or else itself."""
+        images = self.held()
+        if images is None or images.nbytes > room:
+            return self
+        there = TensorSplit(images.to(device), self.labels)
+        paging.release(images, unchanged=True)
+        return there
+
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images and labels in order, at most `size` at a time."""
         for start in range(0, len(self), size):
@@ -75,6 +88,9 @@ class TensorSplit(Split):
             self._passage.use(images.nbytes, [self.images])
         return images
 
+    def held(self) -> Tensor:
+        return self.images
+
 
 @dataclass
 class Selection(Split):
@@ -86,6 +102,12 @@ class Selection(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         return self.base.take(self.indices[indices])
+
+    def moved(self, device: torch.device, room: int) -> Split:
+        whole = self.base.held()
+        if whole is None or len(self) * whole[:1].nbytes > room:
+            return self
+        return TensorSplit(paging.taken(whole, self.indices), self.labels).moved(device, room)
 
     def originals(self, indices: Tensor) -> list[Tensor]:
         return self.base.originals(self.indices[indices])

@@ -44,6 +44,10 @@ class CachedSplit(Split):
             self._passage.use(images.nbytes, [self.images])
         return images
 
+    def held(self) -> Tensor:
+        """See `Split`."""
+        return self.images
+
     def originals(self, indices: Tensor) -> list[Tensor]:
         """See `Split`."""
         return _originals(self.decoder, indices)

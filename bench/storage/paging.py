@@ -118,7 +118,7 @@ def taken(tensor: Tensor, chosen: Tensor) -> Tensor:
     """
     size = tensor[:1].nbytes
     if len(chosen) * size < LARGE or tensor.device.type != "cpu":
-        return tensor[chosen]
+        return tensor[chosen.to(tensor.device, non_blocking=True)]  # indices on a CPU would wait for the GPU
     passage = Passage(unchanged=True)
 
     def rows() -> Iterator[tuple[Tensor, Tensor]]:

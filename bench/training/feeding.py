@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Task
-from bench.data.datasets import Preprocessing, Selection, Split, TensorSplit
-from bench.storage.paging import release
+from bench.data.datasets import Preprocessing, Split
 from bench.training.views import BatchView, apply
 
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
@@ -19,8 +18,8 @@ def wants_channels_last(task: Task) -> bool:
 class Feed:
     """The images of a split as normalised batches on a device.
 
-    A split held as one tensor (or some of its images) is copied to the GPU once where it fits, so that steps copy
-    nothing; other splits give each batch as it is asked for. On a CPU it is resident already.
+    A split that is held in memory or in a mapped file (or some of its images) is copied to the GPU once where it fits,
+    so that steps copy nothing; other splits give each batch as it is asked for. On a CPU it is resident already.
 
     Args:
         split: uint8 images, or float ones that are already in normalised space.
@@ -69,20 +68,7 @@ class Feed:
 
 
 def _resident(split: Split, device: torch.device) -> Split:
-    images = _in_memory(split) if device.type == "cuda" else None
-    if images is None:
+    if device.type != "cuda":
         return split
     free, _ = torch.cuda.mem_get_info(device)
-    if images.nbytes > RESIDENT_SHARE * free:
-        return split
-    resident = TensorSplit(images.to(device), split.labels)
-    release(images, unchanged=True)
-    return resident
-
-
-def _in_memory(split: Split) -> Tensor | None:
-    if isinstance(split, TensorSplit):
-        return split.images
-    if isinstance(split, Selection) and isinstance(split.base, TensorSplit):
-        return split.base.images[split.indices]
-    return None
+    return split.moved(device, int(RESIDENT_SHARE * free))

@@ -66,7 +66,7 @@ class TrainingJob:
 def place(network: nn.Module, task: Task) -> nn.Module:
     """The network on the task's device, in its memory format."""
     memory = torch.channels_last if wants_channels_last(task) else torch.contiguous_format
-    return network.to(task.device, memory_format=memory)  # type: ignore[call-overload,no-any-return]
+    return network.to(task.device, memory_format=memory, non_blocking=True)  # type: ignore[call-overload,no-any-return]
 
 
 def train(task: Task, network: nn.Module, job: TrainingJob) -> nn.Module:

@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.condensation import Task
 from bench.data.datasets import Dataset, Split
 from bench.loops.passes import walk
+from bench.storage.paging import taken
 
 HELD = 1 << 30  # bytes: 50,000 images of 3 x 32 x 32 take 0.6e9, 100,000 of 3 x 64 x 64 take 4.9e9
 CHUNK = 1024  # images
@@ -58,7 +59,7 @@ class SeenSplit(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         """float32, on the device."""
-        return self._images[indices]
+        return taken(self._images, indices)
 
     def ready(self) -> None:
         """Makes them. A loop that takes them asks for it beforehand: a trial would count it to its steps."""

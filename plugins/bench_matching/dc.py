@@ -15,12 +15,11 @@ from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.loops.checkpoints import State
 from bench.recipes import Recipe, RecipeBook, Setting
-from bench.training.loop import place
 from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, Gradients, ReferenceMatching
-from bench_matching.networks import check_classes, formatted, normalises_by_batch
+from bench_matching.networks import check_classes, formatted, normalises_by_batch, sent
 from bench_matching.reals import Init, Reals, start
 from bench_matching.siamese import Drawings
 
@@ -134,7 +133,7 @@ class DC(Condenser[DCConfig]):
 
     def _network(self, task: Task, index: int) -> nn.Module:
         """A newly initialised network, the same whenever it is asked for."""
-        return place(task.network(seeds.derive(task.seed_for("network"), index)), task)
+        return sent(task.network(seeds.derive(task.seed_for("network"), index)), task)
 
     def _gradient(self, task: Task, network: nn.Module, images: Tensor, update: int) -> Tensor:
         """The gradient of the sum of all classes' distances with respect to the images."""
@@ -142,7 +141,7 @@ class DC(Condenser[DCConfig]):
             self._take_statistics(task, network, update)
         size, seed = task.dataset.resolution, task.seed_for("drawings")
         drawings = siamese.draw(self.config.dsa, task.classes, size, seed, update)
-        gradient, labels = torch.empty_like(images), torch.tensor(drawings.order, device=images.device)
+        gradient, labels = torch.empty_like(images), drawings.on(images.device)
         for part in _parts(range(task.classes), self._matching.synthetic_together):
             mine = labels[part.start : part.stop]
             targets = self._targets(task, network, drawings, part, update)
@@ -158,7 +157,7 @@ class DC(Condenser[DCConfig]):
         for part in _parts(classes, self._matching.real_together):
             order = drawings.order[part.start : part.stop]
             real = self._reals.batch(order, self.config.batch_real, task.seed_for("reals"), update)
-            labels = torch.tensor(order, device=real.device)
+            labels = drawings.on(real.device)[part.start : part.stop]
             found.append(self._matching.real(network, drawings.apply(real, part.start), labels))
         return [torch.cat(each) for each in zip(*found, strict=True)]
 

@@ -20,9 +20,8 @@ from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
 from bench.training.features import Penultimate
-from bench.training.loop import place
 from bench_matching import siamese
-from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, weights_of
+from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, sent, weights_of
 from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
@@ -58,7 +57,7 @@ class FeatureMatching(ABC):
     def network(self, iteration: int) -> nn.Module:
         """The network of an iteration, in training mode; its weights need no gradient."""
         network = self.task.network(seeds.derive(self._network_seed, iteration))
-        return place(network, self.task).requires_grad_(False)
+        return sent(network, self.task).requires_grad_(False)
 
     def drawings(self, iteration: int) -> Drawings:
         """The augmentations of an iteration."""
@@ -86,11 +85,11 @@ class ReferenceMatching(FeatureMatching):
     def gradient(self, images: Tensor, iteration: int) -> Tensor:
         network, drawings = self.network(iteration), self.drawings(iteration)
         features = Penultimate(network)
-        leaf = images.detach().requires_grad_()
+        leaf, order = images.detach().requires_grad_(), drawings.on(images.device)
         loss = torch.zeros((), device=leaf.device)
         for part in self.parts(network, 1):
             real = self.augmented_reals(drawings, part, iteration)
-            synthetic = drawings.apply(leaf[list(drawings.order[part])], part.start)
+            synthetic = drawings.apply(leaf[order[part]], part.start)
             with torch.no_grad():
                 target = self._means(features, real)
             loss = loss + (self._means(features, synthetic) - target).square().sum()
@@ -135,7 +134,7 @@ class FastMatching(FeatureMatching):
     def gradient(self, images: Tensor, iteration: int) -> Tensor:
         weights, drawings = self._weights(iteration), self.drawings(iteration)
         targets = self._targets(weights, drawings, iteration)
-        order = list(drawings.order)
+        order = drawings.on(images.device)
         ordered, gradient = images.detach()[order], torch.empty_like(images)
         pulls = [
             self._pull(self._means, weights, ordered[part], partial(drawings.apply, start=part.start), targets[part])

@@ -26,6 +26,10 @@ class Drawings:
     order: tuple[int, ...]
     augmentations: tuple[Augmentation, ...]
 
+    def on(self, device: torch.device) -> Tensor:
+        """int64 (classes,): the order, on a device; nothing waits for it."""
+        return torch.tensor(self.order).to(device, non_blocking=True)
+
     def apply(self, images: Tensor, start: int = 0) -> Tensor:
         """Each class's images under the class's drawing; differentiable.
 

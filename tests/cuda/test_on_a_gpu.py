@@ -1,6 +1,8 @@
 """What a GPU computes is what the CPU computes, and what the harness measures there. Without one these say so."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -9,16 +11,22 @@ from typing import Any
 import pytest
 import torch
 from benching import QUICK, Bench
+from matching import SMALL
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from bench.condensation import Task
+from bench.data.opening import open_dataset
 from bench.errors import Interrupted
+from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import computing_in
+from bench.loops.pace import FirstSteps
+from bench.progress import Silent
 from bench.recovery.engine import Batch, Engine, initial_images
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import EngineName, RecoveryRecipe
+from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
@@ -38,6 +46,16 @@ AUGMENTATIONS: list[dict[str, Any]] = [
     {"mix": "mixup"},
     {"shuffle_patches": 2},
 ]
+
+
+@contextmanager
+def waiting_for_nothing() -> Iterator[None]:
+    """Within it whatever makes the host wait for the device raises."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def close(ours: Tensor, theirs: Tensor) -> float:
@@ -100,6 +118,27 @@ def test_views_are_the_cpus(augmentation: dict[str, Any]) -> None:
     assert close(seen[1], seen[0]) < 1e-5
 
 
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda fields: "-".join(map(str, fields.values())))
+def test_a_training_step_waits_for_nothing(augmentation: dict[str, Any], tmp_path: Path) -> None:
+    task = task_on(CUDA, tmp_path)
+    recipe = TrainingRecipe.model_validate(
+        {"epochs": 2, "batch_size": 8, "lr": 0.1, "weight_decay": 0.0, "schedule": "step", **augmentation}
+    )
+    job = TrainingJob(recipe, Feed.of(task), HardSupervision(), 11, task.workspace / "training", "test")
+    training = loop._Training(task, loop.place(task.network(5, "convnet3-bn"), task), job)
+    training._step(0, 0)
+    with waiting_for_nothing():
+        training._step(0, 1)
+
+
+def test_images_that_were_decoded_into_the_cache_lie_on_the_device(tmp_path: Path) -> None:
+    dataset = open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent())
+    feed, places = Feed(dataset.train, dataset.normalisation, CUDA, channels_last=True), torch.tensor([3, 1])
+    with waiting_for_nothing():
+        there = feed.images(places)
+    assert torch.equal(there.cpu(), dataset.normalisation.apply(dataset.train.take(places)))
+
+
 def change(device: torch.device, folder: Path, precision: Precision) -> Tensor:
     """What six steps of training change in the weights."""
     task = task_on(device, folder, precision=precision)
@@ -130,6 +169,35 @@ def test_peak_memory_and_steps_are_measured_on_the_device(bench: Bench) -> None:
     assert row["peak_memory_bytes"]["allocated"] > 0
     assert row["peak_memory_bytes"]["reserved"] >= row["peak_memory_bytes"]["allocated"]
     assert row["ms_per_image_iteration"]["median"] > 0
+
+
+class _Unwaiting(FirstSteps):
+    """A few steps, of which none but the first may wait for the device."""
+
+    def walk(self, what: str, start: int, stop: int, *, once: bool = False) -> Iterator[int]:
+        for step in super().walk(what, start, stop, once=once):
+            torch.cuda.set_sync_debug_mode("error" if step > start else "default")
+            yield step
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", ["sre2l", "dc", "dsa", "dm", "mtt", "tesla"])
+def test_updates_of_images_wait_for_nothing(name: str, tmp_path: Path) -> None:
+    dataset = tiny_dataset(classes=4, resolution=32)
+    backbone = "resnet18" if name == "sre2l" else "convnet3"
+    here = replace(tiny_task(tmp_path, dataset=dataset, backbone=backbone), device=CUDA, compile="never")
+    changed = ["squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.iterations=99"] if name == "sre2l" else []
+    choice = configure(Registry(), name, here.setting, changed)
+    if name in ("mtt", "tesla"):
+        choice = replace(choice, config={**choice.config, **SMALL, "iterations": 99})
+    method = build(Registry(), choice)
+    method.prepare(here)
+    there = replace(here, pace=_Unwaiting(4))
+    try:
+        images = method.synthesize(there, method.units(there)[0])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert bool(images.pixels.isfinite().all())
 
 
 def rows(bench: Bench) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from bench.data import opening
-from bench.data.datasets import Dataset, Selection
+from bench.data.datasets import Dataset, Selection, TensorSplit
 from bench.data.finding import find_source, load_card
 from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
@@ -272,3 +272,27 @@ def test_a_size_that_is_none_is_refused(
     monkeypatch.setenv("BENCH_DECODED_GB", size)
     with pytest.raises(UsageError, match=f"BENCH_DECODED_GB takes gigabytes, as 200, not '{size}'"):
         _open(registry, flowers)
+
+
+def test_images_that_are_held_move_where_they_fit(registry: Registry, flowers: Path) -> None:
+    """A device stands for any other: this machine's own is one to move to."""
+    train, here = _open(registry, flowers).train, torch.device("cpu")
+    assert isinstance(train, CachedSplit)
+    size, every = 12 * 3 * 8 * 8, torch.arange(12)
+    moved, some = train.moved(here, size), train.of_classes([2, 0])
+    assert isinstance(moved, TensorSplit)
+    assert torch.equal(moved.take(every), train.take(every)) and torch.equal(moved.labels, train.labels)
+    assert train.moved(here, size - 1) is train
+    of_two = some.moved(here, size - 1)
+    assert isinstance(of_two, TensorSplit)
+    assert torch.equal(of_two.take(every[:8]), some.take(every[:8])) and torch.equal(of_two.labels, some.labels)
+    assert some.moved(here, size // 2) is some
+
+
+def test_images_that_are_decoded_as_asked_stay(
+    registry: Registry, flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "STREAM_ABOVE", 0)
+    train = _open(registry, flowers).train
+    assert isinstance(train, StreamedSplit)
+    assert train.moved(torch.device("cpu"), 2**20) is train
