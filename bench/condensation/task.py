@@ -114,6 +114,9 @@ class Task:
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
         if facts := getattr(network, "facts", None):
             self.measured.networks[name] = facts
+        if self.device.type == "cuda":  # from locked pages the device fetches them, and nothing waits
+            for each in [*network.parameters(), *network.buffers()]:
+                each.data = each.data.pin_memory()
         return network.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:

@@ -96,7 +96,8 @@ class Normalisation(Preprocessing):
     std: tuple[float, ...]
 
     def _shaped(self, values: tuple[float, ...], like: Tensor) -> Tensor:
-        return torch.tensor(values, device=like.device, dtype=torch.float32).view(-1, 1, 1)
+        constants = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+        return constants.to(like.device, non_blocking=True)  # made on a GPU, they would wait for it
 
     def apply(self, images: Tensor) -> Tensor:
         """uint8 (..., C, H, W) -> float32 in normalised space."""

@@ -11,8 +11,8 @@ RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the
 
 
 def wants_channels_last(task: Task) -> bool:
-    """Whether networks and images go in channels-last order: bf16 and CUDA convolutions are made for it."""
-    return task.precision == "bf16" or task.device.type == "cuda"
+    """Whether networks and images go in channels-last order: units that multiply bf16 and TF32 are made for it."""
+    return task.precision != "fp32"
 
 
 class Feed:

@@ -15,11 +15,12 @@ from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.loops.checkpoints import State
 from bench.recipes import Recipe, RecipeBook, Setting
+from bench.training.loop import place
 from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, Gradients, ReferenceMatching
-from bench_matching.networks import check_classes, formatted, normalises_by_batch, sent
+from bench_matching.networks import check_classes, formatted, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
 from bench_matching.siamese import Drawings
 
@@ -133,7 +134,7 @@ class DC(Condenser[DCConfig]):
 
     def _network(self, task: Task, index: int) -> nn.Module:
         """A newly initialised network, the same whenever it is asked for."""
-        return sent(task.network(seeds.derive(task.seed_for("network"), index)), task)
+        return place(task.network(seeds.derive(task.seed_for("network"), index)), task)
 
     def _gradient(self, task: Task, network: nn.Module, images: Tensor, update: int) -> Tensor:
         """The gradient of the sum of all classes' distances with respect to the images."""

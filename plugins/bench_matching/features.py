@@ -20,8 +20,9 @@ from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
 from bench.training.features import Penultimate
+from bench.training.loop import place
 from bench_matching import siamese
-from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, sent, weights_of
+from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, weights_of
 from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
@@ -57,7 +58,7 @@ class FeatureMatching(ABC):
     def network(self, iteration: int) -> nn.Module:
         """The network of an iteration, in training mode; its weights need no gradient."""
         network = self.task.network(seeds.derive(self._network_seed, iteration))
-        return sent(network, self.task).requires_grad_(False)
+        return place(network, self.task).requires_grad_(False)
 
     def drawings(self, iteration: int) -> Drawings:
         """The augmentations of an iteration."""

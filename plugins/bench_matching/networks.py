@@ -9,7 +9,7 @@ from bench.condensation import Task
 from bench.errors import RunFailure, UsageError
 from bench.recipes import Setting
 from bench.training.features import Penultimate, classifier_of
-from bench.training.loop import place, wants_channels_last
+from bench.training.loop import wants_channels_last
 
 Weights = dict[str, Tensor]
 TWICE = SDPBackend.MATH  # the attention that has a second derivative: `torch.nn.attention.sdpa_kernel`
@@ -23,14 +23,6 @@ def check_classes(setting: Setting) -> None:
     """
     if setting.classes < 2:
         raise UsageError("gradients of a classifier are matched, and with one class all are 0: take two classes")
-
-
-def sent(network: nn.Module, task: Task) -> nn.Module:
-    """As `bench.training.loop.place`, but nothing waits for the weights: a GPU fetches them from locked pages."""
-    if task.device.type == "cuda":
-        for weight in [*network.parameters(), *network.buffers()]:
-            weight.data = weight.data.pin_memory()
-    return place(network, task)
 
 
 def weights_of(network: nn.Module) -> Weights:

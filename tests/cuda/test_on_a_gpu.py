@@ -150,7 +150,7 @@ def change(device: torch.device, folder: Path, precision: Precision) -> Tensor:
     with computing_in(precision):
         loop.train(task, network, TrainingJob(recipe, feed, HardSupervision(), 11, checkpoint, "test"))
     pairs = zip(network.parameters(), before.parameters(), strict=True)
-    return torch.cat([(now.detach().cpu() - was.detach()).flatten() for now, was in pairs])
+    return torch.cat([(now.detach() - was.detach()).flatten().cpu() for now, was in pairs])
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-2), ("tf32", 0.1), ("bf16", 0.3)])
