@@ -8,12 +8,12 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "0.4 s", "41 s", "12 min", "3.4 h"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+    """Seconds as "0.4 s", "41 s", "12 min", "3.4 h", "6.5 days"."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 100 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def size(count: float) -> str:
