@@ -7,9 +7,8 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.cards import DatasetCard
-from bench.data.datasets import Dataset, Normalisation, Split
+from bench.data.datasets import Dataset, Normalisation, Split, TensorSplit
 from bench.storage.files import digest
-from bench.storage.paging import taken
 
 POOL = 64  # different images; the others repeat them, so that any number of images takes little memory
 PER_CLASS = 500  # training images of a class where the card does not say how many there are
@@ -25,12 +24,14 @@ class RandomSplit(Split):
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W)."""
-        return taken(self.pool, indices % len(self.pool))
+        return self.pool[indices % len(self.pool)]
 
     def moved(self, device: torch.device, room: int) -> Split:
-        """See `Split`; as many images as there are labels take the room that those of a dataset would."""
-        fits = len(self) * self.pool[:1].nbytes <= room
-        return RandomSplit(self.pool.to(device), self.labels) if fits else self
+        """See `Split`. All images then lie there, as those of a dataset do: they count in a peak of memory."""
+        if len(self) * self.pool[:1].nbytes > room:
+            return self
+        places = torch.arange(len(self), device=device) % len(self.pool)
+        return TensorSplit(self.pool.to(device)[places], self.labels)
 
 
 def random_dataset(card: DatasetCard, classes: int, ipc: int) -> Dataset:

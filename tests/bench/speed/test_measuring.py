@@ -152,3 +152,13 @@ def test_random_data_have_as_many_images_of_a_class_as_are_asked_for() -> None:
     labels = random_dataset(card(images={}), classes=3, ipc=700).train.labels
     assert torch.bincount(labels).tolist() == [700, 700, 700]
     assert torch.bincount(random_dataset(card(images={}), 3, 1).train.labels).tolist() == [500] * 3
+
+
+def test_random_images_take_the_room_on_a_device_that_a_datasets_would() -> None:
+    split = random_dataset(card(images={}), classes=3, ipc=1).train
+    here, size = torch.device("cpu"), len(split) * split.take(torch.tensor([0])).nbytes
+    moved, every = split.moved(here, size), torch.arange(len(split))
+    held = moved.held()
+    assert held is not None and held.nbytes == size
+    assert torch.equal(moved.take(every), split.take(every)) and torch.equal(moved.labels, split.labels)
+    assert split.moved(here, size - 1) is split
