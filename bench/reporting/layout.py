@@ -14,6 +14,7 @@ LEFT = (
     *("dataset", "condensed\nwith", "trained\non it", "protocol", "metric", "verdict", "set by\nthe table"),
 )
 GAP = 2
+READABLE = 1000.0  # so many times its smallest value a column's largest may be, in one unit
 
 
 def parts(view: RankingView, width: int) -> list[Columns]:
@@ -33,7 +34,10 @@ def parts(view: RankingView, width: int) -> list[Columns]:
 
 
 def in_one_unit(view: RankingView) -> RankingView:
-    """The view with the durations and sizes of each column in one unit, which its title names."""
+    """The view with the durations and sizes of each column in one unit, which its title names.
+
+    A column whose values lie further apart than `READABLE` stays as it is, each value with a unit of its own.
+    """
     return replace(view, groups=tuple(_in_one_unit(group, view) for group in view.groups))
 
 
@@ -41,7 +45,8 @@ def _in_one_unit(group: Columns, view: RankingView) -> Columns:
     made: Columns = {}
     for title, texts in group.items():
         numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
-        if units and (known := [abs(number) for number in numbers if number]):
+        known = [abs(number) for number in numbers if number]
+        if units and known and max(known) <= READABLE * min(known):
             name, much = _unit(known, units)
             cells = zip(numbers, texts, strict=True)  # what is no number beside others stays as it is marked
             made[f"{title}\n({name})"] = [

@@ -39,7 +39,10 @@ SIGNS = {
 
 
 class Latex(TextFormat):
-    r"""A table environment a ranking, with a \label, one unit a column and the best in bold; its sources below it."""
+    r"""A table environment a ranking, with a \label, units in titles and the best in bold; its sources below it.
+
+    Where a column's values lie too far apart for one unit (`layout.READABLE`), each has its own.
+    """
 
     name = "latex"
     suffix = ".tex"

@@ -285,13 +285,28 @@ def test_latex_has_the_best_in_bold_and_none_where_it_is_level(row: RowMaker) ->
 
 
 def test_latex_says_one_unit_a_column(row: RowMaker, control: RowMaker) -> None:
-    """397.1 s and 0.031 s: the root of their product is 3.5 s; 2 GiB and 1 MiB: 45 MiB; zero has no unit."""
-    rows = [row(set_bytes=2**31, label_s=0.0), control(set_bytes=2**20, label_s=120.0)]
+    """397.1 s and 0.4 s: the root of their product is 12.6 s; 512 and 1 MiB: 22.6 MiB; zero has no unit."""
+    rows = [
+        row(set_bytes=2**29, label_s=0.0),
+        control(set_bytes=2**20, label_s=120.0, synthesis_s=0.4, seconds_per_image=0.1),
+    ]
     text = LATEX.render(rows, claims=False)
-    assert "synthesis (s)" in text and "397" in text and "0.0310" in text
-    assert "image bytes (MiB)" in text and "2048" in text and "1.00" in text
+    assert "synthesis (s)" in text and "397" in text and "0.400" in text
+    assert "image bytes (MiB)" in text and "512" in text and "1.00" in text
     assert "labelling (min)" in text and "2.00" in text
     assert not re.search(r"\d (s|ms|min|h|KiB|MiB|GiB) [&\\]", text)
+
+
+def test_latex_has_a_unit_a_cell_where_one_a_column_would_not_be_read(row: RowMaker, control: RowMaker) -> None:
+    """3.2 h and 36 ms lie 320,000 times apart; 1 s and 1,000 s, 1 KiB and 1,000 KiB at the most that reads."""
+    rows = [
+        row(synthesis_s=11520.0, label_s=1000.0, set_bytes=1024000),
+        control(synthesis_s=0.036, label_s=1.0, set_bytes=1024),
+    ]
+    text = LATEX.render(rows, claims=False)
+    assert "& synthesis &" in text and "& 3.20 h &" in text and "& 36.0 ms &" in text
+    assert "labelling (s)" in text and "& 1000 " in text
+    assert "image bytes (KiB)" in text
 
 
 def test_a_time_below_nothing_has_a_unit_too(row: RowMaker, control: RowMaker) -> None:
