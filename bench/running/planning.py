@@ -61,11 +61,14 @@ class Planner:
         self._check_names()
         found: dict[str, Job] = {}
         for name in self.request.datasets:
-            dataset, of_it = self._dataset(name), dict[str, Job]()
+            dataset, of_it, asked = self._dataset(name), dict[str, Job](), list[Job]()
             for spec in self._specs(name, dataset, self._ipcs(dataset)):
-                for job in self._with_control(spec, dataset):
+                own, *controls = self._with_control(spec, dataset)
+                asked.append(own)
+                for job in (own, *controls):
                     of_it[job.spec.name] = joined(of_it.get(job.spec.name), job)
             self._check_networks(of_it.values(), dataset)
+            self._remark_rankings(dataset, asked)
             found |= of_it
         self._inventory.keep()
         return list(found.values())
@@ -121,6 +124,14 @@ class Planner:
                 networks.check(backbone, dataset)
             with answers_of(self.registry, "method", method.name):
                 networks.check_named(method.name, build(self.registry, method).backbones(setting), dataset)
+
+    def _remark_rankings(self, dataset: Dataset, asked: Sequence[Job]) -> None:
+        """Says by which protocols methods are ranked, where `paper` alone was asked for and is not the same of all."""
+        by = _methods_by_protocol(asked) if self.request.protocols == (PAPER,) else {}
+        if any(set(methods) != set(self.request.methods) for methods in by.values()):
+            told = ", ".join(f"{' and '.join(methods)} by {protocol}" for protocol, methods in by.items())
+            equal = "--protocol NAME puts all on equal terms"
+            self.remarks.append(f"{dataset.name}: 'paper' ranks {told}, each protocol on its own; {equal}")
 
     def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
         """Those that the user named, or the papers' own."""
@@ -242,6 +253,14 @@ class Planner:
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
+
+
+def _methods_by_protocol(jobs: Iterable[Job]) -> dict[str, dict[str, None]]:
+    found: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        for each in job.evaluations:
+            found.setdefault(each.protocol, {})[job.spec.method.name] = None
+    return found
 
 
 def joined(first: Job | None, second: Job) -> Job:

@@ -1,6 +1,7 @@
 """Without --ipc a run is the paper's own cell, where the papers of all its methods agree on one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benching import Bench
@@ -9,6 +10,7 @@ from child_work import children_here
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.running.cells import usual_ipc
+from bench.running.planning import Planner
 
 UNTRAINED = f"--protocol untrained --plugin {Path(__file__).with_name('lying_methods.py')}"
 
@@ -42,3 +44,29 @@ def test_what_was_chosen_is_said_in_one_line_and_what_is_named_is_not(bench: Ben
     assert "random-digits-ipc10-" in ended.stdout
     with children_here():
         assert "--ipc" not in bench.typed("-m", "random", "--no-control", *UNTRAINED.split()).stderr
+
+
+def remarks_of(bench: Bench, *methods: str, **changes: Any) -> list[str]:  # noqa: ANN401 - the fields of Request
+    request = bench.request("random", methods=methods, control=True, **changes)
+    planner = Planner(Registry(), request, bench.ear, bench.runs)
+    planner.jobs()
+    return planner.remarks
+
+
+def test_methods_of_several_protocols_are_told_to_stand_in_several_rankings(bench: Bench) -> None:
+    """What `bench show METHOD` names as each paper's protocol for digits of 8x8; the control adds none."""
+    said = (
+        "digits: 'paper' ranks sre2l by sre2l-c100, random and herding by dc, each protocol on its own; "
+        "--protocol NAME puts all on equal terms"
+    )
+    assert remarks_of(bench, "sre2l", "random", "herding") == [said]
+    assert remarks_of(bench, "random", "herding") == remarks_of(bench, "sre2l") == []
+    assert remarks_of(bench, "sre2l", "random", protocols=("hard",)) == []
+    assert remarks_of(bench, "sre2l", "random", protocols=("paper", "hard")) == []
+
+
+@pytest.mark.parametrize("how", ["--dry-run", "--plan-only"])
+def test_rankings_are_told_of_before_anything_is_done(bench: Bench, how: str) -> None:
+    with children_here():
+        said = bench.typed("-m", "sre2l", "-m", "random", how).stderr
+    assert said.count("'paper' ranks sre2l by sre2l-c100, random by dc") == 1
