@@ -5,11 +5,12 @@ from pathlib import Path
 from bench.cli import compare_command, export_command
 from bench.cli.console import Console
 from bench.interface.runs import Names, Place
-from bench.interface.words import understood, words_of
+from bench.interface.words import offered, understood, words_of
 from bench.reporting.compared import Comparison
 from bench.reporting.comparing import compared
 
 
+@offered
 def compare(first: Place, second: Place, *, runs: Place | None = None, quiet: bool = False) -> Comparison:
     """Two runs beside each other: `bench compare`.
 
@@ -32,6 +33,7 @@ def compare(first: Place, second: Place, *, runs: Place | None = None, quiet: bo
     return compared(*(record for _, record in both))
 
 
+@offered
 def export(run: Place, to: str, output: Place, *, runs: Place | None = None, plugin: Names = ()) -> Path:
     """A run's set in the form in which others keep theirs: `bench export`. What was rounded is said on standard error.
 

@@ -10,7 +10,7 @@ from bench.cli import evaluate_command, report_command, run_command
 from bench.cli.console import Console
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile
-from bench.interface.words import understood, words_of
+from bench.interface.words import offered, understood, words_of
 from bench.recipes import Budget
 from bench.reporting import Row, beside_claims
 from bench.reporting.scores import with_scores
@@ -53,6 +53,7 @@ class Result:
         return self.table()
 
 
+@offered
 def run(
     method: Names = (),
     dataset: Names = (),
@@ -124,6 +125,7 @@ def run(
     return _worked(request, registry, aside, _line("run", words), quiet=quiet)
 
 
+@offered
 def evaluate(
     folder: Place,
     dataset: str,
@@ -174,6 +176,7 @@ def evaluate(
     return _worked(request, registry, aside, _line("evaluate", words), quiet=quiet)
 
 
+@offered
 def records(
     *named: Place,
     where: Settings = (),

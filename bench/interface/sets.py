@@ -20,7 +20,7 @@ from bench.data.splits import UnavailableSplit
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
 from bench.interface.runs import Names, Place
-from bench.interface.words import texts, understood, words_of
+from bench.interface.words import offered, texts, understood, words_of
 from bench.labels import OnlineLabels
 from bench.sets import importing
 from bench.sets.condensed import CondensedSet
@@ -163,6 +163,7 @@ def _places() -> None:
     """Where datasets lie and what is loaded besides, with the defaults and checks of the command line."""
 
 
+@offered
 def load_set(
     path: Place,
     dataset: str | None = None,

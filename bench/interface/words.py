@@ -5,16 +5,36 @@ same, and a record says by which line its run is made again.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, signature
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from bench.errors import UsageError
+from bench.storage.names import unknown
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # How commands print, and what they plan for others; calls return rows.
 BY_OTHER_WORDS = {"dry_run", "form", "output", "pivot", "width", "plan_only", "machine"}
+
+
+def offered(call: Callable[P, T]) -> Callable[P, T]:
+    """The call as `bench` offers it: its TypeError for a keyword that it has not names the nearest that it has."""
+    known = [name for name, each in signature(call).parameters.items() if each.kind is not Parameter.VAR_POSITIONAL]
+
+    @wraps(call)
+    def told(*places: P.args, **keywords: P.kwargs) -> T:
+        for name in keywords:
+            if name not in known:
+                raise TypeError(f"bench.{call.__name__}: {unknown('keyword', name, known)}")
+        return call(*places, **keywords)
+
+    return told
 
 
 def arguments_of(command: click.Command) -> dict[str, click.Parameter]:

@@ -80,6 +80,25 @@ def test_a_call_has_the_defaults_of_the_command(call: Callable[..., Any], comman
 
 
 @pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("run", "ipcs", "ipc"),
+        ("evaluate", "eval_backbones", "eval_backbone"),
+        ("records", "wher", "where"),
+        ("compare", "run", "runs"),
+        ("export", "plugins", "plugin"),
+        ("load_set", "class", "classes"),
+    ],
+)
+def test_an_unknown_keyword_is_told_with_the_nearest(name: str, typed: str, meant: str) -> None:
+    call = getattr(bench, name)
+    with pytest.raises(TypeError, match=rf"^bench\.{name}: unknown keyword '{typed}'; did you mean '{meant}'\?$"):
+        call(**{typed: 1})
+    assert (call.__name__, call.__module__.rpartition(".")[0]) == (name, "bench.interface")
+    assert meant in inspect.signature(call).parameters and "Args:" in call.__doc__
+
+
+@pytest.mark.parametrize(
     ("given", "line"),
     [
         ({"method": "sre2l", "dataset": ["digits", "mnist"]}, "--method=sre2l --dataset=digits --dataset=mnist"),
