@@ -1,12 +1,14 @@
 """Files that commands write: their format by their suffix, and whole or not at all where they are regular files.
 
 A report may be a folder of files. One that is there must be empty, or hold an earlier report, whose list of files
-(`WRITTEN`) says what is ours: what the new report lacks of it goes away, and nothing else is touched.
+(`WRITTEN`) says what is ours: what the new report lacks of it goes away, as does what a killed process left of one that
+it was making, and nothing else is touched.
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 WRITTEN = ".bench-report.json"
 LEFTOVER = ".part"
+MAKING = "making.lock"  # within the folder of what is being made, of who makes it
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
     is_new = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".", suffix=LEFTOVER, dir=output) as made:
-            names = [_put(Path(made), file) for file in files]
-            _move(names, Path(made), output)
+        with _part(output) as made:
+            names = [_put(made, file) for file in files]
+            _move(names, made, output)
         return names
     except OSError as error:
         raise UsageError(f"cannot write into {output}: {why(error)}") from error
@@ -103,6 +106,20 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
         if is_new:
             with suppress(OSError):  # a report is in it
                 output.rmdir()
+
+
+@contextmanager
+def _part(output: Path) -> Iterator[Path]:
+    """A folder within a report's to make the next one in; those whose maker was killed are taken away."""
+    from bench.progress import Silent
+    from bench.storage.leases import is_of_dead, locked
+
+    for left in output.glob(f".*{LEFTOVER}"):
+        if is_of_dead(left / MAKING):
+            shutil.rmtree(left, ignore_errors=True)
+    made = TemporaryDirectory(prefix=".", suffix=LEFTOVER, dir=output)
+    with made, locked(Path(made.name) / MAKING, Silent(), wait=False, bring=False):
+        yield Path(made.name)
 
 
 def _move(names: Sequence[str], made: Path, output: Path) -> None:

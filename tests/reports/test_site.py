@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from html.parser import HTMLParser
@@ -143,6 +146,36 @@ def test_of_a_report_that_breaks_off_nothing_is_left_and_an_earlier_one_is_whole
         write_folder(site, breaking())
     assert {name: (site / name).read_bytes() for name in files(site)} == before
     assert sorted(path.name for path in site.iterdir()) == [".bench-report.json", "index.html", "runs"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bench.cli.output import write_folder
+from bench.reporting.folders import File
+
+def dying():
+    yield File("runs/a.html", "new")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_folder(Path(sys.argv[1]), dying())
+"""
+
+
+def test_what_a_killed_report_left_goes_with_the_next_and_what_is_being_made_stays(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(site)], check=False).returncode == -signal.SIGKILL
+    assert [path.suffix for path in site.iterdir()] == [".part"]
+    (site / ".mine.part").mkdir()  # of another program
+    index = File("index.html", "leads to it")
+
+    def beside_another() -> Iterator[File]:
+        yield File("runs/a.html", "new")
+        write_folder(site, [index])
+        yield index
+
+    assert write_folder(site, beside_another()) == ["runs/a.html", "index.html"]
+    assert sorted(path.name for path in site.iterdir()) == [".bench-report.json", ".mine.part", "index.html", "runs"]
 
 
 def test_names_in_the_list_of_files_that_lead_out_are_left_alone(tmp_path: Path, report: Report) -> None:
