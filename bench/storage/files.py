@@ -44,10 +44,15 @@ def whole(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields a new folder beside `path` to write into; on success it takes the name, on failure it is removed.
 
+    Those that killed processes of this machine began for it are removed, too.
+
     Raises:
         OSError: among others, something is in a folder of that name already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{glob.escape(path.name)}.[0-9]*{LEFTOVER}"):
+        if left.is_dir() and not is_being_written(left):
+            shutil.rmtree(left, ignore_errors=True)
     part = path.with_name(f"{path.name}.{os.getpid()}{LEFTOVER}")
     try:
         part.mkdir()
