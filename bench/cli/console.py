@@ -33,6 +33,7 @@ class Console:
         self._told: dict[str, float] = {}  # when a line said of what
         self._run, self._what, self._said = "", "", 0.0
         self._units: dict[str, str] = {}  # at which of several units, or trainings, a run is
+        self._warned = set[str]()
         self._ended = ""  # the last line of work that came to its end, said before whatever is said next
 
     def __enter__(self) -> "Console":
@@ -98,8 +99,10 @@ class Console:
         return _News(self, run)
 
     def warn(self, message: str) -> None:
-        """Something the user should know."""
-        self._tell(f"warning: {message}")
+        """Something the user should know, and is told once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self._tell(f"warning: {message}")
 
     def advance(self, what: str, done: int, total: int) -> None:
         """`done` of `total` steps of `what` are done, of the run that began last."""

@@ -259,10 +259,12 @@ def checkpoint_seconds() -> float:
 
 
 def _warn(console: Console, outcome: Record | Skipped) -> None:
-    """What a reader should doubt, as soon as it is known."""
-    rows = table.rows([outcome]) if isinstance(outcome, Record) else []
-    for said in dict.fromkeys(f"{row['run']}: {each}" for row in rows for each in row["warnings"]):
-        console.warn(said)
+    """What a reader should doubt, as soon as it is known; of a set's labels it is the same in all its runs."""
+    if isinstance(outcome, Record):
+        of_set = str(outcome.costs.notes.labels_fit)
+        for row in table.rows([outcome]):
+            for each in row["warnings"]:
+                console.warn(each if each == of_set else f"{row['run']}: {each}")
 
 
 def _gave(job: Job, outcome: Record | Skipped, took: float | None) -> str:

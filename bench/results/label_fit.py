@@ -1,7 +1,5 @@
 """How well the labels of a set fit the dataset's classes, as a run notes it; `bench.sets.label_fit` measures it."""
 
-from typing import Any
-
 from bench.storage.artefacts import Part
 from bench.storage.shapes import Number
 
@@ -20,10 +18,6 @@ class LabelFit(Part):
     def doubtful(self) -> bool:
         """Whether the images show the dataset's classes, and the labels do not say which."""
         return self.in_some_order > CLEAR and self.given < UNLIKELY
-
-    def to_json(self) -> dict[str, Any]:
-        """What is noted."""
-        return {name: round(value, 2) for name, value in super().to_json().items()}
 
     def __str__(self) -> str:
         return (

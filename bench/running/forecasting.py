@@ -109,6 +109,7 @@ class _Rehearsal:
 
     def __init__(self, job: Job, registry: Registry, place: RunContext, scratch: Path) -> None:
         self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
+        self.progress = place.progress
         self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
         self.pace, self.heard = Trial(place.device), list[str]()  # what other trials noted of what this one shares
         dataset = open_for(job.spec, registry, place)
@@ -150,8 +151,10 @@ class _Rehearsal:
         return _Set(condensed, 0.0, 0.0, 0.0, memory, 0)
 
     def _made(self) -> _Set:
-        spec, task = self.job.spec, self.task
-        method = build(self.registry, spec.method)
+        spec, method = self.job.spec, build(self.registry, self.job.spec.method)
+        task = (
+            self.task if method.made_here else replace(self.task, progress=self.progress)
+        )  # a set that is there is no trial
         procedure = Procedure(method, task, build(self.registry, spec.labeller) if spec.labeller else method)
         self._ready(method)
         with computing_in(task.precision):

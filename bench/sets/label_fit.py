@@ -59,7 +59,7 @@ def fit_of_labels(
         _over_permutations(means @ space.means.T),
         _over_turns(space.even(means), space.even(space.means)),
     )
-    return LabelFit(given=given, in_some_order=in_some_order)
+    return LabelFit(given=round(given, 2), in_some_order=round(in_some_order, 2))
 
 
 class _Space:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from benching import Ear
+from benching import Bench, Ear
+from child_work import children_here
 from foreign import readers, write_manifest
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +22,7 @@ from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig
 
 REPETITIONS = range(20)
+UNTRAINED = Path(__file__).parents[1] / "running" / "lying_methods.py"
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +124,20 @@ def test_a_set_from_elsewhere_with_permuted_labels_is_warned_about(
     assert said.startswith("labels fit the dataset's classes no better than chance would")
     assert said.endswith("is the class order right?")
     assert task.facts["labels_fit"]["in_some_order"] > 4 > task.facts["labels_fit"]["given"]
+
+
+def test_a_command_warns_of_the_labels_once_and_a_dry_one_too(tmp_path: Path, digits: Dataset) -> None:
+    """Of two runs of one set, whether they are done, found again or tried; each row of their table has it as well."""
+    pixels, classes = real(digits, 3, 0)
+    shifted = [*digits.classes[1:], digits.classes[0]]
+    folder = write_manifest(tmp_path / "set", source={"file": "set.pt", "range": "0..1"}, classes=shifted)
+    torch.save({"images": pixels, "labels": classes}, folder / "set.pt")
+    place = Bench(tmp_path)
+    words = f"evaluate {folder} -d digits --eval-backbone convnet3 --eval-seeds 1 --protocol untrained --no-control"
+    words += f" --plugin {UNTRAINED} --ipc 1 --ipc 2 --device cpu --precision fp32 --format json --runs {place.runs}"
+    with children_here():
+        for how in (["--dry-run"], [], []):
+            ended = place.spoken(*words.split(), *how)
+            assert ended.returncode == 0, ended.stderr
+            assert ended.stderr.count("is the class order right?") == 1, how
+    assert ended.stdout.count("is the class order right?") == 2
