@@ -128,6 +128,8 @@ def _condition(text: str, known: Sequence[str]) -> Condition:
         raise unknown("--where field", name, known)
     if name == "changed":  # the recipe's value and the user's, who asks for his own
         return Condition(field, wanted, lambda row: ((row["changed"] or {}).get(inside) or [None])[-1])
+    if name == "protocol":  # by any of its names
+        return Condition(field, wanted, lambda row: row["asked"] or row["protocol"])
     return Condition(field, wanted, lambda row: _inside(row.get(name), inside))
 
 

@@ -28,6 +28,8 @@ from bench.storage.mirrors import looked_at
 from bench.storage.owners import heartbeat
 from bench.storage.settings import number_set
 
+UNANSWERED = "its record does not answer for this evaluation"
+
 
 def compare(
     request: Request, registry: Registry, runs: Path, form: str, *, retry: bool, timeout: float | None = None
@@ -126,25 +128,21 @@ def printed(text: str, runs: Path) -> None:
 
 
 def rows_of(jobs: Sequence[Job], ended: Sequence[Record | Skipped]) -> list[Row]:
-    """The rows that were asked for, out of all that the records hold."""
+    """The rows that were asked for, out of all that the records hold: one an evaluation, by a name that was asked."""
     every = table.rows(record for record in ended if isinstance(record, Record))
-    wanted = {(job.spec.name, each.asked, each.backbone, each.protocol_id) for job in jobs for each in job.evaluations}
-    kept = [row for row in every if (row["run"], row["protocol"], row["eval_backbone"], row["protocol_id"]) in wanted]
-    shown = {(row["run"], row["eval_backbone"], row["protocol"]) for row in kept}
-    lost = [
-        table.blank_row(record.spec, each, "failed", "its record does not answer for this evaluation")
-        for record, job in zip(ended, jobs, strict=False)
-        if isinstance(record, Record)
-        for each in job.evaluations
-        if (job.spec.name, each.backbone, each.asked) not in shown
-    ]
-    blank = [
-        table.blank_row(outcome.job.spec, each, "skipped", outcome.reason)
-        for outcome in ended
-        if isinstance(outcome, Skipped)
-        for each in outcome.job.evaluations
-    ]
-    return [*kept, *lost, *blank]
+    known = {(row["run"], row["protocol_id"], row["eval_backbone"]): row for row in every}
+    made = []
+    for job, outcome in zip(jobs, ended, strict=False):
+        for first, *others in job.measurements():
+            names = (first.asked, *(each.asked for each in others))
+            row = known.get((job.spec.name, first.protocol_id, first.backbone), {})
+            if isinstance(outcome, Skipped):
+                made.append(table.blank_row(job.spec, first, "skipped", outcome.reason, *names))
+            elif not set(names) <= set(row.get("asked", ())):
+                made.append(table.blank_row(outcome.spec, first, "failed", UNANSWERED, *names))
+            else:
+                made.append(row if row["protocol"] in names else {**row, "protocol": first.asked})
+    return made
 
 
 @dataclass(frozen=True)

@@ -161,13 +161,14 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
     Rows stand together when they share dataset, card, classes, images per class, protocol and version, evaluation
     backbone and epochs, kind of labels (hard, a teacher's, or soft ones made with the images) and the teacher's
     backbone, budget, device and precision. Rows of the plain reference engine, whose costs are its own, stand apart
-    from those of faster ones; what has no engine, such as a control, stands with both. One measurement asked for under
-    two names ("paper" and the protocol's own) is one row. The order is that of the headings, and within a ranking that
-    of the primary metric, which the rows share: top-1, unless the protocol names another.
+    from those of faster ones; what has no engine, such as a control, stands with both. The order is that
+    of the headings, and within a ranking that of the primary metric, which the rows share: top-1, unless the protocol
+    names another.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in _measurements(rows):
-        groups.setdefault(terms(row), []).append(row)
+    for row in rows:
+        if row["status"] == "done":
+            groups.setdefault(terms(row), []).append(row)
     parts = [part for group in groups.values() for part in _by_engine(group)]
     plain = Counter(map(_heading, parts))
     made = []
@@ -188,14 +189,6 @@ def machine(row: Row) -> str:
     """Where a row was measured: the device's own name, where it is known, and its kind."""
     name, kind = row.get("device_name"), row.get("device") or "unknown device"
     return f"{name} ({kind})" if name else str(kind)
-
-
-def _measurements(rows: Iterable[Row]) -> list[Row]:
-    found: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        if row["status"] == "done":
-            found.setdefault((row["run"], row.get("protocol_id") or row["protocol"], row["eval_backbone"]), row)
-    return list(found.values())
 
 
 def terms(row: Row, free: Container[str] = ()) -> tuple[Any, ...]:

@@ -40,7 +40,7 @@ def compared(first: Record, second: Record) -> Comparison:
 
 
 def _evaluations(record: Record) -> dict[Key, Row]:
-    """The rows of a run by protocol and backbone; one that was asked for by two names is one."""
+    """The rows of a run by protocol and backbone."""
     return {(str(row["protocol_id"]), str(row["eval_backbone"])): row for row in rows([record])}
 
 

@@ -148,7 +148,8 @@ class Row(Measured):
     paper_reports: str | None = told(
         "epoch that the protocol's paper reports: `last` or `best`; null in records from before"
     )
-    protocol: str | None = told("protocol as it was asked for")
+    protocol: str | None = told("protocol as it was asked for; where it was under several names, one of `asked`")
+    asked: list[str] = told("all names under which this evaluation was asked for", [])
     control: str | None = told("run of the control in the same table")
     is_control: bool = told("whether it is one", False)
     device: str | None = told("`cpu` or `cuda`")

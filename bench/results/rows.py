@@ -1,4 +1,4 @@
-"""The rows that tables are made of, computed from records: one for each evaluation as it was asked."""
+"""The rows that tables are made of, computed from records: one for each evaluation."""
 
 import dataclasses
 import gc
@@ -20,7 +20,7 @@ Known = dict[str, Any]  # some of its fields: a `fields.Row` has so many that it
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
-    """The table rows of records: one for each evaluation as it was asked. Of records of one name the last counts.
+    """The table rows of records: one for each evaluation. Of records of one name the last counts.
 
     A record is not kept once its rows are made, for there may be many.
     """
@@ -54,10 +54,15 @@ def _place_among(row: Row, known: Container[str], controls: Container[str]) -> N
     row["is_control"] = row["is_control"] or row["run"] in controls
 
 
-def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str) -> Row:
-    """The row of an evaluation that has no record: another process holds the run, or it could not start."""
-    asked = {"protocol": evaluation.asked, "protocol_id": evaluation.protocol_id}
-    return {**bare_row(spec, status), **asked, "reason": reason, "eval_backbone": evaluation.backbone}
+def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str, *asked: str) -> Row:
+    """The row of an evaluation that has no record: another process holds the run, or it could not start.
+
+    Args:
+        asked: all its names, where it was asked for under several.
+    """
+    names = {"protocol": evaluation.asked, "asked": list(asked or (evaluation.asked,))}
+    place = {"protocol_id": evaluation.protocol_id, "eval_backbone": evaluation.backbone}
+    return {**bare_row(spec, status), **names, **place, "reason": reason}
 
 
 def bare_row(spec: RunSpec, status: str) -> Row:
@@ -86,10 +91,15 @@ def _rows_of(record: Record) -> Iterator[Row]:
             scored |= {**_shared_teacher(evaluation), "label_s": None}
         elif evaluation.label_kind == "hard":
             scored |= {"label_bytes": 0, "label_s": None, "teacher_top1": None}
-        for asked in evaluation.asked:
-            row = fields.Row.of({**scored, "protocol": asked})
-            said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
-            yield {**row.to_json(), **said}
+        row = fields.Row.of({**scored, "protocol": _name(evaluation), "asked": list(evaluation.asked)})
+        said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
+        yield {**row.to_json(), **said}
+
+
+def _name(evaluation: Evaluation) -> str:
+    """As what a protocol was asked for: of several names its own."""
+    own, asked = evaluation.protocol, evaluation.asked
+    return own if own in asked or not asked else asked[0]
 
 
 def _identity(spec: RunSpec) -> Known:

@@ -220,6 +220,13 @@ class Job:
     evaluations: tuple[EvaluationSpec, ...]
     controls: dict[str, str]
 
+    def measurements(self) -> list[list[EvaluationSpec]]:
+        """Its evaluations, those together that are one under several names."""
+        found: dict[str, list[EvaluationSpec]] = {}
+        for each in self.evaluations:
+            found.setdefault(each.key, []).append(each)
+        return list(found.values())
+
     def to_json(self) -> dict[str, Any]:
         """For the child process."""
         evaluations = [asdict(evaluation) for evaluation in self.evaluations]

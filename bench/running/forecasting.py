@@ -121,7 +121,7 @@ class _Rehearsal:
     def forecast(self) -> Forecast:
         made = self._found() or self._made()
         prepared = {stage.hash for stage in self.store.tried()}
-        evaluation_s = sum(self._evaluation(each, made.condensed) for each in self.job.evaluations)
+        evaluation_s = sum(self._evaluation(each, made.condensed) for each, *_ in self.job.measurements())
         stages = self.store.tried()
         return Forecast(
             run=self.job.spec.name,

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -166,7 +166,7 @@ class Run:
         task = replace(synthesis.task, precision=self.job.spec.precision)
         scoring = Scoring(synthesis.folder, task, self.registry, synthesis)
         before = earlier.evaluations if earlier else {}
-        scored = {each.key: self._scored(scoring, each, earlier) for each in self.job.evaluations}
+        scored = {same[0].key: self._scored(scoring, same, earlier) for same in self.job.measurements()}
         bare = Record(self.job.spec, "done", None, costs, before, controls(self.job, earlier), costs.environment)
         shown = {key: outcome for key, (outcome, _) in scored.items()}
         kept = {key: outcome for key, (_, outcome) in scored.items()}
@@ -189,15 +189,18 @@ class Run:
         )
         return Attempt(failed, failed)
 
-    def _scored(self, scoring: Scoring, each: EvaluationSpec, earlier: Record | None) -> tuple[Evaluation, Evaluation]:
-        """How an evaluation ended, to be shown and to be kept.
+    def _scored(
+        self, scoring: Scoring, same: Sequence[EvaluationSpec], earlier: Record | None
+    ) -> tuple[Evaluation, Evaluation]:
+        """How an evaluation, `same` under each of its names, ended: to be shown and to be kept.
 
         A failure that the system is to blame for replaces no outcome that is done, be it of fewer seeds.
         """
+        each = same[0]
         before = earlier.evaluations.get(each.key) if earlier else None
         retry = self.retry or (before is not None and not before.done and self._is_changed(before.plugins, each))
         try:
-            outcome = scoring.outcome(each, before, retry=retry)
+            outcome = scoring.outcome(each, before, retry=retry).asked_as(*(name.asked for name in same))
         except (OSError, UnreadableArtefact, RunFailure) as error:
             if not is_of_the_system(error):
                 raise
@@ -205,7 +208,7 @@ class Run:
             if self.looking and not stands:
                 raise WorkToDo from error
             self.place.progress.warn(f"{self.job.spec.name}, {each.key}: {reason_of(error)}")
-            shown = ended(replace(self.job, evaluations=(each,)), earlier, "failed", reason_of(error))[each.key]
+            shown = ended(replace(self.job, evaluations=tuple(same)), earlier, "failed", reason_of(error))[each.key]
             return shown, before if before is not None and stands else shown
         return outcome, outcome
 

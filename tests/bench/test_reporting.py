@@ -84,12 +84,6 @@ def test_the_reference_engine_stands_apart_and_the_control_with_both() -> None:
     assert len(rankings([row(engine="reference"), control])) == 1
 
 
-def test_one_measurement_under_two_names_is_one_row() -> None:
-    asked_twice = [row(run="one", protocol=name) for name in ("paper", "sre2l")]
-    assert [len(ranking.rows) for ranking in rankings(asked_twice)] == [1]
-    assert [len(each.rows) for each in rankings([*asked_twice, row(run="one", protocol_id="hard@1")])] == [1, 1]
-
-
 def test_what_hard_labels_were_condensed_with_does_not_part_them() -> None:
     hard = {"label_kind": "hard"}
     assert len(rankings([row(**hard, teacher_backbone="resnet18"), row(**hard, teacher_backbone=None)])) == 1

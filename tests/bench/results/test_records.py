@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from bench.cli.filters import Conditions
+from bench.cli.grid import rows_of
 from bench.conformance.formats import sample_spec
 from bench.errors import CorruptArtefact
 from bench.results import records
 from bench.results.changes import told
 from bench.results.records import COSTS_FILE
 from bench.results.rows import rows
+from bench.results.spec import EvaluationSpec, Job
+from bench.running.executors import Skipped
 from bench.storage.files import write_json
 
 MACHINE = {"threads": 2, "device": "cpu", "made": {"date": "2026-01-02T03:04:05+00:00", "command": None}}
@@ -49,6 +53,26 @@ def test_what_a_file_leaves_out_is_known_as_nothing(tmp_path: Path) -> None:
     (row,) = rows([record])
     assert (row["prepare_s"], row["top1_mean"], row["synthesis_s"]) == (None, 50.0, 2)
     assert json.loads(json.dumps(row)) == row, "a row is JSON"
+
+
+def test_one_evaluation_is_one_row_under_however_many_names_it_was_asked_for(tmp_path: Path) -> None:
+    """`hard` by itself and as what `paper` stands for; a command has it under the name that it asked for."""
+    both = {**EVALUATION, "asked": ["hard", "paper"]}
+    write_json(tmp_path / "record.json", content(evaluations={"hard-convnet3": both}))
+    record = records.read(tmp_path)
+    (row,) = rows([record])
+    assert (row["protocol"], row["asked"], row["protocol_id"]) == ("hard", ["hard", "paper"], "hard@1")
+    assert [Conditions.of([f"protocol={name}"]).picked([row]) for name in ("hard", "paper", "soft")] == [
+        [row],
+        [row],
+        [],
+    ]
+    hard, paper = (EvaluationSpec(name, "hard", 1, "convnet3", 1) for name in ("hard", "paper"))
+    for evaluations, name in (((paper,), "paper"), ((hard,), "hard"), ((paper, hard), "hard")):
+        assert rows_of([Job(record.spec, evaluations, {})], [record]) == [{**row, "protocol": name}]
+    job = Job(record.spec, (paper, hard), {})
+    (skipped,) = rows_of([job], [Skipped(job, "another has it")])
+    assert (skipped["protocol"], skipped["asked"], skipped["status"]) == ("paper", ["paper", "hard"], "skipped")
 
 
 def test_the_order_in_which_changes_were_said_tells_no_rows_apart(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Without --ipc a run is the paper's own cell, where the papers of all its methods agree on one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import pytest
 from benching import Bench
 from child_work import children_here
 
+from bench.cli.grid import rows_of
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.running.cells import usual_ipc
+from bench.running.forecasting import foresee
+from bench.running.placing import Placed, answers
 from bench.running.planning import Planner
 
 UNTRAINED = f"--protocol untrained --plugin {Path(__file__).with_name('lying_methods.py')}"
@@ -70,3 +74,18 @@ def test_rankings_are_told_of_before_anything_is_done(bench: Bench, how: str) ->
     with children_here():
         said = bench.typed("-m", "sre2l", "-m", "random", how).stderr
     assert said.count("'paper' ranks sre2l by sre2l-c100, random by dc") == 1
+
+
+def test_one_evaluation_asked_for_under_two_names_is_made_once_and_answers_for_both(bench: Bench) -> None:
+    """So that no name is without a row, as of a ladder whose rungs name it differently; nor is it foretold twice."""
+    here = Bench(bench.folder, plugins=(str(Path(__file__).with_name("lying_methods.py")),))
+    (job,) = here.jobs("random", protocols=("untrained",))
+    twice = replace(job, evaluations=(replace(job.evaluations[0], asked="paper"), *job.evaluations))
+    times = [foresee(each, Registry(here.plugins), here.place(), here.folder / "s") for each in (job, twice)]
+    assert times[0].evaluation_s == times[1].evaluation_s != 0
+    record = here.run(twice)
+    assert [each.asked for each in record.evaluations.values()] == [["paper", "untrained"]]
+    (row,) = rows_of([twice], [record])
+    assert (row["status"], row["eval_seeds"]) == ("done", 1)
+    placed = [Placed(each.asked, (job,), (replace(job, evaluations=(each,)),)) for each in twice.evaluations]
+    assert [(part, found["protocol"]) for part, found in answers(placed, [row])] == [("paper",) * 2, ("untrained",) * 2]

@@ -51,7 +51,7 @@ def test_a_rung_has_its_own_changes_and_the_users(tmp_path: Path) -> None:
 def test_rows_stand_by_rungs_in_their_order(tmp_path: Path) -> None:
     placed = planned(two(), request(tmp_path, seeds=(0, 1)))
     rows = [
-        {"run": job.spec.name, "protocol": asked, "eval_backbone": "convnet3-w32-bn", "seed": job.spec.seed}
+        {"run": job.spec.name, "asked": [asked], "eval_backbone": "convnet3-w32-bn", "seed": job.spec.seed}
         for asked in ("soft", "hard")
         for job in placed[0].jobs
     ]
