@@ -146,6 +146,9 @@ class _Rehearsal:
         if not all(self.store.read(KIND, teacher.stage) for teacher in needed):
             return None
         self.task.dataset.test.ready()
+        fit = costs.notes.labels_fit if self.job.spec.brought else None
+        if fit and fit.doubtful:
+            self.progress.warn(str(fit))
         peak = costs.peak_memory_bytes
         memory = peak.to_json() if peak else dict.fromkeys(("allocated", "reserved", "rss"))
         return _Set(condensed, 0.0, 0.0, 0.0, memory, 0)

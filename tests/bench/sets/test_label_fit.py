@@ -127,7 +127,7 @@ def test_a_set_from_elsewhere_with_permuted_labels_is_warned_about(
 
 
 def test_a_command_warns_of_the_labels_once_and_a_dry_one_too(tmp_path: Path, digits: Dataset) -> None:
-    """Of two runs of one set, whether they are done, found again or tried; each row of their table has it as well."""
+    """Of two runs of one set, whether tried, done, without all scores or found again; each row of a table has it."""
     pixels, classes = real(digits, 3, 0)
     shifted = [*digits.classes[1:], digits.classes[0]]
     folder = write_manifest(tmp_path / "set", source={"file": "set.pt", "range": "0..1"}, classes=shifted)
@@ -136,7 +136,7 @@ def test_a_command_warns_of_the_labels_once_and_a_dry_one_too(tmp_path: Path, di
     words = f"evaluate {folder} -d digits --eval-backbone convnet3 --eval-seeds 1 --protocol untrained --no-control"
     words += f" --plugin {UNTRAINED} --ipc 1 --ipc 2 --device cpu --precision fp32 --format json --runs {place.runs}"
     with children_here():
-        for how in (["--dry-run"], [], []):
+        for how in (["--dry-run"], [], ["--eval-seeds=2", "--dry-run"], []):
             ended = place.spoken(*words.split(), *how)
             assert ended.returncode == 0, ended.stderr
             assert ended.stderr.count("is the class order right?") == 1, how
