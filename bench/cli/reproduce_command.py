@@ -13,8 +13,8 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
 OF_WORK = {  # options by the names of their parameters that say how cells are run
-    **{"within": "within", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks", "changes": "set"},
-    **{"budget": "budget", "device": "device", "precision": "precision", "compile": "compile"},
+    **{"within": "within", "wait": "wait", "seeds": "seed", "eval_seeds": "eval-seeds", "looks": "looks"},
+    **{"changes": "set", "budget": "budget", "device": "device", "precision": "precision", "compile": "compile"},
     **{"executor": "executor", "workers": "workers", "address": "address", "memory": "memory"},
     **{"exclusive_costs": "exclusive-costs", "retry_failed": "retry-failed", "timeout": "timeout"},
     **{"dry_run": "dry-run"},
@@ -25,6 +25,7 @@ OF_WORK = {  # options by the names of their parameters that say how cells are r
 @click.argument("table", metavar="TABLE")
 @click.option("--cells", default="all", metavar="N,N-N|all", show_default=True, help="Cells of the table.")
 @time_option("--within", "Only those cells, in the table's order, that fit together into 90s, 30m, 2h by the forecast.")
+@time_option("--wait", "So long for datasets that are still being copied; cells that have theirs are run meanwhile.")
 @click.option("--recorded", is_flag=True, help="Run nothing: what the records below --runs say to these cells.")
 @click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the synthesis.")
 @trainings_option
@@ -34,6 +35,7 @@ def command(
     table: str,
     cells: str,
     within: float | None,
+    wait: float | None,
     recorded: bool,
     runs: Path,
     plugins: tuple[str, ...],
@@ -54,6 +56,8 @@ def command(
     Verdicts: "within" the published mean plus or minus both deviations and half a point, "above" or "below" it, or "not
     the same" where a budget, a change, the arithmetic or the epoch that is reported is another.
     """
+    if wait is not None and dry_run:
+        raise UsageError("--dry-run waits for nothing: --wait does not go with it")
     if recorded and (idle := next((name for name in OF_WORK if _typed(name)), None)):
         raise UsageError(f"--recorded runs nothing: --{OF_WORK[idle]} does not go with it")
     registry = Registry(plugins)
@@ -64,9 +68,8 @@ def command(
 
     place: dict[str, Any] = dict.fromkeys(("methods", "datasets", "ipcs", "backbones", "eval_backbones"), ())
     request = Request(**place, protocols=(), classes=None, control=False, cache=cache_folder(), **asked)
-    work = Reproduction(
-        request, registry, runs, form, table, chosen, retry=retry_failed, timeout=timeout, within=within
-    )
+    limits: dict[str, Any] = {"timeout": timeout, "within": within, "wait": wait or 0.0}
+    work = Reproduction(request, registry, runs, form, table, chosen, retry=retry_failed, **limits)
     raise SystemExit(work.recorded() if recorded else work.foresee() if dry_run else work.measure())
 
 

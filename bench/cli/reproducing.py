@@ -1,9 +1,10 @@
 """`bench reproduce` from a table's name to the table of verdicts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from bench.cli.console import Console
@@ -13,6 +14,7 @@ from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, plain_precision
 from bench.hardware.quantities import duration
+from bench.progress import Silent
 from bench.reporting import ReportFormat
 from bench.reporting.pooling import sets_as_one
 from bench.results.claims import load
@@ -21,12 +23,14 @@ from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.executors import Executor
 from bench.running.forecasting import Forecast
+from bench.running.inventory import DataUnready
 from bench.running.placing import Placed, answers, place, together
 from bench.running.planning import Planner
 from bench.running.reproduction import Row, beside, requests, unreachable
 from bench.running.request import Request, inventory_of
 
 NO_TIME = "it does not fit into the time that is left"
+LOOK_EVERY = 3.0  # seconds, for data that is on its way
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Reproduction:
         name: of the table.
         chosen: numbers of cells; None for all.
         within: seconds into which the cells have to fit.
+        wait: seconds that data may be on its way.
     """
 
     request: Request
@@ -49,6 +54,7 @@ class Reproduction:
     retry: bool = False
     timeout: float | None = None
     within: float | None = None
+    wait: float = 0.0
     unreached: list[Row] = field(default_factory=list)
 
     @cached_property
@@ -58,29 +64,75 @@ class Reproduction:
 
     def measure(self) -> int:
         """Does what is left and prints every cell; returns the exit status."""
-        format_ = self._format()
+        format_, found, stopped = self._format(), list[Row](), False
         with Console() as console:
-            placed, executor = self._planned(console)
             try:
-                placed = self._afforded(placed, self._forecasts(placed, executor, console), console)
+                for placed in self._as_data_comes(console):
+                    executor = self._executor(placed, console)
+                    afforded = self._afforded(placed, self._forecasts(placed, executor, console), console)
+                    if not afforded:
+                        continue
+                    jobs = together(afforded)
+                    ended, stopped = carried_out(executor, jobs, console)
+                    found += self._judged(answers(afforded, rows_of(jobs, ended)))
+                    if stopped:
+                        break
             except Interrupted as stop:
                 console.say(f"{stop}; the same command begins again")
-                return 130
-            jobs = together(placed)
-            ended, stopped = carried_out(executor, jobs, console)
-        found = self._judged(answers(placed, rows_of(jobs, ended)))
+                stopped = True
         if found:
             self._print(format_, [*found, *self.unreached])
+        elif not stopped:
+            raise UsageError(f"no cell of {self.name} fits into {duration(self.within or 0)}")
         if stopped:
             return 130
         return 0 if all(row["status"] == "done" for row in found) else 1
+
+    def _as_data_comes(self, console: Console) -> Iterator[list[Placed[Cell]]]:
+        """The cells that can be run, some at a time: those whose data is here, then the others as theirs comes.
+
+        Raises:
+            UsageError: none can be run, or one that was named cannot.
+        """
+        until, none_yet = monotonic() + self.wait, True
+        placed, coming = self._placed(self._asked(), console, patient=self.wait > 0)
+        while placed or coming:
+            if placed:
+                none_yet = False
+                yield placed
+            if coming:
+                self._wait_for({cell.wanted.dataset: None for cell, _ in coming}, until, console)
+            placed, coming = self._placed(coming, console, patient=monotonic() < until)
+        if none_yet:
+            raise self._nothing()
+
+    def _wait_for(self, datasets: Iterable[str], until: float, console: Console) -> None:
+        """Returns when one of the datasets is here, or the time is over. Raises Interrupted: the user has waited."""
+        for name in datasets:
+            console.say(f"waiting for {name}, {duration(max(0.0, until - monotonic()))} at most: {self._lacking(name)}")
+        try:
+            while monotonic() < until and all(map(self._lacking, datasets)):
+                sleep(LOOK_EVERY)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped while data was waited for") from None
+
+    def _lacking(self, dataset: str) -> str | None:
+        """Why a dataset is not all here, or None."""
+        try:
+            inventory_of(self.registry, self.request, Silent(), whole=True).dataset(dataset)
+        except DataUnready as error:
+            return str(error)
+        return None
 
     def foresee(self) -> int:
         """Prints what the cells would take; returns the exit status."""
         self._format()
         found: list[Forecast] = []
         with Console() as console:
-            placed, executor = self._planned(console)
+            placed, _ = self._placed(self._asked(), console)
+            if not placed:
+                raise self._nothing()
+            executor = self._executor(placed, console)
             try:
                 found.extend(tried(executor, together(placed), self.registry, console))
             except Interrupted:
@@ -121,23 +173,42 @@ class Reproduction:
             )
         return [every[number] for number in self.chosen]
 
-    def _planned(self, console: Console) -> tuple[list[Placed[Cell]], Executor]:
-        """The cells that can be run here, and who does it. Raises UsageError: none can, or one that was named."""
+    def _asked(self) -> list[tuple[Cell, Request]]:
+        """The cells that could be run if their data is here. Raises UsageError: one that was named could not."""
         check_folders(self.runs, self.request.cache)
         reachable = [cell for cell in self._cells() if not self._left_out(cell, cell.why_not(self.registry))]
-        placed, inventory = [], inventory_of(self.registry, self.request, console)
-        for cell, request in requests(reachable, self.registry, self._in_plain_arithmetic()):
+        return list(requests(reachable, self.registry, self._in_plain_arithmetic()))
+
+    def _placed(
+        self, asked: Sequence[tuple[Cell, Request]], console: Console, *, patient: bool = False
+    ) -> tuple[list[Placed[Cell]], list[tuple[Cell, Request]]]:
+        """The cells that can be run here and, where `patient`, those whose data may be on its way.
+
+        Raises:
+            UsageError: one that was named cannot be run.
+        """
+        placed, coming = list[Placed[Cell]](), list[tuple[Cell, Request]]()
+        inventory = inventory_of(self.registry, self.request, console, whole=patient)
+        for cell, request in asked:
             planner = Planner(self.registry, request, console, self.runs.absolute(), inventory)
             try:
                 placed.append(place(cell, planner))
             except UsageError as error:
-                self._left_out(cell, str(error))
-        if not placed:
-            raise UsageError(f"no cell of {self.name} can be run here: {self.unreached[0]['reason']}")
+                if patient and isinstance(error, DataUnready):
+                    coming.append((cell, request))
+                elif self.wait and not patient:  # in vain; what other cells gave is told all the same
+                    self.unreached.append(unreachable(cell, str(error)))
+                else:
+                    self._left_out(cell, str(error))
         remark(console, inventory)
-        jobs = together(placed)
+        return placed, coming
+
+    def _executor(self, placed: Sequence[Placed[Cell]], console: Console) -> Executor:
         options: dict[str, Any] = {"retry": self.retry, "timeout": self.timeout}
-        return placed, executor_of(self.request, self.registry, self.runs, console, jobs, **options)
+        return executor_of(self.request, self.registry, self.runs, console, together(placed), **options)
+
+    def _nothing(self) -> UsageError:
+        return UsageError(f"no cell of {self.name} can be run here: {self.unreached[0]['reason']}")
 
     def _left_out(self, cell: Cell, reason: str | None) -> bool:
         """Whether a cell cannot be run. Raises UsageError: and it was named."""
@@ -168,7 +239,7 @@ class Reproduction:
     def _afforded(
         self, placed: Sequence[Placed[Cell]], forecasts: Sequence[Forecast], console: Console
     ) -> list[Placed[Cell]]:
-        """The cells that fit together into the time there is, taken in their order."""
+        """The cells that fit together into the time there is left, taken in their order."""
         if self.within is None:
             return list(placed)
         known, left, taken = {each.run: each for each in forecasts}, self.within, Taken()
@@ -181,9 +252,9 @@ class Reproduction:
                 kept.append(each)
             else:
                 self.unreached.append(unreachable(each.part, NO_TIME))
-        if not kept:
-            raise UsageError(f"no cell of {self.name} fits into {duration(self.within)}")
-        console.say(f"cells {', '.join(str(each.part.number) for each in kept)} fit into {duration(self.within)}")
+        if kept:
+            console.say(f"cells {', '.join(str(each.part.number) for each in kept)} fit into {duration(self.within)}")
+        self.within = left
         return kept
 
     def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:

@@ -14,6 +14,10 @@ from bench.progress import Progress
 from bench.running.checks import NetworkChecks
 
 
+class DataUnready(UsageError):
+    """A dataset is not all here. It may be on its way: whoever can wait looks again."""
+
+
 class Inventory:
     """Shared by all planners of a command, of which a published table needs one a cell.
 
@@ -23,14 +27,22 @@ class Inventory:
 
     Args:
         elsewhere: other machines do the work, so a dataset that is not here is taken as its card says.
+        whole: of a dataset all must be here and undamaged, for what is missing may be on its way.
     """
 
     def __init__(
-        self, registry: Registry, progress: Progress, data_root: Path, cache: Path, *, elsewhere: bool = False
+        self,
+        registry: Registry,
+        progress: Progress,
+        data_root: Path,
+        cache: Path,
+        *,
+        elsewhere: bool = False,
+        whole: bool = False,
     ) -> None:
         self.networks = NetworkChecks(registry)
         self.remarks: list[str] = []
-        self._registry, self._progress, self._elsewhere = registry, progress, elsewhere
+        self._registry, self._progress, self._elsewhere, self._whole = registry, progress, elsewhere, whole
         self._folders, self._digests = (data_root, cache), Fingerprints.below(cache, later=True)
         self._opened: dict[str, Dataset] = {}
 
@@ -39,9 +51,13 @@ class Inventory:
 
         Raises:
             UsageError: it cannot be read, or not evaluated on.
+            DataUnready: the same, where all must be here.
         """
         if name not in self._opened:
-            self._opened[name] = self._open(name)
+            try:
+                self._opened[name] = self._open(name)
+            except UsageError as error:
+                raise DataUnready(str(error)) if self._whole else error from error
         return self._opened[name]
 
     def keep(self) -> None:
@@ -58,8 +74,15 @@ class Inventory:
             self.remarks.append(f"{name} is not here: planned by its card, its images not counted")
             whole = as_its_card_says(registry, name, error)
         else:
-            if isinstance(whole.test, UnavailableSplit) and not whole.test.damaged:
-                raise UsageError(f"nothing can be evaluated: {whole.test.reason}")
+            self._check_there(whole)
         if whole.known_as is None:
             progress.warn(why_unknown(registry, load_card(registry, name)))
         return whole
+
+    def _check_there(self, dataset: Dataset) -> None:
+        """Raises UsageError: a split that is needed is not here."""
+        if isinstance(dataset.test, UnavailableSplit) and not dataset.test.damaged:
+            raise UsageError(f"nothing can be evaluated: {dataset.test.reason}")
+        for split in (dataset.train, dataset.test):
+            if self._whole and isinstance(split, UnavailableSplit):
+                raise UsageError(split.reason)

@@ -65,8 +65,11 @@ def methods_of(registry: Registry, asked: str) -> tuple[str, ...]:
     return tuple(name for name in registry.names("method") if registry.load("method", name).made_here)
 
 
-def inventory_of(registry: Registry, request: Request, progress: Progress) -> Inventory:
+def inventory_of(registry: Registry, request: Request, progress: Progress, *, whole: bool = False) -> Inventory:
     """What the planners of one command share.
+
+    Args:
+        whole: see `Inventory`.
 
     Raises:
         UsageError: the request names the GPU of another machine, and its executor works on this one.
@@ -74,7 +77,7 @@ def inventory_of(registry: Registry, request: Request, progress: Progress) -> In
     elsewhere = request.elsewhere or ELSEWHERE in registry.find("executor", request.executor).offer.traits
     if request.machine and not elsewhere:
         raise UsageError(f"--machine goes with --plan-only, or with an executor elsewhere; {request.executor} is here")
-    return Inventory(registry, progress, request.data_root, request.cache, elsewhere=elsewhere)
+    return Inventory(registry, progress, request.data_root, request.cache, elsewhere=elsewhere, whole=whole)
 
 
 def computed_on(request: Request) -> tuple[torch.device, Precision]:

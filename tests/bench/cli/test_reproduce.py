@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from itertools import count, islice
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 from child_work import children_here
 from commands import run_bench
+from PIL import Image
 
 from bench.cli.numbers import numbers
 from bench.errors import UsageError
@@ -146,9 +149,77 @@ def test_cells_of_metrics_that_are_no_top1_are_held_against_those(place: Path, t
     assert "± 0.1 forgetting" in run_bench("show", "theirs", *plugins).stdout
 
 
+CARD = """
+name = "flowers"
+resolution = 8
+normalisation = "imagenet"
+images = { train = 8, test = 4 }
+[[sources]]
+layout = "image-folder"
+"""
+FLOWERS = """
+
+@hookimpl
+def bench_datasets():
+    return [Offer("flowers", HERE / "flowers.toml", "two kinds")]
+"""
+
+
+@pytest.fixture
+def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reproduce:
+    """`bench reproduce theirs`, its first cell on digits, its second on images that are copied while it waits."""
+    claims = CLAIMS.splitlines(keepends=True)[0].format(value=50)
+    (tmp_path / "theirs.py").write_text(PLUGIN + FLOWERS)
+    (tmp_path / "table.toml").write_text(TABLE)
+    (tmp_path / "flowers.toml").write_text(CARD)
+    (tmp_path / "claims.csv").write_text(HEAD + claims + claims.replace("digits,10", "flowers,2"))
+    every = [(split, kind, number) for split in ("train", "test") for kind in ("daisy", "rose") for number in range(4)]
+    waiting = iter([each for each in every if each[0] == "train" or each[2] < 2])
+
+    def copied(_: float) -> None:
+        for split, kind, number in islice(waiting, 3):
+            path = tmp_path / "data" / split / kind / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+
+    monkeypatch.setattr("bench.cli.reproducing.sleep", copied)
+
+    def done(*words: str) -> "CompletedProcess[str]":
+        place = ("--plugin", str(tmp_path / "theirs.py"), "--runs", str(tmp_path / "runs"))
+        with children_here():
+            found = ("--data-root", str(tmp_path / "data"), "--eval-seeds", "1", "--budget", "quick")
+            return run_bench("reproduce", "theirs", *place, *found, *words, folder=tmp_path)
+
+    return done
+
+
+def test_cells_whose_data_is_still_being_copied_are_waited_for(late: Reproduce) -> None:
+    done = late("--wait", "1m", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert [(row["dataset"], row["status"]) for row in json.loads(done.stdout)] == [
+        ("digits", "done"),
+        ("flowers", "done"),
+    ]
+    said = done.stderr.splitlines()
+    waited = next(number for number, line in enumerate(said) if line.startswith("waiting for flowers"))
+    assert any("random-digits" in line and "done" in line for line in said[:waited])
+
+
+def test_data_that_does_not_come_in_time_is_told_beside_what_was_measured(
+    late: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = count(0, 1000)  # each look at the clock is later
+    monkeypatch.setattr("bench.cli.reproducing.monotonic", lambda: float(next(now)))
+    done = late("--cells", "1,2", "--wait", "30m")
+    assert done.returncode == 0, done.stderr
+    assert "cell 2: skipped: dataset 'flowers'" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--wait", "1h", "--dry-run"), "--dry-run waits for nothing: --wait does not go with it"),
         (("--cells", "4"), "theirs has cells 1 to 3, not 4; bench show theirs lists them"),
         (("--cells", "2"), "cell 2 of theirs cannot be run here: there is no backbone 'convnet9'"),
         (("--cells", "x"), "--cells takes numbers and ranges such as 1,3-5, or all, not 'x'"),
