@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from bench.reporting import Row, common, unmeasured
 from bench.reporting.columns import COMPANY, OF_EVALUATION, OF_SET, UNSAID, method_of
+from bench.reporting.units import digits
 from bench.results import metrics
 from bench.storage.streams import one_line
 
 SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
+UNSTEADY = 1.25
 BEYOND = "no deviation of some: it is more than a float holds"
 
 
@@ -80,6 +82,20 @@ def stored(rows: Sequence[Row]) -> list[str]:
     found.pop(None, None)
     said = "; ".join(f"{form} of {', '.join(who)}" for form, who in found.items())
     return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
+
+
+def unsteady(rows: Sequence[Row]) -> list[str]:
+    """Whose steps took more than `UNSTEADY` times as long at one moment as at another: their median says less."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        times = row.get("ms_per_image_iteration")
+        if times and times["p80"] > UNSTEADY * times["p20"]:
+            found.setdefault(f"{digits(times['p20'])} to {digits(times['p80'])}", []).append(method_of(row))
+    what = UNSAID["ms_per_image_iteration"]
+    return [
+        f"{what} of {', '.join(dict.fromkeys(who))}: {span} from the 20th to the 80th percentile"
+        for span, who in found.items()
+    ]
 
 
 def _complaint(row: Row) -> str:

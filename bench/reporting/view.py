@@ -19,7 +19,7 @@ from bench.reporting.columns import (
 )
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
-from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid
+from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid, unsteady
 from bench.reporting.units import UNKNOWN, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
@@ -85,7 +85,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         scores[PUBLISHED] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (labels, scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
-    aside = (*stored(rows), *unsaid(rows))
+    aside = (*stored(rows), *unsteady(rows), *unsaid(rows))
     return RankingView(
         heading=one_line(ranking.heading),
         identity=who,

@@ -1,10 +1,10 @@
-"""Times that were taken while several workers were busy: marked, and held against no other."""
+"""Times that were taken while several workers were busy, marked and held against no other; and those that vary."""
 
 from typing import Any
 
 from bench.reporting.best import MARK
 from bench.reporting.columns import COMPANY, COSTS, TIMES, Quantity
-from bench.reporting.remarks import in_company
+from bench.reporting.remarks import in_company, unsteady
 from bench_reports import latex, markdown
 
 ALONE: dict[str, Any] = {
@@ -40,3 +40,14 @@ def test_a_table_says_what_the_mark_means_only_where_it_has_one() -> None:
     assert in_company([ALONE]) == []
     (said,) = in_company([ALONE, BESIDE])
     assert said.startswith("†: taken while up to 4 workers were busy")
+
+
+def test_steps_of_uneven_length_are_told_of() -> None:
+    def row(method: str, p20: float, p80: float) -> dict[str, Any]:
+        return {"method": method, "ms_per_image_iteration": {"median": 2.0, "p20": p20, "p80": p80}}
+
+    rows = [row("dm", 1.0, 3.0), row("dc", 2.0, 2.5), row("mtt", 2.0, 2.51), {"method": "random"}]
+    assert unsteady(rows) == [
+        "ms/image-iteration of dm: 1.00 to 3.00 from the 20th to the 80th percentile",
+        "ms/image-iteration of mtt: 2.00 to 2.51 from the 20th to the 80th percentile",
+    ]
