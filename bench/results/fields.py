@@ -95,8 +95,8 @@ class Measured(Identity):
         "seconds of weighing and compiling those trainings' steps; in no other field", why=null.NOT_APART
     )
     ms_per_image_iteration: dict[str, float] | None = told(
-        "milliseconds of one update step over the images that it updates, in steady state: `median`, `p20`, `p80`; a table "
-        "shows the median, and below it the other two where they are more than a quarter apart",
+        "milliseconds of one update step over the images that it updates, in steady state: `median`, `p20`, `p80`; "
+        "a table shows the median, and below it the other two where they are more than a quarter apart",
         why=null.unmetered,
     )
     iterations: int | None = told("update steps that one image goes through", why=null.unmetered)
