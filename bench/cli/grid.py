@@ -9,6 +9,7 @@ import click
 
 from bench.cli.console import Console
 from bench.cli.folders import check_writable
+from bench.data.opening import decoded_bytes
 from bench.errors import Interrupted, LostOutput
 from bench.extensions.registry import Registry
 from bench.reporting import ReportFormat, Row, primary, report
@@ -208,9 +209,9 @@ def remark(console: Console, inventory: Inventory) -> None:
 
 
 def check_folders(*folders: Path) -> None:
-    """Raises UsageError: one that a run writes to cannot be written to, or a time in the environment is none."""
-    checkpoint_seconds()
-    heartbeat()
+    """Raises UsageError: one that a run writes to cannot be written to, or a number in the environment is none."""
+    for number in (checkpoint_seconds, heartbeat, decoded_bytes):
+        number()
     for folder in folders:
         check_writable(folder.absolute())
         looked_at(folder)

@@ -10,6 +10,7 @@ from typing import Any
 from bench.cli.console import Console
 from bench.cli.forecasts import shown, table, tried
 from bench.cli.grid import carried_out, check_folders, executor_of, printed, remark, rows_of
+from bench.data.fingerprints import Fingerprints
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, plain_precision
@@ -56,6 +57,7 @@ class Reproduction:
     within: float | None = None
     wait: float = 0.0
     unreached: list[Row] = field(default_factory=list)
+    _said: int = 0  # of these
 
     @cached_property
     def table(self) -> PublishedTable:
@@ -64,32 +66,44 @@ class Reproduction:
 
     def measure(self) -> int:
         """Does what is left and prints every cell; returns the exit status."""
-        format_, found, stopped = self._format(), list[Row](), False
-        with Console() as console:
-            try:
-                for placed in self._as_data_comes(console):
-                    executor = self._executor(placed, console)
-                    afforded = self._afforded(placed, self._forecasts(placed, executor, console), console)
-                    if not afforded:
-                        continue
-                    jobs = together(afforded)
-                    ended, stopped = carried_out(executor, jobs, console)
-                    found += self._judged(answers(afforded, rows_of(jobs, ended)))
-                    if stopped:
-                        break
-            except Interrupted as stop:
-                console.say(f"{stop}; the same command begins again")
-                stopped = True
-        if found:
-            self._print(format_, [*found, *self.unreached])
-        elif not stopped:
-            raise UsageError(f"no cell of {self.name} fits into {duration(self.within or 0)}")
+        format_, found = self._format(), list[Row]()
+        try:
+            with Console() as console:
+                stopped = self._worked(found, console)
+        finally:  # whatever ends the command, what was measured before is told
+            if found:
+                self._print(format_, [*found, *self.unreached])
         if stopped:
             return 130
-        return 0 if all(row["status"] == "done" for row in found) else 1
+        if not found:
+            raise UsageError(f"no cell of {self.name} fits into {duration(self.within or 0)}")
+        return 0 if all(row["status"] == "done" for row in found) and not self._lacks_named() else 1
+
+    def _worked(self, found: list[Row], console: Console) -> bool:
+        """Adds to what was found, as data comes; whether the user stopped it."""
+        try:
+            for placed in self._as_data_comes(console):
+                executor = self._executor(placed, console)
+                afforded = self._afforded(placed, self._forecasts(placed, executor, console), console)
+                if not (jobs := together(afforded)):
+                    continue
+                ended, stopped = carried_out(executor, jobs, console)
+                found += self._judged(answers(afforded, rows_of(jobs, ended)))
+                if stopped:
+                    return True
+        except Interrupted as stop:
+            console.say(f"{stop}; the same command begins again")
+            return True
+        return False
+
+    def _lacks_named(self) -> bool:
+        """Whether a cell that was named was waited for in vain."""
+        return self.chosen is not None and any(row["reason"] != NO_TIME for row in self.unreached)
 
     def _as_data_comes(self, console: Console) -> Iterator[list[Placed[Cell]]]:
         """The cells that can be run, some at a time: those whose data is here, then the others as theirs comes.
+
+        What is found out later than at the first look is told beside what other cells gave, and refuses nothing.
 
         Raises:
             UsageError: none can be run, or one that was named cannot.
@@ -101,28 +115,34 @@ class Reproduction:
                 none_yet = False
                 yield placed
             if coming:
-                self._wait_for({cell.wanted.dataset: None for cell, _ in coming}, until, console)
-            placed, coming = self._placed(coming, console, patient=monotonic() < until)
+                self._wait_for(list({cell.wanted.dataset: None for cell, _ in coming}), until, console)
+            placed, coming = self._placed(coming, console, patient=monotonic() < until, refusing=False)
         if none_yet:
             raise self._nothing()
 
-    def _wait_for(self, datasets: Iterable[str], until: float, console: Console) -> None:
+    def _wait_for(self, datasets: Sequence[str], until: float, console: Console) -> None:
         """Returns when one of the datasets is here, or the time is over. Raises Interrupted: the user has waited."""
-        for name in datasets:
-            console.say(f"waiting for {name}, {duration(max(0.0, until - monotonic()))} at most: {self._lacking(name)}")
+        said = False
         try:
-            while monotonic() < until and all(map(self._lacking, datasets)):
+            while (left := until - monotonic()) > 0 and all(lacking := list(map(self._lacking, datasets))):
+                for name, reason in zip(datasets, lacking, strict=True) if not said else ():
+                    console.say(f"waiting for {name}, {duration(left)} at most: {reason}")
+                said = True
                 sleep(LOOK_EVERY)
         except KeyboardInterrupt:
             raise Interrupted("stopped while data was waited for") from None
 
     def _lacking(self, dataset: str) -> str | None:
-        """Why a dataset is not all here, or None."""
+        """Why a dataset is not all here, or None. Files that stand still are read once."""
         try:
-            inventory_of(self.registry, self.request, Silent(), whole=True).dataset(dataset)
+            inventory_of(self.registry, self.request, Silent(), whole=True, digests=self._digests).dataset(dataset)
         except DataUnready as error:
             return str(error)
         return None
+
+    @cached_property
+    def _digests(self) -> Fingerprints:
+        return Fingerprints.below(self.request.cache, later=True)
 
     def foresee(self) -> int:
         """Prints what the cells would take; returns the exit status."""
@@ -180,12 +200,17 @@ class Reproduction:
         return list(requests(reachable, self.registry, self._in_plain_arithmetic()))
 
     def _placed(
-        self, asked: Sequence[tuple[Cell, Request]], console: Console, *, patient: bool = False
+        self,
+        asked: Sequence[tuple[Cell, Request]],
+        console: Console,
+        *,
+        patient: bool = False,
+        refusing: bool = True,
     ) -> tuple[list[Placed[Cell]], list[tuple[Cell, Request]]]:
         """The cells that can be run here and, where `patient`, those whose data may be on its way.
 
         Raises:
-            UsageError: one that was named cannot be run.
+            UsageError: one that was named cannot be run, where that is `refusing`.
         """
         placed, coming = list[Placed[Cell]](), list[tuple[Cell, Request]]()
         inventory = inventory_of(self.registry, self.request, console, whole=patient)
@@ -196,10 +221,10 @@ class Reproduction:
             except UsageError as error:
                 if patient and isinstance(error, DataUnready):
                     coming.append((cell, request))
-                elif self.wait and not patient:  # in vain; what other cells gave is told all the same
-                    self.unreached.append(unreachable(cell, str(error)))
-                else:
+                elif refusing:
                     self._left_out(cell, str(error))
+                else:
+                    self.unreached.append(unreachable(cell, str(error)))
         remark(console, inventory)
         return placed, coming
 
@@ -232,8 +257,10 @@ class Reproduction:
         return found
 
     def _say_unreached(self, console: Console) -> None:
-        for reason in dict.fromkeys(row["reason"] for row in self.unreached):
-            numbers = [str(row["cell"]["number"]) for row in self.unreached if row["reason"] == reason]
+        new = [row for row in self.unreached[self._said :] if row["reason"] != NO_TIME]
+        self._said = len(self.unreached)
+        for reason in dict.fromkeys(row["reason"] for row in new):
+            numbers = [str(row["cell"]["number"]) for row in new if row["reason"] == reason]
             console.say(f"not here: cell{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {reason}")
 
     def _afforded(

@@ -157,12 +157,12 @@ def _open_split(
     if labels is None:
         labels = found.reader.labels(source, name)
     size = len(labels) * view.image_bytes
-    if size > max(STREAM_ABOVE, _kept()):
+    if size > max(STREAM_ABOVE, decoded_bytes()):
         return StreamedSplit(decoder, labels)
     return CachedSplit(decoder, labels, images, large=size > STREAM_ABOVE)
 
 
-def _kept() -> float:
+def decoded_bytes() -> float:
     """Bytes of a split up to which the user wants decoded copies kept on disk: BENCH_DECODED_GB, in 10^9 bytes.
 
     Raises:

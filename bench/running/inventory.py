@@ -8,7 +8,7 @@ from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
 from bench.data.opening import as_its_card_says, open_dataset
 from bench.data.splits import UnavailableSplit
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.running.checks import NetworkChecks
@@ -28,6 +28,7 @@ class Inventory:
     Args:
         elsewhere: other machines do the work, so a dataset that is not here is taken as its card says.
         whole: of a dataset all must be here and undamaged, for what is missing may be on its way.
+        digests: of files; those of the cache if None.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Inventory:
         *,
         elsewhere: bool = False,
         whole: bool = False,
+        digests: Fingerprints | None = None,
     ) -> None:
         self.networks = NetworkChecks(registry)
         self.remarks: list[str] = []
         self._registry, self._progress, self._elsewhere, self._whole = registry, progress, elsewhere, whole
-        self._folders, self._digests = (data_root, cache), Fingerprints.below(cache, later=True)
+        self._folders, self._digests = (data_root, cache), digests or Fingerprints.below(cache, later=True)
         self._opened: dict[str, Dataset] = {}
 
     def dataset(self, name: str) -> Dataset:
@@ -56,8 +58,10 @@ class Inventory:
         if name not in self._opened:
             try:
                 self._opened[name] = self._open(name)
-            except UsageError as error:
-                raise DataUnready(str(error)) if self._whole else error from error
+            except (UsageError, RunFailure, OSError) as error:  # files come and go while they are copied
+                if self._whole:
+                    raise DataUnready(str(error)) from error
+                raise
         return self._opened[name]
 
     def keep(self) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 
+from bench.data.fingerprints import Fingerprints
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
@@ -65,11 +66,18 @@ def methods_of(registry: Registry, asked: str) -> tuple[str, ...]:
     return tuple(name for name in registry.names("method") if registry.load("method", name).made_here)
 
 
-def inventory_of(registry: Registry, request: Request, progress: Progress, *, whole: bool = False) -> Inventory:
+def inventory_of(
+    registry: Registry,
+    request: Request,
+    progress: Progress,
+    *,
+    whole: bool = False,
+    digests: Fingerprints | None = None,
+) -> Inventory:
     """What the planners of one command share.
 
     Args:
-        whole: see `Inventory`.
+        whole, digests: see `Inventory`.
 
     Raises:
         UsageError: the request names the GPU of another machine, and its executor works on this one.
@@ -77,7 +85,8 @@ def inventory_of(registry: Registry, request: Request, progress: Progress, *, wh
     elsewhere = request.elsewhere or ELSEWHERE in registry.find("executor", request.executor).offer.traits
     if request.machine and not elsewhere:
         raise UsageError(f"--machine goes with --plan-only, or with an executor elsewhere; {request.executor} is here")
-    return Inventory(registry, progress, request.data_root, request.cache, elsewhere=elsewhere, whole=whole)
+    folders = (request.data_root, request.cache)
+    return Inventory(registry, progress, *folders, elsewhere=elsewhere, whole=whole, digests=digests)
 
 
 def computed_on(request: Request) -> tuple[torch.device, Precision]:

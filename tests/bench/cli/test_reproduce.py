@@ -6,6 +6,7 @@ from itertools import count, islice
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,8 +14,15 @@ from child_work import children_here
 from commands import run_bench
 from PIL import Image
 
+from bench.cli import reproducing
 from bench.cli.numbers import numbers
+from bench.cli.reproducing import Reproduction
+from bench.data import fingerprints
 from bench.errors import UsageError
+from bench.results.published import Cell
+from bench.running.executors import Skipped
+from bench.running.placing import Placed
+from bench.running.planning import Planner
 
 Reproduce = Callable[..., "CompletedProcess[str]"]
 HEAD = "method,dataset,classes,ipc,backbone,eval_backbone,label_type,protocol,metric,iterations,value,std,source,note\n"
@@ -212,8 +220,81 @@ def test_data_that_does_not_come_in_time_is_told_beside_what_was_measured(
     now = count(0, 1000)  # each look at the clock is later
     monkeypatch.setattr("bench.cli.reproducing.monotonic", lambda: float(next(now)))
     done = late("--cells", "1,2", "--wait", "30m")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr  # a cell that was named was not run
     assert "cell 2: skipped: dataset 'flowers'" in " ".join(done.stdout.split())
+
+
+@pytest.fixture
+def untrained(late: Reproduce, monkeypatch: pytest.MonkeyPatch) -> Reproduce:
+    """The same, but the cells are another process's: each is planned, and none is trained."""
+    monkeypatch.setattr("bench.cli.reproducing.tried", lambda *_: [])
+    monkeypatch.setattr(
+        "bench.cli.reproducing.carried_out", lambda _, jobs, __: ([Skipped(job, "busy") for job in jobs], False)
+    )
+    return late
+
+
+def raises_for_flowers(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
+    whole = getattr(Reproduction, step)
+
+    def worked(self: Reproduction, *words: Any, **more: Any) -> Any:  # noqa: ANN401 - whatever the step takes
+        if any(each.part.wanted.dataset == "flowers" for each in words[0]):
+            raise error
+        return whole(self, *words, **more)
+
+    monkeypatch.setattr(Reproduction, step, worked)
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (UsageError("nobody to hire"), 2)])
+def test_whatever_ends_the_wait_what_was_measured_before_is_told(
+    untrained: Reproduce, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
+) -> None:
+    raises_for_flowers(monkeypatch, "_executor", error)
+    done = untrained("--wait", "1m", "--format", "json")
+    assert done.returncode == status
+    assert [(row["dataset"], row["status"]) for row in json.loads(done.stdout)] == [("digits", "skipped")]
+    assert done.stderr.splitlines()[-1].startswith("bench: ")
+
+
+def test_a_named_cell_that_turns_out_impossible_later_is_told_beside_the_others(
+    untrained: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = vars(reproducing)["place"]
+
+    def placed(cell: Cell, planner: Planner) -> Placed[Cell]:
+        found: Placed[Cell] = whole(cell, planner)
+        if cell.wanted.dataset == "flowers":
+            raise UsageError("too few of them")
+        return found
+
+    monkeypatch.setattr("bench.cli.reproducing.place", placed)
+    done = untrained("--cells", "1,2", "--wait", "1m")
+    assert done.returncode == 1
+    assert "cell 1: skipped: busy" in done.stdout
+    assert "cell 2: skipped: too few of them" in done.stdout
+
+
+def test_files_that_stand_still_are_read_once_however_long_they_are_waited_for(
+    untrained: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, copied, read = count(0, 60), islice(count(), 2), Mock(wraps=fingerprints._content)
+    few_at_a_time = vars(reproducing)["sleep"]
+    monkeypatch.setattr("bench.cli.reproducing.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("bench.cli.reproducing.sleep", lambda seconds: [few_at_a_time(seconds) for _ in copied])
+    monkeypatch.setattr("bench.data.fingerprints._content", read)
+    done = untrained("--wait", "30m")
+    assert "flowers" in done.stdout
+    assert sum(call.args[0].layout == "image-folder" for call in read.call_args_list) == 2  # looked at, then planned
+    assert done.stderr.count("waiting for flowers") == 1
+
+
+def test_a_wrong_number_in_the_environment_is_not_waited_for(
+    untrained: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DECODED_GB", "many")
+    done = untrained("--wait", "1m")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: BENCH_DECODED_GB takes gigabytes, as 200, not 'many'\n"
 
 
 @pytest.mark.parametrize(
