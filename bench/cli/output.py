@@ -6,12 +6,10 @@ it was making, and nothing else is touched.
 """
 
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from bench.reporting.folders import File
 
 WRITTEN = ".bench-report.json"
-LEFTOVER = ".part"
-MAKING = "making.lock"  # within the folder of what is being made, of who makes it
 
 
 @dataclass(frozen=True)
@@ -93,10 +89,12 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
     Raises:
         UsageError: a file cannot be written.
     """
+    from bench.storage.scratch import part_folder
+
     is_new = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with _part(output) as made:
+        with part_folder(output) as made:
             names = [_put(made, file) for file in files]
             _move(names, made, output)
         return names
@@ -106,20 +104,6 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
         if is_new:
             with suppress(OSError):  # a report is in it
                 output.rmdir()
-
-
-@contextmanager
-def _part(output: Path) -> Iterator[Path]:
-    """A folder within a report's to make the next one in; those whose maker was killed are taken away."""
-    from bench.progress import Silent
-    from bench.storage.leases import is_of_dead, locked
-
-    for left in output.glob(f".*{LEFTOVER}"):
-        if is_of_dead(left / MAKING):
-            shutil.rmtree(left, ignore_errors=True)
-    made = TemporaryDirectory(prefix=".", suffix=LEFTOVER, dir=output)
-    with made, locked(Path(made.name) / MAKING, Silent(), wait=False, bring=False):
-        yield Path(made.name)
 
 
 def _move(names: Sequence[str], made: Path, output: Path) -> None:

@@ -37,36 +37,10 @@ def whole(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Yields a new folder beside `path` to write into; on success it takes the name, on failure it is removed.
-
-    Those that killed processes of this machine began for it are removed, too.
-
-    Raises:
-        OSError: among others, something is in a folder of that name already.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{glob.escape(path.name)}.[0-9]*{LEFTOVER}"):
-        if left.is_dir() and not is_being_written(left):
-            shutil.rmtree(left, ignore_errors=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}{LEFTOVER}")
-    try:
-        part.mkdir()
-        yield part
-        for file in (each for each in part.rglob("*") if each.is_file()):
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        part.replace(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes the rename itself durable; a crash after it must not bring the old name back."""
     handle = os.open(folder, os.O_RDONLY)
     try:

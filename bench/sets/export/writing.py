@@ -16,9 +16,10 @@ from bench.sets.condensed import LABELS, CondensedSet
 from bench.sets.export.forms import FORMS, Form
 from bench.sets.handwritten import MANIFEST, HandWritten
 from bench.sets.own_manifest import Manifest
-from bench.storage.files import link_or_copy, whole_folder, write_json, write_text
+from bench.storage.files import link_or_copy, write_json, write_text
 from bench.storage.names import unknown
 from bench.storage.paging import converted
+from bench.storage.scratch import whole_folder
 
 CARD = "README.md"
 ABOUT = ("name", "method", "backbone", "iterations", "protocol", "protocol_version", "learned_lr")

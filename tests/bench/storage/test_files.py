@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import CorruptArtefact, RunFailure
-from bench.storage.files import clean_leftovers, digest, quarantine, read_json, whole, whole_folder, write_json
+from bench.storage.files import clean_leftovers, digest, quarantine, read_json, whole, write_json
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 json_values = st.recursive(
@@ -165,18 +165,6 @@ def test_a_process_killed_in_the_middle_of_a_write_leaves_the_old_file(tmp_path:
     assert len(leftovers) == 1
     clean_leftovers(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_what_a_killed_process_left_of_a_folder_goes_with_the_next_of_its_name(tmp_path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    dead, alive, other = (tmp_path / name for name in (f"set.{ended.pid}.part", "set.1.part", "set.zip.part"))
-    for left in (dead, alive, other):  # process 1 is always there
-        left.mkdir()
-        (left / "images").write_text("half")
-    with whole_folder(tmp_path / "set") as part:
-        (part / "images").write_text("whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set.1.part", "set.zip.part"]
 
 
 def test_set_aside_keeps_every_corrupt_version(tmp_path: Path) -> None:

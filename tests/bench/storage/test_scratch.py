@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from leasing import held, killed_with
 
+from bench.errors import UnreadableArtefact
 from bench.progress import Silent
-from bench.storage.scratch import SPEED, TRIAL, abandoned, scratch_folder
+from bench.storage.scratch import SPEED, TRIAL, abandoned, part_folder, scratch_folder, whole_folder
 
 AT_WORK = (
     "import sys, time; from pathlib import Path; from bench.progress import Silent\n"
@@ -44,3 +47,26 @@ def test_the_next_command_takes_away_what_a_killed_one_left_and_nothing_else(tmp
         alive.kill()
         alive.wait()
     assert TRIAL in kept.name and abandoned(tmp_path) == [kept]
+
+
+def test_of_folders_that_are_being_made_only_those_of_killed_makers_go(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, theirs = tmp_path / "set.dead.part", tmp_path / "set.theirs.part"
+    for name in ("set.2024-01.part", f"set.{ended.pid}.part", "set.zip.part"):  # a user's own
+        (tmp_path / name).mkdir()
+    killed_with(dead / "held.lock")
+    with held(theirs / "held.lock", "another machine"), whole_folder(tmp_path / "set") as part:
+        (part / "images").write_text("whole")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["set", *sorted(["set.2024-01.part", f"set.{ended.pid}.part", "set.theirs.part", "set.zip.part"])]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["images"]
+    assert (tmp_path / "set").stat().st_mode == (tmp_path / "set.zip.part").stat().st_mode
+
+
+def test_where_no_lease_can_be_had_no_folder_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = UnreadableArtefact("held.lock cannot be locked: No space left on device")
+    monkeypatch.setattr("bench.storage.scratch.locked", Mock(side_effect=refusal))
+    with pytest.raises(OSError, match="No space left"), part_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
