@@ -37,9 +37,9 @@ def together(placed: Iterable[Placed[Any]]) -> list[Job]:
 
 def answers(placed: Iterable[Placed[Part]], rows: Sequence[Row]) -> Iterator[tuple[Part, Row]]:
     """Each part with each row that answers for it, in the order of the parts."""
-    found = {(row["run"], name, row["eval_backbone"]): row for row in rows for name in row["asked"]}
+    found = {(row["run"], row["protocol_id"], row["eval_backbone"]): row for row in rows}
     for each in placed:
         for job in each.jobs:
             for evaluation in job.evaluations:
-                if row := found.get((job.spec.name, evaluation.asked, evaluation.backbone)):
+                if row := found.get((job.spec.name, evaluation.protocol_id, evaluation.backbone)):
                     yield each.part, {**row, "protocol": evaluation.asked}

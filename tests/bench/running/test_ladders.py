@@ -10,6 +10,7 @@ from benching import Bench
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.results.rows import blank_row
 from bench.running.ladders import Ladder, Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
 from bench.running.planning import Planner
@@ -101,3 +102,12 @@ def test_every_rung_of_edcs_figure_can_be_planned(tmp_path: Path) -> None:
 def test_a_ladder_nobody_offers_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'edc-figure-1'"):
         find_ladder(Registry(), "edc-figure-2")
+
+
+def test_a_row_answers_by_what_was_measured_whatever_it_was_called_before(tmp_path: Path) -> None:
+    """Both were asked for as the paper's once, as a plugin says from one version to the next."""
+    placed = planned(two(), request(tmp_path))
+    (job,) = together(placed)
+    names = ("hard", "soft", "paper")
+    rows = [blank_row(job.spec, each, "skipped", "busy", *names) for each in job.evaluations]
+    assert [row["protocol_id"] for row in laddered(placed, rows)] == [each.protocol_id for each in job.evaluations]
