@@ -104,10 +104,13 @@ class Selection(Split):
         return self.base.take(self.indices[indices])
 
     def moved(self, device: torch.device, room: int) -> Split:
-        whole = self.base.held()
+        base, indices = self.base, self.indices
+        while isinstance(base, Selection):  # some classes of a split that was cut out of another
+            base, indices = base.base, base.indices[indices]
+        whole = base.held()
         if whole is None or len(self) * whole[:1].nbytes > room:
             return self
-        return TensorSplit(paging.taken(whole, self.indices), self.labels).moved(device, room)
+        return TensorSplit(paging.taken(whole, indices), self.labels).moved(device, room)
 
     def originals(self, indices: Tensor) -> list[Tensor]:
         return self.base.originals(self.indices[indices])

@@ -289,6 +289,16 @@ def test_images_that_are_held_move_where_they_fit(registry: Registry, flowers: P
     assert some.moved(here, size // 2) is some
 
 
+def test_classes_of_a_split_that_was_cut_out_of_another_move_too(registry: Registry, flowers: Path) -> None:
+    (flowers.parent / "test").rename(flowers.parent / "more")
+    flowers.write_text(CARD.replace("[[", "split = { test = 0.5, seed = 0 }\n[["))
+    some, here = _open(registry, flowers).only(["daisy", "tulip"]).train, torch.device("cpu")
+    moved, every = some.moved(here, 4 * 3 * 8 * 8), torch.arange(4)  # half of four images of two classes
+    assert isinstance(moved, TensorSplit) and len(moved) == 4
+    assert torch.equal(moved.take(every), some.take(every)) and torch.equal(moved.labels, some.labels)
+    assert some.moved(here, 4 * 3 * 8 * 8 - 1) is some
+
+
 def test_images_that_are_decoded_as_asked_stay(
     registry: Registry, flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
