@@ -114,9 +114,8 @@ class Task:
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
         if facts := getattr(network, "facts", None):
             self.measured.networks[name] = facts
-        if self.device.type == "cuda":  # from locked pages the device fetches them, and nothing waits
-            for each in [*network.parameters(), *network.buffers()]:
-                each.data = each.data.pin_memory()
+        if self.device.type == "cuda":
+            _lock_pages(network)
         return network.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -175,3 +174,13 @@ class Task:
         """
         check_file_name("a loop", what)
         return iter(Iterations(self, count, images, state, what, cycle))
+
+
+def _lock_pages(network: nn.Module) -> None:
+    """Has weights lie in locked pages, from which a GPU fetches them while nothing waits.
+
+    Tied ones stay one. What is no plain tensor of this machine's memory stays where it lies, and moves as it can.
+    """
+    for each in (*network.parameters(), *network.buffers()):
+        if each.is_cpu and each.layout == torch.strided:  # expanded ones have no pages of their own: a copy has
+            each.data = torch.empty_like(each.data, pin_memory=True).copy_(each.data)

@@ -118,7 +118,8 @@ def taken(tensor: Tensor, chosen: Tensor) -> Tensor:
     """
     size = tensor[:1].nbytes
     if len(chosen) * size < LARGE or tensor.device.type != "cpu":
-        return tensor[chosen.to(tensor.device, non_blocking=True)]  # indices on a CPU would wait for the GPU
+        # indices on a CPU would wait for the GPU; those on a GPU must be waited for
+        return tensor[chosen.to(tensor.device, non_blocking=tensor.device.type != "cpu")]
     passage = Passage(unchanged=True)
 
     def rows() -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,6 +2,8 @@
 
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.running.networks import check_network
+from bench.testing import tiny_task
 
 Outputs = namedtuple("Outputs", ["logits", "aux_logits"])
 CONTRACT = "a backbone must return logits (N, classes)"
@@ -77,3 +80,36 @@ def test_a_look_draws_nothing_from_the_global_generator() -> None:
     before = torch.get_rng_state()
     look(builder(lambda network, logits: logits + 0 * float(logits.sum())))
     assert torch.equal(before, torch.get_rng_state())
+
+
+class Odd(nn.Module):
+    """Its weights are tied; of its buffers one has fewer numbers than places, one is no plain tensor, one is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.register_buffer("scale", torch.ones(1, 3, 1, 1).expand(1, 3, 2, 2))
+        self.register_buffer("sparse", torch.eye(2).to_sparse())
+        self.register_buffer("count", torch.tensor(7))
+        self.register_buffer("none", None)
+
+
+def test_weights_of_any_kind_go_to_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch locks pages: of plain tensors alone, and never into places that share a number."""
+
+    def locked(tensor: Tensor) -> Tensor:
+        assert tensor.layout == torch.strided, "cannot pin: only dense CPU tensors can be pinned"
+        return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype).copy_(tensor)
+
+    empty_like = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda like, *, pin_memory: locked(empty_like(like)))
+    monkeypatch.setattr(Tensor, "pin_memory", locked)
+    monkeypatch.setattr(nn.Module, "to", lambda network, *_, **__: network)
+    task = replace(tiny_task(tmp_path), device=torch.device("cuda"), networks=lambda _: lambda *_: Odd())
+    network = task.network(0)
+    assert isinstance(network, Odd) and network.first.weight is network.second.weight
+    expected = {"scale": torch.ones(1, 3, 2, 2), "sparse": torch.eye(2), "count": torch.tensor(7)}
+    assert {name: each.to_dense().tolist() for name, each in network.named_buffers()} == {
+        name: each.tolist() for name, each in expected.items()
+    }

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 
 from bench.labels.forms import HALVES
 from bench.storage import paging
-from bench.storage.paging import Passage, release
+from bench.storage.paging import Passage, release, taken
 from bench.storage.tensor_files import _TYPES, read_tensors, write_tensors
 from bench.training.label_files import LabelFiles
 
@@ -99,3 +100,10 @@ def test_files_are_those_of_the_library(tmp_path: Path) -> None:
     assert theirs[:8] == ours[:8]
     assert json.loads(theirs[8 : 8 + length]) == json.loads(ours[8 : 8 + length])
     assert theirs[8 + length :] == ours[8 + length :]
+
+
+def test_indices_that_a_gpu_still_computes_are_waited_for() -> None:
+    chosen = MagicMock()
+    chosen.__len__.return_value, chosen.to.return_value = 2, torch.tensor([2, 0])
+    assert taken(torch.arange(3), chosen).tolist() == [2, 0]
+    chosen.to.assert_called_once_with(torch.device("cpu"), non_blocking=False)
