@@ -106,7 +106,7 @@ class Selection(Split):
     def moved(self, device: torch.device, room: int) -> Split:
         base, indices = self.base, self.indices
         while isinstance(base, Selection):  # some classes of a split that was cut out of another
-            base, indices = base.base, base.indices[indices]
+            indices, base = base.indices[indices], base.base
         whole = base.held()
         if whole is None or len(self) * whole[:1].nbytes > room:
             return self

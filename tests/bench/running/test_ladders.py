@@ -51,11 +51,8 @@ def test_a_rung_has_its_own_changes_and_the_users(tmp_path: Path) -> None:
 
 def test_rows_stand_by_rungs_in_their_order(tmp_path: Path) -> None:
     placed = planned(two(), request(tmp_path, seeds=(0, 1)))
-    rows = [
-        {"run": job.spec.name, "asked": [asked], "eval_backbone": "convnet3-w32-bn", "seed": job.spec.seed}
-        for asked in ("soft", "hard")
-        for job in placed[0].jobs
-    ]
+    asked = [of.jobs[0].evaluations[0] for of in reversed(placed)]
+    rows = [blank_row(job.spec, each, "skipped", "busy") for each in asked for job in placed[0].jobs]
     shown = [(row["rung"]["name"], row["protocol"], row["seed"]) for row in laddered(placed, rows)]
     assert shown == [("A", "hard", 0), ("A", "hard", 1), ("B", "soft", 0), ("B", "soft", 1)]
 
