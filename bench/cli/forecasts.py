@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -126,3 +127,29 @@ def _users(found: Sequence[Forecast]) -> dict[TriedStage, int]:
         known = first.setdefault(stage.hash, stage)
         users[known] = users.get(known, 0) + 1
     return users
+
+
+@dataclass
+class Taken:
+    """The runs and shared stages that are counted already."""
+
+    runs: set[str] = field(default_factory=set)
+    stages: set[str] = field(default_factory=set)
+
+    def more(self, forecasts: Sequence[Forecast]) -> float | None:
+        """The seconds that these take on top of what is counted; None where a trial failed."""
+        if any(each.status == "failed" for each in forecasts):
+            return None
+        new = [each for each in forecasts if each.run not in self.runs]
+        seconds, seen = 0.0, set(self.stages)
+        for each in new:
+            seconds += each.total_s
+            for stage in each.stages:
+                seconds -= stage.seconds if stage.hash in seen else 0.0
+                seen.add(stage.hash)
+        return seconds
+
+    def take(self, forecasts: Sequence[Forecast]) -> None:
+        """Counts them."""
+        self.runs |= {each.run for each in forecasts}
+        self.stages |= {stage.hash for each in forecasts for stage in each.stages}

@@ -116,7 +116,8 @@ def _move(names: Sequence[str], made: Path, output: Path) -> None:
         (made / name).replace(output / name)
     for name in earlier.difference(names):
         (output / name).unlink(missing_ok=True)
-    write_json(output / WRITTEN, {"files": sorted(names)})
+    others = {name for name in _written(output) if (output / name).is_file()}  # of a report that is written meanwhile
+    write_json(output / WRITTEN, {"files": sorted(others.union(names))})
 
 
 def _written(output: Path) -> set[str]:

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from bench.cli.console import Console
-from bench.cli.forecasts import shown, table, tried
+from bench.cli.forecasts import Taken, shown, table, tried
 from bench.cli.grid import carried_out, check_folders, executor_of, printed, remark, rows_of
 from bench.data.fingerprints import Fingerprints
 from bench.errors import Interrupted, UsageError
@@ -287,29 +287,3 @@ class Reproduction:
     def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:
         ordered = sorted(found, key=lambda row: int(row["cell"]["number"]))
         printed(format_.render_reproduction(ordered, title=self.table.title), self.runs)
-
-
-@dataclass
-class Taken:
-    """The runs and shared stages that are counted already."""
-
-    runs: set[str] = field(default_factory=set)
-    stages: set[str] = field(default_factory=set)
-
-    def more(self, forecasts: Sequence[Forecast]) -> float | None:
-        """The seconds that these take on top of what is counted; None where a trial failed."""
-        if any(each.status == "failed" for each in forecasts):
-            return None
-        new = [each for each in forecasts if each.run not in self.runs]
-        seconds, seen = 0.0, set(self.stages)
-        for each in new:
-            seconds += each.total_s
-            for stage in each.stages:
-                seconds -= stage.seconds if stage.hash in seen else 0.0
-                seen.add(stage.hash)
-        return seconds
-
-    def take(self, forecasts: Sequence[Forecast]) -> None:
-        """Counts them."""
-        self.runs |= {each.run for each in forecasts}
-        self.stages |= {stage.hash for each in forecasts for stage in each.stages}

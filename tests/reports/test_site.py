@@ -178,6 +178,24 @@ def test_what_a_killed_report_left_goes_with_the_next_and_what_is_being_made_sta
     assert sorted(path.name for path in site.iterdir()) == [".bench-report.json", ".mine.part", "index.html", "runs"]
 
 
+def test_files_of_two_reports_that_are_written_at_once_are_all_known_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, index = tmp_path / "site", File("index.html", "leads to it")
+    between = iter([File("runs/b.html", "another's")])
+
+    def written(path: Path, content: dict[str, list[str]]) -> None:
+        write_json(path, content)
+        for file in between:
+            write_folder(site, [index, file])
+
+    monkeypatch.setattr("bench.storage.files.write_json", written)
+    write_folder(site, [index])
+    assert (site / "runs" / "b.html").exists()
+    write_folder(site, [index])
+    assert not (site / "runs" / "b.html").exists()
+
+
 def test_names_in_the_list_of_files_that_lead_out_are_left_alone(tmp_path: Path, report: Report) -> None:
     keep_run(tmp_path / "runs")
     site = tmp_path / "site"
