@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.folders import LocalPath
 from bench.cli.options import runs_option, table_or_json_option
 from bench.cli.output import said_written, write
 from bench.errors import UsageError, why
@@ -26,7 +27,7 @@ PAGE, PICTURE = ".html", ".png"
 @click.option(
     *("-o", "--output"),
     metavar="FILE.html|FILE.png",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="A page with all of it, or their images side by side.",
 )
 @runs_option

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.folders import LocalPath
 from bench.cli.options import plugin_option, runs_option
 from bench.storage.names import nearest
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("export")
 @click.argument("run", metavar="RUN")
 @click.option("--to", required=True, metavar="FORM", help="folder, parquet, hf, webdataset, pt, mtt, sre2l or rded.")
-@click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new folder.")
+@click.option("-o", "--output", required=True, metavar="DIR", type=LocalPath(path_type=Path), help="A new folder.")
 @runs_option
 @plugin_option
 def command(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ...]) -> None:

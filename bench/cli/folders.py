@@ -10,6 +10,7 @@ import click
 from bench.errors import UsageError, why
 from bench.storage.settings import is_address, machine_cache
 
+FILE = "file"  # the scheme of addresses of this machine
 MIRRORS = "mirrors"  # in the machine's cache: folders that stand for stores elsewhere
 
 
@@ -66,7 +67,21 @@ def check_writable(folder: Path) -> None:
             raise UsageError(f"cannot write to {folder}: nothing can be made in {existing}: {why(error)}") from error
 
 
-class Folder(click.Path):
+class LocalPath(click.Path):
+    """An option's path on this machine; an address is none, and would be a folder called `s3:` here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Fails for an address of a store."""
+        scheme, _, path = str(value).partition("://")
+        if not is_address(str(value)):
+            return super().convert(value, param, ctx)
+        if scheme.lower() != FILE:
+            only = "only runs (--runs) and the cache (BENCH_CACHE) may lie in a store"
+            self.fail(f"{scheme}:// names no place on this machine; {only}", param, ctx)
+        return super().convert(path, param, ctx)
+
+
+class Folder(LocalPath):
     """An option's folder, which need not be there."""
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.folders import LocalPath
 from bench.storage.names import unknown
 
 
@@ -13,7 +14,7 @@ from bench.storage.names import unknown
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     default=Path(),
     help="Folder to put the plugin's folder in [default: here].",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.filters import Conditions, Row, where_option
-from bench.cli.folders import folder_of
+from bench.cli.folders import LocalPath, folder_of
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import Target, said_written, target_of, write, write_folder
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.argument("named", nargs=-1, metavar="[RUNS]...")
 @click.option("--format", "form", help="Of the report [default: by the suffix of FILE, html into a FOLDER/, or table].")
 @click.option("--claims/--no-claims", default=True, show_default=True, help="Published numbers beside the measured.")
-@click.option("-o", "--output", type=click.Path(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
+@click.option("-o", "--output", type=LocalPath(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
 @click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
 @click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
 @click.option("--width", callback=inches, metavar="WIDTH", help="Of a picture: column, page (of a paper), or inches.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.folders import LocalPath
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, changes_option, grid_options, trainings_option
 from bench.errors import UsageError
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @changes_option
 @grid_options
 @click.option("--plan-only", is_flag=True, help="Write the runs as a plan for bench work, and do none.")
-@click.option("-o", "--output", metavar="FILE", help="Of --plan-only [default: standard output].")
+@click.option("-o", "--output", type=LocalPath(), metavar="FILE", help="Of --plan-only [default: standard output].")
 @click.option("--machine", metavar="GPU", help="Plan for this GPU, by the name that bench doctor says of it there.")
 def command(
     runs: Path,

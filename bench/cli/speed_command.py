@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bench.cli.folders import LocalPath
 from bench.cli.names import check_names
 from bench.cli.options import (
     COUNT,
@@ -40,7 +41,7 @@ from bench.extensions.registry import Registry
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write it to a file too, in the format of its suffix (as .svg: a figure).",
 )

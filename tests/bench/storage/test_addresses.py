@@ -12,6 +12,7 @@ from gcsfs.core import GCSFileSystem
 from leasing import held
 from stores import Machine, Server
 
+from bench.cli.folders import Folder, LocalPath
 from bench.errors import StoreAway
 from bench.storage.leases import LockHeld, holder, locked
 from bench.storage.stores import without_secrets
@@ -38,6 +39,33 @@ def test_an_address_that_is_none_is_refused_in_one_line_without_what_is_secret_i
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr and ended.stderr.count("\n") == 1 and "opensesame" not in ended.stderr.lower()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("report", "-o", "s3://b/site/"), "--output"),
+        (("compare", "a", "b", "-o", "s3://b/both.html"), "--output"),
+        (("export", "a", "--to", "pt", "-o", "gs://b/set"), "--output"),
+        (("speed", "-o", "s3://b/speed.svg"), "--output"),
+        (("new-plugin", "mine", "-o", "s3://b"), "--output"),
+        (("run", "-m", "random", "-d", "digits", "--plan-only", "-o", "s3://b/plan"), "--output"),
+        (("data", "fetch", "mnist", "--data-root", "s3://user:opensesame@b"), "--data-root"),
+    ],
+)
+def test_where_only_this_machine_is_written_to_an_address_is_refused(
+    tmp_path: Path, words: tuple[str, ...], option: str
+) -> None:
+    """It was a folder called `s3:`."""
+    ended = run_bench(*words, folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert option in ended.stderr and "names no place on this machine" in ended.stderr
+    assert "opensesame" not in ended.stderr and not list(tmp_path.iterdir())
+
+
+def test_an_address_of_this_machine_is_its_path(tmp_path: Path) -> None:
+    assert Folder().convert(f"file://{tmp_path}", None, None) == tmp_path
+    assert LocalPath().convert(f"file://{tmp_path}/", None, None) == f"{tmp_path}/"
 
 
 def test_a_bucket_that_is_not_there_is_a_mistake(server: Server) -> None:
