@@ -10,7 +10,7 @@ from rich.console import Console as Terminal
 
 from bench.cli.live import Live
 from bench.progress import Progress
-from bench.storage.streams import one_line, watched
+from bench.storage.streams import one_line, shown, watched
 
 PLAIN_SECONDS = 10.0
 
@@ -54,11 +54,19 @@ class Console:
         if not self._quiet:
             self._tell(message)
 
+    def show(self, table: str) -> None:
+        """News of several lines, whose blanks are columns."""
+        for line in [] if self._quiet else table.splitlines():
+            self._put(shown(line))
+
     def _tell(self, message: str) -> None:
+        self._put(one_line(message))
+
+    def _put(self, line: str) -> None:
         if self._live:
-            self._terminal.print(one_line(message), highlight=False, markup=False)
+            self._terminal.print(line, highlight=False, markup=False)
         else:
-            self._follow(one_line(message))
+            self._follow(line)
 
     def _follow(self, line: str) -> None:
         """A line, after the last one of work that came to its end before it."""

@@ -253,7 +253,7 @@ class Reproduction:
         found = list(tried(executor, together(placed), self.registry, console))
         self._say_unreached(console)
         if any(each.status != "done" for each in found):
-            console.say(table(found))
+            console.show(table(found))
         return found
 
     def _say_unreached(self, console: Console) -> None:

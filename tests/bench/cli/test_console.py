@@ -28,6 +28,15 @@ def test_work_that_ends_between_two_lines_is_said_to_its_end(capsys: pytest.Capt
     assert _lines(capsys) == ["verify 512/1100", "verify 1100/1100"]
 
 
+def test_a_table_keeps_its_lines_and_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    with Console() as console:
+        console.show("run    total\n-----  -----\none     1 s\n\nIn all 1 s.")
+    assert capsys.readouterr().err.splitlines() == ["run    total", "-----  -----", "one     1 s", "In all 1 s."]
+    with Console(quiet=True) as console:
+        console.show("run")
+    assert capsys.readouterr().err == ""
+
+
 def test_the_end_stands_before_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     with Console() as console:
         for what in ("one", "two"):
