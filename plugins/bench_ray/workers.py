@@ -206,7 +206,7 @@ class RayDesk(Desk):
             raise Interrupted("stopped") from error
         again = "" if losses >= LOSSES else ": done again on another, from what was saved"
         what = "a worker for which its node had no memory" if isinstance(error, OutOfMemoryError) else "a node"
-        news.warn(f"{what} was lost while it worked on {order.job.spec.name}{again}")
+        news.warn(f"{what} was lost while it worked on {order.job.spec.name}, {losses} of at most {LOSSES}{again}")
 
     def _tried(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> Ended:
         actor = self._placed(order, news, needs)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import ray_methods
@@ -15,6 +16,7 @@ from commands import run_bench
 from ray_methods import STEP, STEPS, parent_of
 
 from bench import __version__
+from bench.cli.console import Console
 from bench.errors import UsageError
 from bench.running.executors.workers import Hiring, Needs
 
@@ -145,6 +147,18 @@ def test_a_worker_asks_for_the_memory_that_the_user_said_else_for_what_was_foret
     desk = RayDesk(share, Path(), Marks(), lambda memory: None)
     monkeypatch.setattr(RayDesk, "_new", lambda self: self._memory)
     assert desk._actor_for(Needs(share.gpus, memory=3)) == asked
+
+
+def test_each_node_that_is_lost_is_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that was said before is not said again."""
+    desk = RayDesk(Shares(1, 1, 0, None), Path(), Marks(), lambda memory: None)
+    monkeypatch.setattr(desk, "_tried", Mock(side_effect=ray.exceptions.RayActorError()))
+    order: Any = Mock()
+    order.job.spec.name = "one"
+    with Console() as console:
+        assert desk.do(order, Needs(), console, None).event == "failed"
+    told = [line.partition("one, ")[2].partition(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["1 of at most 3", "2 of at most 3", "3 of at most 3"]
 
 
 def test_a_node_knows_shared_folders_by_marks(tmp_path: Path) -> None:
