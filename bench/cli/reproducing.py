@@ -217,7 +217,10 @@ class Reproduction:
         for cell, request in asked:
             planner = Planner(self.registry, request, console, self.runs.absolute(), inventory)
             try:
-                placed.append(place(cell, planner))
+                found = place(cell, planner)
+                if not refusing:  # what is half copied still is no run that failed
+                    inventory.check_undamaged(cell.wanted.dataset)
+                placed.append(found)
             except UsageError as error:
                 if patient and isinstance(error, DataUnready):
                     coming.append((cell, request))

@@ -64,6 +64,13 @@ class Inventory:
                 raise
         return self._opened[name]
 
+    def check_undamaged(self, name: str) -> None:
+        """Raises UsageError: files of a dataset are damaged, of which a run would be a failed one."""
+        dataset = self.dataset(name)
+        for split in (dataset.train, dataset.test):
+            if isinstance(split, UnavailableSplit) and split.damaged:
+                raise UsageError(split.reason)
+
     def keep(self) -> None:
         """Writes the digests of files that were read."""
         self._digests.keep()

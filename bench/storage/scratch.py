@@ -53,7 +53,8 @@ def part_folder(place: Path, prefix: str = ".") -> Iterator[Path]:
     for left in place.glob(f"{glob.escape(prefix)}*{LEFTOVER}"):
         if is_of_dead(left / _LOCK):
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, suffix=LEFTOVER, dir=place) as part, ExitStack() as held:
+    made = tempfile.TemporaryDirectory(prefix=prefix, suffix=LEFTOVER, dir=place, ignore_cleanup_errors=True)
+    with made as part, ExitStack() as held:
         try:
             held.enter_context(locked(Path(part) / _LOCK, Silent(), wait=False, bring=False))
         except UnreadableArtefact as error:

@@ -17,8 +17,10 @@ from PIL import Image
 from bench.cli import reproducing
 from bench.cli.numbers import numbers
 from bench.cli.reproducing import Reproduction
-from bench.data import fingerprints
-from bench.errors import UsageError
+from bench.data import fingerprints, opening
+from bench.data.cards import DatasetCard
+from bench.data.datasets import Split
+from bench.errors import RunFailure, UsageError
 from bench.results.published import Cell
 from bench.running.executors import Skipped
 from bench.running.placing import Placed
@@ -272,6 +274,28 @@ def test_a_named_cell_that_turns_out_impossible_later_is_told_beside_the_others(
     assert done.returncode == 1
     assert "cell 1: skipped: busy" in done.stdout
     assert "cell 2: skipped: too few of them" in done.stdout
+
+
+def test_data_that_is_half_copied_when_the_time_is_over_makes_no_failed_run(
+    untrained: Reproduce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, now = vars(opening)["_open_split"], count(0, 1000)
+
+    def opened(card: DatasetCard, *words: Any) -> Split:  # noqa: ANN401 - what else it takes
+        if card.name == "flowers":
+            raise RunFailure("corrupt file: data/test/rose/1.png ends early")
+        split: Split = whole(card, *words)
+        return split
+
+    monkeypatch.setattr(opening, "_open_split", opened)
+    monkeypatch.setattr("bench.cli.reproducing.monotonic", lambda: float(next(now)))
+    copied = vars(reproducing)["sleep"]
+    copied(0.0)
+    done = untrained("--wait", "30m", "--format", "json")
+    assert [(row["dataset"], row["reason"]) for row in json.loads(done.stdout)] == [
+        ("digits", "busy"),
+        ("flowers", "corrupt file: data/test/rose/1.png ends early"),
+    ]
 
 
 def test_files_that_stand_still_are_read_once_however_long_they_are_waited_for(
