@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from bench import seeds
 from bench.condensation.notes import Findings
@@ -179,8 +180,12 @@ class Task:
 def _lock_pages(network: nn.Module) -> None:
     """Has weights lie in locked pages, from which a GPU fetches them while nothing waits.
 
-    Tied ones stay one. What is no plain tensor of this machine's memory stays where it lies, and moves as it can.
+    Tied ones stay one. What is no plain tensor of this machine's memory, or none yet, moves as it can.
     """
-    for each in (*network.parameters(), *network.buffers()):
-        if each.is_cpu and each.layout == torch.strided:  # expanded ones have no pages of their own: a copy has
-            each.data = torch.empty_like(each.data, pin_memory=True).copy_(each.data)
+    for each in filter(_is_plain, (*network.parameters(), *network.buffers())):
+        pages = torch.empty_like(each.data, pin_memory=True)  # of its own, where it was expanded
+        each.data = pages.copy_(each.data)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_cpu and tensor.layout == torch.strided and not is_lazy(tensor)

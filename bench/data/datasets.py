@@ -47,7 +47,10 @@ class Split(ABC):
         """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
 
     def held(self) -> Tensor | None:
-        """All images as `take` gives them, where they lie in memory or in a mapped file; None where none do."""
+        """All images as `take` gives them, where they lie in memory or in a mapped file; None where none do.
+
+        A class that gives other images by `take` than the one that it is made of says so here, too.
+        """
         return None
 
     def moved(self, device: torch.device, room: int) -> "Split":

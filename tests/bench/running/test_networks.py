@@ -83,12 +83,13 @@ def test_a_look_draws_nothing_from_the_global_generator() -> None:
 
 
 class Odd(nn.Module):
-    """Its weights are tied; of its buffers one has fewer numbers than places, one is no plain tensor, one is none."""
+    """Its weights are tied; a buffer has fewer numbers than places, one is no plain tensor, one none, some are late."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
         self.second.weight = self.first.weight
+        self.last = nn.LazyBatchNorm1d()
         self.register_buffer("scale", torch.ones(1, 3, 1, 1).expand(1, 3, 2, 2))
         self.register_buffer("sparse", torch.eye(2).to_sparse())
         self.register_buffer("count", torch.tensor(7))
@@ -110,6 +111,7 @@ def test_weights_of_any_kind_go_to_a_gpu(tmp_path: Path, monkeypatch: pytest.Mon
     network = task.network(0)
     assert isinstance(network, Odd) and network.first.weight is network.second.weight
     expected = {"scale": torch.ones(1, 3, 2, 2), "sparse": torch.eye(2), "count": torch.tensor(7)}
-    assert {name: each.to_dense().tolist() for name, each in network.named_buffers()} == {
+    assert {name: network.get_buffer(name).to_dense().tolist() for name in expected} == {
         name: each.tolist() for name, each in expected.items()
     }
+    assert network.last(network.first(torch.ones(2, 3))).shape == (2, 3)
