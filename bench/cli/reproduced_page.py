@@ -39,11 +39,11 @@ def page(registry: Registry, measured: Path) -> str:
 
 
 def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
-    """A line a verdict: which cells have it, those of several tables once."""
+    """A line a verdict: which cells have it, those of several tables once; what is stale has none any more."""
     found: dict[str, dict[str, None]] = {}
     for row in (row for told in tables.values() for row in told if row["cell"]["verdict"]):
         what = f"{row['method']} on {row['dataset']} at {row['ipc']} a class ({row['eval_backbone']})"
-        found.setdefault(row["cell"]["verdict"], {})[what] = None
+        found.setdefault("stale" if row["cell"]["stale"] else row["cell"]["verdict"], {})[what] = None
     return "In short:\n\n" + "".join(f"- **{verdict}**: {'; '.join(whats)}\n" for verdict, whats in found.items())
 
 

@@ -34,7 +34,7 @@ class FeaturedCoreset(Condenser[C]):
     """Real images of each class, chosen by their penultimate features. A unit is a class."""
 
     Config: ClassVar[type[MethodConfig]] = CoresetConfig
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     _extractor: nn.Module
     _feed: Feed
 

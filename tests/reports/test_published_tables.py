@@ -1,5 +1,6 @@
 """The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,12 @@ def test_records_of_an_older_version_are_stale(claims: Claims) -> None:
         f"method sre2l was at version 0, and is at {now}",
         "protocol sre2l-tiny was at version 0, and is at 1",
     ]
+
+
+def test_what_is_stale_is_not_said_to_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (kept,) = MEASURED.glob("dm-cifar10-ipc10-*")
+    shutil.copytree(kept, tmp_path / kept.name)
+    assert "- **within**: dm on cifar10" in page(REGISTRY, tmp_path)
+    monkeypatch.setattr(REGISTRY.load("method", "dm"), "version", 99)
+    told = page(REGISTRY, tmp_path)
+    assert "- **stale**: dm on cifar10" in told and "**within**" not in told
