@@ -5,11 +5,11 @@ open moves their results by points, so it stands in the configuration, and with 
 
 - The extractor is the run's backbone, trained on the full training split by `extractor.*`. No paper whose tables have
   these rows states its training; ours is SRe2L's squeeze, so that one network serves all methods of a grid, and at 32
-  pixels without BatchNorm at a rate of 0.01, DC's code's, in place of 0.1. On ImageNet-1K it is torchvision's. Its test
-  accuracy is recorded as `extractor_top1` (`bench show RUN` prints it). It moves results by points: on CIFAR-10 a
-  ConvNet-3 gives herding at 1 and 10 a class and k-center at 10 16.3, 28.6 and 19.4 at 0.1 (200 epochs, 75.2 %), 20.7,
-  33.1 and 18.3 at 0.01 (20 epochs, 77.0 %) and 20.4, 32.9 and 14.6 (5 epochs, 67.8 %); published are 21.5, 31.6 and
-  14.7 (reports/bench_reports/measured/README.md).
+  pixels for our ConvNets without BatchNorm at a rate of 0.01, DC's code's, in place of 0.1 (which a plugin's network
+  has). On ImageNet-1K it is torchvision's. Its test accuracy is recorded as `extractor_top1` (`bench show RUN` prints
+  it). It moves results by points: on CIFAR-10 a ConvNet-3 gives herding at 1 and 10 a class and k-center at 10 16.3,
+  28.6 and 19.4 at 0.1 (200 epochs, 75.2 %), 20.7, 33.1 and 18.3 at 0.01 (20 epochs, 77.0 %) and 20.4, 32.9 and 14.6 (5
+  epochs, 67.8 %); published are 21.5, 31.6 and 14.7 (reports/bench_reports/measured/README.md).
 - Herding (Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, equation 4) takes at step k the image f that makes
   ||(k + 1) mean - sum of the chosen - f|| least. Features are taken as they are, as in tables of dataset condensation;
   iCaRL scales them to length 1: normalise_features=true. DeepCore's code takes the largest distance, by mistake.
