@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from bench.hardware.choices import Precision
+from bench.hardware.memory_order import memory_order
 from bench.recovery.layers import Layer, Measured, by_layer, divisible, laid_out, layers_of
 from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe, RecoveryRecipe
@@ -50,7 +51,8 @@ class Objective(nn.Module):
         self.recipe = MatchingRecipe.of(recipe)
         self._member, self._terms = member, terms_of(self.recipe)
         self._device_type, self._bf16 = device.type, precision == "bf16"
-        self.network = _frozen(member.network, bf16=self._bf16)
+        self._order = memory_order(member.network, device, precision)
+        self.network = _frozen(member.network, bf16=self._bf16).to(memory_format=self._order)
         self._centres = {place: goal[0] for place, goal in member.goals(self.recipe).items()}
         self._around_goals = not self.recipe.smoothing and self.recipe.global_share == 1
         self._goals = {place: self._seen_goals(goal) for place, goal in member.goals(self.recipe).items()}
@@ -106,7 +108,7 @@ class Objective(nn.Module):
 
     def _logits(self, images: Tensor, views: Tensor) -> Tensor:
         """fp32 (G, B, K)."""
-        seen = seen_through(images, views).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        seen = seen_through(images, views).flatten(0, 1).contiguous(memory_format=self._order)
         with torch.autocast(self._device_type, torch.bfloat16, enabled=self._bf16):
             logits = self.network(seen)
         precise: Tensor = logits.float().unflatten(0, images.shape[:2])
@@ -175,4 +177,4 @@ def _frozen(network: nn.Module, *, bf16: bool) -> nn.Module:
         for module in copied.modules():
             if isinstance(module, _ConvNd | nn.Linear):
                 module.to(torch.bfloat16)
-    return copied.to(memory_format=torch.channels_last)
+    return copied

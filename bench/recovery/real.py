@@ -136,7 +136,7 @@ class _Pass:
         self.feed, dataset = Feed.of(task), task.dataset
         self.of_classes = _of_classes(recipe)
         example = torch.zeros(1, dataset.channels, dataset.resolution, dataset.resolution, device=task.device)
-        self.sizes = sizes_of(_of_each(task, network, recipe, self.feed.formatted(example)))
+        self.sizes = sizes_of(_of_each(task, network, recipe, example))
         width, device = sum(map(sum, self.sizes.values())), task.device
         self.overall = torch.zeros(width, dtype=torch.float64, device=device)
         self.by_class = torch.zeros(task.classes if self.of_classes else 0, width, device=device)

@@ -55,6 +55,6 @@ def features(task: Task, network: nn.Module, feed: Feed, indices: Tensor) -> Ten
     found = torch.zeros(len(indices), penultimate.width, device=task.device)
     chunks = indices.split(BATCH)
     for step in walk(task, "features", len(chunks)):
-        answers = penultimate(feed.formatted(feed.images(chunks[step])))
+        answers = penultimate(feed.images(chunks[step]))
         found[step * BATCH : step * BATCH + len(answers)] = answers
     return found

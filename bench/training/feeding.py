@@ -10,11 +10,6 @@ from bench.training.views import BatchView, apply
 RESIDENT_SHARE = 0.5  # of the free GPU memory that a training set may fill; the rest is for the training itself
 
 
-def wants_channels_last(task: Task) -> bool:
-    """Whether networks and images go in channels-last order: units that multiply bf16 and TF32 are made for it."""
-    return task.precision != "fp32"
-
-
 class Feed:
     """The images of a split as normalised batches on a device.
 
@@ -25,23 +20,18 @@ class Feed:
         split: uint8 images, or float ones that are already in normalised space.
         normalisation: of the uint8 ones.
         device: where batches are wanted.
-        channels_last: the memory format of batches, which must be the network's.
     """
 
-    def __init__(
-        self, split: Split, normalisation: Preprocessing, device: torch.device, *, channels_last: bool
-    ) -> None:
+    def __init__(self, split: Split, normalisation: Preprocessing, device: torch.device) -> None:
         self._split = _resident(split, device)
         self._device, self.normalisation = device, normalisation
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._labels = split.labels.to(device)
         self._blank = normalisation.blank(torch.zeros((), device=device))
 
     @classmethod
     def of(cls, task: Task, split: Split | None = None) -> "Feed":
         """The task's training images, or those of another split, as its networks see them."""
-        dataset, last = task.dataset, wants_channels_last(task)
-        return cls(dataset.train if split is None else split, dataset.normalisation, task.device, channels_last=last)
+        return cls(task.dataset.train if split is None else split, task.dataset.normalisation, task.device)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -51,16 +41,12 @@ class Feed:
         return self._ready(self._split.take(indices))
 
     def seen(self, view: BatchView) -> Tensor:
-        """float32 (B, C, S, S): the batch of a view as networks see it, in the feed's memory format."""
-        return self.formatted(apply(view, self.images(view.indices), self._blank, self.normalisation))
+        """float32 (B, C, S, S): the batch of a view as networks see it."""
+        return apply(view, self.images(view.indices), self._blank, self.normalisation)
 
     def labels(self, indices: Tensor) -> Tensor:
         """int64 (len(indices),), on the device."""
         return self._labels[indices.to(self._device, non_blocking=True)]
-
-    def formatted(self, images: Tensor) -> Tensor:
-        """The batch in the feed's memory format."""
-        return images.contiguous(memory_format=self._format)
 
     def _ready(self, images: Tensor) -> Tensor:
         images = images.to(self._device, non_blocking=True)

@@ -143,7 +143,7 @@ class _Relabelling:
 
     @torch.no_grad()
     def _compile(self) -> None:
-        images = self.feed.formatted(example_images(self.task, self.batch_size))
+        images = example_images(self.task, self.batch_size)
 
         def step(network: nn.Module) -> None:
             with self.task.autocast():

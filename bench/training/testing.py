@@ -10,7 +10,7 @@ from bench.condensation import Task
 from bench.data.datasets import Preprocessing, Split
 from bench.errors import RunFailure
 from bench.training.feeding import Feed
-from bench.training.loop import place, wants_channels_last
+from bench.training.loop import place
 
 BATCH = 256
 TOP = 5
@@ -55,7 +55,7 @@ def assess(
     """
     if not len(split):
         raise ValueError("an empty split cannot be tested on")
-    feed = Feed(split, normalisation, task.device, channels_last=wants_channels_last(task))
+    feed = Feed(split, normalisation, task.device)
     was_training = network.training
     network = place(network, task).eval()
     hits = torch.zeros(3, dtype=torch.int64, device=task.device)
@@ -65,7 +65,7 @@ def assess(
         indices = batches[step]
         images, tested = feed.images(indices), tested + len(indices)
         shown = images if resize is None else enlarged(images, resize)
-        hits += _hits(network, feed.formatted(shown), feed.labels(indices), task, confusion)
+        hits += _hits(network, shown, feed.labels(indices), task, confusion)
     network.train(was_training)
     top1, top5, lost = (100 * hits.double() / max(1, tested)).tolist()
     if lost:

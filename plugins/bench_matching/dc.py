@@ -20,7 +20,7 @@ from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, Gradients, ReferenceMatching
-from bench_matching.networks import check_classes, formatted, normalises_by_batch
+from bench_matching.networks import check_classes, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
 from bench_matching.siamese import Drawings
 
@@ -167,7 +167,7 @@ class DC(Condenser[DCConfig]):
         """One forward pass of a few real images of every class moves BatchNorm's running statistics."""
         real = self._reals.batch(range(task.classes), STATISTICS, task.seed_for("statistics"), update)
         with task.autocast():
-            network.train()(formatted(real.flatten(0, 1), task))
+            network.train()(real.flatten(0, 1))
 
 
 def _parts(places: range, size: int) -> list[range]:

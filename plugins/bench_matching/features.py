@@ -22,7 +22,7 @@ from bench.condensation import Task
 from bench.training.features import Penultimate
 from bench.training.loop import place
 from bench_matching import siamese
-from bench_matching.networks import Weights, check_headless, formatted, headless, normalises_by_batch, weights_of
+from bench_matching.networks import Weights, check_headless, headless, normalises_by_batch, weights_of
 from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
@@ -99,7 +99,7 @@ class ReferenceMatching(FeatureMatching):
     def _means(self, features: nn.Module, images: Tensor) -> Tensor:
         """float32 (G, d): mean features of each class."""
         with self.task.autocast():
-            found: Tensor = features(formatted(images.flatten(0, 1), self.task))
+            found: Tensor = features(images.flatten(0, 1))
         return _means_of(found, images)
 
 
@@ -168,13 +168,13 @@ class FastMatching(FeatureMatching):
 
     def _mean_features(self, weights: Weights, images: Tensor) -> Tensor:
         """float32 (G, d): mean features of images (G, n, C, S, S) in the network of these weights."""
-        found: Tensor = functional_call(self._template, weights, (formatted(images.flatten(0, 1), self.task),))
+        found: Tensor = functional_call(self._template, weights, (images.flatten(0, 1),))
         return _means_of(found, images)
 
     def _checked_template(self) -> nn.Module:
         whole = self.network(0)
         template = headless(copy.deepcopy(whole))
-        check_headless(template, whole, formatted(example_images(self.task, 2), self.task))
+        check_headless(template, whole, example_images(self.task, 2))
         return template
 
     def _weights(self, iteration: int) -> Weights:

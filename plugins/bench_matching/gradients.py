@@ -19,7 +19,7 @@ from torch.nn.attention import sdpa_kernel
 from bench import seeds
 from bench.compiling import Workload, compiled_in_place, example_images
 from bench.condensation import Task
-from bench_matching.networks import TWICE, Weights, formatted, freeze_statistics, weights_of, with_standing_norms
+from bench_matching.networks import TWICE, Weights, freeze_statistics, weights_of, with_standing_norms
 from bench_matching.reals import PIXELS, classes_together
 
 EPSILON = 1e-6  # of the release, added to the product of norms
@@ -93,7 +93,7 @@ class ReferenceMatching(GradientMatching):
 
     def _loss(self, network: nn.Module, images: Tensor, label: Tensor) -> Tensor:
         with self.task.autocast(), sdpa_kernel(TWICE):
-            logits = freeze_statistics(network)(formatted(images, self.task))
+            logits = freeze_statistics(network)(images)
         return F.cross_entropy(logits.float(), label.expand(len(images)))
 
 
@@ -139,7 +139,7 @@ class FastMatching(ReferenceMatching):
 
     def functional_real(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights) -> Gradients:
         """`real` as a function to compile."""
-        of_a_class, images = partial(self._real_of_a_class, weights, others), self._formatted(images)
+        of_a_class = partial(self._real_of_a_class, weights, others)
         if len(images) == 1:  # vmap would copy activations
             return [found[None] for found in of_a_class(images[0], labels[0])]
         found: Gradients = vmap(of_a_class)(images, labels)
@@ -150,7 +150,7 @@ class FastMatching(ReferenceMatching):
     ) -> Tensor:
         """`pull` as a function to compile."""
         of_a_class = partial(self._pull_of_a_class, weights, others)
-        pulled: Tensor = vmap(of_a_class)(self._formatted(images), labels, real)
+        pulled: Tensor = vmap(of_a_class)(images, labels, real)
         return pulled
 
     def _real_of_a_class(self, weights: Weights, others: Weights, images: Tensor, label: Tensor) -> list[Tensor]:
@@ -170,11 +170,6 @@ class FastMatching(ReferenceMatching):
         with sdpa_kernel(TWICE):
             logits: Tensor = functional_call(self._template, {**weights, **others}, (images,))
         return F.cross_entropy(logits.float(), label.expand(len(images)))
-
-    def _formatted(self, images: Tensor) -> Tensor:
-        """Before classes are taken together, for memory formats are of four dimensions."""
-        formed: Tensor = formatted(images.flatten(0, 1), self.task).unflatten(0, images.shape[:2])
-        return formed
 
     def _compile_real(self, images: Tensor, updates: int) -> Callable[..., Gradients] | None:
         labels = self._labels(images)

@@ -5,11 +5,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.condensation import Task
 from bench.errors import RunFailure, UsageError
 from bench.recipes import Setting
 from bench.training.features import Penultimate, classifier_of
-from bench.training.loop import wants_channels_last
 
 Weights = dict[str, Tensor]
 TWICE = SDPBackend.MATH  # the attention that has a second derivative: `torch.nn.attention.sdpa_kernel`
@@ -28,12 +26,6 @@ def check_classes(setting: Setting) -> None:
 def weights_of(network: nn.Module) -> Weights:
     """Its parameters and buffers by name; the tensors themselves."""
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
-
-
-def formatted(images: Tensor, task: Task) -> Tensor:
-    """Images (B, C, S, S) in the memory format that `bench.training.loop.place` gives networks."""
-    last = wants_channels_last(task)
-    return images.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def normalises_by_batch(network: nn.Module) -> bool:

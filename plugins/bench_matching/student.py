@@ -43,22 +43,24 @@ class Student:
     Args:
         network: images (B, C, S, S) -> logits (B, K). Its own weights are of no importance.
         bf16: forward passes run under bf16 autocast; weights, losses and derivatives stay fp32.
-        channels_last: the memory format of images.
+        order: of images in memory.
     """
 
-    def __init__(self, network: nn.Module, *, bf16: bool = False, channels_last: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, *, bf16: bool = False, order: torch.memory_format = torch.contiguous_format
+    ) -> None:
         self.network = without_running_statistics(network).train().requires_grad_(False)
         self._names = [name for name, _ in network.named_parameters()]
         self._shapes = [weight.shape for weight in network.parameters()]
         self._sizes = [weight.numel() for weight in network.parameters()]
         self._bf16 = bf16
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._order = order
 
     def logits(self, weights: Tensor, images: Tensor) -> Tensor:
         """(B, K), at least fp32. Weights (P,)."""
         pieces = zip(self._names, weights.split(self._sizes), self._shapes, strict=True)
         named = {name: piece.view(shape) for name, piece, shape in pieces}
-        images = images.contiguous(memory_format=self._format)
+        images = images.contiguous(memory_format=self._order)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16), sdpa_kernel(TWICE):
             logits: Tensor = functional_call(self.network, named, (images,))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

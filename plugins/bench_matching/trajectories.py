@@ -12,10 +12,10 @@ from torch import Tensor
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.errors import RunFailure, UsageError
+from bench.hardware.memory_order import memory_order
 from bench.loops.checkpoints import State
 from bench.recipes import Setting
 from bench.training import dsa
-from bench.training.loop import wants_channels_last
 from bench.training.recipes import DsaStrategy
 from bench.whitening import check_whitening, fit
 from bench_matching.experts import ExpertRecipe, Experts, expert_trajectories
@@ -255,10 +255,10 @@ class TrajectoryMatcher(Condenser[T]):
 
     def student(self, task: Task) -> Student:
         """The task's backbone as a function of its weights."""
-        fast = self.config.engine == "fast"
-        network = task.network(task.seed_for("student"))
-        bf16 = task.precision == "bf16"
-        return Student(network, bf16=bf16, channels_last=fast and wants_channels_last(task))
+        network, order = task.network(task.seed_for("student")), torch.contiguous_format
+        if self.config.engine == "fast":
+            order = memory_order(network, task.device, task.precision)
+        return Student(network, bf16=task.precision == "bf16", order=order)
 
     def _make_derivatives(self, task: Task) -> Derivatives:
         config, student = self.config, self.student(task)

@@ -183,7 +183,7 @@ class RDED(Condenser[RDEDConfig]):
 
     def _scored(self, crops: Tensor, label: int) -> Tensor:
         """In fp32, as in the release: of easy crops bf16 tells few apart, and a rank is all that is wanted."""
-        logits = self._observer.network(self._feed.formatted(crops))
+        logits = self._observer.network(crops)
         classes = torch.full((len(crops),), label, device=crops.device)
         return F.cross_entropy(logits, classes, reduction="none")
 

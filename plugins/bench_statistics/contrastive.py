@@ -165,14 +165,14 @@ class _Contrast:
         rng = seeds.counter(seeds.derive("colours", self.seed), epoch, batch, which)
         drawn = colours.draw(self.recipe, len(view), rng)
         seen = apply(view, self.feed.images(indices))
-        return self.feed.formatted(drawn.apply(seen, self.feed.normalisation))
+        return drawn.apply(seen, self.feed.normalisation)
 
     @torch.no_grad()
     def _keys(self, epoch: int, batch: int) -> Tensor:
         images = self._seen(1, epoch, batch)
         rng = seeds.counter(seeds.derive("shuffle", self.seed), epoch, batch)
         order = torch.from_numpy(rng.permutation(len(images))).to(images.device, non_blocking=True)
-        shuffled = _unit(self.key_parts(self.feed.formatted(images[order]))[0])
+        shuffled = _unit(self.key_parts(images[order])[0])
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def _look(self, epoch: int) -> None:

@@ -150,7 +150,7 @@ class _Scored:
     @torch.no_grad()
     def losses(self, images: Tensor, label: int) -> Tensor:
         """(n,): cross-entropies to the class."""
-        logits = self.observer(self.feed.formatted(images)).float()
+        logits = self.observer(images).float()
         return F.cross_entropy(logits, torch.full((len(logits),), label, device=logits.device), reduction="none")
 
 

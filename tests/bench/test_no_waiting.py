@@ -120,7 +120,7 @@ def test_a_training_step_does_not_wait(task: Task, recipe: str, supervision: str
     changes = {"epochs": 2, "batch_size": 8, "lr": 0.1, "weight_decay": 1e-4, **RECIPES[recipe]}
     lesson = TrainingJob(
         recipe=TrainingRecipe.model_validate(changes),
-        feed=Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True),
+        feed=Feed(task.dataset.train, task.dataset.normalisation, task.device),
         supervision=SUPERVISIONS[supervision](task),
         view_seed=0,
         checkpoint=task.workspace / "unused",
@@ -135,7 +135,7 @@ def test_a_training_step_does_not_wait(task: Task, recipe: str, supervision: str
 
 def test_an_epoch_ends_with_one_look(task: Task) -> None:
     recipe = TrainingRecipe(epochs=1, batch_size=8, lr=0.1, weight_decay=0.0)
-    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=True)
+    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device)
     lesson = TrainingJob(recipe, feed, HardSupervision(), 0, task.workspace / "unused", "train")
     training = loop._Training(task, loop.place(task.network(0), task), lesson)
     with pytest.raises(RuntimeError, match=FETCHED):

@@ -27,7 +27,7 @@ def training_of(task: Task, batch: int) -> loop._Training:
     dataset = task.dataset
     job = TrainingJob(
         recipe=TrainingRecipe(epochs=9, batch_size=batch, lr=0.1, weight_decay=1e-4, crop="resized", flip=True),
-        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        feed=Feed(dataset.train, dataset.normalisation, task.device),
         supervision=HardSupervision(),
         view_seed=0,
         checkpoint=task.workspace / "unused",

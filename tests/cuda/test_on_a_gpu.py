@@ -111,7 +111,7 @@ def test_views_are_the_cpus(augmentation: dict[str, Any]) -> None:
     view = Views(recipe, 1, len(dataset.train), 32).at(1, 1)
     seen = []
     for device in (CPU, CUDA):
-        feed = Feed(dataset.train, dataset.normalisation, device, channels_last=False)
+        feed = Feed(dataset.train, dataset.normalisation, device)
         images = feed.images(view.indices)
         with computing_in("fp32"):
             seen.append(apply(view, images, dataset.normalisation.blank(images), dataset.normalisation))
@@ -133,7 +133,7 @@ def test_a_training_step_waits_for_nothing(augmentation: dict[str, Any], tmp_pat
 
 def test_images_that_were_decoded_into_the_cache_lie_on_the_device(tmp_path: Path) -> None:
     dataset = open_dataset(Registry(), "digits", tmp_path, tmp_path / "cache", Silent())
-    feed, places = Feed(dataset.train, dataset.normalisation, CUDA, channels_last=True), torch.tensor([3, 1])
+    feed, places = Feed(dataset.train, dataset.normalisation, CUDA), torch.tensor([3, 1])
     with waiting_for_nothing():
         there = feed.images(places)
     assert close(there, dataset.normalisation.apply(dataset.train.take(places))) < 1e-6
@@ -144,7 +144,7 @@ def change(device: torch.device, folder: Path, precision: Precision) -> Tensor:
     task = task_on(device, folder, precision=precision)
     dataset = task.dataset
     recipe = TrainingRecipe(epochs=2, batch_size=16, lr=0.01, weight_decay=1e-3, schedule="step", flip=True)
-    feed = Feed(dataset.train, dataset.normalisation, device, channels_last=loop.wants_channels_last(task))
+    feed = Feed(dataset.train, dataset.normalisation, device)
     checkpoint = task.workspace / "training.checkpoint.safetensors"
     before, network = task.network(5, "convnet3-bn"), task.network(5, "convnet3-bn")
     with computing_in(precision):

@@ -278,7 +278,7 @@ def test_more_than_a_class_has_is_refused_by_all(task: Task, name: str) -> None:
 
 def test_features_are_fp32_whatever_the_precision(task: Task) -> None:
     network = task.network(0).eval()
-    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device, channels_last=False)
+    feed = Feed(task.dataset.train, task.dataset.normalisation, task.device)
     found, rounded = (features(replace(task, precision=each), network, feed, torch.arange(8)) for each in PRECISIONS)
     assert torch.equal(found, rounded)
 

@@ -96,7 +96,7 @@ def uncompiled(compiled_in_name: None, tmp_path: Path) -> Task:
 
 @pytest.mark.parametrize("variant", ["", "-bn", "vit"])
 def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
-    student = Student(network(variant).double(), channels_last=True)
+    student = Student(network(variant).double(), order=torch.channels_last)
     fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, of_weights=True)
     assert set(uncompiled.measured.compiled) == {"match gradient", "match derivative"}
     plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
@@ -127,7 +127,7 @@ def test_a_derivative_compiles_to_one_graph(tmp_path: Path) -> None:
 def test_in_bf16_gradients_point_the_same_way() -> None:
     """Towards weights that training on the same images leads to; on maps of more than four pixels."""
     exact = Student(network(resolution=16).double())
-    rounded = Student(network(resolution=16), bf16=True, channels_last=True)
+    rounded = Student(network(resolution=16), bf16=True, order=torch.channels_last)
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     classes, step_size = torch.arange(8) % 4, torch.tensor(0.02, dtype=torch.float64)
     start = target = weights_of(network(resolution=16)).double()

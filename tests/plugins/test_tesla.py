@@ -75,7 +75,7 @@ def plain() -> Derivatives:
 
 def fast(task: Task, *, batch: int = 5, soft: bool = False) -> Derivatives:
     return FastDerivatives(
-        Student(network().double(), channels_last=True), task, batch=batch, soft=soft, steps=1, of_weights=False
+        Student(network().double(), order=torch.channels_last), task, batch=batch, soft=soft, steps=1, of_weights=False
     )
 
 

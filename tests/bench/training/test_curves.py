@@ -30,7 +30,7 @@ def job(task: Task, curve: Curve, **changes: Any) -> TrainingJob:  # noqa: ANN40
     data = task.dataset
     return TrainingJob(
         recipe=TrainingRecipe.model_validate(fields),
-        feed=Feed(data.train, data.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        feed=Feed(data.train, data.normalisation, task.device),
         supervision=HardSupervision(),
         view_seed=11,
         checkpoint=task.workspace / "training.checkpoint.safetensors",

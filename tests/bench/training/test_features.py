@@ -51,7 +51,7 @@ def test_gradients_flow_through_the_features_and_no_hook_stays(task: Task) -> No
 
 def test_features_of_some_images_in_chunks(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     network, dataset = task.network(1).eval(), task.dataset
-    feed = Feed(dataset.train, dataset.normalisation, task.device, channels_last=False)
+    feed = Feed(dataset.train, dataset.normalisation, task.device)
     indices = torch.tensor([7, 2, 11, 0, 5])
     whole = features(task, network, feed, indices)
     monkeypatch.setattr(module, "BATCH", 2)

@@ -53,8 +53,8 @@ def test_values_are_those_of_batches(task: Task) -> None:
     whitening = Whitening(torch.rand(3, 32, 32, generator=draws), torch.randn(3072, 3072, generator=draws) / 55)
     there = seen_once(Task(**{**vars(task), "dataset": dataset}).seen_through(whitening))
     indices = torch.randperm(400, generator=draws)[:256]
-    batch = Feed(dataset.train, whitening, task.device, channels_last=False).images(indices)
-    found = Feed(there.dataset.train, whitening, task.device, channels_last=False).images(indices)
+    batch = Feed(dataset.train, whitening, task.device).images(indices)
+    found = Feed(there.dataset.train, whitening, task.device).images(indices)
     torch.testing.assert_close(found, batch, rtol=0, atol=2e-6)  # 0 where it was measured
 
 

@@ -70,7 +70,7 @@ def trained(task: Task, supervision: Supervision) -> dict[str, Tensor]:
     split = TensorSplit(images(task).pixels, images(task).classes)
     job = TrainingJob(
         recipe=RECIPE,
-        feed=Feed(split, task.dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        feed=Feed(split, task.dataset.normalisation, task.device),
         supervision=supervision,
         view_seed=9,
         checkpoint=task.workspace / "training.checkpoint.safetensors",

@@ -40,7 +40,7 @@ def job(task: Task, training: TrainingRecipe, supervision: Supervision | None = 
     dataset = task.dataset
     return TrainingJob(
         recipe=training,
-        feed=Feed(dataset.train, dataset.normalisation, task.device, channels_last=loop.wants_channels_last(task)),
+        feed=Feed(dataset.train, dataset.normalisation, task.device),
         supervision=supervision or HardSupervision(),
         view_seed=11,
         checkpoint=task.workspace / "training.checkpoint.safetensors",
