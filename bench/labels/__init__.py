@@ -6,8 +6,8 @@ what a user must keep. How a student is trained on it is `bench.training.targets
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -87,6 +87,14 @@ class Labels(ABC):
         weights = sum(teacher.bytes for teacher in self.teachers) if self.needs_teachers else 0
         return sum(tensor.nbytes for tensor in self.tensors.values()) + weights
 
+    def softened(self, temperature: float) -> "Labels":
+        """The same labels at another temperature.
+
+        Raises:
+            ValueError: they have none, in words.
+        """
+        raise ValueError(f"{self.kind} labels have no temperature that could be another")
+
     def unfit(self, images: int, classes: int) -> str:
         """What is wrong with its tensors for so many images and classes, in words; "" for nothing."""
         return ""
@@ -165,6 +173,10 @@ class _TeachersLabels(Labels):
     def votes(self) -> tuple[float, ...]:
         """As `shares` says."""
         return self.shares
+
+    def softened(self, temperature: float) -> Self:
+        """Logits are what is kept or made, so any temperature will do."""
+        return replace(self, temperature=temperature)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -260,6 +272,12 @@ class StoredLabels(_TeachersLabels):
     def budget(self) -> dict[str, Any]:
         """What was done to keep fewer bytes: the form and the share; nothing of all labels in fp16."""
         return {**self.form.facts, **({"keep": self.keep} if self.keep < 1 else {})}
+
+    def softened(self, temperature: float) -> Self:
+        """Raises ValueError: the form keeps what one temperature needs of the logits."""
+        if self.form.of_a_temperature:
+            raise ValueError(f"labels stored as {self.form.store} are of temperature {self.temperature:g} alone")
+        return super().softened(temperature)
 
     def read(self, epoch: int, part: slice, device: torch.device) -> Tensor:
         """The logits (B, K) of a part of an epoch, or of a kept batch, on a device."""

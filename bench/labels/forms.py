@@ -20,9 +20,11 @@ class LogitForm(ABC):
 
     Attributes:
         store: its name.
+        of_a_temperature: whether what is kept is right for one temperature alone.
     """
 
     store: ClassVar[Store]
+    of_a_temperature: ClassVar[bool] = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -127,6 +129,7 @@ class Largest(LogitForm):
     """
 
     store: ClassVar[Store] = "top-k"
+    of_a_temperature: ClassVar[bool] = True
     k: int
     classes: int
 

@@ -25,6 +25,7 @@ from bench.running.inventory import Inventory
 from bench.running.record_keeping import has_answers
 from bench.running.request import Request, backbones_of, computed_on, inventory_of, methods_of
 from bench.storage.names import VARIANT
+from bench.training.variants import temperature_of
 
 
 class Planner:
@@ -229,7 +230,8 @@ class Planner:
         with answers_of(self.registry, "protocol", name):
             protocol: Protocol = self.registry.load("protocol", name)
             own, version = protocol.labels == "own", protocol.version
-        if plus and own and self._stores_labels(spec.method):
+        shows_others = plus and temperature_of(variant) is None
+        if shows_others and own and self._stores_labels(spec.method):
             raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
         return EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
 

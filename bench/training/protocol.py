@@ -14,7 +14,7 @@ from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
-from bench.labels import HardLabels
+from bench.labels import HardLabels, Labels
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest
@@ -30,7 +30,7 @@ from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
 from bench.training.targets import Targets, soft_loss, targets_of
 from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import Assessment, assess
-from bench.training.variants import VARIANTS, VariedBook
+from bench.training.variants import AUGMENTATION, SOFTNESS, VariedBook, temperature_of
 
 LabelSource = Literal["own", "hard", "teacher"]
 Reported = Literal["last", "best"]
@@ -43,7 +43,8 @@ class Plan:
     Attributes:
         training: of the student.
         test_resize: see `bench.training.testing.assess`.
-        temperature, teacher: for labels "teacher", and the table of that teacher.
+        temperature: of labels "teacher"; of a set's own where it is to be another than theirs.
+        teacher: the table of the one of labels "teacher".
     """
 
     training: TrainingRecipe
@@ -75,8 +76,6 @@ class TrainingProtocol(Protocol):
             that they were made for, and a learned step size, which belongs to the method's own protocol, is left.
     """
 
-    variants = VARIANTS
-
     def __init__(
         self,
         name: str,
@@ -89,10 +88,12 @@ class TrainingProtocol(Protocol):
     ) -> None:
         self.name, self.labels, self.version, self.book = name, labels, version, book
         self.paper_reports, self.shared = paper_reports, shared or labels != "own"
+        self.variants = AUGMENTATION if labels == "hard" else {**AUGMENTATION, **SOFTNESS}
 
     def variant(self, name: str) -> "TrainingProtocol":
-        """The same with some of the recipe's augmentation off (see `bench.training.variants`)."""
-        if name not in self.variants:
+        """The same with some of the augmentation off, or labels of another temperature (`bench.training.variants`)."""
+        softens = self.labels != "hard" and temperature_of(name) is not None
+        if name not in AUGMENTATION and not softens:
             super().variant(name)
         varied = copy(self)
         varied.name, varied.book, varied.variants = f"{self.name}{VARIANT}{name}", VariedBook(self.book, name), {}
@@ -183,9 +184,20 @@ class TrainingProtocol(Protocol):
         if teacher is not None:
             assert plan.temperature is not None
             return TeacherSupervision(teacher.network, soft_loss(recipe, plan.temperature))
-        if VARIANT in self.name and targets.of_views:
+        if plan.temperature is not None:
+            targets = targets_of(self._softened(condensed, plan.temperature, recipe))
+        elif VARIANT in self.name and targets.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         return targets.supervision(task, recipe, len(condensed.images))
+
+    def _softened(self, condensed: CondensedSet, temperature: float, recipe: TrainingRecipe) -> Labels:
+        """The set's own labels at another temperature. Raises RunFailure: it would make no difference, or none can."""
+        if recipe.soft_loss != "kl":
+            raise RunFailure(f"{self.name.partition(VARIANT)[0]} compares logits as they are, at no temperature")
+        try:
+            return condensed.labels.softened(temperature)
+        except ValueError as error:
+            raise RunFailure(str(error)) from None
 
     def _teacher(self, task: Task) -> Teacher:
         """The run's own network, by the recipe for that. Its seed is the protocol's: all methods and seeds share it."""

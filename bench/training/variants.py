@@ -1,9 +1,10 @@
-"""Variants of protocols that train by a recipe: the same training with some or all of its augmentation off.
+"""Variants of protocols that train by a recipe: some or all of its augmentation off, or another temperature of labels.
 
-A variant is part of the protocol's name ("hard+no-flip"), so files, records and rankings keep it apart and no claim is
-tied to it. Label smoothing is no augmentation of images and stays.
+A variant is part of the protocol's name ("hard+no-flip", "paper+t5"), so files, records and rankings keep it apart and
+no claim is tied to it. Label smoothing is no augmentation of images and stays.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,14 +15,23 @@ NOTHING = {
     **{"crop": "none", "shuffle_patches": 1, "flip": False, "dsa": ""},
     **{"randaugment": 0, "erasing": 0.0, "mix": "none"},
 }
-VARIANTS: Mapping[str, str] = {
+AUGMENTATION: Mapping[str, str] = {
     "no-flip": "nothing is mirrored, neither for the student nor for the protocol's own teacher",
     "no-augmentation": "the student sees the images as they are; the protocol's own teacher is trained as ever",
 }
+SOFTNESS: Mapping[str, str] = {
+    "tN": "teachers and student are compared at temperature N, such as t5 or t20 (SRe2L, Figure 4)"
+}
+
+
+def temperature_of(variant: str) -> float | None:
+    """What a variant divides logits by, or None where it is of another kind. "t20" is 20."""
+    found = re.fullmatch(r"t([1-9]\d{0,3})", variant)
+    return float(found[1]) if found else None
 
 
 class VariedBook(RecipeBook):
-    """A book whose recipes are those of another with the changes of a variant (a key of `VARIANTS`)."""
+    """A book whose recipes are those of another with the changes of a variant."""
 
     def __init__(self, book: RecipeBook, variant: str) -> None:
         self._book, self._variant = book, variant
@@ -34,8 +44,14 @@ class VariedBook(RecipeBook):
         """The other book's recipe, changed; its source says so."""
         recipe = self._book.pick(setting)
         return replace(
-            recipe, source=f"{recipe.source}; {self._variant}", values=_CHANGES[self._variant](recipe.values)
+            recipe, source=f"{recipe.source}; {self._variant}", values=_changed(self._variant, recipe.values)
         )
+
+
+def _changed(variant: str, values: Mapping[str, Any]) -> Values:
+    if temperature := temperature_of(variant):
+        return merge(values, {"temperature": temperature})
+    return _CHANGES[variant](values)
 
 
 def _unmirrored(values: Mapping[str, Any]) -> Values:

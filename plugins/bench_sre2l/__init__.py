@@ -72,6 +72,9 @@ def bench_protocols() -> Sequence[Offer]:
 
 @hookimpl
 def bench_ladders() -> Sequence[Offer]:
-    """What the paper's ablation of recovery tries."""
-    summary = "SRe2L's Table 8: image priors beside BatchNorm statistics, and crops"
-    return [Offer("sre2l-table-8", Path(__file__).with_name("sre2l-table-8.toml"), summary)]
+    """What the paper's ablations try."""
+    summaries = {
+        "sre2l-table-8": "SRe2L's Table 8: image priors beside BatchNorm statistics, and crops",
+        "sre2l-figure-4": "SRe2L's Figure 4: one set under labels of five temperatures",
+    }
+    return [Offer(name, Path(__file__).with_name(f"{name}.toml"), summary) for name, summary in summaries.items()]

@@ -36,6 +36,7 @@ PUBLISHED = {
     "sre2l-table-8": "SRe2L, Table 8: image priors and crops",
     "sre2l-table-9": "SRe2L, Table 9: resolutions",
     "sre2l-table-11": "SRe2L, Table 11: CIFAR-100",
+    "sre2l-figure-4": "SRe2L, Figure 4: temperature of the labels, the one number that is printed",
     "cda": "CDA: Tiny-ImageNet and ImageNet-1K",
     "rded-table-2": "RDED, Table 2: seven datasets, three networks",
     "sc-dd": "SC-DD: CIFAR-100, Tiny-ImageNet, ImageNet-1K",

@@ -1,9 +1,11 @@
-"""A protocol without flips or without augmentation is another protocol, which differs in that alone."""
+"""A protocol without flips, without augmentation or at another temperature is another, which differs in that alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from benching import Bench
@@ -14,13 +16,15 @@ from bench.data.datasets import Normalisation
 from bench.errors import RunFailure, UsageError
 from bench.evaluation import Protocol, Scores
 from bench.extensions.registry import Registry
-from bench.labels import StoredLabels, TeacherRef
+from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels, TeacherRef
+from bench.labels.forms import Largest
 from bench.recipes import RecipeBook, Setting
 from bench.results import rows
 from bench.results.claims import load
 from bench.sets.condensed import CondensedSet
 from bench.training.protocol import VIEW_FIELDS, TrainingProtocol
 from bench.training.recipes import TrainingRecipe
+from bench.training.targets import soft_loss
 from bench.training.views import Views, apply
 
 REGISTRY = Registry()
@@ -165,3 +169,78 @@ def test_runs_keep_variants_apart_and_no_claim_is_tied_to_one(tmp_path: Path) ->
     assert claims.find(cell) is not None
     assert claims.find({**cell, "protocol_id": "dsa+no-flip@1"}) is None
     assert replace(job.evaluations[0], protocol="a+b").key == "a+b-convnet3-w32-bn"
+
+
+def soft(labels: Labels, temperature: float, **recipe: Any) -> float:  # noqa: ANN401 - fields of a table
+    """What the protocol "busy" at a temperature makes of two views whose teacher's logits are those of `LOGITS`."""
+    protocol = busy("own", **{"mix": "none", **recipe}).variant(f"t{temperature:g}")
+    plan = protocol.plan(SETTINGS[0])
+    images = Images(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.arange(2))
+    condensed = CondensedSet(images, labels, ("a", "b"), Normalisation((0.5,) * 3, (0.5,) * 3))
+    softened = protocol._softened(condensed, float(plan.temperature or 0), plan.training)
+    assert isinstance(softened, StoredLabels)
+    loss = soft_loss(plan.training, softened.temperature)
+    return float(loss(STUDENT, softened.read(0, slice(0, 2), torch.device("cpu")).float(), torch.arange(2)))
+
+
+STUDENT = torch.tensor([[1.0, -2.0], [0.25, 3.0]])
+LOGITS = torch.tensor([[[4.0, 1.0], [-1.0, 2.0]]])
+
+
+def stored(**more: Any) -> StoredLabels:  # noqa: ANN401 - fields of the labels
+    return StoredLabels(TeacherRef("0" * 32, "convnet3-bn", None, 0), 20.0, 0, {}, LOGITS.half(), **more)
+
+
+@pytest.mark.parametrize("temperature", [1, 5, 20])
+@pytest.mark.parametrize("squared", [False, True])
+def test_labels_are_compared_at_the_temperature_of_the_variant(temperature: int, squared: bool) -> None:
+    aims, guesses = (each.double().numpy() / temperature for each in (LOGITS[0], STUDENT))
+    logs = [each - np.log(np.exp(each).sum(1, keepdims=True)) for each in (aims, guesses)]
+    divergence = (np.exp(logs[0]) * (logs[0] - logs[1])).sum(1).mean()
+    expected = divergence * (temperature**2 if squared else 1)
+    assert soft(stored(), temperature, t_squared=squared) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_temperature_changes_nothing_else() -> None:
+    whole, varied = busy("own"), busy("own").variant("t5")
+    assert training(whole) == training(varied)
+    assert (whole.plan(SETTINGS[0]).temperature, varied.plan(SETTINGS[0]).temperature) == (None, 5.0)
+    assert varied.name == "busy+t5"
+    teacher = {"epochs": 1, "batch_size": 4, "lr": 0.1, "weight_decay": 0.0}
+    plan = busy("teacher", temperature=4.0, teacher=teacher).variant("t9").plan(SETTINGS[0])
+    assert (plan.temperature, plan.teacher) == (9.0, teacher)
+
+
+@pytest.mark.parametrize(
+    ("labels", "recipe", "said"),
+    [
+        (HardLabels(), {}, "hard labels have no temperature"),
+        (SoftLabels(torch.full((2, 2), 0.5)), {}, "soft labels have no temperature"),
+        (stored(form=Largest(1, 2)), {}, "labels stored as top-k are of temperature 20 alone"),
+        (stored(), {"soft_loss": "mse"}, "busy compares logits as they are, at no temperature"),
+    ],
+)
+def test_what_has_no_temperature_is_refused(labels: Labels, recipe: dict[str, Any], said: str) -> None:
+    with pytest.raises(RunFailure, match=said):
+        soft(labels, 5, **recipe)
+
+
+@pytest.mark.parametrize("name", ["hard+t5", "dsa+t5", "soft+t0", "soft+t5.5", "soft+t", "soft+t99999"])
+def test_what_is_no_temperature_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown variant of|is no name of a variant"):
+        REGISTRY.load("protocol", name)
+
+
+def test_one_set_is_trained_on_at_several_temperatures(tmp_path: Path) -> None:
+    """Stored labels too: their views are the same."""
+    bench = Bench(tmp_path)
+    changes = ("relabel.labels=stored", "relabel.temperature=4", "squeeze.epochs=1", "recover.iterations=1")
+    asked = ("paper", "paper+t4", "paper+t1")
+    (job,) = bench.jobs("sre2l", protocols=asked, classes=None, ipcs=(1,), changes=changes)
+    made = {row["protocol"]: row for row in rows.rows([bench.run(job)])}
+    assert {name: (row["status"], row["reason"]) for name, row in made.items()} == dict.fromkeys(asked, ("done", None))
+    folder = bench.runs / job.spec.name / "evaluations"
+    files = [folder / f"{each.protocol}-convnet3-w32-bn-0.json" for each in job.evaluations]
+    scores = [json.loads(path.read_text()) for path in files]
+    losses = [each["curves"]["loss"] for each in scores]
+    assert losses[0] == losses[1] != losses[2]
