@@ -42,6 +42,15 @@ def _traits(suffix: str) -> frozenset[str]:
     return _BATCHNORM if suffix == "-bn" else frozenset()
 
 
+def _frepo() -> list[Offer]:
+    """As FRePo's code: one to be tested, one to condense with."""
+    about = "FRePo's conv, 128 wide and doubling: 3 blocks up to 32 pixels, 4 up to 64, 5 above"
+    return [
+        Offer("frepo-conv", "bench_backbones.frepo:frepo_conv", f"{about}, no norm"),
+        Offer("frepo-conv-bn", "bench_backbones.frepo:frepo_conv_bn", f"{about}, BatchNorm", _BATCHNORM),
+    ]
+
+
 def _resnets() -> list[Offer]:
     return [
         Offer(
@@ -83,4 +92,4 @@ def _others() -> list[Offer]:
 @hookimpl
 def bench_backbones() -> Sequence[Offer]:
     """ConvNets, ResNets, and one network of each of several other families."""
-    return [*_convnets(), *_convnets_by_width(), *_resnets(), *_others()]
+    return [*_convnets(), *_convnets_by_width(), *_frepo(), *_resnets(), *_others()]

@@ -17,7 +17,7 @@ NAMES = {
     *("convnet4-w32", "convnet4-w32-bn"),
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
-    *("mobilenetv2-1.0", "shufflenetv2", "densenet121"),
+    *("mobilenetv2-1.0", "shufflenetv2", "densenet121", "frepo-conv", "frepo-conv-bn"),
 }
 NEEDS_32 = {"swin-tiny"}  # and not 28, gray or not
 
@@ -89,6 +89,12 @@ def test_all_are_offered() -> None:
         ("densenet121", 1000, 224, 7_978_856),
         ("shufflenetv2", 1000, 224, 2_278_604),
         ("mobilenetv2-1.0", 1000, 224, 3_504_872),
+        # Of yongchao97/FRePo, `lib/models/networks.py`, built with flax for these shapes.
+        ("frepo-conv", 10, 32, 1_560_842),
+        ("frepo-conv", 100, 32, 2_298_212),
+        ("frepo-conv", 200, 64, 9_475_528),
+        ("frepo-conv-bn", 10, 32, 1_561_610),
+        ("frepo-conv-bn", 200, 64, 9_477_320),
     ],
 )
 def test_networks_are_as_large_as_those_of_the_releases(
@@ -177,6 +183,31 @@ def test_a_block_is_convolution_norm_relu_average_pool() -> None:
     assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d] * 3 + [nn.Linear]
 
 
+def test_a_block_of_frepo_normalises_what_enters_every_convolution_but_the_first() -> None:
+    def kinds(name: str) -> list[type[nn.Module]]:
+        return [type(module) for module in build(name, 10, 32).modules() if not list(module.children())]
+
+    block = [nn.Conv2d, nn.ReLU, nn.AvgPool2d]
+    assert kinds("frepo-conv") == block * 3 + [nn.Linear]
+    assert kinds("frepo-conv-bn") == block + [nn.BatchNorm2d, *block] * 2 + [nn.Linear]
+    widths = [[module.out_channels for module in convolutions("frepo-conv", side)] for side in (32, 64, 128)]
+    assert widths == [[128, 256, 512], [128, 256, 512, 1024], [128, 256, 512, 1024, 2048]]
+    norms = [module for module in build("frepo-conv-bn", 10, 32).modules() if isinstance(module, nn.BatchNorm2d)]
+    assert [(norm.num_features, norm.momentum, norm.eps) for norm in norms] == [(128, 0.9, 1e-5), (256, 0.9, 1e-5)]
+
+
+def test_frepo_is_drawn_as_flax_draws() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = REGISTRY.load("backbone", "frepo-conv")(10, 32, 3)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            assert float(module.weight.detach().var() * fan_in) == pytest.approx(1, rel=0.05)
+            assert float(module.weight.detach().abs().max()) <= 2 / (0.8796 * fan_in**0.5)
+            assert module.bias is not None and not module.bias.any()
+
+
 def test_gray_28_is_treated_as_32() -> None:
     assert parameters(build("convnet3", 10, 28, 1)) == 320_010 - 2 * 128 * 9
     assert build("convnet3", 10, 28, 3).classifier.in_features == 128 * 3 * 3  # type: ignore[union-attr]
@@ -204,6 +235,7 @@ def test_digits_of_8_pixels_fit_three_blocks() -> None:
         ("vgg11-bn", 31, "vgg11-bn needs images of at least 32 pixels a side, not 31"),
         ("swin-tiny", 31, "swin-tiny needs images of at least 32 pixels a side, not 31"),
         ("alexnet", 7, "alexnet needs images of at least 8 pixels a side, not 7"),
+        ("frepo-conv-bn", 7, "frepo-conv-bn needs images of at least 8 pixels a side, not 7"),
     ],
 )
 def test_too_deep_for_the_resolution_names_what_fits(name: str, resolution: int, message: str) -> None:

@@ -132,10 +132,10 @@ def test_a_cell_is_run_as_its_table_says() -> None:
     ("change", "reason"),
     [
         ({"method": "dwa"}, "there is no method 'dwa'"),
-        ({"backbone": "frepo-conv", "eval_backbone": "frepo-conv"}, "there is no backbone 'frepo-conv'"),
+        ({"backbone": "convnet6-bn", "eval_backbone": "convnet6-bn"}, "there is no backbone 'convnet6-bn'"),
         ({"dataset": "mars"}, "there is no dataset 'mars'"),
         ({"protocol": ""}, "it is not known how the students were trained"),
-        ({"protocol": "frepo"}, "there is no protocol 'frepo'"),
+        ({"protocol": "datm"}, "there is no protocol 'datm'"),
         ({"ipc": "all"}, "it has no number of images per class but 'all'"),
     ],
 )
