@@ -1,6 +1,5 @@
 """A protocol without flips, without augmentation or at another temperature is another, which differs in that alone."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from benching import Bench
+from safetensors.torch import load_file
 
 from bench.condensation import Images
 from bench.conformance.tiny import tiny_task
@@ -183,8 +183,8 @@ def soft(labels: Labels, temperature: float, **recipe: Any) -> float:  # noqa: A
     return float(loss(STUDENT, softened.read(0, slice(0, 2), torch.device("cpu")).float(), torch.arange(2)))
 
 
-STUDENT = torch.tensor([[1.0, -2.0], [0.25, 3.0]])
-LOGITS = torch.tensor([[[4.0, 1.0], [-1.0, 2.0]]])
+STUDENT = torch.tensor([[10.0, -20.0], [2.5, -30.0]])
+LOGITS = torch.tensor([[[4.0, 10.0], [-10.0, 20.0]]])
 
 
 def stored(**more: Any) -> StoredLabels:  # noqa: ANN401 - fields of the labels
@@ -240,7 +240,6 @@ def test_one_set_is_trained_on_at_several_temperatures(tmp_path: Path) -> None:
     made = {row["protocol"]: row for row in rows.rows([bench.run(job)])}
     assert {name: (row["status"], row["reason"]) for name, row in made.items()} == dict.fromkeys(asked, ("done", None))
     folder = bench.runs / job.spec.name / "evaluations"
-    files = [folder / f"{each.protocol}-convnet3-w32-bn-0.json" for each in job.evaluations]
-    scores = [json.loads(path.read_text()) for path in files]
-    losses = [each["curves"]["loss"] for each in scores]
+    files = [folder / f"{each.protocol}-convnet3-w32-bn-0.curves.safetensors" for each in job.evaluations]
+    losses = [load_file(path)["train_loss"].tolist() for path in files]
     assert losses[0] == losses[1] != losses[2]
