@@ -13,6 +13,7 @@ off at two deviations, biases are 0, and BatchNorm's running statistics move nin
 
 import math
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ class FRePoConv(nn.Module):
         depth = blocks_for(padded)
         widths = [WIDTH << index for index in range(depth)]
         first = _block(channels, WIDTH, 1 + (padded - resolution) // 2, norm=False)
-        further = (_block(inner, outer, 1, norm=norm) for inner, outer in zip(widths, widths[1:], strict=False))
+        further = (_block(inner, outer, 1, norm=norm) for inner, outer in pairwise(widths))
         self.blocks = nn.Sequential(first, *further)
         self.classifier = nn.Linear(widths[-1] * (padded >> depth) ** 2, classes)
         self.facts = {"blocks": depth}
