@@ -84,6 +84,7 @@ def described(
         "made_by": manifest["method"],
         "pixels": "float32" if found.condensed.images.pixels.is_floating_point() else "uint8",
         "whole": whole,
+        **({"grid": decoder.factor} if (decoder := found.condensed.decoder) else {}),
     }
     return Described(usual, origin, tuple(f"{key}={json.dumps(value)}" for key, value in values.items()))
 

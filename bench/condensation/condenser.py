@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import ConfigDict
 
+from bench.condensation.decoders import Grid
 from bench.condensation.pieces import Images, Unit
 from bench.condensation.task import Task
 from bench.data.datasets import Preprocessing
@@ -48,13 +49,15 @@ class Condenser(ABC, Generic[C]):
         prepare_labels(task): the part of that which labels of other images need (default: all of it).
         warm_up(task): compile what `synthesize` will run; timed apart.
         units(task): independent pieces (default: one unit with all classes).
-        label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage.
+        label(task, images): the labels (default: hard); `images` are the stored ones, with all loss of storage, or what
+            they decode into.
         preprocessing(task): what the images' floats belong to (default: the dataset's normalisation), e.g. a whitening;
             it is saved with the set, and every protocol puts test images through it.
         protocol(setting): the name of the protocol that the method's paper uses (default: "hard").
         differs(setting): what stays different from the paper with these hyper-parameters (default: nothing more than
             the recipe says).
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
+        decoder: what each stored image decodes into before anything is trained (default: it is one image).
         stores_labels: whether `label` returns `StoredLabels`, which belong to the views of its protocol (default: no).
 
     Attributes:
@@ -126,6 +129,11 @@ class Condenser(ABC, Generic[C]):
     def pixel_format(self) -> PixelFormat:
         """How the images are stored."""
         return "uint8"
+
+    @property
+    def decoder(self) -> Grid | None:
+        """What each stored image decodes into: `ipc` and all that is counted are of stored images."""
+        return None
 
     @property
     def stores_labels(self) -> bool:

@@ -172,7 +172,9 @@ class MethodConformance(Conformance):
         """Hard, a distribution an image, or online or stored ones of a teacher that is one of the task's stages."""
         labels = outcome.labels
         assert isinstance(labels, Labels)
-        assert not (wrong := labels.unfit(len(outcome.stored), outcome.task.classes)), wrong
+        decoder, count = outcome.method.decoder, len(outcome.stored)
+        wrong = labels.unfit(count * decoder.count if decoder else count, outcome.task.classes)
+        assert not wrong, wrong
         for name, tensor in labels.tensors.items():
             assert tensor.dtype == KEPT_AS.get(name, tensor.dtype), f"{name} are {KEPT_AS[name]}, not {tensor.dtype}"
             assert torch.isfinite(tensor).all(), f"{name} hold NaN or infinity"

@@ -34,6 +34,8 @@ Open = Callable[[], Dataset]
 class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
     """The images of a condensed set with their labels, in the order in which protocols train on them.
 
+    Of a set with a decoder (its manifest says so) they are what its stored images decode into.
+
     An item is an image, float32 (C, H, W) as networks see it, and its target: the class, int64 (), or where the set
     has `probabilities` those of the image, float32 (K,). `torch.nn.functional.cross_entropy` takes both.
 
@@ -61,6 +63,7 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         open_: Open,
         nets: Registry,
     ) -> None:
+        condensed = condensed.decoded()
         self._condensed, self._open, self._nets = condensed, open_, nets
         self.pixels, self.labels = condensed.images.pixels, condensed.images.classes
         self._split = TensorSplit(self.pixels, self.labels)

@@ -43,7 +43,8 @@ def legend(rows: Sequence[Row]) -> list[str]:
     }
     said = [text for name, text in said_of.items() if any(row.get(name) for row in rows)]
     beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
-    return [*said, *beyond, *in_company(rows), *(_uneven(row) for row in rows if row.get("images_per_class"))]
+    uneven = (_uneven(row) for row in rows if row.get("images_per_class"))
+    return [*said, *beyond, *in_company(rows), *uneven, *dict.fromkeys(map(_decoded, filter(_decodes, rows)))]
 
 
 def _varies_beyond(row: Row) -> bool:
@@ -61,6 +62,15 @@ def in_company(rows: Sequence[Row]) -> list[str]:
 def _uneven(row: Row) -> str:
     fewest, most = row["images_per_class"]
     return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
+
+
+def _decodes(row: Row) -> bool:
+    return row.get("decoded_images") is not None
+
+
+def _decoded(row: Row) -> str:
+    """As "idc: 100 stored images decode into 400, which are trained on"."""
+    return f"{_whose(row)}: {row['images']} stored images decode into {row['decoded_images']}, which are trained on"
 
 
 def unsaid(rows: Sequence[Row]) -> list[str]:

@@ -117,6 +117,7 @@ class Measured(Identity):
     peak_memory_bytes: dict[str, int | None] | None = told(
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
     )
+    decoded_images: int | None = told("images that are trained on, where each stored one decodes into several")
     set_bytes: int | None = told("bytes of the images as stored")
     image_format: str | None = told("as what: `uint8`, `jpeg` or `float32`; null in records from before")
     label_bytes: int | None = told(

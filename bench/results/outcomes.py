@@ -86,6 +86,7 @@ class Costs(FindingsPart):
     image_format: str | None = None
     label_bytes: Count | None = None
     teacher_on_set: OnSet | None = None
+    decoded_images: Count | None = None
     label_kind: str | None = None
     preprocessing: str | None = None
     class_order_hash: str | None = None

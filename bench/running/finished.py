@@ -7,9 +7,10 @@ from bench.extensions.registry import Registry
 from bench.results import records
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
+from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.record_keeping import answered
-from bench.running.scoring import conditions_of, scored
+from bench.running.scoring import conditions_of, judged_by, scored
 from bench.sets import condensed as sets
 from bench.storage.files import read_json
 
@@ -25,7 +26,8 @@ def is_done(job: Job, registry: Registry, place: RunContext) -> bool:
     except (OSError, CorruptArtefact, RunFailure, UsageError):  # the last: its dataset is elsewhere
         return False
     made = record.status == "done" and record.spec.hash == job.spec.hash
-    return made and all(_is_scored(each, record, registry, task, place) for each in job.evaluations)
+    judged = judged_by(task, build(registry, job.spec.method))
+    return made and all(_is_scored(each, record, registry, judged, place) for each in job.evaluations)
 
 
 def _is_scored(each: EvaluationSpec, record: Record, registry: Registry, task: Task, place: RunContext) -> bool:

@@ -28,7 +28,7 @@ from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.procedure import Procedure
-from bench.running.scoring import conditions_of, scored
+from bench.running.scoring import conditions_of, judged_by, scored
 from bench.running.trials import TrialMemory, TrialStore, TriedStage
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
@@ -116,12 +116,14 @@ class _Rehearsal:
         task = make_task(job.spec, dataset, registry, place, self.work)
         self.store = TrialStore(task.stages, scratch / "cache", self.pace)
         self.task = replace(task, pace=self.pace, stages=self.store, progress=_Unworried(place.progress))
-        self.judging = replace(self.task, precision=job.spec.precision)  # labels and scores: see `RunSpec.precision`
+        judging = replace(self.task, precision=job.spec.precision)  # labels and scores: see `RunSpec.precision`
+        self.judging = judged_by(judging, build(registry, job.spec.method))
 
     def forecast(self) -> Forecast:
         made = self._found() or self._made()
         prepared = {stage.hash for stage in self.store.tried()}
-        evaluation_s = sum(self._evaluation(each, made.condensed) for each, *_ in self.job.measurements())
+        trained_on = made.condensed.decoded()
+        evaluation_s = sum(self._evaluation(each, trained_on) for each, *_ in self.job.measurements())
         stages = self.store.tried()
         return Forecast(
             run=self.job.spec.name,
@@ -168,7 +170,8 @@ class _Rehearsal:
         tried = procedure.stored(images)
         stored = self._padded(tried) if method.made_here else tried.at(tried.classes.argsort(stable=True))
         labels, label_s = self._whole(lambda: procedure.label(stored, precision=spec.precision))
-        condensed = CondensedSet(stored, labels, task.dataset.classes, procedure.preprocessing())
+        preprocessing, decoder = procedure.preprocessing(), method.decoder
+        condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing, decoder=decoder)
         synthesis_s = about["warm_up_s"] + about["unit_s"] * len(stored) / len(images)
         return _Set(condensed, prepare_s, synthesis_s, label_s, about["memory"], _disk(images, condensed))
 
@@ -197,7 +200,7 @@ class _Rehearsal:
     def _evaluation(self, each: EvaluationSpec, condensed: CondensedSet) -> float:
         """Seconds of the trainings that are not done, the stages that they share left out."""
         protocol: Protocol = self.registry.load("protocol", each.protocol)
-        conditions = conditions_of(each, protocol, self.task)
+        conditions = conditions_of(each, protocol, self.judging)
         missing = each.seeds - scored(self.folder, each, conditions)
         if not missing:
             return 0.0

@@ -14,6 +14,7 @@ from bench.errors import RunFailure
 from bench.hardware.allocator import release_memory
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.labels import Labels
+from bench.sets.decoding import decoded
 from bench.sets.pixel_formats import to_stored
 
 T = TypeVar("T")
@@ -104,9 +105,13 @@ class Procedure:
         return asked(self.task) if asked else images.learned_lr
 
     def label(self, images: Images, **own: Any) -> Labels:  # noqa: ANN401 - fields of a task
-        """The labels of stored images, seen through the set's preprocessing; `own` as in `synthesize`."""
-        task = replace(self._labelling.seen_through(self.preprocessing()), **own)
-        return self.labeller.label(task, images)
+        """The labels of stored images, or of what they decode into, seen through the set's preprocessing.
+
+        `own` as in `synthesize`.
+        """
+        preprocessing = self.preprocessing()
+        shown = decoded(images, self.method.decoder, preprocessing)
+        return self.labeller.label(replace(self._labelling.seen_through(preprocessing), **own), shown)
 
 
 def _worked_in(returned: object, given: Task) -> Task:

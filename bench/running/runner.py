@@ -27,7 +27,7 @@ from bench.running.environment import (
 )
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, lock_of, unread
-from bench.running.scoring import Scoring
+from bench.running.scoring import Scoring, judged_by
 from bench.running.synthesis import Synthesis
 from bench.running.units import UNITS
 from bench.storage.artefacts import whole_or_aside
@@ -164,7 +164,7 @@ class Run:
                 raise
             return self._without_set(error, earlier)
         task = replace(synthesis.task, precision=self.job.spec.precision)
-        scoring = Scoring(synthesis.folder, task, self.registry, synthesis)
+        scoring = Scoring(synthesis.folder, judged_by(task, synthesis.method), self.registry, synthesis)
         before = earlier.evaluations if earlier else {}
         scored = {same[0].key: self._scored(scoring, same, earlier) for same in self.job.measurements()}
         bare = Record(self.job.spec, "done", None, costs, before, controls(self.job, earlier), costs.environment)

@@ -63,7 +63,7 @@ class Scoring:
             return same.asked_as(each.asked).model_copy(update={"note": note, "scores": kept})
         if self.synthesis.looking:
             raise WorkToDo
-        condensed = sets.load(self.folder / "condensed")
+        condensed = sets.load(self.folder / "condensed").decoded()
         self._warn_of_labels(each, protocol, condensed)
         status, reason, scores = self._trained(
             protocol, condensed, each, seeds_wanted, stands=same is not None and same.done
@@ -202,6 +202,11 @@ def _workspace(score: Path) -> Path:
 def names_protocol(method: type[Condenser[Any]]) -> bool:
     """Whether a method says which protocol its paper uses, or leaves that open."""
     return inspect.getattr_static(method, "protocol") is not inspect.getattr_static(Condenser, "protocol")
+
+
+def judged_by(task: Task, method: Condenser[Any]) -> Task:
+    """The task that protocols are given for a method's sets: its `ipc` counts the images that they train on."""
+    return replace(task, ipc=task.ipc * method.decoder.count) if method.decoder else task
 
 
 def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:

@@ -142,7 +142,8 @@ class Synthesis:
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s, company = self._labels(images)
-        condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, procedure.learned_lr(images))
+        learned_lr, decoder = procedure.learned_lr(images), self.method.decoder
+        condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, learned_lr, decoder)
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         self._save(condensed, measured.get("iterations"))
         if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
@@ -152,6 +153,7 @@ class Synthesis:
         set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
         costs = {
             **measured,
+            **({"decoded_images": len(images) * decoder.count} if decoder else {}),
             "workers": max(company, *busy),
             **self.task.measured.to_json(),
             "teacher_top1": teacher_top1(self.task, condensed),

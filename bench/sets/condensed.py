@@ -1,17 +1,18 @@
 """The condensed set: images, labels and a manifest, on disk whole and verified."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.condensation import Images, PixelFormat
+from bench.condensation import Grid, Images, PixelFormat
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, RunFailure, understood
 from bench.labels import KINDS, Labels, labels_from, teacher_facts
+from bench.sets import decoding
 from bench.sets.own_manifest import IMAGES as IMAGES
 from bench.sets.own_manifest import LABELS as LABELS
 from bench.sets.own_manifest import Manifest
@@ -31,14 +32,15 @@ ROUNDING = 1e-5  # of the arithmetic, in normalised units: so far outside the va
 
 @dataclass(frozen=True)
 class CondensedSet:
-    """What a method makes, as a trainer sees it.
+    """What a method makes.
 
     Attributes:
         images: pixels as stored (uint8, or float32 as `preprocessing` gives them) and classes.
-        labels: hard, soft, online or stored.
+        labels: hard, soft, online or stored; of what the images decode into, one by one.
         classes: class ids in order.
         preprocessing: what the pixels belong to; test images go through the same.
         learned_lr: a step size that the method learned with its images, or None.
+        decoder: what each image decodes into, or None where it is one.
     """
 
     images: Images
@@ -46,6 +48,12 @@ class CondensedSet:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     learned_lr: float | None = None
+    decoder: Grid | None = None
+
+    def decoded(self) -> "CondensedSet":
+        """The set as a trainer sees it: all images that its own decode into, and no decoder."""
+        images = decoding.decoded(self.images, self.decoder, self.preprocessing)
+        return replace(self, images=images, decoder=None)
 
     def normalised(self) -> Tensor:
         """float32 (N, C, H, W) as networks see them."""
@@ -53,7 +61,7 @@ class CondensedSet:
 
     def as_seen(self, pixels: Tensor) -> Tensor:
         """The same of some of its pixels."""
-        return self.preprocessing.apply(pixels) if pixels.dtype == torch.uint8 else pixels.float()
+        return decoding.as_seen(pixels, self.preprocessing)
 
 
 def first_of_each(classes: Tensor, count: int) -> Tensor:
@@ -89,7 +97,7 @@ def save(
             cache is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {IMAGES: packed(condensed.images.pixels, form), LABELS: _label_tensors(condensed)}
+    tensors = {IMAGES: packed(condensed.images.pixels, form), LABELS: label_tensors(condensed)}
     if condensed.preprocessing.file:
         tensors[condensed.preprocessing.file] = condensed.preprocessing.tensors
     for name, content in tensors.items():
@@ -105,7 +113,7 @@ def save(
         "channels": pixels.shape[1],
         "pixels": form,
         **_value_facts(pixels, condensed.preprocessing),
-        "decoder": None,
+        "decoder": condensed.decoder.facts if condensed.decoder else None,
         "classes": list(condensed.classes),
         "labels": condensed.labels.facts,
         "learned_lr": condensed.learned_lr,
@@ -114,7 +122,8 @@ def save(
     MANIFEST_FILE.write(folder / "manifest.json", manifest)
 
 
-def _label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
+def label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
+    """What the file of a set's labels holds."""
     return {"classes": condensed.images.classes, **condensed.labels.tensors}
 
 
@@ -177,12 +186,15 @@ def _loaded(folder: Path, manifest: Manifest) -> CondensedSet:
     tensors, _ = read_tensors(folder / LABELS)
     about = manifest.labels.to_json()
     weights = [folder / name if name in manifest.files else None for name in _teacher_files(about)]
+    decoder = Grid(manifest.decoder.factor) if manifest.decoder else None
+    soft = None if decoder else tensors.get("probabilities")  # those are of what the images decode into
     return CondensedSet(
-        images=Images(pixels, tensors["classes"], tensors.get("probabilities")),
+        images=Images(pixels, tensors["classes"], soft),
         labels=labels_from(about, tensors, weights),
         classes=tuple(manifest.classes),
         preprocessing=_preprocessing(folder, manifest),
         learned_lr=manifest.learned_lr,
+        decoder=decoder,
     )
 
 
@@ -236,7 +248,8 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure(_other_classes(condensed, dataset))
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
     images, classes = condensed.images, len(dataset.classes)
-    if wrong := malformed(images, shape, classes, unchanged=True) or condensed.labels.unfit(len(images), classes):
+    count = len(images) * (condensed.decoder.count if condensed.decoder else 1)
+    if wrong := malformed(images, shape, classes, unchanged=True) or condensed.labels.unfit(count, classes):
         raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")
     if strange := condensed.preprocessing.unfit(dataset):
         raise RunFailure(strange)

@@ -1,11 +1,12 @@
 """What a manifest that somebody wrote by hand may say of a set."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.data.cards import SourceCard, Unit01
-from bench.sets.own_manifest import Below, LabelFacts, Name, Positive
+from bench.sets.own_manifest import Below, GridFacts, LabelFacts, Name, Positive
+from bench.storage.growing import GrowingModel
 from bench.training.fkd import SEED
 
 SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands of standard deviations apart
@@ -75,7 +76,7 @@ class KeptLabels(BaseModel):
     teachers: tuple[Below, ...] = ()
 
 
-class HandWritten(BaseModel):
+class HandWritten(GrowingModel):
     """A manifest written by hand.
 
     Attributes:
@@ -83,9 +84,11 @@ class HandWritten(BaseModel):
         method, backbone, iterations: what made it, where that is known.
         labels: others that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
+        decoder: what each image decodes into, as a run's manifest says it; None: it is one image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    added: ClassVar[frozenset[str]] = frozenset({"decoder"})
     source: TensorSource | SourceCard
     name: Name | None = None
     method: Name = "imported"
@@ -99,3 +102,10 @@ class HandWritten(BaseModel):
     zca: ZcaSource | None = None
     learned_lr: Positive | None = None
     labels: FkdSource | KeptLabels | None = None
+    decoder: GridFacts | None = None
+
+    @model_validator(mode="after")
+    def _labels_are_of_its_images(self) -> "HandWritten":
+        if self.decoder and self.labels:
+            raise ValueError("'labels' that lie beside the images and a 'decoder' do not go together")
+        return self

@@ -91,6 +91,14 @@ class ZcaFacts(Part):
     file: Below
 
 
+class GridFacts(BaseModel):
+    """What `bench.condensation.Grid` says of itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    kind: Literal["grid"]
+    factor: Annotated[int, Field(ge=2, le=64)]
+
+
 class Manifest(Part):
     """What reading a set relies on."""
 
@@ -110,6 +118,7 @@ class Manifest(Part):
     zca: ZcaFacts | None
     learned_lr: Positive | None
     labels: LabelFacts
+    decoder: GridFacts | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Manifest":

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.condensation import Images
+from bench.condensation import Grid, Images
 from bench.data.cards import DatasetCard, SourceCard, validated
 from bench.data.datasets import Dataset, Preprocessing, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, size_of
@@ -90,7 +90,10 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     else:
         part = _from_layout(folder, hand, hand.source, dataset, readers)
     ordered = _in_order(part.images, part.order)
-    labels: Labels = HardLabels() if ordered.soft is None else SoftLabels(ordered.soft)
+    decoder = Grid(hand.decoder.factor) if hand.decoder else None
+    labels: Labels = HardLabels()
+    if ordered.soft is not None:
+        labels = SoftLabels(decoder.repeated(ordered.soft) if decoder else ordered.soft)
     if isinstance(hand.labels, KeptLabels):
         labels = stored.kept_labels(folder, hand, hand.labels, ordered, dataset)
         ordered = replace(ordered, soft=labels.tensors.get("probabilities"))
@@ -99,7 +102,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
         looked = stored.look(folder, hand.labels, len(ordered), dataset)
         class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
         files += chain.from_iterable(looked.files)
-    found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr)
+    found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr, decoder)
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     return Foreign(found, part.order.how, part.notes, (*files, *part.files), said)
 

@@ -252,6 +252,8 @@ def _pytorch(path: Path) -> Iterator[Held]:
     found = load_plain(path, NUMBERS)
     if isinstance(found, Tensor):
         found = {ALONE: found}
+    if isinstance(found, list | tuple):
+        found = {str(place): each for place, each in enumerate(found)}
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds a {type(found).__name__}; a dict of named tensors is expected")
     yield _Tensors(found)

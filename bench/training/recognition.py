@@ -16,9 +16,9 @@ from bench.training.testing import BATCH
 
 @torch.no_grad()
 def recognition(network: nn.Module, condensed: CondensedSet, task: Task) -> dict[str, float]:
-    """Top-1 in percent and mean cross-entropy of a network on the stored images, against their classes.
+    """Top-1 in percent and mean cross-entropy of a network on the images that are trained on, against their classes.
 
-    The images are as a user reads them, without augmentation, and the arithmetic is fp32 whatever the task's is.
+    They are as a user reads them, without augmentation, and the arithmetic is fp32 whatever the task's is.
 
     Args:
         network: in evaluation mode, on the task's device.
@@ -26,6 +26,7 @@ def recognition(network: nn.Module, condensed: CondensedSet, task: Task) -> dict
     Raises:
         RunFailure: its logits are not finite.
     """
+    condensed = condensed.decoded()
     hits, loss = torch.zeros(2, dtype=torch.float64, device=task.device)
     passage = Passage(unchanged=True)
     with computing_in("fp32"):

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.condensation import Condenser, Grid, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
 from bench.labels import HardLabels, Labels
@@ -30,16 +31,19 @@ class ImportedConfig(MethodConfig):
         content: hash of its files, so that another content is another run.
         made_by: the method that its manifest names.
         pixels: "float32" for sets that 8 bits cannot hold.
+        grid: the factor of the set's decoder; 1 for none.
         whole: all images, whose classes have different numbers; otherwise the first `ipc` of each class.
     """
 
     aside: ClassVar[frozenset[str]] = frozenset({"path"})
+    added: ClassVar[frozenset[str]] = frozenset({"grid"})
 
     path: str
     content: str
     made_by: str = "imported"
     pixels: Literal["uint8", "float32"] = "uint8"
     whole: bool = False
+    grid: int = Field(default=1, ge=1)
 
 
 class Imported(Condenser[ImportedConfig]):
@@ -54,6 +58,11 @@ class Imported(Condenser[ImportedConfig]):
         """As the set has them."""
         return self.config.pixels
 
+    @property
+    def decoder(self) -> Grid | None:
+        """As the set has it."""
+        return Grid(self.config.grid) if self.config.grid > 1 else None
+
     def units(self, task: Task) -> Sequence[Unit]:
         """The set. Files of units called "all" are from before a learned step size was kept with the images."""
         return [Unit("set", tuple(range(task.classes)))]
@@ -64,19 +73,19 @@ class Imported(Condenser[ImportedConfig]):
         Labels that do not seem to be those of the images are warned about and noted, whoever made the set.
         """
         found = self._set(task)
-        _doubt(task, found)
+        _doubt(task, found.decoded())
         images = replace(found.images, learned_lr=found.learned_lr)
         return images if self.config.whole else images.at(first_of_each(images.classes, task.ipc))
 
     def label(self, task: Task, images: Images) -> Labels:
-        """The set's labels; soft and stored ones belong to its own images.
+        """The set's labels; soft and stored ones belong to its own images, decoded where it has a decoder.
 
         Others (a control's) get theirs from the teacher of stored ones, or hard ones where no teacher is known.
 
         Raises:
             RunFailure: that teacher is not in the cache.
         """
-        found, folder = self._set(task), Path(self.config.path)
+        found, folder = self._set(task).decoded(), Path(self.config.path)
         labels, own = found.labels, found.images
         if (hand := by_hand(folder)) is not None and isinstance(hand.labels, FkdSource):
             return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()

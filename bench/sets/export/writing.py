@@ -20,6 +20,7 @@ from bench.storage.files import link_or_copy, write_json, write_text
 from bench.storage.names import unknown
 from bench.storage.paging import converted
 from bench.storage.scratch import whole_folder
+from bench.storage.tensor_files import write_tensors
 
 CARD = "README.md"
 ABOUT = ("name", "method", "backbone", "iterations", "protocol", "protocol_version", "learned_lr")
@@ -55,6 +56,7 @@ def read(folder: Path, to: str) -> Exported:
         raise UsageError(f"no condensed set of a run at {folder}") from None
     except CorruptArtefact as error:
         raise UsageError(str(error)) from error
+    condensed = condensed.decoded()
     _check(condensed, FORMS[to])
     if FORMS[to].pictures and condensed.images.pixels.dtype != torch.uint8:
         levels = converted(condensed.images.pixels, partial(_levels, preprocessing=condensed.preprocessing))
@@ -102,6 +104,8 @@ def _beside(part: Path, folder: Path, manifest: Manifest, condensed: CondensedSe
     """What the manifest names besides the images: the whitening, labels that are more than classes, their teachers."""
     preprocessing = condensed.preprocessing.file
     labels = [] if condensed.labels.plain else [LABELS, *_teachers(manifest)]
+    if labels and manifest.decoder:  # the images are what its own decode into
+        write_tensors(part / labels.pop(0), sets.label_tensors(condensed))
     for name in (*([preprocessing] if preprocessing else []), *labels):
         link_or_copy(folder / name, part / name)
 

@@ -293,7 +293,7 @@ def test_a_small_archive_of_many_values_is_looked_at_and_not_expanded(tmp_path: 
         ({"images": PIXELS, "labels": [0, 1, 2]}, "'labels' is a list, not a tensor"),
         ({"images": PIXELS[:1].expand(1 << 50, 3, 8, 8), "labels": LABELS}, "more than the"),
         ({"images": PIXELS.to_sparse(), "labels": LABELS}, "'images' is a sparse tensor"),
-        ([PIXELS, LABELS], "holds a list; a dict of named tensors is expected"),
+        ("pixels", "holds a str; a dict of named tensors is expected"),
         ({"images": PIXELS, "labels": LABELS, "more": Path("x")}, "it holds more than tensors"),
     ],
 )
