@@ -240,7 +240,8 @@ def executor_of(
         command=command or typed(),
     )
     begins = partial(begin, console, [job.spec.name for job in jobs])
-    hiring = Hiring(request.workers, str(device), request.address, roots[1], request.memory)
+    asked = request.device if device.type == "cuda" else str(device)  # all GPUs, or the one that auto takes
+    hiring = Hiring(request.workers, asked, request.address, roots[1], request.memory)
     hire = partial(registry.load("executor", request.executor), hiring)
     return SpreadExecutor(registry, context, retry, timeout, begins, hire, request.exclusive_costs)
 

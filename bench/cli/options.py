@@ -139,7 +139,12 @@ trainings_option = together(
 )
 executor_options = together(
     click.option("--executor", metavar="NAME", default="local", show_default=True, help="Who does the work."),
-    click.option("--workers", type=WORKERS, metavar="N", help="So many work side by side [default: local: 1]."),
+    click.option(
+        "--workers",
+        type=WORKERS,
+        metavar="N",
+        help="So many work side by side [default: local: 1, or with --device cuda one a GPU].",
+    ),
     click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
     click.option(
         "--memory",

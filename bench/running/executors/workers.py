@@ -32,7 +32,7 @@ class Hiring:
 
     Attributes:
         workers: how many (--workers); None: as many as there is use for, in the executor's own judgement.
-        device: cpu, cuda or cuda:N; of a machine elsewhere it says the kind.
+        device: cpu, cuda (all), cuda:N, or auto where that is a GPU; of a machine elsewhere it says the kind.
         address: of what does the work (--address); None: the executor's own.
         cache: the folder of stages and of what was compiled.
         memory: bytes that each worker asks its node for (--memory), whatever a forecast told; None: what that told.

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from benching import Bench
 from commands import run_bench
 
+from bench.cli.console import Console
+from bench.cli.grid import executor_of
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
 from bench.hardware.quantities import size_in
-from bench.running.executors import Hiring, LocalWorkers, OneWorker
+from bench.running.executors import Hiring, LocalWorkers, OneWorker, SpreadExecutor
 from bench.running.executors.side_by_side import local
 
 
@@ -46,6 +50,10 @@ def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
         "cuda:0",
         "cuda:1",
     ]
+    every = local(Hiring(None, "cuda", None, tmp_path))
+    assert isinstance(every, LocalWorkers) and every.slots == 2, "--device cuda takes them all"
+    for count, device in ((None, "auto"), (None, "cuda:1"), (1, "cuda")):
+        assert isinstance(local(Hiring(count, device, None, tmp_path)), OneWorker)
     for asked, device in ((3, "cuda"), (2, "cuda:1")):
         with pytest.raises(UsageError, match=f"--workers {asked}: each has a GPU of its own"):
             local(Hiring(asked, device, None, tmp_path))
@@ -53,6 +61,18 @@ def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
         local(Hiring(2, "cpu", "there", tmp_path))
     with pytest.raises(UsageError, match="--memory goes with executors of other machines"):
         local(Hiring(2, "cpu", None, tmp_path, memory=1 << 30))
+
+
+@pytest.mark.parametrize(("asked", "workers"), [("cuda", 2), ("auto", 1), ("cuda:1", 1)])
+def test_a_command_takes_all_gpus_where_it_says_cuda(
+    asked: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    request = Bench(tmp_path).request("random", device=asked)
+    executor = executor_of(request, Registry(), tmp_path, Console(), [], retry=False, timeout=None)
+    assert isinstance(executor, SpreadExecutor)
+    assert executor.hire and executor.hire().slots == workers
 
 
 @pytest.mark.parametrize(
