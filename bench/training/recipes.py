@@ -41,6 +41,10 @@ class TrainingRecipe(GrowingModel):
         flip: horizontally with p = 0.5, per image.
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
             drawn per image; "" for none.
+        dsa_reading: what of that string a batch gets: "one" of its families (DSA), or "layered": flip and color, one of
+            the others, and cutout last (IDC; see `bench.training.layered_dsa`).
+        jitter: of brightness, contrast and saturation, per image, up to this share, and `lighting`: the deviation of
+            AlexNet's colour noise (see `bench.training.jitter`); 0 for none.
         randaugment: magnitude of RandAugment, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
         randaugment_policy: "timm" (DeiT's: magnitudes 1..10, after the crop) or "torchvision" (magnitudes 1..30, before
             the crop, as EDC has it; see `bench.training.plain_randaugment`).
@@ -64,6 +68,7 @@ class TrainingRecipe(GrowingModel):
         {
             *("zeta", "milestones", "milestone_factor", "soft_loss", "hard_weight"),
             *("accumulation", "ema_buffers", "randaugment_policy"),
+            *("dsa_reading", "jitter", "lighting"),
         }
     )
 
@@ -89,6 +94,9 @@ class TrainingRecipe(GrowingModel):
     shuffle_patches: int = Field(default=1, ge=1)
     flip: bool = False
     dsa: DsaStrategy = ""
+    dsa_reading: Literal["one", "layered"] = "one"
+    jitter: Fraction = 0.0
+    lighting: float = Field(default=0.0, ge=0)
     randaugment: int = Field(default=0, ge=0, le=30)
     randaugment_policy: Literal["timm", "torchvision"] = "timm"
     erasing: Fraction = 0.0

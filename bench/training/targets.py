@@ -29,7 +29,8 @@ from bench.training.views import Presented, Views
 L = TypeVar("L", bound=Labels)
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("shuffle_patches", "flip", "dsa", "randaugment", "randaugment_policy", "erasing"),
+    *("shuffle_patches", "flip", "dsa", "dsa_reading", "jitter", "lighting"),
+    *("randaugment", "randaugment_policy", "erasing"),
     *("mix", "mix_alpha", "mixup_alpha", "mix_probability"),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
 
 NOTHING = {
-    **{"crop": "none", "shuffle_patches": 1, "flip": False, "dsa": ""},
+    **{"crop": "none", "shuffle_patches": 1, "flip": False, "dsa": "", "jitter": 0.0, "lighting": 0.0},
     **{"randaugment": 0, "erasing": 0.0, "mix": "none"},
 }
 AUGMENTATION: Mapping[str, str] = {

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.datasets import Preprocessing
-from bench.training import dsa, erasing
+from bench.training import dsa, erasing, jitter, layered_dsa
 from bench.training.boxes import cutmix_box as cutmix_box
 from bench.training.boxes import resized_boxes as resized_boxes
 from bench.training.boxes import shuffled_lines as shuffled_lines
 from bench.training.erasing import Erasing
+from bench.training.jitter import Jitter
+from bench.training.layered_dsa import Layered
 from bench.training.recipes import TrainingRecipe
 from bench.training.resampling import resample
 
@@ -38,6 +40,7 @@ class _Stream(IntEnum):
     SHUFFLE = 5
     RANDAUGMENT = 6
     ERASING = 7
+    JITTER = 8
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class BatchView:
         padded: the boxes may leave the image (a padded crop); outside it is black.
         flips: bool (B,), or None.
         augmentation: a drawing of DSA, or None.
-        randaugment, erasing: drawings of what their modules do, or None.
+        jitter, randaugment, erasing: drawings of what their modules do, or None.
         mix: or None.
     """
 
@@ -78,7 +81,8 @@ class BatchView:
     boxes: Tensor | None = None
     padded: bool = False
     flips: Tensor | None = None
-    augmentation: dsa.Augmentation | None = None
+    augmentation: dsa.Augmentation | Layered | None = None
+    jitter: Jitter | None = None
     randaugment: "RandAugment | None" = None
     erasing: Erasing | None = None
     mix: Mix | None = None
@@ -135,7 +139,8 @@ class Views:
             boxes=self._boxes(count, rng(_Stream.CROP)),
             padded=recipe.crop == "padded",
             flips=torch.from_numpy(rng(_Stream.FLIP).random(count) < 0.5) if recipe.flip else None,
-            augmentation=dsa.draw(recipe.dsa, count, size, rng(_Stream.DSA)) if recipe.dsa else None,
+            augmentation=self._augmentation(count, rng(_Stream.DSA)) if recipe.dsa else None,
+            jitter=self._jitter(count, rng(_Stream.JITTER)) if recipe.jitter or recipe.lighting else None,
             randaugment=self._randaugment(count, rng(_Stream.RANDAUGMENT)),
             erasing=erasing.draw(recipe.erasing, count, size, rng(_Stream.ERASING)) if recipe.erasing else None,
             mix=self._mix(count, rng(_Stream.MIX)),
@@ -161,6 +166,13 @@ class Views:
                 return torch.from_numpy(np.concatenate([corners, np.full_like(corners, self.resolution)], axis=1))
             case "none":
                 return None
+
+    def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | Layered:
+        draw = layered_dsa.draw if self.recipe.dsa_reading == "layered" else dsa.draw
+        return draw(self.recipe.dsa, count, self.resolution, rng)
+
+    def _jitter(self, count: int, rng: np.random.Generator) -> Jitter:
+        return jitter.draw(self.recipe.jitter, self.recipe.lighting, count, rng)
 
     def _randaugment(self, count: int, rng: np.random.Generator) -> "RandAugment | None":
         if not self.recipe.randaugment:
@@ -196,10 +208,10 @@ def apply(
         view: what to do; its `indices` must already have been taken.
         images: float32 (B, C, S, S) in normalised space, on any device.
         black: (C, 1, 1), black in normalised space; what padded crops pad with.
-        preprocessing: what took the images to normalised space; RandAugment acts on pixels.
+        preprocessing: what took the images to normalised space; jitter and RandAugment act on pixels.
 
     Raises:
-        ValueError: a padded crop without `black`, or RandAugment without `preprocessing`.
+        ValueError: a padded crop without `black`, or jitter or RandAugment without `preprocessing`.
     """
     late = view.randaugment is not None and not view.randaugment.policy.before_crop
     if view.randaugment is not None and not late:
@@ -213,6 +225,8 @@ def apply(
         images = torch.where(flips, images.flip(3), images)
     if view.augmentation is not None:
         images = view.augmentation.apply(images)
+    if view.jitter is not None:
+        images = view.jitter.apply(images, _known(preprocessing))
     if view.randaugment is not None and late:
         images = _randaugmented(images, view.randaugment, preprocessing)
     if view.erasing is not None:
@@ -221,9 +235,13 @@ def apply(
 
 
 def _randaugmented(images: Tensor, drawn: "RandAugment", preprocessing: Preprocessing | None) -> Tensor:
+    return drawn.apply(images, _known(preprocessing))
+
+
+def _known(preprocessing: Preprocessing | None) -> Preprocessing:
     if preprocessing is None:
-        raise ValueError("RandAugment needs to know how pixels became what it is given")
-    return drawn.apply(images, preprocessing)
+        raise ValueError("jitter and RandAugment need to know how pixels became what they are given")
+    return preprocessing
 
 
 def _shuffled(images: Tensor, shuffles: Tensor) -> Tensor:

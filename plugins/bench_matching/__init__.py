@@ -95,6 +95,11 @@ def bench_protocols() -> Sequence[Offer]:
     return [
         Offer("dc", "bench_matching.protocols:DC", "DC: SGD 0.01, 300 epochs, no augmentation"),
         Offer("dsa", "bench_matching.protocols:DSA", "DSA and DM: SGD 0.01, 1000 epochs, DSA augmentation"),
+        Offer(
+            "idc",
+            "bench_matching.protocols:IDC",
+            "IDC and DREAM: SGD 0.01, 1000 epochs, several of DSA's families, CutMix",
+        ),
         Offer("mtt", "bench_matching.protocols:MTT", "MTT: SGD with the learned step size, 1000 epochs, DSA"),
         Offer("tesla", "bench_matching.protocols:TESLA", "TESLA: as MTT, with the set's soft labels"),
     ]
