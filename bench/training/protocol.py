@@ -30,7 +30,7 @@ from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
 from bench.training.targets import Targets, soft_loss, targets_of
 from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import Assessment, assess
-from bench.training.variants import AUGMENTATION, SOFTNESS, VariedBook, temperature_of
+from bench.training.variants import AUGMENTATION, LENGTH, SOFTNESS, VariedBook, epochs_of, temperature_of
 
 LabelSource = Literal["own", "hard", "teacher"]
 Reported = Literal["last", "best"]
@@ -88,12 +88,12 @@ class TrainingProtocol(Protocol):
     ) -> None:
         self.name, self.labels, self.version, self.book = name, labels, version, book
         self.paper_reports, self.shared = paper_reports, shared or labels != "own"
-        self.variants = AUGMENTATION if labels == "hard" else {**AUGMENTATION, **SOFTNESS}
+        self.variants = {**AUGMENTATION, **LENGTH, **({} if labels == "hard" else SOFTNESS)}
 
     def variant(self, name: str) -> "TrainingProtocol":
-        """The same with some of the augmentation off, or labels of another temperature (`bench.training.variants`)."""
-        softens = self.labels != "hard" and temperature_of(name) is not None
-        if name not in AUGMENTATION and not softens:
+        """The same without augmentation, for other epochs or at another temperature (`bench.training.variants`)."""
+        softens = self.labels != "hard" and temperature_of(name)
+        if not (name in AUGMENTATION or epochs_of(name) or softens):
             super().variant(name)
         varied = copy(self)
         varied.name, varied.book, varied.variants = f"{self.name}{VARIANT}{name}", VariedBook(self.book, name), {}

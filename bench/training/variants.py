@@ -1,7 +1,7 @@
-"""Variants of protocols that train by a recipe: some or all of its augmentation off, or another temperature of labels.
+"""Variants of protocols that train by a recipe: augmentation off, other epochs, or another temperature of labels.
 
-A variant is part of the protocol's name ("hard+no-flip", "paper+t5"), so files, records and rankings keep it apart and
-no claim is tied to it. Label smoothing is no augmentation of images and stays.
+A variant is part of the protocol's name ("hard+no-flip", "hard+e10", "paper+t5"), so files, records and rankings keep
+it apart and no claim is tied to it. Label smoothing is no augmentation of images and stays.
 """
 
 import re
@@ -19,15 +19,25 @@ AUGMENTATION: Mapping[str, str] = {
     "no-flip": "nothing is mirrored, neither for the student nor for the protocol's own teacher",
     "no-augmentation": "the student sees the images as they are; the protocol's own teacher is trained as ever",
 }
+LENGTH: Mapping[str, str] = {"eN": "N epochs under any budget, such as e10 or e1000; a warm-up in proportion"}
 SOFTNESS: Mapping[str, str] = {
     "tN": "teachers and student are compared at temperature N, such as t5 or t20 (SRe2L, Figure 4)"
 }
 
 
-def temperature_of(variant: str) -> float | None:
+def temperature_of(variant: str) -> int | None:
     """What a variant divides logits by, or None where it is of another kind. "t20" is 20."""
-    found = re.fullmatch(r"t([1-9]\d{0,3})", variant)
-    return float(found[1]) if found else None
+    return _number(variant, "t")
+
+
+def epochs_of(variant: str) -> int | None:
+    """How many epochs a variant has, or None where it is of another kind. "e20" is 20."""
+    return _number(variant, "e")
+
+
+def _number(variant: str, kind: str) -> int | None:
+    found = re.fullmatch(rf"{kind}([1-9]\d{{0,4}})", variant)
+    return int(found[1]) if found else None
 
 
 class VariedBook(RecipeBook):
@@ -43,15 +53,22 @@ class VariedBook(RecipeBook):
     def pick(self, setting: Setting) -> Recipe:
         """The other book's recipe, changed; its source says so."""
         recipe = self._book.pick(setting)
-        return replace(
-            recipe, source=f"{recipe.source}; {self._variant}", values=_changed(self._variant, recipe.values)
-        )
+        return _changed(replace(recipe, source=f"{recipe.source}; {self._variant}"), self._variant)
 
 
-def _changed(variant: str, values: Mapping[str, Any]) -> Values:
+def _changed(recipe: Recipe, variant: str) -> Recipe:
     if temperature := temperature_of(variant):
-        return merge(values, {"temperature": temperature})
-    return _CHANGES[variant](values)
+        return replace(recipe, values=merge(recipe.values, {"temperature": float(temperature)}))
+    if epochs := epochs_of(variant):
+        return _lasting(recipe, epochs)
+    return replace(recipe, values=_CHANGES[variant](recipe.values))
+
+
+def _lasting(recipe: Recipe, epochs: int) -> Recipe:
+    """With so many epochs, of which a budget takes none."""
+    warm_up = round(recipe.values.get("warmup_epochs", 0) * epochs / recipe.values["epochs"])
+    quick = {key: share for key, share in recipe.quick.items() if key not in ("epochs", "warmup_epochs")}
+    return replace(recipe, values=merge(recipe.values, {"epochs": epochs, "warmup_epochs": warm_up}), quick=quick)
 
 
 def _unmirrored(values: Mapping[str, Any]) -> Values:

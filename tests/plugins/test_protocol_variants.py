@@ -225,8 +225,24 @@ def test_what_has_no_temperature_is_refused(labels: Labels, recipe: dict[str, An
         soft(labels, 5, **recipe)
 
 
-@pytest.mark.parametrize("name", ["hard+t5", "dsa+t5", "soft+t0", "soft+t5.5", "soft+t", "soft+t99999"])
-def test_what_is_no_temperature_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_other_epochs_are_so_many_under_any_budget_and_nothing_else_changes(name: str) -> None:
+    whole, varied = REGISTRY.load("protocol", name), REGISTRY.load("protocol", f"{name}+e7")
+    published = training(whole)
+    for budget in ("paper", "quick"):
+        setting = replace(SETTINGS[0], budget=budget)
+        had, has = training(whole, setting), training(varied, setting)
+        assert (has.epochs, has.warmup_epochs) == (7, round(published.warmup_epochs * 7 / published.epochs))
+        assert had == has.model_copy(update={"epochs": had.epochs, "warmup_epochs": had.warmup_epochs})
+        assert whole.plan(setting).teacher == varied.plan(setting).teacher
+    taken = varied.note(replace(SETTINGS[0], budget="quick")).split("; ")
+    assert not [each for each in taken if each.startswith(("epochs", "warmup"))]
+
+
+@pytest.mark.parametrize(
+    "name", ["hard+t5", "dsa+t5", "soft+t0", "soft+t5.5", "soft+t", "soft+t999999", "hard+e0", "hard+eN"]
+)
+def test_what_is_no_number_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"unknown variant of|is no name of a variant"):
         REGISTRY.load("protocol", name)
 
