@@ -6,7 +6,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import torch
 from pydantic import BaseModel
@@ -26,6 +26,8 @@ from bench.results.published import Cell, cells, find_table
 from bench.running.configuring import field_of, keys_of
 from bench.running.ladders import find_ladder
 from bench.speed.tables import read_table
+
+H = TypeVar("H")
 
 SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFAR-10, Tiny-ImageNet and ImageNet-1K
 BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
@@ -239,15 +241,30 @@ def _setting(card: DatasetCard) -> Setting:
 
 
 def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, object]]) -> str:
-    """What recipes set, a column a dataset; then where each comes from and what the quick budget takes of it."""
-    columns = {dataset: dict(flat(recipe.values)) for dataset, recipe in recipes.items()}
-    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
-    rows = [(title, *(values[dataset] for dataset in columns)) for title, values in more.items()]
-    rows += [(key, *(values.get(key, "") for values in columns.values())) for key in keys]
-    sources = section("sources", [(dataset, recipe.source) for dataset, recipe in recipes.items()])
-    notes = [(dataset, "; ".join(recipe.taken())) for dataset, recipe in recipes.items() if recipe.quick]
-    table = tabulate(rows, (f"recipe for {BACKBONE}, ipc {IPC}", *columns), disable_numparse=True) if rows else ""
-    return joined([table, sources, section("what the quick budget takes", notes)])
+    """What recipes set, a column for all datasets that have it alike; their sources; what the quick budget takes."""
+    flats = {dataset: dict(flat(recipe.values)) for dataset, recipe in recipes.items()}
+    keys = list(dict.fromkeys(key for values in flats.values() for key in values))
+    columns = {
+        dataset: (*(values[dataset] for values in more.values()), *(flats[dataset].get(key, "") for key in keys))
+        for dataset in recipes
+    }
+    alike = _alike(columns)
+    rows = list(zip((*more, *keys), *alike, strict=True))
+    headings = (f"recipe for {BACKBONE}, ipc {IPC}", *("\n".join(names) for names in alike.values()))
+    table = tabulate(rows, headings, disable_numparse=True) if rows else ""
+    sources = _alike({dataset: recipe.source for dataset, recipe in recipes.items()})
+    notes = _alike({dataset: "; ".join(recipe.taken()) for dataset, recipe in recipes.items() if recipe.quick})
+    said = (("sources", sources), ("what the quick budget takes", notes))
+    told = [section(title, [(", ".join(names), text) for text, names in each.items()]) for title, each in said]
+    return joined([table, *told])
+
+
+def _alike(of_each: Mapping[str, H]) -> dict[H, list[str]]:
+    """Each different value, and who has it."""
+    found: dict[H, list[str]] = {}
+    for name, value in of_each.items():
+        found.setdefault(value, []).append(name)
+    return found
 
 
 def _parameters(build: Any, resolution: int, classes: int) -> str:  # noqa: ANN401 - a Builder

@@ -367,3 +367,18 @@ def test_a_list_shows_escapes_in_columns_that_stay_straight() -> None:
     lines = list_command._table(rows, "nothing").splitlines()
     assert lines[2].split() == [r"a\u001b[2J", r"\u202eb", "x", r"\u009b"]
     assert lines[2].index("x ") == lines[0].index("changed")
+
+
+def test_datasets_with_one_recipe_share_a_column(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their names stand above each other; every dataset is in one column, and no two columns are alike."""
+    _, text, _ = in_process(capsys, "show", "dsa")
+    lines = text.split("recipe for")[1].split("\n\n")[0].splitlines()
+    rule = next(number for number, line in enumerate(lines) if line.startswith("---"))
+    starts = [place for place, sign in enumerate(lines[rule]) if sign == "-" and lines[rule][place - 1] != "-"]
+    cuts = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    columns = [[line[cut].strip() for line in lines[rule + 1 :]] for cut in cuts]
+    headings = [[line[cut].strip() for line in ["recipe for" + lines[0], *lines[1:rule]]] for cut in cuts[1:]]
+    named = sorted(name for heading in headings for name in heading if name)
+    assert named == sorted(Registry().names("dataset"))
+    assert len({tuple(column) for column in columns}) == len(columns) == 4
+    assert headings[2][:2] == ["mnist", "svhn"]
