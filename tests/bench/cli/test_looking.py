@@ -1,6 +1,7 @@
 """`bench list`, `show` and `doctor`: what a user sees before the first run."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -374,7 +375,7 @@ def test_datasets_with_one_recipe_share_a_column(capsys: pytest.CaptureFixture[s
     _, text, _ = in_process(capsys, "show", "dsa")
     lines = text.split("recipe for")[1].split("\n\n")[0].splitlines()
     rule = next(number for number, line in enumerate(lines) if line.startswith("---"))
-    starts = [place for place, sign in enumerate(lines[rule]) if sign == "-" and lines[rule][place - 1] != "-"]
+    starts = [found.start() for found in re.finditer("-+", lines[rule])]
     cuts = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
     columns = [[line[cut].strip() for line in lines[rule + 1 :]] for cut in cuts]
     headings = [[line[cut].strip() for line in ["recipe for" + lines[0], *lines[1:rule]]] for cut in cuts[1:]]
