@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import torch
 
 from bench.cli.console import Console
 from bench.cli.folders import check_writable
@@ -19,6 +20,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, Skipped, SpreadExecutor
+from bench.running.executors.side_by_side import gpus_taken
 from bench.running.inventory import Inventory
 from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.running.placing import Placed, place, together
@@ -240,10 +242,16 @@ def executor_of(
         command=command or typed(),
     )
     begins = partial(begin, console, [job.spec.name for job in jobs])
-    asked = request.device if device.type == "cuda" else str(device)  # all GPUs, or the one that auto takes
-    hiring = Hiring(request.workers, asked, request.address, roots[1], request.memory)
-    hire = partial(registry.load("executor", request.executor), hiring)
+    hire = partial(registry.load("executor", request.executor), _hiring(request, device, console))
     return SpreadExecutor(registry, context, retry, timeout, begins, hire, request.exclusive_costs)
+
+
+def _hiring(request: Request, device: torch.device, console: Console) -> Hiring:
+    """What workers are asked for; that several GPUs are taken is said."""
+    asked = request.device if device.type == "cuda" else str(device)  # all GPUs, or the one that auto takes
+    if request.executor == "local" and not request.workers and (count := gpus_taken(asked)) > 1:
+        console.say(f"--device cuda: {count} GPUs, a worker each; --device cuda:0 takes one")
+    return Hiring(request.workers, asked, request.address, request.cache.absolute(), request.memory)
 
 
 def begin(console: Console, names: Sequence[str], job: Job) -> None:

@@ -23,16 +23,21 @@ from bench.storage.company import at_work
 def local(hiring: Hiring) -> Workers:
     """The workers of `--executor local`: one at a time, or several side by side, with a device each.
 
-    Where nobody says how many, `--device cuda` means all GPUs, a number means that one, and auto the first.
-
     Raises:
         UsageError: more workers than devices, or what is said of machines elsewhere.
     """
     for option, said in (("address", hiring.address), ("memory", hiring.memory)):
         if said is not None:
             raise UsageError(f"--{option} goes with executors of other machines; the local one has none")
-    count = hiring.workers or (max(1, torch.cuda.device_count()) if hiring.device == "cuda" else 1)
+    count = hiring.workers or gpus_taken(hiring.device) or 1
     return OneWorker(hiring.cache) if count == 1 else LocalWorkers(_devices(hiring.device, count), hiring.cache)
+
+
+def gpus_taken(device: str) -> int:
+    """How many GPUs --device takes where nobody says how many workers: cuda all, a number or auto one, cpu none."""
+    if device == "cpu":
+        return 0
+    return torch.cuda.device_count() if device == "cuda" else 1
 
 
 def _devices(name: str, count: int) -> list[str]:

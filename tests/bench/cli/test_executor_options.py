@@ -65,7 +65,7 @@ def test_one_worker_is_disturbed_by_nobody_and_several_have_a_device_each(
 
 @pytest.mark.parametrize(("asked", "workers"), [("cuda", 2), ("auto", 1), ("cuda:1", 1)])
 def test_a_command_takes_all_gpus_where_it_says_cuda(
-    asked: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -73,6 +73,7 @@ def test_a_command_takes_all_gpus_where_it_says_cuda(
     executor = executor_of(request, Registry(), tmp_path, Console(), [], retry=False, timeout=None)
     assert isinstance(executor, SpreadExecutor)
     assert executor.hire and executor.hire().slots == workers
+    assert ("2 GPUs, a worker each" in capsys.readouterr().err) == (workers > 1)
 
 
 @pytest.mark.parametrize(
