@@ -36,6 +36,27 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   code; DC's, DSA's and DM's has 0.5071, 0.4866, 0.4409 (deviations 0.2673, 0.2564, 0.2762). Tiny-ImageNet's has the
   constants of SRe2L's code; DM's and MTT's has ImageNet's. A card of your own may say otherwise.
 
+IDC and IDC-I (Kim et al., ICML 2022, arXiv 2205.14959; code: snu-mllab/Efficient-Dataset-Condensation):
+
+- Weights of convolutions alone are matched (code); the paper sums over layers and says nothing of biases, norms and the
+  classifier. Squared differences, or absolute ones, are summed and not divided by anything (code).
+- One optimiser holds all images and is stepped after each class, so that momentum moves the images of all others, too
+  (code). Here all classes go at once by the closed form of that (`bench_matching.turns`), which gives the same images.
+- Pixels are clamped where a network begins, and between two nothing holds them in the box of valid ones (code), so
+  images are stored as float32, in the space that networks see.
+- Images start from real ones drawn at random (paper); the code takes the first of each class. Cells are shrunk by the
+  nearest pixels (code). Real batches are drawn anew for each update; the code deals a shuffled class out.
+- Rates are for ten images a class and multiplied by their number over ten (code; the paper does not say it).
+- The network is trained in batches of as many as real images of a class are matched (code: one loader serves both);
+  learn_batch says another number. After its last update a network is thrown away, so the code's training there is
+  left out.
+- BatchNorm normalises by each batch, of real and of synthetic images apart (code: networks in training mode).
+- Of more decoded images than batch_synthetic some are drawn for each update (code). Where factor and images are many,
+  decode=bounded decodes the first images of a class by the whole factor and the others by smaller ones (code, for
+  ImageNet at 20 images a class); students see all of them by the whole factor.
+- ImageNet-100 is made in the code from networks that were trained before, class by class in five processes; here as
+  ImageNet-10 is, from networks that first learn all real images.
+
 MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mtt-distillation):
 
 - The hyper-parameters are those of the code's readme, which are also those of the commands that the authors gave to
@@ -79,11 +100,13 @@ from bench.hookspecs import Offer, hookimpl
 
 @hookimpl
 def bench_methods() -> Sequence[Offer]:
-    """The five methods."""
+    """The methods."""
     return [
         Offer("dc", "bench_matching.dc:DC", "images whose gradients match those of real ones (ICLR 2021)"),
         Offer("dsa", "bench_matching.dc:DSA", "gradient matching under siamese augmentation (ICML 2021)"),
         Offer("dm", "bench_matching.dm:DM", "images whose features in random networks match real ones (WACV 2023)"),
+        Offer("idc", "bench_matching.idc:IDC", "several images in each, whose gradients match real ones (ICML 2022)"),
+        Offer("idc-i", "bench_matching.idc:IDCI", "the same with one image in each (ICML 2022)"),
         Offer("mtt", "bench_matching.mtt:MTT", "images that train a network along real trajectories (CVPR 2022)"),
         Offer("tesla", "bench_matching.tesla:TESLA", "trajectory matching in constant memory, soft labels (ICML 2023)"),
     ]

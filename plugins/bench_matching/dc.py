@@ -3,7 +3,7 @@
 What is followed where papers and code differ: see the package's docstring.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,11 +18,11 @@ from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.loop import place
 from bench.training.recipes import DsaStrategy
 from bench_matching import siamese
+from bench_matching.classwise import gradient_of
 from bench_matching.fitting import Fitting, InnerTraining
-from bench_matching.gradients import FastMatching, GradientMatching, Gradients, ReferenceMatching
+from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching
 from bench_matching.networks import check_classes, normalises_by_batch
 from bench_matching.reals import Init, Reals, start
-from bench_matching.siamese import Drawings
 
 _HERE = Path(__file__).parent
 STATISTICS = 16  # real images of each class that BatchNorm's statistics are taken from (release)
@@ -142,25 +142,11 @@ class DC(Condenser[DCConfig]):
             self._take_statistics(task, network, update)
         size, seed = task.dataset.resolution, task.seed_for("drawings")
         drawings = siamese.draw(self.config.dsa, task.classes, size, seed, update)
-        gradient, labels = torch.empty_like(images), drawings.on(images.device)
-        for part in _parts(range(task.classes), self._matching.synthetic_together):
-            mine = labels[part.start : part.stop]
-            targets = self._targets(task, network, drawings, part, update)
-            leaf = images[mine].detach().requires_grad_()
-            augmented = drawings.apply(leaf, part.start)
-            pulled = self._matching.pull(network, augmented, mine, targets)
-            gradient[mine] = torch.autograd.grad(augmented, [leaf], pulled)[0]
-        return gradient
 
-    def _targets(self, task: Task, network: nn.Module, drawings: Drawings, classes: range, update: int) -> Gradients:
-        """What real images of the classes at these places of the drawings' order give the weights: (G, ...) each."""
-        found = []
-        for part in _parts(classes, self._matching.real_together):
-            order = drawings.order[part.start : part.stop]
-            real = self._reals.batch(order, self.config.batch_real, task.seed_for("reals"), update)
-            labels = drawings.on(real.device)[part.start : part.stop]
-            found.append(self._matching.real(network, drawings.apply(real, part.start), labels))
-        return [torch.cat(each) for each in zip(*found, strict=True)]
+        def reals(classes: Sequence[int]) -> Tensor:
+            return self._reals.batch(classes, self.config.batch_real, task.seed_for("reals"), update)
+
+        return gradient_of(images, network, self._matching, drawings, reals)
 
     @torch.no_grad()
     def _take_statistics(self, task: Task, network: nn.Module, update: int) -> None:
@@ -168,10 +154,6 @@ class DC(Condenser[DCConfig]):
         real = self._reals.batch(range(task.classes), STATISTICS, task.seed_for("statistics"), update)
         with task.autocast():
             network.train()(real.flatten(0, 1))
-
-
-def _parts(places: range, size: int) -> list[range]:
-    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 class DSA(DC):

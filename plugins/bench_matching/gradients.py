@@ -3,11 +3,12 @@
     D = sum over weights of two or more dimensions, sum over output units, of 1 - cos(real, synthetic)
 
 A unit is a filter of a convolution (all its values in one row) or a row of a linear layer. Biases and the scales of
-norms take no part (release), so their gradients are not computed.
+norms take no part (release), so their gradients are not computed. Another method may measure otherwise (`Measure`).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -44,6 +45,22 @@ def _by_units(first: Tensor, second: Tensor) -> Tensor:
     return (1 - (first * second).sum(1) / (norms + EPSILON)).sum()
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What is matched.
+
+    Attributes:
+        dims: the weights of so many dimensions or more are.
+        between: two lists of their gradients -> how far apart they are.
+    """
+
+    dims: int
+    between: Callable[[Gradients, Gradients], Tensor]
+
+
+DC = Measure(2, lambda real, synthetic: distance(real, synthetic))
+
+
 class GradientMatching(ABC):
     """The gradients of classes, and what their distance says to their synthetic images.
 
@@ -54,8 +71,12 @@ class GradientMatching(ABC):
     real_together: int = 1
     synthetic_together: int = 1
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, measure: Measure = DC) -> None:
+        self.task, self.measure = task, measure
+
+    def matched(self, network: nn.Module) -> list[Tensor]:
+        """The weights whose gradients are matched."""
+        return [weight for weight in network.parameters() if weight.dim() >= self.measure.dims]
 
     @abstractmethod
     def ready(self, real: int, synthetic: int, updates: int) -> None:
@@ -77,7 +98,7 @@ class ReferenceMatching(GradientMatching):
         """Nothing to compile."""
 
     def real(self, network: nn.Module, images: Tensor, labels: Tensor) -> Gradients:
-        weights = matched(network)
+        weights = self.matched(network)
         found = [torch.autograd.grad(self._loss(network, *each), weights) for each in zip(images, labels, strict=True)]
         return [torch.stack(each) for each in zip(*found, strict=True)]
 
@@ -88,18 +109,13 @@ class ReferenceMatching(GradientMatching):
     def _pull(self, network: nn.Module, images: Tensor, label: Tensor, real: Gradients) -> Tensor:
         leaf = images.detach().requires_grad_()
         loss = self._loss(network, leaf, label)
-        synthetic = torch.autograd.grad(loss, matched(network), create_graph=True)
-        return torch.autograd.grad(distance(real, synthetic), [leaf])[0]
+        synthetic = torch.autograd.grad(loss, self.matched(network), create_graph=True)
+        return torch.autograd.grad(self.measure.between(real, synthetic), [leaf])[0]
 
     def _loss(self, network: nn.Module, images: Tensor, label: Tensor) -> Tensor:
         with self.task.autocast(), sdpa_kernel(TWICE):
             logits = freeze_statistics(network)(images)
         return F.cross_entropy(logits.float(), label.expand(len(images)))
-
-
-def matched(network: nn.Module) -> list[Tensor]:
-    """The weights whose gradients are matched."""
-    return [weight for weight in network.parameters() if weight.dim() >= 2]
 
 
 class FastMatching(ReferenceMatching):
@@ -110,15 +126,15 @@ class FastMatching(ReferenceMatching):
     its end unless it is compiled. So where compiling does not pay, the reference computes.
     """
 
-    def __init__(self, task: Task, template: nn.Module) -> None:
-        super().__init__(task)
+    def __init__(self, task: Task, template: nn.Module, measure: Measure = DC) -> None:
+        super().__init__(task, measure)
         self._template = with_standing_norms(template)
         self._compiled_real: Callable[..., Gradients] | None = None
         self._compiled_pull: Callable[..., Tensor] | None = None
 
     def ready(self, real: int, synthetic: int, updates: int) -> None:
         size, pixels = self.task.dataset.resolution**2, TOGETHER.get(self.task.device.type, PIXELS)
-        held = sum(weight.numel() for weight in matched(self._template))
+        held = sum(weight.numel() for weight in self.matched(self._template))
         most = min(pixels // (synthetic * size), WEIGHTS // held)
         self.synthetic_together = classes_together(self.task.classes, most)
         self.real_together = classes_together(self.synthetic_together, pixels // (real * size))
@@ -129,13 +145,13 @@ class FastMatching(ReferenceMatching):
         if self._compiled_real is None:
             return super().real(network, images, labels)
         with self.task.autocast():
-            return self._compiled_real(images, labels, *_split(network))
+            return self._compiled_real(images, labels, *self._split(network))
 
     def pull(self, network: nn.Module, images: Tensor, labels: Tensor, real: Gradients) -> Tensor:
         if self._compiled_pull is None:
             return super().pull(network, images, labels, real)
         with self.task.autocast():
-            return self._compiled_pull(images.detach(), labels, *_split(network), real)
+            return self._compiled_pull(images.detach(), labels, *self._split(network), real)
 
     def functional_real(self, images: Tensor, labels: Tensor, weights: Weights, others: Weights) -> Gradients:
         """`real` as a function to compile."""
@@ -161,7 +177,7 @@ class FastMatching(ReferenceMatching):
         self, weights: Weights, others: Weights, images: Tensor, label: Tensor, real: Gradients
     ) -> Tensor:
         def apart(images: Tensor) -> Tensor:
-            return distance(real, self._real_of_a_class(weights, others, images, label))
+            return self.measure.between(real, self._real_of_a_class(weights, others, images, label))
 
         pulled: Tensor = grad(apart)(images)
         return pulled
@@ -176,7 +192,7 @@ class FastMatching(ReferenceMatching):
 
         def step(tried: Callable[..., Gradients]) -> None:
             with self.task.autocast():
-                tried(images, labels, *_split(self._template))
+                tried(images, labels, *self._split(self._template))
 
         work = self._work("match real", images, updates)
         plain = partial(super().real, self._template, images, labels)
@@ -184,12 +200,12 @@ class FastMatching(ReferenceMatching):
 
     def _compile_pull(self, images: Tensor, updates: int) -> Callable[..., Tensor] | None:
         labels, draws = self._labels(images), seeds.generator("trial")
-        shapes = [(len(images), *weight.shape) for weight in matched(self._template)]
+        shapes = [(len(images), *weight.shape) for weight in self.matched(self._template)]
         targets = [torch.randn(shape, generator=draws).to(self.task.device) for shape in shapes]
 
         def step(tried: Callable[..., Tensor]) -> None:
             with self.task.autocast():
-                tried(images, labels, *_split(self._template), targets)
+                tried(images, labels, *self._split(self._template), targets)
 
         work = self._work("match synthetic", images, updates)
         plain = partial(super().pull, self._template, images, labels, targets)
@@ -199,11 +215,12 @@ class FastMatching(ReferenceMatching):
         steps = updates * self.task.classes // len(images)
         return Workload(what, self._template, tuple(images.shape), steps, SAVED)
 
+    def _split(self, network: nn.Module) -> tuple[Weights, Weights]:
+        """The weights whose gradients are matched, and all others with the buffers; by name, without a graph."""
+        every, dims = weights_of(network), self.measure.dims
+        named = [name for name, weight in network.named_parameters() if weight.dim() >= dims]
+        matching = {name: every.pop(name).detach() for name in named}
+        return matching, {name: each.detach() for name, each in every.items()}
+
     def _labels(self, images: Tensor) -> Tensor:
         return torch.zeros(len(images), dtype=torch.int64, device=images.device)
-
-
-def _split(network: nn.Module) -> tuple[Weights, Weights]:
-    """The weights whose gradients are matched, and all others with the buffers; by name, without a graph."""
-    matching = {name: weight.detach() for name, weight in network.named_parameters() if weight.dim() >= 2}
-    return matching, {name: each.detach() for name, each in weights_of(network).items() if name not in matching}

@@ -63,9 +63,12 @@ class StandingNorm(nn.Module):
 
 
 def with_standing_norms(network: nn.Module) -> nn.Module:
-    """The network, changed: its BatchNorms (which scale and shift) are `StandingNorm`s with the same tensors."""
+    """The network, changed: its BatchNorms (which scale and shift) are `StandingNorm`s with the same tensors.
+
+    Those that keep no running statistics normalise by the batch, and stay.
+    """
     for name, module in list(network.named_modules()):
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
             network.set_submodule(name, StandingNorm(module))
     return network
 

@@ -22,15 +22,19 @@ class Reals:
     They are drawn without repetition, by position, so that a continued run draws what an unbroken one does. On a GPU
     the uint8 images lie there where they fit (`bench.training.feeding.Feed`).
 
+    Attributes:
+        feed: all training images.
+        members: of each class, where its images are among them.
+
     Raises:
         RunFailure: a class has no training image.
     """
 
     def __init__(self, task: Task) -> None:
         dataset = task.dataset
-        self._feed = Feed.of(task)
-        self._members = [members(dataset, label) for label in range(task.classes)]
-        self._smallest = min(map(len, self._members))
+        self.feed = Feed.of(task)
+        self.members = [members(dataset, label) for label in range(task.classes)]
+        self._smallest = min(map(len, self.members))
         if not self._smallest:
             raise RunFailure("a class has no training images, so there is nothing to match")
 
@@ -47,11 +51,11 @@ class Reals:
         """
         count = self.batch_size(count)
         drawn = [self._draw(label, count, seed, position) for label in classes]
-        images: Tensor = self._feed.images(torch.cat(drawn)).unflatten(0, (len(classes), count))
+        images: Tensor = self.feed.images(torch.cat(drawn)).unflatten(0, (len(classes), count))
         return images
 
     def _draw(self, label: int, count: int, seed: int, position: int) -> Tensor:
-        found = self._members[label]
+        found = self.members[label]
         chosen = seeds.counter(seed, position, label).choice(len(found), count, replace=False)
         return found[torch.from_numpy(chosen)]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.training import dsa
+from bench.training import dsa, layered_dsa
 from bench.training.dsa import Augmentation
 
 
@@ -46,6 +46,34 @@ class Drawings:
             pieces.append(Augmentation(family, values.repeat_interleave(count, 0)).apply(batch))
             done += len(values)
         return torch.cat(pieces).view_as(images)
+
+
+@dataclass(frozen=True)
+class LayeredDrawings(Drawings):
+    """Drawings in IDC's reading (`bench.training.layered_dsa`): several, one after the other, in one order of classes.
+
+    Attributes:
+        layers: each a drawing for every class.
+    """
+
+    layers: tuple[Drawings, ...] = ()
+
+    def apply(self, images: Tensor, start: int = 0) -> Tensor:
+        """As of one drawing."""
+        for layer in self.layers:
+            images = layer.apply(images, start)
+        return images
+
+
+def draw_layered(strategy: str, classes: int, size: int, seed: int, position: int) -> LayeredDrawings:
+    """The same in IDC's reading. See `draw`."""
+    drawn = [
+        layered_dsa.draw(strategy, 1, size, seeds.counter(seed, position, label), siamese=True).layers
+        for label in range(classes)
+    ]
+    order = tuple(sorted(range(classes), key=lambda label: [layer.family for layer in drawn[label]]))
+    layers = zip(*(drawn[label] for label in order), strict=True)
+    return LayeredDrawings(order, (), tuple(Drawings(order, layer) for layer in layers))
 
 
 def draw(strategy: str, classes: int, size: int, seed: int, position: int) -> Drawings:

@@ -44,9 +44,10 @@ def makers() -> list[str]:
 
 TRAJECTORIES = ("mtt", "tesla")
 GRADIENTS = ("dc", "dsa")
+LEARNING = ("idc", "idc-i")
 POOLS = ("edc", "fadrm-plus", "g-vbsm")
 COMMITTEES = ("cv-dd",)
-CHANGED = (*TRAJECTORIES, *GRADIENTS, *POOLS, *COMMITTEES)
+CHANGED = (*TRAJECTORIES, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES)
 
 
 class OnTinyImages(MethodConformance):
@@ -81,6 +82,17 @@ class TestGradientMatching(OnTinyImages):
     changes = ("networks=2", "outer_steps=3", "inner_epochs=1")
 
     @pytest.fixture(scope="class", params=GRADIENTS)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestLearningNetworks(OnTinyImages):
+    """Two networks, which learn a few real images between matches."""
+
+    changes = ("networks=2", "batch_real=8", "learn_images=8", "learn_batch=4")
+
+    @pytest.fixture(scope="class", params=LEARNING)
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)

@@ -15,7 +15,10 @@ from bench.running.configuring import build, configure
 from bench_matching import features
 
 UPDATES = 3
-LITTLE = {"dc": ("inner_epochs=1",), "dsa": ("inner_epochs=1",), "dm": (), "mtt": (), "tesla": ()}
+LITTLE: dict[str, tuple[str, ...]] = {
+    **{"dc": ("inner_epochs=1",), "dsa": ("inner_epochs=1",), "dm": (), "mtt": (), "tesla": ()},
+    **{"idc": ("learn_images=8", "batch_synthetic=3"), "idc-i": ("learn_images=8",)},
+}
 
 
 @pytest.fixture
