@@ -57,6 +57,19 @@ IDC and IDC-I (Kim et al., ICML 2022, arXiv 2205.14959; code: snu-mllab/Efficien
 - ImageNet-100 is made in the code from networks that were trained before, class by class in five processes; here as
   ImageNet-10 is, from networks that first learn all real images.
 
+DREAM (Liu et al., ICCV 2023, arXiv 2302.14416; code: lyq312318224/DREAM) shares IDC's points, and:
+
+- Features are what the network of the moment gives its classifier of images whose pixels are in [0, 1], although it is
+  trained on normalised ones (code); normalised=true takes those.
+- The image nearest to a centre stands for it, so one image may stand for two (code).
+- Centres start at images drawn at random and move for at most 100 rounds, or until they stand still (code's package);
+  whether they do is looked at every ten rounds.
+- The release's default for what is matched is that of DREAM+ (bi_match), which its script for DREAM does not know;
+  gradients are matched here.
+- Networks are as many as IDC's, as in the code. Its networks for ImageNet learn nothing before they match.
+- The first network of the code is that in which images were started, and stays in evaluation mode, which changes
+  nothing without BatchNorm. Here it is the first network as well.
+
 MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mtt-distillation):
 
 - The hyper-parameters are those of the code's readme, which are also those of the commands that the authors gave to
@@ -107,6 +120,7 @@ def bench_methods() -> Sequence[Offer]:
         Offer("dm", "bench_matching.dm:DM", "images whose features in random networks match real ones (WACV 2023)"),
         Offer("idc", "bench_matching.idc:IDC", "several images in each, whose gradients match real ones (ICML 2022)"),
         Offer("idc-i", "bench_matching.idc:IDCI", "the same with one image in each (ICML 2022)"),
+        Offer("dream", "bench_matching.dream:DREAM", "IDC with real images that stand for their class (ICCV 2023)"),
         Offer("mtt", "bench_matching.mtt:MTT", "images that train a network along real trajectories (CVPR 2022)"),
         Offer("tesla", "bench_matching.tesla:TESLA", "trajectory matching in constant memory, soft labels (ICML 2023)"),
     ]

@@ -82,7 +82,12 @@ def start(task: Task, factor: int, *, real: bool) -> Tensor:
     if not real:
         return (torch.randn(shape, generator=seeds.generator(seed)) / 4 + 0.5).clamp(0, 1).to(task.device)
     drawn = torch.cat([draw(dataset, label, task.ipc * cells, seed) for label in range(task.classes)])
-    return grids(dataset.train.take(drawn).float() / 255, task.classes, factor).to(task.device)
+    return of_images(task, drawn, factor)
+
+
+def of_images(task: Task, indices: Tensor, factor: int) -> Tensor:
+    """The same from these training images, class by class, as many as cells."""
+    return grids(task.dataset.train.take(indices).float() / 255, task.classes, factor).to(task.device)
 
 
 def grids(pixels: Tensor, classes: int, factor: int) -> Tensor:

@@ -28,6 +28,7 @@ PUBLISHED = {
     "dsa-table": "DSA: CIFAR-10 and CIFAR-100",
     "dm-table": "DM: CIFAR-10, CIFAR-100 and Tiny-ImageNet",
     "idc-table": "IDC and IDC-I: CIFAR-10, CIFAR-100, ImageNet-10, ImageNet-100",
+    "dream-table": "DREAM: CIFAR-10, CIFAR-100, Tiny-ImageNet",
     "mtt-table": "MTT: CIFAR-10, CIFAR-100, Tiny-ImageNet, ImageNet subsets",
     "tesla-table": "TESLA: CIFAR-10, CIFAR-100, ImageNet-1K",
     "sre2l-table-2": "SRe2L, Table 2: how long and how to squeeze",

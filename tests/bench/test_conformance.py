@@ -44,7 +44,7 @@ def makers() -> list[str]:
 
 TRAJECTORIES = ("mtt", "tesla")
 GRADIENTS = ("dc", "dsa")
-LEARNING = ("idc", "idc-i")
+LEARNING = ("idc", "idc-i", "dream")
 POOLS = ("edc", "fadrm-plus", "g-vbsm")
 COMMITTEES = ("cv-dd",)
 CHANGED = (*TRAJECTORIES, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES)
