@@ -25,9 +25,9 @@ class Protocol(ABC):
 
     You must write `evaluate`. You must set `name` and `labels`: "own" (trains on the set's own labels), "hard", or
     "teacher" (makes soft labels itself, with one teacher for all methods). You may write `note`, `conditions`,
-    `teacher_backbone` and `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for one as
-    "NAME+VARIANT"; and set `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or the
-    "best".
+    `student`, `teacher_backbone` and `recipe`, and `variants` (name -> what it changes) with `variant`: users ask for
+    one as "NAME+VARIANT"; and set `paper_reports`, the epoch that the paper whose protocol it is reports: the "last" or
+    the "best".
     """
 
     name: str
@@ -57,6 +57,10 @@ class Protocol(ABC):
     def recipe(self, setting: "Setting") -> "Recipe | None":
         """What it trains by in a setting, for people to look at; None where it is no protocol of recipes."""
         return None
+
+    def student(self, setting: "Setting") -> str:
+        """The network that is trained where the user names none; `setting.backbone` is the one condensed with."""
+        return setting.backbone
 
     def teacher_backbone(self, setting: "Setting") -> str:
         """The network that labels, for a protocol of labels "teacher"; `setting.backbone` is the one condensed with."""

@@ -3,6 +3,10 @@
 Images in [0, 1] are flattened, and z = (x - mean) W with W = U diag(1 / sqrt(s + eps)) U', where U diag(s) U' is the
 covariance of the training set, divided by N - 1. That is kornia's `ZCAWhitening(eps=0.1)`, which MTT's release fits on
 the whole training set and applies to training and test images alike; no mean and std follow.
+
+FRePo's release standardises each channel first, by the mean and the deviation of all its pixels in the training set;
+divides the covariance by N; adds eps times the mean variance, which is about eps; and where there are fewer images than
+numbers in one leaves the axes without variance as they are (`standardised`). It becomes the same (x - mean) W.
 """
 
 from collections.abc import Callable, Mapping
@@ -138,33 +142,65 @@ def check_whitening(setting: Setting, key: str = "zca") -> None:
         )
 
 
-def fit(task: Task, eps: float = EPS) -> Whitening:
+def fit(task: Task, eps: float = EPS, *, standardised: bool = False) -> Whitening:
     """The whitening of the task's training split; a stage, so it is fitted once.
 
     At 32 pixels in colour the matrix has 38 MB, at 64 pixels 604 MB, and fitting needs about six times that.
 
     Args:
-        eps: added to every eigenvalue of the covariance.
+        eps: added to every eigenvalue of the covariance; standardised, in units of their mean.
+        standardised: as FRePo's release.
 
     Raises:
         UsageError: the images are too large.
         Interrupted: the user asked to stop; a fit has no checkpoint and begins again.
     """
     check_whitening(task.setting)
-    result = task.stage("zca", 1, {"eps": eps}, _maker(task, eps))
+    how = {"standardised": True} if standardised else {}
+    result = task.stage("zca", 1, {"eps": eps, **how}, _maker(task, _standardised if standardised else _plain, eps))
     return Whitening(result.tensors["mean"], result.tensors["matrix"])
 
 
-def _maker(task: Task, eps: float) -> Callable[[Path], Made]:
+Root = Callable[[Tensor, Tensor, int, int, float], Tensor]  # of mean, covariance, images, channels, eps
+
+
+def _maker(task: Task, root: Root, eps: float) -> Callable[[Path], Made]:
     def make(folder: Path) -> Made:
         mean, covariance = _moments(task)
-        variances, axes = torch.linalg.eigh(covariance)
-        matrix = (axes * (variances.clamp(min=0) + eps).rsqrt()) @ axes.T
         dataset = task.dataset
+        matrix = root(mean, covariance, len(dataset.train), dataset.channels, eps)
         shape = (dataset.channels, dataset.resolution, dataset.resolution)
         return Made({"mean": mean.float().view(shape).cpu(), "matrix": matrix.float().cpu()}, {"eps": eps})
 
     return make
+
+
+def _plain(mean: Tensor, covariance: Tensor, images: int, channels: int, eps: float) -> Tensor:
+    """MTT's matrix."""
+    variances, axes = torch.linalg.eigh(covariance)
+    return _turned(axes, (variances.clamp(min=0) + eps).rsqrt())
+
+
+def _standardised(mean: Tensor, covariance: Tensor, images: int, channels: int, eps: float) -> Tensor:
+    """FRePo's matrix, each row divided by the deviation of its channel, for images that are not standardised."""
+    biased = covariance * ((images - 1) / images)
+    levels = mean.view(channels, -1)
+    spread = biased.diagonal().view(channels, -1) + (levels - levels.mean(1, keepdim=True)).square()
+    deviations = _or_one(spread.mean(1).sqrt()).repeat_interleave(levels.shape[1])
+    variances, axes = torch.linalg.eigh(biased / deviations.outer(deviations))
+    scales = (variances.clamp(min=0) + eps * _or_one(variances.mean())).rsqrt()
+    scales[: max(0, len(scales) - images)] = 1.0  # the smallest come first
+    return _turned(axes, scales) / deviations[:, None]
+
+
+def _or_one(sizes: Tensor) -> Tensor:
+    """What has no size, such as the deviation of a channel that is the same everywhere, is measured in ones."""
+    return torch.where(sizes > 0, sizes, 1.0)
+
+
+def _turned(axes: Tensor, scales: Tensor) -> Tensor:
+    """The symmetric matrix that scales along the axes, columns of (D, D)."""
+    return torch.matmul(axes * scales, axes.T)
 
 
 def _moments(task: Task) -> tuple[Tensor, Tensor]:

@@ -41,6 +41,8 @@ class Images:
         classes: int64 (N,), class indices.
         soft: float32 (N, K), probabilities learned or made with the images, or None. They are kept with the images, and
             `label` may return them as `SoftLabels`.
+        targets: float32 (N, K), what outputs are to be by the squared error, learned with the images, or None; no
+            distributions, but numbers of any sign. `label` may return them as `RegressionLabels`.
         learned_lr: a step size, above 0, that was learned with the images, or None. It goes into the set's manifest,
             and the method's own protocol trains with it.
     """
@@ -49,27 +51,35 @@ class Images:
     classes: Tensor
     soft: Tensor | None = None
     learned_lr: float | None = None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def at(self, chosen: Tensor) -> "Images":
         """Some of the images, in the order asked for."""
-        soft = None if self.soft is None else self.soft[chosen]
-        return Images(paging.taken(self.pixels, chosen), self.classes[chosen], soft, self.learned_lr)
+        soft, targets = (None if each is None else each[chosen] for each in (self.soft, self.targets))
+        return Images(paging.taken(self.pixels, chosen), self.classes[chosen], soft, self.learned_lr, targets)
 
     @classmethod
     def joined(cls, parts: Sequence["Images"]) -> "Images":
         """All images of the parts, in order.
 
         Raises:
-            RunFailure: some parts have soft labels and others none, or they learned different step sizes.
+            RunFailure: some parts have labels of their own and others none, or they learned different step sizes.
         """
-        soft = [part.soft for part in parts if part.soft is not None]
-        if len(soft) not in (0, len(parts)):
-            raise RunFailure(f"{len(soft)} of {len(parts)} units have soft labels; all or none must have them")
+        soft = _joined([part.soft for part in parts], "soft labels")
+        targets = _joined([part.targets for part in parts], "regression targets")
         learned = {part.learned_lr for part in parts}
         if len(learned) > 1:
             raise RunFailure(f"units learned different step sizes ({', '.join(map(str, learned))}); a set has one")
         pixels, classes = torch.cat([part.pixels for part in parts]), torch.cat([part.classes for part in parts])
-        return cls(pixels, classes, torch.cat(soft) if soft else None, learned.pop())
+        return cls(pixels, classes, soft, learned.pop(), targets)
+
+
+def _joined(parts: Sequence[Tensor | None], what: str) -> Tensor | None:
+    """Of all parts in order, or None. Raises RunFailure: some have it and others have not."""
+    found = [part for part in parts if part is not None]
+    if len(found) not in (0, len(parts)):
+        raise RunFailure(f"{len(found)} of {len(parts)} units have {what}; all or none must have them")
+    return torch.cat(found) if found else None

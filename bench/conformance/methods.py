@@ -25,7 +25,7 @@ from bench.reporting import REFERENCE
 from bench.running.configuring import build, configure, keys_of
 from bench.speed.knobs import OPTIONS, engines_of
 
-KEPT_AS = {"probabilities": torch.float32, "logits": torch.float16}  # the tensors of soft and of stored labels
+KEPT_AS = {"probabilities": torch.float32, "targets": torch.float32, "logits": torch.float16}  # tensors of labels
 BUDGETS: tuple[Budget, ...] = ("paper", "quick")
 
 

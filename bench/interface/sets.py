@@ -29,6 +29,7 @@ from bench.storage import paging
 from bench.storage.streams import one_line
 
 Open = Callable[[], Dataset]
+BESIDE = ("probabilities", "targets")  # the tensors of labels that are one row an image
 
 
 class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
@@ -37,7 +38,8 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
     Of a set with a decoder (its manifest says so) they are what its stored images decode into.
 
     An item is an image, float32 (C, H, W) as networks see it, and its target: the class, int64 (), or where the set
-    has `probabilities` those of the image, float32 (K,). `torch.nn.functional.cross_entropy` takes both.
+    has `probabilities` those of the image, float32 (K,). `torch.nn.functional.cross_entropy` takes both. Of a set with
+    `targets` it is the class: cross-entropy with targets of a regression trains to chance.
 
     Attributes:
         images: float32 (N, C, H, W), as networks see them. Of a large set they lie in a file that is made when they are
@@ -45,8 +47,9 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         pixels: the same as the set keeps them: uint8 levels, or floats.
         labels: int64 (N,), the class of each image, an index into `classes`.
         probabilities: float32 (N, K), a distribution over the classes an image; None of other kinds of labels.
-        label_kind: "hard", "soft" (`probabilities`), "online" (`teacher` labels every view) or "stored" (logits for the
-            views of a protocol: `bench evaluate` shows those).
+        targets: float32 (N, K), what outputs are to be by the squared error; None of other kinds of labels.
+        label_kind: "hard", "soft" (`probabilities`), "regression" (`targets`), "online" (`teacher` labels every view)
+            or "stored" (logits for the views of a protocol: `bench evaluate` shows those).
         temperature: by which a teacher's logits and the student's are divided; None without a teacher.
         classes: the class ids in order.
         class_names: what they are called, where the dataset's card says it; else the ids.
@@ -67,8 +70,8 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         self._condensed, self._open, self._nets = condensed, open_, nets
         self.pixels, self.labels = condensed.images.pixels, condensed.images.classes
         self._split = TensorSplit(self.pixels, self.labels)
-        kept = condensed.labels.tensors.get("probabilities")
-        self.probabilities = None if kept is None else kept.float()
+        kept = {name: tensor.float() for name, tensor in condensed.labels.tensors.items() if name in BESIDE}
+        self.probabilities, self.targets = kept.get("probabilities"), kept.get("targets")
         self.label_kind = condensed.labels.kind
         self.temperature: float | None = getattr(condensed.labels, "temperature", None)
         self.classes, self.class_names = condensed.classes, class_names

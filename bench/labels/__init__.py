@@ -4,7 +4,6 @@ A kind of labels is a subclass of `Labels`, which says of itself all that others
 what a user must keep. How a student is trained on it is `bench.training.targets`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -12,7 +11,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from bench.labels.contract import Labels as Labels
+from bench.labels.contract import Tensors
 from bench.labels.forms import HALVES, LOGITS, LogitForm, form_from
+from bench.labels.own import HardLabels as HardLabels
+from bench.labels.own import RegressionLabels as RegressionLabels
+from bench.labels.own import SoftLabels as SoftLabels
+from bench.labels.own import not_distributions as not_distributions
+from bench.labels.own import not_targets as not_targets
 from bench.labels.teachers import Combine as Combine
 from bench.labels.teachers import Facts as Facts
 from bench.labels.teachers import TeacherMode as TeacherMode
@@ -21,122 +27,7 @@ from bench.labels.teachers import Weights as Weights
 from bench.labels.teachers import teacher_facts as teacher_facts
 from bench.labels.teachers import teachers_from
 
-Tensors = Mapping[str, Tensor]
-ROUNDING = 1e-3  # how far from 1 the sum of a distribution may be, which may have been kept in fp16
 VIEWS = "views."  # how the names of recorded views begin among the tensors of stored labels
-
-
-class Labels(ABC):
-    """Labels of one kind. A kind must write `from_facts`, and what of the rest is not as it is here.
-
-    Attributes:
-        kind: its name in manifests, records and tables.
-        plain: whether it is the classes of the images and nothing more, which costs nothing to make.
-        needs_teachers: whether its teachers must be at hand while a student trains.
-    """
-
-    kind: ClassVar[str]
-    plain: ClassVar[bool] = False
-    needs_teachers: ClassVar[bool] = False
-
-    @classmethod
-    @abstractmethod
-    def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "Labels":
-        """The labels of which a manifest keeps these `facts` and a set's file these `tensors`.
-
-        Args:
-            weights: where its teachers lie, in their order.
-
-        Raises:
-            LookupError, TypeError: something is not there.
-        """
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """What a set keeps of it beside the classes."""
-        return {}
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a set's manifest says of it."""
-        return {"kind": self.kind}
-
-    @property
-    def teachers(self) -> tuple[TeacherRef, ...]:
-        """Who made it, one or several together."""
-        return ()
-
-    @property
-    def combination(self) -> Combine:
-        """What is made of the logits of several."""
-        return "mean"
-
-    @property
-    def votes(self) -> tuple[float, ...]:
-        """How much each of several counts; () where all count alike."""
-        return ()
-
-    @property
-    def teacher_backbone(self) -> str | None:
-        """Its teachers' networks as tables name them: "resnet18 + resnet50"; None without teachers."""
-        return " + ".join(teacher.backbone for teacher in self.teachers) or None
-
-    @property
-    def bytes(self) -> int:
-        """What a user must keep of it beside the classes: tensors, and teachers that label while students train."""
-        weights = sum(teacher.bytes for teacher in self.teachers) if self.needs_teachers else 0
-        return sum(tensor.nbytes for tensor in self.tensors.values()) + weights
-
-    def softened(self, temperature: float) -> "Labels":
-        """The same labels at another temperature.
-
-        Raises:
-            ValueError: they have none, in words.
-        """
-        raise ValueError(f"{self.kind} labels have no temperature that could be another")
-
-    def unfit(self, images: int, classes: int) -> str:
-        """What is wrong with its tensors for so many images and classes, in words; "" for nothing."""
-        return ""
-
-
-@dataclass(frozen=True)
-class HardLabels(Labels):
-    """The class of each image, nothing more."""
-
-    kind: ClassVar[str] = "hard"
-    plain: ClassVar[bool] = True
-
-    @classmethod
-    def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "HardLabels":
-        """As in every kind."""
-        return cls()
-
-
-@dataclass(frozen=True)
-class SoftLabels(Labels):
-    """One distribution over the classes for each image, the same in every view: learned or made with the images.
-
-    `probabilities` is float32 (N, K) in the order of the images; its rows are not negative and sum to 1.
-    """
-
-    kind: ClassVar[str] = "soft"
-    probabilities: Tensor
-
-    @classmethod
-    def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "SoftLabels":
-        """As in every kind."""
-        return cls(tensors["probabilities"])
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The distributions."""
-        return {"probabilities": self.probabilities}
-
-    def unfit(self, images: int, classes: int) -> str:
-        """Whether they are distributions of these images over these classes."""
-        wrong = not_distributions(self.probabilities, images, classes)
-        return f"soft labels {wrong}" if wrong else ""
 
 
 @dataclass(frozen=True)
@@ -289,7 +180,8 @@ class StoredLabels(_TeachersLabels):
         return self.form.unfit(self.tensors, classes)
 
 
-KINDS: Mapping[str, type[Labels]] = {each.kind: each for each in (HardLabels, SoftLabels, OnlineLabels, StoredLabels)}
+_ALL: tuple[type[Labels], ...] = (HardLabels, SoftLabels, RegressionLabels, OnlineLabels, StoredLabels)
+KINDS: Mapping[str, type[Labels]] = {each.kind: each for each in _ALL}
 
 
 def labels_from(facts: Facts, tensors: Tensors, weights: Weights = ()) -> Labels:
@@ -299,17 +191,6 @@ def labels_from(facts: Facts, tensors: Tensors, weights: Weights = ()) -> Labels
         LookupError, TypeError: nobody knows the kind, or something is not there.
     """
     return KINDS[facts["kind"]].from_facts(facts, tensors, weights)
-
-
-def not_distributions(probabilities: Tensor, images: int, classes: int) -> str:
-    """What is wrong with the `probabilities` of `SoftLabels`, to end a sentence with; "" where nothing is."""
-    if tuple(probabilities.shape) != (images, classes):
-        return f"have shape {tuple(probabilities.shape)}, not {(images, classes)}"
-    if not probabilities.is_floating_point() or not bool(torch.isfinite(probabilities).all()):
-        return "are not finite floats"
-    if bool((probabilities < 0).any()) or bool(((probabilities.double().sum(1) - 1).abs() > ROUNDING).any()):
-        return "are no distributions: a row has negative values or does not sum to 1"
-    return ""
 
 
 def teacher_of(labels: Labels) -> TeacherRef | None:

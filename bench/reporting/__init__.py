@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 ZCA = "zca"  # the preprocessing of whitened sets
-OWN = "soft"  # the kind of labels that are one distribution an image, learned or made with it
+# Kinds of labels that are one row an image, learned or made with it: what rankings and headings call them.
+OWN = {"soft": ("own soft", "soft labels made with the images"), "regression": ("regression", "regression targets")}
 REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
 
 
@@ -213,14 +214,11 @@ def _by_engine(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _label_source(row: Row) -> tuple[str | None, str | None]:
-    """Soft labels decide more than images do; online and stored ones are the same labels.
-
-    Those of the kind "soft" came with the images, as part of what a method makes: no teacher's stand beside them.
-    """
+    """Soft labels decide more than images do; online and stored ones are the same labels. `OWN` stand apart."""
     if row.get("label_kind") in (None, "hard"):
         return row.get("label_kind"), None
-    if row["label_kind"] == OWN:
-        return "own soft", None
+    if row["label_kind"] in OWN:
+        return OWN[row["label_kind"]][0], None
     return "soft", row.get("teacher_backbone")
 
 
@@ -258,8 +256,8 @@ def _label_facts(rows: Sequence[Row]) -> str:
     kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
     if kind in (None, "hard"):
         return f"{kind} labels" if kind else ""
-    if kind == OWN:
-        return "soft labels made with the images"
+    if kind in OWN:
+        return OWN[kind][1]
     whose = f" of {teacher}" if teacher else ""
     accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None else ""
     return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"

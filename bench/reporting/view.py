@@ -184,9 +184,9 @@ def _labels(rows: Sequence[Row]) -> dict[str, Cell]:
 
 
 def _label(row: Row) -> str | None:
-    """The kind, and for a set's own soft labels the method that made them."""
+    """The kind, and for a set's own labels the method that made them."""
     kind = row.get("label_kind")
-    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", OWN) else kind
+    return f"{kind}, {row.get('labels_of') or row['method']}" if kind in ("online", "stored", *OWN) else kind
 
 
 def _scores(rows: Sequence[Row], others: Iterable[str]) -> dict[str, Cell]:

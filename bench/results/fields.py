@@ -145,7 +145,7 @@ class Row(Measured):
     reason: str | None = told("why it is not done")
     eval_backbone: str | None = told("network that was trained on the set")
     protocol_id: str | None = told("protocol and its version")
-    label_kind: str | None = told("`hard`, `soft`, `online`, `stored`, or `teacher`: the protocol's own")
+    label_kind: str | None = told("`hard`, `soft`, `regression`, `online`, `stored`, or `teacher`: the protocol's own")
     teacher_backbone: str | None = told("network, or networks, that labelled")
     paper_reports: str | None = told(
         "epoch that the protocol's paper reports: `last` or `best`; null in records from before"

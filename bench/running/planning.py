@@ -1,6 +1,6 @@
 """From what the user named to the jobs to do: the grid, checked before anything is written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,9 +208,7 @@ class Planner:
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
-        evaluations = [
-            self._evaluation(spec, setting, asked, on) for asked in self.request.protocols for on in self._on(spec)
-        ]
+        evaluations = [each for asked in self.request.protocols for each in self._evaluations(spec, setting, asked)]
         if not self.request.control or spec.method.name == CONTROL:
             return [Job(spec, tuple(evaluations), {})]
         jobs, controls = [], {}
@@ -220,20 +218,20 @@ class Planner:
             jobs.append(Job(control, (evaluation,), {}))
         return [Job(spec, tuple(evaluations), controls), *jobs]
 
-    def _on(self, spec: RunSpec) -> tuple[str, ...]:
-        return self.request.eval_backbones or (spec.backbone,)
-
-    def _evaluation(self, spec: RunSpec, setting: Setting, asked: str, backbone: str) -> EvaluationSpec:
+    def _evaluations(self, spec: RunSpec, setting: Setting, asked: str) -> Iterator[EvaluationSpec]:
+        """By one protocol: on the networks that the user named, or on the protocol's own."""
         name, (base, plus, variant) = asked, asked.partition(VARIANT)
         if base == PAPER:
             name = f"{own_protocol(self.registry, spec.method.name, setting, spec.origin)}{plus}{variant}"
         with answers_of(self.registry, "protocol", name):
             protocol: Protocol = self.registry.load("protocol", name)
             own, version = protocol.labels == "own", protocol.version
+            networks = self.request.eval_backbones or (protocol.student(setting),)
         shows_others = plus and temperature_of(variant) is None
         if shows_others and own and self._stores_labels(spec.method):
             raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
-        return EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
+        for backbone in networks:
+            yield EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
 
     def _stores_labels(self, method: MethodChoice) -> bool:
         with answers_of(self.registry, "method", method.name):

@@ -222,8 +222,8 @@ class Synthesis:
         places = order.argsort().split([len(part) for part in parts])
         stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)
         pixels = assembled(zip(places, _of_one_type(stored), strict=True), len(order))
-        soft = None if images.soft is None else images.soft[order]
-        return Images(pixels, images.classes[order], soft, images.learned_lr)
+        soft, targets = (None if each is None else each[order] for each in (images.soft, images.targets))
+        return Images(pixels, images.classes[order], soft, images.learned_lr, targets)
 
     def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""

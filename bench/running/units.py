@@ -130,7 +130,7 @@ def read_unit(path: Path) -> KeptUnit:
 
 def tensors_of(images: Images) -> dict[str, torch.Tensor]:
     """What a unit's file holds: detached, on the CPU."""
-    named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft}
+    named = {"pixels": images.pixels, "classes": images.classes, "soft": images.soft, "targets": images.targets}
     return {name: tensor.detach().cpu() for name, tensor in named.items() if tensor is not None}
 
 
@@ -145,8 +145,8 @@ def without_pixels(unit: KeptUnit) -> KeptUnit:
 
 
 def images_of(tensors: Mapping[str, torch.Tensor]) -> Images:
-    """The inverse of `tensors_of`; files from before there were soft labels have none."""
-    return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"))
+    """The inverse of `tensors_of`; files from before there were labels of their own have none."""
+    return Images(tensors["pixels"], tensors["classes"], tensors.get("soft"), targets=tensors.get("targets"))
 
 
 def unit_costs(units: Sequence[UnitCost], images: int) -> dict[str, Any]:

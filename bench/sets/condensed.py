@@ -189,7 +189,7 @@ def _loaded(folder: Path, manifest: Manifest) -> CondensedSet:
     decoder = Grid(manifest.decoder.factor) if manifest.decoder else None
     soft = None if decoder else tensors.get("probabilities")  # those are of what the images decode into
     return CondensedSet(
-        images=Images(pixels, tensors["classes"], soft),
+        images=Images(pixels, tensors["classes"], soft, targets=tensors.get("targets")),
         labels=labels_from(about, tensors, weights),
         classes=tuple(manifest.classes),
         preprocessing=_preprocessing(folder, manifest),

@@ -34,9 +34,9 @@ class TeacherFacts(BaseModel):
 
 
 class PlainFacts(Part):
-    """Of hard and of soft labels."""
+    """Of hard and of soft labels, and of regression targets."""
 
-    kind: Literal["hard", "soft"]
+    kind: Literal["hard", "soft", "regression"]
 
 
 class _TeachersFacts(Part):

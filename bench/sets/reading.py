@@ -96,7 +96,8 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
         labels = SoftLabels(decoder.repeated(ordered.soft) if decoder else ordered.soft)
     if isinstance(hand.labels, KeptLabels):
         labels = stored.kept_labels(folder, hand, hand.labels, ordered, dataset)
-        ordered = replace(ordered, soft=labels.tensors.get("probabilities"))
+        kept = labels.tensors
+        ordered = replace(ordered, soft=kept.get("probabilities"), targets=kept.get("targets"))
         files += [folder / name for name in (hand.labels.kept, *hand.labels.teachers)]
     elif hand.labels is not None:
         looked = stored.look(folder, hand.labels, len(ordered), dataset)

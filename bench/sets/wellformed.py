@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.condensation import Images
 from bench.data.datasets import Preprocessing
-from bench.labels import not_distributions
+from bench.labels import not_distributions, not_targets
 from bench.sets.tensor_files import FLOATS, not_plain, type_of
 from bench.storage.paging import parts
 
@@ -30,6 +30,7 @@ def malformed(images: Images, shape: tuple[int, int, int], classes: int, *, unch
         _wrong_pixels(images.pixels, shape, unchanged=unchanged)
         or _wrong_classes(images, classes)
         or _wrong_soft(images, classes)
+        or _wrong_targets(images, classes)
     )
     return wrong or _wrong_step_size(images.learned_lr)
 
@@ -90,6 +91,17 @@ def _wrong_soft(images: Images, classes: int) -> str:
         return f"soft labels are {strange}"
     wrong = not_distributions(images.soft, len(images.pixels), classes)
     return f"soft labels {wrong}" if wrong else ""
+
+
+def _wrong_targets(images: Images, classes: int) -> str:
+    if images.targets is None:
+        return ""
+    if images.soft is not None:
+        return "there are soft labels and regression targets; an image is labelled in one way"
+    if strange := _not_a_tensor(images.targets):
+        return f"regression targets are {strange}"
+    wrong = not_targets(images.targets, len(images.pixels), classes)
+    return f"regression targets {wrong}" if wrong else ""
 
 
 def _not_a_tensor(value: Any) -> str:  # noqa: ANN401 - as above

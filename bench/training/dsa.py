@@ -38,8 +38,11 @@ class Augmentation:
     def apply(self, images: Tensor) -> Tensor:
         """The augmented images (B, C, S, S), same shape."""
         values = self.values.to(images.device, images.dtype, non_blocking=True).expand(len(images), -1)
-        _, apply = _FAMILIES[self.family]
-        return apply(images, values)
+        return self._act(images, values)
+
+    @property
+    def _act(self) -> "Apply":
+        return _FAMILIES[self.family][1]
 
 
 def draw(strategy: str, count: int, size: int, rng: np.random.Generator, *, siamese: bool = False) -> Augmentation:

@@ -10,6 +10,8 @@ from bench.training.feeding import Feed
 
 BATCH = 256
 
+Weights = dict[str, Tensor]
+
 
 class Penultimate(nn.Module):
     """A network whose answers are the inputs of its last linear layer, (B, d); differentiable.
@@ -42,6 +44,38 @@ def classifier_of(network: nn.Module) -> tuple[str, nn.Linear]:
     if not linear:
         raise RunFailure(f"{type(network).__name__} has no linear layer, and so no classifier")
     return linear[-1]
+
+
+def weights_of(network: nn.Module) -> Weights:
+    """Its parameters and buffers by name; the tensors themselves."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def headless(network: nn.Module) -> nn.Module:
+    """The network, changed to give what its last linear layer was given.
+
+    `Penultimate` gives that of any network, but its hook cannot be compiled; `check_headless` tells where both agree.
+
+    Raises:
+        RunFailure: the network has no linear layer.
+    """
+    name, _ = classifier_of(network)
+    network.set_submodule(name, nn.Identity())
+    return network
+
+
+def check_headless(changed: nn.Module, network: nn.Module, images: Tensor) -> None:
+    """Holds a headless network against the whole one, which has the same weights, with a few images (B, C, S, S).
+
+    Raises:
+        RunFailure: the network does something to the output of its last linear layer, so leaving it out is not enough.
+    """
+    with torch.no_grad():
+        expected, found = Penultimate(network.eval())(images), changed.eval()(images).flatten(1)
+    changed.train()
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
+        name = type(network).__name__
+        raise RunFailure(f"the fast engine cannot find the features of {name}; take engine=reference")
 
 
 @torch.no_grad()

@@ -20,6 +20,11 @@ def soft_cross_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), probabilities.float())
 
 
+def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """½ sum over classes of (output - target)², averaged over the batch, of (B, K) both: FRePo's loss of networks."""
+    return 0.5 * (outputs.float() - targets.float()).square().sum(1).mean()
+
+
 def distillation(student: Tensor, teacher: Tensor, temperature: float, *, t_squared: bool) -> Tensor:
     """KL(softmax(teacher / T) || softmax(student / T)) of logits (B, K), summed over classes.
 

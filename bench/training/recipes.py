@@ -11,13 +11,20 @@ Positive = Annotated[float, Field(gt=0)]
 DSA_FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
-def _known(strategy: str) -> str:
-    if strategy and set(strategy.split("_")) - set(DSA_FAMILIES):
-        raise ValueError(f"joins families of {', '.join(DSA_FAMILIES)} by underscores")
-    return strategy
+AUGMAX_FAMILIES = ("flip", "color", "crop", "rotate", "translate", "cutout")
 
 
-DsaStrategy = Annotated[str, AfterValidator(_known)]  # as "color_crop_cutout"; "" for no augmentation
+def _joins(families: tuple[str, ...]) -> AfterValidator:
+    def known(strategy: str) -> str:
+        if strategy and set(strategy.split("_")) - set(families):
+            raise ValueError(f"joins families of {', '.join(families)} by underscores")
+        return strategy
+
+    return AfterValidator(known)
+
+
+DsaStrategy = Annotated[str, _joins(DSA_FAMILIES)]  # as "color_crop_cutout"; "" for no augmentation
+AugmaxStrategy = Annotated[str, _joins(AUGMAX_FAMILIES)]  # likewise
 
 
 class TrainingRecipe(GrowingModel):
@@ -29,7 +36,9 @@ class TrainingRecipe(GrowingModel):
         schedule: `cosine`, `half-cosine` (ends at half), `cosine-linear` (EDC's "cos2": a cosine for 5/6 of the epochs,
             then a sixth of what it had come to, falling in a line to 0), `step` (times 0.1 once at epoch n // 2 + 1,
             momentum reset: the DC family), `multistep` (times `milestone_factor` at each of `milestones`) or
-            `constant`; stepped once an epoch.
+            `constant`; stepped once an epoch, or with `every_step` once a batch.
+        floor: the share of the rate that `cosine` ends at (FRePo: 0.01).
+        every_step: rate and warm-up move with each batch, as where a paper counts steps.
         zeta: how many times as long as the training the cosine of `cosine` and `cosine-linear` is: 1 ends at 0, 2 at
             half (EDC's smoothing).
         milestones: shares of the epochs at which `multistep` drops.
@@ -45,6 +54,8 @@ class TrainingRecipe(GrowingModel):
             the others, and cutout last (IDC; see `bench.training.layered_dsa`).
         jitter: of brightness, contrast and saturation, per image, up to this share, and `lighting`: the deviation of
             AlexNet's colour noise (see `bench.training.jitter`); 0 for none.
+        augmax: strategy string of FRePo's augmentation (any of `AUGMAX_FAMILIES`; see `bench.training.augmax`), drawn
+            per image; "" for none. One of the two, no more.
         randaugment: magnitude of RandAugment, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
         randaugment_policy: "timm" (DeiT's: magnitudes 1..10, after the crop) or "torchvision" (magnitudes 1..30, before
             the crop, as EDC has it; see `bench.training.plain_randaugment`).
@@ -69,6 +80,7 @@ class TrainingRecipe(GrowingModel):
             *("zeta", "milestones", "milestone_factor", "soft_loss", "hard_weight"),
             *("accumulation", "ema_buffers", "randaugment_policy"),
             *("dsa_reading", "jitter", "lighting"),
+            *("floor", "every_step", "augmax"),
         }
     )
 
@@ -86,7 +98,9 @@ class TrainingRecipe(GrowingModel):
     milestones: tuple[Fraction, ...] = ()
     milestone_factor: Positive = 0.5
     warmup_epochs: int = Field(default=0, ge=0)
-    warmup_factor: Positive = 0.01
+    warmup_factor: float = Field(default=0.01, ge=0)
+    floor: Fraction = 0.0
+    every_step: bool = False
     crop: Literal["resized", "padded", "none"] = "none"
     crop_scale: tuple[Positive, Positive] = (0.08, 1.0)
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
@@ -97,6 +111,7 @@ class TrainingRecipe(GrowingModel):
     dsa_reading: Literal["one", "layered"] = "one"
     jitter: Fraction = 0.0
     lighting: float = Field(default=0.0, ge=0)
+    augmax: AugmaxStrategy = ""
     randaugment: int = Field(default=0, ge=0, le=30)
     randaugment_policy: Literal["timm", "torchvision"] = "timm"
     erasing: Fraction = 0.0
@@ -125,6 +140,18 @@ class TrainingRecipe(GrowingModel):
     def _steps_are_said(self) -> "TrainingRecipe":
         if (self.schedule == "multistep") != bool(self.milestones):
             raise ValueError("milestones belong to the schedule multistep, and it to them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_family_a_batch(self) -> "TrainingRecipe":
+        if self.dsa and self.augmax:
+            raise ValueError("dsa and augmax are two ways to augment: one of them must be empty")
+        return self
+
+    @model_validator(mode="after")
+    def _floor_is_a_cosine_s(self) -> "TrainingRecipe":
+        if self.floor and self.schedule != "cosine":
+            raise ValueError("floor belongs to the schedule cosine")
         return self
 
     @model_validator(mode="after")

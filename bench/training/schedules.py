@@ -1,4 +1,4 @@
-"""Learning-rate schedules, stepped once an epoch, as pure functions of the epoch.
+"""Learning-rate schedules, stepped once an epoch or once a batch, as pure functions of the epoch.
 
 Warm-up follows torch's `SequentialLR` of `LinearLR(start_factor, total_iters=w)` and `CosineAnnealingLR(T_max=n - w)`
 with its milestone at w, as in torchvision's reference training, which SRe2L's Tiny-ImageNet recipe builds on: epoch 0
@@ -14,14 +14,14 @@ STEP_FACTOR = 0.1
 TURN = 5 / 6  # of the epochs: where `cosine-linear` leaves its cosine
 
 
-def multiplier(recipe: TrainingRecipe, epoch: int) -> float:
-    """What the recipe's learning rate is multiplied by in an epoch (0-based), in (0, 1]."""
+def multiplier(recipe: TrainingRecipe, epoch: float) -> float:
+    """What the recipe's learning rate is multiplied by in an epoch (0-based; 0.5 is half through the first): [0, 1]."""
     if epoch < recipe.warmup_epochs:
         return recipe.warmup_factor + (1 - recipe.warmup_factor) * epoch / recipe.warmup_epochs
     position, length = epoch - recipe.warmup_epochs, recipe.epochs - recipe.warmup_epochs
     match recipe.schedule:
         case "cosine":
-            return _cosine(position / (recipe.zeta * length))
+            return recipe.floor + (1 - recipe.floor) * _cosine(position / (recipe.zeta * length))
         case "half-cosine":
             return _cosine(position / (2 * length))
         case "cosine-linear":

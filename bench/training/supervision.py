@@ -51,19 +51,30 @@ class SoftSupervision(Supervision):
     """Cross-entropy with each image's own distribution. A mixed batch mixes both losses by lambda, as hard labels do.
 
     Args:
-        probabilities: (N, K), of the images in the order of `BatchView.indices`, on the device of the training.
+        targets: (N, K), of the images in the order of `BatchView.indices`, on the device of the training.
     """
 
-    def __init__(self, probabilities: Tensor) -> None:
-        self._probabilities = probabilities
+    def __init__(self, targets: Tensor) -> None:
+        self._targets = targets
 
     def loss(self, logits: Tensor, answers: Tensor | None, view: BatchView, classes: Tensor) -> Tensor:
-        targets = self._probabilities[view.indices.to(logits.device, non_blocking=True)]
-        own = losses.soft_cross_entropy(logits, targets)
+        targets = self._targets[view.indices.to(logits.device, non_blocking=True)]
+        own = self.measured(logits, targets)
         if view.mix is None:
             return own
-        partners = losses.soft_cross_entropy(logits, _partners(view.mix, targets))
-        return losses.mixed(own, partners, view.mix.share)
+        return losses.mixed(own, self.measured(logits, _partners(view.mix, targets)), view.mix.share)
+
+    def measured(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of outputs (B, K) against targets (B, K)."""
+        return losses.soft_cross_entropy(logits, targets)
+
+
+class RegressionSupervision(SoftSupervision):
+    """Half the squared distance of the outputs from each image's own targets, which are no distributions."""
+
+    def measured(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """As above."""
+        return losses.half_squared_error(logits, targets)
 
 
 class TeacherSupervision(Supervision):

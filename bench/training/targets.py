@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from bench import seeds
 from bench.condensation import Images, Task
 from bench.errors import RunFailure
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
+from bench.labels import HardLabels, Labels, OnlineLabels, RegressionLabels, SoftLabels, StoredLabels
 from bench.storage.tensor_files import tensor_digest
 from bench.training.losses import SoftLoss
 from bench.training.pools import DrawnFromPool, labelled
@@ -18,6 +18,7 @@ from bench.training.recorded import RecordedViews
 from bench.training.stored import label_views
 from bench.training.supervision import (
     HardSupervision,
+    RegressionSupervision,
     SoftSupervision,
     StoredSupervision,
     Supervision,
@@ -29,7 +30,7 @@ from bench.training.views import Presented, Views
 L = TypeVar("L", bound=Labels)
 VIEW_FIELDS = (
     *("epochs", "batch_size", "drop_last", "crop", "crop_scale", "crop_ratio", "pad"),
-    *("shuffle_patches", "flip", "dsa", "dsa_reading", "jitter", "lighting"),
+    *("shuffle_patches", "flip", "dsa", "dsa_reading", "augmax", "jitter", "lighting"),
     *("randaugment", "randaugment_policy", "erasing"),
     *("mix", "mix_alpha", "mixup_alpha", "mix_probability"),
 )
@@ -114,6 +115,23 @@ class SoftTargets(Targets[SoftLabels]):
         return HardLabels() if images.soft is None else SoftLabels(images.soft)
 
 
+class RegressionTargets(Targets[RegressionLabels]):
+    """Outputs that an image asks for."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """With the targets."""
+        return [*super().identity, tensor_digest(self.labels.targets)]
+
+    def supervision(self, task: Task, recipe: TrainingRecipe, images: int) -> Supervision:
+        """The squared error, whatever the recipe says of soft labels."""
+        return RegressionSupervision(self.labels.targets.to(task.device))
+
+    def of_images(self, task: Task, images: Images, *, own: bool) -> Labels:
+        """They go where their images go; others have none."""
+        return HardLabels() if images.targets is None else RegressionLabels(images.targets)
+
+
 class OnlineTargets(Targets[OnlineLabels]):
     """Teachers that see every view."""
 
@@ -187,6 +205,7 @@ class StoredTargets(Targets[StoredLabels]):
 TARGETS: Mapping[type[Labels], type[Targets[Any]]] = {
     HardLabels: HardTargets,
     SoftLabels: SoftTargets,
+    RegressionLabels: RegressionTargets,
     OnlineLabels: OnlineTargets,
     StoredLabels: StoredTargets,
 }

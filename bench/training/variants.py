@@ -75,6 +75,8 @@ def _unmirrored(values: Mapping[str, Any]) -> Values:
     """The values, and those of the teacher, without flips."""
     families = [family for family in values.get("dsa", "").split("_") if family not in ("", "flip")]
     changed = merge(values, {"flip": False, "dsa": "_".join(families)})
+    if "augmax" in values:
+        changed["augmax"] = "_".join(family for family in values["augmax"].split("_") if family != "flip")
     teacher = changed.get("teacher")
     if teacher and not teacher.get("weights"):
         changed["teacher"] = _unmirrored(teacher)
@@ -82,7 +84,7 @@ def _unmirrored(values: Mapping[str, Any]) -> Values:
 
 
 def _plain(values: Mapping[str, Any]) -> Values:
-    return merge(values, NOTHING)
+    return merge(values, {**NOTHING, **({"augmax": ""} if "augmax" in values else {})})
 
 
 _CHANGES: dict[str, Callable[[Mapping[str, Any]], Values]] = {"no-flip": _unmirrored, "no-augmentation": _plain}

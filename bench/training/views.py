@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.datasets import Preprocessing
-from bench.training import dsa, erasing, jitter, layered_dsa
+from bench.training import augmax, dsa, erasing, jitter, layered_dsa
 from bench.training.boxes import cutmix_box as cutmix_box
 from bench.training.boxes import resized_boxes as resized_boxes
 from bench.training.boxes import shuffled_lines as shuffled_lines
@@ -69,7 +69,7 @@ class BatchView:
         boxes: int64 (B, 4): top, left, height, width of each image's crop, or None.
         padded: the boxes may leave the image (a padded crop); outside it is black.
         flips: bool (B,), or None.
-        augmentation: a drawing of DSA, or None.
+        augmentation: a drawing of DSA or of FRePo's augmentation, or None.
         jitter, randaugment, erasing: drawings of what their modules do, or None.
         mix: or None.
     """
@@ -139,7 +139,7 @@ class Views:
             boxes=self._boxes(count, rng(_Stream.CROP)),
             padded=recipe.crop == "padded",
             flips=torch.from_numpy(rng(_Stream.FLIP).random(count) < 0.5) if recipe.flip else None,
-            augmentation=self._augmentation(count, rng(_Stream.DSA)) if recipe.dsa else None,
+            augmentation=self._augmentation(count, rng(_Stream.DSA)) if recipe.dsa or recipe.augmax else None,
             jitter=self._jitter(count, rng(_Stream.JITTER)) if recipe.jitter or recipe.lighting else None,
             randaugment=self._randaugment(count, rng(_Stream.RANDAUGMENT)),
             erasing=erasing.draw(recipe.erasing, count, size, rng(_Stream.ERASING)) if recipe.erasing else None,
@@ -168,6 +168,8 @@ class Views:
                 return None
 
     def _augmentation(self, count: int, rng: np.random.Generator) -> dsa.Augmentation | Layered:
+        if self.recipe.augmax:
+            return augmax.draw(self.recipe.augmax, count, self.resolution, rng)
         draw = layered_dsa.draw if self.recipe.dsa_reading == "layered" else dsa.draw
         return draw(self.recipe.dsa, count, self.resolution, rng)
 

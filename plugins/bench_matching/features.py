@@ -19,10 +19,10 @@ from torch.func import functional_call
 from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
-from bench.training.features import Penultimate
+from bench.training.features import Penultimate, Weights, check_headless, headless, weights_of
 from bench.training.loop import place
 from bench_matching import siamese
-from bench_matching.networks import Weights, check_headless, headless, normalises_by_batch, weights_of
+from bench_matching.networks import normalises_by_batch
 from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 

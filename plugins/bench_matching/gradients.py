@@ -20,7 +20,8 @@ from torch.nn.attention import sdpa_kernel
 from bench import seeds
 from bench.compiling import Workload, compiled_in_place, example_images
 from bench.condensation import Task
-from bench_matching.networks import TWICE, Weights, freeze_statistics, weights_of, with_standing_norms
+from bench.training.features import Weights, weights_of
+from bench_matching.networks import TWICE, freeze_statistics, with_standing_norms
 from bench_matching.reals import PIXELS, classes_together
 
 EPSILON = 1e-6  # of the release, added to the product of norms

@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 from bench.compiling import Workload, compiled_where_it_pays, example_images
 from bench.condensation import Task
 from bench.training import optimizers
+from bench.training.features import Weights, weights_of
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.views import Views
-from bench_matching.networks import Weights, weights_of
 
 SAVED = 0.2  # of a step, by compiling (`bench.training.loop`)
 

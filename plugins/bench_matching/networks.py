@@ -1,15 +1,12 @@
-"""What matching asks of networks: their weights by name, features without a head, statistics that stand still."""
+"""What matching asks of networks: two classes, and statistics that stand still."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import RunFailure, UsageError
+from bench.errors import UsageError
 from bench.recipes import Setting
-from bench.training.features import Penultimate, classifier_of
 
-Weights = dict[str, Tensor]
 TWICE = SDPBackend.MATH  # the attention that has a second derivative: `torch.nn.attention.sdpa_kernel`
 
 
@@ -21,11 +18,6 @@ def check_classes(setting: Setting) -> None:
     """
     if setting.classes < 2:
         raise UsageError("gradients of a classifier are matched, and with one class all are 0: take two classes")
-
-
-def weights_of(network: nn.Module) -> Weights:
-    """Its parameters and buffers by name; the tensors themselves."""
-    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def normalises_by_batch(network: nn.Module) -> bool:
@@ -71,30 +63,3 @@ def with_standing_norms(network: nn.Module) -> nn.Module:
         if isinstance(module, _BatchNorm) and module.running_mean is not None:
             network.set_submodule(name, StandingNorm(module))
     return network
-
-
-def headless(network: nn.Module) -> nn.Module:
-    """The network, changed to give what its last linear layer was given.
-
-    `Penultimate` gives that of any network, but its hook cannot be compiled; `check_headless` tells where both agree.
-
-    Raises:
-        RunFailure: the network has no linear layer.
-    """
-    name, _ = classifier_of(network)
-    network.set_submodule(name, nn.Identity())
-    return network
-
-
-def check_headless(changed: nn.Module, network: nn.Module, images: Tensor) -> None:
-    """Holds a headless network against the whole one, which has the same weights, with a few images (B, C, S, S).
-
-    Raises:
-        RunFailure: the network does something to the output of its last linear layer, so leaving it out is not enough.
-    """
-    with torch.no_grad():
-        expected, found = Penultimate(network.eval())(images), changed.eval()(images).flatten(1)
-    changed.train()
-    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
-        name = type(network).__name__
-        raise RunFailure(f"the fast engine cannot find the features of {name}; take engine=reference")

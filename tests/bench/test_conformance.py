@@ -21,6 +21,7 @@ OURS = (
     "bn-vit",
     "coresets",
     "datasets",
+    "frepo",
     "imports",
     "matching",
     "protocols",

@@ -171,3 +171,30 @@ def test_a_stop_is_heard_and_a_trial_that_leaves_loops_out_gets_finite_numbers(t
         fit(replace(task, should_stop=lambda: True))
     untrained = fit(replace(task, pace=FirstSteps(0)))
     assert torch.isfinite(untrained.matrix).all() and torch.isfinite(untrained.mean).all()
+
+
+@pytest.mark.parametrize("count", [400, 60])  # more than the 108 numbers of an image, and fewer
+def test_standardised_it_is_frepos(task: Task, count: int) -> None:
+    """As its release has it, in float64: mean and deviation of each channel first, over N, in units of the variance."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, [[[100]], [[180]], [[256]]], (count, 3, 6, 6))
+    pixels = torch.from_numpy((levels + np.roll(levels, 1, 3)) // 2).to(torch.uint8)
+    task.dataset = replace(task.dataset, train=TensorSplit(pixels, torch.zeros(count, dtype=torch.int64)))
+    scaled = pixels.numpy() / 255
+    rows = (scaled - scaled.mean((0, 2, 3), keepdims=True)) / scaled.std((0, 2, 3), keepdims=True)
+    rows = rows.reshape(count, -1) - rows.reshape(count, -1).mean(0)
+    covariance = rows.T @ rows / count
+    covariance += 0.1 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    axes, variances, _ = np.linalg.svd(covariance)
+    variances[count:] = 1
+    expected = rows @ (axes / np.sqrt(variances)) @ axes.T
+    made = fit(task, 0.1, standardised=True)
+    assert np.abs(made.apply(pixels).flatten(1).numpy() - expected).max() < 1e-4
+    assert torch.allclose(made.invert(made.apply(pixels)), pixels / 255, atol=1e-4)
+    assert made != fit(task, 0.1)
+
+
+def test_standardising_what_never_changes_gives_numbers(task: Task) -> None:
+    same = torch.full((9, 3, 6, 6), 7, dtype=torch.uint8)
+    task.dataset = replace(task.dataset, train=TensorSplit(same, torch.zeros(9, dtype=torch.int64)))
+    assert not fit(task, 0.1, standardised=True).apply(same).any()

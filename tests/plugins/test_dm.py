@@ -18,12 +18,12 @@ from bench.errors import RunFailure
 from bench.recipes import Setting
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
+from bench.training.features import check_headless, headless
 from bench.training.recipes import DSA_FAMILIES
 from bench_backbones import convnet
 from bench_matching import siamese
 from bench_matching.dm import DM, DMConfig
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
-from bench_matching.networks import check_headless, headless
 from bench_matching.reals import Reals, start
 
 ALL = "_".join(DSA_FAMILIES)

@@ -68,13 +68,14 @@ def training(protocol: TrainingProtocol, setting: Setting = SETTINGS[0]) -> Trai
 def test_a_variant_differs_from_its_protocol_in_augmentation_alone(name: str, setting: Setting) -> None:
     whole = training(REGISTRY.load("protocol", name), setting).model_dump()
     for variant, may_differ in (
-        ("no-flip", {"flip", "dsa"}),
-        ("no-augmentation", {"crop", "flip", "dsa", "randaugment", "erasing", "mix", "shuffle_patches"}),
+        ("no-flip", {"flip", "dsa", "augmax"}),
+        ("no-augmentation", {"crop", "flip", "dsa", "augmax", "randaugment", "erasing", "mix", "shuffle_patches"}),
     ):
         protocol = REGISTRY.load("protocol", f"{name}+{variant}")
         varied = training(protocol, setting).model_dump()
-        assert {key for key in whole if varied[key] != whole[key]} <= may_differ
-        assert varied["flip"] is False and "flip" not in varied["dsa"].split("_")
+        assert {key for key in whole if varied.get(key, "") != whole[key]} <= may_differ
+        families = [*varied["dsa"].split("_"), *varied.get("augmax", "").split("_")]
+        assert varied["flip"] is False and "flip" not in families
         assert (protocol.name, protocol.version) == (f"{name}+{variant}", REGISTRY.load("protocol", name).version)
 
 

@@ -143,6 +143,8 @@ def documented(plan: Plan, field: str, *, soft: bool) -> str:
         "crop_ratio": recipe.crop != "resized",
         "pad": recipe.crop != "padded",
         "dsa": not recipe.dsa,
+        "augmax": not recipe.augmax,
+        "floor": recipe.schedule != "cosine",
         "dsa_reading": not recipe.dsa,
         "mix_alpha": recipe.mix == "none",
         "mixup_alpha": recipe.mix != "switch",

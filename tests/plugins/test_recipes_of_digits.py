@@ -34,7 +34,8 @@ def recipes(at: Setting) -> Iterator[tuple[str, Recipe]]:
 def mirrored(values: Mapping[str, Any]) -> bool:
     """Whether any table in the values flips images."""
     below = any(mirrored(value) for value in values.values() if isinstance(value, Mapping))
-    return below or bool(values.get("flip")) or "flip" in str(values.get("dsa", "")).split("_")
+    families = "_".join(str(values.get(name, "")) for name in ("dsa", "augmax")).split("_")
+    return below or bool(values.get("flip")) or "flip" in families
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "svhn"])

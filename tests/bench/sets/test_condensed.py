@@ -11,11 +11,21 @@ from pydantic import ValidationError
 from bench.condensation import Images, PixelFormat
 from bench.data.datasets import Normalisation
 from bench.errors import CorruptArtefact, RunFailure
-from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, not_distributions
+from bench.labels import (
+    HardLabels,
+    Labels,
+    OnlineLabels,
+    RegressionLabels,
+    SoftLabels,
+    StoredLabels,
+    TeacherRef,
+    not_distributions,
+)
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.own_manifest import OnlineFacts
 from bench.sets.pixel_formats import to_stored
+from bench.sets.wellformed import malformed
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_dataset
 from bench.whitening import Whitening
@@ -39,10 +49,13 @@ STORED = StoredLabels(TEACHER, 20.0, 42, {"epochs": 2}, torch.randn(2, 4, 2, gen
 SOFT = SoftLabels(torch.rand(4, 2, generator=torch.Generator().manual_seed(1)).softmax(1))
 
 
+AIMS = torch.tensor([[0.9, -0.1], [0.7, -0.4], [-0.3, 0.2], [-0.1, 0.9]])
+TARGETS = RegressionLabels(AIMS)
 OTHER = replace(TEACHER, stage="cd" * 16, backbone="resnet18")
 KINDS = {
     "hard": HardLabels(),
     "soft": SOFT,
+    "regression": TARGETS,
     "online": OnlineLabels(TEACHER, 20.0),
     "online, in training mode": OnlineLabels(TEACHER, 20.0, "train"),
     "online, of two": OnlineLabels(TEACHER, 20.0, others=(OTHER,)),
@@ -65,6 +78,8 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
     assert all(torch.equal(tensor, read.labels.tensors[name]) for name, tensor in labels.tensors.items())
     soft = read.images.soft
     assert soft is None if labels is not SOFT else soft is not None and torch.equal(soft, SOFT.probabilities)
+    kept = read.images.targets
+    assert kept is None if labels.kind != "regression" else kept is not None and torch.equal(kept, AIMS)
 
 
 NAMED = {"stage": "ab" * 16, "backbone": "convnet3-bn", "top1": 59.5, "bytes": 12_345}
@@ -87,7 +102,7 @@ def test_labels_count_what_a_user_must_keep() -> None:
     found = {name: labels.bytes for name, labels in KINDS.items()}
     online, stored = 12_345, 2 * 4 * 2 * 2
     assert found == {
-        **{"hard": 0, "soft": 4 * 2 * 4, "online": online, "online, in training mode": online},
+        **{"hard": 0, "soft": 4 * 2 * 4, "regression": 4 * 2 * 4, "online": online, "online, in training mode": online},
         **{"online, of two": 2 * online, "stored": stored, "stored, of two": stored},
         "stored, of views written down": stored + 2 * 4 * 4,
     }
@@ -263,6 +278,31 @@ def test_soft_labels_stay_with_their_images_through_storage() -> None:
     assert chosen is not None and torch.equal(chosen, SOFT.probabilities[[3, 0]])
     with pytest.raises(RunFailure, match="1 of 2 units have soft labels"):
         Images.joined([images, Images(images.pixels, images.classes)])
+
+
+def test_regression_targets_stay_with_their_images_and_are_never_soft_labels() -> None:
+    images = Images(GRAY.apply(pixels()), torch.tensor([0, 0, 1, 1]), targets=AIMS)
+    chosen = to_stored(images, "float32", GRAY).at(torch.tensor([3, 0]))
+    assert chosen.soft is None and chosen.targets is not None
+    assert torch.equal(chosen.targets, AIMS[[3, 0]])
+    whole = Images.joined([images, images]).targets
+    assert whole is not None and torch.equal(whole, AIMS.repeat(2, 1))
+    with pytest.raises(RunFailure, match="1 of 2 units have regression targets"):
+        Images.joined([images, Images(images.pixels, images.classes)])
+    _, *sides = images.pixels.shape
+    shape = (sides[0], sides[1], sides[2])
+    assert malformed(images, shape, 2) == ""
+    for soft, targets, said in (
+        (AIMS, None, "are no distributions"),
+        (SOFT.probabilities, AIMS, "labelled in one way"),
+        (None, AIMS[:3], "have shape (3, 2), not (4, 2)"),
+        (None, AIMS / 0, "are not finite floats"),
+    ):
+        assert said in malformed(
+            replace(images, soft=soft, targets=targets),
+            shape,
+            2,
+        )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bench.condensation import Images
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.labels import HardLabels, Labels, SoftLabels
+from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.export import writing
@@ -66,8 +66,11 @@ def soft() -> SoftLabels:
     return SoftLabels(torch.rand(6, 3, generator=torch.Generator().manual_seed(1)).softmax(1))
 
 
+TARGETS = RegressionLabels(soft().probabilities - 1 / 3)
+
+
 @pytest.mark.parametrize("to", sorted(FORMS))
-@pytest.mark.parametrize("labels", [HardLabels(), soft()], ids=["hard", "soft"])
+@pytest.mark.parametrize("labels", [HardLabels(), soft(), TARGETS], ids=["hard", "soft", "regression"])
 def test_a_set_comes_back_as_it_was(tmp_path: Path, digits: Dataset, to: str, labels: Labels) -> None:
     place = kept(tmp_path / "set", digits, levels(), labels)
     back = read_against(exported(place, to, tmp_path / "out"), digits, Registry()).condensed
@@ -80,6 +83,8 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path, digits: Dataset, to: str, la
         assert isinstance(back.labels, SoftLabels) and back.images.soft is not None
         assert torch.equal(back.labels.probabilities, labels.probabilities)
         assert torch.equal(back.images.soft, labels.probabilities)
+    if labels is TARGETS:
+        assert back.images.targets is not None and torch.equal(back.images.targets, TARGETS.targets)
 
 
 @pytest.mark.parametrize("to", TENSORS)

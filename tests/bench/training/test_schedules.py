@@ -90,3 +90,13 @@ def test_multistep_is_torchs() -> None:
 def test_milestones_and_multistep_go_together(half: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="milestones belong to the schedule multistep"):
         recipe(**half)
+
+
+def test_a_cosine_with_a_floor_ends_there_and_may_move_with_every_batch() -> None:
+    ours = recipe(floor=0.1, warmup_epochs=2, warmup_factor=0, every_step=True)
+    assert [multiplier(ours, epoch) for epoch in (0, 0.5, 1.25, 2)] == pytest.approx([0, 0.25, 0.625, 1])
+    for epoch in (3, 4.75, 11.5):
+        expected = 0.1 + 0.9 * (1 + math.cos(math.pi * (epoch - 2) / 10)) / 2
+        assert multiplier(ours, epoch) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="floor belongs to the schedule cosine"):
+        recipe(floor=0.1, schedule="constant")

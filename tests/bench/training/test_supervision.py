@@ -6,7 +6,13 @@ from torch import nn
 from bench.labels import StoredLabels, TeacherRef
 from bench.training import losses
 from bench.training.losses import SoftLoss
-from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
+from bench.training.supervision import (
+    HardSupervision,
+    RegressionSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    TeacherSupervision,
+)
 from bench.training.views import BatchView, Mix
 
 LOGITS = torch.randn((4, 3), generator=torch.Generator().manual_seed(0))
@@ -58,3 +64,12 @@ def test_certain_soft_labels_are_hard_labels() -> None:
     certain = nn.functional.one_hot(CLASSES, 3).float()
     loss = SoftSupervision(certain).loss(LOGITS, None, view, CLASSES)
     torch.testing.assert_close(loss, HardSupervision().loss(LOGITS, None, view, CLASSES))
+
+
+def test_regression_is_half_the_squared_distance_whatever_the_targets_sum_to() -> None:
+    targets, indices = torch.randn((6, 3), generator=torch.Generator().manual_seed(5)), torch.tensor([5, 0, 3, 2])
+    wanted, source = targets[indices].double(), RegressionSupervision(targets)
+    own, partners = (0.5 * ((LOGITS.double() - each) ** 2).sum(1).mean() for each in (wanted, wanted[MIX.permutation]))
+    torch.testing.assert_close(source.loss(LOGITS, None, BatchView(0, 0, indices), CLASSES).double(), own)
+    mixed = source.loss(LOGITS, None, BatchView(0, 0, indices, mix=MIX), CLASSES)
+    torch.testing.assert_close(mixed.double(), 0.7 * own + 0.3 * partners)

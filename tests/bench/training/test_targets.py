@@ -8,10 +8,26 @@ import torch
 
 from bench import seeds
 from bench.condensation import Images, Task
-from bench.labels import KINDS, HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels, TeacherRef, teacher_of
+from bench.labels import (
+    KINDS,
+    HardLabels,
+    Labels,
+    OnlineLabels,
+    RegressionLabels,
+    SoftLabels,
+    StoredLabels,
+    TeacherRef,
+    teacher_of,
+)
 from bench.labels.forms import Bytes, Largest
 from bench.training.recipes import TrainingRecipe
-from bench.training.supervision import HardSupervision, SoftSupervision, StoredSupervision, TeacherSupervision
+from bench.training.supervision import (
+    HardSupervision,
+    RegressionSupervision,
+    SoftSupervision,
+    StoredSupervision,
+    TeacherSupervision,
+)
 from bench.training.targets import TARGETS, targets_of
 from bench.training.teachers import load_teacher, squeeze
 
@@ -19,8 +35,9 @@ MakeTask = Callable[..., Task]
 RECIPE = TrainingRecipe(epochs=2, batch_size=4, lr=0.05, weight_decay=0.0)
 FIRST, SECOND = TeacherRef("a" * 32, "small", None, 0), TeacherRef("b" * 32, "other", None, 0)
 SOFT = SoftLabels(torch.tensor([[0.5, 0.25, 0.25]] * 4))
+AIMED = RegressionLabels(SOFT.probabilities - 0.5)
 STORED = StoredLabels(FIRST, 4.0, 77, RECIPE.model_dump(mode="json"), torch.zeros(2, 4, 3).half())
-ONE_OF_EACH: tuple[Labels, ...] = (HardLabels(), SOFT, OnlineLabels(FIRST, 4.0), STORED)
+ONE_OF_EACH: tuple[Labels, ...] = (HardLabels(), SOFT, AIMED, OnlineLabels(FIRST, 4.0), STORED)
 
 
 def images(task: Task, first: int = 0) -> Images:
@@ -35,10 +52,13 @@ def test_every_kind_of_labels_can_be_trained_on() -> None:
 def test_what_a_student_learns_from(make_task: MakeTask) -> None:
     task = make_task()
     online = OnlineLabels(squeeze(task, RECIPE, seed=0).ref, 4.0)
-    of_each = [targets_of(labels).supervision(task, RECIPE, 4) for labels in (HardLabels(), SOFT, online, STORED)]
+    of_each = [
+        targets_of(labels).supervision(task, RECIPE, 4) for labels in (HardLabels(), SOFT, AIMED, online, STORED)
+    ]
     assert [type(each) for each in of_each] == [
         HardSupervision,
         SoftSupervision,
+        RegressionSupervision,
         TeacherSupervision,
         StoredSupervision,
     ]
@@ -46,11 +66,11 @@ def test_what_a_student_learns_from(make_task: MakeTask) -> None:
 
 def test_stored_labels_alone_decide_the_views() -> None:
     seeds_of = [targets_of(labels).view_seed(5) for labels in ONE_OF_EACH]
-    assert seeds_of == [*[seeds.derive("views", 5)] * 3, 77]
+    assert seeds_of == [*[seeds.derive("views", 5)] * 4, 77]
     other = RECIPE.model_copy(update={"epochs": 9, "flip": True, "lr": 0.3})
     shown = [targets_of(labels).in_views(other) for labels in ONE_OF_EACH]
-    assert shown == [other, other, other, RECIPE.model_copy(update={"lr": 0.3})]
-    assert [targets_of(labels).of_views for labels in ONE_OF_EACH] == [False, False, False, True]
+    assert shown == [other, other, other, other, RECIPE.model_copy(update={"lr": 0.3})]
+    assert [targets_of(labels).of_views for labels in ONE_OF_EACH] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -71,6 +91,7 @@ def test_trainings_on_other_labels_are_told_apart() -> None:
     online = OnlineLabels(FIRST, 4.0)
     others = [*ONE_OF_EACH, replace(online, mode="train"), replace(online, others=(SECOND,)), OnlineLabels(SECOND, 4.0)]
     others += [SoftLabels(SOFT.probabilities.flip(1)), replace(STORED, others=(SECOND,))]
+    others += [RegressionLabels(SOFT.probabilities), RegressionLabels(AIMED.targets.flip(1))]
     others += [replace(online, others=(SECOND,), combine="equal-norm"), replace(STORED, mode="train")]
     others += [replace(online, mode="train-halves"), replace(online, others=(SECOND,), shares=(0.75, 0.25))]
     others += [replace(STORED, form=Bytes()), replace(STORED, form=Largest(1, 3)), replace(STORED, keep=0.5)]
@@ -91,6 +112,9 @@ def test_labels_for_other_images_are_as_good_as_can_be_had(make_task: MakeTask) 
     assert targets_of(SOFT).of_images(task, others, own=False) == HardLabels()
     followed = targets_of(SOFT).of_images(task, replace(others, soft=SOFT.probabilities), own=True)
     assert torch.equal(followed.tensors["probabilities"], SOFT.probabilities)
+    assert targets_of(AIMED).of_images(task, others, own=False) == HardLabels()
+    followed = targets_of(AIMED).of_images(task, replace(others, targets=AIMED.targets), own=True)
+    assert followed.kind == "regression" and torch.equal(followed.tensors["targets"], AIMED.targets)
     assert targets_of(stored).of_images(task, others, own=True) is stored
     again = targets_of(stored).of_images(task, others, own=False)
     assert again.facts == stored.facts and not torch.equal(again.tensors["logits"], stored.logits)
