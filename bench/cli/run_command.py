@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     help="Condense with; METHOD=NAME for one method.",
     **MANY,
 )
-@click.option("--eval-backbone", "eval_backbones", help="Train on the set [default: the backbone].", **MANY)
+@click.option(
+    "--eval-backbone",
+    "eval_backbones",
+    help="Train on the set [default: as the protocol says, or the backbone].",
+    **MANY,
+)
 @click.option("--protocol", "protocols", default=("paper",), show_default="paper", help="Evaluate by.", **MANY)
 @click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the synthesis.")
 @trainings_option
