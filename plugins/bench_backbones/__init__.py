@@ -72,6 +72,7 @@ def _others() -> list[Offer]:
     dense = "DenseNet-121 of torchvision; 3x3 stem without norm and max-pool up to 64 pixels"
     efficient = "EfficientNet-B0 of torchvision; stem of stride 1 up to 64 pixels"
     vgg = "VGG-11 with BatchNorm: torchvision's above 64 pixels, one linear layer up to there"
+    pooled = "ResNetAP-10 of IDC: instance norm, average pools for strides, from 16 pixels"
     alex = "AlexNet: torchvision's above 64 pixels, the DC family's small one up to there"
     return [
         Offer("mobilenetv2", "bench_backbones.mobilenet:mobilenetv2", mobile, _BATCHNORM),
@@ -85,6 +86,7 @@ def _others() -> list[Offer]:
         ),
         Offer("vgg11-bn", "bench_backbones.vgg:vgg11_bn", vgg, _BATCHNORM),
         Offer("alexnet", "bench_backbones.alexnet:alexnet", alex),
+        Offer("resnet10-ap", "bench_backbones.resnet_ap:resnet10_ap", pooled),
         Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T of torchvision, from 32 pixels"),
     ]
 

@@ -54,8 +54,9 @@ IDC and IDC-I (Kim et al., ICML 2022, arXiv 2205.14959; code: snu-mllab/Efficien
 - Of more decoded images than batch_synthetic some are drawn for each update (code). Where factor and images are many,
   decode=bounded decodes the first images of a class by the whole factor and the others by smaller ones (code, for
   ImageNet at 20 images a class); students see all of them by the whole factor.
-- ImageNet-100 is made in the code from networks that were trained before, class by class in five processes; here as
-  ImageNet-10 is, from networks that first learn all real images.
+- ImageNet-100 is made with networks from a pool that learned real images before (code; --set pool=0 makes each anew),
+  twenty classes at a time in the code and all together here. Its script matches 64 real images a class, whatever its
+  flag says.
 
 DREAM (Liu et al., ICCV 2023, arXiv 2302.14416; code: lyq312318224/DREAM) shares IDC's points, and:
 

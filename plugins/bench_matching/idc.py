@@ -19,6 +19,7 @@ from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.committees import without_running_statistics
 from bench.training.loop import place
 from bench.training.recipes import DsaStrategy, Fraction, TrainingRecipe
+from bench.training.teachers import squeeze
 from bench_matching import formation, siamese
 from bench_matching.classwise import gradient_of
 from bench_matching.formation import Formation
@@ -66,6 +67,7 @@ class IDCConfig(MethodConfig):
         learn_batch, learn_lr, learn_momentum, learn_weight_decay: of SGD on the network.
         learn_dsa, learn_mix: its augmentation, drawn for each image, and the probability of CutMix.
         learn_epochs: it first learns all real images so often.
+        pool: networks are taken at random from so many, which learned that once for all; 0: each is new.
         engine: "fast", or "reference" as the release computes: plain double backward passes, nothing compiled.
     """
 
@@ -88,6 +90,7 @@ class IDCConfig(MethodConfig):
     learn_dsa: DsaStrategy = "color_crop"
     learn_mix: Fraction = 0.5
     learn_epochs: int = Field(default=0, ge=0)
+    pool: int = Field(default=0, ge=0)
     engine: Literal["fast", "reference"] = "fast"
 
 
@@ -104,6 +107,7 @@ class IDC(Condenser[IDCConfig]):
     _reals: Reals
     _matching: GradientMatching
     _learning: Learning
+    _pool: list[nn.Module]
 
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
@@ -148,6 +152,7 @@ class IDC(Condenser[IDCConfig]):
         fast = config.engine == "fast"
         self._matching = FastMatching(task, template, measure) if fast else ReferenceMatching(task, measure)
         self._learning = Learning(task, self._network(task, 0), self._reals.feed, _recipe(config))
+        self._pool = [self._learned_before(task, number) for number in range(config.pool)]
 
     def warm_up(self, task: Task) -> None:
         """Compiles the gradients of real and of synthetic images, and the learning."""
@@ -173,9 +178,9 @@ class IDC(Condenser[IDCConfig]):
             index, step = divmod(update, config.steps)
             if step == 0:
                 images.clamp_(0, 1)
-                network.load_state_dict(self._network(task, index).state_dict())
+                self._begin(task, network, index)
                 optimizer.state.clear()
-                self._learn(network, optimizer, index, 0, config.learn_epochs * self._learning.batches)
+                self._learn(network, optimizer, index, 0, self._learned(0))
             turns.to_turns()
             turns.step(self._gradient(task, network, images, update))
             if step < config.steps - 1:
@@ -195,10 +200,24 @@ class IDC(Condenser[IDCConfig]):
         """A newly initialised network, the same whenever it is asked for; BatchNorm normalises by the batch."""
         return place(without_running_statistics(task.network(seeds.derive(task.seed_for("network"), index))), task)
 
+    def _begin(self, task: Task, network: nn.Module, index: int) -> None:
+        """Gives the network the first weights of the one of this number."""
+        start = self._network(task, index)
+        if self._pool:
+            start = self._pool[int(seeds.counter(task.seed_for("pool"), index).integers(len(self._pool)))]
+        kept = network.state_dict()
+        network.load_state_dict({name: value for name, value in start.state_dict().items() if name in kept})
+
+    def _learned_before(self, task: Task, number: int) -> nn.Module:
+        """A network of the pool, found or made."""
+        recipe = _recipe(self.config).model_copy(update={"epochs": max(1, self.config.learn_epochs)})
+        return squeeze(task, recipe, seed=seeds.derive(task.seed_for("pool"), number)).network
+
     def _learned(self, step: int) -> int:
-        """How many batches a network has learned before its update of this number."""
+        """How many batches a network has learned here before its update of this number."""
         config = self.config
-        return config.learn_epochs * self._learning.batches + step * -(-config.learn_images // config.learn_batch)
+        first = 0 if config.pool else config.learn_epochs * self._learning.batches
+        return first + step * -(-config.learn_images // config.learn_batch)
 
     def _batches(self) -> int:
         """That a network learns in all."""
@@ -248,6 +267,7 @@ def _recipe(config: IDCConfig) -> TrainingRecipe:
         epochs=1,
         batch_size=config.learn_batch,
         optimizer="sgd",
+        schedule="constant",
         lr=config.learn_lr,
         momentum=config.learn_momentum,
         weight_decay=config.learn_weight_decay,

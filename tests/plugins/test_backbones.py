@@ -17,7 +17,7 @@ NAMES = {
     *("convnet4-w32", "convnet4-w32-bn"),
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
-    *("mobilenetv2-1.0", "shufflenetv2", "densenet121", "frepo-conv", "frepo-conv-bn"),
+    *("mobilenetv2-1.0", "shufflenetv2", "densenet121", "frepo-conv", "frepo-conv-bn", "resnet10-ap"),
 }
 NEEDS_32 = {"swin-tiny"}  # and not 28, gray or not
 
@@ -56,6 +56,10 @@ def test_all_are_offered() -> None:
         ("mobilenetv2", 10, 32, 697_546),
         ("mobilenetv2", 100, 32, 812_836),
         ("mobilenetv2", 200, 64, 940_936),
+        # of `models/resnet_ap.py` of snu-mllab/Efficient-Dataset-Condensation
+        ("resnet10-ap", 10, 224, 4_910_922),
+        ("resnet10-ap", 10, 128, 4_903_242),
+        ("resnet10-ap", 200, 64, 5_000_712),
         ("wrn-16-2", 10, 32, 691_674),
         ("wrn-16-2", 100, 32, 703_284),
         ("wrn-16-2", 200, 64, 716_184),
@@ -233,6 +237,7 @@ def test_digits_of_8_pixels_fit_three_blocks() -> None:
         ("convnet1", 1, "no ConvNet fits"),
         ("convnet3-none", 7, "no ConvNet fits"),
         ("vgg11-bn", 31, "vgg11-bn needs images of at least 32 pixels a side, not 31"),
+        ("resnet10-ap", 15, "resnet10-ap needs images of at least 16 pixels a side, not 15"),
         ("swin-tiny", 31, "swin-tiny needs images of at least 32 pixels a side, not 31"),
         ("alexnet", 7, "alexnet needs images of at least 8 pixels a side, not 7"),
         ("frepo-conv-bn", 7, "frepo-conv-bn needs images of at least 8 pixels a side, not 7"),

@@ -260,6 +260,29 @@ def test_batches_of_networks_do_not_overlap(tmp_path: Path, monkeypatch: pytest.
     assert every == 15 and learned == [(0, 15), (15, 2), (17, 2), (19, 15), (34, 2), (36, 2)]
 
 
+def test_networks_of_a_pool_are_trained_once_and_taken_at_random(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two for six turns; BatchNorm's running statistics, which matching does not have, stay behind."""
+    task = task_of(tmp_path, "convnet3-bn")
+    here = prepared(task, pool=2, learn_epochs=1, learn_batch=10)
+    pool = [{name: value.clone() for name, value in each.state_dict().items()} for each in here._pool]
+    assert len(task.used_stages) == 2 and here._learned(0) == 0
+    taken = []
+    for index in range(6):
+        network = here._network(task, 0)
+        here._begin(task, network, index)
+        found = network.state_dict()
+        (number,) = (
+            n for n, weights in enumerate(pool) if all(torch.equal(weights[name], found[name]) for name in found)
+        )
+        taken.append(number)
+    assert set(taken) == {0, 1}
+    here.synthesize(task, here.units(task)[0])
+    for weights, network in zip(pool, here._pool, strict=True):
+        assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +337,15 @@ def test_imagenet_10_has_the_releases_values(ipc: int, decode: str) -> None:
         500,
     )
     assert found.learn_mix == 1.0
+
+
+@pytest.mark.parametrize("ipc", [10, 20])
+def test_imagenet_100_takes_networks_of_a_pool(ipc: int) -> None:
+    """argument.py for a hundred classes or more, and the readme's faster optimisation."""
+    found = resolved(IDC, setting("imagenet-100", ipc))
+    assert (found.distance, found.lr, found.pool, found.learn_epochs, found.learn_images) == ("l1", 0.001, 10, 5, 500)
+    assert (found.learn_lr, found.learn_weight_decay, found.learn_batch, found.learn_mix) == (0.1, 1e-4, 128, 1.0)
+    assert (found.factor, found.decode) == (3, "bounded" if ipc == 20 else "whole")
 
 
 def test_real_images_are_needed_for_every_cell(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ LINES = list(csv.DictReader(PATH.open(encoding="utf-8", newline="")))
 OURS = {
     *("convnet3", "convnet4", "convnet5", "convnet3-bn", "convnet4-bn", "convnet5-bn"),
     *("resnet18", "resnet50", "resnet101", "deit-tiny", "bn-vit-tiny", "convnet3-w128"),
-    *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "swin-tiny", "frepo-conv"),
+    *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "swin-tiny", "frepo-conv", "resnet10-ap"),
 }
 NOT_OURS = {  # networks of claims that nobody offers
-    *("resnet18-instance", "resnet18-imagenet-stem", "resnet18-unknown-stem", "resnetap10"),
+    *("resnet18-instance", "resnet18-imagenet-stem", "resnet18-unknown-stem"),
     *("resnet50-imagenet-stem", "resnet101-imagenet-stem", "convnet6-bn", "convnext-tiny", "vit"),
     *("vgg11-bn-slimmed", "as-published", ""),
 }
