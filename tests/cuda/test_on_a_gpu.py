@@ -181,7 +181,7 @@ class _Unwaiting(FirstSteps):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("name", ["sre2l", "dc", "dsa", "dm", "mtt", "tesla"])
+@pytest.mark.parametrize("name", ["sre2l", "dc", "dsa", "dm", "idc", "idc-i", "mtt", "tesla"])
 def test_updates_of_images_wait_for_nothing(name: str, tmp_path: Path) -> None:
     dataset = tiny_dataset(classes=4, resolution=32)
     backbone = "resnet18" if name == "sre2l" else "convnet3"
