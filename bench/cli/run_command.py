@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "backbones",
     default=("resnet18",),
     show_default="resnet18",
-    help="Condense with; METHOD=NAME for one method.",
+    help="Condense with; METHOD=NAME for one method, TRAIT=NAME for those that need it (batchnorm).",
     **MANY,
 )
 @click.option(

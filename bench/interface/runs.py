@@ -94,7 +94,7 @@ def run(
         method: of condensation, or "all"; required unless a `ladder` is named.
         dataset: by name, or the path of a card; required.
         ipc: images per class; none: the papers' own, else 10.
-        backbone: condense with; "METHOD=NAME" for one method.
+        backbone: condense with; "METHOD=NAME" for one method, "TRAIT=NAME" for those that need the trait.
         eval_backbone: train on the set; none: the backbone.
         seed: of the synthesis.
         eval_seeds: trainings an evaluation.

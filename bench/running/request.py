@@ -1,6 +1,6 @@
 """What the user asked for, and what it alone says: on which device, with which networks, of what is shared."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -26,8 +26,9 @@ ELSEWHERE = "elsewhere"  # the trait of an executor
 class Request:
     """What the user asked for, one value a field or a grid of them.
 
-    `methods` may hold "all". A backbone may be "METHOD=NAME": then that method condenses with it, and the plain ones
-    are for all others. Without `ipcs` the papers' own cell counts (see `bench.running.cells`).
+    `methods` may hold "all". A backbone may be "METHOD=NAME" or "TRAIT=NAME": then that method condenses with it, or
+    those that need the trait do, and the plain ones are for all others. Without `ipcs` the papers' own cell counts (see
+    `bench.running.cells`).
     """
 
     methods: tuple[str, ...]
@@ -105,18 +106,28 @@ def computed_on(request: Request) -> tuple[torch.device, Precision]:
     return torch.device("cuda"), cast(Precision, request.precision)
 
 
-def backbones_of(methods: Sequence[str], asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What each method condenses with: those asked for as "METHOD=NAME", or else the plain ones.
+def backbones_of(
+    methods: Sequence[str], asked: Sequence[str], needs: Mapping[str, Collection[str]]
+) -> dict[str, tuple[str, ...]]:
+    """What each method condenses with: what is asked for as "METHOD=NAME", else as "TRAIT=NAME", else without either.
+
+    Args:
+        needs: the traits of a backbone that each method needs.
 
     Raises:
-        UsageError: a backbone for a method that is not run, or none for one that is.
+        UsageError: a backbone for a method that is not run or a trait that none needs, or none for a method that is.
     """
     shared = tuple(name for name in asked if "=" not in name)
-    own: dict[str, tuple[str, ...]] = {}
-    for method, _, name in (each.partition("=") for each in asked if "=" in each):
-        if method not in methods:
-            raise UsageError(f"--backbone {method}={name}: {unknown('method', method, methods)}")
-        own[method] = (*own.get(method, ()), name)
-    if without := [method for method in methods if method not in own and not shared]:
+    known = list(dict.fromkeys([*methods, *(trait for method in methods for trait in sorted(needs[method]))]))
+    named: dict[str, tuple[str, ...]] = {}
+    for key, _, name in (each.partition("=") for each in asked if "=" in each):
+        if key not in known:
+            raise UsageError(f"--backbone {key}={name}: {unknown('method or trait', key, known)}")
+        named[key] = (*named.get(key, ()), name)
+    found = {
+        method: next((named[key] for key in (method, *sorted(needs[method])) if key in named), shared)
+        for method in methods
+    }
+    if without := [method for method, names in found.items() if not names]:
         raise UsageError(f"--backbone names none for {', '.join(without)}; add one without a method's name")
-    return {method: own.get(method, shared) for method in methods}
+    return found
