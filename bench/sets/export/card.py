@@ -42,7 +42,17 @@ def _head(manifest: Mapping[str, Any], card: DatasetCard | None) -> str:
 
 def _title(manifest: Mapping[str, Any]) -> str:
     made = f"{_plain(manifest.get('dataset'))}, condensed by {_plain(manifest['method'])}"
-    return f"# {_plain(manifest.get('name') or manifest['method'])}\n\n{made}: {manifest['images']} images."
+    return f"# {_plain(manifest.get('name') or manifest['method'])}\n\n{made}: {_counted(manifest)}."
+
+
+def _counted(manifest: Mapping[str, Any]) -> str:
+    """As "100 images", or of a set with a decoder "400 images, decoded from 100 stored ones"."""
+    stored, decoder = manifest["images"], manifest.get("decoder")
+    return (
+        f"{stored * decoder['factor'] ** 2} images, decoded from {stored} stored ones"
+        if decoder
+        else f"{stored} images"
+    )
 
 
 def _facts(manifest: Mapping[str, Any], card: DatasetCard | None, rows: Sequence[Row]) -> str:
@@ -57,7 +67,7 @@ def _said(manifest: Mapping[str, Any], card: DatasetCard | None, rows: Sequence[
     yield "licence of the dataset", card.licence if card else NOT_STATED
     yield "citation of the dataset", card.citation if card else NOT_STATED
     yield "classes", len(manifest["classes"])
-    yield "images per class", manifest.get("ipc")
+    yield "stored images per class" if manifest.get("decoder") else "images per class", manifest.get("ipc")
     side = manifest["resolution"]
     yield "pixels", f"{side} × {side}, {manifest['channels']} channels"
     yield "condensed with", manifest.get("backbone")
