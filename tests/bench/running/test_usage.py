@@ -11,7 +11,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-w32-bn", "--budg
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"-m": "sre2"}, "unknown method or trait 'sre2'; did you mean 'sre2l'?"),
+        ({"-m": "sre2"}, "unknown method 'sre2'; did you mean 'sre2l'?"),
         ({"-d": "tiny-imagnet"}, "unknown dataset 'tiny-imagnet'; did you mean 'tiny-imagenet'?"),
         ({"-d": "tiny-imagenet"}, "bench data fetch tiny-imagenet"),
         ({"--backbone": "resnet81"}, "did you mean 'resnet18'?"),
@@ -62,7 +62,7 @@ def test_a_mistake_is_one_line_of_the_program_too(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     ended = bench.executed(bench.command("-m", "sre2"))
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "bench: unknown method or trait 'sre2'; did you mean 'sre2l'?\n"
+    assert ended.stderr == "bench: unknown method 'sre2'; did you mean 'sre2l'?\n"
     assert not bench.runs.exists()
 
 
