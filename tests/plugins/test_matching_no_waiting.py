@@ -1,4 +1,4 @@
-"""The matching methods neither wait for their device between updates nor mix it with the host."""
+"""The matching methods and FRePo neither wait for their device between updates nor mix it with the host."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,19 +12,22 @@ from matching import SMALL, task_of
 from bench.condensation import Condenser, Task
 from bench.extensions.registry import Registry
 from bench.running.configuring import build, configure
+from bench_frepo import engines
 from bench_matching import features
 
 UPDATES = 3
 LITTLE: dict[str, tuple[str, ...]] = {
     **{"dc": ("inner_epochs=1",), "dsa": ("inner_epochs=1",), "dm": (), "mtt": (), "tesla": ()},
     **{"idc": ("learn_images=8", "batch_synthetic=3"), "idc-i": ("learn_images=8",)},
+    "frepo": ("zca=false", "networks=2", "most_steps=0", "batch_real=8"),
 }
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     let_it_run(monkeypatch)
-    monkeypatch.setattr(features, "check_headless", lambda *_: None)  # looks once, before the loop
+    for module in (features, engines):
+        monkeypatch.setattr(module, "check_headless", lambda *_: None)  # looks once, before the loop
     return task_of(tmp_path)
 
 
