@@ -110,6 +110,12 @@ class FastEngine(Engine):
     The derivatives by the features in closed form, from one factorisation; forward passes compiled for one batch of
     real and of synthetic images, with weights as arguments, so that one code serves all networks of the pool; where
     synthetic images are too many for one graph, features first and then a part of the images after another.
+
+    On one core of an AMD EPYC (AVX-512 BF16, no AMX) that others were using, torch 2.14: the derivatives are had 1.5,
+    1.7 and 2.4 times as fast as by autograd for 200, 1,000 and 2,000 images of 8,192 features. On CIFAR-10 at ten
+    images a class, in fp32, convolutions are nearly all of a step, and both engines are level: 46.6 ms an
+    image-iteration by the reference and 51.6 compiled, where convolutions alone take 43.5. A run compiles only what it
+    finds to be faster.
     """
 
     def __init__(self, task: Task, *, regulariser: float, flip: bool, margin: bool) -> None:
