@@ -55,6 +55,10 @@ class Grid:
         """One row for each stored image, (N, ...) -> one for each decoded one, (N * count, ...)."""
         return rows.repeat_interleave(self.count, dim=0)
 
+    def places(self, images: Tensor) -> Tensor:
+        """Positions (N,) of stored images -> those (N * count,) of what they decode into."""
+        return (images[:, None] * self.count + torch.arange(self.count, device=images.device)).flatten()
+
 
 def _enlarging(cell: int, side: int, like: Tensor) -> Tensor:
     """(cell, side): the share of each pixel of a cell in each pixel of an axis that it is enlarged to."""

@@ -187,9 +187,9 @@ def _loaded(folder: Path, manifest: Manifest) -> CondensedSet:
     about = manifest.labels.to_json()
     weights = [folder / name if name in manifest.files else None for name in _teacher_files(about)]
     decoder = Grid(manifest.decoder.factor) if manifest.decoder else None
-    soft = None if decoder else tensors.get("probabilities")  # those are of what the images decode into
+    beside = {} if decoder else tensors  # else the labels are of what the images decode into
     return CondensedSet(
-        images=Images(pixels, tensors["classes"], soft, targets=tensors.get("targets")),
+        images=Images(pixels, tensors["classes"], beside.get("probabilities"), targets=beside.get("targets")),
         labels=labels_from(about, tensors, weights),
         classes=tuple(manifest.classes),
         preprocessing=_preprocessing(folder, manifest),

@@ -18,14 +18,14 @@ def as_seen(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def decoded(images: Images, decoder: Grid | None, preprocessing: Preprocessing) -> Images:
-    """What the images decode into, float32 as networks see it, in place of each, with its class and its soft label.
+    """What the images decode into, float32 as networks see it, in place of each, with its class and its own label.
 
     Without a decoder they are what they were.
     """
     if decoder is None:
         return images
     count, gray = len(images) * decoder.count, _gray(images.pixels, preprocessing)
-    soft = None if images.soft is None else decoder.repeated(images.soft)
+    soft, targets = (None if each is None else decoder.repeated(each) for each in (images.soft, images.targets))
 
     def some() -> Iterator[tuple[Tensor, Tensor]]:
         places = torch.arange(count).view(len(images), decoder.count)
@@ -34,7 +34,8 @@ def decoded(images: Images, decoder: Grid | None, preprocessing: Preprocessing) 
             yield places[done : done + len(part)].flatten(), decoder.decode(as_seen(part, preprocessing), gray)
             done += len(part)
 
-    return replace(images, pixels=assembled(some(), count), classes=decoder.repeated(images.classes), soft=soft)
+    pixels, classes = assembled(some(), count), decoder.repeated(images.classes)
+    return replace(images, pixels=pixels, classes=classes, soft=soft, targets=targets)
 
 
 def _gray(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

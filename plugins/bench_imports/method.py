@@ -85,11 +85,29 @@ class Imported(Condenser[ImportedConfig]):
         Raises:
             RunFailure: that teacher is not in the cache.
         """
-        found, folder = self._set(task).decoded(), Path(self.config.path)
-        labels, own = found.labels, found.images
+        found, folder = self._set(task), Path(self.config.path)
+        labels, own = found.labels, found.decoded().images
         if (hand := by_hand(folder)) is not None and isinstance(hand.labels, FkdSource):
             return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()
+        if found.decoder:
+            images = self._with_labels_beside(task, images, found, found.decoder)
         return targets_of(labels).of_images(task, images, own=_same_images(images, own))
+
+    def _with_labels_beside(self, task: Task, images: Images, found: CondensedSet, decoder: Grid) -> Images:
+        """The set's decoded images, all or the first, with the rows that its labels have of each; others as they are.
+
+        Stored images have none to bring: the rows are of what they decode into.
+        """
+        classes = found.images.classes
+        taken = torch.arange(len(classes)) if self.config.whole else first_of_each(classes, task.ipc)
+        order = taken[classes[taken].argsort(stable=True)]  # as a set is stored
+        own = replace(found, images=found.images.at(order)).decoded().images
+        if not same_pixels(images.pixels, own.pixels):
+            return images
+        places = decoder.places(order)
+        soft, targets = (found.labels.tensors.get(name) for name in ("probabilities", "targets"))
+        soft, targets = (None if each is None else each[places] for each in (soft, targets))
+        return replace(images, soft=soft, targets=targets)
 
     def preprocessing(self, task: Task) -> Preprocessing:
         """What the set's pixels belong to."""

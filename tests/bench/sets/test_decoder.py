@@ -1,6 +1,7 @@
 """Sets whose stored images each decode into several: what is stored, what is trained on, and what others are given."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ from bench.data.datasets import Dataset, Normalisation
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
 from bench.interface.sets import load_set
-from bench.labels import HardLabels, Labels, SoftLabels
+from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
+from bench.sets.decoding import decoded
 from bench.sets.export import writing
 from bench.sets.export.card import card_of
 from bench.sets.export.forms import FORMS
+from bench.sets.importing import fingerprint, read_own
 from bench.storage.files import read_json, write_json
+from bench.testing import tiny_task
+from bench_imports.method import Imported, ImportedConfig
 
 METHOD = '''
 import torch
@@ -136,7 +141,11 @@ def test_what_is_trained_on_are_the_cells_of_the_pixels(digits: Dataset, floats:
     assert shown.decoder is None and shown.decoded().images.pixels is shown.images.pixels
 
 
-@pytest.mark.parametrize("labels", [HardLabels(), soft(24)], ids=["hard", "soft"])
+@pytest.mark.parametrize(
+    "labels",
+    [HardLabels(), soft(24), RegressionLabels(soft(24).probabilities - 0.5)],
+    ids=["hard", "soft", "regression"],
+)
 def test_a_set_comes_back_with_its_decoder(tmp_path: Path, digits: Dataset, labels: Labels) -> None:
     made = a_set(digits, labels, floats=False)
     read = sets.load(saved(tmp_path, made))
@@ -195,6 +204,26 @@ def test_labels_beside_the_images_of_a_decoder_are_refused(tmp_path: Path, digit
         read_against(place, digits, Registry())
 
 
+@pytest.mark.parametrize("ipc", [1, 2])
+@pytest.mark.parametrize("kind", [SoftLabels, RegressionLabels])
+def test_labels_of_each_decoded_image_go_where_it_goes(tmp_path: Path, digits: Dataset, kind: Any, ipc: int) -> None:  # noqa: ANN401
+    """Also where a part of the set is taken, and where it is not in the order of its classes."""
+    order = torch.tensor([4, 0, 2, 1, 5, 3])
+    made = a_set(digits, HardLabels(), floats=False)
+    of_each = torch.rand(24, 3, generator=torch.Generator().manual_seed(1)).softmax(1)
+    folder = saved(tmp_path / "set", replace(made, images=made.images.at(order), labels=kind(of_each)))
+    content = fingerprint(folder, read_own(folder).files)
+    method = Imported(ImportedConfig(path=str(folder), content=content, grid=2, whole=ipc == 2))
+    task = tiny_task(tmp_path, dataset=digits, ipc=ipc)
+    (unit,) = method.units(task)
+    images = method.synthesize(task, unit)
+    images = images.at(images.classes.argsort(stable=True))
+    (found,) = method.label(task, decoded(images, method.decoder, digits.normalisation)).tensors.values()
+    chosen = [[1, 3, 2, 5, 0, 4], [1, 2, 0]][ipc == 1]
+    assert torch.equal(found, torch.cat([of_each[4 * place : 4 * place + 4] for place in chosen]))
+    assert not method.label(task, made.decoded().images.at(torch.arange(4))).tensors  # another set's
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path, dict[str, Any], dict[str, Any]]:
     """A run of two stored images a class: the place, its folder, its row, and its control's."""
@@ -229,6 +258,7 @@ def test_the_folder_of_a_set_scores_what_its_run_did(made: Any, tmp_path: Path) 
     assert said.returncode == 0, said.stderr
     (again,) = json.loads(said.stdout)
     assert (again["images"], again["decoded_images"], again["epochs"]) == (6, 24, 5)
+    assert again["label_kind"] == row["label_kind"] == "soft"
     assert again["top1_values"] == row["top1_values"]
 
 
