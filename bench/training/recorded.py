@@ -17,7 +17,7 @@ PARTNERS, SHARES, MIX_BOXES = "partners", "shares", "mix_boxes"
 
 # What a record has no place for must be off in a recipe that follows it.
 UNRECORDED = {
-    **{"shuffle_patches": 1, "dsa": "", "jitter": 0.0, "lighting": 0.0},
+    **{"shuffle_patches": 1, "dsa": "", "augmax": "", "jitter": 0.0, "lighting": 0.0},
     **{"randaugment": 0, "erasing": 0.0, "drop_last": False},
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,3 +188,17 @@ def test_numbers_of_older_numpy_are_read(tmp_path: Path) -> None:
             here.writestr(name, held.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
     assert b"numpy._core" in content and b"numpy._core" not in older.read_bytes()
     assert read_batch(older).box == read_batch(path).box
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [{"dsa": "color"}, {"augmax": "color"}, {"jitter": 0.4}, {"lighting": 0.1}, {"erasing": 0.5}, {"randaugment": 9}],
+    ids=str,
+)
+def test_a_record_of_crops_and_flips_is_not_of_other_augmentation(augmentation: dict[str, Any]) -> None:
+    """Which a student of recorded views would not get."""
+    record = {"batch_size": torch.tensor(4), "order": torch.zeros(2, 8, dtype=torch.int64)}
+    recipe = TrainingRecipe(epochs=2, batch_size=4, lr=0.1, weight_decay=0, crop="resized", flip=True)
+    assert not RecordedViews(record).differing(recipe)
+    (said,) = RecordedViews(record).differing(recipe.model_copy(update=augmentation))
+    assert next(iter(augmentation)) in said
