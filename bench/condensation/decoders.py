@@ -37,6 +37,11 @@ class Grid:
         """What a manifest says of it."""
         return {"kind": self.kind, "factor": self.factor}
 
+    def unfit(self, side: int) -> str:
+        """Why images of so many pixels a side are not of such cells, or ""."""
+        beyond = -(-side // self.factor) * (self.factor - 1) >= side
+        return f"{side} pixels do not go into {self.factor} cells: the last would be gray all over" if beyond else ""
+
     def decode(self, images: Tensor, gray: Tensor | float = GRAY) -> Tensor:
         """Float (N, C, S, S) -> (N * count, C, S, S). Differentiable, and the same on every run of a device.
 

@@ -227,6 +227,8 @@ class Planner:
         with answers_of(self.registry, "protocol", name):
             protocol: Protocol = self.registry.load("protocol", name)
             own, version = protocol.labels == "own", protocol.version
+            if plus:
+                protocol.recipe(setting)  # refuses a variant that would change nothing
             networks = self.request.eval_backbones or (protocol.student(setting),)
         shows_others = plus and temperature_of(variant) is None
         if shows_others and own and self._stores_labels(spec.method):

@@ -248,6 +248,8 @@ def check_fits(condensed: CondensedSet, dataset: Dataset) -> None:
         raise RunFailure(_other_classes(condensed, dataset))
     shape = (dataset.channels, dataset.resolution, dataset.resolution)
     images, classes = condensed.images, len(dataset.classes)
+    if condensed.decoder and (wrong := condensed.decoder.unfit(dataset.resolution)):
+        raise RunFailure(f"the set's decoder does not fit {dataset.name}: {wrong}")
     count = len(images) * (condensed.decoder.count if condensed.decoder else 1)
     if wrong := malformed(images, shape, classes, unchanged=True) or condensed.labels.unfit(count, classes):
         raise RunFailure(f"the set does not fit {dataset.name}: {wrong}")

@@ -185,19 +185,10 @@ class TrainingProtocol(Protocol):
             assert plan.temperature is not None
             return TeacherSupervision(teacher.network, soft_loss(recipe, plan.temperature))
         if plan.temperature is not None:
-            targets = targets_of(self._softened(condensed, plan.temperature, recipe))
+            targets = targets_of(_softened(condensed.labels, plan.temperature))
         elif VARIANT in self.name and targets.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         return targets.supervision(task, recipe, len(condensed.images))
-
-    def _softened(self, condensed: CondensedSet, temperature: float, recipe: TrainingRecipe) -> Labels:
-        """The set's own labels at another temperature. Raises RunFailure: it would make no difference, or none can."""
-        if recipe.soft_loss != "kl":
-            raise RunFailure(f"{self.name.partition(VARIANT)[0]} compares logits as they are, at no temperature")
-        try:
-            return condensed.labels.softened(temperature)
-        except ValueError as error:
-            raise RunFailure(str(error)) from None
 
     def _teacher(self, task: Task) -> Teacher:
         """The run's own network, by the recipe for that. Its seed is the protocol's: all methods and seeds share it."""
@@ -212,6 +203,14 @@ class TrainingProtocol(Protocol):
 
 def _tested(network: nn.Module, task: Task, resize: int | None) -> Assessment:
     return assess(network, task.dataset.test, task.dataset.normalisation, task, resize=resize)
+
+
+def _softened(labels: Labels, temperature: float) -> Labels:
+    """A set's own labels at another temperature. Raises RunFailure: they have none."""
+    try:
+        return labels.softened(temperature)
+    except ValueError as error:
+        raise RunFailure(str(error)) from None
 
 
 def _pixels(condensed: CondensedSet) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bench.errors import UsageError
 from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
 
 NOTHING = {
@@ -51,13 +52,15 @@ class VariedBook(RecipeBook):
         return self._book.names()
 
     def pick(self, setting: Setting) -> Recipe:
-        """The other book's recipe, changed; its source says so."""
+        """The other book's recipe, changed; its source says so. Raises UsageError: the change would make none."""
         recipe = self._book.pick(setting)
         return _changed(replace(recipe, source=f"{recipe.source}; {self._variant}"), self._variant)
 
 
 def _changed(recipe: Recipe, variant: str) -> Recipe:
     if temperature := temperature_of(variant):
+        if recipe.values.get("soft_loss", "kl") != "kl":
+            raise UsageError(f"there is no {variant} of a protocol that compares logits as they are, at no temperature")
         return replace(recipe, values=merge(recipe.values, {"temperature": float(temperature)}))
     if epochs := epochs_of(variant):
         return _lasting(recipe, epochs)

@@ -122,8 +122,8 @@ class IDC(Condenser[IDCConfig]):
     def check(self, setting: Setting) -> None:
         """A classifier of one class has no gradients to match, and a cell has at least one pixel."""
         check_classes(setting)
-        if self.config.factor > setting.resolution:
-            raise UsageError(f"factor ({self.config.factor}) is more than the {setting.resolution} pixels of a side")
+        if self.decoder and (wrong := self.decoder.unfit(setting.resolution)):
+            raise UsageError(f"factor={self.config.factor}: {wrong}")
 
     def real_images(self, setting: Setting) -> int:
         """What images start from, or one to match where they start from noise."""

@@ -22,7 +22,7 @@ from bench.recipes import RecipeBook, Setting
 from bench.results import rows
 from bench.results.claims import load
 from bench.sets.condensed import CondensedSet
-from bench.training.protocol import VIEW_FIELDS, TrainingProtocol
+from bench.training.protocol import VIEW_FIELDS, TrainingProtocol, _softened
 from bench.training.recipes import TrainingRecipe
 from bench.training.targets import soft_loss
 from bench.training.views import Views, apply
@@ -176,9 +176,7 @@ def soft(labels: Labels, temperature: float, **recipe: Any) -> float:  # noqa: A
     """What the protocol "busy" at a temperature makes of two views whose teacher's logits are those of `LOGITS`."""
     protocol = busy("own", **{"mix": "none", **recipe}).variant(f"t{temperature:g}")
     plan = protocol.plan(SETTINGS[0])
-    images = Images(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.arange(2))
-    condensed = CondensedSet(images, labels, ("a", "b"), Normalisation((0.5,) * 3, (0.5,) * 3))
-    softened = protocol._softened(condensed, float(plan.temperature or 0), plan.training)
+    softened = _softened(labels, float(plan.temperature or 0))
     assert isinstance(softened, StoredLabels)
     loss = soft_loss(plan.training, softened.temperature)
     return float(loss(STUDENT, softened.read(0, slice(0, 2), torch.device("cpu")).float(), torch.arange(2)))
@@ -213,17 +211,23 @@ def test_a_temperature_changes_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "recipe", "said"),
+    ("labels", "said"),
     [
-        (HardLabels(), {}, "hard labels have no temperature"),
-        (SoftLabels(torch.full((2, 2), 0.5)), {}, "soft labels have no temperature"),
-        (stored(form=Largest(1, 2)), {}, "labels stored as top-k are of temperature 20 alone"),
-        (stored(), {"soft_loss": "mse"}, "busy compares logits as they are, at no temperature"),
+        (HardLabels(), "hard labels have no temperature"),
+        (SoftLabels(torch.full((2, 2), 0.5)), "soft labels have no temperature"),
+        (stored(form=Largest(1, 2)), "labels stored as top-k are of temperature 20 alone"),
     ],
 )
-def test_what_has_no_temperature_is_refused(labels: Labels, recipe: dict[str, Any], said: str) -> None:
+def test_labels_without_a_temperature_are_refused(labels: Labels, said: str) -> None:
     with pytest.raises(RunFailure, match=said):
-        soft(labels, 5, **recipe)
+        soft(labels, 5)
+
+
+def test_a_protocol_that_compares_logits_as_they_are_refuses_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="compares logits as they are"):
+        busy("own", soft_loss="mse").variant("t5").plan(SETTINGS[0])
+    with pytest.raises(UsageError, match="there is no t5 of a protocol that compares logits as they are"):
+        Bench(tmp_path).jobs("edc", protocols=("paper+t5",), classes=None)
 
 
 @pytest.mark.parametrize("name", NAMES)

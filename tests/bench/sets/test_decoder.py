@@ -284,3 +284,13 @@ def test_a_normalised_gray_is_that_of_each_channel() -> None:
     corner = constants.invert(shown.images.pixels)[3]
     assert torch.allclose(corner[:, -1, -1], torch.full((3,), 0.5), atol=1e-5)
     assert torch.allclose(corner[:, 0, 0], torch.ones(3), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "factor", "fits"), [(8, 2, True), (8, 3, True), (8, 5, False), (8, 9, False), (224, 3, True)]
+)
+def test_no_cell_is_of_filling_alone(side: int, factor: int, fits: bool) -> None:
+    """Of 8 pixels in cells of 2, the fifth cell has none."""
+    assert (Grid(factor).unfit(side) == "") == fits
+    decoded = Grid(factor).decode(torch.ones(1, 1, side, side))
+    assert bool((decoded.flatten(1) != 0.5).any(dim=1).all()) == fits
