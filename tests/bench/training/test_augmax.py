@@ -41,7 +41,7 @@ def test_nothing_drawn_is_nothing_done(family: str, neutral: list[float]) -> Non
 
 def test_what_is_moved_out_leaves_the_edge_repeated() -> None:
     moved = Augmentation("translate", torch.tensor([[2 / SIDE, 0.0]])).apply(images())
-    expected = F.pad(images()[..., 2:], (0, 2), mode="replicate")
+    expected = F.pad(images()[..., 2:], (0, 2, 0, 0), mode="replicate")
     assert torch.allclose(moved, expected, atol=1e-4)
     half = Augmentation("translate", torch.tensor([[0.0, 0.5 / SIDE]])).apply(images())
     between = (images()[:, :, :-1] + images()[:, :, 1:]) / 2
