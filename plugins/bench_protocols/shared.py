@@ -23,6 +23,13 @@ class PaperProtocol(Protocol):
     name = PAPER
     labels = "own"
 
+    def variant(self, name: str) -> Protocol:
+        """Raises UsageError: a method's protocol has variants, which are named after that one."""
+        raise UsageError(
+            f"{PAPER!r} stands for the method's own protocol (`bench show METHOD`); "
+            f"name that one's variant, PROTOCOL+{name}"
+        )
+
     def evaluate(self, condensed: CondensedSet, task: Task, backbone: str, seed: int) -> Scores:
         """Raises UsageError: only a method says what its paper did, so its protocol must be looked up first."""
         raise UsageError(f"{PAPER!r} stands for the method's own protocol; name one, or run it with a method")

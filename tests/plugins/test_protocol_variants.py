@@ -115,7 +115,11 @@ def test_a_teacher_mirrors_as_its_student_and_is_else_left_alone() -> None:
         ("hard+no-augmentaton", "unknown variant of hard 'no-augmentaton'; did you mean 'no-augmentation'?"),
         ("hard+", "hard+: '' is no name of a variant"),
         ("hard+no-flip+no-flip", "hard+no-flip+no-flip: 'no-flip+no-flip' is no name of a variant"),
-        ("paper+no-flip", "protocol 'paper' has no variants, and so no 'no-flip'"),
+        (
+            "paper+no-flip",
+            "'paper' stands for the method's own protocol (`bench show METHOD`); name that one's variant, "
+            "PROTOCOL+no-flip",
+        ),
     ],
 )
 def test_what_is_no_variant_is_one_line(name: str, said: str) -> None:

@@ -107,11 +107,19 @@ def _cells(row: Row) -> list[Any]:
 
 
 def _use(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    names = ["-d", manifest.get("dataset") or "DATASET", "--eval-backbone", manifest.get("backbone") or "NAME"]
+    names = ["-d", manifest.get("dataset") or "DATASET", "--eval-backbone", _student(manifest, rows)]
     some = [f"--classes={','.join(manifest['classes'])}"] if _is_of_some(rows) else []
     line = shlex.join(["bench", "evaluate", ".", *(one_line(each) for each in (*names, *some))])
     said = "`manifest.json` says all that reading the set needs (condensation-bench):"
     return "\n".join(["## Use", "", said, "", f"    {line}"])
+
+
+def _student(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """The network condensed with, or where the method's protocol trained others alone, as FRePo's, one of those."""
+    own = f"{manifest.get('protocol')}@{manifest.get('protocol_version')}"
+    trained = [row["eval_backbone"] for row in rows if row["status"] == "done" and row["protocol_id"] == own]
+    backbone = manifest.get("backbone") or "NAME"
+    return backbone if backbone in trained else str(next(iter(trained), backbone))
 
 
 def _is_of_some(rows: Sequence[Row]) -> bool:

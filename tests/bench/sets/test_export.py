@@ -162,6 +162,23 @@ def test_the_command_and_its_card(tmp_path: Path, made: tuple[Bench, Path, list[
     assert "bench evaluate . -d digits --eval-backbone convnet3-w32-bn --classes=0,1,2" in text
 
 
+def test_a_card_shows_the_network_that_its_scores_are_of() -> None:
+    manifest = {
+        **{"method": "frepo", "dataset": "digits", "images": 1, "classes": ["0"], "resolution": 8, "channels": 1},
+        **{"labels": {"kind": "regression"}, "backbone": "made-with", "protocol": "frepo", "protocol_version": 1},
+    }
+    scored = {"status": "done", "top1_mean": 70.0, "top1_std": None, "eval_seeds": 1, "classes": 1, "all_classes": 1}
+    row = {**scored, "protocol_id": "frepo@1", "device_name": "cpu", "precision": "fp32"}
+
+    def network(*rows: tuple[str, str]) -> str:
+        of = [{**row, "protocol_id": protocol, "eval_backbone": name} for protocol, name in rows]
+        return card_of(manifest, None, of, "pt").split("--eval-backbone ")[1].strip()
+
+    assert network(("frepo@1", "student")) == "student"
+    assert network(("frepo@1", "student"), ("frepo@1", "made-with")) == "made-with"
+    assert network(("hard@1", "student")) == network() == "made-with"
+
+
 def test_a_card_quotes_what_is_markup(tmp_path: Path) -> None:
     manifest = {
         **{"method": "<b>|x\n# y", "dataset": "a `b`", "images": 1, "classes": ["0"], "resolution": 8, "channels": 1},
