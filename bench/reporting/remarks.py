@@ -101,11 +101,9 @@ def unsteady(rows: Sequence[Row]) -> list[str]:
         times = row.get("ms_per_image_iteration")
         if times and times["p80"] > UNSTEADY * times["p20"]:
             found.setdefault(f"{digits(times['p20'])} to {digits(times['p80'])}", []).append(method_of(row))
+    spans = [f"{', '.join(dict.fromkeys(who))} {span}" for span, who in found.items()]
     what = UNSAID["ms_per_image_iteration"]
-    return [
-        f"{what} of {', '.join(dict.fromkeys(who))}: {span} from the 20th to the 80th percentile"
-        for span, who in found.items()
-    ]
+    return [f"{what} from the 20th to the 80th percentile: {'; '.join(spans)}"] if spans else []
 
 
 def _complaint(row: Row) -> str:

@@ -48,6 +48,5 @@ def test_steps_of_uneven_length_are_told_of() -> None:
 
     rows = [row("dm", 1.0, 3.0), row("dc", 2.0, 2.5), row("mtt", 2.0, 2.51), {"method": "random"}]
     assert unsteady(rows) == [
-        "ms/image-iteration of dm: 1.00 to 3.00 from the 20th to the 80th percentile",
-        "ms/image-iteration of mtt: 2.00 to 2.51 from the 20th to the 80th percentile",
+        "ms/image-iteration from the 20th to the 80th percentile: dm 1.00 to 3.00; mtt 2.00 to 2.51",
     ]
