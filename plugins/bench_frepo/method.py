@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from timm.optim.lamb import Lamb
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -164,6 +163,8 @@ class FRePo(Condenser[FRePoConfig]):
 
 def lamb_of(learned: list[Tensor], lr: float) -> Optimizer:
     """optax's LAMB with its defaults, which the release takes."""
+    from timm.optim.lamb import Lamb  # slow to import
+
     return Lamb(learned, lr=lr, eps=EPS, weight_decay=0.0, max_grad_norm=None, always_adapt=True)
 
 

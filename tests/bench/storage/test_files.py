@@ -77,7 +77,7 @@ def test_what_is_not_a_json_object_is_corrupt(tmp_path: Path, content: str) -> N
     "content",
     [
         '{"a": ' + "[" * 100_000,
-        '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}",
         '{"a": ' + "9" * 5000 + "}",
         '{"a": "\\ud800"}',
         '{"checksum": "0", "a": NaN}',
