@@ -38,9 +38,17 @@ def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
     """
     if is_path(name_or_path):
         return read_card(Path(name_or_path))
-    if not registry.has("dataset", name_or_path) and (cards := sorted(Path(name_or_path).glob("*.toml"))):
+    if not registry.has("dataset", name_or_path) and (cards := _cards_in(name_or_path)):
         raise UsageError(f"{name_or_path!r} is a folder; a dataset of your own is named by its card: {cards[0]}")
     return read_card(Path(registry.load("dataset", name_or_path)))
+
+
+def _cards_in(folder: str) -> list[Path]:
+    """The cards in a folder; none where the name is of no folder, or longer than any."""
+    try:
+        return sorted(Path(folder).glob("*.toml"))
+    except OSError:  # up to Python 3.12; from 3.13 on there are none
+        return []
 
 
 def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> FoundSource:

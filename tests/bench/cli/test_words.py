@@ -99,7 +99,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         (("report", LONG), "longer than file systems take"),
         (("show", LONG), "longer than file systems take"),
         (("show", f"{LONG}.toml"), "longer than file systems take"),
-        (("data", "verify", LONG), "xxx"),  # too long for a folder, or unknown: from Python 3.13 on a glob does not say
+        (("data", "verify", LONG), "unknown dataset 'xxx"),
         (("new-plugin", LONG), ""),
     ],
 )
