@@ -58,4 +58,6 @@ def _luck(top1: float | None, scores: Sequence[Score]) -> str:
     test = scores[0].test
     if top1 is None or not test or not is_no_better(top1, test.images, test.largest_class):
         return ""
+    if is_no_better(100.0, test.images, test.largest_class):  # whatever it is
+        return f"not to be told from chance by {test.images:,} test images, {test.largest_class:.2f} % of one class"
     return f"no better than chance ({test.largest_class:.2f} % of {test.images:,} test images are of one class)"

@@ -44,6 +44,11 @@ def test_the_largest_class_is_the_best_guess() -> None:
         (30.0, [score(99.9), score(40.0)], "1 of 2 students give one class to 99.9 % of the test images"),
         (26.67, [score(None)], "top-1 is no better than chance (26.67 % of 1,500 test images are of one class)"),
         (27.5, [score()], "top-1 is no better than chance (26.67 % of 1,500 test images are of one class)"),
+        (
+            100.0,
+            [score(50.0, {"images": 6, "largest_class": 50.0})],
+            "top-1 is not to be told from chance by 6 test images, 50.00 % of one class",
+        ),
         (31.0, [score()], None),  # 465 of 1,500: p = 0.0001
         (1.5, [score(2.0, {"images": 50_000, "largest_class": 0.1})], None),
         (97.0, [score(96.5, {"images": 1000, "largest_class": 95.0})], None),  # one class is nearly all there is
