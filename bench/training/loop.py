@@ -134,8 +134,8 @@ class _Training:
     def _step(self, epoch: int, batch: int) -> None:
         if batch == 0:
             self._begin(epoch)
-        place = epoch + batch / self.views.batches if self.recipe.every_step else epoch
-        optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, place))
+        position = epoch + batch / self.views.batches if self.recipe.every_step else epoch
+        optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, position))
         with seeds.layers_draw(self.task.device, "layers", self.job.view_seed, epoch, batch):
             self._update(self.views.at(epoch, batch))
         if batch == self.views.batches - 1:
