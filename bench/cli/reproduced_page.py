@@ -10,12 +10,11 @@ from pathlib import Path
 from bench.extensions.registry import Registry
 from bench.progress import Silent
 from bench.reporting import ReportFormat, Row
-from bench.reporting.pooling import sets_as_one
+from bench.reporting.reproduction import judged, standing
 from bench.results.claims import load
-from bench.results.published import Cell, cells, find_table
+from bench.results.published import cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
-from bench.running.reproduction import beside
 
 INTRO = """\
 # Reproduced
@@ -49,17 +48,12 @@ def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
 
 def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
     """The rows of the cells of each table, without tables that only select from others."""
-    claims, told = load(registry), dict[str, list[Row]]()
-    for name in registry.names("table"):
-        table = find_table(registry, name)
-        every = [] if table.selection else cells(table, claims)
-        told[name] = [beside(cell, row, registry) for cell in every for row in _of(cell, found)]
+    claims = load(registry)
+    tables = [table for name in registry.names("table") if not (table := find_table(registry, name)).selection]
+    of = {table.name: cells(table, claims) for table in tables}
+    every = [cell for each in of.values() for cell in each]
+    told = {name: judged(standing(each, found, every), registry) for name, each in of.items()}
     return {name: rows for name, rows in told.items() if rows}
-
-
-def _of(cell: Cell, found: list[Row]) -> list[Row]:
-    """The rows that answer a cell, those of several seeds as one."""
-    return sets_as_one(row for row in found if cell.answered_by(row))
 
 
 def _section(registry: Registry, name: str, told: list[Row]) -> str:

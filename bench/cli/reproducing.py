@@ -1,6 +1,6 @@
 """`bench reproduce` from a table's name to the table of verdicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from bench.hardware.devices import AUTO, choose_device, plain_precision
 from bench.hardware.quantities import duration
 from bench.progress import Silent
 from bench.reporting import ReportFormat
-from bench.reporting.pooling import sets_as_one
+from bench.reporting.reproduction import Row, judged, standing, unreachable
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all
@@ -27,7 +27,7 @@ from bench.running.forecasting import Forecast
 from bench.running.inventory import DataUnready
 from bench.running.placing import Placed, answers, place, together
 from bench.running.planning import Planner
-from bench.running.reproduction import Row, beside, requests, unreachable
+from bench.running.reproduction import requests
 from bench.running.request import Request, inventory_of
 
 NO_TIME = "it does not fit into the time that is left"
@@ -88,7 +88,7 @@ class Reproduction:
                 if not (jobs := together(afforded)):
                     continue
                 ended, stopped = carried_out(executor, jobs, console)
-                found += self._judged(answers(afforded, rows_of(jobs, ended)))
+                found += judged(answers(afforded, rows_of(jobs, ended)), self.registry)
                 if stopped:
                     return True
         except Interrupted as stop:
@@ -162,29 +162,27 @@ class Reproduction:
 
     def recorded(self) -> int:
         """Prints what the records say; returns the exit status."""
-        format_, found = self._format(), list[Row]()
+        format_, chosen = self._format(), self._cells()
         with Console() as console:
             measured = rows(load_all(self.runs, console))
-        for cell in self._cells():
-            answering = self._judged((cell, row) for row in measured if cell.answered_by(row))
-            found += answering or [unreachable(cell, "there is no record of it")]
-        self._print(format_, found)
+        found = judged(standing(chosen, measured, self._every.values()), self.registry)
+        told = {row["cell"]["number"] for row in found}
+        lacking = [unreachable(cell, "there is no record of it") for cell in chosen if cell.number not in told]
+        self._print(format_, [*found, *lacking])
         return 0
-
-    def _judged(self, answering: Iterable[tuple[Cell, Row]]) -> list[Row]:
-        """Each cell's rows beside its number; sets of several seeds as one: published deviations are over them, too."""
-        by_cell: dict[Cell, list[Row]] = {}
-        for cell, row in answering:
-            by_cell.setdefault(cell, []).append(row)
-        return [beside(cell, row, self.registry) for cell, rows in by_cell.items() for row in sets_as_one(rows)]
 
     def _format(self) -> ReportFormat:
         format_: ReportFormat = self.registry.load("format", self.form)
         format_.render_reproduction([], title="")  # before any work
         return format_
 
+    @cached_property
+    def _every(self) -> dict[int, Cell]:
+        """The cells of the table by their numbers."""
+        return {cell.number: cell for cell in cells(self.table, load(self.registry))}
+
     def _cells(self) -> list[Cell]:
-        every = {cell.number: cell for cell in cells(self.table, load(self.registry))}
+        every = self._every
         if self.chosen is None:
             return list(every.values())
         if unknown := [number for number in self.chosen if number not in every]:

@@ -23,6 +23,7 @@ from bench.reporting import Row
 from bench.reporting.welch import difference
 from bench.results.fields import CONTROL
 from bench.results.null_reasons import OTHER_METRICS
+from bench.results.protocol_names import is_varied, name_of
 from bench.storage.names import VARIANT
 
 WEIGHT = 0.5  # DD-Ranking's w and g
@@ -112,7 +113,7 @@ class _Cells:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = [row for row in rows if row["status"] == "done" and row.get("top1_mean") is not None]
-        self._placed = {(row["run"], _protocol(row), row["eval_backbone"]): row for row in self._rows}
+        self._placed = {(row["run"], name_of(row), row["eval_backbone"]): row for row in self._rows}
         self._cells: dict[Cell, list[Row]] = {}
         self._hard_ones: dict[tuple[Cell, str], list[Row]] = {}
         self._whole: dict[Cell, Ingredient] = {}
@@ -126,9 +127,9 @@ class _Cells:
         if row["status"] != "done" or row.get("top1_mean") is None:
             reason = NO_RESULT if row["status"] != "done" else OTHER_METRICS
             return CellScores(null_reasons={name: [reason] for name in DERIVED})
-        control, bare = self._control(row), self._beside(row, f"{_protocol(row)}{PLAIN}")
+        control, bare = self._control(row), self._beside(row, f"{name_of(row)}{PLAIN}")
         random = _of(control, ITSELF if _is_random(row) else NO_RANDOM)
-        plain = _of(bare, IS_PLAIN if _protocol(row).endswith(PLAIN) else NO_PLAIN)
+        plain = _of(bare, IS_PLAIN if name_of(row).endswith(PLAIN) else NO_PLAIN)
         plain_random = _of(self._control(bare) if bare else None, NO_RANDOM)
         hard, full = self._hard(row), self._full(row)
         ior, plain_ior = _fraction(row["top1_mean"], random.top1), _fraction(plain.top1, plain_random.top1)
@@ -155,7 +156,7 @@ class _Cells:
 
     def _control(self, row: Row) -> Row | None:
         """The row of its control under the same protocol, where that has the same kind of labels."""
-        found = self._placed.get((row.get("control"), _protocol(row), row["eval_backbone"]))
+        found = self._placed.get((row.get("control"), name_of(row), row["eval_backbone"]))
         return found if found and found.get("label_kind") == row.get("label_kind") else None
 
     def _beside(self, row: Row, protocol: str) -> Row | None:
@@ -166,7 +167,7 @@ class _Cells:
         if _is_hard(row):
             return _of(row, "")
         found = self._hard_ones.get((_cell(row), row["run"]), [])
-        called = [each for each in found if _protocol(each) == HARD]
+        called = [each for each in found if name_of(each) == HARD]
         one = called or found
         return _of(one[0] if len(one) == 1 else None, WHICH_HARD if one else NO_HARD)
 
@@ -198,13 +199,8 @@ def _is_random(row: Row) -> bool:
     return bool(row.get("is_control")) or (row["method"] == CONTROL and row.get("control") is None)
 
 
-def _protocol(row: Row) -> str:
-    """Without its version."""
-    return str(row.get("protocol_id") or row["protocol"]).partition("@")[0]
-
-
 def _is_hard(row: Row) -> bool:
-    return row.get("label_kind") == "hard" and VARIANT not in _protocol(row)
+    return row.get("label_kind") == "hard" and not is_varied(row)
 
 
 def _of(row: Row | None, reason: str) -> Ingredient:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from bench.errors import UsageError, why
 from bench.results.metrics import primary_name
+from bench.results.protocol_names import name_of
 from bench.results.scores import TOP1
 
 if TYPE_CHECKING:
@@ -175,7 +176,6 @@ def cell_of(row: Mapping[str, Any]) -> Key:
 
     Nor is a test split that was cut out of train: published numbers are of the published one.
     """
-    protocol = str(row.get("protocol_id") or row["protocol"]).partition("@")[0]
     return (
         row["method"],
         None if row.get("split") else row.get("known_as"),
@@ -183,7 +183,7 @@ def cell_of(row: Mapping[str, Any]) -> Key:
         str(row["ipc"]),
         row["backbone"],
         row["eval_backbone"],
-        protocol,
+        name_of(row),
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bench.results.protocol_names import base_of
+
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
 
@@ -21,7 +23,7 @@ def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
 
 def _reported(registry: "Registry", row: Mapping[str, Any]) -> str | None:
     """What the row's protocol says, for records that do not; None where its plugin is gone."""
-    name = str(row.get("protocol_id") or "").partition("@")[0]
+    name = base_of(row)
     if name not in registry.names("protocol"):
         return None
     reports: str = registry.load("protocol", name).paper_reports

@@ -28,6 +28,7 @@ from bench.recipes import value_at
 from bench.results.changes import told
 from bench.results.claims import COSTS, Claim, Claims, cell_of, is_other_setting
 from bench.results.metrics import metric
+from bench.results.protocol_names import base_of, is_varied, name_of
 from bench.results.scores import IN_POINTS
 
 if TYPE_CHECKING:
@@ -130,11 +131,21 @@ class Cell:
 
         Nor has it fewer classes than the dataset, or soft labels of another method, as a control has them.
         """
-        if is_other_setting(row):
-            return False
-        changes = dict(_parsed(text) for text in self.run.set)
-        more = set(row.get("changed") or {}) - set(changes) - set(self.aside)
-        return cell_of(row) in self.wanted.keys and not more and all(_has(row, *change) for change in changes.items())
+        return self.approached_by(row) and not is_varied(row) and not self.changed_besides(row)
+
+    def approached_by(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row has the cell's place and what the cell changes, and maybe more, or a variant of its protocol.
+
+        Where it does not answer the cell, it can be shown beside it as "not the same", with the reason.
+        """
+        place = cell_of({**row, "protocol_id": base_of(row)})
+        changes = map(_parsed, self.run.set)
+        return not is_other_setting(row) and place in self.wanted.keys and all(_has(row, *change) for change in changes)
+
+    def changed_besides(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """What was changed in a row that the cell does not change, without what changes no result."""
+        of_cell = {key for key, _ in map(_parsed, self.run.set)} | set(self.aside)
+        return {key: each for key, each in (row.get("changed") or {}).items() if key not in of_cell}
 
 
 def find_table(registry: "Registry", name: str) -> PublishedTable:
@@ -189,9 +200,10 @@ def reasons(cell: Cell, row: Mapping[str, Any], differs: Sequence[str]) -> Itera
         yield f"a set made under the {row['set_budget']} budget"
     if (found := metric(row, cell.claim.score)).mean is None:
         yield f"measured was no {found.words}"
-    of_cell = {key for key, _ in map(_parsed, cell.run.set)} | set(cell.aside)
-    if changed := {key: each for key, each in (row.get("changed") or {}).items() if key not in of_cell}:
+    if changed := cell.changed_besides(row):
         yield told(changed)
+    if is_varied(row):
+        yield f"trained by {name_of(row)}"
     if cell.claim.metric == f"{cell.claim.score}_best":
         yield "published is the best of all epochs, measured the last"
     yield from differs

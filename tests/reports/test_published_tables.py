@@ -10,13 +10,13 @@ import pytest
 from bench.cli.reproduced_page import page
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.reporting.reproduction import beside, unreachable
 from bench.results import fields
 from bench.results.claims import Claims, load
 from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.configuring import share_changes
-from bench.running.reproduction import beside, unreachable
 from bench_reports.table import TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -74,11 +74,11 @@ def test_the_page_of_what_was_reproduced_is_current() -> None:
     assert (ROOT / "docs" / "reproduced.md").read_text() == page(REGISTRY, MEASURED)
 
 
-def test_every_record_that_is_kept_answers_a_cell(claims: Claims) -> None:
+def test_every_record_that_is_kept_answers_a_cell_or_comes_close(claims: Claims) -> None:
     every = [cell for name in TABLES for cell in cells(find_table(REGISTRY, name), claims)]
     kept = rows(load_all(MEASURED, Silent()))
     assert kept
-    assert not [row["run"] for row in kept if not any(cell.answered_by(row) for cell in every)]
+    assert not [row["run"] for row in kept if not any(cell.approached_by(row) for cell in every)]
 
 
 def test_copies_of_the_images_are_judged_and_said(claims: Claims) -> None:

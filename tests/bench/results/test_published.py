@@ -9,9 +9,9 @@ import pytest
 from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
-from bench.running.reproduction import beside
 
 CLAIM = Claim(
     method="sre2l",
@@ -100,6 +100,43 @@ def test_a_row_of_another_place_or_with_other_changes_answers_nothing(change: di
     cell = Cell(1, CLAIM, HALF_WAY)
     assert cell.answered_by(measured())
     assert not cell.answered_by(measured(**change))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"changed": {"recover.iterations": [4000, 1000], "recover.lr": [0.1, 0.2]}}, "recover.lr 0.1 -> 0.2"),
+        ({"protocol_id": "sre2l-tiny+e10@1"}, "trained by sre2l-tiny+e10"),
+    ],
+)
+def test_a_row_with_more_changes_comes_close_and_is_not_the_same(change: dict[str, Any], reason: str) -> None:
+    cell, row = Cell(1, CLAIM, HALF_WAY), measured(**change)
+    assert cell.approached_by(row) and not cell.answered_by(row)
+    assert list(reasons(cell, row, [])) == [reason]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ipc": 10},
+        {"split": "a tenth of train"},
+        {"protocol_id": "soft+e10@1"},
+        {"config": {"recover": {"iterations": 2000}}},
+        {"labels_of": "cda", "label_kind": "soft"},
+    ],
+)
+def test_a_row_of_another_place_comes_close_to_nothing(change: dict[str, Any]) -> None:
+    assert not Cell(1, CLAIM, HALF_WAY).approached_by(measured(**change))
+
+
+def test_a_cell_shows_what_answers_it_and_else_what_comes_close() -> None:
+    whole, half = Cell(1, CLAIM, Asked()), Cell(2, CLAIM, HALF_WAY)
+    other_rate = measured(changed={"recover.iterations": [4000, 1000], "recover.lr": [0.1, 0.2]})
+    answer = measured()
+    assert list(standing([half], [other_rate, answer], [whole, half])) == [(half, answer)]
+    assert list(standing([half], [other_rate], [whole, half])) == [(half, other_rate)]
+    assert not list(standing([whole], [answer], [whole, half]))  # it stands at the cell of so many iterations
+    assert list(standing([whole], [answer], [whole])) == [(whole, answer)]
 
 
 def test_a_change_that_alters_no_result_makes_no_other_cell() -> None:
