@@ -58,7 +58,8 @@ class Condenser(ABC, Generic[C]):
             the recipe says).
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
         decoder: what each stored image decodes into before anything is trained (default: it is one image).
-        stores_labels: whether `label` returns `StoredLabels`, which belong to the views of its protocol (default: no).
+        label_kind: the kind of labels that `label` returns, as `bench.labels.KINDS` has them (default: "hard"), or None
+            where that is known only then.
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
@@ -136,9 +137,9 @@ class Condenser(ABC, Generic[C]):
         return None
 
     @property
-    def stores_labels(self) -> bool:
-        """Whether its labels are stored for the views of its protocol, so that variants of that cannot have them."""
-        return False
+    def label_kind(self) -> str | None:
+        """What its labels will be, so that a protocol in a variant that they cannot have is refused before any work."""
+        return HardLabels.kind
 
     def prepare(self, task: Task) -> Task | None:
         """Makes or finds what synthesis and labels need.

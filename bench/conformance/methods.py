@@ -172,6 +172,8 @@ class MethodConformance(Conformance):
         """Hard, a distribution an image, or online or stored ones of a teacher that is one of the task's stages."""
         labels = outcome.labels
         assert isinstance(labels, Labels)
+        expected = outcome.method.label_kind
+        assert expected in (None, labels.kind), f"label_kind is {expected!r}, and the labels are {labels.kind}"
         decoder, count = outcome.method.decoder, len(outcome.stored)
         wrong = labels.unfit(count * decoder.count if decoder else count, outcome.task.classes)
         assert not wrong, wrong

@@ -49,6 +49,7 @@ class _TeachersLabels(Labels):
     combine: Combine = field(default="mean", kw_only=True)
     shares: tuple[float, ...] = field(default=(), kw_only=True)
     mode: TeacherMode = field(default="eval", kw_only=True)
+    has_temperature: ClassVar[bool] = True
 
     @property
     def teachers(self) -> tuple[TeacherRef, ...]:
@@ -124,6 +125,7 @@ class StoredLabels(_TeachersLabels):
     """
 
     kind: ClassVar[str] = "stored"
+    of_views: ClassVar[bool] = True
     view_seed: int
     recipe: dict[str, object]
     logits: Tensor

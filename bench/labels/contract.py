@@ -18,11 +18,15 @@ class Labels(ABC):
         kind: its name in manifests, records and tables.
         plain: whether it is the classes of the images and nothing more, which costs nothing to make.
         needs_teachers: whether its teachers must be at hand while a student trains.
+        of_views: whether it belongs to the views of one training recipe, and to no others.
+        has_temperature: whether it can be had at another temperature (`softened`).
     """
 
     kind: ClassVar[str]
     plain: ClassVar[bool] = False
     needs_teachers: ClassVar[bool] = False
+    of_views: ClassVar[bool] = False
+    has_temperature: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -14,6 +14,7 @@ from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import AUTO, device_name, plain_precision
+from bench.labels import KINDS
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.fields import CONTROL
@@ -230,15 +231,22 @@ class Planner:
             if plus:
                 protocol.recipe(setting)  # refuses a variant that would change nothing
             networks = self.request.eval_backbones or (protocol.student(setting),)
-        shows_others = plus and temperature_of(variant) is None
-        if shows_others and own and self._stores_labels(spec.method):
-            raise UsageError(f"{spec.method.name} stores its labels for the views of its protocol; {name} shows others")
+        if plus and own:
+            self._check_labels(spec.method, name, variant)
         for backbone in networks:
             yield EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
 
-    def _stores_labels(self, method: MethodChoice) -> bool:
+    def _check_labels(self, method: MethodChoice, name: str, variant: str) -> None:
+        """Refuses a variant that a method's own labels cannot have."""
         with answers_of(self.registry, "method", method.name):
-            return build(self.registry, method).stores_labels
+            kind = build(self.registry, method).label_kind
+            labels = KINDS[kind] if kind is not None else None
+        if labels and temperature_of(variant) and not labels.has_temperature:
+            raise UsageError(
+                f"{method.name} makes {kind} labels, which have no temperature: {name} cannot train on them"
+            )
+        if labels and labels.of_views and not temperature_of(variant):
+            raise UsageError(f"{method.name} stores its labels for the views of its protocol; {name} shows others")
 
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.

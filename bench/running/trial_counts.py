@@ -8,6 +8,7 @@ from bench.evaluation import Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.hardware.quantities import duration
+from bench.labels import StoredLabels
 from bench.loops.pace import TRIAL_SECONDS
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
@@ -42,7 +43,7 @@ def _of_the_set(spec: RunSpec, registry: Registry) -> Iterator[tuple[Hashable, i
         yield ("prepare", *where), TRAINING
     if method.made_here and (_overrides(method, "prepare") or _overrides(method, "warm_up")):
         yield ("synthesis", *where, spec.ipc), 1
-    if method.stores_labels:
+    if method.label_kind == StoredLabels.kind:
         yield ("labels", *where, spec.ipc), 1
 
 

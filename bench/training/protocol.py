@@ -186,7 +186,7 @@ class TrainingProtocol(Protocol):
             return TeacherSupervision(teacher.network, soft_loss(recipe, plan.temperature))
         if plan.temperature is not None:
             targets = targets_of(_softened(condensed.labels, plan.temperature))
-        elif VARIANT in self.name and targets.of_views:
+        elif VARIANT in self.name and condensed.labels.of_views:
             raise RunFailure(f"the set's labels are stored for the views of its protocol; {self.name} shows others")
         return targets.supervision(task, recipe, len(condensed.images))
 

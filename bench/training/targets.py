@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -40,10 +40,7 @@ class Targets(ABC, Generic[L]):
     """Labels as a training takes them. A kind must write `supervision` and `of_images`.
 
     Attributes:
-        of_views: whether the labels belong to certain views alone.
     """
-
-    of_views: ClassVar[bool] = False
 
     def __init__(self, labels: L) -> None:
         self.labels = labels
@@ -152,8 +149,6 @@ class OnlineTargets(Targets[OnlineLabels]):
 
 class StoredTargets(Targets[StoredLabels]):
     """Logits of certain views."""
-
-    of_views: ClassVar[bool] = True
 
     @property
     def identity(self) -> list[Any]:

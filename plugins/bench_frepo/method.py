@@ -152,6 +152,11 @@ class FRePo(Condenser[FRePoConfig]):
         task.losses.append(curve.ended())
         return Images(images.cpu(), classes, targets=targets.cpu())
 
+    @property
+    def label_kind(self) -> str:
+        """Learned targets."""
+        return RegressionLabels.kind
+
     def label(self, task: Task, images: Images) -> Labels:
         """The learned targets; images of others have those that learning starts from."""
         targets = first_targets(images.classes, task.classes) if images.targets is None else images.targets

@@ -62,6 +62,11 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
         return self.prepare(task) if self.soft else super().prepare_labels(task)
 
     @property
+    def label_kind(self) -> str:
+        """A distribution an image where the experts label."""
+        return (SoftLabels if self.soft else HardLabels).kind
+
+    @property
     def soft(self) -> bool:
         """Whether the experts label."""
         return self.config.labels == "expert"

@@ -136,6 +136,11 @@ class RDED(Condenser[RDEDConfig]):
         patches = self._crops(task, label, pool, images)[torch.arange(len(images)), crops]
         return Images(tiled(patches, config.factor).cpu(), torch.full((task.ipc,), label))
 
+    @property
+    def label_kind(self) -> str:
+        """The observer labels while students train."""
+        return OnlineLabels.kind
+
     def label(self, task: Task, images: Images) -> Labels:
         """The observer labels each view while a student trains."""
         return OnlineLabels(self._observer.ref, self.config.temperature)

@@ -74,9 +74,9 @@ class SRe2L(Condenser[SRe2LConfig]):
         return self.config.recover.images
 
     @property
-    def stores_labels(self) -> bool:
+    def label_kind(self) -> str:
         """As relabel.labels says."""
-        return self.config.relabel.labels == "stored"
+        return self.config.relabel.labels
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """On CIFAR the teacher labels in evaluation mode, unless the user asks for the code's."""

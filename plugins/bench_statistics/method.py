@@ -66,9 +66,9 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         return self.config.recover.images
 
     @property
-    def stores_labels(self) -> bool:
+    def label_kind(self) -> str:
         """As relabel.labels says."""
-        return self.config.relabel.labels == "stored"
+        return self.config.relabel.labels
 
     def backbones(self, setting: Setting) -> Sequence[str]:
         """The networks of the pool."""

@@ -234,6 +234,22 @@ def test_a_protocol_that_compares_logits_as_they_are_refuses_before_anything_is_
         Bench(tmp_path).jobs("edc", protocols=("paper+t5",), classes=None)
 
 
+@pytest.mark.parametrize(
+    ("method", "protocol", "changes", "kind"),
+    [
+        ("dm", "own+t5", (), "hard"),
+        ("mtt", "paper+t5", (), "hard"),
+        ("tesla", "paper+t5", ("labels=expert",), "soft"),
+        ("frepo", "paper+t5", (), "regression"),
+    ],
+)
+def test_labels_that_will_have_no_temperature_are_refused_before_anything_is_made(
+    tmp_path: Path, method: str, protocol: str, changes: tuple[str, ...], kind: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"{method} makes {kind} labels, which have no temperature: .*\+t5 cannot"):
+        Bench(tmp_path).jobs(method, protocols=(protocol,), changes=changes, classes=None)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_other_epochs_are_so_many_under_any_budget_and_nothing_else_changes(name: str) -> None:
     whole, varied = REGISTRY.load("protocol", name), REGISTRY.load("protocol", f"{name}+e7")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.condensation import Images, Task
 from bench.hookspecs import Offer, hookimpl
-from bench.labels import Labels
+from bench.labels import Labels, StoredLabels
 from bench.recipes import RecipeBook, Setting
 from bench.training.protocol import TrainingProtocol
 from bench.training.stored import store_labels
@@ -27,9 +27,9 @@ class Brief(SRe2L):
         return BRIEF.name
 
     @property
-    def stores_labels(self) -> bool:
+    def label_kind(self) -> str:
         """Always."""
-        return True
+        return StoredLabels.kind
 
     def label(self, task: Task, images: Images) -> Labels:
         """Stored for every view of the brief protocol."""

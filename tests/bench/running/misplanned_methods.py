@@ -59,7 +59,7 @@ METHODS = {
     "real-images-is-text": _with(real_images=_answers("some")),
     "backbones-is-none": _with(backbones=_answers(None)),
     "differs-is-a-number": _with(differs=_answers(4)),
-    "stores-labels-raises": _with(stores_labels=property(_raises)),  # asked for the variant of a protocol
+    "label-kind-raises": _with(label_kind=property(_raises)),  # asked for the variant of a protocol
 }
 
 

@@ -18,7 +18,7 @@ CARD = 'name = "mine"\nresolution = 8\nnormalisation = "imagenet"\n[[sources]]\n
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_at_fault_is_named_with_its_reason(bench: Bench, method: str) -> None:
-    protocol = "own+no-flip" if method == "stores-labels-raises" else "paper"
+    protocol = "own+no-flip" if method == "label-kind-raises" else "paper"
     with pytest.raises(UsageError) as refused:
         Bench(bench.folder, (PLUGIN,)).jobs(method, protocols=(protocol,))
     said = str(refused.value)

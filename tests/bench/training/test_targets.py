@@ -70,7 +70,7 @@ def test_stored_labels_alone_decide_the_views() -> None:
     other = RECIPE.model_copy(update={"epochs": 9, "flip": True, "lr": 0.3})
     shown = [targets_of(labels).in_views(other) for labels in ONE_OF_EACH]
     assert shown == [other, other, other, other, RECIPE.model_copy(update={"lr": 0.3})]
-    assert [targets_of(labels).of_views for labels in ONE_OF_EACH] == [False, False, False, False, True]
+    assert [labels.of_views for labels in ONE_OF_EACH] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
