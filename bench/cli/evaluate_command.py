@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Score a condensed set that came from anywhere, beside random real images under the same protocol.
 
-    SET is a folder with a manifest.json: the condensed/ folder of a run, or one written by hand over images, Parquet
+    SET is a run's folder, or one with a manifest.json: a run's condensed/, or one written by hand over images, Parquet
     or a tensor file (see docs/concepts.md); without one, what is inferred of the layouts in which sets are published
     is said in a line. --protocol paper is the one that the manifest names, as is the default.
     """
@@ -79,9 +79,10 @@ def requested(
     check_names(registry, dataset=[dataset], protocol=protocols, executor=[asked["executor"]])
     from bench.cli.foreign_sets import described
     from bench.running.request import Request
+    from bench.sets import importing
 
     place = (asked["data_root"], cache_folder(), registry)
-    found = described(folder.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)
+    found = described(importing.set_of(folder.absolute()), dataset, asked["classes"], ipcs, *place, quiet=quiet)
     return Request(
         **asked,
         methods=("imported",),

@@ -191,7 +191,7 @@ def load_set(
         UsageError: no set there, a damaged one, or one that does not fit the dataset; one line.
     """
     given = understood(_places, words_of(_places, data_root=data_root, plugin=plugin))
-    registry, folder = _with(given["plugins"]), _folder_of(Path(path))
+    registry, folder = _with(given["plugins"]), importing.set_of(Path(path))
     manifest = importing.about(folder)
     name = dataset or _named(manifest, registry)
     if "source" in manifest and name is None:
@@ -208,12 +208,6 @@ def load_set(
 def _with(plugins: tuple[str, ...]) -> Registry:
     """Finding plugins takes longer than reading a small set."""
     return Registry(plugins)
-
-
-def _folder_of(path: Path) -> Path:
-    """The set of a run's folder; of any other, itself."""
-    inner = path / "condensed"
-    return inner if (path / "spec.json").exists() and inner.is_dir() else path
 
 
 def _named(manifest: Mapping[str, Any], registry: Registry) -> str | None:

@@ -26,6 +26,7 @@ from bench.sets.handwritten import TensorSource as TensorSource
 from bench.sets.handwritten import ZcaSource as ZcaSource
 from bench.sets.manifest import about as about
 from bench.sets.manifest import fingerprint as fingerprint
+from bench.sets.manifest import set_of as set_of
 from bench.sets.reading import Foreign as Foreign
 from bench.sets.reading import images_per_class as images_per_class
 from bench.sets.reading import read as read

@@ -20,6 +20,7 @@ from torch import Tensor
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
 from bench.sets.handwritten import FKD_EPOCH, MANIFEST, HandWritten, Range
+from bench.sets.manifest import CONDENSED
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named
 from bench.storage.users_files import require_content
@@ -29,7 +30,6 @@ APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
 PACKED = {"parquet": ("train*.parquet", "data/train*.parquet"), "webdataset": ("train*.tar",)}
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
-CONDENSED = "condensed"  # the folder of a run that holds its set
 ALIKE = 0.5  # correlation of neighbours from which pixels are not whitened
 OUTSIDE = 0.1  # so many of normalised values lie outside 0..1, at least
 

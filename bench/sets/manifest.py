@@ -18,7 +18,14 @@ from bench.sets.own_manifest import RunManifest
 from bench.storage.files import digest, file_digest, unsealed
 from bench.storage.users_files import content
 
+CONDENSED = "condensed"  # the folder of a run that holds its set
 LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes
+
+
+def set_of(path: Path) -> Path:
+    """The set's folder of a run's folder; any other folder, whatever it holds, as it is."""
+    inner = path / CONDENSED
+    return inner if (inner / MANIFEST).is_file() and not (path / MANIFEST).is_file() else path
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -170,11 +170,13 @@ def test_a_run_by_a_call(place: Bench, capfd: pytest.CaptureFixture[str]) -> Non
     found = bench.records(where={"method": "random", "ipc": 2})
     assert found["run"].tolist() == [row["run"]]
 
-    condensed = place.runs / row["run"] / "condensed"
-    with children_here():
-        scored = bench.evaluate(condensed, "digits", "convnet3", **_of_sets(SMALL), quiet=True)
-    (other,) = scored.rows
-    assert other["imported"] and other["top1_values"] == row["top1_values"]
+    folder = place.runs / row["run"]
+    for given in (folder / "condensed", folder):  # the second names the same set, which is not scored again
+        with children_here():
+            scored = bench.evaluate(given, "digits", "convnet3", **_of_sets(SMALL), quiet=True)
+        (other,) = scored.rows
+        assert other["imported"] and other["top1_values"] == row["top1_values"]
+    assert len(list(place.runs.glob("imported-*"))) == 1
 
 
 def _of_sets(small: Mapping[str, Any]) -> dict[str, Any]:
