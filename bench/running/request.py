@@ -112,7 +112,7 @@ def backbones_of(
     """What each method condenses with: what is asked for as "METHOD=NAME", else as "TRAIT=NAME", else without either.
 
     Args:
-        needs: the traits of a backbone that each method needs.
+        needs: the traits of a backbone that each method needs, those that are not run among them.
 
     Raises:
         UsageError: a backbone for a method that is not run or a trait that none needs, or none for a method that is.
@@ -122,7 +122,7 @@ def backbones_of(
     named: dict[str, tuple[str, ...]] = {}
     for key, _, name in (each.partition("=") for each in asked if "=" in each):
         if key not in known:
-            raise UsageError(f"--backbone {key}={name}: {unknown('method or trait', key, known)}")
+            raise UsageError(f"--backbone {key}={name}: {_not_asked(key, methods, known, needs)}")
         named[key] = (*named.get(key, ()), name)
     found = {
         method: next((named[key] for key in (method, *sorted(needs[method])) if key in named), shared)
@@ -131,3 +131,12 @@ def backbones_of(
     if without := [method for method, names in found.items() if not names]:
         raise UsageError(f"--backbone names none for {', '.join(without)}; add one without a method's name")
     return found
+
+
+def _not_asked(key: str, methods: Sequence[str], known: Sequence[str], needs: Mapping[str, Collection[str]]) -> str:
+    """Why there is no use for a backbone of its own for a method or a trait, in words."""
+    if key in needs:
+        return f"{key} is not among the methods, {', '.join(methods)}"
+    if any(key in each for each in needs.values()):
+        return f"none of {', '.join(methods)} needs {key}"
+    return str(unknown("method or trait", key, known))

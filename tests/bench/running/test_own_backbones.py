@@ -44,10 +44,12 @@ def test_a_method_without_a_backbone_is_refused() -> None:
 def test_a_backbone_for_a_method_that_is_not_run_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown method or trait 'herdin'; did you mean 'herding'"):
         backbones(["herding"], ["x", "herdin=x"])
+    with pytest.raises(UsageError, match=r"--backbone herding=y: herding is not among the methods, a, b$"):
+        backbones(["a", "b"], ["x", "herding=y"])
 
 
 def test_a_backbone_for_a_trait_that_no_method_needs_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown method or trait 'batchnorm'; choose from b"):
+    with pytest.raises(UsageError, match=r"--backbone batchnorm=y: none of b needs batchnorm$"):
         backbones(["b"], ["x", "batchnorm=y"])
     with pytest.raises(UsageError, match="did you mean 'batchnorm'"):
         backbones(["a"], ["x", "batchnrm=y"])
