@@ -51,7 +51,8 @@ class Planner:
         self.machine = request.machine or device_name(self.device)
         self._inventory, self._runs = inventory or inventory_of(registry, request, progress), runs
         self.remarks = self._inventory.remarks
-        needs = {each.offer.name: each.offer.needs for each in registry.registered("method")}
+        asked = [registry.find("method", name) for name in methods]  # refuses what nobody offers
+        needs = {each.offer.name: each.offer.needs for each in (*asked, *registry.registered("method"))}
         self._backbones = backbones_of(methods, request.backbones, needs)
         self._changes = share_changes(registry, methods, request.changes)
 
