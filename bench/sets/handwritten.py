@@ -14,6 +14,7 @@ Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
 
 MANIFEST = "manifest.json"
+CONDENSED = "condensed"  # the folder of a run that holds its set
 FKD_EPOCH = "epoch_0"  # the first folder of labels that were stored batch by batch
 
 

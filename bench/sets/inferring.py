@@ -19,8 +19,7 @@ from torch import Tensor
 
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
-from bench.sets.handwritten import FKD_EPOCH, MANIFEST, HandWritten, Range
-from bench.sets.manifest import CONDENSED
+from bench.sets.handwritten import CONDENSED, FKD_EPOCH, MANIFEST, HandWritten, Range
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named
 from bench.storage.users_files import require_content

@@ -8,6 +8,7 @@ from typing import Any
 from bench.data.cards import SourceCard, validated
 from bench.errors import CorruptArtefact, UsageError
 from bench.sets.handwritten import (
+    CONDENSED,
     MANIFEST,
     FkdSource,
     HandWritten,
@@ -18,7 +19,6 @@ from bench.sets.own_manifest import RunManifest
 from bench.storage.files import digest, file_digest, unsealed
 from bench.storage.users_files import content
 
-CONDENSED = "condensed"  # the folder of a run that holds its set
 LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes
 
 
