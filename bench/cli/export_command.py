@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.folders import LocalPath
+from bench.cli.folders import LocalPath, set_of_run
 from bench.cli.options import plugin_option, runs_option
-from bench.storage.names import nearest
 
 if TYPE_CHECKING:
     from bench.data.cards import DatasetCard
@@ -50,27 +49,12 @@ def exported(run: str, to: str, output: Path, runs: Path, plugins: tuple[str, ..
     from bench.extensions.registry import Registry
     from bench.sets.export import card, writing
 
-    folder = _folder_of(run, runs)
+    folder = set_of_run(run, runs)
     found = writing.read(folder, to)
     about = found.manifest.to_json()
     text = card.card_of(about, _card(Registry(plugins), about.get("dataset")), _rows(folder.parent), to)
     writing.export(found, folder, to, output, text)
     return found.notes
-
-
-def _folder_of(run: str, runs: Path) -> Path:
-    """The set that is meant. Raises UsageError: there is none."""
-    from bench.errors import UsageError
-    from bench.storage.mirrors import at_hand, looked_at
-
-    at_hand(looked_at(runs) / run)
-    places = [inner for place in (runs / run, Path(run)) for inner in (place / "condensed", place)]
-    found = next((each for each in places if (each / "manifest.json").is_file()), None)
-    if found is None:
-        known = [path.parent.parent.name for path in runs.glob("*/condensed/manifest.json")]
-        hint = f"; did you mean {match!r}?" if (match := nearest(run, known)) else f" (looked here and in {runs})"
-        raise UsageError(f"no run with a condensed set is called {run!r}{hint}")
-    return found
 
 
 def _card(registry: "Registry", dataset: str | None) -> "DatasetCard | None":

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.errors import UsageError, why
+from bench.storage.names import nearest
 from bench.storage.settings import is_address, machine_cache
 
 FILE = "file"  # the scheme of addresses of this machine
@@ -32,6 +33,24 @@ def folder_of(address: str, shared: str = "") -> Path:
         return mirror_of(address, machine / MIRRORS, shared)
     except OSError as error:
         raise UsageError(f"what stands for a store cannot be kept in {machine}: {error.strerror}") from error
+
+
+def set_of_run(run: str, runs: Path) -> Path:
+    """The condensed set of a run: of its name below the folder of runs, its folder, or the set's own.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from bench.storage.mirrors import at_hand, looked_at
+
+    at_hand(looked_at(runs) / run)
+    places = [inner for place in (runs / run, Path(run)) for inner in (place / "condensed", place)]
+    found = next((each for each in places if (each / "manifest.json").is_file()), None)
+    if found is None:
+        known = [path.parent.parent.name for path in runs.glob("*/condensed/manifest.json")]
+        hint = f"; did you mean {match!r}?" if (match := nearest(run, known)) else f" (looked here and in {runs})"
+        raise UsageError(f"no run with a condensed set is called {run!r}{hint}")
+    return found
 
 
 def why_no_folder(path: Path) -> str | None:

@@ -131,6 +131,7 @@ def evaluate(
     dataset: str,
     eval_backbone: Names,
     *,
+    backbone: str | None = None,
     protocol: Names = (),
     ipc: Numbers = (),
     seed: Numbers = 0,
@@ -157,9 +158,12 @@ def evaluate(
     """Score a condensed set that came from anywhere: `bench evaluate`, beside random real images.
 
     Args:
-        folder: with a manifest.json: the condensed/ folder of a run, or one written by hand (docs/concepts.md).
+        folder: a run, by its name or folder, or a folder with a manifest.json, as one written by hand
+            (docs/concepts.md).
         dataset: to test on, by name or the path of a card.
         eval_backbone: train on the set.
+        backbone: labels, where a protocol makes labels; none: what the set was condensed with, by its manifest, or else
+            the first eval_backbone.
         protocol: evaluate by; none: the one that the manifest names.
         ipc: the first so many images of each class; none: all.
         seed: of the control.
@@ -172,7 +176,9 @@ def evaluate(
     words = words_of(evaluate_command.command, **given)
     asked = understood(evaluate_command.command, words)
     aside = _taken(asked)
-    request = evaluate_command.requested(registry := Registry(aside["plugins"]), quiet=quiet, **asked)
+    request = evaluate_command.requested(
+        registry := Registry(aside["plugins"]), runs=aside["runs"], quiet=quiet, **asked
+    )
     return _worked(request, registry, aside, _line("evaluate", words), quiet=quiet)
 
 

@@ -252,16 +252,21 @@ class Planner:
     def _control(self, spec: RunSpec, setting: Setting, evaluation: EvaluationSpec) -> RunSpec:
         """Random real images, labelled as the method's are where the protocol trains on a set's own labels.
 
-        Under hard labels nothing of it depends on the backbone or the arithmetic that a method condenses with, so one
-        serves them all. What own labels are made with is one stage for both.
+        Under hard labels nothing of it depends on the backbone or the arithmetic that a method condenses with, nor on
+        the network that is trained, so one serves them all. What own labels are made with is one stage for both.
         """
         protocol: Protocol = self.registry.load("protocol", evaluation.protocol)
         labeller = spec.method if protocol.labels == "own" else None
-        backbone = evaluation.backbone if protocol.labels == "hard" else spec.backbone
+        backbone = self._first_network if protocol.labels == "hard" else spec.backbone
         made_in, origin = (spec.synthesis_precision, spec.origin) if labeller else (None, None)
         choice = self._control_choice(setting)
         images = replace(spec, method=choice, labeller=labeller, backbone=backbone)
         return replace(images, synthesis_precision=made_in, origin=origin)
+
+    @property
+    def _first_network(self) -> str:
+        """That the first set is trained on."""
+        return next(iter(self.request.eval_backbones or self._backbones[self.request.methods[0]]))
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())

@@ -1,6 +1,7 @@
 """`bench.run`, `bench.evaluate` and `bench.records`: the command line by calls."""
 
 import inspect
+import json
 import math
 import shlex
 import shutil
@@ -15,11 +16,13 @@ from typing import Any
 import click
 import pandas as pd
 import pytest
+import torch
 from benching import Bench
 from child_work import children_here
 
 import bench
 from bench.cli import compare_command, evaluate_command, export_command, report_command, run_command
+from bench.extensions.registry import Registry
 from bench.interface.words import arguments_of, understood, words_of
 from bench.results.fields import names
 from bench.running.configuring import typed_value
@@ -171,12 +174,30 @@ def test_a_run_by_a_call(place: Bench, capfd: pytest.CaptureFixture[str]) -> Non
     assert found["run"].tolist() == [row["run"]]
 
     folder = place.runs / row["run"]
-    for given in (folder / "condensed", folder):  # the second names the same set, which is not scored again
+    for given in (folder / "condensed", folder, row["run"]):  # all name the same set, which is not scored again
         with children_here():
             scored = bench.evaluate(given, "digits", "convnet3", **_of_sets(SMALL), quiet=True)
         (other,) = scored.rows
         assert other["imported"] and other["top1_values"] == row["top1_values"]
     assert len(list(place.runs.glob("imported-*"))) == 1
+    assert _labelling(row["run"], eval_backbone="convnet3-w32") == ("convnet3",)  # as the run's own soft labels are
+    assert _labelling(row["run"], eval_backbone="convnet3", backbone="convnet3-w32") == ("convnet3-w32",)
+    theirs = place.folder / "theirs"  # by a network that is not here
+    theirs.mkdir()
+    torch.save({"images": torch.rand(6, 1, 8, 8), "labels": torch.arange(6) // 2}, theirs / "set.pt")
+    source = {"file": "set.pt", "images": "images", "labels": "labels", "range": "0..1"}
+    about = {"source": source, "method": "m", "protocol": "hard", "backbone": "a-network"}
+    (theirs / "manifest.json").write_text(json.dumps(about))
+    assert _labelling(theirs, eval_backbone="convnet3-w32") == ("convnet3-w32",)
+
+
+def _labelling(folder: Path | str, **given: str) -> tuple[str, ...]:
+    """The network that labels, where a protocol makes labels."""
+    command = evaluate_command.command
+    asked = understood(command, words_of(command, folder=folder, dataset="digits", classes=3, **given))
+    for name in ("plugins", "retry_failed", "timeout", "dry_run", "form"):
+        del asked[name]
+    return evaluate_command.requested(Registry(), **asked, quiet=True).backbones
 
 
 def _of_sets(small: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,3 +64,14 @@ def test_every_method_can_be_run_at_once(tmp_path: Path) -> None:
     assert {registry.find("method", name).offer.needs for name, used in found.items() if used == "convnet3-w32-bn"} == {
         frozenset({"batchnorm"})
     }
+
+
+def test_one_set_of_random_images_serves_all_methods_and_networks_under_hard_labels(tmp_path: Path) -> None:
+    networks = ("convnet3-w32-bn", "convnet3-w32")
+    asked = {"methods": ("sre2l", "dm"), "backbones": ("convnet3-w32", "batchnorm=convnet3-w32-bn"), "control": True}
+    made = Bench(tmp_path).jobs(**asked, eval_backbones=networks, protocols=("hard",))
+    (control,) = [job for job in made if job.spec.method.name == "random"]
+    assert [each.backbone for each in control.evaluations] == list(networks)
+    others = [job for job in made if job is not control]
+    assert {name for job in others for name in job.controls.values()} == {control.spec.name}
+    assert all(len(job.controls) == 2 for job in others)
