@@ -82,6 +82,8 @@ def _unused(runs: Path, cache: Path) -> list[Leaving]:
         found = cleaning.unused_stages(runs, cache)
     except UnreadableArtefact as error:
         raise UsageError(f"no stage is unused for sure: {error}") from error
+    if found:
+        click.echo(f"stages: no run below {runs} uses these; runs in other folders were not asked", err=True)
     if found and (open_ := cleaning.unfinished(runs)):
         count = f"{len(open_)} run{'s have' if len(open_) > 1 else ' has'}"
         click.echo(f"warning: {count} not made a set yet; what was prepared for it may be among these stages", err=True)

@@ -269,21 +269,30 @@ def checkpoint_seconds() -> float:
 def _warn(console: Console, outcome: Record | Skipped) -> None:
     """What a reader should doubt, as soon as it is known; of a set's labels it is the same in all its runs."""
     if isinstance(outcome, Record):
-        of_set = str(outcome.costs.notes.labels_fit)
-        for row in table.rows([outcome]):
-            for each in row["warnings"]:
-                console.warn(each if each == of_set else f"{row['run']}: {each}")
+        of_set, rows = str(outcome.costs.notes.labels_fit), table.rows([outcome])
+        for said in dict.fromkeys(each for row in rows for each in row["warnings"]):
+            whom = [_evaluated(row) for row in rows if said in row["warnings"]]
+            where = f" ({', '.join(whom)})" if len(whom) < len(rows) else ""
+            console.warn(said if said == of_set else f"{rows[0]['run']}{where}: {said}")
 
 
 def _gave(job: Job, outcome: Record | Skipped, took: float | None) -> str:
-    """What a run gave, the best of its evaluations, and how long it took; nothing of what is found again or failed."""
+    """What a run gave by the first of its evaluations, and how long it took; nothing of what is found again or failed.
+
+    Not the best of them: lines of several runs are read beside each other.
+    """
     done = [row for row in rows_of([job], [outcome]) if row["status"] == "done"]
     if took is None or not done:
         return ""
-    best = min(done, key=lambda row: primary(row).badness)
-    found = primary(best)
-    said = spread(found.mean, found.std, best["eval_seeds"])
-    return f", {found.title} {said} by {best['protocol_id']} on {best['eval_backbone']}, {duration(took)}"
+    first = done[0]
+    found = primary(first)
+    said = spread(found.mean, found.std, first["eval_seeds"])
+    others = f" and {len(done) - 1} more" if len(done) > 1 else ""
+    return f", {found.title} {said} by {_evaluated(first)}{others}, {duration(took)}"
+
+
+def _evaluated(row: Row) -> str:
+    return f"{row['protocol_id']} on {row['eval_backbone']}"
 
 
 def _news(job: Job, outcome: Record | Skipped) -> str:
@@ -291,7 +300,6 @@ def _news(job: Job, outcome: Record | Skipped) -> str:
     rows = rows_of([job], [outcome])
     without = [row for row in rows if row["status"] != "done"]
     said = dict.fromkeys(
-        f"{row['protocol_id']} on {row['eval_backbone']} {row['status']}, {row['reason'] or 'no reason was recorded'}"
-        for row in without
+        f"{_evaluated(row)} {row['status']}, {row['reason'] or 'no reason was recorded'}" for row in without
     )
     return f"{job.spec.name}: {'; '.join(said) or 'done'}"

@@ -58,8 +58,8 @@ class Condenser(ABC, Generic[C]):
             the recipe says).
         pixel_format: how the images are stored: "uint8" (default), "jpeg" (quality 75, as most releases) or "float32".
         decoder: what each stored image decodes into before anything is trained (default: it is one image).
-        label_kind: the kind of labels that `label` returns, as `bench.labels.KINDS` has them (default: "hard"), or None
-            where that is known only then.
+        label_kind: the kind of labels that `label` returns, as `bench.labels.KINDS` has them (default: "hard" without a
+            `label` of its own, else None: it is known only then).
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
@@ -139,7 +139,7 @@ class Condenser(ABC, Generic[C]):
     @property
     def label_kind(self) -> str | None:
         """What its labels will be, so that a protocol in a variant that they cannot have is refused before any work."""
-        return HardLabels.kind
+        return HardLabels.kind if type(self).label is Condenser.label else None
 
     def prepare(self, task: Task) -> Task | None:
         """Makes or finds what synthesis and labels need.

@@ -7,7 +7,7 @@ from bench.reporting.welch import LEVEL, welch
 from bench.results.metrics import primary
 
 MARK = "*"
-WORDS = f"above every other row of its column by Welch's test (p < {LEVEL:g}); without it the best are level"
+WORDS = f"above every other row of its column by Welch's test (p < {LEVEL:g}); where none has it, none is the best"
 LEGEND = f"{MARK}: {WORDS}"
 
 

@@ -7,19 +7,23 @@ from math import isfinite
 from typing import Any, Literal
 
 from bench.reporting.units import UNKNOWN, result, spread
-from bench.reporting.welch import Difference
+from bench.reporting.welch import WIDE, Difference
 from bench.results.metrics import Summary
+from bench.results.scores import IN_POINTS
 from bench.storage.streams import one_line
 
 WIDEST = 44  # characters of a value in a table
 OF_SCORES = ("scores", "metric", "first", "second", "difference", "95 % interval", "p", "better")
 OF_COSTS = ("costs", "first", "second", "second/first")
-NOTE = "p: Welch's test over the trainings of each set; level: above 0.05. It says nothing of other seeds of synthesis."
+NOTE = (
+    "p: Welch's test over the trainings of each set; level: above 0.05; undecided: that, but more trainings "
+    f"(--eval-seeds) may show more than {WIDE:g} points. It says nothing of other seeds of synthesis."
+)
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
 METHOD = "method.name"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
 NONE_SHARED = "scores: no evaluation in common"
-Better = Literal["first", "second", "level"]
+Better = Literal["first", "second", "level", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Scored:
         if self.difference is None or self.difference.level is None:
             return None
         if self.difference.level:
-            return "level"
+            return "undecided" if self.first.unit in IN_POINTS and self.difference.undecided else "level"
         return "second" if (self.difference.value > 0) == (self.first.better == "higher") else "first"
 
 

@@ -8,6 +8,7 @@ from bench.results.metrics import mean
 
 LEVEL = 0.05  # of Welch's test: above it two means are level
 CONFIDENCE = 0.95  # of an interval
+WIDE = 5.0  # points: where the interval reaches further, so few trainings say too little to call two means level
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Difference:
     def level(self) -> bool | None:
         """Whether the sides do not differ by the test; None where it says nothing."""
         return None if self.p is None else self.p > LEVEL
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the test finds no difference and leaves room for one of more than `WIDE` points.
+
+        Two trainings of 30.8 and 88.9 % may have p 0.06: that is no sign of being level.
+        """
+        return bool(self.level and self.interval and max(map(abs, self.interval)) > WIDE)
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:

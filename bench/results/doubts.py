@@ -28,7 +28,8 @@ def doubts(row: Row, scores: Sequence[Score]) -> list[str]:
 def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:
     blind = [score.most_predicted or 0.0 for score in scores if _predicts_one_class(score)]
     if blind:
-        yield f"{len(blind)} of {len(scores)} students give one class to {max(blind):.1f} % of the test images"
+        shares = " to ".join(dict.fromkeys(f"{share:.1f}" for share in (min(blind), max(blind))))
+        yield f"{len(blind)} of {len(scores)} students give one class to {shares} % of the test images"
     elif luck := _luck(row.top1_mean, scores):
         yield f"top-1 is {luck}"
 

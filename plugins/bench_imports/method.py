@@ -63,10 +63,6 @@ class Imported(Condenser[ImportedConfig]):
         """As the set has it."""
         return Grid(self.config.grid) if self.config.grid > 1 else None
 
-    @property
-    def label_kind(self) -> None:
-        """Known when the set is read, which is the first thing that a run does."""
-
     def units(self, task: Task) -> Sequence[Unit]:
         """The set. Files of units called "all" are from before a learned step size was kept with the images."""
         return [Unit("set", tuple(range(task.classes)))]

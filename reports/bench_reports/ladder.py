@@ -7,12 +7,12 @@ from bench.reporting.columns import inside, plain, quantity, timed
 from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
-from bench.reporting.welch import LEVEL, difference
+from bench.reporting.welch import WIDE, difference
 from bench.storage.streams import one_line
 
 LEGEND = (
     "step: points above the rung before it; level: by Welch's test over the trainings the two do not differ (p in "
-    "brackets)",
+    f"brackets); undecided: nor do they, but the difference may be more than {WIDE:g} points",
 )
 
 
@@ -77,14 +77,16 @@ def _top1(row: Row) -> str | None:
 
 
 def _step(row: Row) -> str | None:
-    """As "+3.1" or "level (p 0.4)"."""
+    """As "+3.1", "level (p 0.4)" or "undecided (p 0.07)"."""
     before = row["before"]
     if before is None or not before["top1_values"] or not row["top1_values"]:
         return None
     found = difference(before["top1_values"], row["top1_values"])
     if found.p is None:
         return f"{found.value:+.2f}"
-    return f"level (p {found.p:.2g})" if found.p > LEVEL else f"{found.value:+.2f} (p {found.p:.1g})"
+    if found.level:
+        return f"{'undecided' if found.undecided else 'level'} (p {found.p:.2g})"
+    return f"{found.value:+.2f} (p {found.p:.1g})"
 
 
 def _published_step(row: Row) -> str | None:

@@ -24,17 +24,18 @@ def rung(row: Callable[..., Row]) -> Callable[..., Row]:
     return made
 
 
-def test_a_step_is_a_difference_or_level(rung: Callable[..., Row]) -> None:
-    """32.2 ± 1.4 against 27.9 ± 7.1 over three trainings is none: Welch's p is 0.4."""
+def test_a_step_is_a_difference_or_level_or_cannot_be_told(rung: Callable[..., Row]) -> None:
+    """32.2 ± 1.4 against 27.9 ± 7.1 over three trainings is none: Welch's p is 0.4, and 20 points have room."""
     rows = [
         rung("A", (20.0, 34.0, 29.7), 10.0),
         rung("B", (30.8, 32.2, 33.6), 12.5),
         rung("C", (40.8, 42.2, 43.6), None),
+        rung("D", (41.0, 42.0, 44.0), None),
     ]
     (view,) = ladder_views(rows, "Steps", SOURCE)
-    assert list(view.groups[0]["step"]) == ["–", "level (p 0.41)", "+10.00 (p 0.0009)"]
-    assert list(view.groups[0]["published\nstep"]) == ["–", "+2.5", "–"]
-    assert list(view.identity["rung"]) == ["A", "B", "C"]
+    assert list(view.groups[0]["step"]) == ["–", "undecided (p 0.41)", "+10.00 (p 0.0009)", "level (p 0.92)"]
+    assert list(view.groups[0]["published\nstep"]) == ["–", "+2.5", "–", "–"]
+    assert list(view.identity["rung"]) == ["A", "B", "C", "D"]
 
 
 def test_trainings_of_several_seeds_are_one_rung(rung: Callable[..., Row]) -> None:

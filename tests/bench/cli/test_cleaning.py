@@ -160,6 +160,7 @@ def test_a_stage_that_somebody_makes_is_left(place: Path, clean: Clean, held: Ca
 def test_stages_of_runs_that_are_not_finished_are_warned_of(place: Path, clean: Clean) -> None:
     status, _, said = clean("--stages")
     assert status == 0 and "1 run has not made a set yet" in said  # the failed one
+    assert f"no run below {place / 'runs'} uses these; runs in other folders were not asked" in said
 
 
 def test_what_killed_processes_left_goes_and_nothing_else(

@@ -63,6 +63,8 @@ def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> 
     first = left(tmp_path, with_scores([40, 41, 42]))
     level, alone = left(tmp_path, seed(1), with_scores([40, 42, 42])), left(tmp_path, seed(2), with_scores([50]))
     assert compared(tmp_path, first, level)["scores"][0]["better"] == "level"
+    apart = left(tmp_path, seed(3), with_scores([60, 80, 75])), left(tmp_path, seed(4), with_scores([30, 95, 20]))
+    assert compared(tmp_path, *apart)["scores"][0]["better"] == "undecided"  # p 0.4, and 90 points have room
     (score,) = compared(tmp_path, first, alone)["scores"]
     assert (score["difference"], score["p"], score["interval"], score["better"]) == (9.0, None, None, None)
 
