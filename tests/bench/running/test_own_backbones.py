@@ -68,8 +68,13 @@ def test_every_method_can_be_run_at_once(tmp_path: Path) -> None:
 
 def test_one_set_of_random_images_serves_all_methods_and_networks_under_hard_labels(tmp_path: Path) -> None:
     networks = ("convnet3-w32-bn", "convnet3-w32")
-    asked = {"methods": ("sre2l", "dm"), "backbones": ("convnet3-w32", "batchnorm=convnet3-w32-bn"), "control": True}
-    made = Bench(tmp_path).jobs(**asked, eval_backbones=networks, protocols=("hard",))
+    made = Bench(tmp_path).jobs(
+        methods=("sre2l", "dm"),
+        backbones=("convnet3-w32", "batchnorm=convnet3-w32-bn"),
+        eval_backbones=networks,
+        protocols=("hard",),
+        control=True,
+    )
     (control,) = [job for job in made if job.spec.method.name == "random"]
     assert [each.backbone for each in control.evaluations] == list(networks)
     others = [job for job in made if job is not control]
