@@ -11,7 +11,8 @@ import click
 import torch
 
 from bench.cli.console import Console
-from bench.cli.grid import begin, carried_out, check_folders, checkpoint_seconds, in_form, placed_of, printed, rows_of
+from bench.cli.grid import begin, check_folders, checkpoint_seconds, in_form, placed_of, printed
+from bench.cli.outcomes import carried_out, rows_of
 from bench.cli.output import write
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.cli.console import Console
 from bench.cli.forecasts import Taken, shown, table, tried
-from bench.cli.grid import carried_out, check_folders, executor_of, printed, remark, rows_of
+from bench.cli.grid import check_folders, executor_of, printed, remark
+from bench.cli.outcomes import carried_out, rows_of
 from bench.data.fingerprints import Fingerprints
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry

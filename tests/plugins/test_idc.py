@@ -12,7 +12,7 @@ from matching import task_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.condensation import Grid, Task
 from bench.errors import UsageError
 from bench.extensions.registry import Registry

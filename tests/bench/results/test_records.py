@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.cli.filters import Conditions
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.conformance.formats import sample_spec
 from bench.errors import CorruptArtefact
 from bench.results import records

@@ -8,7 +8,7 @@ import pytest
 from benching import Bench
 from child_work import children_here
 
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.extensions.registry import Registry
 from bench.recipes import Setting
 from bench.running.cells import usual_ipc

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ import click
 import pytest
 from benching import Bench
 
-from bench.cli import evaluate_command, run_command
-from bench.cli import grid as comparing
+from bench.cli import evaluate_command, outcomes, run_command
+from bench.cli.console import Console
 from bench.extensions.registry import Registry
 from bench.hardware import quantities as units
 from bench.results.outcomes import Costs, Environment, Score, Status
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.executors import SpreadExecutor
+from bench.running.executors import Skipped, SpreadExecutor
 from bench.running.executors import local as executors
 from bench.running.forecasting import Forecast
 from bench.running.processes import Ended
@@ -151,11 +151,32 @@ def test_a_row_without_a_result_is_not_announced_as_done(bench: Bench, job: Job,
     scored = {"status": "done", "scores": [Score.model_validate(SCORE)], "reason": None}
     before = unscored(each, "failed", "").model_copy(update=scored)
     record = Record(job.spec, status, "by design", Costs(), {each.key: before}, {}, Environment())
-    assert comparing._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-w32-bn {status}, by design"
+    assert outcomes._news(job, record) == f"{job.spec.name}: hard@1 on convnet3-w32-bn {status}, by design"
     nameless = replace(record, reason=None)
-    assert comparing._news(job, nameless).endswith(f"{status}, no reason was recorded")
-    assert comparing._news(job, replace(record, status="done")) == f"{job.spec.name}: done"
-    assert "its record does not answer" in comparing._news(job, replace(record, evaluations={}))
+    assert outcomes._news(job, nameless).endswith(f"{status}, no reason was recorded")
+    assert outcomes._news(job, replace(record, status="done")) == f"{job.spec.name}: done"
+    assert "its record does not answer" in outcomes._news(job, replace(record, evaluations={}))
+
+
+def test_what_another_process_had_is_looked_at_again_at_the_end(bench: Bench) -> None:
+    jobs = bench.jobs("random", ipcs=(1, 2, 3), protocols=("hard",))
+    given = list[list[Job]]()
+
+    class Executor(SpreadExecutor):
+        """Another process has the last two; by the end it has finished one of them."""
+
+        def run(self, jobs: Sequence[Job]) -> Iterator[Record | Skipped]:
+            given.append(list(jobs))
+            had = jobs[1:] if len(given) == 1 else jobs[:1]
+            yield from (Skipped(job, "in use") if job in had else record_of(job) for job in jobs)
+
+    def record_of(job: Job) -> Record:
+        return Record(job.spec, "done", None, Costs(), {}, {}, Environment())
+
+    with Console(quiet=True) as console:
+        found, stopped = outcomes.carried_out(Executor(Registry(), bench.place()), jobs, console)
+    assert given == [jobs, jobs[1:]] and not stopped
+    assert [isinstance(each, Skipped) for each in found] == [False, True, False]
 
 
 @pytest.mark.parametrize("command", [run_command.command, evaluate_command.command])

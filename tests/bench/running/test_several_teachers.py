@@ -9,7 +9,7 @@ import torch
 from benching import Bench
 
 from bench.cli.foreign_sets import described
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
 from bench.reporting import Row

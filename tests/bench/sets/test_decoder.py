@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.cli.foreign_sets import read_against
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.condensation import Grid, Images
 from bench.data.datasets import Dataset, Normalisation
 from bench.errors import CorruptArtefact, UsageError

@@ -13,7 +13,7 @@ from foreign import write_manifest
 from bench.cli import forecasts as foreseeing
 from bench.cli.evaluate_command import command
 from bench.cli.foreign_sets import Described, described
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry

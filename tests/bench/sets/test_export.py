@@ -13,7 +13,7 @@ from commands import run_bench
 from torch import Tensor
 
 from bench.cli.foreign_sets import described, read_against
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.condensation import Images
 from bench.data.datasets import Dataset
 from bench.errors import UsageError

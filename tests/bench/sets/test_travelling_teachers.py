@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import bench
 from bench.cli.foreign_sets import described
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import TeacherRef
