@@ -9,6 +9,7 @@ neighbours tells them apart: of normalised CIFAR-10 the correlation is 0.93, of 
 eps of 0.1 it is 0.38, with smaller ones less.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
 from bench.sets.handwritten import CONDENSED, FKD_EPOCH, MANIFEST, HandWritten, Range
 from bench.sets.own_manifest import IMAGES, LABELS
-from bench.sets.tensor_files import ALONE, first_held, named
+from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
 from bench.storage.users_files import require_content
 
 PAIRS = (("data.0.0", "data.0.1"), ("images", "labels"), ("image", "label"))  # names of images and their labels
@@ -110,7 +111,7 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
     elif len(files) > 1:
         raise _open(folder, "source.file", f"{files[0]} and {files[1]} may both be it")
     elif (pair := first_held(folder / files[0], PAIRS)) is None:
-        raise _open(folder, "source.images", f"{files[0]} has neither 'images' and 'labels' nor DC's 'data'")
+        raise _unnamed(folder, files[0])
     else:
         images, labels, where = *pair, {"file": files[0]}
     path = folder / where["file"]
@@ -123,9 +124,24 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
     return {**where, "images": images, "labels": labels, "range": found}
 
 
+def _unnamed(folder: Path, file: str) -> UsageError:
+    """What a file holds under other names than ours, and what to write where two tensors look like the two."""
+    held = shapes_held(folder / file)
+    shown = ", ".join(f"{name!r} {shape}" for name, shape in held.items()) or "no tensors"
+    images = [name for name, shape in held.items() if len(shape) == 4]
+    labels = [name for name, shape in held.items() if len(shape) == 1]
+    said = f"{folder} has no {MANIFEST}, and {file} holds {shown}, not 'images' and 'labels': write one that names them"
+    if len(images) == len(labels) == 1:
+        source = {"file": file, "images": images[0], "labels": labels[0], "range": "0..1"}
+        said += f", such as {json.dumps({'source': source, 'method': 'theirs'})}"
+    return UsageError(f"{said} (docs/concepts.md)")
+
+
 def _check_labels(folder: Path, path: Path, name: str) -> None:
     (labels,) = named(path, name, fits=lambda shapes: "")
-    if labels.ndim != 1 or labels.is_floating_point():
+    if labels.ndim == 1 and labels.is_floating_point():
+        raise UsageError(f"the labels in {path} are {type_of(labels)}; class indices are whole numbers: save int64")
+    if labels.ndim != 1:
         raise _open(
             folder, "source.labels", f"{path.name} has labels of shape {tuple(labels.shape)}, not class indices"
         )

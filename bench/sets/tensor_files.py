@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,6 +86,18 @@ def first_held(path: Path, choices: Sequence[tuple[str, ...]]) -> tuple[str, ...
     """The first of these groups of names of which a file has all. Raises as `named`, for what is no such file."""
     with _opened(path) as held:
         return next((names for names in choices if all(name in held for name in names)), None)
+
+
+def shapes_held(path: Path) -> dict[str, Shape]:
+    """The tensors of a file by name, the first few of many. Raises as `named`, for what is no such file."""
+    found: dict[str, Shape] = {}
+    with _opened(path) as held:
+        for name in held.names():
+            with suppress(ValueError):  # it is no tensor
+                found[name] = held.about(name)[0]
+            if len(found) == SHOWN:
+                break
+    return found
 
 
 def _shape(path: Path, held: Held, name: str) -> Shape:

@@ -21,7 +21,7 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.export import writing
 from bench.sets.export.forms import FORMS
-from bench.sets.importing import fingerprint, read_foreign
+from bench.sets.importing import about, fingerprint, read_foreign
 from bench.sets.inferring import inferred, likeness
 from bench.sets.tensor_files import named
 
@@ -162,7 +162,9 @@ NOISE = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         (saved("a.pt", {"images": NOISE, "labels": LABELS}), "'source.range'"),
         (saved("a.pt", {"images": NOISE.abs() * 99, "labels": LABELS}), "'source.range'"),
         (saved("a.pt", {"images": NOISE, "labels": torch.rand(4, 3)}), "'source.labels'"),
-        (saved("a.pt", {"pictures": NOISE}), "'source.images'"),
+        (saved("a.pt", {"images": NOISE, "labels": LABELS.float()}), "are float32; class indices are whole numbers"),
+        (saved("a.pt", {"pictures": NOISE}), "a.pt holds 'pictures' (4, 1, 8, 8), not 'images' and 'labels'"),
+        (saved("a.pt", [NOISE, 3]), "a.pt holds '0' (4, 1, 8, 8), not"),
         (lambda place: [saved(name, {"images": NOISE})(place) for name in ("a.pt", "b.pt")], "'source.file'"),
         (lambda place: (place / "labels.safetensors").touch(), "'labels'"),
         (lambda place: (place / "FKD" / "epoch_0").mkdir(parents=True), "'labels'"),
@@ -174,6 +176,14 @@ def test_what_the_files_leave_open_is_refused_by_its_field(
     tmp_path: Path, write: Callable[[Path], None], field: str
 ) -> None:
     assert field in refused(tmp_path / "set", write)
+
+
+def test_names_of_a_stranger_are_shown_in_a_manifest_that_reads_them(tmp_path: Path) -> None:
+    said = refused(tmp_path / "set", saved("a.pt", {"x": NOISE.sigmoid(), "y": LABELS, "epoch": 3}))
+    manifest = said.partition("such as ")[2].removesuffix(" (docs/concepts.md)")
+    (tmp_path / "set" / "manifest.json").write_text(manifest)
+    source: Any = about(tmp_path / "set")["source"]
+    assert (source["images"], source["labels"], source["range"]) == ("x", "y", "0..1")
 
 
 def test_a_run_a_folder_of_runs_and_a_file_lead_to_the_set_that_is_meant(tmp_path: Path) -> None:
