@@ -10,7 +10,7 @@ from bench.results.scores import Better as Better
 from bench.results.scores import Curves as Curves
 from bench.results.scores import Metric as Metric
 from bench.results.scores import Scores as Scores
-from bench.storage.names import unknown
+from bench.storage.names import nearest, unknown
 
 if TYPE_CHECKING:
     from bench.condensation import Task
@@ -48,7 +48,8 @@ class Protocol(ABC):
         """
         if not self.variants:
             raise UsageError(f"protocol {self.name!r} has no variants, and so no {name!r}")
-        raise unknown(f"variant of {self.name}", name, self.variants)
+        error, near = unknown(f"variant of {self.name}", name, self.variants), nearest(name, self.variants)
+        raise UsageError(f"{error} ({self.variants[near]})") if near else error
 
     def conditions(self, setting: "Setting") -> Mapping[str, Any]:
         """All beside the set that decides the scores, as JSON. Scores made under other conditions are made again."""

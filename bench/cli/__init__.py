@@ -29,6 +29,7 @@ COMMANDS = {
 }
 
 
+EXTRA, REPEAT = "Got unexpected extra argument", "; for several values an option is repeated, as --ipc 1 --ipc 10"
 COLLECTED = 100_000  # new objects until garbage is looked for: Python's 700 cost 0.3 s of imports, which leave none
 
 
@@ -99,7 +100,7 @@ def _status() -> object:
         click.echo(error.format_message())
     except (click.UsageError, UsageError) as error:
         message = error.format_message() if isinstance(error, click.UsageError) else str(error)
-        click.echo(f"bench: {_one_line(message)}", err=True)
+        click.echo(f"bench: {_one_line(message)}{REPEAT if message.startswith(EXTRA) else ''}", err=True)
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: stopped; the same command continues", err=True)
         return 130

@@ -103,8 +103,17 @@ class Planner:
         try:
             check_backbone(self.registry, method, backbone)
         except UsageError as error:
-            alone = f" (for it alone: --backbone {method}=NAME)" if len(self._backbones) > 1 else ""
-            raise UsageError(f"{error}{alone}") from error
+            raise UsageError(f"{error}{self._instead(method)}") from error
+
+    def _instead(self, method: str) -> str:
+        """How a method, or all that need the same, can have a backbone of their own beside others."""
+        needs = {name: self.registry.find("method", name).offer.needs for name in self._backbones}
+        if len(needs) == 1:
+            return ""
+        shared = [trait for trait in sorted(needs[method]) if sum(trait in each for each in needs.values()) > 1]
+        if shared:
+            return f" (for all that need it: --backbone {shared[0]}=NAME)"
+        return f" (for it alone: --backbone {method}=NAME)"
 
     def _every_backbone(self) -> list[str]:
         named = [name for names in self._backbones.values() for name in names]

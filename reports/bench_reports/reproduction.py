@@ -118,14 +118,22 @@ def _difference(row: Row) -> str | None:
 
 def _remarks(rows: Sequence[Row]) -> list[str]:
     """What a line says besides: why it has no number, what of it is old, what should be doubted."""
-    said: dict[str, list[str]] = {}
+    said: dict[str, list[int]] = {}
     for row in rows:
         without = [] if row["status"] == "done" else [f"{row['status']}: {row['reason'] or 'no reason was given'}"]
         old = [f"stale: {each}" for each in row["cell"]["stale"]]
         for what in (*without, *old, *(row["warnings"] or ())):
-            said.setdefault(what, []).append(str(row["cell"]["number"]))
+            said.setdefault(what, []).append(row["cell"]["number"])
     return [f"{_numbered(list(dict.fromkeys(cells)))}: {what}" for what, cells in said.items()]
 
 
-def _numbered(cells: Sequence[str]) -> str:
-    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {', '.join(cells)}"
+def _numbered(cells: Sequence[int]) -> str:
+    """As --cells takes them: "cells 1, 3-5"."""
+    runs: list[list[int]] = []
+    for number in cells:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    said = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {', '.join(said)}"

@@ -92,6 +92,12 @@ def test_copies_of_the_images_are_judged_and_said(claims: Claims) -> None:
     assert "within [2]" in TABLE.render_reproduction([beside(cell, whole(row), REGISTRY)], title="A")
 
 
+def test_cells_are_listed_as_they_are_asked_for(claims: Claims) -> None:
+    every = cells(find_table(REGISTRY, "cpu-cells"), claims)
+    rows = [unreachable(every[number - 1], "no time") for number in (1, 2, 3, 5, 8, 9)]
+    assert "cells 1-3, 5, 8, 9: skipped: no time" in TABLE.render_reproduction(rows, title="A")
+
+
 def test_a_cell_without_a_result_is_not_taken_to_be_of_the_others_metric(claims: Claims) -> None:
     cell = cells(find_table(REGISTRY, "cpu-cells"), claims)[0]
     measured = whole({**unreachable(cell, ""), "status": "done", "top1_mean": 13.5, "protocol_id": "dc@1"})

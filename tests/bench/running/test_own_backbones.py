@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benching import Bench
@@ -53,6 +54,14 @@ def test_a_backbone_for_a_trait_that_no_method_needs_is_refused() -> None:
         backbones(["b"], ["x", "batchnorm=y"])
     with pytest.raises(UsageError, match="did you mean 'batchnorm'"):
         backbones(["a"], ["x", "batchnrm=y"])
+
+
+def test_what_lacks_a_trait_is_answered_with_the_word_for_all_that_need_it(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"backbones": ("convnet3-w32",), "protocols": ("hard",)}
+    with pytest.raises(UsageError, match=r"\(for all that need it: --backbone batchnorm=NAME\)$"):
+        Bench(tmp_path).jobs(methods=("dm", "sre2l", "cda"), **asked)
+    with pytest.raises(UsageError, match=r"\(for it alone: --backbone sre2l=NAME\)$"):
+        Bench(tmp_path).jobs(methods=("dm", "sre2l"), **asked)
 
 
 def test_every_method_can_be_run_at_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-w32-bn", "--budg
             {"--backbone": "convnet3"},
             "needs a backbone with batchnorm, which convnet3 lacks; choose from convnet3-bn",
         ),
+        ({"--protocol": "hard+e0"}, "did you mean 'eN'? (N epochs under any budget, such as e10"),
         ({"--backbone": "sre2=convnet3-w32-bn"}, "unknown method or trait 'sre2'; did you mean 'sre2l'?"),
         ({"--backbone": "sre2l=convnet3"}, "needs a backbone with batchnorm, which convnet3 lacks"),
         ({"--eval-backbone": "convnt3"}, "did you mean 'convnet3'?"),
