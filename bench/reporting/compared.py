@@ -170,8 +170,18 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
 def notes(found: Comparison) -> list[str]:
     """What is to be known of the scores."""
     reasons = list(dict.fromkeys(reason for each in found.scores for reason in each.reasons))
+    reasons += dict.fromkeys(filter(None, map(_untested, found.scores)))
     apart = [APART] if any(not each.together for each in found.scores if each.difference) else []
     return list(map(one_line, [*([NOTE] if found.scores else []), *apart, *reasons, *found.alone]))
+
+
+def _untested(each: Scored) -> str:
+    """Why the test says nothing of two results; "" where it does, or one is missing."""
+    if each.difference is None or each.difference.p is not None:
+        return ""
+    if min(len(each.first.values), len(each.second.values)) < 2:
+        return "no p of a side with one training: --eval-seeds 3 takes more"
+    return "no p where neither side varies"
 
 
 def _differing(what: str, found: Sequence[Differing]) -> str:

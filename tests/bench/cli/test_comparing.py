@@ -67,6 +67,10 @@ def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> 
     assert compared(tmp_path, *apart)["scores"][0]["better"] == "undecided"  # p 0.4, and 90 points have room
     (score,) = compared(tmp_path, first, alone)["scores"]
     assert (score["difference"], score["p"], score["interval"], score["better"]) == (9.0, None, None, None)
+    still = left(tmp_path, seed(5), with_scores([50, 50])), left(tmp_path, seed(6), with_scores([60, 60]))
+    reasons = {names: run_bench("compare", *names, "--runs", str(tmp_path)).stdout for names in ((first, alone), still)}
+    assert "no p of a side with one training: --eval-seeds 3 takes more" in reasons[first, alone]
+    assert "no p where neither side varies" in reasons[still]
 
 
 def test_what_differs_is_named_as_it_is_set(tmp_path: Path) -> None:
