@@ -176,12 +176,24 @@ def test_a_plugin_module_named_on_the_command_line(install: Install) -> None:
     ("named", "reason"),
     [
         ("nowhere/absent.py", "FileNotFoundError: no such file: nowhere/absent.py"),
-        ("a_module_that_nobody_has", "ModuleNotFoundError"),
+        (
+            "a_module_that_nobody_has",
+            r"ModuleNotFoundError: .*; a package has to be installed \(pip install -e FOLDER\)",
+        ),
     ],
 )
 def test_a_named_plugin_that_is_absent_is_the_users_mistake(named: str, reason: str) -> None:
     with pytest.raises(UsageError, match=f"plugin {named!r} cannot be loaded: {reason}"):
         Registry([named])
+
+
+def test_a_file_of_a_package_that_is_not_installed_says_what_to_install(tmp_path: Path) -> None:
+    package = tmp_path / "bench-mine" / "bench_mine"
+    package.mkdir(parents=True)
+    (package / "method.py").write_text("class Thing: pass\n")
+    (package / "__init__.py").write_text(GOOD.format(name="mine").replace("json:dumps", "bench_mine.method:Thing"))
+    with pytest.raises(UsageError, match=rf"part of that package: pip install -e {tmp_path / 'bench-mine'}$"):
+        Registry([str(package / "__init__.py")]).load("method", "mine")
 
 
 @pytest.mark.parametrize(
