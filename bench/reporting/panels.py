@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Row
-from bench.reporting.columns import lines
+from bench.reporting.columns import Columns
 from bench.reporting.pivot import comparable, heading, named
 from bench.reporting.units import UNKNOWN
 from bench.storage.streams import one_line
@@ -29,6 +29,11 @@ class Panel:
     values: Sequence[Any]
     lines: Mapping[str, Mapping[Any, Row]]
 
+    @property
+    def named(self) -> dict[str, Row]:
+        """A row of each line."""
+        return {name: next(iter(line.values())) for name, line in self.lines.items()}
+
 
 def panels(rows: Iterable[Row], across: str, least: int = 2) -> list[Panel]:
     """The panels of all done rows that have at least so many values of `across`."""
@@ -36,14 +41,22 @@ def panels(rows: Iterable[Row], across: str, least: int = 2) -> list[Panel]:
     return [_panel(group, across) for group in found if len({row[across] for row in group}) >= least]
 
 
-def line_name(words: Iterable[str]) -> str:
-    """Who a line is of, from a row of `bench.reporting.view.identity`: what is not said of it is left out."""
-    return one_line(" ".join(word for word in words if word != UNKNOWN))
+def line_names(columns: Columns) -> list[str]:
+    """Who each row of `bench.reporting.view.identity` is of, in a line: without what is not said of it."""
+    told = [[_told(title, text) for text in texts] for title, texts in columns.items()]
+    return [one_line(" ".join(filter(None, words))) for words in zip(*told, strict=True)]
+
+
+def _told(title: str, text: str) -> str:
+    """A cell where no title stands above it: a bare number would say nothing."""
+    if text == UNKNOWN:
+        return ""
+    return f"seed {text}" if title == "seed" else text
 
 
 def _panel(rows: Sequence[Row], across: str) -> Panel:
     found: dict[str, dict[Any, Row]] = {}
-    for row, words in zip(rows, lines(named(rows, across)), strict=True):
-        found.setdefault(line_name(words), {}).setdefault(row[across], row)
+    for row, name in zip(rows, line_names(named(rows, across)), strict=True):
+        found.setdefault(name, {}).setdefault(row[across], row)
     values = sorted({row[across] for row in rows})
     return Panel(one_line(heading(rows, across)), across, values, found)

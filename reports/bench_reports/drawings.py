@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
 from bench.reporting.best import WORDS, is_best
-from bench.reporting.columns import lines
-from bench.reporting.panels import Panel
+from bench.reporting.panels import Panel, line_names
 from bench.reporting.units import IN_POINTS, digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
+from bench_reports.looks import Look, Looks
 
 SCREEN = 9.0  # inches of a figure that is not made for a paper
 PAPER = 8.0  # narrower ones have the type of a paper's captions
 ROW, MARGIN, LINES = 0.3, 0.75, 2.4  # inches: of a bar, of what is around bars, of a plot over images per class
-HIGH = 0.85  # of a bar, of the room that it has
 GAP = 4  # points between a bar and its value
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000")  # Okabe and Ito's
 MARKERS = "osD^vPX*"
+HATCHES = ("", "///", "...", "xx", "---", "||")  # bars of one method
 CONTROL = "0.62"
 OF_LINES: Any = {"markersize": 3.5, "linewidth": 1.1, "capsize": 1.5, "elinewidth": 0.8}
 BOLD = f"bold: {WORDS}"
@@ -79,8 +79,9 @@ def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims
 def panels_drawn(found: Sequence[Panel], inches: float | None) -> Figure:
     """Lines over images per class, or bars in groups over networks or datasets."""
     figure, plots = figure_of([(panel.heading, _height(panel)) for panel in found], [], inches)
+    looks = Looks(row for panel in found for row in panel.named.values())
     for axes, panel in zip(plots, found, strict=True):
-        (_over_ipc if panel.across == "ipc" else _grouped)(axes, panel)
+        (_over_ipc if panel.across == "ipc" else _grouped)(axes, panel, looks.of(panel.named))
         axes.figure.legend(ncols=2, frameon=False, loc="outside lower center")
     return figure
 
@@ -101,7 +102,7 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
         if row.get("is_control"):
             axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
-    axes.set_yticks(range(len(rows)), [" ".join(words) for words in lines(view.identity)])
+    axes.set_yticks(range(len(rows)), line_names(view.identity))
     axes.invert_yaxis()
     axes.set_xlabel(primary(rows[0]).title + (" (diamond: published)" if any(published) else ""))
     axes.margins(x=0.14)
@@ -122,12 +123,12 @@ def _bar(
     *,
     bold: bool,
     label: str = "",
-    high: float = 0.72,
     beyond: float = 0.0,
+    hatch: str = "",
 ) -> None:
     """A result with its deviation and its value."""
     found = primary(row)
-    axes.barh(place, or_gap(found.mean), high, color=colour, label=label)
+    axes.barh(place, or_gap(found.mean), 0.72, color=colour, label=label, hatch=hatch, edgecolor="white", linewidth=0)
     if found.mean is None:
         return
     if found.std is not None:
@@ -143,13 +144,14 @@ def _bar(
     )
 
 
-def _over_ipc(axes: Axes, panel: Panel) -> None:
+def _over_ipc(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     """A line for each, against the logarithm of the images per class."""
-    for name, line, colour, marker in _looks(panel):
+    for name, line in panel.lines.items():
+        look = looks[name]
         points = [(ipc, primary(line[ipc])) for ipc in panel.values if ipc in line]
         heights, errors = [or_gap(found.mean) for _, found in points], [found.std or 0 for _, found in points]
-        looks = {"color": colour, "marker": marker, "linestyle": _dashes(line), **OF_LINES}
-        axes.errorbar([ipc for ipc, _ in points], heights, yerr=errors, label=name, **looks)
+        drawn = {"color": _colour(look), "marker": MARKERS[look.mark % len(MARKERS)], "linestyle": _dashes(look)}
+        axes.errorbar([ipc for ipc, _ in points], heights, yerr=errors, label=name, **{**OF_LINES, **drawn})
     axes.set_xscale("log")
     axes.set_xticks(list(panel.values), [str(value) for value in panel.values])
     axes.minorticks_off()
@@ -158,15 +160,16 @@ def _over_ipc(axes: Axes, panel: Panel) -> None:
     axes.grid(axis="y", linewidth=0.4, color="0.88")
 
 
-def _grouped(axes: Axes, panel: Panel) -> None:
+def _grouped(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     """A group of bars for each network or dataset, in it those that were measured."""
-    looks, named, place, middles = list(_looks(panel)), set[str](), 0.0, []
+    named, place, middles = set[str](), 0.0, []
     for value in panel.values:
-        rows = [(name, line[value], colour) for name, line, colour, _ in looks if value in line]
+        rows = [(name, line[value], looks[name]) for name, line in panel.lines.items() if value in line]
         middles.append(place + (len(rows) - 1) / 2)
-        for name, row, colour in rows:
+        for name, row, look in rows:
             bold = is_best(row, [other for _, other, _ in rows if other is not row])
-            _bar(axes, place, row, colour, bold=bold, label="" if name in named else name)
+            label, hatch = "" if name in named else name, HATCHES[look.nth % len(HATCHES)]
+            _bar(axes, place, row, _colour(look), bold=bold, label=label, hatch=hatch)
             named.add(name)
             place += 1
         place += 1
@@ -177,20 +180,12 @@ def _grouped(axes: Axes, panel: Panel) -> None:
     _from_zero(axes, (row for line in panel.lines.values() for row in line.values()))
 
 
-def _looks(panel: Panel) -> Sequence[tuple[str, Mapping[Any, Row], str, str]]:
-    """Each line with its colour and its marker; the control is gray."""
-    free = [name for name, line in panel.lines.items() if not _is_control(line)]
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(free)}
-    marks = {name: MARKERS[place % len(MARKERS)] for place, name in enumerate(free)}
-    return [(name, line, colours.get(name, CONTROL), marks.get(name, "o")) for name, line in panel.lines.items()]
+def _colour(look: Look) -> str:
+    return CONTROL if look.colour is None else COLOURS[look.colour]
 
 
-def _dashes(line: Mapping[Any, Row]) -> str:
-    return "--" if _is_control(line) else "-"
-
-
-def _is_control(line: Mapping[Any, Row]) -> bool:
-    return any(row.get("is_control") for row in line.values())
+def _dashes(look: Look) -> str:
+    return "--" if look.colour is None else "-"
 
 
 def _title(panel: Panel) -> str:

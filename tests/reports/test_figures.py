@@ -6,6 +6,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 
 from bench.conformance.formats import speed_row
 from bench.reporting.panels import panels
@@ -104,6 +106,37 @@ def test_several_numbers_of_images_are_one_figure(row: RowMaker, control: RowMak
         assert shown in said
     networks = [row(eval_backbone=name, run=name) for name in ("resnet18", "deit-tiny")]
     assert "resnet18" in words(SVG.render_pivot(networks, across="eval_backbone"))
+
+
+def test_a_method_has_one_look_in_all_panels(row: RowMaker, control: RowMaker) -> None:
+    """DM is first in one panel, alone with the control in the other; two seeds of one method are of its colour."""
+    rows = [
+        *(row(ipc=ipc, run=f"a{ipc}", method="dc") for ipc in (1, 10)),
+        *(
+            row(ipc=ipc, run=f"b{ipc}{seed}", method="dm", seed=seed, top1_mean=9.0)
+            for ipc in (1, 10)
+            for seed in (0, 1)
+        ),
+        *(row(ipc=ipc, run=f"c{ipc}", method="dm", budget="paper") for ipc in (1, 10)),
+        *(control(ipc=ipc, run=f"d{ipc}", budget="paper") for ipc in (1, 10)),
+    ]
+    drawn: list[Any] = [axes.get_legend_handles_labels() for axes in panels_drawn(panels(rows, "ipc"), None).axes]
+    lines = [(name, bar[0]) for found in drawn for bar, name in zip(*found, strict=True)]
+    looks = [(name, line.get_color(), line.get_marker()) for name, line in lines]
+    of_dm = (COLOURS[1], "s")
+    assert {("dc seed 0", COLOURS[0], "o"), ("dm seed 0", *of_dm), ("dm", *of_dm)} <= set(looks)
+    assert {colour for name, colour, _ in looks if "dm" in name} == {COLOURS[1]}
+    assert {mark for name, _, mark in looks if "dm" in name} == {"s", "D"}
+
+
+def test_bars_of_one_method_differ_in_their_hatching(row: RowMaker) -> None:
+    rows = [
+        row(run=f"{net}{seed}", eval_backbone=net, seed=seed) for net in ("convnet3", "resnet18") for seed in (0, 1)
+    ]
+    (axes,) = panels_drawn(panels(rows, "eval_backbone"), None).axes
+    assert {bar.get_facecolor() for bar in axes.patches} == {to_rgba(COLOURS[0])}
+    assert [bar.get_hatch() or "" for bar in axes.patches if isinstance(bar, Rectangle)] == ["", "///"] * 2
+    assert [text.get_text() for text in axes.figure.legends[0].texts] == ["sre2l seed 0", "sre2l seed 1"]
 
 
 @pytest.mark.parametrize(("inches", "points"), [(3.25, 234), (6.75, 486)])

@@ -6,6 +6,7 @@ import pytest
 
 from bench.reporting import Row
 from bench.reporting.panels import panels
+from bench_reports.looks import Looks
 from bench_reports.site.axes import axis
 from bench_reports.site.figures import front, over_costs, over_ipc, over_networks
 
@@ -47,7 +48,7 @@ def test_labels_of_another_teacher_are_not_drawn_beside(row: RowMaker) -> None:
 def test_a_mark_says_its_number_and_leads_to_its_run(row: RowMaker, control: RowMaker) -> None:
     rows = [made(ipc=ipc, run=f"{ipc}{made.__name__}") for ipc in (1, 10) for made in (row, control)]
     (figure,) = over_ipc(rows, {"1make_row": "runs/1.html"})
-    assert [series.colour for series in figure.series] == ["c1", "control"]
+    assert [series.colour for series in figure.series] == ["c0", "control"]
     mark = figure.series[0].marks[0]
     assert (mark.said, mark.link) == ("sre2l, ipc 1: top-1 % 46.60 ± 0.42 (3)", "runs/1.html")
 
@@ -85,3 +86,23 @@ def test_what_is_not_said_of_a_line_is_not_in_its_name(row: RowMaker, control: R
     rows = [row(synthesis_precision="fp32"), control(), row(method="dm")]
     (costly,) = over_costs(rows, {})
     assert {series.name for series in costly.legend} == {"sre2l fp32", "dm bf16", "random (control)"}
+
+
+def test_a_method_has_one_look_in_all_figures_and_its_lines_marks_of_their_own(row: RowMaker) -> None:
+    """SRe2L of two seeds beside DM, and alone, and by costs: orders differ, looks do not."""
+    rows = [
+        *(row(ipc=ipc, run=f"dm{ipc}", method="dm", synthesis_s=1.0, top1_mean=60.0) for ipc in (1, 10)),
+        *(row(ipc=ipc, run=f"a{ipc}{seed}", seed=seed, top1_mean=50.0 - seed) for ipc in (1, 10) for seed in (0, 1)),
+        *(row(ipc=ipc, run=f"b{ipc}{seed}", seed=seed, budget="paper") for ipc in (1, 10) for seed in (1, 0)),
+    ]
+    over = over_ipc(rows, {}), over_costs(rows, {})
+    drawn = [*over[0], *(figure for each in over[1] for figure in each.figures)]
+    looks = {(series.name, series.colour, series.shape) for figure in drawn for series in figure.series}
+    assert (len(over[0]), len(over[1])) == (2, 2)
+    assert looks == {("dm seed 0", "c0", 0), ("sre2l seed 0", "c1", 1), ("sre2l seed 1", "c1", 2)}
+
+
+def test_more_methods_than_colours_are_told_apart_by_their_marks(row: RowMaker) -> None:
+    rows = {f"m{place:02}": row(method=f"m{place:02}", run=str(place)) for place in range(17)}
+    looks = {(look.colour, look.mark % 6) for look in Looks(rows.values()).of(rows).values()}
+    assert len(looks) == 17

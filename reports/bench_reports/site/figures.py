@@ -8,23 +8,23 @@ template it is 5 kB and 1 ms, each mark is a link to its run that the keyboard r
 its colours follow the page, light or dark. A figure over networks is a table whose cells are coloured.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
-from bench.reporting.columns import OF_SET, disturbed, lines
+from bench.reporting.columns import OF_SET, disturbed
 from bench.reporting.layout import flat
-from bench.reporting.panels import Panel, line_name, panels
+from bench.reporting.panels import Panel, line_names, panels
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
+from bench_reports.looks import Look, Looks
 from bench_reports.site.axes import Axis, axis
 from bench_reports.site.rankings import told_apart
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 390.0, 12.0, 222.0  # pixels of the plot within its picture
-COLOURS, SHAPES = 8, 6
+SHAPES = 6
 CONTROL = "control"  # a colour of its own
 
 Number = Callable[[Row], float | None]
@@ -146,26 +146,6 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-class Looks:
-    """The colour and the shape of each line of a figure: those of its method, the same in all figures; controls grey.
-
-    Lines of one method in one figure have its colour, and shapes of their own.
-    """
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._places = {method: place for place, method in enumerate(sorted({row["method"] for row in rows}))}
-
-    def of(self, lines: Mapping[str, Row]) -> dict[str, tuple[str, int]]:
-        """By the names of a figure's lines, of each of which a row is given."""
-        seen: Counter[str] = Counter()
-        found = {}
-        for name, row in lines.items():
-            place, nth = self._places[row["method"]], seen[row["method"]]
-            seen[row["method"]] += 1
-            found[name] = (CONTROL if row.get("is_control") else f"c{place % COLOURS}", (place + nth) % SHAPES)
-        return found
-
-
 def _alone(row: Row, time: Number) -> float | None:
     """A time, where nobody else was at work on the machine while it was taken: others are not held against it."""
     return None if disturbed(row, OF_SET) else time(row)
@@ -181,22 +161,26 @@ def _legend(figures: Sequence[Figure]) -> list[Series]:
     return list({series.name: series for figure in figures for series in figure.series}.values())
 
 
+def _series(name: str, look: Look, marks: Sequence[Mark], line: str = "") -> Series:
+    return Series(name, CONTROL if look.colour is None else f"c{look.colour}", look.mark % SHAPES, marks, line)
+
+
 def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
     rows = [row for line in panel.lines.values() for row in line.values()]
     x, y = axis(panel.values, LEFT, RIGHT, panel.values), _scores(rows)
-    look = looks.of({name: next(iter(line.values())) for name, line in panel.lines.items()})
+    look = looks.of(panel.named)
     series = []
     for name, line in panel.lines.items():
         found = sorted(line.items())
         marks = [_mark(row, x.place(ipc), y, f"{name}, ipc {ipc}", names) for ipc, row in found]
-        series.append(Series(name, *look[name], marks, points([(mark.x, mark.y) for mark in marks])))
+        series.append(_series(name, look[name], marks, points([(mark.x, mark.y) for mark in marks])))
     title = primary(rows[0]).title
     said = f"{title} against images per class, of {', '.join(panel.lines)}"
     return Figure(panel.heading, said, x, y, "images per class", title, _controls_above(series))
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
-    words = [line_name(each) for each in lines(identity(ranking.rows))]
+    words = line_names(identity(ranking.rows))
     look = looks.of(dict(zip(words, ranking.rows, strict=True)))
     figures = []
     for cost in COSTS:
@@ -211,7 +195,7 @@ def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> lis
 def _over_cost(
     cost: Cost,
     known: Sequence[tuple[str, Row, float]],
-    look: Mapping[str, tuple[str, int]],
+    look: Mapping[str, Look],
     names: Mapping[str, str],
 ) -> Figure:
     rows = [row for _, row, _ in known]
@@ -220,7 +204,7 @@ def _over_cost(
     series = []
     for word, row, value in known:
         mark = _mark(row, x.place(value / unit), y, f"{word}, {cost.told(value)}", names)
-        series.append(Series(word, *look[word], [mark]))
+        series.append(_series(word, look[word], [mark]))
     best = front([(value, primary(row).badness) for _, row, value in known])
     edge = [(series[place].marks[0].x, series[place].marks[0].y) for place in best]
     said = f"{title} against {across}; on the Pareto front: {', '.join(known[place][0] for place in best)}"
