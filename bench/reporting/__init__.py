@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
+from bench.reporting.pooling import runs_of
 from bench.results import changes
 from bench.results.differences import differing
 from bench.results.metrics import Summary as Summary
@@ -288,8 +289,8 @@ def _quick_notes(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(sorted(notes, key=lambda note: not note.startswith("quick budget, evaluation")))
 
 
-def _place(row: Row) -> tuple[float, str, str]:
-    return primary(row).badness, row["method"], row["run"]
+def _place(row: Row) -> tuple[float, str, list[str]]:
+    return primary(row).badness, row["method"], runs_of(row)
 
 
 def _natural(row: Row) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from math import hypot, sqrt
 from typing import Any
 
 from bench.results.metrics import deviation, mean, metric, primary_name
+from bench.results.null_reasons import ONE_SET, SETS_DIFFER
 from bench.results.scores import TOP1
 
 Row = dict[str, Any]
@@ -27,12 +28,23 @@ def over_seeds(rows: Iterable[Row]) -> list[Row]:
     """Each group of finished rows that share all but the seed as one row; the others as they are.
 
     Each metric is the mean over sets of the means over trainings; its `std`, as `top1_std`, is the sample deviation
-    over sets (None of one), `eval_seeds` the number of trainings in all. Besides it has `sets`, their number, and
-    `within`: the deviation over trainings on one set, pooled (root of the mean variance). Top-5 and costs are means;
-    of peaks of memory the largest counts.
+    over sets (None of one), `eval_seeds` the number of trainings in all. Top-5 and costs are means; of peaks of memory
+    the largest counts. What else differs between the sets, as `run` and `seed` do, is None, and `null_reasons` says so.
+
+    Besides it has what `bench.results.fields.OF_MEANS` names; `within` is pooled: the root of the mean variance.
     """
     groups = _groups(rows)
     return [row for group in groups for row in ([_pooled(_sets(group))] if _is_done(group) else group)]
+
+
+def runs_of(row: Row) -> list[str]:
+    """The run of a row, or all those that it is the mean of."""
+    return row.get("runs") or [row["run"]]
+
+
+def controls_of(row: Row) -> list[str]:
+    """The runs of its controls."""
+    return row.get("controls") or [each for each in [row.get("control")] if each]
 
 
 def _groups(rows: Iterable[Row]) -> list[list[Row]]:
@@ -78,18 +90,55 @@ def _pooled(group: Sequence[Row]) -> Row:
     means["peak_memory_bytes"] = _by_key(group, "peak_memory_bytes", _most)
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = hypot(*(std / sqrt(len(known)) for std in known)) if known else None
-    one = group[0]["seed"] if len(group) == 1 else None
     most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}
-    told = {"seed": one, "sets": len(group), "within": within, "eval_seeds": trainings, **most}
-    pooled = {**group[0], **scored, **means, **told, "warnings": _warnings(group)}
-    reasons = (group[0].get("null_reasons") or {}).items()
-    return {**pooled, "null_reasons": {name: why for name, why in reasons if pooled.get(name) is None}}
+    told = {"eval_seeds": trainings, **most, **_of_sets(group), "within": within, "warnings": _warnings(group)}
+    shared = {name: value if _is_shared(group, name) else None for name, value in group[0].items()}
+    pooled = {**shared, "versions": _by_key(group, "versions", _one), **_named(group), **scored, **means, **told}
+    pooled["null_reasons"] = _reasons(group, pooled)
+    return pooled
 
 
-def _by_key(group: Sequence[Row], name: str, of: Callable[[Sequence[float | None]], float | None]) -> Row | None:
-    """One number of each of an object's, over the rows that have it."""
+def _of_sets(group: Sequence[Row]) -> Row:
+    """Which sets they are."""
+    controls = dict.fromkeys(control for row in group if (control := row.get("control")))
+    return {
+        "sets": len(group),
+        "seeds": [row["seed"] for row in group],
+        "runs": [row["run"] for row in group],
+        "controls": list(controls),
+    }
+
+
+def _named(group: Sequence[Row]) -> Row:
+    """All names under which their one evaluation was asked for."""
+    asked = dict.fromkeys(name for row in group for name in row.get("asked") or ())
+    return {"protocol": group[0]["protocol"], "asked": list(asked)}
+
+
+def _is_shared(group: Sequence[Row], name: str) -> bool:
+    return all(row.get(name) == group[0][name] for row in group)
+
+
+def _reasons(group: Sequence[Row], pooled: Row) -> dict[str, str]:
+    """Why numbers are null: as of a set, or because sets differ in it, or are one."""
+    of_first = (group[0].get("null_reasons") or {}).items()
+    found = {name: why for name, why in of_first if pooled.get(name) is None}
+    apart = (name for name in group[0] if name != "null_reasons" and not _is_shared(group, name))
+    found |= {name: SETS_DIFFER for name in apart if pooled[name] is None}
+    if pooled["top1_std"] is None and pooled["top1_mean"] is not None and len(group) == 1:
+        found["top1_std"] = ONE_SET
+    return found
+
+
+def _by_key(group: Sequence[Row], name: str, of: Callable[[Sequence[Any]], Any]) -> Row | None:
+    """One value of each of an object's, over the rows that have it."""
     known = [row[name] for row in group if row.get(name)]
     return {key: of([each.get(key) for each in known]) for key in known[0]} if known else None
+
+
+def _one(values: Sequence[Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """The value that all have, or None."""
+    return values[0] if all(value == values[0] for value in values) else None
 
 
 def _whole(value: float | None) -> int | None:

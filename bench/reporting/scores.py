@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.reporting import Row
+from bench.reporting.pooling import controls_of, runs_of
 from bench.reporting.welch import difference
 from bench.results.fields import CONTROL
 from bench.results.null_reasons import OTHER_METRICS
@@ -113,14 +114,14 @@ class _Cells:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = [row for row in rows if row["status"] == "done" and row.get("top1_mean") is not None]
-        self._placed = {(row["run"], name_of(row), row["eval_backbone"]): row for row in self._rows}
+        self._placed = {(run, name_of(row), row["eval_backbone"]): row for row in self._rows for run in runs_of(row)}
         self._cells: dict[Cell, list[Row]] = {}
         self._hard_ones: dict[tuple[Cell, str], list[Row]] = {}
         self._whole: dict[Cell, Ingredient] = {}
         for row in self._rows:
             self._cells.setdefault(_cell(row), []).append(row)
             if _is_hard(row):
-                self._hard_ones.setdefault((_cell(row), row["run"]), []).append(row)
+                self._hard_ones.setdefault((_cell(row), runs_of(row)[0]), []).append(row)
 
     def scores(self, row: Row) -> CellScores:
         """All that can be said of a row."""
@@ -156,17 +157,18 @@ class _Cells:
 
     def _control(self, row: Row) -> Row | None:
         """The row of its control under the same protocol, where that has the same kind of labels."""
-        found = self._placed.get((row.get("control"), name_of(row), row["eval_backbone"]))
+        placed = (self._placed.get((run, name_of(row), row["eval_backbone"])) for run in controls_of(row))
+        found = next(filter(None, placed), None)
         return found if found and found.get("label_kind") == row.get("label_kind") else None
 
     def _beside(self, row: Row, protocol: str) -> Row | None:
         """The same set, evaluated by another protocol on the same network."""
-        return self._placed.get((row["run"], protocol, row["eval_backbone"]))
+        return self._placed.get((runs_of(row)[0], protocol, row["eval_backbone"]))
 
     def _hard(self, row: Row) -> Ingredient:
         if _is_hard(row):
             return _of(row, "")
-        found = self._hard_ones.get((_cell(row), row["run"]), [])
+        found = self._hard_ones.get((_cell(row), runs_of(row)[0]), [])
         called = [each for each in found if name_of(each) == HARD]
         one = called or found
         return _of(one[0] if len(one) == 1 else None, WHICH_HARD if one else NO_HARD)

@@ -19,6 +19,7 @@ from bench.reporting.columns import (
 )
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
+from bench.reporting.pooling import runs_of
 from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid, unsteady
 from bench.reporting.units import UNKNOWN, digits, percent, result, spread
 from bench.results import changes, metrics
@@ -159,7 +160,7 @@ def identity(rows: Sequence[Row]) -> Columns:
         columns["changed"] = apart.told
     found = frame(rows, columns)
     if len(set(lines(found))) < len(rows):
-        found["run"] = [one_line(row["run"]).rpartition("-")[2] for row in rows]
+        found["run"] = [", ".join(one_line(run).rpartition("-")[2] for run in runs_of(row)) for row in rows]
     return found
 
 

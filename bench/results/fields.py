@@ -209,13 +209,28 @@ def page() -> str:
     for title, upto in chapters.items():
         text += _chapter(title, upto[seen:])
         seen = len(upto)
-    return text
+    return text + _table(f"Means over seeds\n\n{OF_MEANS_SAID}", OF_MEANS.items())
 
 
 def _chapter(title: str, told: Iterable[Field[Any]]) -> str:
-    lines = "".join(f"| `{each.name}` | {each.metadata['meaning']} |\n" for each in told)
+    return _table(title, ((each.name, each.metadata["meaning"]) for each in told))
+
+
+def _table(title: str, told: Iterable[tuple[str, str]]) -> str:
+    lines = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in told)
     return f"\n## {title}\n\n| field | what it is |\n| --- | --- |\n{lines}"
 
+
+OF_MEANS = {
+    "sets": "how many sets it is the mean of",
+    "seeds": "those of their synthesis",
+    "runs": "names of their run folders",
+    "controls": "runs of their controls in the same table",
+    "within": "deviation of the primary metric over the trainings on one set",
+}
+OF_MEANS_SAID = """`bench report --over seed` prints the sets that differ in their seed alone as one row. Its metrics
+and costs are means over sets, `std` and `top1_std` deviations over sets, and peaks of memory the largest; what else
+differs between the sets is null, `run` and `control` among it. Besides it has:"""
 
 HEAD = """# Rows
 

@@ -18,6 +18,8 @@ FEW_CLASSES = "fewer than six classes"
 LAST_ONLY = "the protocol looks at the last epoch alone"
 UNSHARED = "evaluations share no stage"
 NOT_APART = "the scores are older than the field; it is part of evaluation_s"
+ONE_SET = "one set has no deviation over sets"
+SETS_DIFFER = "the sets of this mean differ in it"
 ONE_TRAINING = "one training has no spread"
 
 

@@ -30,6 +30,7 @@ NESTED = {
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
     "teacher_on_set": ("top1", "cross_entropy"),
     "versions": ("bench", "torch", "plugin"),
+    "made": ("command", "date", "version", "commit"),
     "claim": ("value", "std", "source"),
     "published": ("ms_per_image_iteration", "peak_gpu_mem_gb", "source"),
 }

@@ -1,5 +1,6 @@
 """Rows over seeds as one, and tables with networks or numbers of images across, by numbers worked out by hand."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from bench.errors import UsageError
 from bench.reporting.pivot import pivot_views
 from bench.reporting.pooling import over_seeds, sets_as_one
-from bench_reports.data import CSV
+from bench.reporting.scores import with_scores
+from bench.results.null_reasons import ONE_SET, SETS_DIFFER
+from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.table import TABLE
 
@@ -60,7 +63,7 @@ def test_costs_of_every_kind_are_over_all_sets(measured: MakeRow) -> None:
     assert (one["set_bytes"], one["label_bytes"], one["label_s"]) == (200, 50, 2.0)
     assert one["ms_per_image_iteration"] == {"median": 2.0, "p20": 1.0, "p80": 4.0}
     assert one["teacher_on_set"] == {"top1": 60.0} and one["peak_memory_bytes"] == {"allocated": None, "rss": 9}
-    assert one["null_reasons"] == {"teacher_top1": "not known"}
+    assert one["null_reasons"] == {"teacher_top1": "not known", "run": SETS_DIFFER, "seed": SETS_DIFFER}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,37 @@ def test_every_metric_is_over_sets_and_none_the_first_ones(measured: MakeRow) ->
     assert one["metrics"]["drop"]["mean"] == 3
     assert one["metrics"]["drop"]["std"] == pytest.approx(2**0.5)
     assert one["metrics"]["drop"]["unit"] == "%"
+
+
+def test_a_mean_names_its_runs_and_is_none_of_them(measured: MakeRow) -> None:
+    """Of two seeds, each beside a control and with a command of its own; a field that both share stays."""
+    own: list[Row] = [{"control": f"random-{seed}", "made": {"command": f"--seed {seed}"}} for seed in (0, 1)]
+    rows = [measured((1, 2), seed=seed, run=f"sre2l-{seed}", **each) for seed, each in enumerate(own)]
+    (one,) = json.loads(JSON.render(over_seeds(rows), claims=False))
+    unsaid = {name for name, why in one["null_reasons"].items() if why == SETS_DIFFER}
+    assert unsaid == {"run", "seed", "control", "made"} and {one[name] for name in unsaid} == {None}
+    assert (one["runs"], one["seeds"]) == (["sre2l-0", "sre2l-1"], [0, 1])
+    assert one["controls"] == ["random-0", "random-1"]
+    assert one["config"] == rows[0]["config"] and one["versions"] == rows[0]["versions"]
+    assert CSV.render(over_seeds(rows), claims=False).splitlines()[1].startswith(",done,")
+
+
+def test_a_mean_of_one_set_is_that_run_and_has_no_deviation(measured: MakeRow) -> None:
+    row = measured((1, 2), seed=3)
+    (one,) = over_seeds([row])
+    assert (one["run"], one["seed"], one["top1_std"]) == (row["run"], 3, None)
+    assert one["null_reasons"] == {**row["null_reasons"], "top1_std": ONE_SET}
+
+
+def test_scores_of_means_are_beside_the_means_of_their_controls(measured: MakeRow) -> None:
+    """Sets of 12 on average, random images of 10: a gain of 2 points."""
+    rows = [
+        *(measured((9 + 2 * seed, 13 + 2 * seed), seed=seed, control=f"random-{seed}") for seed in (0, 1)),
+        *(measured((9, 11), seed=seed, method="random", run=f"random-{seed}", is_control=True) for seed in (0, 1)),
+    ]
+    method, _ = with_scores(over_seeds(rows))
+    assert method["scores"]["random_top1"] == 10
+    assert method["scores"]["label_free_gain"] == pytest.approx(2)
 
 
 def test_what_has_no_result_stays(measured: MakeRow, failure: MakeRow) -> None:
