@@ -11,6 +11,7 @@ from bench.reporting.view import RankingView
 
 LEFT = (
     *("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change"),
+    *("made\nin", "pre-\nprocessing"),
     *("dataset", "condensed\nwith", "trained\non it", "protocol", "metric", "verdict", "set by\nthe table"),
 )
 GAP = 2

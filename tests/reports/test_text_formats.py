@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.reporting import ReportFormat
+from bench.reporting.layout import alignment, beside
 from bench.reporting.units import UNKNOWN
+from bench.reporting.view import views
 from bench.storage.streams import one_line
 from bench_reports import latex, markdown
 from bench_reports.latex import LATEX
@@ -323,3 +325,15 @@ def test_latex_tables_can_be_referred_to_each_by_a_label_of_its_own(row: RowMake
         "tab:tiny-imagenet-10-of-200-classes-ipc-10-sre2l-tiny-1-on-convnet4-bn-2",
     ]
     assert len({*labels}) == 3
+
+
+def test_columns_of_words_stand_to_the_left(row: RowMaker, control: RowMaker) -> None:
+    """Of all columns that a ranking may have: cells of numbers to the right, all others to the left."""
+    apart = {"backbone": "resnet18", "seed": 1, "preprocessing": "zca", "label_kind": "stored", "teacher_top1": 50.0}
+    rows = [row(synthesis_precision="fp32"), row(run="b", changed={"lr": [1, 2]}, **apart), control()]
+    (view,) = views([{**each, "imported": True, "set": each["run"]} for each in rows], claims=True)
+    columns = beside(view.identity, *view.groups)
+    numeric = {title for title, cells in columns.items() if all(cell[0] in "–0123456789±" for cell in cells)}
+    assert {"made\nin", "changed", "labels", "pre-\nprocessing", "set"} <= set(columns) - numeric
+    sides = dict(zip(columns, alignment(columns), strict=True))
+    assert sides == {title: "right" if title in numeric else "left" for title in columns}
