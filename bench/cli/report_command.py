@@ -58,23 +58,27 @@ def command(
     RUNS are run folders, folders of runs, or names of runs below --runs; without any, all runs below --runs. A record
     that cannot be read is named on standard error and left out.
 
-    `-o site/` makes a site: an index with the rankings, and a page a run. It opens from disk and from any host.
+    `-o site/` makes a site: an index with the rankings, and a page a run. It opens from disk and from any host. With
+    `--over seed` its rankings and figures are of means over seeds.
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
     from bench.reporting.folders import RunFolder, report_files
+    from bench.reporting.pooling import over_seeds
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
     look = Look(pivot, scores=scores, claims=claims, inches=width)
-    _check(registry, target, look, over)  # before any work
+    _check(registry, target, look)  # before any work
     folders = dict[str, RunFolder]()
     with Console() as console:
-        made = rows_asked_for(named, where, runs, console, over=over, folders=folders)
+        made = rows_asked_for(named, where, runs, console, folders=folders)
     if target.folder is not None:
-        written = write_folder(target.folder, report_files(registry, made, target.form, folders, claims=claims))
+        files = report_files(registry, made, target.form, folders, claims=claims, means=over is not None)
+        written = write_folder(target.folder, files)
         said_written(target.folder / written[-1], f" and {len(written) - 1:,} files that it leads to")
         return
+    made = over_seeds(made) if over else made
     content = _content(registry, target, look, made)
     if target.file is None:
         click.echo(content, nl=False)
@@ -93,13 +97,13 @@ class Look:
     inches: float | None
 
 
-def _check(registry: "Registry", target: Target, look: Look, over: str | None) -> None:
+def _check(registry: "Registry", target: Target, look: Look) -> None:
     """Raises UsageError: options that do not go together, or a format that has no form for them."""
     from bench.reporting.pictures import PictureFormat
 
     format_: ReportFormat = registry.load("format", target.form)
-    if target.folder is not None and (over or look.pivot or look.scores):
-        raise UsageError("a folder has a page a run; --over, --pivot and --scores make one table: name a file with -o")
+    if target.folder is not None and (look.pivot or look.scores):
+        raise UsageError("a folder has a page a run; --pivot and --scores make one table: name a file with -o")
     if look.pivot and look.scores:
         raise UsageError("--pivot and --scores are two tables; ask for one at a time")
     if look.pivot:
@@ -132,7 +136,6 @@ def rows_asked_for(
     runs: Path,
     console: "Console",
     *,
-    over: str | None,
     folders: dict[str, "RunFolder"],
 ) -> list[Row]:
     """The rows of runs that fit all conditions; where each run lies is noted in `folders`.
@@ -140,14 +143,13 @@ def rows_asked_for(
     Raises:
         UsageError: a wrong condition, no such run, or nothing that fits.
     """
-    from bench.reporting.pooling import over_seeds
     from bench.results.rows import rows
 
     asked = Conditions.of(where)
     every = rows(_noted(records_of(named, runs, console), folders))
     if not (made := asked.picked(every)):
         raise UsageError(asked.unfit(every))
-    return over_seeds(made) if over else made
+    return made
 
 
 def _noted(found: Iterable["Found"], folders: dict[str, "RunFolder"]) -> Iterator["Record"]:

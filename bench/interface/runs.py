@@ -13,6 +13,7 @@ from bench.hardware.choices import Compile
 from bench.interface.words import offered, understood, words_of
 from bench.recipes import Budget
 from bench.reporting import Row, beside_claims
+from bench.reporting.pooling import over_seeds
 from bench.reporting.scores import with_scores
 
 if TYPE_CHECKING:
@@ -211,8 +212,9 @@ def records(
     asked = understood(report_command.command, words_of(report_command.command, **given))
     whose = (asked["named"], asked["where"], asked["runs"])
     with Console(quiet=quiet) as console:
-        rows = report_command.rows_asked_for(*whose, console, over=asked["over"], folders={})
-    made = beside_claims(Registry(asked["plugins"]), rows, claims=claims)
+        rows = report_command.rows_asked_for(*whose, console, folders={})
+    pooled = over_seeds(rows) if over else rows
+    made = beside_claims(Registry(asked["plugins"]), pooled, claims=claims)
     return frame_of(with_scores(made) if scores else made)
 
 

@@ -36,18 +36,19 @@ class FolderFormat(ReportFormat):
     """
 
     @abstractmethod
-    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
+    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool, means: bool) -> Iterator[File]:
         """The files, each once. That which leads to the others comes last, so that it never leads nowhere.
 
         Args:
-            rows: as of `render`.
+            rows: as of `render`, of single runs.
             runs: the folders of the runs of these rows by name. Some may be missing.
             claims: as of `render`.
+            means: whether what compares runs compares means over seeds (`bench.reporting.pooling.over_seeds`).
         """
 
 
 def report_files(
-    registry: "Registry", rows: Sequence[Row], form: str, runs: Mapping[str, RunFolder], *, claims: bool
+    registry: "Registry", rows: Sequence[Row], form: str, runs: Mapping[str, RunFolder], *, claims: bool, means: bool
 ) -> Iterator[File]:
     """The rows in a registered format of folders, each with the published number for its cell, where there is one.
 
@@ -57,4 +58,4 @@ def report_files(
     format_ = registry.load("format", form)
     if not isinstance(format_, FolderFormat):
         raise UsageError(f"the format {form!r} is one file and no folder; name one, as report{format_.suffix}")
-    return format_.files(beside_claims(registry, rows, claims=claims), runs, claims=claims)
+    return format_.files(beside_claims(registry, rows, claims=claims), runs, claims=claims, means=means)

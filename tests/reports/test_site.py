@@ -120,6 +120,20 @@ def test_the_page_of_a_run_says_what_a_reader_needs(tmp_path: Path, report: Repo
     assert "../index.html" in page.links()
 
 
+def test_over_seeds_rankings_are_of_means_and_runs_keep_their_pages(tmp_path: Path, report: Report) -> None:
+    """Two sets of 51.00 on average: no deviation over them. A mean leads to both of its runs and is neither."""
+    names = [keep_run(tmp_path / "runs", seed) for seed in (0, 1)]
+    assert report("--over", "seed", "-o", f"{tmp_path}/site/") == 0
+    index = Page((tmp_path / "site/index.html").read_text(encoding="utf-8"))
+    words = " ".join(index.words.split())
+    assert "51.00 ± 0.00 (2)" in words and "2 runs, 1 ranking" in words
+    assert [link for link in index.links() if link.startswith("runs/")] == [f"runs/{name}.html" for name in names]
+    for name in names:
+        assert "51.00 ± 1.41 (2)" in (tmp_path / f"site/runs/{name}.html").read_text(encoding="utf-8")
+    figures = Page((tmp_path / "site/figures.html").read_text(encoding="utf-8"))
+    assert "mean over seeds" in figures.words
+
+
 def test_a_new_report_takes_away_what_the_last_one_had_and_nothing_else(tmp_path: Path, report: Report) -> None:
     first, second = (keep_run(tmp_path / "runs", seed) for seed in (0, 1))
     site = tmp_path / "site"
@@ -227,9 +241,10 @@ def test_a_format_of_one_file_refuses_a_folder(
     assert not (tmp_path / "site").exists()
 
 
-def test_rows_of_several_runs_make_no_folder(tmp_path: Path, report: Report) -> None:
+def test_one_table_makes_no_folder(tmp_path: Path, report: Report) -> None:
     keep_run(tmp_path / "runs")
-    assert report("--over", "seed", "-o", f"{tmp_path}/site/") == 2
+    for asked in (["--scores"], ["--pivot", "ipc"]):
+        assert report(*asked, "-o", f"{tmp_path}/site/") == 2
     assert not (tmp_path / "site").exists()
     assert report("--over", "seed", "-o", f"{tmp_path}/pooled.html") == 0
 
@@ -305,7 +320,9 @@ def test_what_may_be_null_is_null_in_no_word_of_the_site(
     """Of a row that is done, but for what makes it so."""
     done = [row(), row(method="imported", run="b") | {"imported": True}, control()] if name not in OF_DONE else []
     rows = [each | {name: None} for each in [*done, failure()]]
-    pages = [Page(file.content) for file in HTML.files(rows, {}, claims=True) if isinstance(file.content, str)]
+    pages = [
+        Page(file.content) for file in HTML.files(rows, {}, claims=True, means=False) if isinstance(file.content, str)
+    ]
     assert not [page.words for page in pages if re.search(r"\bNone\b", page.words)]
 
 

@@ -73,7 +73,7 @@ def site(tmp_path: Path, row: RowMaker, control: RowMaker, failure: RowMaker) ->
             (control, "random", 39.4, 0.031),
         )
     ]
-    for file in HTML.files([*rows, failure(reason=EVIL)], {}, claims=True):
+    for file in HTML.files([*rows, failure(reason=EVIL)], {}, claims=True, means=False):
         write(tmp_path, file)
     return tmp_path
 
@@ -151,7 +151,7 @@ def pictures(tmp_path: Path, row: RowMaker, control: RowMaker) -> Path:
         runs[each["run"]] = RunFolder(tmp_path / each["run"])
         runs[each["run"]].path.mkdir()
         write_preview(runs[each["run"]].path / "preview.png", pixels, labels, ["black", "white"])
-    for file in HTML.files(rows, runs, claims=True):
+    for file in HTML.files(rows, runs, claims=True, means=False):
         write(tmp_path / "site", file)
     return tmp_path / "site"
 

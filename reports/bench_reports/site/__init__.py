@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.reporting import Row
 from bench.reporting.compared import Comparison
 from bench.reporting.folders import File, FolderFormat, RunFolder
+from bench.reporting.pooling import over_seeds
 from bench.reporting.view import RankingView
 from bench.storage.streams import shown as shown_text
 from bench_reports.site.comparisons import comparison_page
@@ -46,14 +47,15 @@ class Html(FolderFormat, TextFormat):
     def render_comparison(self, found: Comparison, runs: Sequence[RunFolder]) -> str:
         return shown_text(comparison_page(found, runs))
 
-    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool) -> Iterator[File]:
+    def files(self, rows: Sequence[Row], runs: Mapping[str, RunFolder], *, claims: bool, means: bool) -> Iterator[File]:
         names = file_names(row["run"] for row in rows)
+        compared = over_seeds(rows) if means else rows
         yield from run_pages(rows, runs, names, claims=claims)
-        yield File(FIGURES, _figures(rows, names))
+        yield File(FIGURES, _figures(compared, names, means=means))
         shown = galleries(rows, runs, names)
         if shown:
             yield File(IMAGES, page("images", title="Images of one class over methods", galleries=shown))
-        yield File(INDEX, _index(rows, names, claims=claims, images=IMAGES if shown else ""))
+        yield File(INDEX, _index(compared, names, claims=claims, images=IMAGES if shown else ""))
 
 
 def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool, images: str = "") -> str:
@@ -68,9 +70,9 @@ def _index(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool, image
     )
 
 
-def _figures(rows: Sequence[Row], names: Mapping[str, str]) -> str:
+def _figures(rows: Sequence[Row], names: Mapping[str, str], *, means: bool) -> str:
     drawn = {"ipc": over_ipc(rows, names), "networks": over_networks(rows, names), "costs": over_costs(rows, names)}
-    return page("figures", title="Figures", **drawn)
+    return page("figures", title="Figures", means=means, **drawn)
 
 
 HTML = Html()

@@ -227,7 +227,7 @@ def _mark(row: Row, x: float, y: Axis, said: str, names: Mapping[str, str]) -> M
     score = primary(row)
     assert score.mean is not None, "rankings hold what was measured"
     ends = (y.place(score.mean - score.std), y.place(score.mean + score.std)) if score.std else None
-    told = spread(score.mean, score.std, row.get("eval_seeds"), score.unit)
+    told = spread(score.mean, score.std, row.get("sets") or row.get("eval_seeds"), score.unit)
     return Mark(x, y.place(score.mean), ends, f"{said}: {score.title} {told}", names.get(row["run"], ""))
 
 

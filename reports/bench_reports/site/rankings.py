@@ -1,12 +1,13 @@
 """The tables of the index: one a ranking, and what has no result."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.reporting import Row, machine, primary, unmeasured
 from bench.reporting.columns import lines as texts_of
 from bench.reporting.layout import alignment, beside, flat
+from bench.reporting.pooling import runs_of
 from bench.reporting.units import UNKNOWN
 from bench.reporting.view import RankingView, views
 from bench.storage.streams import one_line
@@ -25,6 +26,7 @@ FACETS = {
 OF_ROWS = ("method", "backbone")  # the others are the same in all of a ranking
 WARNING = "warning, "
 SEPARATOR = " · "
+PAGES = "seeds"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def overview(rows: Sequence[Row], names: Mapping[str, str], *, claims: bool) -> 
     shown = views(rows, claims=claims)
     told = told_apart([view.heading for view in shown])
     found = [_section(view, names, *each) for view, each in zip(shown, told, strict=True)]
-    return Overview(found, _without(unmeasured(rows), names), len({row["run"] for row in rows}), len(rows))
+    return Overview(
+        found, _without(unmeasured(rows), names), len({run for row in rows for run in runs_of(row)}), len(rows)
+    )
 
 
 def facets(found: Overview) -> dict[str, tuple[str, list[str]]]:
@@ -173,8 +177,31 @@ def _table(view: RankingView, names: Mapping[str, str]) -> Table:
     columns = beside(view.identity, *groups)
     lines = [_line(view, place, columns, texts, names) for place, texts in enumerate(texts_of(columns))]
     place = next(place for place, title in enumerate(columns) if _is_of(ranked.title, title))
-    titles, numeric = list(map(flat, columns)), _numeric(columns)
-    return Table(view.heading, titles, numeric, lines, ranked=place, rising=ranked.better == "lower")
+    table = Table(
+        view.heading, list(map(flat, columns)), _numeric(columns), lines, ranked=place, rising=ranked.better == "lower"
+    )
+    return _with_pages(table, view.rows, names) if names and any(row.get("runs") for row in view.rows) else table
+
+
+def _with_pages(table: Table, rows: Sequence[Row], names: Mapping[str, str]) -> Table:
+    """Beside the scores of means the seeds that they are of, each leading to its run: no page is that of a line."""
+    after, pages = table.ranked + 1, [_pages(row, names) for row in rows]
+    lines = [
+        replace(line, cells=[*line.cells[:after], cell, *line.cells[after:]])
+        for line, cell in zip(table.lines, pages, strict=True)
+    ]
+    titles, numeric = table.titles, table.numeric
+    return replace(
+        table,
+        titles=[*titles[:after], PAGES, *titles[after:]],
+        numeric=[*numeric[:after], False, *numeric[after:]],
+        lines=lines,
+    )
+
+
+def _pages(row: Row, names: Mapping[str, str]) -> Cell:
+    links = [(str(seed), names.get(run, "")) for seed, run in zip(row["seeds"], row["runs"], strict=True)]
+    return Cell("", links=links)
 
 
 def _is_of(metric: str, title: str) -> bool:

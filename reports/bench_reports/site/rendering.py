@@ -61,9 +61,15 @@ def _content(cell: Cell, numeric: bool) -> str:
     """From a tag's attributes to the text that it is around."""
     number = "" if cell.number is None else f' data-n="{cell.number}"'
     share = "" if cell.share is None else f' style="--share:{cell.share}"'
-    text = f'<a href="{_escaped(cell.link)}">{_escaped(cell.text)}</a>' if cell.link else _escaped(cell.text)
+    text = _linked(cell.text, cell.link)
+    if cell.links:
+        text = ", ".join(_linked(*each) for each in cell.links)
     kind = ' class="n"' if numeric else ""
     return f"{kind}{number}{share}>{text}"
+
+
+def _linked(text: str, link: str) -> str:
+    return f'<a href="{_escaped(link)}">{_escaped(text)}</a>' if link else _escaped(text)
 
 
 def marks(series: Series) -> Markup:

@@ -65,7 +65,7 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
     row, score, claim = standing.row, primary(standing.row), standing.row.get("claim") or {}
     protocol, network = row.get("protocol_id") or row["protocol"], row["eval_backbone"]
     result = f"{score.title} {_score(row)}"
-    rank = Cell(f"{standing.place} of {standing.among}", link=f"../index.html#ranking-{standing.number}")
+    rank = Cell(f"{standing.place} of {standing.among} sets", link=f"../index.html#ranking-{standing.number}")
     facts = [Cell(one_line(fact)) for fact in (network, row.get("label_kind") or UNKNOWN)]
     claimed = Cell(_value(claim) if claim else UNKNOWN)
     return [Cell(one_line(protocol)), Cell(result), *_beside(standing, names), rank, *facts, claimed]

@@ -13,12 +13,14 @@ class Cell:
         number: what stands behind it and is sorted by, where that is a number.
         link: where it leads to, relative to the page, or "".
         share: of what is to be seen at a glance, from 0 to 1, where the table shows such.
+        links: in place of one, texts that each lead somewhere of their own.
     """
 
     text: str
     number: float | None = None
     link: str = ""
     share: float | None = None
+    links: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
