@@ -1,7 +1,7 @@
 """`bench list`: what there is, without importing any of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,7 @@ from tabulate import tabulate
 from bench.cli.filters import run_rows, where_option
 from bench.cli.options import plugin_option, runs_option, table_or_json_option
 from bench.errors import UsageError
-from bench.evaluation import TOP1
 from bench.extensions.registry import Registered, Registry
-from bench.results.changes import told
-from bench.results.metrics import primary
 from bench.storage.names import unknown
 from bench.storage.streams import one_line
 
@@ -50,8 +47,20 @@ def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: t
         raise unknown("list", what, LISTS)
     if where and what != "runs":
         raise UsageError("--where picks runs: bench list runs --where FIELD=VALUE")
-    rows = [*map(listed, run_rows(runs, where))] if what == "runs" else offer_rows(Registry(plugins), KINDS[what])
+    if what == "runs":
+        _runs(run_rows(runs, where), form)
+        return
+    rows = offer_rows(Registry(plugins), KINDS[what])
     click.echo(json.dumps(rows, indent=2) if form == "json" else _table(rows, f"no {what}"))
+
+
+def _runs(rows: Sequence[dict[str, Any]], form: str) -> None:
+    from bench.cli.run_list import listed, table
+
+    if form == "json":
+        click.echo(json.dumps([*map(listed, rows)], indent=2))
+    else:
+        click.echo(table(rows) if rows else "no runs")
 
 
 def offer_rows(registry: Registry, kind: str) -> list[dict[str, Any]]:
@@ -73,32 +82,12 @@ def _offer_row(registered: Registered) -> dict[str, Any]:
     }
 
 
-def listed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a row what a list of runs shows."""
-    first = ("run", "status", "set", "ipc", "seed", "protocol", "eval_backbone", "top1_mean", "top1_std")
-    made, changed = row.get("made") or {}, row.get("changed") or {}
-    shown = {name: row.get(name) for name in first}
-    return {**shown, **_primary(row), "date": made.get("date"), "changed": changed, "reason": row.get("reason")}
-
-
-def _primary(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the protocol names its primary metric, where that is not top-1."""
-    found = primary(row)
-    name, mean, std = (None, None, None) if found.name == TOP1 else (found.name, found.mean, found.std)
-    return {"primary": name, "primary_mean": mean, "primary_std": std}
-
-
 def _table(rows: Sequence[dict[str, Any]], nothing: str) -> str:
     """Columns that are empty in every row are left out."""
     kept = [name for name in (rows[0] if rows else {}) if any(row[name] not in (None, [], {}, "") for row in rows)]
     cells = [[_cell(row[name]) for name in kept] for row in rows]
-    headers = [name.replace("_", " ") for name in kept]
-    return tabulate(cells, headers, floatfmt=".1f", disable_numparse=[0]) if rows else nothing
+    return tabulate(cells, kept, disable_numparse=True) if rows else nothing
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        return one_line(told(value))
-    if isinstance(value, list | str):
-        return one_line(", ".join(map(str, value)) if isinstance(value, list) else value)
-    return "" if value is None else value
+def _cell(value: str | list[str] | None) -> str:
+    return one_line(", ".join(value) if isinstance(value, list) else value or "")

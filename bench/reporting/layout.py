@@ -11,7 +11,7 @@ from bench.reporting.view import RankingView
 
 LEFT = (
     *("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change"),
-    *("made\nin", "pre-\nprocessing"),
+    *("made\nin", "pre-\nprocessing", "status", "budget", "made (UTC)", "reason"),
     *("dataset", "condensed\nwith", "trained\non it", "protocol", "metric", "verdict", "set by\nthe table"),
 )
 GAP = 2

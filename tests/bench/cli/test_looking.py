@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import COMMANDS, list_command
+from bench.cli import COMMANDS, run_list
 from bench.conformance.formats import sample_record, sample_spec
 from bench.extensions.registry import KINDS, Registry
 from bench.results import records
@@ -105,7 +105,37 @@ def test_a_list_of_runs_says_when_and_with_what(capsys: pytest.CaptureFixture[st
     assert (done["date"], done["changed"]) == (DATE, {"lr": [0.1, 0.2]})
     assert (begun["status"], begun["ipc"], begun["seed"], begun["date"]) == ("incomplete", 10, 1, None)
     _, table, _ = in_process(capsys, "list", "runs", "--runs", str(runs))
-    assert DATE in table and "lr 0.1 -> 0.2" in table and " 61.2" in table
+    assert "2026-01-02 03:04" in table and "lr 0.1 -> 0.2" in table and " 61.25 (1)" in table
+
+
+def test_a_list_of_runs_says_what_they_are(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    """A quick run is not taken for one of the paper's budget; trainings of 61.25 and 63.25 deviate by the root of 2."""
+    folder = runs / sample_spec(0).name
+    record = records.read(folder)
+    (evaluation,) = (each.to_json() for each in record.evaluations.values())
+    (first,) = evaluation["scores"]
+    evaluation["scores"] = [first, {**first, "top1": 63.25, "seed": 1}]
+    costs, made = record.costs.to_json(), record.environment.to_json()
+    records.write(folder, sample_record(record.spec, costs, {"hard-convnet3": evaluation}, made))
+    done = next(row for row in listed(capsys, runs) if row["status"] == "done")
+    said = ("method", "dataset", "classes", "backbone", "budget", "label_kind", "eval_seeds", "is_control")
+    assert [done[name] for name in said] == ["random", "digits", 10, "convnet3", "quick", "hard", 2, False]
+    _, table, _ = in_process(capsys, "list", "runs", "--runs", str(runs))
+    head, line = table.splitlines()[0].split(), next(line for line in table.splitlines() if "done" in line)
+    assert {"run", "method", "dataset", "ipc", "backbone", "seed", "budget", "protocol", "top-1"} <= set(head)
+    assert all(each in line.split() for each in ("random", "digits", "convnet3", "quick", "hard@1"))
+    assert "62.25 ± 1.41 (2)" in line
+
+
+def test_results_of_several_metrics_name_theirs() -> None:
+    drop = {"mean": 3.5, "std": 0.5, "values": [3, 4], "unit": "points", "better": "lower"}
+    blank = {"run": "a", "status": "done", "method": "random", "eval_seeds": 2, "seed": 0}
+    rows = [
+        {**blank, "primary": "top1", "top1_mean": 50.0, "top1_std": 1.0},
+        {**blank, "primary": "drop", "metrics": {"drop": drop}},
+    ]
+    text = run_list.table(rows)
+    assert "top-1 % 50.00 ± 1.00 (2)" in text and "drop points 3.50 ± 0.50 (2)" in text
 
 
 def test_a_list_of_runs_tells_sets_from_elsewhere_apart(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -364,8 +394,9 @@ def test_show_of_an_own_card(capsys: pytest.CaptureFixture[str], tmp_path: Path)
 
 
 def test_a_list_shows_escapes_in_columns_that_stay_straight() -> None:
+    blank = {"status": None, "method": None}
     rows = [{"run": "a\x1b[2J\n\u202eb", "changed": {"x": [None, "\x9b"]}}, {"run": "plain", "changed": {}}]
-    lines = list_command._table(rows, "nothing").splitlines()
+    lines = run_list.table([{**blank, **row} for row in rows]).splitlines()
     assert lines[2].split() == [r"a\u001b[2J", r"\u202eb", "x", r"\u009b"]
     assert lines[2].index("x ") == lines[0].index("changed")
 
