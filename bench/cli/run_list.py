@@ -1,7 +1,6 @@
 """The list of runs: a line an evaluation, with what a user looks for among a hundred."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +10,7 @@ from bench.evaluation import TOP1
 from bench.reporting import Row
 from bench.reporting.columns import Cell, method_of, text
 from bench.reporting.layout import alignment
-from bench.reporting.units import spread
+from bench.reporting.units import moment, spread
 from bench.reporting.view import frame
 from bench.results.changes import told
 from bench.results.metrics import primary
@@ -73,9 +72,4 @@ def _spread(row: Row) -> str | None:
 
 
 def _made(row: Row) -> str | None:
-    """To the minute; what is no date, as it is."""
-    said = (row.get("made") or {}).get("date")
-    try:
-        return datetime.fromisoformat(said).astimezone(UTC).strftime("%Y-%m-%d %H:%M") if said else None
-    except (TypeError, ValueError):
-        return str(said)
+    return moment((row.get("made") or {}).get("date"))

@@ -1,5 +1,6 @@
 """Numbers as people read them. What is not known is None here and "–" in a table, never 0 and never nan."""
 
+from datetime import UTC, datetime
 from math import floor, log10
 
 from bench.hardware import quantities as units
@@ -61,3 +62,11 @@ def duration(seconds: float | None) -> str | None:
 def size(count: float | None) -> str | None:
     """Bytes in binary units."""
     return None if count is None else units.size(count)
+
+
+def moment(date: str | None) -> str | None:
+    """A date and time of a record, to the minute, in UTC; what is none, as it is."""
+    try:
+        return date and datetime.fromisoformat(date).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return date

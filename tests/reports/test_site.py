@@ -20,13 +20,13 @@ from bench.cli.output import write_folder
 from bench.extensions.registry import Registry
 from bench.reporting import Row
 from bench.reporting.folders import File
+from bench.reporting.one_run import costs
 from bench.reporting.units import UNKNOWN
 from bench.results.fields import Row as Known
 from bench.results.spec import Origin
 from bench.sets.contact_sheet import write_preview
 from bench.storage.files import write_json
 from bench_reports.site import HTML
-from bench_reports.site.costs import costs
 from bench_reports.site.names import file_names
 from bench_reports.site.rankings import told_apart
 
@@ -167,6 +167,7 @@ import os, signal, sys
 from pathlib import Path
 from bench.cli.output import write_folder
 from bench.reporting.folders import File
+from bench.reporting.one_run import costs
 
 def dying():
     yield File("runs/a.html", "new")
@@ -360,8 +361,7 @@ def test_what_labels_cost_stands_by_the_evaluation_that_trains_on_them(row: RowM
     hard = row(protocol_id="hard@1", label_kind="hard", label_bytes=0, label_s=None)
     hard |= {"null_reasons": {"label_s": "nothing is labelled"}}
     told = costs([hard, row(label_s=2.0)], None)
-    assert told is not None
-    lines = {line.cells[0].text: line.cells[1].text for line in told.lines}
+    lines = {what: cost for what, cost, _ in told}
     assert lines["labelling, sre2l-tiny@1 on convnet4-bn"] == "2.00 s"
     assert lines["labelling, hard@1 on convnet4-bn"] == UNKNOWN
 
@@ -371,9 +371,8 @@ def test_stages_are_called_by_their_kind_as_forecasts_call_them(row: RowMaker) -
     stage = {"seconds": 12.3, "memory": {"allocated": None, "rss": 2**30}, "workers": 1}
     stages = {"b253ffbae31e0986": {**stage, "kind": "teacher"}, "d3220de7d1176b73": stage}
     told = costs([row()], {"costs": {"stages": stages}})
-    assert told is not None
-    lines = [[cell.text for cell in line.cells] for line in told.lines if line.cells[0].text.startswith("stage ")]
-    assert lines == [[name, "12.3 s", "peak 1.0 GiB"] for name in ("stage teacher b253ff", "stage d3220d")]
+    lines = [line for line in told if line[0].startswith("stage ")]
+    assert lines == [(name, "12.3 s", "peak 1.0 GiB") for name in ("stage teacher b253ff", "stage d3220d")]
 
 
 def test_titles_that_are_alike_get_what_tells_them_apart() -> None:

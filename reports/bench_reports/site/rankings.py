@@ -87,12 +87,6 @@ def facets_of(row: Row) -> dict[str, str]:
     return {name: one_line(named.get(name) if named.get(name) is not None else "unknown") for name in FACETS}
 
 
-def where(row: Row) -> str:
-    """Under which protocol, and which network was trained, in one line."""
-    protocol, network = row.get("protocol_id") or row["protocol"], row.get("eval_backbone")
-    return one_line(f"{protocol} on {network}" if network else protocol)
-
-
 def _facets(found: Overview) -> Iterator[tuple[str, str]]:
     for section in found.rankings:
         yield from section.facets.items()

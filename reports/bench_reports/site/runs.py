@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
-from bench.reporting import Row, machine, rankings
-from bench.reporting.facts import flat, told
+from bench.reporting import Row, rankings
+from bench.reporting.facts import flat
 from bench.reporting.folders import File, RunFolder
+from bench.reporting.one_run import COSTS, Standing, about, costs, doubts, standings, without_result
 from bench.storage.streams import one_line
-from bench_reports.site.costs import costs
-from bench_reports.site.rankings import facets_of, where
 from bench_reports.site.rendering import page
-from bench_reports.site.scores import Standing, by_seed, published, results, standings
+from bench_reports.site.scores import by_seed, published, results
 from bench_reports.site.tables import Table, plain
 from bench_reports.site.training import ClassesOf, Where, control_classes, recovery, trainings
 
@@ -97,17 +96,17 @@ def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: Cl
         "run",
         title=one_line(row["run"]),
         row=row,
-        states=_states(source.rows),
-        doubts=list(dict.fromkeys(one_line(said) for each in source.rows for said in each.get("warnings") or [])),
+        states=without_result(source.rows),
+        doubts=doubts(source.rows),
         lost="; ".join(filter(None, [source.lost, *lost])),
         preview=preview,
-        about=_about(row),
+        about=about(row),
         results=results(source.standing, names),
         trainings=trained,
         recovery=[] if source.folder is None else recovery(source.folder),
         published=published(source.standing),
         by_seed=by_seed((record.get("evaluations") or {}).values()),
-        costs=costs(source.rows, source.record),
+        costs=_costs(source),
         again=again(row),
         made_with=_made_with(record),
         recipe=_recipe(record),
@@ -115,30 +114,9 @@ def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: Cl
     )
 
 
-def _states(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Of evaluations without a result, each state with what is to be said of it."""
-    return [
-        (one_line(row["status"]), one_line(f"{where(row)}: {row.get('reason') or 'no reason was recorded'}"))
-        for row in rows
-        if row["status"] != "done"
-    ]
-
-
-def _about(row: Row) -> list[tuple[str, str]]:
-    """In a few words, what it is."""
-    found = facets_of(row)
-    facts = {
-        "method": found["method"],
-        "dataset": f"{row['dataset']}, {row['classes']} of {row.get('all_classes') or row['classes']} classes",
-        "images": f"{row.get('images')} ({row['ipc']} a class)",
-        "condensed with": found["backbone"],
-        "budget": found["budget"] + (f" ({row['budget_note']})" if row.get("budget_note") else ""),
-        "changed by the user": told(row["changed"]) if row.get("changed") else "",
-        "seed": str(row.get("seed")),
-        "came from": row.get("set") or "",
-        "machine": ", ".join(filter(None, [machine(row), row.get("precision")])),
-    }
-    return [(name, one_line(value)) for name, value in facts.items() if value]
+def _costs(source: Source) -> Table | None:
+    lines = costs(source.rows, source.record)
+    return plain("Costs by stage", COSTS, lines, numbers=[1]) if lines else None
 
 
 def again(row: Json) -> dict[str, str]:

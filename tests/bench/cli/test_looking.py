@@ -320,8 +320,35 @@ def test_show_of_a_run_by_name_and_by_path(capsys: pytest.CaptureFixture[str], r
     name = sample_spec(0).name
     _, text, _ = in_process(capsys, "show", name, "--runs", str(runs))
     assert in_process(capsys, "show", str(runs / name))[1] == text
-    for expected in ("61.25", "synthesis_s", "record.json", "hard@1", "2.9"):
+    for expected in ("61.25", "4.50 s", "record.json", "hard@1", "2.9", "2026-01-02 03:04 (UTC)"):
         assert expected in text
+
+
+def test_the_page_of_a_run_begins_with_its_result_beside_its_controls(
+    capsys: pytest.CaptureFixture[str], runs: Path
+) -> None:
+    """61 and 63 beside 50 and 52 of the control: 11 points, and each deviates by the root of 2. No line is empty."""
+    folder, other = runs / sample_spec(0).name, sample_spec(7)
+    record = records.read(folder)
+    (evaluation,) = (each.to_json() for each in record.evaluations.values())
+    memory = {"allocated": None, "reserved": None, "rss": 752226304}
+    made, costs = record.environment.to_json(), {"synthesis_s": 4.5, "peak_memory_bytes": memory}
+    (first,) = evaluation["scores"]
+    for spec, values in ((record.spec, (61.0, 63.0)), (other, (50.0, 52.0))):
+        scored = {**evaluation, "scores": [{**first, "top1": top1, "seed": seed} for seed, top1 in enumerate(values)]}
+        beside = {"hard-convnet3": other.name} if spec is not other else None
+        records.write(runs / spec.name, sample_record(spec, costs, {"hard-convnet3": scored}, made, beside))
+    _, text, _ = in_process(capsys, "show", folder.name, "--runs", str(runs))
+    result = next(line for line in text.splitlines() if line.startswith("hard@1 on convnet3 "))
+    assert re.split("  +", result) == [
+        *("hard@1 on convnet3", "top-1 % 62.00 ± 1.41 (2)", "51.00 ± 1.41 (2)", "+11.00", "hard")
+    ]
+    places = [text.index(f"\n{title}\n") for title in ("results", "costs", "recipe", "spec", "made with", "files")]
+    assert places == sorted(places)
+    assert "717 MiB" in text and "752226304" not in text
+    lines = text.splitlines()
+    facts = lines[lines.index("spec") + 1 : lines.index("made with")]
+    assert not [line for line in facts if line and len(line.split()) == 1 and line not in ("notes", "controls")]
 
 
 def test_show_of_a_run_says_where_it_was_made_once_and_keeps_its_scores_narrow(
