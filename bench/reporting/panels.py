@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Row
-from bench.reporting.columns import Columns
+from bench.reporting.naming import line_names
 from bench.reporting.pivot import comparable, heading, named
-from bench.reporting.units import UNKNOWN
 from bench.storage.streams import one_line
 
 FARTHEST = 1e300  # where an axis ends: what is reckoned of larger numbers is more than floats hold
@@ -39,19 +38,6 @@ def panels(rows: Iterable[Row], across: str, least: int = 2) -> list[Panel]:
     """The panels of all done rows that have at least so many values of `across`."""
     found = comparable(rows, across)
     return [_panel(group, across) for group in found if len({row[across] for row in group}) >= least]
-
-
-def line_names(columns: Columns) -> list[str]:
-    """Who each row of `bench.reporting.view.identity` is of, in a line: without what is not said of it."""
-    told = [[_told(title, text) for text in texts] for title, texts in columns.items()]
-    return [one_line(" ".join(filter(None, words))) for words in zip(*told, strict=True)]
-
-
-def _told(title: str, text: str) -> str:
-    """A cell where no title stands above it: a bare number would say nothing."""
-    if text == UNKNOWN:
-        return ""
-    return f"seed {text}" if title == "seed" else text
 
 
 def _panel(rows: Sequence[Row], across: str) -> Panel:

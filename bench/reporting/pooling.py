@@ -160,4 +160,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _warnings(group: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(said for row in group for said in row.get("warnings") or ()))
+    """Each once; of some of the sets alone with their seeds."""
+    found: dict[str, list[str]] = {}
+    for row in group:
+        for said in dict.fromkeys(row.get("warnings") or ()):
+            found.setdefault(said, []).append(str(row["seed"]))
+    return [said if len(seeds) == len(group) else f"{said} (seed {', '.join(seeds)})" for said, seeds in found.items()]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.reporting import Row, common, unmeasured
 from bench.reporting.columns import COMPANY, OF_EVALUATION, OF_SET, UNSAID, method_of
+from bench.reporting.naming import Whom
 from bench.reporting.units import digits
 from bench.results import metrics
 from bench.storage.streams import one_line
@@ -15,16 +16,18 @@ BEYOND = "no deviation of some: it is more than a float holds"
 
 def complaints(rows: Iterable[Row]) -> list[str]:
     """One line for each row without a result: what it was, and why there is none."""
-    return [_complaint(row) for row in unmeasured(rows)]
+    without = unmeasured(rows)
+    seeds = {row.get("seed") for row in without}
+    return [_complaint(row, f", seed {row.get('seed')}" if len(seeds) > 1 else "") for row in without]
 
 
-def doubts(rows: Sequence[Row]) -> list[str]:
+def doubts(rows: Sequence[Row], whom: Whom) -> list[str]:
     """What is to be doubted, each doubt once with all whom it concerns."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         for said in row.get("warnings") or []:
-            found.setdefault(one_line(said), []).append(_whose(row))
-    return [f"warning, {', '.join(dict.fromkeys(who))}: {said}" for said, who in found.items()]
+            found.setdefault(one_line(said), []).append(row)
+    return [f"warning, {whom.told(who)}: {said}" for said, who in found.items()]
 
 
 def _whose(row: Row) -> str:
@@ -73,42 +76,42 @@ def _decoded(row: Row) -> str:
     return f"{_whose(row)}: {row['images']} stored images decode into {row['decoded_images']}, which are trained on"
 
 
-def unsaid(rows: Sequence[Row]) -> list[str]:
+def unsaid(rows: Sequence[Row], whom: Whom) -> list[str]:
     """Why cost columns are empty for some rows and not for others."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for name, title in UNSAID.items():
         if common(rows, name) is None and any(row.get(name) is not None for row in rows):
             for row in rows:
                 if reason := (row.get("null_reasons") or {}).get(name):
-                    found.setdefault((title, reason), []).append(method_of(row))
-    return [f"{title} of {', '.join(dict.fromkeys(who))}: {reason}" for (title, reason), who in found.items()]
+                    found.setdefault((title, reason), []).append(row)
+    return [f"{title} of {whom.told(who)}: {reason}" for (title, reason), who in found.items()]
 
 
-def stored(rows: Sequence[Row]) -> list[str]:
+def stored(rows: Sequence[Row], whom: Whom) -> list[str]:
     """As what images are stored, where rows differ in it: bytes of JPEG and of raw pixels are no rivals."""
-    found: dict[str | None, dict[str, None]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.get("image_format"), {})[method_of(row)] = None
-    found.pop(None, None)
-    said = "; ".join(f"{form} of {', '.join(who)}" for form, who in found.items())
+        if form := row.get("image_format"):
+            found.setdefault(form, []).append(row)
+    said = "; ".join(f"{form} of {whom.told(who)}" for form, who in found.items())
     return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
 
 
-def unsteady(rows: Sequence[Row]) -> list[str]:
+def unsteady(rows: Sequence[Row], whom: Whom) -> list[str]:
     """Whose steps took more than `UNSTEADY` times as long at one moment as at another: their median says less."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         times = row.get("ms_per_image_iteration")
         if times and times["p80"] > UNSTEADY * times["p20"]:
-            found.setdefault(f"{digits(times['p20'])} to {digits(times['p80'])}", []).append(method_of(row))
-    spans = [f"{', '.join(dict.fromkeys(who))} {span}" for span, who in found.items()]
+            found.setdefault(f"{digits(times['p20'])} to {digits(times['p80'])}", []).append(row)
+    spans = [f"{span} of {whom.told(who)}" for span, who in found.items()]
     what = UNSAID["ms_per_image_iteration"]
     return [f"{what} from the 20th to the 80th percentile: {'; '.join(spans)}"] if spans else []
 
 
-def _complaint(row: Row) -> str:
+def _complaint(row: Row, seed: str) -> str:
     made = row.get("set") or row["backbone"]
-    where = f"{row['dataset']}, ipc {row['ipc']}, {made}, {row['protocol']} on {row['eval_backbone']}"
+    where = f"{row['dataset']}, ipc {row['ipc']}, {made}{seed}, {row['protocol']} on {row['eval_backbone']}"
     again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
     return one_line(
         f"{row['status']}: {method_of(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}"

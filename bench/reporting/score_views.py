@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.reporting import Row, rankings
-from bench.reporting.columns import Cell, method_of
+from bench.reporting.columns import Cell
+from bench.reporting.naming import Whom
 from bench.reporting.scores import DERIVED, with_scores
 from bench.reporting.units import percent, spread
 from bench.reporting.view import RankingView, frame, identity
@@ -24,10 +25,9 @@ def score_views(rows: Sequence[Row]) -> list[RankingView]:
 
 
 def _view(heading: str, rows: Sequence[Row]) -> RankingView:
-    notes = map(one_line, (*LEGEND, *_sources(rows), *_missing(rows)))
-    return RankingView(
-        one_line(heading), identity(rows), (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1
-    )
+    who = identity(rows)
+    notes = map(one_line, (*LEGEND, *_sources(rows), *_missing(rows, Whom(rows, who))))
+    return RankingView(one_line(heading), who, (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1)
 
 
 def _top1(row: Row) -> str | None:
@@ -67,16 +67,16 @@ def _sources(rows: Sequence[Row]) -> list[str]:
     return [f"full data: all real images with hard labels, here from {each}" for each in found]
 
 
-def _missing(rows: Sequence[Row]) -> list[str]:
+def _missing(rows: Sequence[Row], whom: Whom) -> list[str]:
     """Why numbers are missing, each reason once."""
-    found: dict[str, dict[str, dict[str, None]]] = {}
+    found: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         reasons = row["scores"]["null_reasons"]
         for name, reason in ((score, each) for score in DERIVED for each in reasons.get(score, ())):
-            found.setdefault(reason, {}).setdefault(TITLES[name], {})[method_of(row)] = None
-    return [f"no {', '.join(of)} of {', '.join(_all(of.values()))}: {reason}" for reason, of in found.items()]
+            found.setdefault(reason, {}).setdefault(TITLES[name], []).append(row)
+    return [f"no {', '.join(of)} of {whom.told(_all(of.values()))}: {reason}" for reason, of in found.items()]
 
 
-def _all(names: Iterable[Iterable[str]]) -> list[str]:
-    """Each once."""
-    return list(dict.fromkeys(each for some in names for each in some))
+def _all(some: Iterable[Sequence[Row]]) -> list[Row]:
+    """Each row once."""
+    return list({id(row): row for rows in some for row in rows}.values())

@@ -19,6 +19,7 @@ from bench.reporting.columns import (
 )
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
+from bench.reporting.naming import Whom
 from bench.reporting.pooling import runs_of
 from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid, unsteady
 from bench.reporting.units import UNKNOWN, digits, percent, result, spread
@@ -81,17 +82,18 @@ def views(rows: Sequence[Row], *, claims: bool) -> list[RankingView]:
 def _view(ranking: Ranking, claims: bool) -> RankingView:
     rows, footnotes = ranking.rows, Footnotes()
     who, labels = identity(rows), _labels(rows)
+    whom = Whom(rows, who)
     scores = _scores(rows, (*who, *labels, *COSTS, *TIMES))
     if claims:
         scores[PUBLISHED] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (labels, scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
-    aside = (*stored(rows), *unsteady(rows), *unsaid(rows))
+    aside = (*stored(rows, whom), *unsteady(rows, whom), *unsaid(rows, whom))
     return RankingView(
         heading=one_line(ranking.heading),
         identity=who,
         groups=tuple(group for group in groups if group),
-        notes=(*doubts(rows), *legend(rows), *aside, *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*doubts(rows, whom), *legend(rows), *aside, *map(one_line, ranking.notes), *footnotes.lines()),
         rows=tuple(rows),
         numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
         units=units_of(COSTS) | units_of(TIMES),

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
 from bench.reporting.best import WORDS, is_best
-from bench.reporting.panels import Panel, line_names
+from bench.reporting.naming import line_names
+from bench.reporting.panels import Panel
 from bench.reporting.units import IN_POINTS, digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line

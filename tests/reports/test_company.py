@@ -4,6 +4,7 @@ from typing import Any
 
 from bench.reporting.best import MARK
 from bench.reporting.columns import COMPANY, COSTS, TIMES, Quantity
+from bench.reporting.naming import Whom
 from bench.reporting.remarks import in_company, unsteady
 from bench_reports import latex, markdown
 
@@ -47,6 +48,6 @@ def test_steps_of_uneven_length_are_told_of() -> None:
         return {"method": method, "ms_per_image_iteration": {"median": 2.0, "p20": p20, "p80": p80}}
 
     rows = [row("dm", 1.0, 3.0), row("dc", 2.0, 2.5), row("mtt", 2.0, 2.51), {"method": "random"}]
-    assert unsteady(rows) == [
-        "ms/image-iteration from the 20th to the 80th percentile: dm 1.00 to 3.00; mtt 2.00 to 2.51",
+    assert unsteady(rows, Whom(rows, {"method": [row["method"] for row in rows]})) == [
+        "ms/image-iteration from the 20th to the 80th percentile: 1.00 to 3.00 of dm; 2.00 to 2.51 of mtt",
     ]

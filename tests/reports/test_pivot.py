@@ -122,6 +122,11 @@ def test_a_mean_of_one_set_is_that_run_and_has_no_deviation(measured: MakeRow) -
     assert one["null_reasons"] == {**row["null_reasons"], "top1_std": ONE_SET}
 
 
+def test_a_doubt_of_some_sets_of_a_mean_names_their_seeds(measured: MakeRow) -> None:
+    rows = [measured((1, 2), seed=seed, warnings=["both", f"{seed} alone"]) for seed in (3, 4)]
+    assert over_seeds(rows)[0]["warnings"] == ["both", "3 alone (seed 3)", "4 alone (seed 4)"]
+
+
 def test_scores_of_means_are_beside_the_means_of_their_controls(measured: MakeRow) -> None:
     """Sets of 12 on average, random images of 10: a gain of 2 points."""
     rows = [

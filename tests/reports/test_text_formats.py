@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bench.reporting import ReportFormat
 from bench.reporting.layout import alignment, beside
+from bench.reporting.remarks import complaints
 from bench.reporting.units import UNKNOWN
 from bench.reporting.view import views
 from bench.storage.streams import one_line
@@ -337,3 +338,28 @@ def test_columns_of_words_stand_to_the_left(row: RowMaker, control: RowMaker) ->
     assert {"made\nin", "changed", "labels", "pre-\nprocessing", "set"} <= set(columns) - numeric
     sides = dict(zip(columns, alignment(columns), strict=True))
     assert sides == {title: "right" if title in numeric else "left" for title in columns}
+
+
+def test_what_is_said_below_a_table_names_the_row_that_it_is_of(row: RowMaker, control: RowMaker) -> None:
+    """By its seed where rows of one method differ in that alone; by its method where all of its rows are meant."""
+    spans = {"median": 1.0, "p20": 0.5}, {"median": 1.0, "p20": 0.25}
+    rows = [
+        row(seed=seed, warnings=[f"{seed + 1} of 2 students", "both"], ms_per_image_iteration={**span, "p80": 2.0})
+        for seed, span in enumerate(spans)
+    ]
+    rows += [control(backbone="resnet18"), row(method="dm", run="dm", warnings=["2 of 2 students"])]
+    (view,), steps = views(rows, claims=True), "ms/image-iteration"
+    for said in (
+        "warning, sre2l seed 0: 1 of 2 students",
+        "warning, dm, sre2l seed 1: 2 of 2 students",
+        "warning, sre2l: both",
+        f"{steps} from the 20th to the 80th percentile: 0.500 to 2.00 of sre2l seed 0; 0.250 to 2.00 of sre2l seed 1",
+        f"{steps} of random (control): no image is updated step by step; see the time per image",
+    ):
+        assert said in view.notes
+
+
+def test_runs_without_a_result_are_told_apart_by_their_seeds(failure: RowMaker) -> None:
+    one, two = complaints([failure(seed=seed, run=f"cda{seed}") for seed in (0, 1)])
+    assert "convnet4-bn, seed 0, paper on" in one and "convnet4-bn, seed 1, paper on" in two
+    assert "seed" not in complaints([failure()])[0]

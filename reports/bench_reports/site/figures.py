@@ -15,7 +15,8 @@ from itertools import pairwise
 from bench.reporting import Ranking, Row, primary, rankings
 from bench.reporting.columns import OF_SET, disturbed
 from bench.reporting.layout import flat
-from bench.reporting.panels import Panel, line_names, panels
+from bench.reporting.naming import line_names
+from bench.reporting.panels import Panel, panels
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
