@@ -21,6 +21,7 @@ from bench.evaluation import TOP1, Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.recipes import Recipe, Setting
+from bench.reporting.units import claimed
 from bench.results.claims import load as load_claims
 from bench.results.published import Cell, cells, find_table
 from bench.running.configuring import field_of, keys_of
@@ -154,9 +155,8 @@ def published_table(registry: Registry, name: str, data_root: Path) -> str:
 def _cell(cell: Cell, registry: Registry) -> tuple[str, ...]:
     wanted, claim = cell.wanted, cell.claim
     what = (wanted.method, wanted.dataset, wanted.ipc, wanted.backbone, wanted.eval_backbone, cell.protocol)
-    published = f"{claim.value:g}" + (f" ± {claim.std:g}" if claim.std is not None else "")
-    published += "" if claim.score == TOP1 else f" {claim.metric}"
-    return (str(cell.number), *what, " ".join(cell.run.set), published, cell.why_not(registry) or "")
+    number = claimed(claim.value, claim.std) + ("" if claim.score == TOP1 else f" {claim.metric}")
+    return (str(cell.number), *what, " ".join(cell.run.set), number, cell.why_not(registry) or "")
 
 
 def speed_table(registry: Registry, name: str, data_root: Path) -> str:

@@ -22,7 +22,7 @@ from bench.reporting.columns import inside as inside
 from bench.reporting.naming import Whom
 from bench.reporting.pooling import runs_of
 from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid, unsteady
-from bench.reporting.units import UNKNOWN, digits, percent, result, spread
+from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
 from bench.storage.streams import one_line
@@ -243,5 +243,4 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
         said.append("at the paper's budget, not this run's")
     if differs := row.get("differs"):
         said.append(f"differing here: {', '.join(differs)}")
-    deviation = "" if claim["std"] is None else f" ± {claim['std']:g}"
-    return f"{claim['value']:g}{deviation} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
+    return f"{claimed(claim['value'], claim['std'])} {footnotes.mark(one_line('; '.join(filter(None, said))))}"

@@ -5,7 +5,7 @@ from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
 from bench.reporting.columns import prepared
-from bench.reporting.units import duration, result, spread
+from bench.reporting.units import claimed, duration, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.storage.streams import one_line
 
@@ -80,8 +80,7 @@ def _text(row: Row, name: str) -> str | None:
 def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
     def published(row: Row) -> str:
         cell = row["cell"]
-        deviation = "" if cell["std"] is None else f" ± {cell['std']:g}"
-        return f"{cell['value']:g}{deviation} {footnotes.mark(_source(cell))}"
+        return f"{claimed(cell['value'], cell['std'])} {footnotes.mark(_source(cell))}"
 
     def verdict(row: Row) -> str | None:
         cell = row["cell"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.reporting.units import digits, duration, percent, size, spread
+from bench.reporting.units import claimed, digits, duration, percent, size, spread
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,20 @@ def test_results_have_the_decimals_of_their_unit(mean: float, std: float | None,
 
 def test_what_is_not_known_stays_unknown() -> None:
     assert [percent(None), digits(None), duration(None), size(None), spread(None, 1.0, 3)] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("value", "std", "said"),
+    [
+        (14.4, 2.0, "14.4 ± 2.0"),
+        (57.0, 0.4, "57.0 ± 0.4"),
+        (41.25, 0.5, "41.25 ± 0.50"),
+        (57.0, None, "57"),
+        (57.0, 2.0, "57 ± 2"),
+        (1e-7, 0.5, "1e-07 ± 0.5"),
+    ],
+)
+def test_a_published_number_and_its_deviation_have_the_same_decimals(
+    value: float, std: float | None, said: str
+) -> None:
+    assert claimed(value, std) == said

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.reporting import Row
 from bench.reporting.one_run import Standing, by_training
-from bench.reporting.units import UNKNOWN
+from bench.reporting.units import UNKNOWN, claimed
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table, plain
 
@@ -39,7 +39,7 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
     rank = Cell(f"{standing.place} of {standing.among} sets", link=f"../index.html#ranking-{standing.number}")
     control = Cell(standing.beside, link=names.get(standing.control["run"], "") if standing.control else "")
     facts = [Cell(one_line(fact)) for fact in (network, row.get("label_kind") or UNKNOWN)]
-    claimed = Cell(_value(claim) if claim else UNKNOWN)
+    number = Cell(claimed(claim["value"], claim["std"]) if claim else UNKNOWN)
     return [
         Cell(one_line(protocol)),
         Cell(standing.result),
@@ -47,18 +47,15 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
         Cell(standing.difference),
         rank,
         *facts,
-        claimed,
+        number,
     ]
-
-
-def _value(claim: Json) -> str:
-    return f"{claim['value']:g}" + ("" if claim["std"] is None else f" ± {claim['std']:g}")
 
 
 def _claim(row: Row) -> str:
     claim = row["claim"]
+    number = claimed(claim["value"], claim["std"])
     said = [
-        f"{row.get('protocol_id')} on {row['eval_backbone']}: {_value(claim)}, {claim['source']}",
+        f"{row.get('protocol_id')} on {row['eval_backbone']}: {number}, {claim['source']}",
         claim.get("note"),
     ]
     if {row["budget"], row.get("set_budget")} - {None, claim.get("budget")}:
