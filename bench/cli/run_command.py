@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.option("-m", "--method", "methods", help="Condensation method (repeatable), or all.", **MANY)
+@click.option("-m", "--method", "methods", help="Method (repeatable), or all that condense.", **MANY)
 @click.option("--ladder", metavar="NAME", help="In place of methods: configurations, each one change further.")
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **MANY)
 @click.option(

@@ -63,6 +63,8 @@ class Condenser(ABC, Generic[C]):
 
     Attributes:
         made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
+        takes_all: True where the set is all training images as they are, however many each class has: it has one run,
+            whatever --ipc and --seed say, and no control, and --method all leaves it out.
         plain_arithmetic: True where bf16 changes what a step does: then the images are made in the arithmetic that
             papers' code computes in (fp32; on NVIDIA GPUs from Ampere on tf32), unless the user names a --precision.
         knobs: the keys of Config that `bench speed` sets, by option: "batch_size" (images that a step updates) and
@@ -72,6 +74,7 @@ class Condenser(ABC, Generic[C]):
     """
 
     made_here: ClassVar[bool] = True
+    takes_all: ClassVar[bool] = False
     plain_arithmetic: ClassVar[bool] = False
     knobs: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1
@@ -102,7 +105,7 @@ class Condenser(ABC, Generic[C]):
 
         By default as many as images are made of it, which a method needs that picks images, or starts from some.
         """
-        return setting.ipc if self.made_here else 0
+        return setting.ipc if self.made_here and not self.takes_all else 0
 
     def backbones(self, setting: Setting) -> Sequence[str]:
         """The networks that these hyper-parameters name, beside the one that the run condenses with.

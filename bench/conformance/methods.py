@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench.condensation import Condenser, Images, MethodConfig
+from bench.condensation.sizes import class_sizes
 from bench.conformance.common import Conformance
 from bench.conformance.making import Maker, Outcome, backbone_for, in_spite_of_stops, setting
 from bench.conformance.tiny import tiny_dataset
@@ -114,7 +115,7 @@ class MethodConformance(Conformance):
         assert registry.find("protocol", registry.load("method", subject).protocol(at))
 
     def test_units_partition_the_work(self, outcome: Outcome) -> None:
-        """Unique names that can be file names, and over all units exactly ipc images of every class."""
+        """Unique names that can be file names, and over all units exactly ipc images of every class, or all."""
         names = [unit.name for unit in outcome.units]
         assert names and len(set(names)) == len(names), f"units must have unique names: {names}"
         assert all(name.replace("-", "").replace("_", "").replace(".", "").isalnum() for name in names), names
@@ -122,7 +123,7 @@ class MethodConformance(Conformance):
             made = set(outcome.pieces[unit.name].classes.tolist())
             assert made <= set(unit.classes), f"unit {unit.name} made classes {made}, not only its own {unit.classes}"
         counts = torch.bincount(outcome.stored.classes, minlength=outcome.task.classes).tolist()
-        assert counts == [outcome.task.ipc] * outcome.task.classes, f"images of each class: {counts}"
+        assert counts == class_sizes(outcome.method, outcome.task), f"images of each class: {counts}"
 
     def test_images_are_valid(self, outcome: Outcome) -> None:
         """The dataset's shape, finite, and inside the box of valid pixels where they are not stored as float32."""
@@ -186,10 +187,11 @@ class MethodConformance(Conformance):
             assert teacher.bytes > 0
 
     def test_makes_gray_images_one_a_class(self, maker: Maker) -> None:
-        """A dataset of one channel, at ipc 1."""
+        """A dataset of one channel, at ipc 1 where the method does not take all."""
         gray = maker.make("gray", ipc=1, dataset=tiny_dataset(channels=1, resolution=self.resolution))
-        assert gray.made.pixels.shape == (3, 1, self.resolution, self.resolution)
-        assert sorted(gray.stored.classes.tolist()) == [0, 1, 2]
+        sizes = class_sizes(gray.method, gray.task)
+        assert gray.made.pixels.shape == (sum(sizes), 1, self.resolution, self.resolution)
+        assert torch.bincount(gray.stored.classes).tolist() == sizes
 
 
 def _differences(first: Images, second: Images) -> list[str]:

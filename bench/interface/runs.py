@@ -92,7 +92,7 @@ def run(
     again; a run that fails is a row with its reason. Progress goes to standard error.
 
     Args:
-        method: of condensation, or "all"; required unless a `ladder` is named.
+        method: of condensation, or "all" that condense; required unless a `ladder` is named.
         dataset: by name, or the path of a card; required.
         ipc: images per class; none: the papers' own, else 10.
         backbone: condense with; "METHOD=NAME" for one method, "TRAIT=NAME" for those that need the trait.

@@ -99,6 +99,7 @@ class RunSpec:
         known_as: the name under which recipes and claims know the dataset, or None; what follows from it is in the
             method's config, so it is not hashed.
         origin: of a set that was not made here, or of the one whose labels a control gets; not part of the hash.
+        images, images_per_class: of a set of all training images, as of `Origin`; the card's hash covers them.
     """
 
     __pydantic_config__: ClassVar = ALL_IS_NAMED
@@ -123,6 +124,8 @@ class RunSpec:
     dataset_source: str | None = None
     source_differs: str | None = None
     origin: Origin | None = None
+    images: int | None = None
+    images_per_class: tuple[int, int] | None = None
 
     @property
     def made_in(self) -> Precision:

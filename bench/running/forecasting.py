@@ -17,6 +17,7 @@ import torch
 
 from bench.condensation import Condenser, Images
 from bench.condensation.notes import Findings
+from bench.condensation.sizes import class_sizes
 from bench.errors import CorruptArtefact
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
@@ -192,8 +193,8 @@ class _Rehearsal:
 
     def _padded(self, images: Images) -> Images:
         """As many images as the whole set has, repeated from those tried, every class as often as it should be."""
-        spec = self.job.spec
-        classes = torch.arange(self.task.classes).repeat_interleave(spec.ipc)
+        sizes = torch.tensor(class_sizes(build(self.registry, self.job.spec.method), self.task))
+        classes = torch.arange(self.task.classes).repeat_interleave(sizes)
         chosen = torch.arange(len(classes)) % len(images)
         return replace(images.at(chosen), classes=classes)
 

@@ -20,6 +20,7 @@ from bench.recipes import NOT_KNOWN, Setting
 from bench.results.fields import CONTROL
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
 from bench.running import cells
+from bench.running.all_images import Extent, all_images
 from bench.running.checks import check_backbone, check_real_images, check_whole
 from bench.running.configuring import build, configure, own_protocol, share_changes
 from bench.running.inventory import Inventory
@@ -55,6 +56,7 @@ class Planner:
         needs = {each.offer.name: each.offer.needs for each in (*asked, *registry.registered("method"))}
         self._backbones = backbones_of(methods, request.backbones, needs)
         self._changes = share_changes(registry, methods, request.changes)
+        self._taking_all = {name for name in methods if registry.load("method", name).takes_all}
 
     def jobs(self) -> list[Job]:
         """Every job in order, each control before the runs that are compared with it.
@@ -147,8 +149,10 @@ class Planner:
             self.remarks.append(f"{dataset.name}: 'paper' ranks {told}, each protocol on its own; {equal}")
 
     def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
-        """Those that the user named, or the papers' own."""
-        ipcs, methods = self.request.ipcs, self.request.methods
+        """Those that the user named, or the papers' own; any where all methods take all images."""
+        ipcs, methods = self.request.ipcs, [name for name in self.request.methods if name not in self._taking_all]
+        if not ipcs and not methods:
+            return (cells.USUAL,)
         if not ipcs:
             setting = self._setting(dataset, cells.USUAL, self._every_backbone()[0])
             ipc, why = cells.usual_ipc(self.registry, methods, setting)
@@ -161,12 +165,20 @@ class Planner:
     def _specs(self, card: str, dataset: Dataset, ipcs: Sequence[int]) -> list[RunSpec]:
         request = self.request
         return [
-            self._spec(card, dataset, method, ipc, backbone, seed)
+            self._spec(card, dataset, method, backbone, extent)
             for ipc in ipcs
             for method in request.methods
             for backbone in self._backbones[method]
-            for seed in request.seeds
+            for extent in self._extents(method, dataset, ipc)
         ]
+
+    def _extents(self, method: str, dataset: Dataset, ipc: int) -> list[Extent]:
+        """One a seed; of a method that takes all images one."""
+        if method not in self._taking_all:
+            return [Extent(ipc, seed) for seed in self.request.seeds]
+        every, count = all_images(dataset, method), len(dataset.train)
+        self.remarks.append(f"{dataset.name}: {method} is all {count:,} training images, whatever --ipc and --seed say")
+        return [every]
 
     def _setting(self, dataset: Dataset, ipc: int, backbone: str) -> Setting:
         classes = len(dataset.classes)
@@ -174,8 +186,8 @@ class Planner:
         name = dataset.known_as or NOT_KNOWN
         return Setting(name, dataset.resolution, dataset.channels, classes, ipc, backbone, budget)
 
-    def _spec(self, card: str, dataset: Dataset, method: str, ipc: int, backbone: str, seed: int) -> RunSpec:
-        setting = self._setting(dataset, ipc, backbone)
+    def _spec(self, card: str, dataset: Dataset, method: str, backbone: str, extent: Extent) -> RunSpec:
+        setting = self._setting(dataset, extent.ipc, backbone)
         choice = configure(self.registry, method, setting, self._changes[method])
         with answers_of(self.registry, "method", method):
             self._check_real_images(choice, setting, dataset)
@@ -189,9 +201,7 @@ class Planner:
             split=dataset.split,
             dataset_source=dataset.source,
             source_differs=dataset.source_differs,
-            ipc=ipc,
             backbone=backbone,
-            seed=seed,
             budget=self.request.budget,
             device=self.device.type,
             machine=self.machine,
@@ -200,6 +210,7 @@ class Planner:
             known_as=dataset.known_as,
             synthesis_precision=self._synthesis_precision(method),
             origin=self.request.origin,
+            **vars(extent),
         )
 
     def _synthesis_precision(self, name: str) -> Precision | None:
@@ -214,14 +225,18 @@ class Planner:
         """Refuses more images per class than real ones, where the method or the control needs so many."""
         needed = build(self.registry, choice).real_images(setting)
         check_real_images(dataset, needed, f"{choice.name} needs {needed} real images a class for --ipc {setting.ipc}")
-        if self.request.control:
+        if self._has_control(choice.name):
             control = f"the control draws {setting.ipc} real images a class (--no-control leaves it out)"
             check_real_images(dataset, setting.ipc, control)
+
+    def _has_control(self, method: str) -> bool:
+        """Real images at random are no control of themselves, nor of all that there are."""
+        return self.request.control and method != CONTROL and method not in self._taking_all
 
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
         evaluations = [each for asked in self.request.protocols for each in self._evaluations(spec, setting, asked)]
-        if not self.request.control or spec.method.name == CONTROL:
+        if not self._has_control(spec.method.name):
             return [Job(spec, tuple(evaluations), {})]
         jobs, controls = [], {}
         for evaluation in evaluations:

@@ -18,7 +18,7 @@ from bench.results.spec import Origin
 from bench.running.inventory import Inventory
 from bench.storage.names import unknown
 
-ALL = "all"  # for --method: every method that makes images
+ALL = "all"  # for --method: every method that condenses
 ELSEWHERE = "elsewhere"  # the trait of an executor
 
 
@@ -61,10 +61,14 @@ class Request:
 
 
 def methods_of(registry: Registry, asked: str) -> tuple[str, ...]:
-    """The methods behind a name: itself, or behind "all" every one that makes images."""
+    """The methods behind a name: itself, or behind "all" every one that condenses.
+
+    One that takes all real images does not: it would cost more than the rest of a grid together, unasked.
+    """
     if asked != ALL:
         return (asked,)
-    return tuple(name for name in registry.names("method") if registry.load("method", name).made_here)
+    every = {name: registry.load("method", name) for name in registry.names("method")}
+    return tuple(name for name, method in every.items() if method.made_here and not method.takes_all)
 
 
 def inventory_of(

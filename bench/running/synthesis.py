@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Condenser, Images, Task, Unit
+from bench.condensation.sizes import class_sizes
 from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
 from bench.labels import Labels
@@ -216,8 +217,8 @@ class Synthesis:
         """
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
-        if self.method.made_here and counts.tolist() != [self.spec.ipc] * self.task.classes:
-            raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {self.spec.ipc}")
+        if self.method.made_here and counts.tolist() != (sizes := class_sizes(self.method, self.task)):
+            raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {sorted(set(sizes))}")
         order = images.classes.argsort(stable=True)
         places = order.argsort().split([len(part) for part in parts])
         stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)

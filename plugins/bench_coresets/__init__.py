@@ -1,4 +1,4 @@
-"""Coresets: real training images, chosen and not made. `random` is the control that every table has.
+"""Coresets: real training images, chosen and not made. `random` is the control that every table has, `full-data` all.
 
 The other three choose class by class among penultimate features, the inputs of the last linear layer. What papers leave
 open moves their results by points, so it stands in the configuration, and with it in every record:
@@ -40,6 +40,7 @@ def bench_methods() -> Sequence[Offer]:
     k_center = "real images far from each other, added one by one"
     k_means = "real images nearest to the centres of k-means"
     return [
+        Offer("full-data", "bench_coresets.full:FullData", "the whole dataset, all training images: the upper bound"),
         Offer("random", "bench_coresets.uniform:Random", "real images drawn uniformly: the control"),
         Offer("herding", "bench_coresets.featured:Herding", herding),
         Offer("k-center", "bench_coresets.featured:KCenter", k_center),

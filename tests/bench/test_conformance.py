@@ -48,7 +48,8 @@ GRADIENTS = ("dc", "dsa")
 LEARNING = ("idc", "idc-i", "dream")
 POOLS = ("edc", "fadrm-plus", "g-vbsm")
 COMMITTEES = ("cv-dd",)
-CHANGED = (*TRAJECTORIES, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES)
+ALL_IMAGES = ("full-data",)
+CHANGED = (*TRAJECTORIES, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES, *ALL_IMAGES)
 
 
 class OnTinyImages(MethodConformance):
@@ -119,6 +120,17 @@ class TestCommittees(OnTinyImages):
     )
 
     @pytest.fixture(scope="class", params=COMMITTEES)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestAllImages(OnTinyImages):
+    """What takes all draws nothing."""
+
+    seeded = False
+
+    @pytest.fixture(scope="class", params=ALL_IMAGES)
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)

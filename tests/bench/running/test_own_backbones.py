@@ -69,7 +69,8 @@ def test_every_method_can_be_run_at_once(tmp_path: Path) -> None:
     made = Bench(tmp_path).jobs("all", backbones=("convnet3-w32", "batchnorm=convnet3-w32-bn"), protocols=("hard",))
     registry = Registry()
     found = {job.spec.method.name: job.spec.backbone for job in made}
-    assert set(found) == {name for name in registry.names("method") if registry.load("method", name).made_here}
+    makers = {name for name in registry.names("method") if registry.load("method", name).made_here}
+    assert set(found) == makers - {"full-data"}, "which would cost more than all others together"
     assert {registry.find("method", name).offer.needs for name, used in found.items() if used == "convnet3-w32-bn"} == {
         frozenset({"batchnorm"})
     }
