@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from bench.errors import UsageError, why
+from bench.results.fields import FULL
 from bench.results.metrics import primary_name
 from bench.results.protocol_names import name_of
 from bench.results.scores import TOP1
@@ -25,6 +26,7 @@ COLUMNS = (
     *("metric", "iterations", "value", "std", "source", "note"),
 )
 COSTS = ("ms_per_image_iteration", "peak_gpu_mem_gb")
+EVERY = "all"  # for images per class: all real images
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 OR_EMPTY = BeforeValidator(lambda text: text or None)
@@ -180,7 +182,7 @@ def cell_of(row: Mapping[str, Any]) -> Key:
         row["method"],
         None if row.get("split") else row.get("known_as"),
         row["classes"],
-        str(row["ipc"]),
+        EVERY if row["method"] == FULL else str(row["ipc"]),
         row["backbone"],
         row["eval_backbone"],
         name_of(row),

@@ -12,6 +12,7 @@ from typing import Any
 from bench.results import null_reasons as null
 
 CONTROL = "random"  # the method that draws real images at random: the control of every table
+FULL = "full-data"  # the method that takes all real images, here, in manifests and in published numbers
 
 Object = dict[str, Any]
 Why = Callable[["Row"], str]  # of a row that is done and has null there

@@ -26,7 +26,8 @@ from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told
-from bench.results.claims import COSTS, Claim, Claims, cell_of, is_other_setting
+from bench.results.claims import COSTS, EVERY, Claim, Claims, cell_of, is_other_setting
+from bench.results.fields import FULL
 from bench.results.metrics import metric
 from bench.results.protocol_names import base_of, is_varied, name_of
 from bench.results.scores import IN_POINTS
@@ -120,7 +121,8 @@ class Cell:
             return f"there is {' and '.join(f'no {kind} {name!r}' for kind, name in lacking)}"
         if self.claim.metric in COSTS:
             return f"its number is a cost, {self.claim.metric}, and no accuracy"
-        if not (wanted.ipc.isascii() and wanted.ipc.isdigit() and int(wanted.ipc) > 0):
+        numbered = wanted.ipc.isascii() and wanted.ipc.isdigit() and int(wanted.ipc) > 0
+        if not numbered and (wanted.method, wanted.ipc) != (FULL, EVERY):
             return f"it has no number of images per class but {wanted.ipc or 'none'!r}"
         if not self.protocol:
             return "it is not known how the students were trained"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.extensions.registry import Registry
+from bench.results.claims import EVERY
 from bench.results.published import Cell
 from bench.running.configuring import share_changes
 from bench.running.request import Request
@@ -24,7 +25,7 @@ def requests(cells: Sequence[Cell], registry: Registry, asked: Request) -> Itera
         place: dict[str, Any] = {
             "methods": (wanted.method,),
             "datasets": (wanted.dataset,),
-            "ipcs": (int(wanted.ipc),),
+            "ipcs": () if wanted.ipc == EVERY else (int(wanted.ipc),),
             "backbones": (wanted.backbone,),
             "eval_backbones": (wanted.eval_backbone,),
             "protocols": (cell.protocol,),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benching import Bench
 
 from bench.data.cards import read_toml
 from bench.errors import UsageError
@@ -12,6 +13,7 @@ from bench.extensions.registry import Registry
 from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
+from bench.running.reproduction import requests
 
 CLAIM = Claim(
     method="sre2l",
@@ -100,6 +102,18 @@ def test_a_row_of_another_place_or_with_other_changes_answers_nothing(change: di
     cell = Cell(1, CLAIM, HALF_WAY)
     assert cell.answered_by(measured())
     assert not cell.answered_by(measured(**change))
+
+
+def test_a_cell_of_all_real_images_is_run_as_it_is(tmp_path: Path) -> None:
+    """Its row counts its images, and the claim says "all"."""
+    every = replace(CLAIM, method="full-data", ipc="all", protocol="", metric="top1")
+    cell = Cell(1, every, Asked(protocol="hard"))
+    assert cell.why_not(Registry()) is None
+    row = measured(method="full-data", ipc=500, protocol_id="hard@1", changed={}, config={})
+    assert cell.answered_by(row)
+    assert not cell.answered_by({**row, "method": "random"})
+    ((_, asked),) = requests([cell], Registry(), Bench(tmp_path).request(changes=()))
+    assert (asked.methods, asked.ipcs, asked.protocols) == (("full-data",), (), ("hard",))
 
 
 @pytest.mark.parametrize(
