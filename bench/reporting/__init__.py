@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
+from bench.reporting.amounts import amount
 from bench.reporting.pooling import runs_of
 from bench.results import changes
 from bench.results.differences import differing
@@ -235,7 +236,7 @@ def _heading(rows: Sequence[Row]) -> str:
     classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
     backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
     facts = [
-        f"{row['dataset']}{_copies(row)}, {classes}, ipc {row['ipc']}",
+        f"{row['dataset']}{_copies(row)}, {classes}, {amount(rows)}",
         f"condensed with {backbone}" if backbone else "",
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),

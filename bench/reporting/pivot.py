@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine, rankings, terms
+from bench.reporting.amounts import amount
 from bench.reporting.best import LEGEND, MARK, is_best
 from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.units import UNKNOWN, spread
@@ -53,7 +54,9 @@ def _view(rows: Sequence[Row], across: str) -> RankingView:
     columns = sorted({row[across] for row in rows}, key=lambda value: (isinstance(value, str), value))
     ordered = sorted(found.items(), key=lambda line: _place(line[1], columns))
     cells = {
-        distinct_title(_title(across, value), who, across): [_cell(value, line, found.values()) for _, line in ordered]
+        distinct_title(_title(across, value, rows), who, across): [
+            _cell(value, line, found.values()) for _, line in ordered
+        ]
         for value in columns
     }
     return RankingView(
@@ -73,8 +76,8 @@ def named(rows: Sequence[Row], across: str) -> Columns:
     return found if len(places) < len(rows) else plain
 
 
-def _title(across: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return f"ipc {value}" if across == "ipc" else str(value)
+def _title(across: str, value: Any, rows: Iterable[Row]) -> str:  # noqa: ANN401 - any JSON value
+    return amount(row for row in rows if row[across] == value) if across == "ipc" else str(value)
 
 
 def _place(line: dict[Any, Row], columns: Sequence[Any]) -> tuple[float, ...]:
@@ -98,7 +101,7 @@ def heading(rows: Sequence[Row], across: str) -> str:
         primary(rows[0]).title,
         of_all("dataset"),
         classes and (f"{classes} of {every} classes" if every and every != classes else f"{classes} classes"),
-        of_all("ipc") and f"ipc {of_all('ipc')}",
+        of_all("ipc") and amount(rows),
         f"{rows[0].get('protocol_id') or rows[0]['protocol']}" + _on(of_all("eval_backbone")),
         f"{rows[0]['budget']} budget",
         f"{machine(rows[0])}, {rows[0]['precision']}",

@@ -7,9 +7,11 @@ from bench.reporting.columns import COMPANY, OF_EVALUATION, OF_SET, UNSAID, meth
 from bench.reporting.naming import Whom
 from bench.reporting.units import digits
 from bench.results import metrics
+from bench.results.fields import FULL
 from bench.storage.streams import one_line
 
 SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
+ALL_IMAGES = f"{FULL}: all real images, an upper bound and no condensed set"
 UNSTEADY = 1.25
 BEYOND = "no deviation of some: it is more than a float holds"
 
@@ -45,9 +47,10 @@ def legend(rows: Sequence[Row]) -> list[str]:
         "evaluation_prepare_s": SHARED_STAGES,
     }
     said = [text for name, text in said_of.items() if any(row.get(name) for row in rows)]
+    every = [ALL_IMAGES] if any(row["method"] == FULL for row in rows) else []
     beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
     uneven = (_uneven(row) for row in rows if row.get("images_per_class"))
-    return [*said, *beyond, *in_company(rows), *uneven, *dict.fromkeys(map(_decoded, filter(_decodes, rows)))]
+    return [*said, *every, *beyond, *in_company(rows), *uneven, *dict.fromkeys(map(_decoded, filter(_decodes, rows)))]
 
 
 def _varies_beyond(row: Row) -> bool:
@@ -63,8 +66,8 @@ def in_company(rows: Sequence[Row]) -> list[str]:
 
 
 def _uneven(row: Row) -> str:
-    fewest, most = row["images_per_class"]
-    return f"set {row['set']}: its classes have {fewest} to {most} images, {row['images']} in all"
+    whose, (fewest, most) = f"set {row['set']}" if row.get("set") else _whose(row), row["images_per_class"]
+    return f"{whose}: its classes have {fewest} to {most} images, {row['images']} in all"
 
 
 def _decodes(row: Row) -> bool:

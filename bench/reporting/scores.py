@@ -22,13 +22,12 @@ from typing import Any
 from bench.reporting import Row
 from bench.reporting.pooling import controls_of, runs_of
 from bench.reporting.welch import difference
-from bench.results.fields import CONTROL
+from bench.results.fields import CONTROL, FULL
 from bench.results.null_reasons import OTHER_METRICS
 from bench.results.protocol_names import is_varied, name_of
 from bench.storage.names import VARIANT
 
 WEIGHT = 0.5  # DD-Ranking's w and g
-FULL = "full-data"  # the method that a manifest, and published numbers, call training on all real images
 PLAIN = f"{VARIANT}no-augmentation"
 SHARED = (
     *("dataset", "card_hash", "classes", "class_order_hash", "eval_backbone"),
@@ -36,11 +35,14 @@ SHARED = (
 )
 HARD = "hard"  # the protocol of one recipe for all, with hard labels
 DERIVED = ("label_free_gain", "relative_to_full", "lrs", "ars")
-ITSELF = "it is the control itself"
+ITSELF, ALL_ITSELF = "it is the control itself", "it is all real images itself"
 NO_RANDOM = "no random images with the same labels stand in this report: --control makes them"
 NO_HARD = "this set was not evaluated with hard labels: --protocol hard does it"
 WHICH_HARD = "this set was evaluated with hard labels by several protocols, none of them called hard"
-NO_FULL = "no row tells what this network gets from all real images: it is no labelling teacher of these rows"
+NO_FULL = (
+    "no row tells what this network gets from all real images, and it is no labelling teacher of these rows: "
+    f"--method {FULL} --protocol {HARD} does it"
+)
 NO_PLAIN = f"it was not evaluated without augmentation: --protocol NAME{PLAIN} does it"
 IS_PLAIN = "it is itself without augmentation"
 NO_RESULT = "it has no result"
@@ -129,7 +131,7 @@ class _Cells:
             reason = NO_RESULT if row["status"] != "done" else OTHER_METRICS
             return CellScores(null_reasons={name: [reason] for name in DERIVED})
         control, bare = self._control(row), self._beside(row, f"{name_of(row)}{PLAIN}")
-        random = _of(control, ITSELF if _is_random(row) else NO_RANDOM)
+        random = _of(control, _itself(row) or NO_RANDOM)
         plain = _of(bare, IS_PLAIN if name_of(row).endswith(PLAIN) else NO_PLAIN)
         plain_random = _of(self._control(bare) if bare else None, NO_RANDOM)
         hard, full = self._hard(row), self._full(row)
@@ -196,9 +198,11 @@ def _all_images(cell: Sequence[Row]) -> Ingredient:
     return Ingredient(max(known), f"teacher {backbone}") if known else Ingredient(reason=NO_FULL)
 
 
-def _is_random(row: Row) -> bool:
-    """Whether it is of random real images: a control, or one that was asked for by its name."""
-    return bool(row.get("is_control")) or (row["method"] == CONTROL and row.get("control") is None)
+def _itself(row: Row) -> str:
+    """Which ingredient it is: random real images, a control or asked for by their name, or all; "" where neither."""
+    if row.get("is_control") or (row["method"] == CONTROL and row.get("control") is None):
+        return ITSELF
+    return ALL_ITSELF if row["method"] == FULL and row.get("control") is None else ""
 
 
 def _is_hard(row: Row) -> bool:
@@ -224,7 +228,7 @@ def _missing(
         "lrs": (random, hard, full),
         "ars": (random, plain) if plain.reason else (random, plain_random),
     }
-    if random.reason == ITSELF:
+    if random.reason in (ITSELF, ALL_ITSELF):
         needed |= {name: (random,) for name in needed if name != "relative_to_full"}
     for name, ingredients in needed.items():
         if reasons := [each.reason for each in ingredients if each.reason]:

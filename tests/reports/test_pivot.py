@@ -216,3 +216,15 @@ def test_latex_draws_it_and_csv_refuses(measured: MakeRow) -> None:
     assert r"\textbf{46.00 $\pm$ 1.00 (3)} \\" in LATEX.render_pivot(both, across="ipc")
     with pytest.raises(UsageError, match="the format 'csv' has no form for a pivot"):
         CSV.render_pivot(rows, across="ipc")
+
+
+def test_all_real_images_have_a_column_that_says_so(measured: MakeRow) -> None:
+    """Unless random images of as many stand in it, which are the same images."""
+    hard: Row = {"label_kind": "hard", "teacher_backbone": None, "control": None}
+    rows = [measured((10, 11), ipc=1, **hard), measured((20, 21), ipc=10, **hard)]
+    full = measured((60, 61), ipc=500, method="full-data", **hard)
+    (view,) = pivot_views([*rows, full], "ipc")
+    assert [title for group in view.groups for title in group] == ["ipc 1", "ipc 10", "all images"]
+    (view,) = pivot_views([*rows, full, measured((59, 60), ipc=500, method="random", **hard)], "ipc")
+    assert [title for group in view.groups for title in group] == ["ipc 1", "ipc 10", "ipc 500"]
+    assert "all images" in TABLE.render([full], claims=False)

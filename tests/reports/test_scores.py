@@ -115,6 +115,21 @@ def test_all_real_images_that_were_evaluated_come_before_a_teacher(cell: list[Ro
     assert (first["full_top1"], first["full_from"]) == (61, "full-data")
 
 
+def test_of_all_real_images_random_ones_are_no_control(cell: list[Row], row: MakeRow) -> None:
+    whole = measured(row, (60, 62), run="full-1", method="full-data", control=None, **HARD)
+    scores = with_scores([*cell, whole])[-1]["scores"]
+    itself = ["it is all real images itself"]
+    assert scores["null_reasons"] == {"label_free_gain": itself, "lrs": itself, "ars": itself}
+    assert (scores["full_from"], scores["relative_to_full"]) == ("full-data", 100)
+
+
+def test_where_full_data_is_missing_the_command_that_makes_it_is_named(cell: list[Row]) -> None:
+    (only,) = with_scores([{**cell[0], "teacher_backbone": "resnet18"}])
+    assert only["scores"]["null_reasons"]["relative_to_full"][0].endswith(
+        "no labelling teacher of these rows: --method full-data --protocol hard does it"
+    )
+
+
 def test_of_several_protocols_with_hard_labels_the_one_called_so_counts(cell: list[Row]) -> None:
     other = {**cell[2], "protocol_id": "dsa@1", "top1_mean": 25.0}
     assert with_scores([cell[0], cell[2], other])[0]["scores"]["hard_top1"] == 21
