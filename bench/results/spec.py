@@ -240,3 +240,11 @@ class Job:
         """The inverse of `to_json`."""
         evaluations = tuple(EvaluationSpec(**evaluation) for evaluation in content["evaluations"])
         return cls(RunSpec.from_json(content["spec"]), evaluations, dict(content["controls"]))
+
+
+def joined(first: Job | None, second: Job) -> Job:
+    """One job with the evaluations of both, each once."""
+    if first is None:
+        return second
+    evaluations = tuple(dict.fromkeys([*first.evaluations, *second.evaluations]))
+    return Job(first.spec, evaluations, {**first.controls, **second.controls})

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from bench.results.spec import Job
-from bench.running.planning import Planner, joined
+from bench.results.spec import Job, joined
+from bench.running.planning import Planner
 
 Row = dict[str, Any]
 Part = TypeVar("Part")

@@ -18,8 +18,8 @@ from bench.labels import KINDS
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.fields import CONTROL
-from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
-from bench.running import cells
+from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec, joined
+from bench.running import cells, remarks
 from bench.running.all_images import Extent, all_images
 from bench.running.checks import check_backbone, check_real_images, check_whole
 from bench.running.configuring import build, configure, own_protocol, share_changes
@@ -74,7 +74,8 @@ class Planner:
                 for job in (own, *controls):
                     of_it[job.spec.name] = joined(of_it.get(job.spec.name), job)
             self._check_networks(of_it.values(), dataset)
-            self._remark_rankings(dataset, asked)
+            if self.request.protocols == (PAPER,):
+                self.remarks.extend(remarks.of_rankings(dataset, self.request.methods, asked))
             found |= of_it
         self._inventory.keep()
         return list(found.values())
@@ -140,14 +141,6 @@ class Planner:
             with answers_of(self.registry, "method", method.name):
                 networks.check_named(method.name, build(self.registry, method).backbones(setting), dataset)
 
-    def _remark_rankings(self, dataset: Dataset, asked: Sequence[Job]) -> None:
-        """Says by which protocols methods are ranked, where `paper` alone was asked for and is not the same of all."""
-        by = _methods_by_protocol(asked) if self.request.protocols == (PAPER,) else {}
-        if any(set(methods) != set(self.request.methods) for methods in by.values()):
-            told = ", ".join(f"{' and '.join(methods)} by {protocol}" for protocol, methods in by.items())
-            equal = "--protocol NAME puts all on equal terms"
-            self.remarks.append(f"{dataset.name}: 'paper' ranks {told}, each protocol on its own; {equal}")
-
     def _ipcs(self, dataset: Dataset) -> tuple[int, ...]:
         """Those that the user named, or the papers' own; any where all methods take all images."""
         ipcs, methods = self.request.ipcs, [name for name in self.request.methods if name not in self._taking_all]
@@ -176,8 +169,8 @@ class Planner:
         """One a seed; of a method that takes all images one."""
         if method not in self._taking_all:
             return [Extent(ipc, seed) for seed in self.request.seeds]
-        every, count = all_images(dataset, method), len(dataset.train)
-        self.remarks.append(f"{dataset.name}: {method} is all {count:,} training images, whatever --ipc and --seed say")
+        every = all_images(dataset, method)
+        self.remarks.append(remarks.of_all_images(dataset, method))
         return [every]
 
     def _setting(self, dataset: Dataset, ipc: int, backbone: str) -> Setting:
@@ -236,6 +229,8 @@ class Planner:
     def _with_control(self, spec: RunSpec, dataset: Dataset) -> list[Job]:
         setting = self._setting(dataset, spec.ipc, spec.backbone)
         evaluations = [each for asked in self.request.protocols for each in self._evaluations(spec, setting, asked)]
+        if spec.method.name in self._taking_all:
+            return list(self._of_all_images(spec, evaluations))
         if not self._has_control(spec.method.name):
             return [Job(spec, tuple(evaluations), {})]
         jobs, controls = [], {}
@@ -244,6 +239,13 @@ class Planner:
             controls[evaluation.key] = control.name
             jobs.append(Job(control, (evaluation,), {}))
         return [Job(spec, tuple(evaluations), controls), *jobs]
+
+    def _of_all_images(self, spec: RunSpec, evaluations: Iterable[EvaluationSpec]) -> Iterator[Job]:
+        """A job an evaluation: but as a protocol's teacher the backbone plays no part, and one run serves them all."""
+        first = replace(spec, backbone=self._backbones[spec.method.name][0])
+        for each in evaluations:
+            protocol: Protocol = self.registry.load("protocol", each.protocol)
+            yield Job(spec if protocol.labels == "teacher" else first, (each,), {})
 
     def _evaluations(self, spec: RunSpec, setting: Setting, asked: str) -> Iterator[EvaluationSpec]:
         """By one protocol: on the networks that the user named, or on the protocol's own."""
@@ -294,19 +296,3 @@ class Planner:
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())
-
-
-def _methods_by_protocol(jobs: Iterable[Job]) -> dict[str, dict[str, None]]:
-    found: dict[str, dict[str, None]] = {}
-    for job in jobs:
-        for each in job.evaluations:
-            found.setdefault(each.protocol, {})[job.spec.method.name] = None
-    return found
-
-
-def joined(first: Job | None, second: Job) -> Job:
-    """One job with the evaluations of both, each once."""
-    if first is None:
-        return second
-    evaluations = tuple(dict.fromkeys([*first.evaluations, *second.evaluations]))
-    return Job(first.spec, evaluations, {**first.controls, **second.controls})

@@ -10,7 +10,7 @@ import pytest
 import torch
 from benching import Bench
 
-from bench.cli.grid import rows_of
+from bench.cli.outcomes import rows_of
 from bench.data.datasets import Dataset, Selection
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
@@ -82,9 +82,17 @@ def test_another_command_finds_the_same_run(bench: Bench) -> None:
     assert one.spec == other.spec
 
 
-def test_teachers_of_protocols_are_the_runs_network_so_each_has_a_run(bench: Bench) -> None:
-    jobs, _ = planned(bench, METHOD, backbones=("convnet1", "convnet3"))
-    assert [job.spec.backbone for job in jobs] == ["convnet1", "convnet3"]
+def test_one_run_serves_all_networks_but_where_they_are_teachers(bench: Bench) -> None:
+    networks = ("convnet1", "convnet3")
+    (one,), _ = planned(bench, METHOD, backbones=networks)
+    assert one.spec.backbone == "convnet1"
+    assert [each.backbone for each in one.evaluations] == list(networks)
+    jobs, _ = planned(bench, METHOD, backbones=networks, protocols=("soft", "untrained"))
+    found = {job.spec.backbone: [(each.protocol, each.backbone) for each in job.evaluations] for job in jobs}
+    assert found == {
+        "convnet1": [("soft", "convnet1"), ("untrained", "convnet1"), ("untrained", "convnet3")],
+        "convnet3": [("soft", "convnet3")],
+    }
 
 
 def test_it_leaves_the_papers_number_of_images_to_others(bench: Bench) -> None:
