@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.reporting.amounts import amount
+from bench.reporting.amounts import amount, condensed_with
 from bench.reporting.pooling import runs_of
 from bench.results import changes
 from bench.results.differences import differing
@@ -237,7 +237,7 @@ def _heading(rows: Sequence[Row]) -> str:
     backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
     facts = [
         f"{row['dataset']}{_copies(row)}, {classes}, {amount(rows)}",
-        f"condensed with {backbone}" if backbone else "",
+        condensed_with(rows, backbone),
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
         _label_facts(rows),
         "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",

@@ -76,8 +76,8 @@ def named(rows: Sequence[Row], across: str) -> Columns:
     return found if len(places) < len(rows) else plain
 
 
-def _title(across: str, value: Any, rows: Iterable[Row]) -> str:  # noqa: ANN401 - any JSON value
-    return amount(row for row in rows if row[across] == value) if across == "ipc" else str(value)
+def _title(across: str, value: Any, rows: Sequence[Row]) -> str:  # noqa: ANN401 - any JSON value
+    return amount([row for row in rows if row[across] == value]) if across == "ipc" else str(value)
 
 
 def _place(line: dict[Any, Row], columns: Sequence[Any]) -> tuple[float, ...]:

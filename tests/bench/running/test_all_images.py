@@ -150,7 +150,7 @@ def test_its_row_says_how_many_images_there_are(bench: Bench, digits: Dataset) -
         **{"control": None, "is_control": False, "label_kind": "hard"},
     }
     (view,) = views([row], claims=False)
-    assert "digits, 3 of 10 classes, all images" in view.heading
+    assert "digits, 3 of 10 classes, all images" in view.heading and "condensed with" not in view.heading
     assert "full-data: all real images, an upper bound and no condensed set" in view.notes
     uneven = f"full-data: its classes have {min(sizes)} to {max(sizes)} images, {sum(sizes)} in all"
     assert uneven in view.notes
