@@ -3,6 +3,7 @@
 Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.orders`) as one line
 from standard input, sends events as lines of JSON to standard output, and logs to the file that the order names.
 After a piece of a run it waits for another of the same run; after one that failed, and after any other work, it ends.
+It also ends, if the order says so, when it has made a stage that the synthesis needs: another goes on (`Prepared`).
 Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no orphan holds the
 run.
 """
@@ -26,7 +27,7 @@ from bench.hardware.allocator import keep_freed_memory, spare_the_collector
 from bench.hardware.devices import use_precision
 from bench.results.records import Record
 from bench.running.checks import check_machine
-from bench.running.failures import reason_of
+from bench.running.failures import Prepared, reason_of
 from bench.running.forecasting import foresee
 from bench.running.orders import HelpOrder, Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.running.runner import Run
@@ -94,6 +95,8 @@ def _work(order: Order, channel: Channel, orders: "SimpleQueue[str]") -> None:
             _pieces(order, Registry(order.plugins), channel, orders)
         else:
             obey(order, Registry(order.plugins), channel)
+    except Prepared as prepared:
+        channel.send("anew", found=prepared.found)
     except LockHeld as error:
         channel.send("owned", reason=str(error))
     except StoreAway as error:

@@ -43,8 +43,13 @@ class Split(ABC):
         """
         return list(self.take(indices))
 
-    def ready(self) -> None:  # noqa: B027 - most have nothing to do
-        """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost."""
+    def ready(self) -> bool:
+        """Does what the first `take` would do once for all, as decoding into the cache: at nobody's cost.
+
+        Returns:
+            Whether it was this process that did it, now or before; most splits have nothing to do.
+        """
+        return False
 
     def held(self) -> Tensor | None:
         """All images as `take` gives them, where they lie in memory or in a mapped file; None where none do.
@@ -118,8 +123,8 @@ class Selection(Split):
     def originals(self, indices: Tensor) -> list[Tensor]:
         return self.base.originals(self.indices[indices])
 
-    def ready(self) -> None:
-        self.base.ready()
+    def ready(self) -> bool:
+        return self.base.ready()
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,14 @@ class Dataset:
     def class_order_hash(self) -> str:
         """Hash of the class ids in order. Sets and teachers with another hash do not fit this dataset."""
         return digest(list(self.classes))
+
+    def ready(self) -> bool:
+        """Does for both splits what their first `take` would do once for all; whether this process did any of it.
+
+        A split that was never decoded needs its reader, and the libraries of that, for its labels alone.
+        """
+        train, test = self.train.ready(), self.test.ready()
+        return train or test
 
     def only(self, selected: Sequence[str]) -> "Dataset":
         """The dataset restricted to some class ids, which keep their sorted order."""

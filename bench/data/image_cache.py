@@ -7,7 +7,7 @@ a leftover of a killed run.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -41,10 +41,14 @@ PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a t
 
 @dataclass(frozen=True)
 class Cached:
-    """Decoded images of one split: uint8 (N, C, H, W), memory-mapped copy-on-write, and int64 labels (N,)."""
+    """Decoded images of one split: uint8 (N, C, H, W), memory-mapped copy-on-write, and int64 labels (N,).
+
+    `made` says that they were decoded just now.
+    """
 
     images: Tensor
     labels: Tensor
+    made: bool = False
 
 
 class ImageCache:
@@ -83,7 +87,7 @@ class ImageCache:
             except CorruptArtefact as error:
                 self._set_aside(split, error)
             self._make(decoder, labels)
-            return self._read(split)
+            return replace(self._read(split), made=True)
 
     def _pixels(self, split: SplitName) -> Path:
         return self._folder / f"{split}.u8"

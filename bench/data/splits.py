@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.data.datasets import Split
 from bench.data.decoding import Decoder, in_threads
-from bench.data.image_cache import ImageCache
+from bench.data.image_cache import Cached, ImageCache
 from bench.errors import RunFailure
 from bench.storage.paging import Passage, room, taken
 
@@ -28,14 +28,16 @@ class CachedSplit(Split):
     cache: ImageCache
     large: bool = False
     _passage: Passage = field(default_factory=lambda: Passage(unchanged=True), repr=False)
-    _images: Tensor | None = field(default=None, repr=False)
+    _cached: Cached | None = field(default=None, repr=False)
+
+    def _opened(self) -> Cached:
+        self._cached = self._cached or self.cache.open(self.decoder, self.labels)
+        return self._cached
 
     @property
     def images(self) -> Tensor:
         """All images, uint8 (N, C, H, W), memory-mapped."""
-        if self._images is None:
-            self._images = self.cache.open(self.decoder, self.labels).images
-        return self._images
+        return self._opened().images
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (len(indices), C, H, W)."""
@@ -52,9 +54,9 @@ class CachedSplit(Split):
         """See `Split`."""
         return _originals(self.decoder, indices)
 
-    def ready(self) -> None:
-        """Decodes them, if that was never done."""
-        _ = self.images
+    def ready(self) -> bool:
+        """Decodes them, if that was never done; whether it was this process that did."""
+        return self._opened().made
 
 
 @dataclass

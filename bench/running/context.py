@@ -1,13 +1,14 @@
 """Where a run works: folders, device, who watches; and the task it gives to methods and protocols."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bench.condensation import Task
-from bench.condensation.notes import Notes
+from bench.condensation.notes import Findings, Notes
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure
@@ -26,6 +27,8 @@ class RunContext:
     `company` is the file by which this machine knows that the run is under way (`bench.storage.company`): what is
     measured is disturbed by others that are.
     `command` is what the user typed, for the record.
+    `anew` says that a process which made what its synthesis needs ends there (`bench.running.failures.Prepared`), and
+    another goes on; `found` is what one before this found out.
     """
 
     runs: Path
@@ -38,6 +41,8 @@ class RunContext:
     looks: int = 0
     company: str = ""
     command: str = ""
+    anew: bool = False
+    found: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_for(spec: RunSpec, registry: Registry, place: RunContext) -> Dataset:
@@ -54,6 +59,8 @@ def open_for(spec: RunSpec, registry: Registry, place: RunContext) -> Dataset:
 
 def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunContext, workspace: Path) -> Task:
     """What the spec's method is given to make images with; labels and evaluations have the spec's own `precision`."""
+    measured = Findings()
+    measured.take(place.found)
     return Task(
         dataset=dataset,
         ipc=spec.ipc,
@@ -66,6 +73,7 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunCon
         networks=lambda name: registry.load("backbone", name),
         readers=lambda name: registry.load("reader", name),
         facts=Notes(reserved()),
+        measured=measured,
         stages=StageStore(place.cache, place.progress, place.company),
         workspace=workspace,
         progress=place.progress,

@@ -16,6 +16,7 @@ FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "progress": {"what": str, "done": int, "total": int},
     "note": {"fact": str, "text": str},
     "warning": {"message": str},
+    "anew": {"found": dict},
     "record": {"record": dict},
     "prepared": {"units": list},
     "made": {"left": list},

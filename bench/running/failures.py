@@ -1,6 +1,8 @@
 """From an exception to the one-line reason that a failed row carries."""
 
 import errno
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -15,9 +17,24 @@ class WorkToDo(Exception):
     """A run that was only looked at is not finished: something has to be made."""
 
 
+class Prepared(Exception):
+    """This process has made what a synthesis needs, and another makes the images.
+
+    Libraries that were loaded for it (torch's compiler, with the first optimiser; a reader of images) cannot be
+    unloaded, and would count as memory of the synthesis.
+
+    Attributes:
+        found: what the harness found out on the way (`bench.condensation.notes.Findings`), as JSON values.
+    """
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        super().__init__("what the synthesis needs is made")
+        self.found = found
+
+
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
-    return not isinstance(error, Interrupted | StoreAway | LockHeld | WorkToDo | KeyboardInterrupt)
+    return not isinstance(error, Interrupted | StoreAway | LockHeld | WorkToDo | Prepared | KeyboardInterrupt)
 
 
 def is_of_the_system(error: BaseException) -> bool:

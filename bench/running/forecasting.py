@@ -2,8 +2,8 @@
 
 What is done costs nothing and is used: stages in the cache, a set that is whole, scores. The rest is tried in a scratch
 folder that is thrown away, so a trial leaves nothing behind but what it compiled, which the run then need not. It
-happens in a child process of its own, whose peak memory is the forecast's. What it shares with other trials is tried
-once (`bench.running.trials`).
+happens in a child process of its own, whose peak memory is the forecast's: in one that tried no stage, as a run's
+images are made in one that made none. What it shares with other trials is tried once (`bench.running.trials`).
 """
 
 import tempfile
@@ -28,6 +28,7 @@ from bench.results.records import COSTS_FILE
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
+from bench.running.failures import Prepared
 from bench.running.procedure import Procedure
 from bench.running.scoring import conditions_of, judged_by, scored
 from bench.running.trials import TrialMemory, TrialStore, TriedStage
@@ -110,7 +111,7 @@ class _Rehearsal:
 
     def __init__(self, job: Job, registry: Registry, place: RunContext, scratch: Path) -> None:
         self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
-        self.progress = place.progress
+        self.progress, self.anew, self.decoded = place.progress, place.anew, False
         self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
         self.pace, self.heard = Trial(place.device), list[str]()  # what other trials noted of what this one shares
         dataset = open_for(job.spec, registry, place)
@@ -178,12 +179,17 @@ class _Rehearsal:
 
     def _ready(self, method: Condenser[Any]) -> None:
         """What is decoded now will lie in the cache: no part of a run is predicted to take as long."""
-        if method.made_here:
-            self.task.dataset.train.ready()
-        self.task.dataset.test.ready()
+        dataset = self.task.dataset
+        self.decoded = dataset.ready() if method.made_here else dataset.test.ready()
 
     def _unit(self, procedure: Procedure) -> tuple[Images, dict[str, Any]]:
-        """The first unit, seconds of warming up and of making it, and the peak of that."""
+        """The first unit, seconds of warming up and of making it, and the peak of that.
+
+        Raises:
+            Prepared: what it needs was tried now, and it is to be made anew: the peak is the run's.
+        """
+        if self.anew and (self.decoded or self.store.made):
+            raise Prepared(self.task.measured.to_json())
         first = len(self.pace.samples)
         _, warm_up_s = self._whole(procedure.warm_up)
         made = procedure.measured(procedure.units()[0], self._whole)

@@ -1,7 +1,7 @@
 """The orders of worker processes: typed on both sides, and one JSON object between them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +42,11 @@ class Order:
 
 @dataclass(frozen=True)
 class RunOrder(Order):
-    """Do what is missing of a job; `retry` also what failed before. The other fields are a `RunContext`'s."""
+    """Do what is missing of a job; `retry` also what failed before. The other fields are a `RunContext`'s.
+
+    Whoever starts processes sets `anew`, and starts another when one ends with that word ("anew"), which is sent the
+    same order with what it `found` (`bench.running.processes.Child`).
+    """
 
     work = "run"
     job: Job
@@ -54,6 +58,8 @@ class RunOrder(Order):
     checkpoint_seconds: float
     looks: int
     company: str
+    anew: bool = field(default=False, kw_only=True)
+    found: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def context(self, progress: Progress, should_stop: Callable[[], bool]) -> RunContext:
         """Where the job is done."""
@@ -68,6 +74,8 @@ class RunOrder(Order):
             looks=self.looks,
             company=self.company,
             command=self.command,
+            anew=self.anew,
+            found=self.found,
         )
 
 

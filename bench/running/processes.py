@@ -65,12 +65,16 @@ def run_child(order: Order, cache: Path, progress: Progress, timeout: float | No
 class Child:
     """A child that does what is ordered; after a piece of a run it waits for another of the same run.
 
+    Where it had to make what a synthesis needs, another process takes its place, so that the peak of memory is the
+    synthesis' whether that was found or made.
+
     Args:
         threads: of each of its libraries, unless the user says how many (OMP_NUM_THREADS); None: as many as they like.
     """
 
     def __init__(self, cache: Path, threads: int | None = None) -> None:
-        self._process = _started(child_environment(cache, threads))
+        self._environment = child_environment(cache, threads)
+        self._process = _started(self._environment)
         self._watch = _Watch(Silent())
         self._stops = 0
 
@@ -78,10 +82,12 @@ class Child:
         """Has it do what is ordered. As `run_child`."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         self._watch = _Watch(progress)
-        _send(self._process, order)
-        event, facts = _listen(self._process, self._watch, until, waits=isinstance(order, Piece))
+        event, facts = self._last_word(replace(order, anew=True) if isinstance(order, RunOrder) else order, until)
+        if event == "anew" and isinstance(order, RunOrder) and not self._stops:
+            self._renew(until)
+            event, facts = self._last_word(replace(order, found=facts["found"]), until)
         status, in_time = (0, True) if isinstance(order, Piece) and event in WAITING else _end(self._process, until)
-        if self._stops and event in (None, "failed", "interrupted"):
+        if self._stops and event in (None, "failed", "interrupted", "anew"):
             raise Interrupted(facts.get("reason") or "stopped")
         if event == "away" and _has_store(order):  # every other child would find it so
             raise StoreAway(facts["reason"])
@@ -90,6 +96,18 @@ class Child:
         if event is None and timeout is not None and not in_time:
             facts = {"reason": over_time(timeout)}
         return Ended(event, facts, status, self._stops > 0)
+
+    def _last_word(self, order: Order, until: float) -> tuple[str | None, dict[str, Any]]:
+        _send(self._process, order)
+        return _listen(self._process, self._watch, until, waits=isinstance(order, Piece))
+
+    def _renew(self, until: float) -> None:
+        """Another process takes the place of one that ends. A stop meanwhile, which only that one heard, ends it."""
+        _end(self._process, until)
+        self.close()
+        self._process = _started(self._environment)
+        if self._stops:
+            _kill(self._process)
 
     def stop(self, *, told: bool = True) -> None:
         """The first time it is asked to save and stop, which is `told` at once; the second time it is killed."""

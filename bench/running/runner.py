@@ -76,6 +76,7 @@ class Run:
             LockHeld: a live process has this run, or its folder holds another one.
             Interrupted: the user asked to stop; the same run continues.
             WorkToDo: something is not there, and the run is only looked at.
+            Prepared: as `RunContext.anew` says; the same run continues in another process.
         """
         try:
             with self.held():
@@ -227,7 +228,8 @@ class Run:
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking
-        return Synthesis(spec, folder, task, method, labeller, protocol, place.command, looking, place.company)
+        told = place.command, looking, place.company, place.anew
+        return Synthesis(spec, folder, task, method, labeller, protocol, *told)
 
     def _clean(self) -> None:
         """Takes away what killed writers left, for the holder of the run; of a unit that is its own maker's to do."""

@@ -26,7 +26,7 @@ from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
 from bench.running.environment import describe
-from bench.running.failures import WorkToDo
+from bench.running.failures import Prepared, WorkToDo
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
 from bench.running.unit_making import UnitMaker
@@ -50,7 +50,7 @@ class Synthesis:
         protocol: what the set's manifest says of the protocol that it is made for.
         command: what the user typed.
         looking: nothing is to be made.
-        company: as of `RunContext`.
+        company, anew: as of `RunContext`.
 
     The task computes as the spec's images are `made_in`; labels are made in its `precision`.
     """
@@ -64,6 +64,7 @@ class Synthesis:
     command: str
     looking: bool = False
     company: str = ""
+    anew: bool = False
     _procedure: Procedure = field(init=False)
     _maker: UnitMaker = field(init=False)
 
@@ -77,6 +78,7 @@ class Synthesis:
 
         Raises:
             WorkToDo: it would have to be made, while the run is only looked at.
+            Prepared: what it needs was made now, and the images are to be made anew.
         """
         if (found := self._finished()) is not None:
             return found
@@ -87,7 +89,10 @@ class Synthesis:
 
     @cached_property
     def units(self) -> dict[str, Unit]:
-        """What the synthesis consists of, once all is prepared that it needs; nothing where the set is there."""
+        """What the synthesis consists of, once all is prepared that it needs; nothing where the set is there.
+
+        Raises Prepared: as `costs`.
+        """
         if self._finished() is not None:
             return {}
         with computing_in(self.task.precision):
@@ -130,10 +135,12 @@ class Synthesis:
 
     def _begun(self) -> tuple[Sequence[Unit], float]:
         """The units, once they are prepared, and the seconds that this took beside its stages."""
-        if self.method.made_here:
-            self.task.dataset.train.ready()
+        decoded = self.method.made_here and self.task.dataset.ready()
         prepare_s = self._beside_stages(self._procedure.prepare)
-        return self._procedure.units(), prepare_s
+        units = self._procedure.units()
+        if self.anew and (decoded or self.task.stages.made):
+            raise Prepared(self.task.measured.to_json())
+        return units, prepare_s
 
     def _make(self) -> SetCosts:
         procedure, stages = self._procedure, self.task.used_stages

@@ -123,11 +123,14 @@ class StageStore:
         Cost: a stage costs what all attempts at it took, without the stages that were made within it; every later
             caller is told the same, and `cached`. `spent_s` grows by what callers waited for stages, each second once.
         Key: kind, version and every parameter tell stages apart; nothing else does.
+
+    Attributes:
+        made: whether a caller of this one had to make a stage.
     """
 
     def __init__(self, cache: Path, progress: Progress | None = None, company: str = "") -> None:
         self.root = cache / "stages"
-        self._spent, self._under_way = 0.0, list[_Call]()
+        self._spent, self._under_way, self.made = 0.0, list[_Call](), False
         self._progress, self._company = progress or Silent(), company
 
     def folder(self, kind: str, stage_hash: str) -> Path:
@@ -236,6 +239,7 @@ class StageStore:
         about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
         STAGE_FILE.write(folder / "stage.json", {**about, **holds})
         shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
+        self.made = True
         return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False, kind=key.kind)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:

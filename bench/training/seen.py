@@ -61,9 +61,10 @@ class SeenSplit(Split):
         """float32, on the device."""
         return taken(self._images, indices)
 
-    def ready(self) -> None:
+    def ready(self) -> bool:
         """Makes them. A loop that takes them asks for it beforehand: a trial would count it to its steps."""
         _ = self._images
+        return True
 
     @cached_property
     def _images(self) -> Tensor:

@@ -25,9 +25,10 @@ class Executor(Protocol):
 
     It promises:
         Order: one outcome a job, in the order of the jobs, each as soon as it and those before it are known.
-        Apart: each job is done in a process of its own, so that its peak of memory is its own; pieces of a job in
-            processes that serve no other. A run in which nothing is left to do needs none: its record is verified and
-            yielded as it lies.
+        Apart: each job is done in a process of its own, so that its peak of memory is its own (in a second one from
+            where its stages had to be made, see `bench.running.processes.Child`); pieces of a job in processes that
+            serve no other. A run in which nothing is left to do needs none: its record is verified and yielded as it
+            lies.
         Retries: none of its own accord. A run that failed stands as it failed, unless failed ones are to be done again;
             then each is once. Whatever is done again goes on from what was finished, kept and checkpointed before.
         Death: a worker that dies, is killed, or sends what is no record of its run is one failed record that says why,

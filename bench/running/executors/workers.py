@@ -51,7 +51,8 @@ class Workers(Protocol):
     They promise:
         Own process: any order but a piece of a run is done in a new process. Pieces (`PrepareOrder`, `UnitsOrder`) may
             be done one after the other in one process that has done nothing but pieces of the same run: what it
-            prepares it prepares once, and its peak of memory is the run's.
+            prepares it prepares once, and its peak of memory is the run's. Once stages had to be made another process
+            goes on (`bench.running.processes.Child`).
         Company: while an order is under way its machine is told so (`bench.storage.company.at_work`), and
             `RunOrder.company` says by which file, for what is measured is disturbed by the others.
         End: every future ends. With `Ended` where the process ended, however it did; with `Interrupted` where `stop`
