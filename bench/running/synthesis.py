@@ -225,7 +225,7 @@ class Synthesis:
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
         if self.method.made_here and counts.tolist() != (sizes := class_sizes(self.method, self.task)):
-            raise RunFailure(f"the method made {sorted(set(counts.tolist()))} images a class, not {sorted(set(sizes))}")
+            raise RunFailure(f"the method made {_listed(counts.tolist())} images a class, not {_listed(sizes)}")
         order = images.classes.argsort(stable=True)
         places = order.argsort().split([len(part) for part in parts])
         stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)
@@ -269,3 +269,8 @@ def _of_one_type(some: Iterable[Tensor]) -> Iterator[Tensor]:
         if len(found) > 1:
             raise RunFailure(f"units made {' and '.join(sorted(found))} pixels; those of a set are of one type")
         yield pixels
+
+
+def _listed(sizes: Iterable[int]) -> str:
+    """As "2", or "2, 3" where classes have different numbers."""
+    return ", ".join(map(str, sorted(set(sizes))))

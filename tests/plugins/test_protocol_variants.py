@@ -112,7 +112,11 @@ def test_a_teacher_mirrors_as_its_student_and_is_else_left_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hard+no-augmentaton", "unknown variant of hard 'no-augmentaton'; did you mean 'no-augmentation'?"),
+        (
+            "hard+no-flp",
+            "unknown variant of hard 'no-flp'; did you mean 'no-flip'? (nothing is mirrored, neither for the student "
+            "nor for the protocol's own teacher)",
+        ),
         ("hard+", "hard+: '' is no name of a variant"),
         ("hard+no-flip+no-flip", "hard+no-flip+no-flip: 'no-flip+no-flip' is no name of a variant"),
         (
