@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from bench.training.averaging import Ema
 from bench.training.curves import Curve
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
+from bench.training.sharpness import Sharpness
 from bench.training.students import StudentWithTeacher
 from bench.training.supervision import Supervision
 from bench.training.views import BatchView, Presented, Views
@@ -31,6 +33,7 @@ VERSION = 3  # raise it when the same recipe, seed and data would give other wei
 
 SAVED = 0.2  # of a step, by compiling: a third to a half of a ConvNet's, next to nothing of a ResNet's on a processor
 Forward = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+Drawing = Callable[[], AbstractContextManager[None]]  # in which layers draw what they draw in this step
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class _Training:
         self.classroom = StudentWithTeacher(self.network, job.supervision.teacher, self._part())
         self.whole_batches: Forward = self.classroom
         self.optimizer: Optimizer = optimizers.build(self.recipe, self.network)
+        self.sharpness = Sharpness.of(self.recipe)
         self.ema = _average(self.recipe, self.network)
         self.losses = torch.zeros((), device=task.device)
 
@@ -122,7 +126,7 @@ class _Training:
 
     def run(self) -> nn.Module:
         count = self.recipe.epochs * self.views.batches
-        self.compile(count)
+        self.compile(2 * count if self.sharpness else count)
         steps = continued(self.task, self.job.what, count, self.job.checkpoint, self.state)
         optimizers.match_layout(self.optimizer)
         for step in steps:
@@ -136,8 +140,9 @@ class _Training:
             self._begin(epoch)
         position = epoch + batch / self.views.batches if self.recipe.every_step else epoch
         optimizers.set_rate(self.optimizer, self.recipe.lr * schedules.multiplier(self.recipe, position))
-        with seeds.layers_draw(self.task.device, "layers", self.job.view_seed, epoch, batch):
-            self._update(self.views.at(epoch, batch))
+        drawing = partial(seeds.layers_draw, self.task.device, "layers", self.job.view_seed, epoch, batch)
+        with drawing():
+            self._update(self.views.at(epoch, batch), drawing)
         if batch == self.views.batches - 1:
             self._end(epoch)
 
@@ -146,22 +151,25 @@ class _Training:
         if schedules.resets_momentum(self.recipe, epoch):
             self.optimizer.state.clear()
 
-    def _update(self, view: BatchView) -> None:
-        loss = self._loss(view)
+    def _update(self, view: BatchView, drawing: Drawing) -> None:
+        images, classes = self.feed.seen(view), self.feed.labels(view.indices)
+        loss = self._loss(view, images, classes, counts=True)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        if self.sharpness:
+            with drawing():
+                self.sharpness.redirect(self.network, lambda: self._loss(view, images, classes, counts=False))
         self.optimizer.step()
         self.losses += loss.detach()
         if self.ema:
             self.ema.update(self.network)
 
-    def _loss(self, view: BatchView) -> Tensor:
-        classes = self.feed.labels(view.indices)
-        images = self.feed.seen(view)
+    def _loss(self, view: BatchView, images: Tensor, classes: Tensor, *, counts: bool) -> Tensor:
+        """The loss of a batch, which the curve counts once however often it is seen."""
         forward = self.whole_batches if len(view) == self.views.batch_size else self.classroom  # compiled for one shape
         with self.task.autocast():
             logits, answers = forward(images)
-        if self.job.curve:
+        if self.job.curve and counts:
             self.job.curve.count(logits, classes)
         return self.job.supervision.loss(logits, answers, view, classes)
 

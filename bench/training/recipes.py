@@ -33,6 +33,9 @@ class TrainingRecipe(GrowingModel):
     Attributes:
         optimizer: `sgd` (momentum), `adamw` (betas) or `adam` (the same, with weight decay as a part of the gradient).
         decay_all: False exempts tensors of fewer than two dimensions (biases, norm scales) from weight decay.
+        sam_rho: how far uphill from the weights the gradient is taken, which makes two passes a step (SAM; see
+            `bench.training.sharpness`); 0 for none. `sam_adaptive`: in proportion to each weight. `gsam_alpha`: how
+            much of what is vertical to it in the first gradient is taken off (GSAM).
         schedule: `cosine`, `half-cosine` (ends at half), `cosine-linear` (EDC's "cos2": a cosine for 5/6 of the epochs,
             then a sixth of what it had come to, falling in a line to 0), `step` (times 0.1 once at epoch n // 2 + 1,
             momentum reset: the DC family), `multistep` (times `milestone_factor` at each of `milestones`) or
@@ -81,6 +84,7 @@ class TrainingRecipe(GrowingModel):
             *("accumulation", "ema_buffers", "randaugment_policy"),
             *("dsa_reading", "jitter", "lighting"),
             *("floor", "every_step", "augmax"),
+            *("sam_rho", "sam_adaptive", "gsam_alpha"),
         }
     )
 
@@ -93,6 +97,9 @@ class TrainingRecipe(GrowingModel):
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     weight_decay: float = Field(ge=0)
     decay_all: bool = True
+    sam_rho: float = Field(default=0.0, ge=0)
+    sam_adaptive: bool = False
+    gsam_alpha: float = Field(default=0.0, ge=0)
     schedule: Literal["cosine", "half-cosine", "cosine-linear", "step", "multistep", "constant"] = "cosine"
     zeta: float = Field(default=1.0, ge=1)
     milestones: tuple[Fraction, ...] = ()
@@ -140,6 +147,12 @@ class TrainingRecipe(GrowingModel):
     def _steps_are_said(self) -> "TrainingRecipe":
         if (self.schedule == "multistep") != bool(self.milestones):
             raise ValueError("milestones belong to the schedule multistep, and it to them")
+        return self
+
+    @model_validator(mode="after")
+    def _sharpness_has_a_radius(self) -> "TrainingRecipe":
+        if not self.sam_rho and (self.sam_adaptive or self.gsam_alpha):
+            raise ValueError("sam_adaptive and gsam_alpha belong to a sam_rho above 0")
         return self
 
     @model_validator(mode="after")

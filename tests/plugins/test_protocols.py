@@ -135,6 +135,8 @@ def documented(plan: Plan, field: str, *, soft: bool) -> str:
     idle = {
         "momentum": recipe.optimizer != "sgd",
         "betas": recipe.optimizer != "adamw",
+        "sam_adaptive": not recipe.sam_rho,
+        "gsam_alpha": not recipe.sam_rho,
         "warmup_factor": not recipe.warmup_epochs,
         "zeta": "cosine" not in recipe.schedule,
         "milestones": recipe.schedule != "multistep",
