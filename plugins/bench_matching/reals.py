@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.condensation import Task
+from bench.condensation import Images, Task
 from bench.drawing import draw, members
 from bench.errors import RunFailure
 from bench.training.feeding import Feed
@@ -81,3 +81,9 @@ def start(task: Task, init: Init) -> Tensor:
     drawn = torch.cat([draw(dataset, label, task.ipc, seed) for label in range(task.classes)])
     pixels: Tensor = dataset.normalisation.apply(dataset.train.take(drawn)).unflatten(0, (task.classes, task.ipc))
     return pixels.to(task.device)
+
+
+def normalised(task: Task, images: Images) -> Tensor:
+    """Stored images as the task's networks see them: float32 (N, C, S, S), on the task's device."""
+    pixels = images.pixels.to(task.device)
+    return pixels if pixels.is_floating_point() else task.dataset.normalisation.apply(pixels)

@@ -22,6 +22,7 @@ from bench_matching.networks import TWICE
 
 # Of a step, by compiling: between a training's 0.1 and the 0.4 of a recovery, which has no gradients of weights.
 SAVED = 0.2
+AT_ONCE = 250  # images that are looked at together, where nothing is derived
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,12 +30,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Along(NamedTuple):
     """What moves along a direction d: the gradient g of the loss by the weights, and the derivatives of d . g.
 
-    `images` is (B, C, S, S), `weights` (P,) or None where nobody asked for it.
+    `images` is (B, C, S, S); `weights` (P,) and `targets` (B, K) are None where nobody asked for them.
     """
 
     gradient: Tensor
     images: Tensor
-    weights: Tensor | None
+    weights: Tensor | None = None
+    targets: Tensor | None = None
 
 
 class Student:
@@ -70,11 +72,21 @@ class Student:
         return cross_entropy(self.logits(weights, images), targets)
 
 
-class Derivatives(ABC):
-    """The derivatives of a student's loss, free of any graph."""
+@torch.no_grad()
+def logits_of(student: Student, weights: Tensor, images: Tensor) -> Tensor:
+    """What it makes of however many images: (N, K)."""
+    return torch.cat([student.logits(weights, batch) for batch in images.split(AT_ONCE)])
 
-    def __init__(self, student: Student, *, of_weights: bool) -> None:
-        self.student, self.of_weights = student, of_weights
+
+class Derivatives(ABC):
+    """The derivatives of a student's loss, free of any graph.
+
+    Args:
+        of_weights, of_targets: whether `along` derives by them, too; the targets are then distributions.
+    """
+
+    def __init__(self, student: Student, *, of_weights: bool, of_targets: bool = False) -> None:
+        self.student, self.of_weights, self.of_targets = student, of_weights, of_targets
 
     @abstractmethod
     def gradient(self, weights: Tensor, images: Tensor, targets: Tensor) -> Tensor:
@@ -82,7 +94,7 @@ class Derivatives(ABC):
 
     @abstractmethod
     def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
-        """That gradient, and its product with a direction (P,) derived by the images and, if asked for, the weights."""
+        """That gradient, and its product with a direction (P,) derived by the images and by what else is asked for."""
 
 
 class PlainDerivatives(Derivatives):
@@ -94,10 +106,12 @@ class PlainDerivatives(Derivatives):
 
     def along(self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor) -> Along:
         leaf, pixels = weights.detach().requires_grad_(), images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.student.loss(leaf, pixels, targets), [leaf], create_graph=True)
-        wanted = [pixels, leaf] if self.of_weights else [pixels]
-        found = torch.autograd.grad(gradient @ direction, wanted)
-        return Along(gradient.detach(), found[0], found[1] if self.of_weights else None)
+        goals = targets.detach().requires_grad_(self.of_targets)
+        (gradient,) = torch.autograd.grad(self.student.loss(leaf, pixels, goals), [leaf], create_graph=True)
+        wanted = {"images": pixels, **({"weights": leaf} if self.of_weights else {})}
+        wanted |= {"targets": goals} if self.of_targets else {}
+        found = torch.autograd.grad(gradient @ direction, list(wanted.values()))
+        return Along(gradient.detach(), **dict(zip(wanted, found, strict=True)))
 
 
 class FastDerivatives(PlainDerivatives):
@@ -113,8 +127,18 @@ class FastDerivatives(PlainDerivatives):
         steps: how often each derivative will be taken.
     """
 
-    def __init__(self, student: Student, task: Task, *, batch: int, soft: bool, steps: int, of_weights: bool) -> None:
-        super().__init__(student, of_weights=of_weights)
+    def __init__(
+        self,
+        student: Student,
+        task: Task,
+        *,
+        batch: int,
+        soft: bool,
+        steps: int,
+        of_weights: bool,
+        of_targets: bool = False,
+    ) -> None:
+        super().__init__(student, of_weights=of_weights, of_targets=of_targets)
         self._batch = batch
         images, targets, weights = self._example(task, soft)
 
@@ -143,18 +167,17 @@ class FastDerivatives(PlainDerivatives):
 
     def functional_along(
         self, weights: Tensor, images: Tensor, targets: Tensor, direction: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """`along` as a function to compile."""
 
-        def product(weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        def product(weights: Tensor, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             gradient = grad(self.student.loss)(weights, images, targets)
             return gradient @ direction, gradient
 
-        if self.of_weights:
-            (by_weights, by_images), gradient = grad(product, argnums=(0, 1), has_aux=True)(weights, images)
-            return gradient, by_images, by_weights
-        by_images, gradient = grad(product, argnums=1, has_aux=True)(weights, images)
-        return gradient, by_images, None
+        wanted = (*([0] if self.of_weights else []), 1, *([2] if self.of_targets else []))
+        found, gradient = grad(product, argnums=wanted, has_aux=True)(weights, images, targets)
+        named = dict(zip(wanted, found, strict=True))
+        return gradient, named[1], named.get(0), named.get(2)
 
     def _example(self, task: Task, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Images, targets and weights to time and to compile with."""

@@ -18,12 +18,13 @@ from torch import Tensor
 from bench.condensation import Images, MethodConfig, Task
 from bench.labels import HardLabels, Labels, SoftLabels
 from bench.recipes import Recipe, RecipeBook, Setting
-from bench_matching.student import Derivatives, Student
-from bench_matching.trajectories import Gradients, Segment, TrajectoryConfig, TrajectoryMatcher
+from bench_matching.reals import normalised
+from bench_matching.segments import Segment, TrajectoryConfig
+from bench_matching.student import Derivatives, Student, logits_of
+from bench_matching.trajectories import Gradients, TrajectoryMatcher
 
 _HERE = Path(__file__).parent
 RECIPES = RecipeBook.load(_HERE / "mtt.toml", _HERE / "tesla.toml")
-LABELLED_AT_ONCE = 250  # images
 
 
 class TESLAConfig(TrajectoryConfig):
@@ -76,7 +77,7 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
         factor = 1.0 if self.config.half_gradient else 2.0
         return two_passes(self.derivatives, images, targets, step_size, segment, factor)
 
-    def first_targets(self, task: Task, classes: Tensor) -> Tensor:
+    def first_targets(self, task: Task, images: Tensor, classes: Tensor) -> Tensor:
         """Room for the experts' labels, or the classes."""
         if not self.soft:
             return classes
@@ -93,18 +94,13 @@ class TESLA(TrajectoryMatcher[TESLAConfig]):
             return HardLabels()
         if images.soft is not None:
             return SoftLabels(images.soft)
-        pixels = images.pixels.to(task.device)
-        if not pixels.is_floating_point():
-            pixels = task.dataset.normalisation.apply(pixels)
         (weights,) = self._experts.weights(0, [self.config.last_target])
-        return SoftLabels(expert_labels(self.student(task), weights.to(task.device), pixels).cpu())
+        return SoftLabels(expert_labels(self.student(task), weights.to(task.device), normalised(task, images)).cpu())
 
 
-@torch.no_grad()
 def expert_labels(student: Student, weights: Tensor, images: Tensor) -> Tensor:
     """softmax of the logits: float32 (N, K)."""
-    logits = [student.logits(weights, batch) for batch in images.split(LABELLED_AT_ONCE)]
-    return torch.cat(logits).softmax(1)
+    return logits_of(student, weights, images).softmax(1)
 
 
 def two_passes(
@@ -122,4 +118,4 @@ def two_passes(
         found = derivatives.along(weights, step.seen(images), targets[step.indices], direction)
         step.pull_back(images, found.images, by_images)
         weights = weights - step_size * found.gradient
-    return by_images, -2 * (gap @ total) / distance
+    return Gradients(by_images, -2 * (gap @ total) / distance, gap.square().sum() / distance)

@@ -13,7 +13,7 @@ from bench.condensation import Task
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import dsa
 from bench_backbones.convnet import build as build_convnet
-from bench_matching.trajectories import Segment, Step
+from bench_matching.segments import Segment, Step
 
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
 SMALL: dict[str, Any] = {

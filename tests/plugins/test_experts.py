@@ -29,8 +29,9 @@ from bench.training.views import Views, apply
 from bench.whitening import fit
 from bench_matching.experts import KIND, SNAPSHOTS, ExpertRecipe, Experts, expert_trajectories, flattened
 from bench_matching.mtt import MTT, MTTConfig
+from bench_matching.segments import TrajectoryConfig
 from bench_matching.tesla import TESLA
-from bench_matching.trajectories import TrajectoryConfig, TrajectoryMatcher
+from bench_matching.trajectories import TrajectoryMatcher
 
 FIELDS: dict[str, Any] = {"count": 2, "epochs": 3, "batch_size": 8, "lr": 0.05, "momentum": 0.0, "weight_decay": 0.0}
 

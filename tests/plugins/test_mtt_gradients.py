@@ -1,4 +1,4 @@
-"""MTT's gradients: both ways against a loop in float64 and finite differences, compiled, in bf16; their memory."""
+"""Exact gradients: both ways against a loop in float64 and finite differences, compiled, in bf16; their memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,15 +16,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from bench.compiling import missing_compiler
 from bench.condensation import Task
 from bench.testing import tiny_dataset, tiny_task
-from bench_matching.mtt import swept, unrolled
+from bench_matching.exact import swept, unrolled
+from bench_matching.segments import Segment, Step
 from bench_matching.student import FastDerivatives, PlainDerivatives, Student
-from bench_matching.trajectories import Gradients, Segment, Step
+from bench_matching.trajectories import Gradients
 
 
-def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment, variant: str) -> Gradients:
+def by_hand(images: Tensor, targets: Tensor, step_size: Tensor, segment: Segment, variant: str) -> Gradients:
     """Algorithm 1 with a dictionary of weights, all of it one graph of autograd."""
     net = network(variant).double().train()
     pixels, rate = images.clone().requires_grad_(), step_size.clone().requires_grad_()
+    soft = targets.is_floating_point()
+    goals = (targets if soft else F.one_hot(targets, 4).double()).clone().requires_grad_(soft)
     names, shapes = zip(*[(name, weight.shape) for name, weight in net.named_parameters()], strict=True)
     flat = segment.start.split([int(np.prod(shape)) for shape in shapes])
     weights = {name: part.reshape(shape) for name, part, shape in zip(names, flat, shapes, strict=True)}
@@ -35,35 +38,39 @@ def by_hand(images: Tensor, classes: Tensor, step_size: Tensor, segment: Segment
         buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
         with sdpa_kernel(SDPBackend.MATH):
             logits = functional_call(net, {**weights, **buffers}, (batch,))
-        loss = -torch.log_softmax(logits, 1)[torch.arange(len(batch)), classes[step.indices]].mean()
+        loss = -(torch.log_softmax(logits, 1) * goals[step.indices]).sum(1).mean()
         moves = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         weights = {name: old - rate * move for (name, old), move in zip(weights.items(), moves, strict=True)}
     end = torch.cat([part.flatten() for part in weights.values()])
     mismatch = ((end - segment.target) ** 2).sum() / ((segment.start - segment.target) ** 2).sum()
     mismatch.backward()
     assert pixels.grad is not None and rate.grad is not None
-    return pixels.grad, rate.grad
+    return Gradients(pixels.grad, rate.grad, mismatch.detach(), goals.grad)
 
 
-def close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float) -> None:
+def close(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None], tolerance: float) -> None:
     """The error's norm, as a part of the whole's."""
     for one, other in zip(ours, theirs, strict=True):
-        assert float((one - other).norm()) <= tolerance * float(other.norm()) != 0
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert float((one - other).norm()) <= tolerance * float(other.norm()) != 0
 
 
 # --- gradients -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("variant", ["", "-bn", "vit"])
 @pytest.mark.parametrize("way", ["unrolled", "swept"])
-def test_gradients_are_those_of_a_loop_written_plainly(way: str, variant: str) -> None:
-    images, classes, step_size, segment = example(steps=4, variant=variant)
+def test_gradients_are_those_of_a_loop_written_plainly(way: str, variant: str, soft: bool) -> None:
+    """And the loss; where targets are distributions, their gradient as well."""
+    given = example(steps=4, variant=variant, soft=soft)
     student = Student(network(variant).double())
     if way == "unrolled":
-        ours = unrolled(student, images, classes, step_size, segment)
+        ours = unrolled(student, *given, of_targets=soft)
     else:
-        ours = swept(PlainDerivatives(student, of_weights=True), images, classes, step_size, segment)
-    close(ours, by_hand(images, classes, step_size, segment, variant), 1e-9)
+        ours = swept(PlainDerivatives(student, of_weights=True, of_targets=soft), *given)
+    close(ours, by_hand(*given, variant), 1e-9)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -81,7 +88,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
             weights = weights - rate * torch.autograd.grad(loss, [leaf])[0]
         return (weights - segment.target).square().sum() / segment.distance()
 
-    by_images, by_rate = unrolled(student, images, classes, step_size, segment)
+    by_images, by_rate, *_ = unrolled(student, images, classes, step_size, segment)
     way, h = by_images / by_images.norm(), 1e-5
     along = (mismatch(images + h * way, step_size) - mismatch(images - h * way, step_size)) / (2 * h)
     torch.testing.assert_close(along, by_images.norm(), rtol=1e-5, atol=0)
@@ -94,19 +101,20 @@ def uncompiled(compiled_in_name: None, tmp_path: Path) -> Task:
     return replace(tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8)), compile="always")
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("variant", ["", "-bn", "vit"])
-def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str) -> None:
+def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str, soft: bool) -> None:
     student = Student(network(variant).double(), order=torch.channels_last)
-    fast = FastDerivatives(student, uncompiled, batch=8, soft=False, steps=1, of_weights=True)
+    fast = FastDerivatives(student, uncompiled, batch=8, soft=soft, steps=1, of_weights=True, of_targets=soft)
     assert set(uncompiled.measured.compiled) == {"match gradient", "match derivative"}
-    plain = PlainDerivatives(Student(network(variant).double()), of_weights=True)
-    images, classes, step_size, segment = example(steps=2, batch=8, variant=variant)
+    plain = PlainDerivatives(Student(network(variant).double()), of_weights=True, of_targets=soft)
+    images, targets, step_size, segment = example(steps=2, batch=8, variant=variant, soft=soft)
     start = segment.start
-    close(swept(fast, images, classes, step_size, segment), swept(plain, images, classes, step_size, segment), 1e-9)
-    for given in ((images, classes), (images[:5], classes[:5])):  # of the size that is compiled for, and of another
+    close(swept(fast, images, targets, step_size, segment), swept(plain, images, targets, step_size, segment), 1e-9)
+    for given in ((images, targets), (images[:5], targets[:5])):  # of the size that is compiled for, and of another
         found, expected = (each.along(start, *given, start.roll(5)) for each in (fast, plain))
-        assert found.weights is not None and expected.weights is not None
-        close([found.images, found.weights], [expected.images, expected.weights], 1e-9)
+        assert found.weights is not None and (found.targets is not None) == soft
+        close(found, expected, 1e-9)
         close([fast.gradient(start, *given)], [plain.gradient(start, *given)], 1e-9)
 
 
@@ -114,14 +122,13 @@ def test_the_fast_derivatives_are_the_plain_ones(uncompiled: Task, variant: str)
 def test_a_derivative_compiles_to_one_graph(tmp_path: Path) -> None:
     task = tiny_task(tmp_path, dataset=tiny_dataset(classes=4, resolution=8))
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
-    student, start = Student(net), weights_of(net)
-    fast = FastDerivatives(student, task, batch=8, soft=False, steps=1, of_weights=True)
-    images, classes = example(steps=1, batch=8)[0].float(), torch.arange(8) % 4
+    student, start, wanted = Student(net), weights_of(net), {"of_weights": True, "of_targets": True}
+    fast = FastDerivatives(student, task, batch=8, soft=True, steps=1, **wanted)
+    images, targets = (each.float() for each in example(steps=1, batch=8, soft=True)[:2])
     along = torch.compile(fast.functional_along, dynamic=False, fullgraph=True)
-    gradient, by_images, by_weights = along(start, images, classes, start.roll(1))
-    expected = PlainDerivatives(student, of_weights=True).along(start, images, classes, start.roll(1))
-    assert by_weights is not None and expected.weights is not None
-    close([gradient, by_images, by_weights], [expected.gradient, expected.images, expected.weights], 1e-4)
+    expected = PlainDerivatives(student, **wanted).along(start, images, targets, start.roll(1))
+    assert None not in expected
+    close(along(start, images, targets, start.roll(1)), expected, 1e-4)
 
 
 def test_in_bf16_gradients_point_the_same_way() -> None:
@@ -137,10 +144,10 @@ def test_in_bf16_gradients_point_the_same_way() -> None:
     single = replace(segment, start=start.float(), target=target.float())
     expected = unrolled(exact, images, classes, step_size, segment)
     for way in (unrolled, lambda student, *given: swept(PlainDerivatives(student, of_weights=True), *given)):
-        by_images, by_rate = way(rounded, images.float(), classes, step_size.float(), single)
+        by_images, by_rate, *_ = way(rounded, images.float(), classes, step_size.float(), single)
         assert by_images.dtype == torch.float32
-        assert float(F.cosine_similarity(by_images.flatten().double(), expected[0].flatten(), 0)) > 0.98
-        assert float(by_rate) == pytest.approx(float(expected[1]), rel=0.05)
+        assert float(F.cosine_similarity(by_images.flatten().double(), expected.images.flatten(), 0)) > 0.98
+        assert float(by_rate) == pytest.approx(float(expected.step_size), rel=0.05)
 
 
 def test_running_statistics_are_neither_used_nor_kept() -> None:
