@@ -27,8 +27,8 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   are shifted and the others get noise of 0.001; here all are shifted. What the code does with MNIST (shifts, scales and
   turns, 1,000 epochs) is done with `mnist` and `digits`, one of the three for a batch in place of one for an image, and
   turns of 15 degrees at most for 45.
-- DSA never mirrors MNIST and SVHN, but Fashion-MNIST (readme). Ours for DM, MTT and TESLA are the same, and MTT and
-  TESLA whiten none of the three.
+- DSA never mirrors MNIST and SVHN, but Fashion-MNIST (readme). Ours for DM, MTT, TESLA and DATM are the same, and the
+  last three whiten none of them.
 - Under --precision auto the images of the three are made as by the code, in fp32 (on GPUs that have it tf32): bf16
   changes the gradients by the pixels, and those of MTT and TESLA hardly (docs/measuring.md, "Arithmetic").
 - Images are stored as float32: nothing holds them in the box of valid pixels.
@@ -105,6 +105,31 @@ TESLA (Cui et al., ICML 2023, arXiv 2211.10586; code: justincui03/tesla) shares 
   statistics; here BatchNorm normalises by the batch, as in training.
 - Earlier weights, which the code keeps for its second pass, are computed again, so that memory does not grow with the
   steps by them either. The graph that the code builds and throws away in its first pass is left out.
+
+DATM (Guo et al., ICLR 2024, arXiv 2310.05773; code: NUS-HPC-AI-Lab/DATM) shares MTT's points, and:
+
+- The hyper-parameters are those of the code's configurations for ConvNets with instance norm; experts are those of its
+  readme's command: 100 epochs of FTD's GSAM. GSAM is that of the package gsam, which the code brings along
+  (`bench.training.sharpness`).
+- The gradient is MTT's exact one, as in the code's main script. Its second one (DATM_tesla.py, which came later) takes
+  TESLA's and is left out here.
+- Students learn from the softmax of the label logits (code), which move by SGD at a rate and a momentum of their own.
+- An update is left out where its loss is above a threshold (code): images, labels and step size stay, and so do their
+  momenta. A loss that is NaN leaves it out, too.
+- Images to begin with are those that the first expert of a shuffled class recognises, then the next (code). The code
+  begins a class with the expert that the class before it ended with; here each begins with the first. Where all experts
+  together recognise too few, the code goes on for ever; here the first of the others fill the class, and the note
+  `unrecognised` counts them.
+- An image's first label is the mean of the logits of those experts that recognise it, after their last epoch (code;
+  Label_Model_Timestamp). On CIFAR-100 at 50 images per class they are any real ones, with the logits of one expert
+  (code: init=real). A control's images, and those to begin with that no expert recognises, have the mean of all
+  experts where none recognises them.
+- BatchNorm, for which the code has no experts, normalises by the batch where experts look and label, too.
+- Students are trained without an average of their weights: the configurations have a decay of one (ema_decay), and the
+  code's evaluation does not use it.
+- The code tests one network on the test split every 500 or 1,000 iterations and reports the best; as for MTT, the last
+  iterate is kept here.
+- The code's expansion_end_epoch counts iterations, and is called expansion_end here.
 """
 
 from collections.abc import Sequence
@@ -124,6 +149,9 @@ def bench_methods() -> Sequence[Offer]:
         Offer("dream", "bench_matching.dream:DREAM", "IDC with real images that stand for their class (ICCV 2023)"),
         Offer("mtt", "bench_matching.mtt:MTT", "images that train a network along real trajectories (CVPR 2022)"),
         Offer("tesla", "bench_matching.tesla:TESLA", "trajectory matching in constant memory, soft labels (ICML 2023)"),
+        Offer(
+            "datm", "bench_matching.datm:DATM", "trajectories as late as images are many, learned labels (ICLR 2024)"
+        ),
     ]
 
 
@@ -140,4 +168,5 @@ def bench_protocols() -> Sequence[Offer]:
         ),
         Offer("mtt", "bench_matching.protocols:MTT", "MTT: SGD with the learned step size, 1000 epochs, DSA"),
         Offer("tesla", "bench_matching.protocols:TESLA", "TESLA: as MTT, with the set's soft labels"),
+        Offer("datm", "bench_matching.protocols:DATM", "DATM: as MTT in batches of 128, with the learned labels"),
     ]

@@ -31,6 +31,7 @@ PUBLISHED = {
     "dream-table": "DREAM: CIFAR-10, CIFAR-100, Tiny-ImageNet",
     "mtt-table": "MTT: CIFAR-10, CIFAR-100, Tiny-ImageNet, ImageNet subsets",
     "tesla-table": "TESLA: CIFAR-10, CIFAR-100, ImageNet-1K",
+    "datm-table": "DATM: CIFAR-10, CIFAR-100, Tiny-ImageNet",
     "frepo-table": "FRePo: CIFAR-10, CIFAR-100, Tiny-ImageNet, ImageNet subsets",
     "sre2l-table-2": "SRe2L, Table 2: how long and how to squeeze",
     "sre2l-table-3": "SRe2L, Table 3: how long to recover",

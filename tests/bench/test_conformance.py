@@ -44,12 +44,13 @@ def makers() -> list[str]:
 
 
 TRAJECTORIES = ("mtt", "tesla")
+GROWING = ("datm",)
 GRADIENTS = ("dc", "dsa")
 LEARNING = ("idc", "idc-i", "dream")
 POOLS = ("edc", "fadrm-plus", "g-vbsm")
 COMMITTEES = ("cv-dd",)
 ALL_IMAGES = ("full-data",)
-CHANGED = (*TRAJECTORIES, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES, *ALL_IMAGES)
+CHANGED = (*TRAJECTORIES, *GROWING, *GRADIENTS, *LEARNING, *POOLS, *COMMITTEES, *ALL_IMAGES)
 
 
 class OnTinyImages(MethodConformance):
@@ -73,6 +74,17 @@ class TestTrajectoryMatching(OnTinyImages):
     changes = ("experts.count=2", "max_start_epoch=2")
 
     @pytest.fixture(scope="class", params=TRAJECTORIES)
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestGrowingTrajectories(OnTinyImages):
+    """Likewise, where the starts of what is matched grow in number."""
+
+    changes = ("experts.count=2", "current_max_start_epoch=1", "max_start_epoch=2")
+
+    @pytest.fixture(scope="class", params=GROWING)
     @classmethod
     def subject(cls, request: pytest.FixtureRequest) -> str:
         return str(request.param)

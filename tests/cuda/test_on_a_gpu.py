@@ -181,14 +181,14 @@ class _Unwaiting(FirstSteps):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("name", ["sre2l", "dc", "dsa", "dm", "idc", "idc-i", "mtt", "tesla"])
+@pytest.mark.parametrize("name", ["sre2l", "dc", "dsa", "dm", "idc", "idc-i", "mtt", "tesla", "datm"])
 def test_updates_of_images_wait_for_nothing(name: str, tmp_path: Path) -> None:
     dataset = tiny_dataset(classes=4, resolution=32)
     backbone = "resnet18" if name == "sre2l" else "convnet3"
     here = replace(tiny_task(tmp_path, dataset=dataset, backbone=backbone), device=CUDA, compile="never")
     changed = ["squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.iterations=99"] if name == "sre2l" else []
     choice = configure(Registry(), name, here.setting, changed)
-    if name in ("mtt", "tesla"):
+    if name in ("mtt", "tesla", "datm"):
         choice = replace(choice, config={**choice.config, **SMALL, "iterations": 99})
     method = build(Registry(), choice)
     method.prepare(here)

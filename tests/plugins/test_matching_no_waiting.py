@@ -16,8 +16,10 @@ from bench_frepo import engines
 from bench_matching import features
 
 UPDATES = 3
+TRAJECTORIES = ("mtt", "tesla", "datm")
 LITTLE: dict[str, tuple[str, ...]] = {
     **{"dc": ("inner_epochs=1",), "dsa": ("inner_epochs=1",), "dm": (), "mtt": (), "tesla": ()},
+    "datm": ("init=real",),  # what experts recognise is looked at once, before the loop
     **{"idc": ("learn_images=8", "batch_synthetic=3"), "idc-i": ("learn_images=8",)},
     "frepo": ("zca=false", "networks=2", "most_steps=0", "batch_real=8"),
 }
@@ -34,10 +36,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 def ready(here: Task, there: Task, name: str, engine: str) -> Condenser[Any]:
     """The method over the device; experts are trained here, where they can be."""
     choice = configure(Registry(), name, here.setting, [*LITTLE[name], f"engine={engine}"])
-    if name in ("mtt", "tesla"):
+    if name in TRAJECTORIES:
         choice = replace(choice, config={**choice.config, **SMALL, "iterations": 99, "engine": engine})
     method = build(Registry(), choice)
-    method.prepare(here if name in ("mtt", "tesla") else there)
+    method.prepare(here if name in TRAJECTORIES else there)
     return method
 
 

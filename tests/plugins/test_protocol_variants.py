@@ -244,6 +244,7 @@ def test_a_protocol_that_compares_logits_as_they_are_refuses_before_anything_is_
         ("dm", "own+t5", (), "hard"),
         ("mtt", "paper+t5", (), "hard"),
         ("tesla", "paper+t5", ("labels=expert",), "soft"),
+        ("datm", "paper+t5", (), "soft"),
         ("frepo", "paper+t5", (), "regression"),
     ],
 )

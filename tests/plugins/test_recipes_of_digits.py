@@ -48,10 +48,12 @@ def test_no_digit_is_mirrored(dataset: str, ipc: int, backbone: str) -> None:
 def test_clothes_are_mirrored_where_cifar_is() -> None:
     for at in (setting("fashion-mnist", 10, backbone) for backbone in BACKBONES):
         flipping = [name for name, recipe in recipes(at) if mirrored(recipe.values)]
-        assert {"dsa", "dm", "mtt", "tesla", "sre2l", "cda", "rded", "hard", "soft", "sre2l-c100"} <= set(flipping)
+        assert {"dsa", "dm", "mtt", "tesla", "datm", "sre2l", "cda", "rded", "hard", "soft", "sre2l-c100"} <= set(
+            flipping
+        )
 
 
-@pytest.mark.parametrize("method", ["dsa", "dm", "mtt", "tesla"])
+@pytest.mark.parametrize("method", ["dsa", "dm", "mtt", "tesla", "datm"])
 @pytest.mark.parametrize(("dataset", "strategy"), [("mnist", NO_FLIP), ("svhn", NO_FLIP), ("fashion-mnist", FLIP)])
 def test_siamese_augmentation_is_that_of_dsas_readme(method: str, dataset: str, strategy: str) -> None:
     values = REGISTRY.load("method", method).recipe(setting(dataset)).values
@@ -78,7 +80,7 @@ def test_dc_condenses_all_its_datasets_alike(ipc: int) -> None:
     assert values == [values[0]] * 4
 
 
-@pytest.mark.parametrize("method", ["mtt", "tesla"])
+@pytest.mark.parametrize("method", ["mtt", "tesla", "datm"])
 @pytest.mark.parametrize("ipc", [1, 10, 50])
 def test_trajectories_are_cifars_without_whitening(method: str, ipc: int) -> None:
     ours, cifar = (REGISTRY.load("method", method).recipe(setting(name, ipc)) for name in ("fashion-mnist", "cifar10"))

@@ -53,6 +53,7 @@ def _place(cell: Cell) -> tuple[object, ...]:
         ("sre2l-table-8", 10, 29.87, 46.71),
         ("rded-table-2", 105, 16.6, 38.4),
         ("cpu-cells", 15, 14.4, 84.8),
+        ("datm-table", 10, 46.9, 39.7),  # PAD's Table 1: CIFAR-10 and Tiny-ImageNet three cells each, CIFAR-100 four
         ("frepo-table", 14, 46.8, 9.7),  # eight cells of PAD's Table 1, four of the subsets, two of ImageNet-1K
     ],
 )

@@ -186,7 +186,7 @@ def test_a_cell_is_run_as_its_table_says() -> None:
         ({"backbone": "convnet6-bn", "eval_backbone": "convnet6-bn"}, "there is no backbone 'convnet6-bn'"),
         ({"dataset": "mars"}, "there is no dataset 'mars'"),
         ({"protocol": ""}, "it is not known how the students were trained"),
-        ({"protocol": "datm"}, "there is no protocol 'datm'"),
+        ({"protocol": "sre2l-cl"}, "there is no protocol 'sre2l-cl'"),
         ({"ipc": "all"}, "it has no number of images per class but 'all'"),
     ],
 )
