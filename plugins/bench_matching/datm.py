@@ -67,6 +67,7 @@ class DATM(ExactMatcher[DATMConfig]):
     """
 
     version: ClassVar[int] = 1
+    plain_arithmetic: ClassVar[bool] = True
     Config: ClassVar[type[MethodConfig]] = DATMConfig
     of_targets: ClassVar[bool] = True
     _left_out: Tensor
