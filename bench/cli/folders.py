@@ -41,13 +41,14 @@ def set_of_run(run: str, runs: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
+    from bench.sets.handwritten import CONDENSED, MANIFEST  # no part of a quick start, as what follows
+    from bench.sets.importing import set_of
     from bench.storage.mirrors import at_hand, looked_at
 
     at_hand(looked_at(runs) / run)
-    places = [inner for place in (runs / run, Path(run)) for inner in (place / "condensed", place)]
-    found = next((each for each in places if (each / "manifest.json").is_file()), None)
+    found = next((place for place in map(set_of, (runs / run, Path(run))) if (place / MANIFEST).is_file()), None)
     if found is None:
-        known = [path.parent.parent.name for path in runs.glob("*/condensed/manifest.json")]
+        known = [path.parent.parent.name for path in runs.glob(f"*/{CONDENSED}/{MANIFEST}")]
         hint = f"; did you mean {match!r}?" if (match := nearest(run, known)) else f" (looked here and in {runs})"
         raise UsageError(f"no run with a condensed set is called {run!r}{hint}")
     return found

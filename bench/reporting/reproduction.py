@@ -26,10 +26,10 @@ def standing(cells: Iterable[Cell], found: Sequence[Row], every: Iterable[Cell])
         yield from ((cell, row) for row in answering or filter(cell.approached_by, strays))
 
 
-def judged(standing: Iterable[tuple[Cell, Row]], registry: Registry) -> list[Row]:
+def judged(pairs: Iterable[tuple[Cell, Row]], registry: Registry) -> list[Row]:
     """Each cell's rows beside its number; sets of several seeds as one: published deviations are over them, too."""
     by_cell: dict[Cell, list[Row]] = {}
-    for cell, row in standing:
+    for cell, row in pairs:
         by_cell.setdefault(cell, []).append(row)
     return [beside(cell, row, registry) for cell, rows in by_cell.items() for row in sets_as_one(rows)]
 

@@ -13,11 +13,15 @@ from bench.storage.leases import LockHeld
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class WorkToDo(Exception):
+class NoFault(Exception):
+    """What ends the work of this process on a run, and is no failure of it."""
+
+
+class WorkToDo(NoFault):
     """A run that was only looked at is not finished: something has to be made."""
 
 
-class Prepared(Exception):
+class Prepared(NoFault):
     """This process has made what a synthesis needs, and another makes the images.
 
     Libraries that were loaded for it (torch's compiler, with the first optimiser; a reader of images) cannot be
@@ -34,7 +38,7 @@ class Prepared(Exception):
 
 def is_recordable(error: BaseException) -> bool:
     """Whether an error ends one row (True), a plugin's sys.exit too, or the work as a whole: a stop, another's run."""
-    return not isinstance(error, Interrupted | StoreAway | LockHeld | WorkToDo | Prepared | KeyboardInterrupt)
+    return not isinstance(error, Interrupted | StoreAway | LockHeld | NoFault | KeyboardInterrupt)
 
 
 def is_of_the_system(error: BaseException) -> bool:

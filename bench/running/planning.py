@@ -292,7 +292,7 @@ class Planner:
     @property
     def _first_network(self) -> str:
         """That the first set is trained on."""
-        return next(iter(self.request.eval_backbones or self._backbones[self.request.methods[0]]))
+        return (self.request.eval_backbones or self._backbones[self.request.methods[0]])[0]
 
     def _control_choice(self, setting: Setting) -> MethodChoice:
         return configure(self.registry, CONTROL, setting, ())

@@ -37,3 +37,9 @@ def _surround(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None
         patch.delenv(name)
     for name, value in environment.items():
         patch.setenv(name, value)
+
+
+def answer(*words: str) -> tuple[int, str, str]:
+    """Status, output and errors of `bench WORDS`."""
+    ended = run_bench(*words)
+    return ended.returncode, ended.stdout, ended.stderr
