@@ -1,4 +1,4 @@
-"""DATM: its starts, its updates and those that are left out, what experts recognise and label, its settings, a run."""
+"""DATM: its starts, its updates and those that are left out, its labels, a run."""
 
 import json
 from collections.abc import Sequence
@@ -13,24 +13,15 @@ from child_work import children_here
 from matching import SMALL
 from stopping import StopAfter
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD
 
-from bench import seeds
 from bench.condensation import Images, Task, Unit
-from bench.data.datasets import TensorSplit
-from bench.errors import Interrupted, UsageError
-from bench.extensions.registry import Registry
-from bench.loops.pace import FirstSteps
+from bench.errors import Interrupted
 from bench.progress import Silent
-from bench.recipes import Setting
-from bench.running.configuring import configure
 from bench.sets import condensed as sets
 from bench.testing import tiny_dataset, tiny_task
-from bench_matching import panel
 from bench_matching.datm import DATM, DATMConfig, step_where
 from bench_matching.exact import unrolled
-from bench_matching.panel import Panel
 from bench_matching.reals import start
 from bench_matching.segments import Draws
 from bench_matching.student import Student
@@ -96,28 +87,6 @@ def test_segments_start_where_they_may(task: Task) -> None:
         draws.segment(iteration)
     assert {first for first, _ in asked[:20]} == {1} and {first for first, _ in asked[20:]} == {1, 2}
     assert all(last == first + 2 for first, last in asked)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (["min_start_epoch=20"], "min_start_epoch 20 must be below current_max_start_epoch, which is 10"),
-        (["current_max_start_epoch=21"], "current_max_start_epoch 21 must not be above max_start_epoch, which is 20"),
-        (["max_start_epoch=100"], "ask for experts of 101 epochs; experts.epochs is 100"),
-        (["lr_y=-1"], "lr_y"),
-        (["threshold=0"], "threshold"),
-        (["init=noise"], "init"),
-        (["experts.sam_rho=0"], "sam_adaptive and gsam_alpha belong to a sam_rho above 0"),
-    ],
-)
-def test_what_can_never_work_is_refused_at_planning(changes: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        configure(Registry(), "datm", setting("cifar10", 10), changes)
-
-
-def test_without_expansion_the_one_range_must_hold_something() -> None:
-    with pytest.raises(UsageError, match="min_start_epoch 70 must be below max_start_epoch, which is 70"):
-        configure(Registry(), "datm", setting("cifar100", 100), ["min_start_epoch=70"])
 
 
 # --- updates ---------------------------------------------------------------------------------------------------------
@@ -244,93 +213,6 @@ def test_an_interrupted_synthesis_ends_with_the_same_set(task: Task) -> None:
     assert images.learned_lr == whole.learned_lr and stopped.facts["updates_left_out"] == left_out > 0
 
 
-# --- what experts recognise ------------------------------------------------------------------------------------------
-
-PER_CLASS = 6
-
-
-class Told(Panel):
-    """Experts that recognise what they are told to; every image is as bright as its number."""
-
-    table: list[set[int]]
-
-    def logits(self, expert: int, images: Tensor) -> Tensor:
-        numbers = images.mean((1, 2, 3)).round().long()
-        right = torch.tensor([int(number) in self.table[expert] for number in numbers])
-        classes = (numbers // PER_CLASS + (~right).long()) % 3
-        draws = [torch.rand(3, generator=seeds.generator(expert, int(number))) for number in numbers]
-        return torch.stack(draws) + 2.0 * F.one_hot(classes, 3)
-
-
-@pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """Three classes of six images, the numbers of which are 0 to 5, 6 to 11, 12 to 17; two experts; two of a class."""
-    monkeypatch.setattr(panel, "LOOKED_AT", 2)
-
-    class AsBright:
-        costly = False
-
-        def apply(self, images: Tensor) -> Tensor:
-            return images.float()
-
-        def blank(self, like: Tensor) -> Tensor:
-            return torch.zeros(3, 1, 1)
-
-    numbers = torch.arange(3 * PER_CLASS)
-    split = TensorSplit(
-        numbers.view(-1, 1, 1, 1).expand(-1, 3, 8, 8).to(torch.uint8).contiguous(), numbers // PER_CLASS
-    )
-    dataset = replace(tiny_dataset(resolution=8), train=split, normalisation=AsBright())  # type: ignore[arg-type]
-    task = tiny_task(tmp_path, dataset=dataset, ipc=3)
-
-    class Two:
-        def __len__(self) -> int:
-            return 2
-
-    return Told(task, Student(nn.Linear(1, 1)), Two(), 0)  # type: ignore[arg-type]
-
-
-def chosen(told: Told) -> tuple[list[list[int]], int]:
-    images, unknown = told.recognised()
-    return images.mean((1, 2, 3)).long().view(3, 3).tolist(), unknown
-
-
-def test_the_first_that_the_first_expert_recognises_then_those_of_the_next_then_any(told: Told) -> None:
-    orders = [told._order(label).tolist() for label in range(3)]
-    first, second, third = orders
-    assert all(sorted(order) == list(range(6 * label, 6 * label + 6)) for label, order in enumerate(orders))
-    seen_by_first = {*first[1:], second[4], third[5]}
-    seen_by_second = {first[0], *second}
-    told.__dict__["table"] = [seen_by_first, seen_by_second]
-    found, unknown = chosen(told)
-    assert found[0] == first[1:4], "in their order, as many as are wanted"
-    assert found[1] == [second[4], second[0], second[1]], "what the first expert left, from its beginning"
-    assert found[2] == [third[5], third[0], third[1]], "nobody recognises another"
-    assert unknown == 2
-
-
-def test_each_class_begins_with_the_first_expert(told: Told) -> None:
-    everything = set(range(18))
-    told.__dict__["table"] = [everything, set()]
-    found, unknown = chosen(told)
-    assert found == [told._order(label)[:3].tolist() for label in range(3)] and unknown == 0
-
-
-def test_in_a_trial_that_looks_at_nothing_images_are_any(told: Told) -> None:
-    told.__dict__["table"] = [set(), set()]
-    idle = Told(replace(told.task, pace=FirstSteps(0)), told.student, told.experts, 0)
-    idle.__dict__["table"] = told.table
-    assert chosen(idle)[0] == [told._order(label)[:3].tolist() for label in range(3)]
-
-
-def test_first_labels_are_the_mean_logits_of_those_that_recognise_or_of_all(told: Told) -> None:
-    told.__dict__["table"] = [{0, 1}, {1, 2}]
-    images = told.task.dataset.train.take(torch.tensor([0, 1, 2, 3])).float()
-    given = torch.stack([told.logits(expert, images) for expert in (0, 1)]).double()
-    expected = torch.stack([given[0, 0], given[:, 1].mean(0), given[1, 2], given[:, 3].mean(0)])
-    torch.testing.assert_close(told.first_logits(images, torch.zeros(4).long()).double(), expected)
-
-
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
@@ -372,83 +254,6 @@ def test_real_images_at_random_where_they_need_not_be_recognised(task: Task) -> 
     method = prepared(task, small(init="real"))
     assert torch.equal(method.first_images(task), start(task, "real").flatten(0, 1))
     assert "unrecognised" not in task.facts
-
-
-# --- settings --------------------------------------------------------------------------------------------------------
-
-# configs/*/ConvIN: N, M, min start, current max, max, expansion end, lr_img, lr_lr, lr_y, threshold, batch, init
-PUBLISHED = {
-    ("cifar10", 1): (80, 2, 0, None, 4, None, 100, 1e-7, 5, 1.1, 10, "recognised"),
-    ("cifar10", 10): (80, 2, 0, 10, 20, 1000, 100, 1e-5, 2, 1.0, 100, "recognised"),
-    ("cifar10", 50): (80, 2, 0, 20, 40, 2000, 1000, 1e-5, 2, 1.0, 500, "recognised"),
-    ("cifar10", 500): (40, 2, 40, None, 60, None, 50, 1e-5, 10, 1.0, 1000, "recognised"),
-    ("cifar10", 1000): (100, 2, 40, None, 60, None, 50, 1e-5, 10, 1.0, 1000, "recognised"),
-    ("cifar100", 1): (40, 3, 0, 10, 20, 1000, 1000, 1e-5, 10, 1.0, 1000, "recognised"),
-    ("cifar100", 10): (80, 2, 0, 30, 50, 2000, 1000, 1e-5, 10, 1.0, 1000, "recognised"),
-    ("cifar100", 50): (80, 2, 20, None, 70, None, 1000, 1e-5, 10, 1.0, 1000, "real"),
-    ("cifar100", 100): (80, 2, 30, None, 70, None, 50, 1e-5, 10, 1.0, 1000, "recognised"),
-    ("tiny-imagenet", 1): (40, 2, 0, 15, 20, 2000, 1e4, 1e-4, 10, 1.0, 1000, "recognised"),
-    ("tiny-imagenet", 10): (40, 2, 10, None, 50, None, 100, 1e-4, 10, 1.0, 500, "recognised"),
-    ("tiny-imagenet", 50): (20, 2, 40, None, 70, None, 100, 1e-4, 10, 1.0, 1000, "recognised"),
-}
-CLASSES = {"cifar10": 10, "cifar100": 100, "tiny-imagenet": 200}
-
-
-def setting(dataset: str, ipc: int) -> Setting:
-    return Setting(dataset, 64 if dataset == "tiny-imagenet" else 32, 3, CLASSES.get(dataset, 10), ipc, "convnet3")
-
-
-@pytest.mark.parametrize(("dataset", "ipc"), PUBLISHED)
-def test_settings_are_those_of_the_release(dataset: str, ipc: int) -> None:
-    recipe = DATM.recipe(setting(dataset, ipc))
-    config = DATMConfig.model_validate(recipe.values)
-    grows = config.current_max_start_epoch is not None
-    starts = (config.min_start_epoch, config.current_max_start_epoch, config.max_start_epoch)
-    rates = (config.lr_img, config.lr_lr, config.lr_y, config.threshold)
-    found = (config.steps, config.expert_epochs, *starts, config.expansion_end if grows else None, *rates)
-    assert (*found, config.batch_size, config.init) == PUBLISHED[dataset, ipc]
-    assert (config.iterations, config.lr_init, config.momentum, config.momentum_y) == (10_000, 0.01, 0.5, 0.9)
-    assert config.zca and config.dsa == "color_crop_cutout_flip_scale_rotate"
-    assert recipe.source.startswith("DATM release") and "at IPC" not in recipe.source
-
-
-@pytest.mark.parametrize("dataset", CLASSES)
-def test_experts_are_those_of_the_readmes_command(dataset: str) -> None:
-    experts = DATMConfig.model_validate(DATM.recipe(setting(dataset, 10)).values).experts
-    assert (experts.count, experts.epochs, experts.batch_size, experts.lr) == (100, 100, 256, 0.01)
-    assert (experts.momentum, experts.weight_decay, experts.schedule) == (0, 0, "constant")
-    assert (experts.sam_rho, experts.gsam_alpha, experts.sam_adaptive) == (0.01, 0.3, True)
-    assert experts.dsa == "color_crop_cutout_flip_scale_rotate"
-
-
-@pytest.mark.parametrize(("dataset", "ipc"), PUBLISHED)
-def test_the_quick_budget_keeps_the_shape_of_the_starts(dataset: str, ipc: int) -> None:
-    """A fifth of the experts' epochs, and of all starts."""
-    paper, quick = (DATMConfig.model_validate(DATM.recipe(setting(dataset, ipc)).at(each)) for each in BUDGETS)
-    assert quick.experts.epochs == 20 and quick.last_target <= 20
-    assert quick.min_start_epoch == paper.min_start_epoch / 5 and quick.max_start_epoch == max(
-        1, paper.max_start_epoch // 5
-    )
-    share = quick.iterations / paper.iterations
-    assert quick.expansion_end == max(1, round(paper.expansion_end * share))
-
-
-BUDGETS: Any = ("paper", "quick")
-
-
-@pytest.mark.parametrize("ipc", [1, 10, 50])
-def test_few_classes_have_smaller_rates(ipc: int) -> None:
-    few = DATM.recipe(replace(setting("tiny-imagenet", ipc), classes=10))
-    config = DATMConfig.model_validate(few.values)
-    assert (config.lr_img, config.lr_lr, config.lr_y) == (1e3 if ipc == 1 else 1e2, 1e-6, 2.0)
-    assert few.source.startswith("ours for fewer")
-
-
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "svhn", "digits", "small", "large"])
-def test_settings_that_datm_did_not_publish_say_so(dataset: str) -> None:
-    assert DATM.recipe(replace(setting(dataset, 10), resolution=32 if dataset != "large" else 224)).source.startswith(
-        "ours"
-    )
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------
