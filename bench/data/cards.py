@@ -182,7 +182,8 @@ class DatasetCard(BaseModel):
             raise ValueError(f"normalisation and {stated[0]} are two ways to say one thing; keep one")
         name = fields["normalisation"]
         if not isinstance(name, str) or name not in NORMALISATIONS:
-            raise ValueError(f"unknown normalisation {brief(name)}; choose from {', '.join(NORMALISATIONS)}")
+            known = ", ".join(NORMALISATIONS)
+            raise ValueError(f"unknown normalisation {brief(name)}; choose from {known}, or give mean and std")
         mean, std = NORMALISATIONS[name]
         channels = fields.get("channels", 3)
         repeats = channels if len(mean) == 1 and channels in (1, 3) else 1  # another number is refused by itself
