@@ -111,7 +111,7 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
     if look.scores:
         format_.render_scores([], claims=look.claims)
     if look.inches is not None and not isinstance(format_, PictureFormat):
-        raise UsageError(f"--width is of pictures, and {target.form!r} is none; take -o FILE.svg or FILE.pdf")
+        raise UsageError(f"--width is of pictures, and {target.form!r} is none; take -o FILE.svg, FILE.pdf or FILE.png")
 
 
 def _content(registry: "Registry", target: Target, look: Look, rows: Sequence[Row]) -> str | bytes:

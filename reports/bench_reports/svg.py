@@ -1,4 +1,4 @@
-"""Figures, drawn by matplotlib: as SVG, text that browsers show, and as PDF.
+"""Figures, drawn by matplotlib: as SVG, text that browsers show, as PDF and, for slides and issues, as PNG.
 
 Of a comparison: a panel a ranking, its methods by their primary metric with the spread over trainings, the control as a
 line across, published numbers as diamonds; or results over images per class, networks or datasets. Of speeds: time and
@@ -24,6 +24,7 @@ from bench_reports.speed import speed_views, varied
 
 ROW, MARGIN = 0.32, 1.1  # inches
 SMALL = 7
+DOTS = 200  # an inch, of a PNG
 MIB = 2**20
 
 Number = Callable[[Row], float | None]
@@ -39,7 +40,7 @@ class Svg(PictureFormat):
 
     name = "svg"
     suffix = ".svg"
-    suffixes = (".svg", ".pdf")
+    suffixes = (".svg", ".pdf", ".png")
 
     def picture(
         self, rows: Sequence[Row], *, suffix: str, inches: float | None, across: str | None, claims: bool
@@ -82,9 +83,13 @@ def _said(view: RankingView) -> list[str]:
 def _file(figure: Figure, suffix: str, left_out: Sequence[str] = ()) -> bytes:
     """The figure, the same for the same rows; what is left out of it stands in its description."""
     said = "\n".join(left_out) or None
-    dated = {".svg": {"Date": None, "Description": said}, ".pdf": {"CreationDate": None, "Subject": said}}
+    about = {
+        ".svg": {"Date": None, "Description": said},
+        ".pdf": {"CreationDate": None, "Subject": said},
+        ".png": {"Description": said} if said else {},
+    }
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix.removeprefix("."), metadata=dated[suffix])
+    figure.savefig(buffer, format=suffix.removeprefix("."), metadata=about[suffix], dpi=DOTS)
     return buffer.getvalue()
 
 

@@ -1,5 +1,6 @@
 """Figures: what is drawn, and that it is whole SVG."""
 
+import io
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from bench.conformance.formats import speed_row
 from bench.reporting.panels import panels
@@ -147,6 +149,9 @@ def test_a_picture_has_the_width_that_a_paper_asks_for(row: RowMaker, inches: fl
     assert pdf.startswith(b"%PDF-") and re.search(rb"/MediaBox \[ 0 0 %d " % points, pdf)
     assert b"/Type3" not in pdf, "which publishers refuse"
     assert pdf == SVG.picture([row()], suffix=".pdf", **how)
+    png = SVG.picture([row()], suffix=".png", **how)
+    assert Image.open(io.BytesIO(png)).width == int(inches * 200)
+    assert png == SVG.picture([row()], suffix=".png", **how)
 
 
 def test_signs_of_mathematics_are_drawn_as_they_are(row: RowMaker) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench.cli import main
 from bench.conformance.formats import sample_record
@@ -150,6 +151,8 @@ def test_a_figure_is_a_pdf_of_a_papers_width(report: Report, tmp_path: Path) -> 
     assert b"/MediaBox [ 0 0 234 " in (tmp_path / "a.pdf").read_bytes()
     assert report("-o", tmp_path / "a.svg", "--width", "2.5", "--pivot", "ipc").status == 0
     assert 'width="180pt"' in (tmp_path / "a.svg").read_text()
+    assert report("-o", tmp_path / "a.png", "--width", "2.5").status == 0
+    assert Image.open(tmp_path / "a.png").width == 500
 
 
 @pytest.mark.parametrize(
@@ -157,7 +160,10 @@ def test_a_figure_is_a_pdf_of_a_papers_width(report: Report, tmp_path: Path) -> 
     [
         (("--width", "wide", "-o", "a.pdf"), "takes column, page or 2 to 40 inches, not 'wide'"),
         (("--width", "nan", "-o", "a.pdf"), "takes column, page or 2 to 40 inches, not 'nan'"),
-        (("--width", "page", "-o", "a.csv"), "--width is of pictures, and 'csv' is none; take -o FILE.svg or FILE.pdf"),
+        (
+            ("--width", "page", "-o", "a.csv"),
+            "--width is of pictures, and 'csv' is none; take -o FILE.svg, FILE.pdf or FILE.png",
+        ),
         (("--scores", "-o", "a.pdf"), "the format 'svg' has no form for scores"),
         (("--scores", "--pivot", "ipc"), "--pivot and --scores are two tables"),
         (("--scores", "-o", "site/"), "name a file with -o"),
