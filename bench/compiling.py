@@ -3,8 +3,8 @@
 Compiling takes seconds to minutes; a short run is done before that. So a few steps are timed without it, and the time
 that it should save is held against the time that it would take. Once compiled, steps of both kinds are timed in turn,
 and the faster kind is made. The choice is kept in the cache, so that a continued run goes on with the same arithmetic,
-bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.running.processes`), so that
-later runs of the same shapes take a fraction of the time.
+bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.running.executors.processes`),
+so that later runs of the same shapes take a fraction of the time.
 
 A dry run has some seconds for each loop (`bench.loops.pace.Trial`), and compiling cannot be interrupted. Where it
 should take longer it is left to the run, and counted with what it should take and save.
@@ -33,7 +33,7 @@ from bench.loops.pace import Postponed
 from bench.progress import COMPILING
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.files import clean_leftovers, digest
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

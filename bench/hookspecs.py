@@ -89,7 +89,7 @@ def bench_speed_tables() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_ladders() -> Sequence[Offer]:  # type: ignore[empty-body]
-    """Named ladders for `bench run --ladder`. Targets are paths of TOML files (see `bench.running.ladders`)."""
+    """Named ladders for `bench run --ladder`. Targets are paths of TOML files (see `bench.planning.ladders`)."""
 
 
 @hookspec

@@ -25,7 +25,7 @@ from bench.errors import UsageError
 from bench.loops.passes import walk
 from bench.recipes import Setting
 from bench.storage.files import digest
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 from bench.storage.tensor_files import tensor_digest
 
 EPS = 0.1  # MTT's

@@ -1,4 +1,4 @@
-"""The command line: one module a command, imported when it is called, so that `bench --help` answers at once."""
+"""The command line: the program and how it shows work and answers; each of its `commands` is imported when called."""
 
 import errno
 import gc
@@ -46,7 +46,7 @@ class Commands(click.Group):
             from bench.storage.names import unknown
 
             raise unknown("command", cmd_name, COMMANDS)
-        module = import_module(f"bench.cli.{cmd_name.replace('-', '_')}_command")
+        module = import_module(f"bench.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

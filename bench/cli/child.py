@@ -1,11 +1,12 @@
-"""The process in which one piece of work happens: `python -m bench.cli.child`, started by `bench.running.processes`.
+"""The process in which one piece of work happens: `python -m bench.cli.child`, started by
+`bench.running.executors.processes`.
 
-Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.orders`) as one line
-from standard input, sends events as lines of JSON to standard output, and logs to the file that the order names.
-After a piece of a run it waits for another of the same run; after one that failed, and after any other work, it ends.
-It also ends, if the order says so, when it has made a stage that the synthesis needs: another goes on (`Prepared`).
-Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no orphan holds the
-run.
+Its peak memory is its own, and its crash is one failed row. It reads its order (`bench.running.executors.orders`) as
+one line from standard input, sends events as lines of JSON to standard output, and logs to the file that the order
+names. After a piece of a run it waits for another of the same run; after one that failed, and after any other work, it
+ends. It also ends, if the order says so, when it has made a stage that the synthesis needs: another goes on
+(`Prepared`). Standard input stays open as long as the parent lives; when it closes, the child ends too, so that no
+orphan holds the run.
 """
 
 import json
@@ -25,16 +26,25 @@ from bench.errors import Interrupted, StoreAway
 from bench.extensions.registry import Registry
 from bench.hardware.allocator import keep_freed_memory, spare_the_collector
 from bench.hardware.devices import use_precision
+from bench.planning.checks import check_machine
 from bench.results.records import Record
-from bench.running.checks import check_machine
+from bench.running.executors.orders import (
+    HelpOrder,
+    Order,
+    Piece,
+    PrepareOrder,
+    RunOrder,
+    TrialOrder,
+    UnitsOrder,
+    order_from,
+)
 from bench.running.failures import Prepared, reason_of
-from bench.running.forecasting import foresee
-from bench.running.orders import HelpOrder, Order, Piece, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
+from bench.running.forecasting.forecast import foresee
 from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
 from bench.speed.orders import FloorOrder, StepOrder
-from bench.storage.leases import LockHeld, heed, lost
+from bench.storage.shared.leases import LockHeld, heed, lost
 from bench.storage.streams import News
 
 KINDS = (RunOrder, PrepareOrder, UnitsOrder, HelpOrder, TrialOrder, StepOrder, FloorOrder)

@@ -36,7 +36,7 @@ def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
     from bench.cli.console import Console
     from bench.results import records
     from bench.results import rows as table
-    from bench.storage.mirrors import looked_at
+    from bench.storage.shared.mirrors import looked_at
 
     asked = Conditions.of(where)
     rows = [*table.rows(records.load_all(looked_at(runs), Console())), *map(_begun, records.unfinished(runs))]

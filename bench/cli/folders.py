@@ -24,7 +24,7 @@ def folder_of(address: str, shared: str = "") -> Path:
     Raises:
         UsageError: there can be none.
     """
-    from bench.storage.mirrors import mirror_of  # for addresses alone
+    from bench.storage.shared.mirrors import mirror_of  # for addresses alone
 
     if address.lower().startswith("file://"):
         return Path(address[len("file://") :])
@@ -41,9 +41,9 @@ def set_of_run(run: str, runs: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    from bench.sets.handwritten import CONDENSED, MANIFEST  # no part of a quick start, as what follows
-    from bench.sets.importing import set_of
-    from bench.storage.mirrors import at_hand, looked_at
+    from bench.interchange.handwritten import CONDENSED, MANIFEST  # no part of a quick start, as what follows
+    from bench.interchange.importing import set_of
+    from bench.storage.shared.mirrors import at_hand, looked_at
 
     at_hand(looked_at(runs) / run)
     found = next((place for place in map(set_of, (runs / run, Path(run))) if (place / MANIFEST).is_file()), None)

@@ -14,12 +14,12 @@ from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.quantities import duration, size
 from bench.loops.pace import TRIAL_SECONDS
+from bench.planning.request import Request
 from bench.results.spec import Job
 from bench.running.executors import Executor
-from bench.running.forecasting import Forecast
-from bench.running.request import Request
-from bench.running.trial_counts import expectation
-from bench.running.trials import TriedStage
+from bench.running.forecasting.forecast import Forecast
+from bench.running.forecasting.trial_counts import expectation
+from bench.running.forecasting.trials import TriedStage
 
 PARTS = {
     "prepare": "prepare_s",

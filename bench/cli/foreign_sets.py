@@ -13,14 +13,14 @@ from bench.data.opening import open_dataset, select_classes
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
+from bench.interchange import importing
+from bench.interchange.importing import Foreign
+from bench.interchange.teachers import check_teacher
+from bench.planning.configuring import own_protocol
 from bench.progress import Progress
 from bench.recipes import NOT_KNOWN, Setting
 from bench.results.spec import Origin
-from bench.running.configuring import own_protocol
-from bench.sets import importing
 from bench.sets.condensed import check_fits
-from bench.sets.importing import Foreign
-from bench.sets.teachers import check_teacher
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,20 @@ from bench.cli.outcomes import carried_out, rows_of
 from bench.data.opening import decoded_bytes
 from bench.errors import LostOutput
 from bench.extensions.registry import Registry
+from bench.planning.inventory import Inventory
+from bench.planning.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
+from bench.planning.placing import Placed, place, together
+from bench.planning.planner import Planner
+from bench.planning.request import Request, computed_on, inventory_of
 from bench.reporting import ReportFormat, Row, report
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, SpreadExecutor
 from bench.running.executors.side_by_side import gpus_taken
-from bench.running.inventory import Inventory
-from bench.running.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
-from bench.running.placing import Placed, place, together
-from bench.running.planning import Planner
 from bench.running.provenance import typed
-from bench.running.request import Request, computed_on, inventory_of
-from bench.storage.mirrors import looked_at
-from bench.storage.owners import heartbeat
 from bench.storage.settings import number_set
+from bench.storage.shared.mirrors import looked_at
+from bench.storage.shared.owners import heartbeat
 
 
 def compare(

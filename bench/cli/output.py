@@ -89,7 +89,7 @@ def write_folder(output: Path, files: Iterable["File"]) -> list[str]:
     Raises:
         UsageError: a file cannot be written.
     """
-    from bench.storage.scratch import part_folder
+    from bench.storage.shared.scratch import part_folder
 
     is_new = not output.exists()
     try:

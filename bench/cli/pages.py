@@ -20,12 +20,12 @@ from bench.errors import UsageError, why
 from bench.evaluation import TOP1, Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
+from bench.planning.configuring import field_of, keys_of
+from bench.planning.ladders import find_ladder
 from bench.recipes import Recipe, Setting
 from bench.reporting.units import claimed
 from bench.results.claims import load as load_claims
 from bench.results.published import Cell, cells, find_table
-from bench.running.configuring import field_of, keys_of
-from bench.running.ladders import find_ladder
 from bench.speed.tables import read_table
 
 H = TypeVar("H")

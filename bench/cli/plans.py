@@ -17,21 +17,21 @@ from bench.cli.output import write
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, choose_precision, device_name
+from bench.planning.placing import together
+from bench.planning.plan_files import PlannedJob, as_offered, check_offered, plan_text, read_plan
+from bench.planning.request import Request
 from bench.progress import of_run
 from bench.reporting import Row
+from bench.results.answers import has_answers
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Skipped, SpreadExecutor
+from bench.running.executors.orders import HelpOrder
+from bench.running.executors.processes import run_child
 from bench.running.executors.work import has_units
-from bench.running.orders import HelpOrder
-from bench.running.placing import together
-from bench.running.plans import PlannedJob, as_offered, check_offered, plan_text, read_plan
-from bench.running.processes import run_child
 from bench.running.provenance import typed
-from bench.running.record_keeping import has_answers
-from bench.running.request import Request
-from bench.storage.leases import holder, owner_lives
+from bench.storage.shared.leases import holder, owner_lives
 
 
 def plan(request: Request, registry: Registry, output: str | None) -> None:

@@ -16,6 +16,11 @@ from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.devices import AUTO, choose_device, plain_precision
 from bench.hardware.quantities import duration
+from bench.planning.inventory import DataUnready
+from bench.planning.placing import Placed, answers, place, together
+from bench.planning.planner import Planner
+from bench.planning.reproduction import requests
+from bench.planning.request import Request, inventory_of
 from bench.progress import Silent
 from bench.reporting import ReportFormat
 from bench.reporting.reproduction import Row, judged, standing, unreachable
@@ -24,12 +29,7 @@ from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.executors import Executor
-from bench.running.forecasting import Forecast
-from bench.running.inventory import DataUnready
-from bench.running.placing import Placed, answers, place, together
-from bench.running.planning import Planner
-from bench.running.reproduction import requests
-from bench.running.request import Request, inventory_of
+from bench.running.forecasting.forecast import Forecast
 
 NO_TIME = "it does not fit into the time that is left"
 LOOK_EVERY = 3.0  # seconds, for data that is on its way

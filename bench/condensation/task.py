@@ -24,7 +24,7 @@ from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
 from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.storage.names import check_file_name
-from bench.storage.stages import Maker, StageKey, StageResult, StageStore
+from bench.storage.shared.stages import Maker, StageKey, StageResult, StageStore
 
 Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 

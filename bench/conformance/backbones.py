@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from bench.conformance.common import Conformance
 from bench.extensions.registry import Registry
-from bench.running.networks import check_network
+from bench.planning.networks import check_network
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 

@@ -16,9 +16,9 @@ from bench.data.datasets import Dataset
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.labels import Labels
+from bench.planning.configuring import build, configure, keys_of
 from bench.progress import Silent
 from bench.recipes import Budget, Setting
-from bench.running.configuring import build, configure, keys_of
 from bench.running.procedure import Procedure
 from bench.speed.measuring import StepSpec, measure_step
 

@@ -21,9 +21,9 @@ from bench.conformance.tiny import tiny_dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import Labels
+from bench.planning.configuring import build, configure, keys_of
 from bench.recipes import Budget
 from bench.reporting import REFERENCE
-from bench.running.configuring import build, configure, keys_of
 from bench.speed.knobs import OPTIONS, engines_of
 
 KEPT_AS = {"probabilities": torch.float32, "targets": torch.float32, "logits": torch.float16}  # tensors of labels

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 
 from bench.condensation import MethodConfig
+from bench.planning.configuring import set_at
 from bench.recipes import Recipe, RecipeBook, Setting, Values, merge
-from bench.running.configuring import set_at
 from bench.training.protocol import TrainingProtocol
 
 KEYS = ("epochs", "iterations", "steps")  # what such keys are called

@@ -16,7 +16,7 @@ from bench.hardware.choices import Precision
 from bench.recipes import Budget
 from bench.results.rows import reserved
 from bench.storage.files import digest
-from bench.storage.stages import StageStore
+from bench.storage.shared.stages import StageStore
 
 _MEAN, _STD = (0.48, 0.45, 0.40), (0.25, 0.24, 0.26)
 _COARSE = 4  # pixels a side of the pattern that makes a class

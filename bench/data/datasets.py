@@ -264,7 +264,7 @@ class Reader(ABC):
     def label_order(self, source: Source) -> Sequence[str | int]:
         """The source's classes in the order of their labels in the files; numbers where the files know numbers alone.
 
-        A condensed set in this layout is understood by it (`bench.sets.class_order`). Default: the sorted names.
+        A condensed set in this layout is understood by it (`bench.interchange.class_order`). Default: the sorted names.
         """
         return source.classes
 

@@ -16,7 +16,7 @@ from bench.data.cards import Fetch
 from bench.errors import RunFailure, why
 from bench.progress import Progress, Throttled
 from bench.storage.files import file_digest, quarantine
-from bench.storage.leases import LockHeld, locked
+from bench.storage.shared.leases import LockHeld, locked
 
 ATTEMPTS = 5  # in a row without a byte
 TIMEOUT = 30.0  # seconds without an answer

@@ -22,8 +22,8 @@ from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, unders
 from bench.progress import Progress, Throttled
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
 from bench.storage.files import clean_leftovers, quarantine, whole
-from bench.storage.leases import forget_dead, locked
 from bench.storage.shapes import Count
+from bench.storage.shared.leases import forget_dead, locked
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from bench.cli import compare_command, export_command
+from bench.cli.commands import compare as compare_command
+from bench.cli.commands import export as export_command
 from bench.cli.console import Console
 from bench.interface.runs import Names, Place
 from bench.interface.words import offered, understood, words_of

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.cli import evaluate_command, report_command, run_command
+from bench.cli.commands import evaluate as evaluate_command
+from bench.cli.commands import report as report_command
+from bench.cli.commands import run as run_command
 from bench.cli.console import Console
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile
@@ -19,7 +21,7 @@ from bench.reporting.scores import with_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.running.request import Request
+    from bench.planning.request import Request
 
 Names = str | Iterable[str]
 Numbers = int | Iterable[int]

@@ -19,12 +19,12 @@ from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
+from bench.interchange import importing
+from bench.interchange.teachers import labeller
 from bench.interface.runs import Names, Place
 from bench.interface.words import offered, texts, understood, words_of
 from bench.labels import OnlineLabels
-from bench.sets import importing
 from bench.sets.condensed import CondensedSet
-from bench.sets.teachers import labeller
 from bench.storage import paging
 from bench.storage.streams import one_line
 

@@ -104,7 +104,7 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - as above
 
 def _reads_as_another(text: str) -> bool:
     """Whether a text, unquoted, would be taken for a number, a truth value or a list."""
-    from bench.running.configuring import typed_value
+    from bench.planning.configuring import typed_value
 
     return text != text.strip() or typed_value(text) != text
 

@@ -1,7 +1,7 @@
 """What the images of a condensed set are labelled with.
 
 A kind of labels is a subclass of `Labels`, which says of itself all that others ask: what is kept of it, who made it,
-what a user must keep. How a student is trained on it is `bench.training.targets`.
+what a user must keep. How a student is trained on it is `bench.training.soft_labels.targets`.
 """
 
 from collections.abc import Mapping
@@ -118,10 +118,11 @@ class StoredLabels(_TeachersLabels):
         logits: (epochs, images, classes), fp16, row i of an epoch belonging to the i-th image of that epoch's order. Of
             another `form` what it keeps under this name; where a part is kept (kept batches, images of a batch, ...).
         views: where the labels come from elsewhere, the views that were labelled, as they were written down (see
-            `bench.training.recorded.RecordedViews`); `view_seed` and `recipe` then say nothing. None for our own.
+            `bench.training.soft_labels.recorded.RecordedViews`); `view_seed` and `recipe` then say nothing. None for
+            our own.
         form: in which logits are kept.
         beside: what the form keeps beside `logits`, by name.
-        keep: the share of all batches of views whose labels are kept (see `bench.training.pools`).
+        keep: the share of all batches of views whose labels are kept (see `bench.training.soft_labels.pools`).
     """
 
     kind: ClassVar[str] = "stored"

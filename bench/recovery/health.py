@@ -20,7 +20,7 @@ from bench.recovery.pool import Member
 from bench.recovery.recipes import MatchingRecipe
 from bench.recovery.statistics import Moments
 from bench.recovery.terms import distance
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 
 VERSION = 1
 IMAGES = 1000  # a sample of this size has statistics close to the whole set's

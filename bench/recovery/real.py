@@ -41,7 +41,7 @@ from bench.recovery.layers import (
 )
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.recipes import MatchingRecipe
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 from bench.training.feeding import Feed
 from bench.training.recipes import TrainingRecipe
 from bench.training.teachers import Teacher

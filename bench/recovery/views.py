@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, pad
 
 from bench import seeds
 from bench.recovery.recipes import RecoveryRecipe
-from bench.training.resampling import weights
+from bench.training.augmentation.resampling import weights
 from bench.training.views import resized_boxes
 
 

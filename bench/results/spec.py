@@ -63,7 +63,7 @@ class Origin:
         name: of the set.
         method, backbone, iterations, budget: what made it, as far as the manifest says.
         protocol: what it was made for: the meaning of "paper".
-        class_order: how its labels were understood (`bench.sets.class_order.ClassOrder.how`).
+        class_order: how its labels were understood (`bench.interchange.class_order.ClassOrder.how`).
         images: how many there are in all, and `images_per_class` the fewest and the most of a class, where classes have
             different numbers; None where each has as many as the run's ipc.
     """

@@ -1,1 +1,1 @@
-"""Runs: planning a grid of them, doing each in a process of its own, foretelling their cost."""
+"""Runs: one from its spec to its record, many in processes of their own, and what they would take."""

@@ -16,7 +16,7 @@ from bench.extensions.registry import Registry
 from bench.progress import Progress
 from bench.results.rows import reserved
 from bench.results.spec import RunSpec
-from bench.storage.stages import StageStore
+from bench.storage.shared.stages import StageStore
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ class RunContext:
     """Where a run finds and leaves things, and who watches it. Checkpoints are at least `checkpoint_seconds` apart.
 
     `looks` is how often a training tests on the way (see `bench.training.curves`).
-    `company` is the file by which this machine knows that the run is under way (`bench.storage.company`): what is
-    measured is disturbed by others that are.
-    `command` is what the user typed, for the record.
-    `anew` says that a process which made what its synthesis needs ends there (`bench.running.failures.Prepared`), and
-    another goes on; `found` is what one before this found out.
+    `company` is the file by which this machine knows that the run is under way (`bench.storage.shared.company`): what
+    is measured is disturbed by others that are. `command` is what the user typed, for the record. `anew` says that a
+    process which made what its synthesis needs ends there (`bench.running.failures.Prepared`), and another goes on;
+    `found` is what one before this found out.
     """
 
     runs: Path

@@ -8,7 +8,7 @@ import torch
 
 from bench.errors import BenchError, Interrupted, StoreAway, UnreadableArtefact, UsageError, fault, why
 from bench.results.outcomes import Status
-from bench.storage.leases import LockHeld
+from bench.storage.shared.leases import LockHeld
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

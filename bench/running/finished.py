@@ -4,12 +4,12 @@ from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
+from bench.planning.configuring import build
 from bench.results import records
+from bench.results.answers import answered
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
-from bench.running.configuring import build
 from bench.running.context import RunContext, make_task, open_for
-from bench.running.record_keeping import answered
 from bench.running.scoring import conditions_of, judged_by, scored
 from bench.sets import condensed as sets
 from bench.storage.files import read_json

@@ -3,8 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from bench.errors import CorruptArtefact, UnreadableArtefact
+from bench.errors import UnreadableArtefact
 from bench.results import records
+from bench.results.answers import answered
 from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
@@ -12,7 +13,7 @@ from bench.running.context import RunContext
 from bench.running.environment import describe
 from bench.running.failures import reason_of
 from bench.storage.artefacts import whole_or_aside
-from bench.storage.leases import LockHeld, locked
+from bench.storage.shared.leases import LockHeld, locked
 
 
 def unscored(each: EvaluationSpec, status: Status, reason: str) -> Evaluation:
@@ -29,26 +30,6 @@ def unscored(each: EvaluationSpec, status: Status, reason: str) -> Evaluation:
         reason=reason,
         scores=[],
     )
-
-
-def is_done(each: EvaluationSpec, known: Evaluation) -> bool:
-    """Whether an earlier evaluation is a result of this protocol, with however many seeds."""
-    return known.protocol_id == each.protocol_id and known.done
-
-
-def answered(each: EvaluationSpec, known: Evaluation | None) -> bool:
-    """Whether an earlier evaluation is all that is asked for now."""
-    return known is not None and is_done(each, known) and len(known.scores) >= each.seeds
-
-
-def has_answers(runs: Path, job: Job) -> bool:
-    """Whether the record of a job's run, in this folder of runs, is all that is asked for now; nothing is touched."""
-    try:
-        record = records.read(runs / job.spec.name)
-    except (OSError, CorruptArtefact, UnreadableArtefact):
-        return False
-    made = record.status == "done" and record.spec.hash == job.spec.hash
-    return made and all(answered(each, record.evaluations.get(each.key)) for each in job.evaluations)
 
 
 def ended(job: Job, earlier: Record | None, status: Status, reason: str) -> dict[str, Evaluation]:

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from bench.errors import RunFailure, UnreadableArtefact, UsageError
 from bench.extensions.registry import Registry
+from bench.planning.configuring import build, own_protocol
 from bench.recipes import Setting
 from bench.results import records
+from bench.results.answers import is_done
 from bench.results.outcomes import Costs, Evaluation
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
-from bench.running.configuring import build, own_protocol
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.environment import (
     at_work,
@@ -26,13 +27,13 @@ from bench.running.environment import (
     scored_by_another_file,
 )
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
-from bench.running.record_keeping import controls, earlier_record, ended, is_done, keep, lock_of, unread
+from bench.running.record_keeping import controls, earlier_record, ended, keep, lock_of, unread
 from bench.running.scoring import Scoring, judged_by
 from bench.running.synthesis import Synthesis
 from bench.running.units import UNITS
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers
-from bench.storage.leases import LockHeld, locked
+from bench.storage.shared.leases import LockHeld, locked
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class Run:
             return unread(self.job, self.place, reason_of(error))
 
     def held(self) -> AbstractContextManager[None]:
-        """Within the context the run is this process'. Raises as `bench.storage.stages.locked`, which does not wait."""
+        """Within the context the run is this process'. Raises as `leases.locked`, which does not wait."""
         return locked(lock_of(self.job, self.place), self.place.progress, wait=False)
 
     def attempted(self, piece: Callable[[Synthesis], T]) -> T | Record:

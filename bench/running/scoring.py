@@ -29,8 +29,8 @@ from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
-from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import digest
+from bench.storage.shared.elapsed import in_company, lasting
 from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)

@@ -35,10 +35,10 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
 from bench.sets.tensor_files import type_of
-from bench.storage.elapsed import in_company, lasting
 from bench.storage.files import quarantine
-from bench.storage.leases import LockHeld
 from bench.storage.paging import assembled
+from bench.storage.shared.elapsed import in_company, lasting
+from bench.storage.shared.leases import LockHeld
 
 
 @dataclass

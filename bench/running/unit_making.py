@@ -13,9 +13,9 @@ from bench.loops.losses import Losses
 from bench.running.procedure import Procedure
 from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, write_unit
 from bench.storage.artefacts import whole_or_aside
-from bench.storage.elapsed import Lasting, in_company, lasting
 from bench.storage.files import clean_leftovers_of
-from bench.storage.leases import locked
+from bench.storage.shared.elapsed import Lasting, in_company, lasting
+from bench.storage.shared.leases import locked
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Condensed sets that came from elsewhere: their manifest, the order of their classes, their pixels, reading them."""
+"""A condensed set: its images, labels and manifest, in the form in which this project keeps them."""

@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 from bench.condensation import Condenser
 from bench.errors import UsageError
+from bench.planning.configuring import field_of
 from bench.reporting import REFERENCE
-from bench.running.configuring import field_of
 
 OPTIONS = {"batch_size": "--batch-size", "engine": "--engine"}
 

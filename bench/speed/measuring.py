@@ -22,13 +22,13 @@ from bench.hardware.choices import Compile, Precision
 from bench.hardware.meters import memory_in_use
 from bench.loops.iterations import WARM_UP_STEPS
 from bench.loops.pace import FirstSteps, Pace
+from bench.planning.configuring import build
 from bench.progress import Progress
 from bench.results.spec import MethodChoice
-from bench.running.configuring import build
 from bench.running.procedure import Procedure, Synthesized, timed
 from bench.running.units import check_images
 from bench.speed.random_data import random_dataset
-from bench.storage.stages import StageStore
+from bench.storage.shared.stages import StageStore
 
 ENOUGH = {"cpu": 20, "cuda": 100}  # timed steps
 LEAST = {"cpu": 2, "cuda": 30}  # of them, where steps are slow: one of DC with 200 classes takes minutes on two cores

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.running.orders import Order
+from bench.running.executors.orders import Order
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 

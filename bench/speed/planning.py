@@ -16,11 +16,11 @@ from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
 from bench.loops.iterations import window
+from bench.planning.checks import NetworkChecks, check_backbone
+from bench.planning.configuring import build, configure, set_at, share_changes
 from bench.recipes import NOT_KNOWN, Setting
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
-from bench.running.checks import NetworkChecks, check_backbone
-from bench.running.configuring import build, configure, set_at, share_changes
 from bench.speed.floor import FloorSpec
 from bench.speed.knobs import OPTIONS, Method, engines_of, key_of
 from bench.speed.measuring import StepSpec

@@ -11,13 +11,13 @@ from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.progress import Progress
-from bench.running.orders import Order
-from bench.running.processes import Ended, run_child
+from bench.running.executors.orders import Order
+from bench.running.executors.processes import Ended, run_child
 from bench.speed.floor import FloorSpec
 from bench.speed.orders import FloorOrder, StepOrder
 from bench.speed.planning import Planned
 from bench.speed.rows import RowResult
-from bench.storage.scratch import SPEED, scratch_folder
+from bench.storage.shared.scratch import SPEED, scratch_folder
 
 LOG = "speed.log"
 

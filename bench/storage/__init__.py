@@ -1,1 +1,1 @@
-"""Files that are whole or absent, what they must hold, stages kept by content, elapsed time, standard streams."""
+"""Files that are whole or absent, what they must hold, names, pages of memory, standard streams."""

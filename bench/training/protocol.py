@@ -24,10 +24,10 @@ from bench.training.curves import Curve
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
-from bench.training.stored import pixels_digest
+from bench.training.soft_labels.stored import pixels_digest
+from bench.training.soft_labels.targets import VIEW_FIELDS as VIEW_FIELDS
+from bench.training.soft_labels.targets import Targets, soft_loss, targets_of
 from bench.training.supervision import Supervision, TeacherSupervision
-from bench.training.targets import VIEW_FIELDS as VIEW_FIELDS
-from bench.training.targets import Targets, soft_loss, targets_of
 from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import Assessment, assess
 from bench.training.variants import AUGMENTATION, LENGTH, SOFTNESS, VariedBook, epochs_of, temperature_of

@@ -54,15 +54,17 @@ class TrainingRecipe(GrowingModel):
         dsa: strategy string of differentiable siamese augmentation, e.g. "color_crop_cutout" (any of `DSA_FAMILIES`),
             drawn per image; "" for none.
         dsa_reading: what of that string a batch gets: "one" of its families (DSA), or "layered": flip and color, one of
-            the others, and cutout last (IDC; see `bench.training.layered_dsa`).
+            the others, and cutout last (IDC; see `bench.training.augmentation.layered_dsa`).
         jitter: of brightness, contrast and saturation, per image, up to this share, and `lighting`: the deviation of
-            AlexNet's colour noise (see `bench.training.jitter`); 0 for none.
-        augmax: strategy string of FRePo's augmentation (any of `AUGMAX_FAMILIES`; see `bench.training.augmax`), drawn
-            per image; "" for none. One of the two, no more.
-        randaugment: magnitude of RandAugment, per image; 0 for none (DeiT: 9; see `bench.training.randaugment`).
+            AlexNet's colour noise (see `bench.training.augmentation.jitter`); 0 for none.
+        augmax: strategy string of FRePo's augmentation (any of `AUGMAX_FAMILIES`; see
+            `bench.training.augmentation.augmax`), drawn per image; "" for none. One of the two, no more.
+        randaugment: magnitude of RandAugment, per image; 0 for none (DeiT: 9; see
+        `bench.training.augmentation.randaugment`).
         randaugment_policy: "timm" (DeiT's: magnitudes 1..10, after the crop) or "torchvision" (magnitudes 1..30, before
-            the crop, as EDC has it; see `bench.training.plain_randaugment`).
-        erasing: probability that a box of an image is erased, per image (DeiT: 0.25; see `bench.training.erasing`).
+            the crop, as EDC has it; see `bench.training.augmentation.plain_randaugment`).
+        erasing: probability that a box of an image is erased, per image (DeiT: 0.25; see
+        `bench.training.augmentation.erasing`).
         mix: acts on the batch with `mix_probability`, lambda from Beta(`mix_alpha`, `mix_alpha`). "switch" is CutMix or
             Mixup, a coin a batch, and Mixup's lambda is then from Beta(`mixup_alpha`, `mixup_alpha`) (DeiT).
         soft_loss: on soft labels of teachers: "kl", KL(teacher || student) at the labels' temperature T, or "mse", the

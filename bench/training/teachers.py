@@ -14,7 +14,7 @@ from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.progress import noted
 from bench.recipes import RecipeBook
 from bench.results.chance import is_no_better, largest_share
-from bench.storage.stages import Made, StageResult
+from bench.storage.shared.stages import Made, StageResult
 from bench.storage.tensor_files import read_tensors
 from bench.training import loop
 from bench.training.committees import equal_norms as equal_norms

@@ -15,18 +15,18 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.datasets import Preprocessing
-from bench.training import augmax, dsa, erasing, jitter, layered_dsa
-from bench.training.boxes import cutmix_box as cutmix_box
-from bench.training.boxes import resized_boxes as resized_boxes
-from bench.training.boxes import shuffled_lines as shuffled_lines
-from bench.training.erasing import Erasing
-from bench.training.jitter import Jitter
-from bench.training.layered_dsa import Layered
+from bench.training.augmentation import augmax, dsa, erasing, jitter, layered_dsa
+from bench.training.augmentation.boxes import cutmix_box as cutmix_box
+from bench.training.augmentation.boxes import resized_boxes as resized_boxes
+from bench.training.augmentation.boxes import shuffled_lines as shuffled_lines
+from bench.training.augmentation.erasing import Erasing
+from bench.training.augmentation.jitter import Jitter
+from bench.training.augmentation.layered_dsa import Layered
+from bench.training.augmentation.resampling import resample
 from bench.training.recipes import TrainingRecipe
-from bench.training.resampling import resample
 
 if TYPE_CHECKING:
-    from bench.training.randaugment import RandAugment
+    from bench.training.augmentation.randaugment import RandAugment
 
 
 class _Stream(IntEnum):
@@ -92,7 +92,10 @@ class BatchView:
 
 
 class Presented(Protocol):
-    """The views of a training, by epoch and batch: drawn (`Views`) or recorded (`bench.training.recorded`)."""
+    """The views of a training, by epoch and batch: drawn (`Views`), or recorded.
+
+    The latter are in `bench.training.soft_labels.recorded`.
+    """
 
     @property
     def batch_size(self) -> int:
@@ -179,10 +182,7 @@ class Views:
     def _randaugment(self, count: int, rng: np.random.Generator) -> "RandAugment | None":
         if not self.recipe.randaugment:
             return None
-        from bench.training import (  # load torchvision's transforms: few trainings need them
-            plain_randaugment,
-            randaugment,
-        )
+        from bench.training.augmentation import plain_randaugment, randaugment
 
         draw = randaugment.draw if self.recipe.randaugment_policy == "timm" else plain_randaugment.draw
         return draw(self.recipe.randaugment, count, rng)

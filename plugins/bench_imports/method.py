@@ -12,15 +12,15 @@ from torch import Tensor
 from bench.condensation import Condenser, Grid, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
+from bench.interchange.handwritten import FkdSource
+from bench.interchange.importing import fingerprint, read_foreign
+from bench.interchange.manifest import by_hand
+from bench.interchange.stored import stored_labels
 from bench.labels import HardLabels, Labels
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
-from bench.sets.handwritten import FkdSource
-from bench.sets.importing import fingerprint, read_foreign
 from bench.sets.label_fit import fit_of_labels
-from bench.sets.manifest import by_hand
-from bench.sets.stored import stored_labels
-from bench.training.targets import targets_of
+from bench.training.soft_labels.targets import targets_of
 
 
 class ImportedConfig(MethodConfig):

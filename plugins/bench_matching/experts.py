@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
-from bench.storage.stages import LockHeld, Made, StageResult
+from bench.storage.shared.stages import LockHeld, Made, StageResult
 from bench.storage.tensor_files import read_rows
 from bench.training import loop, teachers
 from bench.training.recipes import TrainingRecipe

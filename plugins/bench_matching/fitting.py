@@ -13,7 +13,7 @@ from torch.optim import SGD
 from bench import seeds
 from bench.compiling import Workload, compiled_where_it_pays
 from bench.condensation import Task
-from bench.training import dsa
+from bench.training.augmentation import dsa
 from bench.training.features import Weights, weights_of
 
 SAVED = 0.2  # of a step, by compiling (`bench.training.loop`)

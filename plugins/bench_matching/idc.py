@@ -62,7 +62,7 @@ class IDCConfig(MethodConfig):
         lr: of SGD on pixels in [0, 1] at ten images a class; it grows with their number.
         momentum: of the same.
         init: what the images start from.
-        dsa: strategy of siamese augmentation in IDC's reading (`bench.training.layered_dsa`); "" for none.
+        dsa: strategy of siamese augmentation in IDC's reading (`bench.training.augmentation.layered_dsa`); "" for none.
         learn_images: so many real images the network learns between two updates, in whole batches.
         learn_batch, learn_lr, learn_momentum, learn_weight_decay: of SGD on the network.
         learn_dsa, learn_mix: its augmentation, drawn for each image, and the probability of CutMix.

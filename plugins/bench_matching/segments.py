@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.condensation import MethodConfig, Task
-from bench.training import dsa
+from bench.training.augmentation import dsa
 from bench.training.recipes import DsaStrategy
 from bench_matching.experts import ExpertRecipe, Experts
 

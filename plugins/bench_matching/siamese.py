@@ -1,6 +1,7 @@
 """Siamese augmentation of classes: one drawing a class and step, which acts alike on its real and synthetic images.
 
-A drawing is that of `bench.training.dsa`: one family, and parameters that hold for the whole batch of the class.
+A drawing is that of `bench.training.augmentation.dsa`: one family, and parameters that hold for the whole batch of the
+class.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.training import dsa, layered_dsa
-from bench.training.dsa import Augmentation
+from bench.training.augmentation import dsa, layered_dsa
+from bench.training.augmentation.dsa import Augmentation
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Drawings:
 
 @dataclass(frozen=True)
 class LayeredDrawings(Drawings):
-    """Drawings in IDC's reading (`bench.training.layered_dsa`): several, one after the other, in one order of classes.
+    """Drawings in IDC's reading (`bench.training.augmentation.layered_dsa`): several, one after the other, in one order
+    of classes.
 
     Attributes:
         layers: each a drawing for every class.

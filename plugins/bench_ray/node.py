@@ -9,10 +9,10 @@ from typing import Any
 
 from bench import __version__
 from bench.errors import Interrupted
+from bench.running.executors.orders import RunOrder
+from bench.running.executors.processes import Ended
 from bench.running.executors.side_by_side import LocalDesk
 from bench.running.executors.workers import Needs
-from bench.running.orders import RunOrder
-from bench.running.processes import Ended
 
 Event = tuple[str, tuple[Any, ...]]  # the name of what is told to whoever watches, and what
 

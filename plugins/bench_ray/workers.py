@@ -20,11 +20,11 @@ from bench import __version__
 from bench.errors import Interrupted, UsageError, why
 from bench.hardware.quantities import size
 from bench.progress import Progress, noted
+from bench.running.executors.orders import RunOrder
+from bench.running.executors.processes import WAITING, Ended, interruptible
 from bench.running.executors.side_by_side import Desk, SideBySide
 from bench.running.executors.workers import Hiring, Needs
-from bench.running.orders import RunOrder
-from bench.running.processes import WAITING, Ended, interruptible
-from bench.storage.company import mark
+from bench.storage.shared.company import mark
 from bench_ray.node import Answer, Event, NodeDesk
 
 try:

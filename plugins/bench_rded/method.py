@@ -16,9 +16,9 @@ from bench.errors import UsageError
 from bench.labels import Labels, OnlineLabels
 from bench.loops.passes import walk
 from bench.recipes import Recipe, RecipeBook, Setting
+from bench.training.augmentation.resampling import resized_crops
 from bench.training.feeding import Feed
 from bench.training.recipes import TeacherRecipe
-from bench.training.resampling import resized_crops
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain
 from bench.training.views import resized_boxes

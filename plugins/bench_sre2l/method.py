@@ -14,8 +14,8 @@ from bench.recovery.engines import engine_for
 from bench.recovery.health import record_health
 from bench.recovery.recipes import RecoveryRecipe, StoredAs
 from bench.training.recipes import TeacherRecipe
-from bench.training.relabelling import Relabel as Relabel
-from bench.training.relabelling import check_relabel, relabel_images
+from bench.training.soft_labels.relabelling import Relabel as Relabel
+from bench.training.soft_labels.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain
 from bench_sre2l.protocols import PROTOCOLS

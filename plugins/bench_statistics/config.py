@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from bench.condensation import MethodConfig
 from bench.recovery.recipes import MatchingRecipe, StoredAs
 from bench.training.recipes import TeacherRecipe
-from bench.training.relabelling import CommitteeRelabel
+from bench.training.soft_labels.relabelling import CommitteeRelabel
 from bench_statistics.starts import StartName
 
 

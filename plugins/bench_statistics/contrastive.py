@@ -29,7 +29,7 @@ from bench.condensation import Task
 from bench.errors import RunFailure
 from bench.loops.checkpoints import State
 from bench.loops.passes import continued
-from bench.storage.stages import Made, StageResult
+from bench.storage.shared.stages import Made, StageResult
 from bench.training import optimizers, schedules
 from bench.training.features import classifier_of
 from bench.training.feeding import Feed

@@ -21,7 +21,7 @@ from bench.recovery.layers import layers_of
 from bench.recovery.pool import Member
 from bench.recovery.real import real_statistics
 from bench.training.recipes import TrainingRecipe
-from bench.training.relabelling import check_relabel, relabel_images
+from bench.training.soft_labels.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import Recover, StatisticsConfig

@@ -14,8 +14,8 @@ from bench import seeds
 from bench.condensation import Task
 from bench.drawing import draw, members
 from bench.errors import UsageError
+from bench.training.augmentation.resampling import resample
 from bench.training.feeding import Feed
-from bench.training.resampling import resample
 from bench.training.views import resized_boxes
 
 Members = tuple[tuple[int, int], ...]  # class and number of each image

@@ -34,7 +34,7 @@ def test_the_sbatch_file_is_one() -> None:
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_its_commands_are_understood(words: list[str]) -> None:
-    command: click.Command = import_module(f"bench.cli.{words[0].replace('-', '_')}_command").command
+    command: click.Command = import_module(f"bench.cli.commands.{words[0].replace('-', '_')}").command
     command.make_context(words[0], words[1:])
 
 

@@ -13,7 +13,7 @@ from bench.data.datasets import Normalisation, TensorSplit
 from bench.errors import Interrupted, UsageError
 from bench.loops.pace import FirstSteps
 from bench.recipes import Setting
-from bench.storage.stages import Made, StageKey
+from bench.storage.shared.stages import Made, StageKey
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import BatchView
 from bench.training.views import apply as view_of

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from racing import Race
 
 from bench.hardware.allocator import keep_freed_memory
-from bench.running.processes import child_environment
+from bench.running.executors.processes import child_environment
 
 _OF_RUNS = child_environment(Path())  # how a run's process is set up, which must stand before torch is loaded
 os.environ |= {name: value for name, value in _OF_RUNS.items() if name == "GOMP_SPINCOUNT"}

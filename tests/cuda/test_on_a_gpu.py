@@ -22,11 +22,11 @@ from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import computing_in
 from bench.loops.pace import FirstSteps
+from bench.planning.configuring import build, configure
 from bench.progress import Silent
 from bench.recovery.engine import Batch, Engine, initial_images
 from bench.recovery.engines import engine_for
 from bench.recovery.recipes import EngineName, RecoveryRecipe
-from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed

@@ -13,12 +13,12 @@ from bench.data.opening import open_dataset
 from bench.data.verification import verify
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning.planner import Planner
+from bench.planning.request import Request
 from bench.progress import Silent
 from bench.reporting import rankings
 from bench.results.rows import blank_row
 from bench.results.spec import Job, RunSpec
-from bench.running.planning import Planner
-from bench.running.request import Request
 
 PLUGIN = """
 from pathlib import Path

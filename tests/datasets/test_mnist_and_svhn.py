@@ -24,8 +24,8 @@ from bench.data.finding import fetchable, load_card
 from bench.data.opening import open_dataset
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
+from bench.interchange.importing import read_foreign
 from bench.progress import Silent
-from bench.sets.importing import read_foreign
 from bench.testing import tiny_dataset
 from bench_datasets.idx import IdxReader
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.running.orders import Order
+from bench.running.executors.orders import Order
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from commands import run_bench
 from ears import Ear as Ear
 
 from bench.extensions.registry import Registry
+from bench.planning.planner import Planner
+from bench.planning.request import Request
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
-from bench.running.planning import Planner
-from bench.running.request import Request
 from bench.running.runner import Run
 
 QUICK = ("squeeze.epochs=2", "recover.iterations=30")

@@ -14,11 +14,11 @@ from bench.cli.child import KINDS, Channel, obey
 from bench.extensions.registry import Registry
 from bench.hardware.devices import computing_in
 from bench.progress import Progress
-from bench.running.events import event_in
+from bench.running.executors.events import event_in
+from bench.running.executors.orders import Order, order_from
+from bench.running.executors.processes import Ended, run_child
 from bench.running.failures import reason_of
-from bench.running.orders import Order, order_from
-from bench.running.processes import Ended, run_child
-from bench.storage.leases import heed
+from bench.storage.shared.leases import heed
 
 OWN_PROCESS = tuple(f"bench.{module}.run_child" for module in ("running.executors.local", "speed.session", "cli.plans"))
 

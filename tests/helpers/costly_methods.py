@@ -11,7 +11,7 @@ from bench.drawing import draw
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 
 STAGE_S, SYNTHESIS_S, TEACHER_S, TRAINING_S, COMPILING_S = 1000.0, 10.0, 300.0, 20.0, 50.0
 

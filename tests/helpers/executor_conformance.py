@@ -13,7 +13,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Skipped
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 PLUGIN = str(Path(__file__).with_name("executor_methods.py"))
 REGISTRY = Registry((PLUGIN,))

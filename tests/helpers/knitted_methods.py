@@ -13,7 +13,7 @@ from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 
 STEPS = 20  # of each unit
 STEP_S = "KNITTED_STEP_S"  # of the second unit, in the environment: so that it can be killed in its middle

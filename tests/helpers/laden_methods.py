@@ -10,7 +10,7 @@ from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.evaluation import Protocol, Scores
 from bench.hookspecs import Offer, hookimpl
 from bench.sets.condensed import CondensedSet
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 
 LOADED: list[bytes] = []  # stands for what is loaded once and cannot be unloaded
 SIZE = 300 << 20

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.storage.owners import Owner, owner_in, started
-from bench.storage.slots import FolderSlots
+from bench.storage.shared.owners import Owner, owner_in, started
+from bench.storage.shared.slots import FolderSlots
 
 HOLDING = (
     "import sys; from pathlib import Path\n"
-    "from bench.progress import Silent; from bench.storage import leases, owners\n"
+    "from bench.progress import Silent; from bench.storage.shared import leases, owners\n"
     "if sys.argv[2]:\n    owners.machine = lambda: sys.argv[2]\n"
     "with leases.locked(Path(sys.argv[1]), Silent(), wait=False):\n"
     "    print('held', flush=True); sys.stdin.read()\n"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.condensation import Task
 from bench.testing import tiny_dataset, tiny_task
-from bench.training import dsa
+from bench.training.augmentation import dsa
 from bench_backbones.convnet import build as build_convnet
 from bench_matching.segments import Segment, Step
 

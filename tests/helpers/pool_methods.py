@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bench.condensation import Task
 from bench.extensions.registry import Registry
+from bench.planning.configuring import build, configure
 from bench.recipes import Budget, Setting
-from bench.running.configuring import build, configure
 from bench_statistics.method import BatchUnit, PoolCondenser
 
 SMALL: Sequence[str] = (

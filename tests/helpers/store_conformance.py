@@ -1,4 +1,4 @@
-"""What every store of stages is held to (`bench.storage.stages.StageStore`)."""
+"""What every store of stages is held to (`bench.storage.shared.stages.StageStore`)."""
 
 import threading
 import time
@@ -10,8 +10,8 @@ import torch
 from ears import Ear as Ear
 
 from bench.errors import RunFailure
-from bench.storage.leases import LockHeld
-from bench.storage.stages import Made, StageKey, StageResult, StageStore
+from bench.storage.shared.leases import LockHeld
+from bench.storage.shared.stages import Made, StageKey, StageResult, StageStore
 
 CPU = torch.device("cpu")
 KEY = StageKey("teacher", 1, {"seed": 0, "recipe": {"lr": 0.2}})

@@ -11,9 +11,9 @@ from google_storage import Buckets, GoogleStorage
 from moto.server import ThreadedMotoServer
 
 from bench.progress import Silent
-from bench.storage.leases import locked
-from bench.storage.mirrors import Mirror, mirrored
-from bench.storage.stores import Store, opened
+from bench.storage.shared.leases import locked
+from bench.storage.shared.mirrors import Mirror, mirrored
+from bench.storage.shared.stores import Store, opened
 
 AWS_SECRETS = {"AWS_ACCESS_KEY_ID": "AKIDOFNOBODYATALL", "AWS_SECRET_ACCESS_KEY": "a-secret-that-nobody-is-told"}
 

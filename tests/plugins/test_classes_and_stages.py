@@ -12,10 +12,10 @@ from bench import seeds
 from bench.condensation import Task
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
+from bench.planning.configuring import build, configure
 from bench.recipes import Setting
 from bench.recovery.batches import Batch
 from bench.recovery.views import draw_view
-from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.delt import joined
 from bench_statistics.method import PoolCondenser

@@ -13,7 +13,7 @@ from bench.condensation import Images, Task
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
-from bench.running.configuring import configure
+from bench.planning.configuring import configure
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.cv_dd import weighed
 from bench_statistics.method import BatchUnit

@@ -7,8 +7,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure
 from bench.recipes import Setting
-from bench.running.configuring import configure
 from bench_matching.datm import DATM, DATMConfig
 
 # configs/*/ConvIN: N, M, min start, current max, max, expansion end, lr_img, lr_lr, lr_y, threshold, batch, init

@@ -19,7 +19,7 @@ from bench.condensation import Images, Task
 from bench.errors import Interrupted, UsageError
 from bench.extensions.registry import Registry
 from bench.recipes import Budget, Setting
-from bench.training.dsa import Augmentation
+from bench.training.augmentation.dsa import Augmentation
 from bench_matching import gradients
 from bench_matching.dc import DC, DSA, DCConfig
 from bench_matching.fitting import Fitting, InnerTraining

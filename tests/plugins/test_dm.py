@@ -17,7 +17,7 @@ from bench.data.datasets import Dataset, TensorSplit
 from bench.errors import RunFailure
 from bench.recipes import Setting
 from bench.testing import tiny_dataset, tiny_task
-from bench.training import dsa
+from bench.training.augmentation import dsa
 from bench.training.features import check_headless, headless
 from bench.training.recipes import DSA_FAMILIES
 from bench_backbones import convnet

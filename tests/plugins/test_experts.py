@@ -21,8 +21,8 @@ from bench.errors import Interrupted
 from bench.loops.pace import FirstSteps, Trial
 from bench.progress import Silent
 from bench.recipes import Setting
-from bench.storage.leases import locked
-from bench.storage.stages import WORK
+from bench.storage.shared.leases import locked
+from bench.storage.shared.stages import WORK
 from bench.storage.tensor_files import read_tensors
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.views import Views, apply
@@ -171,7 +171,7 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """The lock at `path`, held by another process until it is told to let go."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from bench.progress import Silent; from bench.storage.leases import locked\n"
+        "from bench.progress import Silent; from bench.storage.shared.leases import locked\n"
         "with locked(Path(sys.argv[1]), Silent(), wait=False):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"
     )

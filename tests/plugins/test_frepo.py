@@ -17,8 +17,8 @@ from bench.condensation import Images, Task, Unit
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import RegressionLabels
+from bench.planning.configuring import configure
 from bench.recipes import Setting
-from bench.running.configuring import configure
 from bench.sets import condensed as sets
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import schedules

@@ -11,7 +11,7 @@ from matching import SMALL, task_of
 
 from bench.condensation import Condenser, Task
 from bench.extensions.registry import Registry
-from bench.running.configuring import build, configure
+from bench.planning.configuring import build, configure
 from bench_frepo import engines
 from bench_matching import features
 

@@ -17,8 +17,8 @@ from bench.condensation import Images, Task, Unit
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.loops.pace import Trial
+from bench.planning.configuring import configure
 from bench.recipes import Budget, Setting
-from bench.running.configuring import configure
 from bench.sets import condensed as sets
 from bench.storage.files import read_json
 from bench.testing import tiny_dataset, tiny_task

@@ -24,7 +24,7 @@ from bench.results.claims import load
 from bench.sets.condensed import CondensedSet
 from bench.training.protocol import VIEW_FIELDS, TrainingProtocol, _softened
 from bench.training.recipes import TrainingRecipe
-from bench.training.targets import soft_loss
+from bench.training.soft_labels.targets import soft_loss
 from bench.training.views import Views, apply
 
 REGISTRY = Registry()

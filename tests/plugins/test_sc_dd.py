@@ -16,7 +16,7 @@ from bench.data.datasets import Normalisation
 from bench.errors import Interrupted, RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.loops import checkpoints
-from bench.running.configuring import build, configure
+from bench.planning.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.features import classifier_of
 from bench.training.recipes import TrainingRecipe

@@ -13,9 +13,9 @@ from bench.condensation import Images, Task
 from bench.errors import RunFailure
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
+from bench.planning.configuring import configure
 from bench.recipes import Budget, Setting, value_at
 from bench.recovery.terms import CrossEntropy, Observed
-from bench.running.configuring import configure
 from bench.sets.pixel_formats import to_stored
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import teachers

@@ -16,8 +16,8 @@ from bench.condensation import Images, Task
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
+from bench.planning.configuring import build, configure
 from bench.recipes import Setting
-from bench.running.configuring import build, configure
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.method import BatchUnit
 from bench_statistics.starts import met_images, real_images

@@ -21,8 +21,8 @@ from bench.condensation import Images, Task, Unit
 from bench.condensation.notes import Findings
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure
 from bench.recipes import Budget, Setting
-from bench.running.configuring import configure
 from bench.sets import condensed as sets
 from bench.testing import tiny_dataset, tiny_task
 from bench_matching.exact import unrolled

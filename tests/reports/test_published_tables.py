@@ -9,6 +9,7 @@ import pytest
 
 from bench.cli.reproduced_page import page
 from bench.extensions.registry import Registry
+from bench.planning.configuring import share_changes
 from bench.progress import Silent
 from bench.reporting.reproduction import beside, unreachable
 from bench.results import fields
@@ -16,7 +17,6 @@ from bench.results.claims import Claims, load
 from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
-from bench.running.configuring import share_changes
 from bench_reports.table import TABLE
 
 ROOT = Path(__file__).parents[2]

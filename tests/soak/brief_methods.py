@@ -7,7 +7,7 @@ from bench.hookspecs import Offer, hookimpl
 from bench.labels import Labels, StoredLabels
 from bench.recipes import RecipeBook, Setting
 from bench.training.protocol import TrainingProtocol
-from bench.training.stored import store_labels
+from bench.training.soft_labels.stored import store_labels
 from bench_sre2l.method import SRe2L
 
 RECIPE = {

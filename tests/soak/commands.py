@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import NoReturn
 
 import bench.cli.child
-import bench.running.processes
+import bench.running.executors.processes
 from bench.cli import main
-from bench.storage import mirrors
+from bench.storage.shared import mirrors
 from tests.soak.trap import Strike, Trap, Victim, kill
 
 Around = Callable[[Callable[[], object]], Callable[[], object]]
@@ -135,7 +135,7 @@ class Command:
         ):
             os.dup2(os.open(name, flags), number)
         os.environ.update(self._environment())
-        bench.running.processes._started = lambda given: Fork(around(_child_main(given)))  # type: ignore[assignment, return-value]
+        bench.running.executors.processes._started = lambda given: Fork(around(_child_main(given)))  # type: ignore[assignment, return-value]
         sys.argv = ["bench", *self.words]
         if trap:
             trap.arm()

@@ -13,7 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.storage.stores import Store
+from bench.storage.shared.stores import Store
 
 Victim = Literal["parent", "child", "group", "worker", "node", "server"]
 CHANGES: tuple[tuple[object, tuple[str, ...]], ...] = (

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bench.results.records import Record
 from bench.results.spec import Job
-from bench.running.forecasting import Forecast
+from bench.running.forecasting.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,15 @@ class Executor(Protocol):
     """Does jobs, here or elsewhere.
 
     It is given jobs, which are typed and planned, no two of one run. A worker is given a
-    `bench.running.orders.RunOrder` (or a kind of it), sent as `order.to_json()` and obeyed by `bench.cli.child`.
+    `bench.running.executors.orders.RunOrder` (or a kind of it), sent as `order.to_json()` and obeyed by
+    `bench.cli.child`.
 
     It promises:
         Order: one outcome a job, in the order of the jobs, each as soon as it and those before it are known.
         Apart: each job is done in a process of its own, so that its peak of memory is its own (in a second one from
-            where its stages had to be made, see `bench.running.processes.Child`); pieces of a job in processes that
-            serve no other. A run in which nothing is left to do needs none: its record is verified and yielded as it
-            lies.
+            where its stages had to be made, see `bench.running.executors.processes.Child`); pieces of a job in
+            processes that serve no other. A run in which nothing is left to do needs none: its record is verified and
+            yielded as it lies.
         Retries: none of its own accord. A run that failed stands as it failed, unless failed ones are to be done again;
             then each is once. Whatever is done again goes on from what was finished, kept and checkpointed before.
         Death: a worker that dies, is killed, or sends what is no record of its run is one failed record that says why,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bench.errors import Interrupted
 from bench.progress import Progress
+from bench.running.executors.orders import RunOrder
+from bench.running.executors.processes import Ended, run_child
 from bench.running.executors.workers import Needs
-from bench.running.orders import RunOrder
-from bench.running.processes import Ended, run_child
 
 
 @dataclass

@@ -17,13 +17,13 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors.contract import Skipped
+from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
+from bench.running.executors.processes import Ended, interruptible, over_time
 from bench.running.executors.work import Work, has_units, makes_set_alone
 from bench.running.executors.workers import Needs, Workers
-from bench.running.orders import PrepareOrder, RunOrder, UnitsOrder
-from bench.running.processes import Ended, interruptible, over_time
 from bench.running.runner import Run
 from bench.running.units import UNITS
-from bench.storage.leases import LockHeld
+from bench.storage.shared.leases import LockHeld
 
 PATIENCE = 1.0  # seconds
 STOPPING = "stopping after the steps under way, which are then saved; Ctrl-C again kills them at once"

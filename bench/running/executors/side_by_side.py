@@ -14,10 +14,10 @@ from bench.hardware.cores import cores
 from bench.hardware.devices import choose_device
 from bench.progress import Progress
 from bench.running.executors.local import OneWorker
+from bench.running.executors.orders import Piece, RunOrder
+from bench.running.executors.processes import WAITING, Child, Ended
 from bench.running.executors.workers import Hiring, Needs, Workers
-from bench.running.orders import Piece, RunOrder
-from bench.running.processes import WAITING, Child, Ended
-from bench.storage.company import at_work
+from bench.storage.shared.company import at_work
 
 
 def local(hiring: Hiring) -> Workers:

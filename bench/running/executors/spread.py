@@ -15,17 +15,17 @@ from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors.contract import Skipped
 from bench.running.executors.local import OneWorker
+from bench.running.executors.orders import RunOrder, TrialOrder
+from bench.running.executors.processes import Ended
 from bench.running.executors.round import Round
 from bench.running.executors.workers import Needs, Workers
 from bench.running.finished import is_done
-from bench.running.forecasting import Forecast
-from bench.running.orders import RunOrder, TrialOrder
-from bench.running.processes import Ended
+from bench.running.forecasting.forecast import Forecast
 from bench.running.record_keeping import crashed
 from bench.storage.artefacts import shaped
-from bench.storage.company import tidy
 from bench.storage.files import check_finite
-from bench.storage.scratch import TRIAL, scratch_folder
+from bench.storage.shared.company import tidy
+from bench.storage.shared.scratch import TRIAL, scratch_folder
 
 
 @dataclass

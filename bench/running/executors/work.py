@@ -11,8 +11,8 @@ from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors.contract import Skipped
-from bench.running.orders import RunOrder
-from bench.running.processes import Ended
+from bench.running.executors.orders import RunOrder
+from bench.running.executors.processes import Ended
 
 
 @dataclass(eq=False)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.progress import Progress
-from bench.running.orders import RunOrder
-from bench.running.processes import Ended
+from bench.running.executors.orders import RunOrder
+from bench.running.executors.processes import Ended
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Hiring:
 
 
 class Workers(Protocol):
-    """They do orders (`bench.running.orders`), each in a process that starts as `bench.cli.child` does.
+    """They do orders (`bench.running.executors.orders`), each in a process that starts as `bench.cli.child` does.
 
     They promise:
         Own process: any order but a piece of a run is done in a new process. Pieces (`PrepareOrder`, `UnitsOrder`) may
             be done one after the other in one process that has done nothing but pieces of the same run: what it
             prepares it prepares once, and its peak of memory is the run's. Once stages had to be made another process
-            goes on (`bench.running.processes.Child`).
-        Company: while an order is under way its machine is told so (`bench.storage.company.at_work`), and
+            goes on (`bench.running.executors.processes.Child`).
+        Company: while an order is under way its machine is told so (`bench.storage.shared.company.at_work`), and
             `RunOrder.company` says by which file, for what is measured is disturbed by the others.
         End: every future ends. With `Ended` where the process ended, however it did; with `Interrupted` where `stop`
             did it. A process that dies is not replaced, unless it was the machine that died: every order goes on from

@@ -13,12 +13,12 @@ from leasing import held as owned
 from bench.conformance.formats import sample_spec
 from bench.results.spec import RunSpec
 from bench.storage.files import quarantine, write_json
-from bench.storage.leases import is_of_dead
+from bench.storage.shared.leases import is_of_dead
 
 Clean = Callable[..., tuple[int, str, str]]
 HOLD = (
     "import sys, time; from pathlib import Path\n"
-    "from bench.progress import Silent; from bench.storage.leases import locked\n"
+    "from bench.progress import Silent; from bench.storage.shared.leases import locked\n"
     "with locked(Path(sys.argv[1]), Silent(), wait=False):\n    print('held', flush=True); time.sleep(600)"
 )
 

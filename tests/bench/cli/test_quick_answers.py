@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.list_command import LISTS
+from bench.cli.commands.list import LISTS
 
 MEASURED = next(Path("reports/bench_reports/measured").glob("*/record.json")).parent
 ASK = """

@@ -22,10 +22,10 @@ from bench.data import fingerprints, opening
 from bench.data.cards import DatasetCard
 from bench.data.datasets import Split
 from bench.errors import RunFailure, UsageError
+from bench.planning.placing import Placed
+from bench.planning.planner import Planner
 from bench.results.published import Cell
 from bench.running.executors import Skipped
-from bench.running.placing import Placed
-from bench.running.planning import Planner
 
 Reproduce = Callable[..., "CompletedProcess[str]"]
 HEAD = "method,dataset,classes,ipc,backbone,eval_backbone,label_type,protocol,metric,iterations,value,std,source,note\n"

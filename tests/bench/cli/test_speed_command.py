@@ -10,8 +10,8 @@ from child_work import children_here
 
 from bench.cli import main
 from bench.extensions.registry import Registry
-from bench.storage.company import FOLDER as AT_WORK
-from bench.storage.slots import LEASES
+from bench.storage.shared.company import FOLDER as AT_WORK
+from bench.storage.shared.slots import LEASES
 
 LOOPING = str(Path(__file__).parents[1] / "speed" / "looping.py")
 TINY = ("-d", "digits", "--batch-size", "6", "--iterations", "2", "--device", "cpu", "--precision", "fp32")

@@ -22,7 +22,7 @@ from bench.data.cards import Fetch
 from bench.data.downloads import ATTEMPTS, fetch
 from bench.errors import RunFailure
 from bench.progress import Silent
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 BODY = hashlib.shake_128(b"body").digest(700_000)
 

@@ -25,7 +25,7 @@ from bench.data.image_cache import ImageCache
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure
 from bench.progress import Silent
-from bench.storage.leases import is_of_dead
+from bench.storage.shared.leases import is_of_dead
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 COUNT = 50

@@ -12,12 +12,12 @@ from bench.data.identity import known_as
 from bench.data.opening import open_dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning.planner import Planner
+from bench.planning.request import Request
 from bench.progress import Silent
 from bench.recipes import NOT_KNOWN
 from bench.results import rows as table_rows
 from bench.results.spec import Job, RunSpec
-from bench.running.planning import Planner
-from bench.running.request import Request
 from bench_datasets import __file__ as plugin
 
 DIGITS = Path(plugin).with_name("digits.toml")

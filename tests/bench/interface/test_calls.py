@@ -21,11 +21,15 @@ from benching import Bench
 from child_work import children_here
 
 import bench
-from bench.cli import compare_command, evaluate_command, export_command, report_command, run_command
+from bench.cli.commands import compare as compare_command
+from bench.cli.commands import evaluate as evaluate_command
+from bench.cli.commands import export as export_command
+from bench.cli.commands import report as report_command
+from bench.cli.commands import run as run_command
 from bench.extensions.registry import Registry
 from bench.interface.words import arguments_of, understood, words_of
+from bench.planning.configuring import typed_value
 from bench.results.fields import names
-from bench.running.configuring import typed_value
 
 MEASURED = Path(__file__).parents[3] / "reports" / "bench_reports" / "measured"
 SMALL: dict[str, Any] = {

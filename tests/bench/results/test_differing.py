@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure
 from bench.recipes import Setting
 from bench.reporting import report
 from bench.results.differences import BEST, differing
-from bench.running.configuring import configure
 
 REGISTRY = Registry()
 

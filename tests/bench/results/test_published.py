@@ -10,10 +10,10 @@ from benching import Bench
 from bench.data.cards import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning.reproduction import requests
 from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
-from bench.running.reproduction import requests
 
 CLAIM = Claim(
     method="sre2l",

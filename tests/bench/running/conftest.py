@@ -10,7 +10,7 @@ import pytest
 from benching import Bench, one_thread
 
 from bench.progress import Silent
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 # Requests of whole tests, or of what they begin with; as for Bench.jobs.
 FINISHED: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from bench.labels import Labels, OnlineLabels
 from bench.recipes import RecipeBook, Setting
 from bench.training.protocol import TrainingProtocol
 from bench.training.recipes import TeacherRecipe
-from bench.training.stored import store_labels
+from bench.training.soft_labels.stored import store_labels
 from bench.training.teachers import Teacher, check_weights, obtain
 
 VALUES = {"epochs": 2, "batch_size": 6, "lr": 0.01, "weight_decay": 0.0}

@@ -10,7 +10,7 @@ from bench.hookspecs import Offer, hookimpl
 from bench.labels import HardLabels, Labels
 from bench.recipes import Setting
 from bench.sets.condensed import CondensedSet
-from bench.storage.stages import Made
+from bench.storage.shared.stages import Made
 
 
 class Fast(Condenser[MethodConfig]):

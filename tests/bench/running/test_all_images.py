@@ -15,11 +15,11 @@ from bench.data.datasets import Dataset, Selection
 from bench.data.splits import UnavailableSplit
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning import all_images
+from bench.planning.planner import Planner
 from bench.reporting.view import views
 from bench.results.spec import Job, RunSpec
-from bench.running import all_images
-from bench.running.forecasting import foresee
-from bench.running.planning import Planner
+from bench.running.forecasting.forecast import foresee
 from bench.sets import condensed as sets
 from bench.testing import tiny_dataset
 

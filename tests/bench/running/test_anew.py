@@ -17,9 +17,9 @@ from bench.progress import Progress, Silent
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import SpreadExecutor
+from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
+from bench.running.executors.processes import Child, Ended, run_child
 from bench.running.failures import Prepared
-from bench.running.orders import PrepareOrder, RunOrder, UnitsOrder
-from bench.running.processes import Child, Ended, run_child
 from bench.running.units import read_unit
 
 PLUGIN = laden_methods.__file__

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from benching import Bench
 
+from bench.planning import request
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import RunSpec
-from bench.running import request
 from bench.storage.files import digest
 
 PLUGIN = str(Path(__file__).with_name("listening_methods.py"))

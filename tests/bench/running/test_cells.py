@@ -10,11 +10,11 @@ from child_work import children_here
 
 from bench.cli.outcomes import rows_of
 from bench.extensions.registry import Registry
+from bench.planning.cells import usual_ipc
+from bench.planning.placing import Placed, answers
+from bench.planning.planner import Planner
 from bench.recipes import Setting
-from bench.running.cells import usual_ipc
-from bench.running.forecasting import foresee
-from bench.running.placing import Placed, answers
-from bench.running.planning import Planner
+from bench.running.forecasting.forecast import foresee
 
 UNTRAINED = f"--protocol untrained --plugin {Path(__file__).with_name('lying_methods.py')}"
 

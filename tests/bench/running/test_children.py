@@ -12,8 +12,8 @@ from benching import until
 
 from bench.errors import Interrupted
 from bench.progress import Silent
-from bench.running import processes as children
-from bench.running.processes import run_child
+from bench.running.executors import processes as children
+from bench.running.executors.processes import run_child
 
 CHILD = """
 import json, os, signal, subprocess, sys, time

@@ -9,9 +9,9 @@ from benching import Bench
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure, keys_of, share_changes
 from bench.recipes import RecipeBook, Setting, merge, set_value_at
 from bench.results.spec import MethodChoice, RunSpec
-from bench.running.configuring import configure, keys_of, share_changes
 
 BOOK = RecipeBook(
     {

@@ -22,7 +22,7 @@ from bench.running.executors import SpreadExecutor
 from bench.running.scoring import SCORE_FILE
 from bench.sets import condensed
 from bench.storage.files import digest, read_json, write_json
-from bench.storage.slots import LEASES
+from bench.storage.shared.slots import LEASES
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 PLUGIN = str(Path(__file__).with_name("noting_methods.py"))

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import Interrupted
-from bench.running import processes as children
-from bench.running.events import FORMS, event_in
-from bench.running.processes import Ended, run_child
+from bench.running.executors import processes as children
+from bench.running.executors.events import FORMS, event_in
+from bench.running.executors.processes import Ended, run_child
 
 GARBAGE = [
     b"\xff\xfe\x00",

@@ -11,7 +11,9 @@ import click
 import pytest
 from benching import Bench
 
-from bench.cli import evaluate_command, outcomes, run_command
+from bench.cli import outcomes
+from bench.cli.commands import evaluate as evaluate_command
+from bench.cli.commands import run as run_command
 from bench.cli.console import Console
 from bench.extensions.registry import Registry
 from bench.hardware import quantities as units
@@ -20,8 +22,8 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import Skipped, SpreadExecutor
 from bench.running.executors import local as executors
-from bench.running.forecasting import Forecast
-from bench.running.processes import Ended
+from bench.running.executors.processes import Ended
+from bench.running.forecasting.forecast import Forecast
 from bench.running.record_keeping import ended, unscored
 
 Content = dict[str, Any]

@@ -12,10 +12,10 @@ from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import OneWorker, Skipped, SpreadExecutor
-from bench.running.processes import Ended
+from bench.running.executors.processes import Ended
 from bench.running.runner import Run
 from bench.storage.files import read_json, write_json
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 LONGER = """
 from bench.hookspecs import Offer, hookimpl
@@ -195,7 +195,7 @@ def test_networks_are_looked_at_where_something_is_left_to_do(
 ) -> None:
     """A look imports much; a finished grid is a table at once."""
     looked: list[str] = []
-    monkeypatch.setattr("bench.running.checks.check_network", lambda name, *_, **__: looked.append(name))
+    monkeypatch.setattr("bench.planning.checks.check_network", lambda name, *_, **__: looked.append(name))
     ask = {"protocols": ("hard",)}
     (job,) = bench.jobs("random", **ask)
     assert looked == []

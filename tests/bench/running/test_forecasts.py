@@ -20,11 +20,11 @@ from bench.loops.pace import Trial
 from bench.running.executors import SpreadExecutor
 from bench.running.executors import local as executors
 from bench.running.finished import is_done
-from bench.running.forecasting import Forecast, foresee
-from bench.running.trial_counts import expectation
-from bench.running.trials import TrialStore, TriedStage
+from bench.running.forecasting.forecast import Forecast, foresee
+from bench.running.forecasting.trial_counts import expectation
+from bench.running.forecasting.trials import TrialStore, TriedStage
 from bench.storage.artefacts import shaped
-from bench.storage.stages import Made, StageKey, StageStore
+from bench.storage.shared.stages import Made, StageKey, StageStore
 
 CPU = torch.device("cpu")
 TEACHER = TriedStage("teacher", "ab12cd34", 5400.0)

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from bench.data.datasets import Dataset
 from bench.errors import CorruptArtefact, UsageError
-from bench.sets import importing
-from bench.sets.importing import fingerprint
+from bench.interchange import importing
+from bench.interchange.importing import fingerprint
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig
 

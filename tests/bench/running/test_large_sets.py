@@ -13,16 +13,16 @@ from bench.cli.foreign_sets import described
 from bench.condensation import Images
 from bench.data.datasets import Normalisation
 from bench.extensions.registry import Registry
+from bench.interchange.export import writing
+from bench.interchange.export.forms import png
 from bench.results.records import Record
 from bench.sets import condensed as sets
-from bench.sets.export import writing
-from bench.sets.export.forms import png
 from bench.sets.wellformed import far_out, malformed
 from bench.storage import paging
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 HERE = Path(__file__)
-PLUGINS = (str(HERE.with_name("noisy_methods.py")), str(HERE.parents[1] / "sets" / "short_protocols.py"))
+PLUGINS = (str(HERE.with_name("noisy_methods.py")), str(HERE.parents[1] / "interchange" / "short_protocols.py"))
 IPC = 31  # more than a batch of all classes
 NUMBERS = 3 * IPC * 8 * 8  # of three classes of digits
 

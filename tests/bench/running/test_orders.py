@@ -11,10 +11,10 @@ from benching import Bench
 from bench.cli.child import KINDS
 from bench.errors import CorruptArtefact
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure
 from bench.progress import Silent
 from bench.recipes import Setting
-from bench.running.configuring import configure
-from bench.running.orders import HelpOrder, Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
+from bench.running.executors.orders import HelpOrder, Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 from bench.speed.orders import FloorOrder, StepOrder

@@ -9,7 +9,7 @@ from benching import Bench
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.running.request import backbones_of
+from bench.planning.request import backbones_of
 
 NEEDS = {"a": {"batchnorm"}, "b": set[str](), "herding": set[str]()}
 

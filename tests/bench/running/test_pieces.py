@@ -15,13 +15,13 @@ from bench.progress import Silent
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import LocalWorkers, SpreadExecutor
-from bench.running.orders import PrepareOrder, UnitsOrder
-from bench.running.processes import Child
+from bench.running.executors.orders import PrepareOrder, UnitsOrder
+from bench.running.executors.processes import Child
 from bench.running.runner import Run
 from bench.running.synthesis import Synthesis
 from bench.running.units import read_unit
-from bench.storage.company import at_work
-from bench.storage.leases import locked
+from bench.storage.shared.company import at_work
+from bench.storage.shared.leases import locked
 
 PLUGIN = knitted_methods.__file__
 REGISTRY = Registry((PLUGIN,))

@@ -22,13 +22,13 @@ from small_layouts import jpeg, write_files
 from bench.cli.plans import Shard, unplanned
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry, content_of
+from bench.planning.checks import check_machine
+from bench.planning.plan_files import PLAN_LINE, PlannedJob, as_offered, check_offered, plan_text, read_plan
+from bench.planning.planner import Planner
 from bench.progress import Silent
-from bench.running.checks import check_machine
 from bench.running.environment import describe
-from bench.running.planning import Planner
-from bench.running.plans import PLAN_LINE, PlannedJob, as_offered, check_offered, plan_text, read_plan
 from bench.storage.files import SEAL, digest
-from bench.storage.leases import locked
+from bench.storage.shared.leases import locked
 
 SHARED = Path(__file__).with_name("shared_methods.py")
 

@@ -18,10 +18,10 @@ from bench.results import curves, records
 from bench.results import rows as table
 from bench.results.spec import Job
 from bench.running.context import make_task, open_for
-from bench.running.forecasting import foresee
+from bench.running.forecasting.forecast import foresee
 from bench.sets import condensed as sets
 from bench.storage.files import read_json, write_json
-from bench.storage.slots import LEASES
+from bench.storage.shared.slots import LEASES
 from bench.training.protocol import TrainingProtocol
 from bench.training.teachers import load_teacher
 

@@ -12,11 +12,11 @@ from bench.cli.foreign_sets import described
 from bench.cli.outcomes import rows_of
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
+from bench.interchange import importing
 from bench.reporting import Row
 from bench.results.spec import Job
 from bench.running.context import make_task, open_for
 from bench.sets import condensed as sets
-from bench.sets import importing
 from bench.storage.files import read_json, write_json
 from bench.training.teachers import load_teacher
 

@@ -8,8 +8,8 @@ from benching import Bench
 from costly_methods import COMPILING_S, STAGE_S, SYNTHESIS_S, TEACHER_S, TRAINING_S
 
 from bench.results import rows as table
-from bench.storage.elapsed import lasting
 from bench.storage.files import write_json
+from bench.storage.shared.elapsed import lasting
 
 PLUGIN = str(costly_methods.__file__)
 

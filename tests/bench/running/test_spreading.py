@@ -18,11 +18,11 @@ from bench.results.outcomes import Costs, Environment
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import Needs, Skipped, SpreadExecutor
-from bench.running.orders import PrepareOrder, RunOrder, UnitsOrder
-from bench.running.processes import Ended
+from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
+from bench.running.executors.processes import Ended
 from bench.running.record_keeping import ended
-from bench.storage.company import at_work, mark
-from bench.storage.leases import holder, locked
+from bench.storage.shared.company import at_work, mark
+from bench.storage.shared.leases import holder, locked
 
 PLUGIN = knitted_methods.__file__
 REGISTRY = Registry((PLUGIN,))

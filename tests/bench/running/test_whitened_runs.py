@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.running.forecasting import foresee
+from bench.running.forecasting.forecast import foresee
 from bench.sets import condensed as sets
 from bench.storage.files import read_json
 from bench.storage.tensor_files import read_tensors

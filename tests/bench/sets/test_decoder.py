@@ -17,15 +17,15 @@ from bench.condensation import Grid, Images
 from bench.data.datasets import Dataset, Normalisation
 from bench.errors import CorruptArtefact, UsageError
 from bench.extensions.registry import Registry
+from bench.interchange.export import writing
+from bench.interchange.export.card import card_of
+from bench.interchange.export.forms import FORMS
+from bench.interchange.importing import fingerprint, read_own
 from bench.interface.sets import load_set
 from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.decoding import decoded
-from bench.sets.export import writing
-from bench.sets.export.card import card_of
-from bench.sets.export.forms import FORMS
-from bench.sets.importing import fingerprint, read_own
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig

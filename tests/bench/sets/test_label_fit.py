@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from bench.data.datasets import Dataset
 from bench.data.opening import open_dataset, select_classes
 from bench.extensions.registry import Registry
+from bench.interchange.importing import fingerprint
 from bench.progress import Silent
-from bench.sets.importing import fingerprint
 from bench.sets.label_fit import fit_of_labels
 from bench.testing import tiny_task
 from bench_imports.method import Imported, ImportedConfig

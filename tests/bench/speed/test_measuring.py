@@ -13,9 +13,9 @@ from bench.data.cards import DatasetCard
 from bench.data.finding import load_card
 from bench.errors import Interrupted, RunFailure
 from bench.extensions.registry import Registry
+from bench.planning.configuring import configure
 from bench.progress import Silent
 from bench.recipes import Setting
-from bench.running.configuring import configure
 from bench.speed.measuring import StepSpec, measure_step
 from bench.speed.random_data import random_dataset
 

@@ -10,15 +10,15 @@ from ears import Ear
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.progress import Progress
-from bench.running.orders import Order
-from bench.running.processes import Ended
+from bench.running.executors.orders import Order
+from bench.running.executors.processes import Ended
 from bench.speed import session as module
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 from bench.speed.orders import FloorOrder, StepOrder
 from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
 from bench.speed.session import Session
-from bench.storage.slots import LEASES
+from bench.storage.shared.slots import LEASES
 
 
 class Children:

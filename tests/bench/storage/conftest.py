@@ -8,8 +8,8 @@ from gcsfs.core import GCSFileSystem
 from s3fs import S3FileSystem
 from stores import S3, Google, Machine, Server
 
-from bench.storage.mirrors import mirror_of
-from bench.storage.stores import opened
+from bench.storage.shared.mirrors import mirror_of
+from bench.storage.shared.stores import opened
 
 
 @pytest.fixture(scope="session", params=["s3", "gs"])

@@ -14,8 +14,8 @@ from stores import Machine, Server
 
 from bench.cli.folders import Folder, LocalPath
 from bench.errors import StoreAway
-from bench.storage.leases import LockHeld, holder, locked
-from bench.storage.stores import without_secrets
+from bench.storage.shared.leases import LockHeld, holder, locked
+from bench.storage.shared.stores import without_secrets
 
 
 @pytest.mark.parametrize(

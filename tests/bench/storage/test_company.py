@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage import company
-from bench.storage.company import FOLDER, Company, at_work, present
+from bench.storage.shared import company
+from bench.storage.shared.company import FOLDER, Company, at_work, present
 
 
 def test_who_comes_later_is_counted_and_who_has_left_is_not(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_one_who_cannot_be_told_keeps_no_other_from_it(tmp_path: Path) -> None:
 
 def test_processes_that_were_killed_and_other_machines_are_no_company(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", f"import time, pathlib; from bench.storage.company import at_work\n"
+        [sys.executable, "-c", f"import time, pathlib; from bench.storage.shared.company import at_work\n"
          f"with at_work(pathlib.Path({str(tmp_path)!r})): print('there', flush=True); time.sleep(600)"],
         stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip

@@ -5,8 +5,8 @@ from typing import ClassVar
 import pytest
 
 from bench.extensions.registry import Registry
+from bench.planning.configuring import build, configure
 from bench.recipes import Setting
-from bench.running.configuring import build, configure
 from bench.storage.files import digest
 from bench.storage.growing import GrowingModel
 from bench.training.recipes import TeacherRecipe, TrainingRecipe

@@ -16,10 +16,10 @@ from leasing import HOLDING, elsewhere, held, killed_with, slots
 
 from bench.errors import Interrupted, UnreadableArtefact, UsageError
 from bench.progress import Silent
-from bench.storage import leases
-from bench.storage.leases import LockHeld, forget_dead, holder, locked
-from bench.storage.owners import Owner, machine, owner_in, started
-from bench.storage.slots import FREE, FolderSlots
+from bench.storage.shared import leases
+from bench.storage.shared.leases import LockHeld, forget_dead, holder, locked
+from bench.storage.shared.owners import Owner, machine, owner_in, started
+from bench.storage.shared.slots import FREE, FolderSlots
 
 PARENT = Owner("process 7 on here", machine(), os.getppid(), started(os.getppid()) or 0, 60)
 HERE = f"process {os.getpid()} on {os.uname().nodename}"
@@ -63,7 +63,7 @@ def test_of_many_takers_one_holds_it_at_a_time(lock: Path) -> None:
     count.write_text("0")
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from bench.progress import Silent; from bench.storage import leases\n"
+        "from bench.progress import Silent; from bench.storage.shared import leases\n"
         "lock, count = map(Path, sys.argv[1:])\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "for _ in range(15):\n"

@@ -9,8 +9,8 @@ import pytest
 from stores import Machine
 
 from bench.errors import StoreAway
-from bench.storage.mirrors import Mirror, looked_at
-from bench.storage.stores import Entry, Store
+from bench.storage.shared.mirrors import Mirror, looked_at
+from bench.storage.shared.stores import Entry, Store
 
 
 def test_what_is_written_is_sent_and_brought_elsewhere_and_what_is_taken_away_goes(

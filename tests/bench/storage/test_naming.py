@@ -14,7 +14,7 @@ from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import KINDS, Registry
 from bench.hookspecs import Offer
 from bench.storage.names import below, check_file_name, check_name
-from bench.storage.stages import StageKey
+from bench.storage.shared.stages import StageKey
 
 OUTSIDE = ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "", "a\0b", "\x1b[2J"]
 LONG = "a" * 300

@@ -13,7 +13,7 @@ from bench.labels.forms import HALVES
 from bench.storage import paging
 from bench.storage.paging import Passage, release, taken
 from bench.storage.tensor_files import _TYPES, read_tensors, write_tensors
-from bench.training.label_files import LabelFiles
+from bench.training.soft_labels.label_files import LabelFiles
 
 PIECE, LARGE = 1 << 20, 24 << 20  # bytes
 

@@ -14,7 +14,7 @@ from child_work import children_here
 from stores import Server
 
 from bench.sets import condensed as sets
-from bench.storage.stores import opened
+from bench.storage.shared.stores import opened
 
 SLOW = ("-m", "knitted", "--protocol", "unseen", "--no-control", "--plugin", knitted_methods.__file__)
 

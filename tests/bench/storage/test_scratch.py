@@ -10,11 +10,11 @@ from leasing import held, killed_with
 
 from bench.errors import UnreadableArtefact
 from bench.progress import Silent
-from bench.storage.scratch import SPEED, TRIAL, abandoned, part_folder, scratch_folder, whole_folder
+from bench.storage.shared.scratch import SPEED, TRIAL, abandoned, part_folder, scratch_folder, whole_folder
 
 AT_WORK = (
     "import sys, time; from pathlib import Path; from bench.progress import Silent\n"
-    "from bench.storage.scratch import *\n"
+    "from bench.storage.shared.scratch import *\n"
     "with scratch_folder(Path(sys.argv[1]), TRIAL, Silent()) as own:\n"
     "    (own / 'unit').write_text('half'); print(own, flush=True); time.sleep(600)"
 )
@@ -66,7 +66,7 @@ def test_of_folders_that_are_being_made_only_those_of_killed_makers_go(tmp_path:
 
 def test_where_no_lease_can_be_had_no_folder_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = UnreadableArtefact("held.lock cannot be locked: No space left on device")
-    monkeypatch.setattr("bench.storage.scratch.locked", Mock(side_effect=refusal))
+    monkeypatch.setattr("bench.storage.shared.scratch.locked", Mock(side_effect=refusal))
     with pytest.raises(OSError, match="No space left"), part_folder(tmp_path):
         pass
     assert not list(tmp_path.iterdir())

@@ -10,8 +10,8 @@ from benching import Ear
 from damage import misread
 
 from bench.data.fingerprints import Fingerprints
-from bench.storage.elapsed import lasting
 from bench.storage.files import LEFTOVER, digest
+from bench.storage.shared.elapsed import lasting
 
 DEAD = 2**22 + 1  # above the most that Linux gives a process
 

@@ -15,9 +15,9 @@ from leasing import killed_with
 from bench.errors import RunFailure, UnreadableArtefact
 from bench.progress import Silent
 from bench.storage.files import digest, read_json, write_json
-from bench.storage.leases import holder, is_of_dead, locked
-from bench.storage.slots import LEASES
-from bench.storage.stages import RESULT, Made, StageKey, StageStore
+from bench.storage.shared.leases import holder, is_of_dead, locked
+from bench.storage.shared.slots import LEASES
+from bench.storage.shared.stages import RESULT, Made, StageKey, StageStore
 from bench.storage.tensor_files import read_rows, write_tensors
 
 CPU = torch.device("cpu")
@@ -192,8 +192,8 @@ def test_whoever_does_not_wait_is_told_that_another_makes_the_stage(tmp_path: Pa
     with locked(lock.with_name(lock.name + ".lock"), Silent(), wait=False):
         script = (
             "import sys, torch; from pathlib import Path\n"
-            "from bench.storage.leases import LockHeld\n"
-            "from bench.storage.stages import StageKey, StageStore\n"
+            "from bench.storage.shared.leases import LockHeld\n"
+            "from bench.storage.shared.stages import StageKey, StageStore\n"
             "key = StageKey('teacher', 1, {'seed': 0, 'recipe': {'lr': 0.2}})\n"
             "try:\n"
             "    StageStore(Path(sys.argv[1])).get_or_make(key, None, torch.device('cpu'), wait=False)\n"

@@ -11,10 +11,10 @@ from google_storage import LONGEST_PAGE, Asked, Buckets, Refused
 from stores import Google, Server
 
 from bench.errors import StoreAway
-from bench.storage.stores import Store, is_final, opened
+from bench.storage.shared.stores import Store, is_final, opened
 
 MAKING = (
-    "import sys; from bench.storage.stores import opened\n"
+    "import sys; from bench.storage.shared.stores import opened\n"
     "store = opened(sys.argv[1]); store.find(); print('ready', flush=True); sys.stdin.readline()\n"
     "print(*(each for each in range(30) if store.create(f'race/{each}', sys.argv[2].encode())))\n"
 )

@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.condensation import Task
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
-from bench.storage.stages import StageStore
+from bench.storage.shared.stages import StageStore
 
 SIDE, CLASSES = 8, 3
 MakeTask = Callable[..., Task]

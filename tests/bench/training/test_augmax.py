@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training import augmax
-from bench.training.augmax import Augmentation, draw
+from bench.training.augmentation import augmax
+from bench.training.augmentation.augmax import Augmentation, draw
 from bench.training.recipes import AUGMAX_FAMILIES, TrainingRecipe
 from bench.training.views import Views
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from bench.training import dsa
-from bench.training.dsa import Augmentation
+from bench.training.augmentation import dsa
+from bench.training.augmentation.dsa import Augmentation
 from bench.training.recipes import DSA_FAMILIES
 
 ALL = "_".join(DSA_FAMILIES)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from bench.training.erasing import Erasing, draw
+from bench.training.augmentation.erasing import Erasing, draw
 
 
 def test_a_box_is_noise_and_the_rest_is_as_it_was() -> None:

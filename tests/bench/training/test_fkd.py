@@ -16,9 +16,9 @@ from torchvision.transforms import functional as F
 from bench.data.datasets import Normalisation
 from bench.errors import UsageError
 from bench.progress import Silent
-from bench.training.fkd import FkdFolder, read_batch
 from bench.training.recipes import TrainingRecipe
-from bench.training.recorded import RecordedViews
+from bench.training.soft_labels.fkd import FkdFolder, read_batch
+from bench.training.soft_labels.recorded import RecordedViews
 from bench.training.views import apply
 
 SIZE, IMAGES, BATCH, EPOCHS, CLASSES = 16, 7, 3, 2, 4

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from bench.data.datasets import Normalisation
-from bench.training import jitter
-from bench.training.jitter import Jitter
+from bench.training.augmentation import jitter
+from bench.training.augmentation.jitter import Jitter
 from bench.training.recipes import TrainingRecipe
 from bench.training.views import Views, apply
 

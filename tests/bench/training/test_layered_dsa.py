@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.training import layered_dsa
-from bench.training.layered_dsa import Layered
+from bench.training.augmentation import layered_dsa
+from bench.training.augmentation.layered_dsa import Layered
 from bench.training.recipes import DSA_FAMILIES, TrainingRecipe
 from bench.training.views import Views, apply
 

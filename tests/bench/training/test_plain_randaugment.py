@@ -9,7 +9,7 @@ from torchvision.transforms import InterpolationMode, RandAugment
 from torchvision.transforms.autoaugment import _apply_op
 
 from bench.data.datasets import Normalisation
-from bench.training.plain_randaugment import OPERATIONS, POLICY, draw
+from bench.training.augmentation.plain_randaugment import OPERATIONS, POLICY, draw
 from bench.training.recipes import TrainingRecipe
 from bench.training.views import BatchView, Views, apply
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from bench.training.pools import AllBatches, DrawnFromPool, Pool, labelled
 from bench.training.recipes import TrainingRecipe
+from bench.training.soft_labels.pools import AllBatches, DrawnFromPool, Pool, labelled
 from bench.training.views import Views
 
 RECIPE = TrainingRecipe(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bench.data.datasets import Normalisation
-from bench.training.randaugment import OPERATIONS, TIMM, DrawnOperation, RandAugment, draw
+from bench.training.augmentation.randaugment import OPERATIONS, TIMM, DrawnOperation, RandAugment, draw
 
 timm: Any = auto_augment
 FILL = [120.0, 110.0, 100.0]

@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from bench.training.resampling import resample, resized_crops
+from bench.training.augmentation.resampling import resample, resized_crops
 
 BOXES = [(0, 0, 16, 16), (3, 5, 9, 4), (0, 12, 7, 4), (15, 15, 1, 1), (2, 0, 13, 16), (7, 1, 1, 12)]
 

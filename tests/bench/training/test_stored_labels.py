@@ -26,7 +26,7 @@ from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.losses import SoftLoss
 from bench.training.recipes import TrainingRecipe
-from bench.training.stored import pixels_digest, store_labels
+from bench.training.soft_labels.stored import pixels_digest, store_labels
 from bench.training.supervision import StoredSupervision, Supervision, TeacherSupervision
 from bench.training.teachers import Teacher, in_mode, together
 

@@ -21,6 +21,7 @@ from bench.labels import (
 )
 from bench.labels.forms import Bytes, Largest
 from bench.training.recipes import TrainingRecipe
+from bench.training.soft_labels.targets import TARGETS, targets_of
 from bench.training.supervision import (
     HardSupervision,
     RegressionSupervision,
@@ -28,7 +29,6 @@ from bench.training.supervision import (
     StoredSupervision,
     TeacherSupervision,
 )
-from bench.training.targets import TARGETS, targets_of
 from bench.training.teachers import load_teacher, squeeze
 
 MakeTask = Callable[..., Task]

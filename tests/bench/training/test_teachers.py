@@ -65,7 +65,7 @@ def test_another_recipe_or_seed_is_another_teacher(make_task: MakeTask, change: 
 
 
 def test_an_interrupted_squeeze_ends_with_the_same_teacher(make_task: MakeTask, tmp_path: Path) -> None:
-    from bench.storage.stages import StageStore
+    from bench.storage.shared.stages import StageStore
 
     unbroken = squeeze(make_task(stages=StageStore(tmp_path / "other")), RECIPE, seed=1)
     with pytest.raises(Interrupted):

@@ -17,7 +17,8 @@ from bench.sets.condensed import CondensedSet
 from bench.training import loop
 from bench.training.protocol import TrainingProtocol
 from bench.training.recipes import TrainingRecipe
-from bench.training.stored import store_labels
+from bench.training.soft_labels.stored import store_labels
+from bench.training.soft_labels.targets import check_views
 from bench.training.supervision import (
     HardSupervision,
     SoftSupervision,
@@ -25,7 +26,6 @@ from bench.training.supervision import (
     Supervision,
     TeacherSupervision,
 )
-from bench.training.targets import check_views
 from bench.training.teachers import squeeze
 from bench.training.views import apply
 from bench.whitening import Whitening, fit

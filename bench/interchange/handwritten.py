@@ -1,0 +1,112 @@
+"""What a manifest that somebody wrote by hand may say of a set."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bench.data.cards import SourceCard, Unit01
+from bench.sets.own_manifest import Below, GridFacts, LabelFacts, Name, Positive
+from bench.storage.growing import GrowingModel
+from bench.training.soft_labels.fkd import SEED
+
+SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands of standard deviations apart
+Range = Literal["0..255", "0..1", "normalised", "whitened"]
+
+
+MANIFEST = "manifest.json"
+CONDENSED = "condensed"  # the folder of a run that holds its set
+FKD_EPOCH = "epoch_0"  # the first folder of labels that were stored batch by batch
+
+
+class TensorSource(BaseModel):
+    """Images and labels in one file, under two names; soft labels, if there are any, under a third.
+
+    What lies within lists or tables has dotted names, as "data.0.1"; a tensor that is all of a file is called "tensor".
+
+    Attributes:
+        labels_file: holds the labels, where they lie apart from the images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: Below
+    labels_file: Below | None = None
+    images: str = "images"
+    labels: str = "labels"
+    soft: str | None = None
+    range: Range
+
+
+class ZcaSource(BaseModel):
+    """A whitening in one file, under two names: the mean of D numbers and the matrix (D, D) of `Whitening`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: Below
+    mean: str = "mean"
+    matrix: str = "matrix"
+
+
+class FkdSource(BaseModel):
+    """Labels stored batch by batch, in the layout of `bench.training.soft_labels.fkd`.
+
+    Attributes:
+        fkd: the folder that holds epoch_0, epoch_1, ..., below the set's.
+        temperature: by which the logits of teacher and student are divided; releases train with 20.
+        seed: of the sampler that made the batches.
+        teacher: the network that made them, where that is known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fkd: Below
+    temperature: Positive
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = SEED  # what torch takes
+    teacher: Name = ""
+
+
+class KeptLabels(BaseModel):
+    """Labels as a run keeps them, beside images in another form.
+
+    Attributes:
+        kept: the file that a set of a run calls labels.safetensors, in the order of the images.
+        facts: what that set's manifest says of its labels.
+        teachers: the files with the weights of the teachers that label while students train, in their order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kept: Below
+    facts: LabelFacts
+    teachers: tuple[Below, ...] = ()
+
+
+class HandWritten(GrowingModel):
+    """A manifest written by hand.
+
+    Attributes:
+        name: what tables call the set; None: its folder's name.
+        method, backbone, iterations: what made it, where that is known.
+        labels: others that lie beside the images; None: those of the source.
+        protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
+        decoder: what each image decodes into, as a run's manifest says it; None: it is one image.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    added: ClassVar[frozenset[str]] = frozenset({"decoder"})
+    source: TensorSource | SourceCard
+    name: Name | None = None
+    method: Name = "imported"
+    backbone: Name | None = None
+    iterations: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    protocol: Name = "hard"
+    protocol_version: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    classes: tuple[str, ...] | None = None
+    mean: tuple[Unit01, ...] | None = None
+    std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None
+    zca: ZcaSource | None = None
+    learned_lr: Positive | None = None
+    labels: FkdSource | KeptLabels | None = None
+    decoder: GridFacts | None = None
+
+    @model_validator(mode="after")
+    def _labels_are_of_its_images(self) -> "HandWritten":
+        if self.decoder and self.labels:
+            raise ValueError("'labels' that lie beside the images and a 'decoder' do not go together")
+        return self

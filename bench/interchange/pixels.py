@@ -1,0 +1,184 @@
+"""Pixels of a foreign tensor: held against the range that its manifest declares, then brought into the suite's own.
+
+What is told apart are mistakes of a unit, never of taste: learned images leave the box of valid pixels a little
+(distribution matching) or a lot (trajectory matching with large steps), and must pass.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.data.datasets import Dataset, Normalisation, Preprocessing
+from bench.errors import UsageError
+from bench.interchange.handwritten import HandWritten, TensorSource, ZcaSource
+from bench.sets.tensor_files import INTEGERS, named, type_of
+from bench.sets.wellformed import DEVIATIONS
+from bench.storage.paging import converted, parts
+from bench.whitening import Whitening
+
+HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
+ONE_LEVEL = 1.001 / 255  # with room for rounding
+OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
+SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below 0
+LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
+WORST_CONDITION = 1e10  # of a whitening matrix; with eps = 1e-8 that of 32 x 32 x 3 pixels has 1e7 at most
+
+
+def check_labels(labels: Tensor, where: str) -> None:
+    """Refuses labels that are not integers: floats may be anything, and truth values are no classes."""
+    if labels.dtype not in INTEGERS:
+        raise UsageError(f"the labels of {where} are {type_of(labels)}; class indices are integers")
+
+
+def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisation, where: str) -> None:
+    """Refuses pixels that cannot be what their manifest declares.
+
+    Args:
+        normalisation: what "normalised" means for them.
+
+    Raises:
+        UsageError: truth values, NaN or infinity, or values that belong to another range; one line that says which.
+    """
+    if pixels.dtype == torch.bool or (source.range != "0..255" and not pixels.is_floating_point()):
+        raise UsageError(f"the images of {where} are {type_of(pixels)}, which range {source.range!r} cannot be")
+    found = [_Values.of(part) for part in parts(pixels, unchanged=True) if part.numel()]
+    if not all(math.isfinite(part.low) and math.isfinite(part.high) for part in found):
+        raise UsageError(f"the images of {where} hold NaN or infinity")
+    if found and (wrong := _wrong(values := _Values.together(found), source, normalisation)):
+        lie = f"{values.low:.4g}..{values.high:.4g}"
+        raise UsageError(f"the images of {where} lie in {lie}, declared as range {source.range!r}: {wrong}")
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The least and the most of some values, which are NaN where one is, and how many of all are outside [0, 1]."""
+
+    low: float
+    high: float
+    outside: int
+    count: int
+
+    @classmethod
+    def of(cls, pixels: Tensor) -> "_Values":
+        values = pixels.float()
+        outside = int(((values < 0) | (values > 1)).sum())
+        return cls(float(values.min()), float(values.max()), outside, values.numel())
+
+    @classmethod
+    def together(cls, some: Sequence["_Values"]) -> "_Values":
+        low, high = min(each.low for each in some), max(each.high for each in some)
+        return cls(low, high, sum(each.outside for each in some), sum(each.count for each in some))
+
+    @property
+    def share(self) -> float:
+        """Of values outside [0, 1]."""
+        return self.outside / self.count
+
+
+def _wrong(values: _Values, source: TensorSource, normalisation: Normalisation) -> str:
+    match source.range:
+        case "0..255":
+            return _wrong_levels(values.low, values.high)
+        case "0..1":
+            return _wrong_unit(values)
+        case "normalised":
+            return _wrong_normalised(values, float(normalisation.box(torch.empty(0))[0].max()))
+        case "whitened":
+            return "" if values.low < 0 else "whitened values lie around 0"
+
+
+def _wrong_levels(low: float, high: float) -> str:
+    if low < -HALF_LEVEL or high > 255 + HALF_LEVEL:
+        return "they leave it; are they normalised?"
+    return "all of it black; are they 0..1?" if high <= 1 + OUTSIDE else ""
+
+
+def _wrong_unit(values: _Values) -> str:
+    if values.high > 1 + OUTSIDE:
+        return "are they 0..255?" if values.low >= 0 else "are they normalised?"
+    if values.low < -OUTSIDE or values.share > SHARE:
+        return f"{values.share:.0%} of the values are outside; are they normalised?"
+    return "all of it black; was it divided by 255 twice?" if values.high <= ONE_LEVEL else ""
+
+
+def _wrong_normalised(values: _Values, black: float) -> str:
+    if max(-values.low, values.high) > DEVIATIONS:
+        return "that is no normalised pixel; are they 0..255?"
+    around = values.low >= -LEARNED and values.high <= 1 + LEARNED and values.share <= SHARE
+    return "hardly a pixel is darker than the mean; are they 0..1?" if around and black < -HALF_LEVEL / 2 else ""
+
+
+def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:
+    """Checked pixels as uint8, or as floats of the preprocessing."""
+    return converted(pixels, partial(_in_range, source=source, theirs=theirs, preprocessing=preprocessing))
+
+
+def _in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:
+    match source.range:
+        case "0..255":
+            return pixels.float().round().clamp(0, 255).to(torch.uint8)
+        case "0..1":
+            return preprocessing.apply(pixels.float() * 255)
+        case "whitened":
+            return pixels.float()
+        case "normalised":
+            floats = pixels.float()
+            return floats if theirs == preprocessing else preprocessing.apply(255 * theirs.invert(floats))
+
+
+def declared_normalisation(hand: HandWritten, dataset: Dataset) -> Normalisation:
+    """What "normalised" means in a manifest: by its own constants, or else the dataset's.
+
+    Raises:
+        UsageError: not as many constants as channels, or others than the dataset's for images that are not normalised.
+    """
+    own = dataset.own_normalisation
+    assert isinstance(own, Normalisation)
+    theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)
+    if {len(theirs.mean), len(theirs.std)} != {dataset.channels}:
+        raise UsageError(f"'mean' and 'std' must have {dataset.channels} numbers each, one a channel of {dataset.name}")
+    if theirs != own and not (isinstance(hand.source, TensorSource) and hand.source.range == "normalised"):
+        raise UsageError(
+            f"'mean' and 'std' say what range 'normalised' means, and these images have none; "
+            f"students see them by the constants of {dataset.name}: leave both out"
+        )
+    return theirs
+
+
+def whitening(folder: Path, zca: ZcaSource, dataset: Dataset) -> Whitening:
+    """The whitening that a manifest names.
+
+    Raises:
+        UsageError: it is not for images of the dataset's shape, or not finite.
+    """
+    path, shape = folder / zca.file, (dataset.channels, dataset.resolution, dataset.resolution)
+    size = math.prod(shape)
+
+    def fits(shapes: Mapping[str, tuple[int, ...]]) -> str:
+        mean, matrix = shapes[zca.mean], shapes[zca.matrix]
+        right = math.prod(mean) == size and matrix == (size, size)
+        expected = f"mean and matrix must have {size} and ({size}, {size}) numbers"
+        return "" if right else f"{expected}, not {mean} and {matrix}"
+
+    mean, matrix = named(path, zca.mean, zca.matrix, fits=fits)
+    if not (mean.is_floating_point() and matrix.is_floating_point()):
+        raise UsageError(f"{path}: mean and matrix are {type_of(mean)} and {type_of(matrix)}; floats are expected")
+    mean, matrix = mean.float(), matrix.float()
+    if not bool(torch.isfinite(mean).all() & torch.isfinite(matrix).all()):
+        raise UsageError(f"{path} holds NaN or infinity")
+    if _is_singular(matrix):
+        raise UsageError(f"{path}: the matrix is singular: unlike any ZCA whitening, it makes different images one")
+    return Whitening(mean.reshape(shape), matrix.contiguous())
+
+
+def _is_singular(matrix: Tensor) -> bool:
+    """Whether a matrix has no inverse, or, by its condition (1-norm), none but by rounding."""
+    exact = matrix.double()
+    inverse, failed = torch.linalg.inv_ex(exact)
+    condition = torch.linalg.matrix_norm(exact, 1) * torch.linalg.matrix_norm(inverse, 1)
+    return bool(failed) or not float(condition) < WORST_CONDITION

@@ -1,0 +1,1 @@
+"""What runs would take: trials of their loops, and the rest foretold from them."""

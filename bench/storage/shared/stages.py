@@ -1,0 +1,250 @@
+"""Costly results kept by content hash and reused: a squeezed teacher, expert trajectories.
+
+A stage lives in `<cache>/stages/<kind>-<hash>/`: `result.safetensors` (tensors and facts, verified when read),
+`stage.json` (its key in full and what it cost) and, while it is being made, `work/` with checkpoints that a continued
+run starts from.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import CorruptArtefact
+from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
+from bench.progress import Progress, Silent
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.files import check_finite, clean_leftovers, digest
+from bench.storage.names import check_file_name
+from bench.storage.shapes import StagePart
+from bench.storage.shared.elapsed import in_company, lasting
+from bench.storage.shared.leases import LockHeld as LockHeld  # a path that plugins keep to
+from bench.storage.shared.leases import forget_dead, locked
+from bench.storage.shared.mirrors import at_hand
+from bench.storage.tensor_files import read_tensors, write_tensors
+
+SCHEMA = 1
+RESULT = "result.safetensors"
+WORK = "work"  # a stage's folder for checkpoints while it is made
+
+
+class StageAbout(Part):
+    """What lies beside a stage's result."""
+
+    cost: StagePart
+    tensors: list[str] | None = None
+    facts: list[str] | None = None
+
+
+STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: as_it_is})
+
+
+@dataclass(frozen=True)
+class StageKey:
+    """What a stage is: its kind, its version, and everything its result depends on (JSON values)."""
+
+    kind: str
+    version: int
+    parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Raises RunFailure for a kind that is no name of a folder."""
+        check_file_name("a kind of stages", self.kind)
+
+    @property
+    def hash(self) -> str:
+        """32 hex digits over kind, version, parameters and the schema of this store."""
+        return digest(
+            {"kind": self.kind, "version": self.version, "parameters": dict(self.parameters), "schema": SCHEMA}
+        )
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What making the stage took, with how many `workers` on its machine; reported by every run that reuses it."""
+
+    seconds: float
+    memory: PeakMemory
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage. `facts` are small JSON values (accuracy, sizes); `cached` says it was not made just now."""
+
+    hash: str
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+    cost: StageCost
+    cached: bool
+    kind: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As records say what it is and what it cost."""
+        return {"kind": self.kind, **asdict(self.cost)}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a maker returns: tensors to keep and small facts about them."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+Maker = Callable[[Path], Made]
+
+
+@dataclass
+class _Call:
+    """A stage that is asked for: since when, and the seconds that stages within its making took."""
+
+    began: float
+    within: float = 0.0
+
+
+class StageStore:
+    """All stages below one cache folder.
+
+    It promises, and another store must as `tests/helpers/store_conformance.py` says:
+        Once: a stage is made by one caller, whoever else asks, from this process or another, waits for that one or is
+            told of it (`LockHeld`); a dead maker holds nobody up.
+        Whole: a result is found whole and as it was made, or not at all. One that is corrupt is set aside with a
+            warning and made again, by whoever may make it; `read` alone changes nothing.
+        Kept: what a maker put into its folder is there for the next one when it was stopped, and gone once the stage
+            is finished; nothing of a maker that failed is found as a result.
+        Cost: a stage costs what all attempts at it took, without the stages that were made within it; every later
+            caller is told the same, and `cached`. `spent_s` grows by what callers waited for stages, each second once.
+        Key: kind, version and every parameter tell stages apart; nothing else does.
+
+    Attributes:
+        made: whether a caller of this one had to make a stage.
+    """
+
+    def __init__(self, cache: Path, progress: Progress | None = None, company: str = "") -> None:
+        self.root = cache / "stages"
+        self._spent, self._under_way, self.made = 0.0, list[_Call](), False
+        self._progress, self._company = progress or Silent(), company
+
+    def folder(self, kind: str, stage_hash: str) -> Path:
+        """Where a stage of that kind and hash lies, made or not."""
+        return self.root / f"{kind}-{stage_hash}"
+
+    def file(self, kind: str, stage_hash: str) -> Path:
+        """Where the tensors of a finished stage lie, to read some rows of them (`bench.storage.files.read_rows`)."""
+        return self.folder(kind, stage_hash) / RESULT
+
+    @property
+    def choices(self) -> Path:
+        """The folder beside the stages in which it is kept what was chosen for this machine (`bench.compiling`)."""
+        return self.root.parent / "choices"
+
+    def choice(self, name: str) -> Path:
+        """Where one of them lies, made or not."""
+        return self.choices / name
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that went into stages until now: finding, awaiting and making them."""
+        return self._spent + sum(time.perf_counter() - call.began for call in self._under_way[:1])
+
+    @property
+    def making(self) -> bool:
+        """Whether a stage is being asked for or made."""
+        return bool(self._under_way)
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Counts a call, and takes what a stage within the making of another took off the cost of that one."""
+        self._under_way.append(_Call(time.perf_counter()))
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - self._under_way.pop().began
+            if self._under_way:
+                self._under_way[-1].within += seconds
+            else:
+                self._spent += seconds
+
+    def read(self, kind: str, stage_hash: str) -> StageResult | None:
+        """A finished stage, or None where there is none that is whole.
+
+        A corrupt one is left as it lies: only whoever holds its lock may set it aside, for another process may be
+        making it again in the same folder.
+        """
+        try:
+            if not (folder := self.folder(kind, stage_hash) / "stage.json").exists():
+                at_hand(folder.parent, seal=folder.name)
+            return self._load(kind, stage_hash)
+        except (FileNotFoundError, CorruptArtefact):
+            return None
+
+    def _cleared(self, key: StageKey) -> StageResult | None:
+        """For the lock's holder: a stage that was finished meanwhile; a corrupt one is set aside."""
+        read, folder = partial(self._load, key.kind, key.hash), self.folder(key.kind, key.hash)
+        return whole_or_aside(read, folder, self._progress, "stage set aside as {} and made again")
+
+    def _load(self, kind: str, stage_hash: str) -> StageResult:
+        folder = self.folder(kind, stage_hash)
+        about = STAGE_FILE.read(folder / "stage.json")
+        tensors, facts = read_tensors(folder / RESULT)
+        for what, found, made in (("tensors", tensors, about.tensors), ("facts", facts, about.facts)):
+            if made not in (None, sorted(found)):
+                raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
+        cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()), about.cost.workers)
+        return StageResult(stage_hash, tensors, facts, cost, cached=True, kind=kind)
+
+    def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
+        """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
+
+        `make` is given a folder in which to keep checkpoints. What they saved of the making survives a kill; the cost
+        adds up over continued attempts.
+
+        Raises:
+            LockHeld: another live process makes it, and `wait` is False.
+        """
+        with self._call():
+            return self._get_or_make(key, make, device, wait=wait)
+
+    def _get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool) -> StageResult:
+        folder = self.folder(key.kind, key.hash)
+        if (found := self.read(key.kind, key.hash)) is not None:
+            shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
+            forget_dead(self._lock(folder))
+            return found
+        with self._owned(folder, wait=wait):
+            if (found := self._cleared(key)) is not None:
+                return found
+            clean_leftovers(folder) if folder.exists() else None
+            return self._make(key, folder, make, device)
+
+    def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
+        work = folder / WORK
+        work.mkdir(parents=True, exist_ok=True)
+        company = in_company(work, self._company, self._progress)
+        reset_peak_memory(device)
+        with lasting(work / "elapsed.json", progress=self._progress) as watch, company as most:
+            made = make(work)
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), most())
+        check_finite(dict(made.facts), key.kind)
+        write_tensors(folder / RESULT, made.tensors, made.facts)
+        holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}
+        about = {"kind": key.kind, "version": key.version, "parameters": dict(key.parameters), "cost": asdict(cost)}
+        STAGE_FILE.write(folder / "stage.json", {**about, **holds})
+        shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
+        self.made = True
+        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False, kind=key.kind)
+
+    def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
+        return locked(self._lock(folder), self._progress, wait=wait)
+
+    @staticmethod
+    def _lock(folder: Path) -> Path:
+        return folder.with_name(folder.name + ".lock")

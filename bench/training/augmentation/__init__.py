@@ -1,0 +1,1 @@
+"""What is drawn of each image at each step: crops, colours, erasing, DSA, RandAugment, AugMax."""

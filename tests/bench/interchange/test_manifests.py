@@ -1,0 +1,115 @@
+"""What a manifest may name, and what makes a set another one."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from foreign import gray, in_folders, in_tensors, known_by_gray, readers, write_manifest
+from PIL import Image
+
+from bench.data.datasets import Normalisation
+from bench.errors import RunFailure, UsageError
+from bench.interchange.importing import about, fingerprint, read_foreign
+from bench.testing import tiny_task
+from bench_imports.method import Imported, ImportedConfig
+
+PAIR = known_by_gray("a", "b")
+TENSORS = {"file": "set.pt", "range": "0..255"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"source": {**TENSORS, "file": "../set.pt"}},
+        {"source": TENSORS, "zca": {"file": "../zca.pt"}},
+        {"source": TENSORS, "labels": {"fkd": "x/../../FKD", "temperature": 20}},
+        {"source": {"layout": "image-folder", "options": {"path": "..", "train": "images"}}},
+        {"source": {"layout": "image-folder", "options": {"train": "../images"}}},
+    ],
+)
+def test_nothing_of_a_set_lies_outside_its_folder(tmp_path: Path, said: dict[str, object]) -> None:
+    in_tensors(tmp_path, torch.stack([gray(0), gray(1)]), torch.arange(2))
+    in_folders(tmp_path, {"a": 0, "b": 1})
+    with pytest.raises(UsageError, match=r"lies? below the set's folder") as caught:
+        read_foreign(write_manifest(tmp_path / "set", **said), PAIR, readers)
+    assert "\n" not in str(caught.value)
+
+
+def test_content_behind_links_counts_and_links_back_end(tmp_path: Path) -> None:
+    elsewhere = in_folders(tmp_path / "elsewhere", {"a": 0, "b": 1})
+    folder = write_manifest(tmp_path / "set", source={"layout": "image-folder", "options": {"train": "images"}})
+    (folder / "images").symlink_to(elsewhere / "images")
+    (elsewhere / "images" / "a" / "back").symlink_to(tmp_path)
+
+    def content() -> str:
+        return fingerprint(folder, read_foreign(folder, PAIR, readers).files)
+
+    before = content()
+    assert content() == before
+    (elsewhere / "images" / "a" / "0.png").write_bytes((elsewhere / "images" / "b" / "0.png").read_bytes())
+    assert content() != before
+
+
+def test_a_set_is_told_by_the_files_that_are_read_and_by_no_other(tmp_path: Path) -> None:
+    pixels = torch.stack([gray(0), gray(1)])
+    folder = in_tensors(tmp_path / "set", pixels, torch.arange(2))
+    files = read_foreign(folder, PAIR, readers).files
+    assert files == (folder / "set.pt",)
+    before = fingerprint(folder, files)
+    with (folder / "beside.bin").open("wb") as beside:
+        beside.truncate(1 << 40)  # a terabyte of zeros, which would take an hour to read
+    os.mkfifo(folder / "pipe")
+    assert fingerprint(folder, read_foreign(folder, PAIR, readers).files) == before
+    torch.save({"images": pixels.flip(0), "labels": torch.arange(2)}, folder / "set.pt")
+    assert fingerprint(folder, files) != before
+
+
+def test_a_set_that_changes_between_planning_and_reading_is_a_failed_run(tmp_path: Path) -> None:
+    folder = in_tensors(tmp_path / "set", torch.stack([gray(0), gray(1)]), torch.arange(2))
+    task = replace(tiny_task(tmp_path, dataset=PAIR), readers=readers)
+    method = Imported(ImportedConfig(path=str(folder), content=fingerprint(folder, [folder / "set.pt"])))
+    unit = method.units(task)[0]
+    assert method.synthesize(task, unit).classes.tolist() == [0, 1]
+    torch.save({"images": torch.stack([gray(1), gray(0)]), "labels": torch.arange(2)}, folder / "set.pt")
+    with pytest.raises(RunFailure, match="has changed since this run was asked for"):
+        method.synthesize(task, unit)
+
+
+def test_a_manifest_that_cannot_be_read_and_numbers_without_end_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a" / "manifest.json").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read: it is a folder"):
+        about(tmp_path / "a")
+    with pytest.raises(UsageError, match="field 'learned_lr': Input should be a finite number"):
+        about(write_manifest(tmp_path / "b", source=TENSORS, learned_lr=float("inf")))
+
+
+def test_constants_of_images_that_are_not_normalised_are_refused_unless_they_are_the_datasets(tmp_path: Path) -> None:
+    own = PAIR.normalisation
+    assert isinstance(own, Normalisation)
+    same = in_folders(tmp_path / "same", {"a": 0, "b": 1}, mean=own.mean, std=own.std)
+    assert read_foreign(same, PAIR, readers).notes == ()
+    with pytest.raises(UsageError, match="say what range 'normalised' means, and these images have none"):
+        read_foreign(in_folders(tmp_path / "other", {"a": 0, "b": 1}, mean=[0.1, 0.2, 0.3]), PAIR, readers)
+
+
+def test_images_of_another_size_are_scaled_with_a_word(tmp_path: Path) -> None:
+    folder = in_folders(tmp_path / "set", {"a": 0, "b": 1})
+    Image.new("RGB", (16, 24)).save(folder / "images" / "a" / "0.png")
+    (said,) = read_foreign(folder, PAIR, readers).notes
+    assert said == "images of 16×24 pixels are scaled and cut to 8×8, as the dataset's are"
+
+
+@pytest.mark.parametrize(("columns", "doubted"), [([0, 1, 2, 3], False), ([1, 2, 3, 0], True)])
+def test_soft_labels_of_other_classes_than_their_labels_are_doubted(
+    tmp_path: Path, columns: list[int], doubted: bool
+) -> None:
+    dataset, order = known_by_gray("a", "b", "c", "d"), ["d", "a", "b", "c"]
+    pixels = torch.stack([gray(dataset.classes.index(name)) for name in order])
+    source = {**TENSORS, "soft": "probabilities"}
+    folder = write_manifest(tmp_path / "set", source=source, classes=order)
+    soft = torch.eye(4)[:, columns] * 0.8 + 0.05
+    torch.save({"images": pixels, "labels": torch.arange(4), "probabilities": soft}, folder / "set.pt")
+    said = "'probabilities' is highest for the class in 'labels' for 0 % of the images; are both in one order?"
+    assert read_foreign(folder, dataset, readers).notes == ((said,) if doubted else ())
