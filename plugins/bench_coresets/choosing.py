@@ -22,9 +22,10 @@ def herding(points: Tensor, count: int) -> Tensor:
     return chosen
 
 
-def nearest_to_mean(points: Tensor) -> int:
-    """The point nearest to the mean of all."""
-    return int(vector_norm(points - points.mean(0), dim=1).argmin())
+def nearest_to_mean(points: Tensor, count: int) -> Tensor:
+    """The points nearest to the mean of all, the nearest first."""
+    nearest: Tensor = vector_norm(points - points.mean(0), dim=1).argsort(stable=True)
+    return nearest[:count]
 
 
 def k_center(points: Tensor, count: int, first: int) -> Tensor:

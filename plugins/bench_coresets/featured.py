@@ -87,9 +87,11 @@ class HerdingConfig(CoresetConfig):
 
     Attributes:
         normalise_features: scale each feature to length 1 first, as iCaRL does.
+        selection: "greedy", Welling's, or the "nearest" to the mean of their class, as DC's tables.
     """
 
     normalise_features: bool = False
+    selection: Literal["greedy", "nearest"] = "greedy"
 
 
 class Herding(FeaturedCoreset[HerdingConfig]):
@@ -98,8 +100,9 @@ class Herding(FeaturedCoreset[HerdingConfig]):
     Config: ClassVar[type[MethodConfig]] = HerdingConfig
 
     def choose(self, points: Tensor, count: int, seed: int) -> Tensor:
-        """Greedily; the first is the nearest to the mean."""
-        return choosing.herding(F.normalize(points) if self.config.normalise_features else points, count)
+        """The first is the nearest to the mean either way."""
+        choose = choosing.nearest_to_mean if self.config.selection == "nearest" else choosing.herding
+        return choose(F.normalize(points) if self.config.normalise_features else points, count)
 
 
 class KCenterConfig(CoresetConfig):
@@ -123,7 +126,7 @@ class KCenter(FeaturedCoreset[KCenterConfig]):
 
     def _first(self, points: Tensor, seed: int) -> int:
         if self.config.start == "mean":
-            return choosing.nearest_to_mean(points)
+            return int(choosing.nearest_to_mean(points, 1))
         return int(torch.randint(len(points), (), generator=seeds.generator("start", seed)))
 
 

@@ -144,7 +144,13 @@ def test_the_check_of_greedy_choices_can_fail() -> None:
 def test_herding_takes_the_nearest_to_the_mean_first() -> None:
     points = cloud(50)
     gaps = [distance(point, points.mean(0)) for point in points]
-    assert choosing.herding(points, 1).tolist() == [gaps.index(min(gaps))] == [choosing.nearest_to_mean(points)]
+    assert choosing.herding(points, 1).tolist() == [gaps.index(min(gaps))]
+
+
+def test_the_nearest_to_the_mean_come_in_the_order_of_their_distance() -> None:
+    points = cloud(50)
+    gaps = [distance(point, points.mean(0)) for point in points]
+    assert choosing.nearest_to_mean(points, 9).tolist() == sorted(range(50), key=lambda index: gaps[index])[:9]
 
 
 def test_herding_follows_the_mean_better_than_chance() -> None:
@@ -182,7 +188,8 @@ def test_k_means_finds_one_image_of_each_heap() -> None:
 
 CHOICES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "herding": choosing.herding,
-    "k-center": lambda points, count: choosing.k_center(points, count, choosing.nearest_to_mean(points)),
+    "nearest": choosing.nearest_to_mean,
+    "k-center": lambda points, count: choosing.k_center(points, count, int(choosing.nearest_to_mean(points, 1))),
     "k-means": lambda points, count: choosing.k_means(points, count, restarts=1, seed=3),
 }
 
@@ -194,7 +201,7 @@ def test_a_whole_class_and_equal_points_are_chosen_once_each(name: str) -> None:
             assert len(set(CHOICES[name](points, count).tolist())) == count
 
 
-@pytest.mark.parametrize("name", ["herding", "k-center"])
+@pytest.mark.parametrize("name", ["herding", "nearest", "k-center"])
 def test_of_equally_good_points_the_first_is_taken(name: str) -> None:
     assert CHOICES[name](torch.zeros(6, 2, dtype=torch.float64), 4).tolist() == [0, 1, 2, 3]
 
@@ -262,6 +269,17 @@ def test_herding_chooses_by_the_extractors_features(task: Task, normalise: bool)
         places = {image.numpy().tobytes(): index for index, image in enumerate(pool)}
         mine = [places[key] for key in keys(Images(images.pixels[images.classes == label], images.classes))]
         assert is_greedy(points.float().double(), mine, herding_gap, given=0)
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_the_herding_of_dcs_tables_is_the_nearest_to_the_mean(task: Task, normalise: bool) -> None:
+    how = {"normalise_features": normalise, "selection": "nearest"}
+    images = chosen(replace(task, ipc=5), "herding", **how)
+    for label in range(4):
+        pool, points = features_of(task, label)
+        points = points / points.norm(dim=1, keepdim=True) if normalise else points
+        gaps = (points - points.mean(0)).norm(dim=1)
+        assert torch.equal(images.pixels[images.classes == label], pool[gaps.argsort()[:5]])
 
 
 def test_k_center_starts_at_the_mean_or_anywhere(task: Task) -> None:
