@@ -67,9 +67,10 @@ def below(path: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None where nothing resembles it."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """The known name most like `name`, in whatever case it was typed; None where nothing resembles it."""
+    spelt = {each.lower(): each for each in known}
+    matches = get_close_matches(name.lower(), spelt, n=1, cutoff=0.5)
+    return spelt[matches[0]] if matches else None
 
 
 def unknown(

@@ -218,6 +218,8 @@ def test_a_named_plugin_that_fails_is_the_users_mistake(tmp_path: Path, source: 
     ("kind", "typed", "meant"),
     [
         ("method", "randm", "random"),
+        ("method", "G-VBSM", "g-vbsm"),
+        ("dataset", "CIFAR10", "cifar10"),
         ("backbone", "resnet-18", "resnet18"),
         ("dataset", "tiny-imagenett", "tiny-imagenet"),
         ("format", "markdwn", "markdown"),
