@@ -34,7 +34,7 @@ class Gradient(ABC):
             self.memories = [member.start_of_memory(len(batches), task.device) for member in self.pool]
         self.average = torch.zeros(shape_of(task, batches), device=task.device) if self.recipe.flatness else None
         self.shares = shares_of(batches, task.device)
-        self._by_term: list[Tensor] = []  # of an iteration, by network
+        self._by_term: list[Tensor] = []  # (T, G) of an iteration, by network
         self._alone: list[Tensor] = []
 
     @property
@@ -56,13 +56,17 @@ class Gradient(ABC):
         return gradient
 
     def by_term(self) -> Tensor:
-        """(T,): what each term added to the loss in the last iteration, the mean over batches and its networks."""
-        found = torch.stack(self._by_term).mean((0, 2))
+        """(T,): what each term added to the loss in the last iteration, the mean over batches.
+
+        Networks count in it as in the gradient: each by its share, or all alike.
+        """
+        by_network = torch.stack(self._by_term).mean(2)
+        found = by_network.mean(0) if self.shares is None else by_network.sum(0)
         return torch.cat([found, *self._alone])
 
     def _by_networks(self, images: Tensor, iteration: int) -> Tensor:
         if self.shares is not None:
-            each = [share * self._through(place, images, iteration) for place, share in self.shares.items()]
+            each = [self._through(place, images, iteration, share) for place, share in self.shares.items()]
             return torch.stack(each).sum(0)
         turns = self._turns(iteration)
         gradient = self._through(turns[0], images, iteration)
@@ -70,10 +74,11 @@ class Gradient(ABC):
             gradient = gradient + self._through(place, images, iteration)
         return gradient / len(turns) if len(turns) > 1 else gradient
 
-    def _through(self, place: int, images: Tensor, iteration: int) -> Tensor:
+    def _through(self, place: int, images: Tensor, iteration: int, share: Tensor | None = None) -> Tensor:
+        """The gradient by one network of the pool; it and the loss that is noted are the network's share of them."""
         gradient, by_term = self._by(place, images, iteration)
-        self._by_term.append(by_term)
-        return gradient
+        self._by_term.append(by_term if share is None else share.flatten() * by_term)
+        return gradient if share is None else share * gradient
 
     @abstractmethod
     def _by(self, place: int, images: Tensor, iteration: int) -> tuple[Tensor, Tensor]:

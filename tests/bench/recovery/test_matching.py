@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import RunFailure
-from bench.recovery.engine import Engine
+from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
 from bench.recovery.fast import FastEngine
 from bench.recovery.layers import layers_of, watched
@@ -73,6 +73,31 @@ def test_the_gradient_is_the_sum_of_the_networks_each_by_its_share(
     found = gradient(members, (0.7, 0.3, 0.0), (0.0, 1.0, 0.0))
     torch.testing.assert_close(found[0], 0.7 * first[0] + 0.3 * second[0])
     torch.testing.assert_close(found[1], second[1])
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_so_is_the_loss_that_is_kept(network: nn.Module, task: Task, engine: str) -> None:
+    """Mean over batches of sum over networks of share x the loss of that batch in that network alone, term by term."""
+    chosen = recipe(match=("batchnorm",), engine=engine)
+    quieter = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in quieter.parameters():
+            weight.mul_(0.2)
+    members = pool(chosen, network, quieter)
+    images = images_of(8).view(2, 4, 2, 8, 8).float()
+
+    def kept(several: list[Member], shown: Tensor, *batches: Batch) -> Tensor:
+        gradient = engine_for(several, chosen).gradient(task, batches)
+        gradient(shown, 5)
+        return gradient.by_term().double()
+
+    each = zip(images, BATCHES, strict=True)
+    alone = torch.stack([torch.stack([kept([one], shown[None], batch) for one in members]) for shown, batch in each])
+    assert (alone[0, 0] / alone[0, 1] - 1).abs().min() > 0.01, "networks whose shares would not show"
+    shares = torch.tensor([(0.9, 0.1), (0.25, 0.75)], dtype=torch.float64)
+    batches = [replace(batch, shares=tuple(row)) for batch, row in zip(BATCHES, shares.tolist(), strict=True)]
+    expected = torch.einsum("gn,gnt->t", shares, alone) / 2
+    torch.testing.assert_close(kept(members, images, *batches), expected, atol=0, rtol=1e-5)
 
 
 def test_a_network_that_does_not_count_is_not_asked(network: nn.Module, other: nn.Module, task: Task) -> None:
