@@ -1,20 +1,26 @@
-"""The floor: what the convolutions and linear layers of a network cost alone.
+"""The floor: what the products of a network with its weights cost alone.
 
-A step that goes once forward and once back through a network for every image cannot be faster than these layers'
-forward passes and input gradients, unless it computes them otherwise. So they are timed one by one, on the same device,
-in the same arithmetic, at the shapes that one forward pass of the batch gives them, and summed. BatchNorm, activations,
-pooling, the loss, the update: all that is left out is what an engine can save on.
+A step that goes once forward and once back through a network for every image cannot be faster than its convolutions and
+linear layers, forward and input gradient, unless it computes them otherwise. So they are timed one by one, on the same
+device, in the same arithmetic, at the shapes that one forward pass of the batch gives them, and summed.
+
+Which these are is seen where torch executes them, whoever asks for them: modules, or functions that are given a
+module's weights (the linear layers of torchvision's Swin). A convolution or a product of matrices belongs to the floor
+if one of its factors depends on the images and the other does not. So attention's products of what it has made of the
+images do not belong to it. BatchNorm, activations, pooling, attention, the loss, the update: all that is left out is
+what an engine can save on.
 """
 
-import copy
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.condensation import Builder
 from bench.extensions.registry import Registry
@@ -26,6 +32,13 @@ from bench.progress import Progress
 
 WARM_UP, WINDOWS = 2, 7  # windows of steps for each layer,
 LEAST, SECONDS = 3, 1.0  # of them at least, where they take longer than that
+FACTORS: dict[OpOverload, slice] = {  # which arguments are multiplied
+    torch.ops.aten.convolution.default: slice(2),
+    torch.ops.aten.mm.default: slice(2),
+    torch.ops.aten.bmm.default: slice(2),
+    torch.ops.aten.addmm.default: slice(1, 3),
+    torch.ops.aten.baddbmm.default: slice(1, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -46,68 +59,97 @@ class FloorSpec:
 
 
 @dataclass(frozen=True)
-class TimedLayer:
-    """A layer on the meta device and the shape of its input. Layers that do the same work are equal."""
+class Operand:
+    """A tensor as it lies."""
 
-    module: nn.Module
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
-    @property
-    def _work(self) -> tuple[str, tuple[int, ...]]:
-        return repr(self.module), self.shape
+    def drawn(self, device: torch.device, dtype: torch.dtype, std: float) -> Tensor:
+        """Numbers from N(0, std^2) that lie so; maps and their filters in channels-last order."""
+        span = 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        numbers = std * torch.randn(span, device=device, dtype=dtype)
+        return _laid_out(numbers.as_strided(self.shape, self.strides))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TimedLayer) and self._work == other._work
 
-    def __hash__(self) -> int:
-        return hash(self._work)
+@dataclass(frozen=True)
+class Product:
+    """What depends on the images times a weight, as torch executes it. Those that do the same work are equal.
+
+    Attributes:
+        operator: of `FACTORS`.
+        arguments: an `Operand` for each tensor.
+        activation: the place among them of the factor that depends on the images.
+    """
+
+    operator: OpOverload
+    arguments: tuple[Any, ...]
+    activation: int
 
 
 def measure_floor(spec: FloorSpec, registry: Registry, device: torch.device, progress: Progress) -> float:
-    """Milliseconds an image of all layers together, forward and input gradient, as often as a step takes them."""
-    layers: dict[TimedLayer, float] = {}
+    """Milliseconds an image of all products together, forward and input gradient, as often as a step takes them."""
+    products: dict[Product, float] = {}
     for name, share in spec.passes or ((spec.backbone, 1.0),):
-        for layer, count in layers_of(registry.load("backbone", name), spec).items():
-            layers[layer] = layers.get(layer, 0.0) + share * count
+        for product, count in products_of(registry.load("backbone", name), spec).items():
+            products[product] = products.get(product, 0.0) + share * count
     seconds = 0.0
-    for done, (layer, times) in enumerate(layers.items(), 1):
-        seconds += times * _seconds(_step(layer, spec.precision, device), device)
-        progress.advance("floor", done, len(layers))
+    for done, (product, times) in enumerate(products.items(), 1):
+        seconds += times * _seconds(_step(product, spec.precision, device), device)
+        progress.advance("floor", done, len(products))
     return 1000 * seconds / spec.images
 
 
-def layers_of(build: Builder, spec: FloorSpec) -> Counter[TimedLayer]:
-    """The convolutions and linear layers that one forward pass of the batch goes through, and how often each.
+def products_of(build: Builder, spec: FloorSpec) -> Counter[Product]:
+    """The products with weights that one forward pass of the batch executes, in their order, and how often each.
 
     Nothing is computed: the pass is made on the meta device, which knows shapes alone.
     """
-    found: Counter[TimedLayer] = Counter()
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[TimedLayer(module, tuple(inputs[0].shape))] += 1
-
-    with torch.device("meta"), torch.no_grad():
-        network = build(spec.classes, spec.resolution, spec.channels).eval()
-        for module in network.modules():
-            if isinstance(module, _ConvNd | nn.Linear):
-                module.register_forward_pre_hook(note)
-        network(torch.empty(spec.images, spec.channels, spec.resolution, spec.resolution))
-    return found
+    with torch.device("meta"):
+        network = build(spec.classes, spec.resolution, spec.channels).eval().requires_grad_(False)
+        images = torch.empty(spec.images, spec.channels, spec.resolution, spec.resolution).requires_grad_()
+        products = _Products()
+        with torch.enable_grad(), products:
+            network(images)
+    return products.found
 
 
-def _step(layer: TimedLayer, precision: Precision, device: torch.device) -> Callable[[], tuple[Tensor, ...]]:
-    """The layer's forward pass and the gradient of its input; weights have none, as in a recovery."""
+class _Products(TorchDispatchMode):
+    """Counts them within it. What depends on the images requires a gradient, as the images do, and weights none."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: Counter[Product] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        if func in FACTORS:
+            self._note(func, args)
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, operator: OpOverload, arguments: Sequence[Any]) -> None:
+        factors = FACTORS[operator]
+        depending = [at for at in range(len(arguments))[factors] if arguments[at].requires_grad]
+        if len(depending) == 1:
+            self.found[Product(operator, tuple(map(_described, arguments)), depending[0])] += 1
+
+
+def _described(argument: Any) -> Any:  # noqa: ANN401 - what operators are given
+    if isinstance(argument, Tensor):
+        return Operand(tuple(argument.shape), argument.stride())
+    return tuple(argument) if isinstance(argument, list) else argument
+
+
+def _step(product: Product, precision: Precision, device: torch.device) -> Callable[[], tuple[Tensor, ...]]:
+    """The product and the gradient of the activation in it; weights have none, as in a recovery."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    module = copy.deepcopy(layer.module)
-    module._forward_pre_hooks.clear()
-    module = module.to_empty(device=device).to(dtype).requires_grad_(False)
-    for parameter in module.parameters():  # not what lay in the memory: it could be slow to multiply, or not a number
-        nn.init.normal_(parameter, std=0.05)
-    inputs = _laid_out(torch.randn(layer.shape, device=device, dtype=dtype)).requires_grad_()
-    if len(layer.shape) == 4:
-        module = module.to(memory_format=torch.channels_last)
-    gradient = _laid_out(torch.randn_like(module(inputs)))
-    return lambda: torch.autograd.grad(module(inputs), [inputs], gradient)
+    spreads = (1.0 if at == product.activation else 0.05 for at, _ in enumerate(product.arguments))
+    given = [
+        each.drawn(device, dtype, std) if isinstance(each, Operand) else each
+        for each, std in zip(product.arguments, spreads, strict=True)
+    ]
+    activation = given[product.activation].requires_grad_()
+    gradient = _laid_out(torch.randn_like(product.operator(*given)))
+    return lambda: torch.autograd.grad(product.operator(*given), [activation], gradient)
 
 
 def _laid_out(tensor: Tensor) -> Tensor:
