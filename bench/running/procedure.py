@@ -15,7 +15,7 @@ from bench.hardware.allocator import release_memory
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.labels import Labels
 from bench.sets.decoding import decoded
-from bench.sets.pixel_formats import to_stored
+from bench.sets.pixel_formats import to_stored, valued
 
 T = TypeVar("T")
 Timer = Callable[[Callable[[], Images]], tuple[Images, float]]
@@ -90,6 +90,10 @@ class Procedure:
         reset_peak_memory(self.task.device)
         images, seconds = timer(lambda: self.synthesize(unit, **own))
         return Synthesized(images, seconds, peak_memory(self.task.device))
+
+    def valued(self, images: Images) -> Images:
+        """Images in the values that their form holds, before they are stored."""
+        return valued(images, self.method.pixel_format, self.method.preprocessing(self.task))
 
     def stored(self, images: Images) -> Images:
         """Images as they are after storage, with all that it loses."""

@@ -34,6 +34,7 @@ from bench.running.units import UNITS, KeptUnit, unit_costs, without_pixels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import PREVIEW, write_preview
+from bench.sets.pixel_formats import StoredPixels
 from bench.sets.tensor_files import type_of
 from bench.storage.files import quarantine
 from bench.storage.paging import assembled
@@ -146,14 +147,14 @@ class Synthesis:
         procedure, stages = self._procedure, self.task.used_stages
         units, prepare_s = self._begun()
         made = self._made(units)
-        images = self._joined(units, [unit.images for unit in made])
+        images, stored = self._joined(units, [unit.images for unit in made])
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
         labels, label_s, company = self._labels(images)
         learned_lr, decoder = procedure.learned_lr(images), self.method.decoder
         condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, learned_lr, decoder)
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
-        self._save(condensed, measured.get("iterations"))
+        self._save(condensed, stored, measured.get("iterations"))
         if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
             LOSSES_FILE.write(self.folder / losses.FILE, loss.to_json())
         prepare_s += sum(stage.cost.seconds for stage in stages.values())
@@ -217,10 +218,10 @@ class Synthesis:
         before = self._stages_s()
         return timed(work)[1] - (self._stages_s() - before)
 
-    def _joined(self, units: Sequence[Unit], parts: Sequence[Images]) -> Images:
-        """All units as one set, class by class, as they are after storage; `parts` are theirs without their pixels.
+    def _joined(self, units: Sequence[Unit], parts: Sequence[Images]) -> tuple[Images, StoredPixels]:
+        """All units as one set, class by class, as they are once stored, and their pixels as they are stored.
 
-        Those are read a unit at a time.
+        `parts` are theirs without their pixels, which are read a unit at a time.
         """
         images = Images.joined(parts)
         counts = torch.bincount(images.classes, minlength=self.task.classes)
@@ -228,12 +229,13 @@ class Synthesis:
             raise RunFailure(f"the method made {_listed(counts.tolist())} images a class, not {_listed(sizes)}")
         order = images.classes.argsort(stable=True)
         places = order.argsort().split([len(part) for part in parts])
-        stored = (self._procedure.stored(self._maker.get(unit, wait=True).images).pixels for unit in units)
-        pixels = assembled(zip(places, _of_one_type(stored), strict=True), len(order))
+        values = (self._procedure.valued(self._maker.get(unit, wait=True).images).pixels for unit in units)
+        pixels = assembled(zip(places, _of_one_type(values), strict=True), len(order))
+        stored = StoredPixels.of(pixels, self.method.pixel_format)
         soft, targets = (None if each is None else each[order] for each in (images.soft, images.targets))
-        return Images(pixels, images.classes[order], soft, images.learned_lr, targets)
+        return Images(stored.read(), images.classes[order], soft, images.learned_lr, targets), stored
 
-    def _save(self, condensed: CondensedSet, iterations: int | None) -> None:
+    def _save(self, condensed: CondensedSet, stored: StoredPixels, iterations: int | None) -> None:
         """The set with a manifest that says all a user needs, and a picture of it."""
         spec, dataset = self.spec, self.task.dataset
         method, backbone = spec.maker
@@ -255,7 +257,7 @@ class Synthesis:
             **self.protocol,
         }
         weights = weights_of(self.task, condensed.labels)
-        sets.save(self.folder / "condensed", condensed, self.method.pixel_format, about, weights)
+        sets.save(self.folder / "condensed", condensed, stored, about, weights)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.condensation import Grid, Images, PixelFormat
+from bench.condensation import Grid, Images
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, RunFailure, understood
 from bench.labels import KINDS, Labels, labels_from, teacher_facts
@@ -16,7 +16,7 @@ from bench.sets import decoding
 from bench.sets.own_manifest import IMAGES as IMAGES
 from bench.sets.own_manifest import LABELS as LABELS
 from bench.sets.own_manifest import Manifest
-from bench.sets.pixel_formats import packed, unpacked
+from bench.sets.pixel_formats import StoredPixels, unpacked
 from bench.sets.wellformed import malformed
 from bench.storage.artefacts import Kind
 from bench.storage.files import file_digest, link_or_copy, reading
@@ -36,7 +36,7 @@ class CondensedSet:
 
     Attributes:
         images: pixels as stored (uint8, or float32 as `preprocessing` gives them) and classes.
-        labels: hard, soft, online or stored; of what the images decode into, one by one.
+        labels: of any kind (`bench.labels.KINDS`); of what the images decode into, one by one.
         classes: class ids in order.
         preprocessing: what the pixels belong to; test images go through the same.
         learned_lr: a step size that the method learned with its images, or None.
@@ -84,20 +84,25 @@ def teacher_file(index: int) -> str:
 
 
 def save(
-    folder: Path, condensed: CondensedSet, form: PixelFormat, about: Mapping[str, Any], teachers: Sequence[Path] = ()
+    folder: Path,
+    condensed: CondensedSet,
+    stored: StoredPixels,
+    about: Mapping[str, Any],
+    teachers: Sequence[Path] = (),
 ) -> None:
     """Writes the set's tensors and, last, manifest.json, since it makes the set exist.
 
     The tensors are images.safetensors, labels.safetensors and, for whitened sets, zca.safetensors.
 
     Args:
+        stored: the pixels of the set's images, as they lie in the file.
         about: what else the manifest says (method, dataset, protocol).
         teachers: the files with the weights of the teachers that online labels need, in their order; they are linked or
             copied to teacher.safetensors, teacher-2.safetensors, ..., so that the set can be used where its maker's
             cache is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {IMAGES: packed(condensed.images.pixels, form), LABELS: label_tensors(condensed)}
+    tensors = {IMAGES: dict(stored.tensors), LABELS: label_tensors(condensed)}
     if condensed.preprocessing.file:
         tensors[condensed.preprocessing.file] = condensed.preprocessing.tensors
     for name, content in tensors.items():
@@ -111,7 +116,7 @@ def save(
         "images": len(condensed.images),
         "resolution": pixels.shape[-1],
         "channels": pixels.shape[1],
-        "pixels": form,
+        "pixels": stored.form,
         **_value_facts(pixels, condensed.preprocessing),
         "decoder": condensed.decoder.facts if condensed.decoder else None,
         "classes": list(condensed.classes),

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,11 +20,41 @@ AT_ONCE = 256  # images that are decoded between two pauses to give memory back
 JPEG_QUALITY = 75  # PIL's default, with chroma subsampling: what the decoupled releases save
 
 
-def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
-    """Images as they are after storage, so that labels are made from what a user will read.
+@dataclass(frozen=True)
+class StoredPixels:
+    """Pixels as they lie in a file.
 
-    "uint8" rounds to the nearest level and refuses values outside the valid box; "jpeg" truncates to
-    uint8 and goes through JPEG as the releases do; "float32" keeps the values.
+    A set is stored once and read from there on, by who labels it as by who trains on it: JPEG changes an image again
+    each time that it goes through it.
+
+    Attributes:
+        tensors: of the file: "images" as they are, or "jpeg", uint8 (n,), the files one after the other, with their
+            "lengths" in bytes, int64 (N,).
+    """
+
+    form: PixelFormat
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, pixels: Tensor, form: PixelFormat) -> "StoredPixels":
+        """Of pixels (N, C, H, W) in the values that the form holds (`valued`)."""
+        return cls(form, _compressed(pixels) if form == "jpeg" else {"images": pixels})
+
+    def read(self) -> Tensor:
+        """As whoever reads the file sees them."""
+        return unpacked(self.tensors)
+
+
+def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
+    """Images as they are after storage, so that labels are made from what a user will read. Raises as `valued`."""
+    values = valued(images, form, preprocessing)
+    return replace(values, pixels=StoredPixels.of(values.pixels, form).read())
+
+
+def valued(images: Images, form: PixelFormat, preprocessing: Preprocessing) -> Images:
+    """Images in the values that a form holds: "uint8" rounds to the nearest level, "jpeg" truncates to one.
+
+    "float32" keeps the values. What JPEG itself does is not in it.
 
     Raises:
         RunFailure: values that are not finite, or outside the box where the format cannot hold them.
@@ -36,8 +66,6 @@ def to_stored(images: Images, form: PixelFormat, preprocessing: Preprocessing) -
         if form != "float32" and (wrong := outside_box(pixels, preprocessing)):
             raise RunFailure(wrong)
         pixels = pixels.float() if form == "float32" else _quantised(preprocessing.invert(pixels), form)
-    if form == "jpeg":
-        pixels = torch.stack([_decode_jpeg(_encode_jpeg(image)) for image in pixels])
     return replace(images, pixels=pixels)
 
 
@@ -73,9 +101,7 @@ def _decode_jpeg(content: bytes) -> Tensor:
     return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1).contiguous()
 
 
-def packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
-    if form != "jpeg":
-        return {"images": pixels}
+def _compressed(pixels: Tensor) -> dict[str, Tensor]:
     lengths = []
 
     def files() -> Iterator[bytes]:
@@ -88,6 +114,7 @@ def packed(pixels: Tensor, form: PixelFormat) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: Mapping[str, Tensor]) -> Tensor:
+    """The pixels that tensors of a file hold (see `StoredPixels`)."""
     if "images" in tensors:
         return tensors["images"]
     content, ends = tensors["jpeg"], tensors["lengths"].cumsum(0)

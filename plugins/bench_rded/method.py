@@ -67,7 +67,7 @@ class RDED(Condenser[RDEDConfig]):
     """The patches of real images that an observer finds easiest, tiled, and labelled by it. A unit is a class."""
 
     Config: ClassVar[type[MethodConfig]] = RDEDConfig
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     _observer: Teacher
     _feed: Feed
 

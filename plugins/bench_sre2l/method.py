@@ -51,6 +51,7 @@ class SRe2L(Condenser[SRe2LConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = SRe2LConfig
+    version: ClassVar[int] = 2
     knobs: ClassVar[Mapping[str, str]] = {"batch_size": "recover.batch_size", "engine": "recover.engine"}
     book: ClassVar[RecipeBook] = RECIPES
     _teacher: Teacher

@@ -43,6 +43,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     """
 
     Config: ClassVar[type[MethodConfig]] = StatisticsConfig
+    version: ClassVar[int] = 2
     knobs: ClassVar[Mapping[str, str]] = {"batch_size": "recover.batch_size", "engine": "recover.engine"}
     book: ClassVar[RecipeBook]
     papers_protocol: ClassVar[str]

@@ -21,6 +21,7 @@ from damage import altered, damaged
 from foreign import gray, in_folders, in_parquet, in_tensors, known_by_gray, readers, told, write_manifest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from keeping import keep
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,7 +29,6 @@ from bench.condensation import Images
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.interchange.importing import read_foreign
 from bench.labels import HardLabels
-from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.wellformed import malformed
 from bench.storage.files import write_json
@@ -122,7 +122,7 @@ def stored(folder: Path) -> Path:
 def ours(folder: Path) -> Path:
     """As a run writes it."""
     made = CondensedSet(Images(PIXELS, LABELS), HardLabels(), DATASET.classes, DATASET.normalisation)
-    sets.save(folder, made, "uint8", {"method": "random", "protocol": "hard"})
+    keep(folder, made, "uint8", {"method": "random", "protocol": "hard"})
     return folder
 
 

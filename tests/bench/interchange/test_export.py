@@ -10,6 +10,7 @@ import pytest
 import torch
 from benching import Bench
 from commands import run_bench
+from keeping import keep
 from torch import Tensor
 
 from bench.cli.foreign_sets import described, read_against
@@ -48,7 +49,7 @@ def kept(folder: Path, digits: Dataset, pixels: Tensor, labels: Labels, **change
     condensed = CondensedSet(images, labels, digits.classes, **usual)
     form = "float32" if pixels.is_floating_point() else "uint8"
     about = {"method": "mtt", "name": "a | set", "protocol": "hard", "dataset": "digits", "iterations": 7}
-    sets.save(folder, condensed, form, about)  # type: ignore[arg-type]
+    keep(folder, condensed, form, about)  # type: ignore[arg-type]
     return folder
 
 

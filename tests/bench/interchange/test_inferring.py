@@ -9,6 +9,7 @@ import pytest
 import torch
 from benching import Bench
 from foreign import gray, known_by_gray
+from keeping import keep
 from torch import Tensor
 
 from bench.cli.foreign_sets import described, read_against
@@ -21,7 +22,6 @@ from bench.interchange.export.forms import FORMS
 from bench.interchange.importing import about, fingerprint, read_foreign
 from bench.interchange.inferring import inferred, likeness
 from bench.labels import HardLabels
-from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.tensor_files import named
 
@@ -39,7 +39,7 @@ def bare(folder: Path, digits: Dataset, some: Images, to: str) -> Path:
     """What `bench export` writes, without the manifest and the card."""
     place = folder / "set"
     about: dict[str, Any] = {"method": "dm", "name": "a", "protocol": "dm", "dataset": "digits"}
-    sets.save(place, CondensedSet(some, HardLabels(), digits.classes, digits.normalisation), "uint8", about)
+    keep(place, CondensedSet(some, HardLabels(), digits.classes, digits.normalisation), "uint8", about)
     found = writing.read(place, to)
     writing.export(found, place, to, folder / "out", "a card")
     for name in ("manifest.json", "README.md"):

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from benching import Bench
 
 from bench.results import rows
+from bench.sets import condensed as sets
 
 PLUGIN = str(Path(__file__).with_name("labelling_methods.py"))
 SAID = (
@@ -31,3 +33,12 @@ def test_ignored_labels_are_said(
     (row,) = rows.rows([stranger.run(job)])
     assert stranger.ear.heard == warnings
     assert (row["status"], row["label_kind"]) == ("done", trained_on)
+
+
+def test_labels_are_of_the_images_as_they_are_stored(bench: Bench) -> None:
+    stranger = Bench(bench.folder, (PLUGIN,))
+    (job,) = stranger.jobs("compressed", protocols=("own",))
+    assert stranger.run(job).status == "done"
+    made = sets.load(stranger.runs / job.spec.name / "condensed")
+    labels = made.labels.tensors["probabilities"]
+    assert torch.equal(labels[:, 0], made.images.pixels.float().mean((1, 2, 3)) / 256)

@@ -1,11 +1,15 @@
 """The condensed set: stored as said, verified when read."""
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from keeping import keep
+from PIL import Image
 from pydantic import ValidationError
 
 from bench.condensation import Images, PixelFormat
@@ -24,7 +28,7 @@ from bench.labels import (
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.own_manifest import OnlineFacts
-from bench.sets.pixel_formats import to_stored
+from bench.sets.pixel_formats import StoredPixels, to_stored
 from bench.sets.wellformed import malformed
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_dataset
@@ -68,7 +72,7 @@ KINDS = {
 @pytest.mark.parametrize("labels", KINDS.values(), ids=KINDS.keys())
 def test_a_set_comes_back_as_it_was(tmp_path: Path, labels: Labels) -> None:
     made = a_set(labels)
-    sets.save(tmp_path, made, "uint8", {"method": "x"})
+    keep(tmp_path, made, "uint8", {"method": "x"})
     read = sets.load(tmp_path)
     assert torch.equal(read.images.pixels, made.images.pixels)
     assert torch.equal(read.images.classes, made.images.classes)
@@ -94,7 +98,7 @@ MANIFESTS = {  # as they were written before several teachers could label one se
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_manifests_say_of_labels_what_they_always_said(tmp_path: Path, name: str) -> None:
-    sets.save(tmp_path, a_set(KINDS[name]), "uint8", {})
+    keep(tmp_path, a_set(KINDS[name]), "uint8", {})
     assert read_json(tmp_path / "manifest.json")["labels"] == MANIFESTS[name]
 
 
@@ -116,7 +120,7 @@ def test_several_teachers_are_named_as_one() -> None:
 def test_of_several_teachers_those_beside_the_set_are_found_whichever_they_are(tmp_path: Path) -> None:
     """A file belongs to its position: the second teacher's is never taken for the first's."""
     (tmp_path / "weights").write_bytes(b"weights")
-    sets.save(tmp_path / "set", a_set(KINDS["online, of two"]), "uint8", {}, [tmp_path / "weights"] * 2)
+    keep(tmp_path / "set", a_set(KINDS["online, of two"]), "uint8", {}, [tmp_path / "weights"] * 2)
     manifest = read_json(tmp_path / "set" / "manifest.json")
     del manifest["files"]["teacher.safetensors"]
     write_json(tmp_path / "set" / "manifest.json", manifest)
@@ -128,7 +132,7 @@ def test_of_several_teachers_those_beside_the_set_are_found_whichever_they_are(t
 
 @pytest.mark.parametrize("name", ["manifest.json", "images.safetensors", "labels.safetensors"])
 def test_a_flipped_byte_anywhere_is_detected(tmp_path: Path, name: str) -> None:
-    sets.save(tmp_path, a_set(HardLabels()), "uint8", {})
+    keep(tmp_path, a_set(HardLabels()), "uint8", {})
     content = bytearray((tmp_path / name).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / name).write_bytes(content)
@@ -138,7 +142,7 @@ def test_a_flipped_byte_anywhere_is_detected(tmp_path: Path, name: str) -> None:
 
 def test_online_labels_cost_the_teacher_and_stored_ones_their_logits(tmp_path: Path) -> None:
     for name, labels in (("hard", HardLabels()), ("online", OnlineLabels(TEACHER, 20.0)), ("stored", STORED)):
-        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+        keep(tmp_path / name, a_set(labels), "uint8", {})
     hard, online, stored = (sets.sizes(tmp_path / name)[1] for name in ("hard", "online", "stored"))
     assert online - hard == TEACHER.bytes
     assert 16 * 2 <= stored - hard < 16 * 2 + 200  # 2 epochs x 4 images x 2 classes in fp16, and their header
@@ -167,17 +171,21 @@ def test_nan_is_refused_by_every_format() -> None:
 
 
 def test_jpeg_is_what_a_reader_of_the_files_sees_and_is_counted_as_files(tmp_path: Path) -> None:
-    smooth = torch.linspace(0, 255, 64).view(1, 1, 8, 8).expand(4, 3, 8, 8).to(torch.uint8)
-    stored = to_stored(Images(GRAY.apply(smooth), torch.zeros(4)), "jpeg", GRAY)
-    assert not torch.equal(stored.pixels, smooth)
-    assert (stored.pixels.float() - smooth.float()).abs().mean() < 8
-    made = CondensedSet(Images(stored.pixels, torch.tensor([0, 0, 1, 1])), HardLabels(), ("a", "b"), GRAY)
-    sets.save(tmp_path, made, "jpeg", {})
-    assert torch.equal(sets.load(tmp_path).images.pixels, stored.pixels)
+    noise, classes = pixels(), torch.tensor([0, 0, 1, 1])
+    stored = to_stored(Images(noise, classes), "jpeg", GRAY)
+    files = [io.BytesIO() for _ in noise]
+    for image, file in zip(noise, files, strict=True):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=75)
+    read = torch.stack([torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) for file in files])
+    assert torch.equal(stored.pixels, read) and not torch.equal(read, noise)
+    kept = StoredPixels.of(noise, "jpeg")
+    sets.save(tmp_path, CondensedSet(stored, HardLabels(), ("a", "b"), GRAY), kept, {})
+    assert torch.equal(sets.load(tmp_path).images.pixels, read)
+    assert kept.tensors["lengths"].tolist() == [len(file.getvalue()) for file in files]
 
 
 def test_a_set_of_another_schema_is_refused(tmp_path: Path) -> None:
-    sets.save(tmp_path, a_set(HardLabels()), "uint8", {})
+    keep(tmp_path, a_set(HardLabels()), "uint8", {})
     write_json(tmp_path / "manifest.json", {**read_json(tmp_path / "manifest.json"), "schema": 99})
     with pytest.raises(CorruptArtefact, match="schema 99"):
         sets.load(tmp_path)
@@ -192,7 +200,7 @@ def whitening() -> Whitening:
 def test_the_mode_of_a_teacher_is_kept_with_the_set(tmp_path: Path) -> None:
     ref = TeacherRef("0" * 32, "resnet18", None, 0)
     for name, labels in (("plain", OnlineLabels(ref, 30.0)), ("train", OnlineLabels(ref, 30.0, "train"))):
-        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+        keep(tmp_path / name, a_set(labels), "uint8", {})
         assert sets.load(tmp_path / name).labels == labels
     assert "teacher_mode" not in (tmp_path / "plain" / "manifest.json").read_text()
 
@@ -200,7 +208,7 @@ def test_the_mode_of_a_teacher_is_kept_with_the_set(tmp_path: Path) -> None:
 def test_how_much_each_teacher_counts_is_kept_with_the_set(tmp_path: Path) -> None:
     first, second = (TeacherRef(digit * 32, "resnet18", None, 0) for digit in "01")
     labels = OnlineLabels(first, 20.0, "train-halves", others=(second,), shares=(0.75, 0.25))
-    sets.save(tmp_path, a_set(labels), "uint8", {})
+    keep(tmp_path, a_set(labels), "uint8", {})
     assert sets.load(tmp_path).labels == labels
     said = read_json(tmp_path / "manifest.json")["labels"]
     with pytest.raises(ValidationError, match="as many as there are 'teachers'"):
@@ -212,7 +220,7 @@ def test_a_whitened_set_brings_its_whitening(tmp_path: Path, form: PixelFormat) 
     belongs = whitening()
     images = Images(pixels() if form == "uint8" else belongs.apply(pixels()), torch.tensor([0, 0, 1, 1]))
     made = CondensedSet(to_stored(images, form, belongs), HardLabels(), ("n01", "n02"), belongs)
-    sets.save(tmp_path, made, form, {})
+    keep(tmp_path, made, form, {})
     read, manifest = sets.load(tmp_path), read_json(tmp_path / "manifest.json")
     assert read.preprocessing == belongs and read.preprocessing.kind == "zca"
     assert torch.equal(read.normalised(), belongs.apply(pixels()))
@@ -226,8 +234,8 @@ def test_a_whitened_set_brings_its_whitening(tmp_path: Path, form: PixelFormat) 
 
 def test_the_matrix_is_counted_with_the_images(tmp_path: Path) -> None:
     plain = a_set(HardLabels())
-    sets.save(tmp_path / "plain", plain, "uint8", {})
-    sets.save(tmp_path / "whitened", replace(plain, preprocessing=whitening()), "uint8", {})
+    keep(tmp_path / "plain", plain, "uint8", {})
+    keep(tmp_path / "whitened", replace(plain, preprocessing=whitening()), "uint8", {})
     before, after = (sets.sizes(tmp_path / name) for name in ("plain", "whitened"))
     matrix = 4 * (192 * 192 + 192)
     assert matrix <= after[0] - before[0] < matrix + 500 and after[1] == before[1]
@@ -235,7 +243,7 @@ def test_the_matrix_is_counted_with_the_images(tmp_path: Path) -> None:
 
 def test_soft_labels_cost_four_bytes_a_number(tmp_path: Path) -> None:
     for name, labels in (("hard", HardLabels()), ("soft", SOFT)):
-        sets.save(tmp_path / name, a_set(labels), "uint8", {})
+        keep(tmp_path / name, a_set(labels), "uint8", {})
     assert 4 * 4 * 2 <= sets.sizes(tmp_path / "soft")[1] - sets.sizes(tmp_path / "hard")[1] < 4 * 4 * 2 + 100
 
 
@@ -245,7 +253,7 @@ def test_floats_outside_the_box_are_stored_as_they_are_and_the_manifest_says_so(
 ) -> None:
     values = GRAY.apply(pixels()) + shift
     images = to_stored(Images(values, torch.tensor([0, 0, 1, 1])), "float32", GRAY)
-    sets.save(tmp_path, CondensedSet(images, HardLabels(), ("a", "b"), GRAY), "float32", {})
+    keep(tmp_path, CondensedSet(images, HardLabels(), ("a", "b"), GRAY), "float32", {})
     manifest = read_json(tmp_path / "manifest.json")
     assert (manifest["pixels"], manifest["value_range"], manifest["outside_box"]) == ("float32", "normalised", outside)
     assert torch.equal(sets.load(tmp_path).normalised(), values)
@@ -255,7 +263,7 @@ def test_floats_outside_the_box_are_stored_as_they_are_and_the_manifest_says_so(
 def test_sets_of_before_there_was_whitening_are_read(tmp_path: Path) -> None:
     """The manifest as it was then, field by field."""
     made = a_set(HardLabels())
-    sets.save(tmp_path, made, "uint8", {})
+    keep(tmp_path, made, "uint8", {})
     files = read_json(tmp_path / "manifest.json")["files"]
     old = {
         **{"schema": 1, "run": "r", "method": "random", "images": 4, "resolution": 8, "channels": 3, "pixels": "uint8"},

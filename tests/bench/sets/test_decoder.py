@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from benching import Bench
+from keeping import keep
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -120,7 +121,7 @@ def a_set(digits: Dataset, labels: Labels, *, floats: bool, factor: int = 2) -> 
 def saved(folder: Path, condensed: CondensedSet) -> Path:
     form = "float32" if condensed.images.pixels.is_floating_point() else "uint8"
     about = {"method": "idc", "name": "a set", "protocol": "hard", "dataset": "digits"}
-    sets.save(folder, condensed, form, about)  # type: ignore[arg-type]
+    keep(folder, condensed, form, about)  # type: ignore[arg-type]
     return folder
 
 
