@@ -1,11 +1,12 @@
 """What a run computes on, and in which arithmetic.
 
     fp32  products of fp32 numbers, exactly those
-    tf32  products of fp32 numbers rounded to TF32 (10 bits of mantissa) by the units of NVIDIA GPUs from Ampere on
+    tf32  convolutions of fp32 numbers rounded to TF32 (10 bits of mantissa) by the units of NVIDIA GPUs from Ampere
+          on; matrix products as in fp32
     bf16  forward passes under bf16 autocast; all else as in fp32
 
-Weights, statistics, losses and updates are fp32 in all of them. torch by itself takes TF32 for convolutions on CUDA,
-and not for matrix products, without calling it so: a benchmark that says "fp32" must not.
+Weights, statistics, losses and updates are fp32 in all of them. "tf32" is what torch does by itself on such a
+GPU, without calling it so, and with it what papers' code does: a benchmark that says "fp32" must not.
 """
 
 import re
@@ -82,7 +83,7 @@ def use_precision(precision: Precision) -> None:
     # Not by torch's newer names, fp32_precision: its compiler read these in 2.9, and failed where only those had been
     # written (pytorch issue 166387).
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_what_is_named_is_taken(named: Precision) -> None:
 def test_fp32_products_are_rounded_in_tf32_alone(precision: Precision, rounded: bool) -> None:
     use_precision(precision)
     assert torch.backends.cudnn.allow_tf32 is rounded
-    assert torch.backends.cuda.matmul.allow_tf32 is rounded
+    assert torch.backends.cuda.matmul.allow_tf32 is False  # as torch by itself, and papers' code with it
 
 
 def test_auto_takes_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
