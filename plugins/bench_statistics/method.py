@@ -191,8 +191,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     def _started(self, task: Task, members: Members) -> Tensor | None:
         if self._start is None:
             return None
-        of_class = {label: self._start(label) for label, _ in members}
-        images = torch.stack([of_class[label][number] for label, number in members])
+        images = self._start(members)
         return mirrored_by_chance(task, images, members) if self.config.recover.start_mirrored else images
 
     def label(self, task: Task, images: Images) -> Labels:

@@ -1,7 +1,7 @@
 """Where recovery starts from: noise, training images, or crops of them, by chance or by how hard networks find them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -19,7 +19,7 @@ from bench.training.feeding import Feed
 from bench.training.views import resized_boxes
 
 Members = tuple[tuple[int, int], ...]  # class and number of each image
-Start = Callable[[int], Tensor]  # of a class: float32 (ipc, C, S, S) in normalised space, on the CPU
+Start = Callable[[Members], Tensor]  # of these images: float32 (n, C, S, S) in normalised space, on the CPU
 StartName = Literal["noise", "real", "medium", "tiles", "patches"]
 Ranking = Callable[[Tensor], Tensor]  # cross-entropies (n,) of one class -> their places, those wanted first
 
@@ -44,7 +44,7 @@ def medium(losses: Tensor) -> Tensor:
 
 
 def start_from(name: StartName, task: Task, observer: nn.Module) -> Start | None:
-    """What gives each class's images to start from; None for noise.
+    """What gives images to start from, of which it reads no others than it is asked for; None for noise.
 
     Args:
         observer: images (B, C, S, S) -> logits, which says how hard images are; of several networks the mean.
@@ -69,11 +69,11 @@ def real_images(task: Task) -> Start:
     draw each image anew, so that now and then two images of a class start alike.
     """
 
-    def of_class(label: int) -> Tensor:
-        places = draw(task.dataset, label, task.ipc, task.seed_for("start"))
-        return task.dataset.normalisation.apply(task.dataset.train.take(places))
+    @cache
+    def chosen(label: int) -> Tensor:
+        return draw(task.dataset, label, task.ipc, task.seed_for("start"))
 
-    return of_class
+    return lambda images: _taken(task, [chosen(label)[number] for label, number in images])
 
 
 def medium_images(task: Task, observer: nn.Module) -> Start:
@@ -84,10 +84,12 @@ def medium_images(task: Task, observer: nn.Module) -> Start:
     def chosen(label: int) -> Tensor:
         return scored.ranked(members(task.dataset, label, task.ipc), label, medium)[: task.ipc]
 
-    def of_class(label: int) -> Tensor:
-        return task.dataset.normalisation.apply(task.dataset.train.take(chosen(label)))
+    return lambda images: _taken(task, [chosen(label)[number] for label, number in images])
 
-    return of_class
+
+def _taken(task: Task, places: Sequence[Tensor]) -> Tensor:
+    """The training images at places, as networks see them."""
+    return task.dataset.normalisation.apply(task.dataset.train.take(torch.stack(list(places))))
 
 
 def tiles(task: Task, observer: nn.Module) -> Start:
@@ -120,6 +122,11 @@ class _Crops:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Crops"]) -> "_Crops":
+        each = ((part.places, part.boxes, part.mirrored) for part in parts)
+        return cls(*map(torch.cat, zip(*each, strict=True)))
 
     def at(self, chosen: Tensor | slice) -> "_Crops":
         return _Crops(self.places[chosen], self.boxes[chosen], self.mirrored[chosen])
@@ -156,7 +163,8 @@ class _Scored:
 
 def _of_crops(task: Task, observer: nn.Module, ranking: Ranking, *, across: int) -> Start:
     """Images of across x across crops. Which crops they are is found once for a class."""
-    scored, wanted = _Scored(task, observer), task.ipc * across**2
+    scored, each = _Scored(task, observer), across**2  # crops to an image
+    wanted = task.ipc * each
 
     @cache
     def chosen(label: int) -> _Crops:
@@ -167,15 +175,17 @@ def _of_crops(task: Task, observer: nn.Module, ranking: Ranking, *, across: int)
             raise UsageError(f"class {name!r} gives {len(crops)} patches, fewer than the {wanted} that are needed")
         return crops.at(slice(wanted))
 
-    return lambda label: _tiled(chosen(label).of(scored.feed), across).cpu()
+    def made(images: Members) -> Tensor:
+        crops = [chosen(label).at(slice(number * each, (number + 1) * each)) for label, number in images]
+        return _tiled(_Crops.joined(crops).of(scored.feed), across).cpu()
+
+    return made
 
 
 def _drawn(task: Task, places: Tensor, label: int) -> _Crops:
     """Four random crops of each image, shared by the images of a group: a crop of all of a group, then the next."""
     groups = [some for some in places.split(ALIKE) if len(some) == min(ALIKE, len(places))]
-    drawn = [_of_group(task, some, label, number) for number, some in enumerate(groups)]
-    joined = zip(*((each.places, each.boxes, each.mirrored) for each in drawn), strict=True)
-    return _Crops(*(torch.cat(parts) for parts in joined))
+    return _Crops.joined([_of_group(task, some, label, number) for number, some in enumerate(groups)])
 
 
 def _of_group(task: Task, places: Tensor, label: int, number: int) -> _Crops:
@@ -208,8 +218,7 @@ def met_images(task: Task, targets: Tensor, each: int, seed: int) -> Tensor:
     draws = seeds.counter(seeds.derive("met", seed))
     of_class = {label: members(task.dataset, label) for label in targets.unique().tolist()}
     own = [of_class[label] for label in targets.tolist() * each]
-    places = torch.stack([some[int(draws.integers(len(some)))] for some in own])
-    images = task.dataset.normalisation.apply(task.dataset.train.take(places)).cpu()
+    images = _taken(task, [some[int(draws.integers(len(some)))] for some in own]).cpu()
     flips = torch.from_numpy(draws.random(len(images)) < 0.5)
     return torch.where(flips[:, None, None, None], images.flip(-1), images)
 

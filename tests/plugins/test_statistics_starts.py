@@ -10,8 +10,19 @@ from torch import nn
 
 from bench import seeds
 from bench.condensation import Task
+from bench.data.datasets import Split
 from bench.testing import tiny_dataset, tiny_task
-from bench_statistics.starts import medium, medium_images, mirrored_by_chance, patches, real_images, tiles
+from bench_statistics.starts import (
+    Members,
+    StartName,
+    medium,
+    medium_images,
+    mirrored_by_chance,
+    patches,
+    real_images,
+    start_from,
+    tiles,
+)
 
 
 @pytest.fixture
@@ -19,13 +30,41 @@ def task(tmp_path: Path) -> Task:
     return tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3)
 
 
+def all_of(label: int, ipc: int = 3) -> Members:
+    """The images of a class."""
+    return tuple((label, number) for number in range(ipc))
+
+
 def test_real_starts_are_training_images_of_the_class_each_another(task: Task) -> None:
-    of_class = real_images(task)
+    start = real_images(task)
     everything = training_images(task)
     for label in range(3):
-        assert len(set(places_of(of_class(label), everything[task.dataset.train.labels == label]))) == 3
+        assert len(set(places_of(start(all_of(label)), everything[task.dataset.train.labels == label]))) == 3
     small = real_images(replace(task, ipc=2))
-    assert torch.equal(small(1), of_class(1)[:2])
+    assert torch.equal(small(all_of(1, 2)), start(all_of(1))[:2])
+
+
+@pytest.mark.parametrize(("name", "read"), [("real", 1), ("medium", 1), ("tiles", 4), ("patches", 1)])
+def test_a_batch_reads_what_its_own_images_start_from_and_gets_the_bytes_of_whole_classes(
+    task: Task, name: StartName, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a class's images or crops are chosen. `read` is how many training images one start is made of."""
+    start = start_from(name, task, Brightest())
+    assert start is not None
+    whole = {label: start(all_of(label)) for label in range(3)}
+    taken: list[int] = []
+    split, take = type(task.dataset.train), type(task.dataset.train).take
+
+    def counted(own: Split, indices: torch.Tensor) -> torch.Tensor:
+        taken.append(len(indices))
+        return take(own, indices)
+
+    monkeypatch.setattr(split, "take", counted)
+    for batch in [((0, 2), (1, 2), (2, 2)), ((2, 1), (0, 0), (2, 0)), ((1, 1),)]:
+        taken.clear()
+        found = start(batch)
+        assert sum(taken) == read * len(batch)
+        assert torch.equal(found, torch.stack([whole[label][number] for label, number in batch]))
 
 
 def test_half_of_the_starts_are_mirrored_whatever_batch_they_are_in(task: Task) -> None:
@@ -45,7 +84,7 @@ class Brightest(nn.Module):
 
 
 def test_tiles_are_the_easiest_crops_of_the_easiest_images_four_to_an_image(task: Task) -> None:
-    found = tiles(replace(task, ipc=2), Brightest())(0)
+    found = tiles(replace(task, ipc=2), Brightest())(all_of(0, 2))
     assert found.shape == (2, 3, 8, 8)
     patches = [found[..., top : top + 4, left : left + 4] for top in (0, 4) for left in (0, 4)]
     brightness = torch.stack([each.mean((1, 2, 3)) for each in patches], 1).flatten()
@@ -64,7 +103,7 @@ def test_medium_goes_from_the_median_outwards(count: int, order: list[int]) -> N
 
 
 def test_medium_images_are_those_around_the_median(task: Task) -> None:
-    found = medium_images(task, Brightest())(0)
+    found = medium_images(task, Brightest())(all_of(0))
     own = training_images(task)[task.dataset.train.labels == 0]
     by_hardness = own[own.mean((1, 2, 3)).argsort()]  # the darkest are the hardest
     middle = -(-len(own) // 2)
@@ -72,11 +111,11 @@ def test_medium_images_are_those_around_the_median(task: Task) -> None:
 
 
 def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_first(task: Task) -> None:
-    of_class = patches(task, Brightest())
-    found = of_class(0)
-    assert found.shape == (3, 3, 8, 8) and torch.equal(of_class(0), found)
+    start = patches(task, Brightest())
+    found = start(all_of(0))
+    assert found.shape == (3, 3, 8, 8) and torch.equal(start(all_of(0)), found)
     everything = training_images(task)
     own = everything[task.dataset.train.labels == 0].mean((1, 2, 3))
-    brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(0).mean((1, 2, 3))
+    brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(all_of(0)).mean((1, 2, 3))
     assert own.min() < brightness.min() and brightness.max() < easy.max()
     assert not any(torch.allclose(patch, image) for patch in found for image in everything)
