@@ -162,7 +162,7 @@ class _Pass:
         found = _of_each(self.task, self.network, self.recipe, self.feed.seen(view))
         raw = laid_out({place: _squared(each) for place, each in found.items()})
         self.overall += raw.double().sum(0)
-        self.counts += torch.bincount(labels, minlength=len(self.counts))
+        self.counts.index_add_(0, labels, torch.ones_like(labels))  # a bincount would wait for the device
         if self.of_classes == "moving":
             self._move(raw, view.indices)
         elif self.of_classes:

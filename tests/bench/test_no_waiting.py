@@ -1,4 +1,4 @@
-"""Recovery and training neither wait for their device between steps nor mix it with the host."""
+"""Recovery, training and the pass that measures statistics neither wait for their device nor mix it with the host."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +13,11 @@ from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
 from bench.condensation import Task
 from bench.labels import StoredLabels, TeacherRef
 from bench.labels.forms import HALVES, Bytes, Largest, LogitForm
+from bench.recovery import real
 from bench.recovery.curves import LossCurve
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for
-from bench.recovery.recipes import EngineName, RecoveryRecipe
+from bench.recovery.recipes import EngineName, MatchingRecipe, RecoveryRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
 from bench.training.feeding import Feed
@@ -30,6 +31,7 @@ from bench.training.supervision import (
     Supervision,
     TeacherSupervision,
 )
+from bench.training.views import Views
 
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -112,6 +114,19 @@ def waits_of_recovery(task: Task, engine: EngineName, iterations: int, monkeypat
 def test_a_recovery_does_not_wait(task: Task, engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
     few, more = (waits_of_recovery(task, engine, iterations, monkeypatch) for iterations in (2, 5))
     assert few == more, "iterations copy to the device and wait"
+
+
+@pytest.mark.parametrize("released", [(), ("within-image-variance",), ("moving-classes",)])
+def test_a_pass_over_real_images_does_not_wait(task: Task, released: tuple[str, ...]) -> None:
+    changes = {"match": ["batchnorm"], "global_share": 0.0, "as_released": released}
+    recipe = MatchingRecipe.model_validate({"iterations": 1, "lr": 1.0, "bn_weight": 1.0, **changes})
+    shown = TrainingRecipe(epochs=1, batch_size=8, lr=1.0, weight_decay=0.0, crop="resized", flip=True)
+    views = Views(shown, 0, len(task.dataset.train), task.dataset.resolution)
+    measured = real._Pass(task, loop.place(task.network(0), task).eval(), recipe, views)
+    with Watch() as watch:
+        for step in range(views.batches):
+            measured._add(step)
+    assert watch.waits == 0
 
 
 @pytest.mark.parametrize("supervision", SUPERVISIONS)
