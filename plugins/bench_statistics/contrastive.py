@@ -160,8 +160,8 @@ class _Contrast:
 
     def _seen(self, which: int, epoch: int, batch: int) -> Tensor:
         """The batch's images in one of their two views; both show the images in the order of the queries."""
-        indices = self.views[0].at(epoch, batch).indices
         view = self.views[which].at(epoch, batch)
+        indices = self.views[0].order(epoch)[view.start : view.start + len(view)]
         rng = seeds.counter(seeds.derive("colours", self.seed), epoch, batch, which)
         drawn = colours.draw(self.recipe, len(view), rng)
         seen = apply(view, self.feed.images(indices))
