@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -160,8 +161,7 @@ class FastEngine(Engine):
 
     def _part(self, images: int) -> int:
         """How many synthetic images keep a graph at a time: all, or a divisor, since each size is compiled anew."""
-        count, most = images * (1 + self.flip), max(1, PIXELS // self.task.dataset.resolution**2)
-        return max(size for size in range(1, count + 1) if count % size == 0 and size <= most)
+        return _largest_divisor(images * (1 + self.flip), max(1, PIXELS // self.task.dataset.resolution**2))
 
     def _of(self, features: Features, weights: Weights, images: Tensor) -> tuple[Tensor, Tensor]:
         """The features of some images (B, C, S, S), and the leaf of their graph."""
@@ -184,6 +184,11 @@ class FastEngine(Engine):
     def _plain_features(self, weights: Weights, images: Tensor) -> Tensor:
         found: Tensor = functional_call(self._template, weights, (images,))
         return found.flatten(1).float()
+
+
+@cache  # asked for at each step
+def _largest_divisor(count: int, most: int) -> int:
+    return max(size for size in range(1, min(count, most) + 1) if count % size == 0)
 
 
 ENGINES: dict[str, type[Engine]] = {"fast": FastEngine, "reference": ReferenceEngine}
