@@ -35,14 +35,24 @@ def counter(seed: int, *position: int) -> np.random.Generator:
 
 
 @contextmanager
+def cpu_draws(seed: int) -> Iterator[None]:
+    """Within it torch's global generator of the CPU is seeded, after it it is as it was; no GPU's is touched.
+
+    For what draws its first weights from no generator of its own, as torch's layers do.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every GPU as well, which nothing undoes
+        yield
+
+
+@contextmanager
 def layers_draw(device: torch.device, *names: str | int) -> Iterator[None]:
     """Within it torch's global generators are seeded from the names, after it they are as they were.
 
     For layers that take no generator of their own, such as dropout and stochastic depth, on this device.
     """
     seed = derive(*names)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack for a CUDA that never comes
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), cpu_draws(seed):
         if device.type == "cuda":
             torch.cuda.manual_seed(seed)
         yield

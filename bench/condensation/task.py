@@ -110,8 +110,7 @@ class Task:
         """
         name = backbone or self.backbone
         build = self.networks(name)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeds.cpu_draws(seed):
             network = build(self.classes, self.dataset.resolution, self.dataset.channels)
         if facts := getattr(network, "facts", None):
             self.measured.networks[name] = facts

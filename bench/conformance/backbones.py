@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench import seeds
 from bench.conformance.common import Conformance
 from bench.extensions.registry import Registry
 from bench.planning.networks import check_network
@@ -28,8 +29,7 @@ class BackboneConformance(Conformance):
     def network(self, registry: Registry, subject: str, *, channels: int = 3, seed: int = 0) -> nn.Module:
         """The network as a run builds it: drawn from the seed."""
         build = registry.load("backbone", subject)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeds.cpu_draws(seed):
             network = build(self.classes, self.resolution, channels)
         assert isinstance(network, nn.Module)
         return network

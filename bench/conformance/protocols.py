@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench import seeds
 from bench.condensation import Images, Task
 from bench.conformance.common import Conformance
 from bench.conformance.rounds import Lowered
@@ -96,8 +97,7 @@ class ProtocolConformance(Conformance):
 
     def test_same_seed_same_scores(self, protocol: Protocol, task: Task, scores: Scores) -> None:
         """Whatever torch's global generator holds, which it leaves alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1234)
+        with seeds.cpu_draws(1234):
             before = torch.get_rng_state()
             again = protocol.evaluate(real_images(task), _in(task, "again"), self.backbone, SEED)
             assert torch.equal(before, torch.get_rng_state())

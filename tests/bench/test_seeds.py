@@ -56,6 +56,18 @@ def test_generators_leave_the_global_stream_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_draws_on_the_cpu_are_those_of_the_seed_and_no_other_generator_is_touched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`torch.manual_seed` seeds every GPU as well, now or once CUDA starts, and `fork_rng` keeps none of that."""
+    monkeypatch.setattr("torch.cuda.manual_seed_all", lambda seed: pytest.fail("the GPUs were seeded"))
+    before = torch.random.get_rng_state()
+    with seeds.cpu_draws(5):
+        drawn = torch.rand(3)
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def hashed(seed: str) -> dict[str, str]:
     """The environment with another seed of Python's own hashes."""
     return {**os.environ, "PYTHONHASHSEED": seed}
