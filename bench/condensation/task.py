@@ -135,13 +135,16 @@ class Task:
             LockHeld: another live process makes it now, and `wait` is False.
         """
         key = self._stage_key(kind, version, parameters)
-        result = self.stages.get_or_make(key, make, self.device, wait=wait)
+        return self._used(self.stages.get_or_make(key, make, self.device, wait=wait))
+
+    def found_stage(self, kind: str, version: int, parameters: Mapping[str, Any]) -> StageResult | None:
+        """What `stage` of that key would find, taken; None where it would have to be made."""
+        found = self.stages.find(self._stage_key(kind, version, parameters))
+        return found and self._used(found)
+
+    def _used(self, result: StageResult) -> StageResult:
         self.used_stages[result.hash] = replace(result, tensors={})
         return result
-
-    def has_stage(self, kind: str, version: int, parameters: Mapping[str, Any]) -> bool:
-        """Whether the stage of that key lies there finished and whole."""
-        return self.stages.read(kind, self._stage_key(kind, version, parameters).hash) is not None
 
     def _stage_key(self, kind: str, version: int, parameters: Mapping[str, Any]) -> StageKey:
         dataset = {

@@ -103,10 +103,11 @@ def expert_trajectories(task: Task, recipe: ExpertRecipe, last: int | None = Non
 def _expert(task: Task, recipe: ExpertRecipe, index: int, last: int, *, wait: bool) -> StageResult:
     """The shortest training there is that goes as far as `last`, or else one that goes no further."""
     trainings = [recipe.training(epochs) for epochs in recipe.lengths(last)]
-    there = (each for each in trainings if task.has_stage(KIND, VERSION, _parameters(task, each, index)))
-    training = next(there, trainings[0])
-    parameters = _parameters(task, training, index)
-    stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
+    stages = ((each, task.found_stage(KIND, VERSION, _parameters(task, each, index))) for each in trainings)
+    training, stage = next((each for each in stages if each[1]), (trainings[0], None))
+    if stage is None:
+        parameters = _parameters(task, training, index)
+        stage = task.stage(KIND, VERSION, parameters, lambda folder: _trained(task, training, index, folder), wait=wait)
     facts = {**stage.facts, "epochs": training.epochs}
     return replace(stage, tensors={}, facts=facts)  # its snapshots need not stay in memory
 

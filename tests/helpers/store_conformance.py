@@ -39,10 +39,10 @@ class StoreConformance:
 
     def test_a_result_is_found_as_it_was_made_with_its_cost(self, tmp_path: Path) -> None:
         first, second = (self.store(tmp_path, Ear()) for _ in range(2))
-        assert first.read(KEY.kind, KEY.hash) is None
+        assert first.read(KEY.kind, KEY.hash) is None and first.find(KEY) is None
         made = first.get_or_make(KEY, lambda folder: made_with(), CPU)
         assert not made.cached and made.cost.seconds > 0 and not first.making
-        for found in (second.get_or_make(KEY, refuse, CPU), second.read(KEY.kind, KEY.hash)):
+        for found in (second.get_or_make(KEY, refuse, CPU), second.find(KEY), second.read(KEY.kind, KEY.hash)):
             assert found is not None and found.cached
             assert torch.equal(found.tensors["weights"], torch.arange(4.0) * 0.2) and found.facts == {"top1": 59.5}
             assert (found.cost, found.hash) == (made.cost, KEY.hash)

@@ -81,6 +81,19 @@ def test_made_once_and_a_larger_count_makes_only_the_others(task: Task) -> None:
     assert task.facts["expert_top1"] is not None
 
 
+def test_an_expert_that_is_there_is_read_once(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred of them are gigabytes, each of which is hashed when it is read."""
+    made, read = expert_trajectories(task, recipe(epochs=5), 4), list[Path]()
+
+    def counting(path: Path) -> Any:  # noqa: ANN401 - what `read_tensors` returns
+        read.append(path)
+        return read_tensors(path)
+
+    monkeypatch.setattr("bench.storage.shared.stages.read_tensors", counting)
+    assert expert_trajectories(task, recipe(epochs=5), 3).files == made.files
+    assert tuple(read) == made.files
+
+
 @pytest.mark.parametrize("change", [{"lr": 0.1}, {"epochs": 2}, {"dsa": ""}])
 def test_another_recipe_has_experts_of_its_own(task: Task, change: dict[str, Any]) -> None:
     assert set(expert_trajectories(task, recipe()).files).isdisjoint(expert_trajectories(task, recipe(**change)).files)

@@ -89,6 +89,15 @@ class TrialStore(StageStore):
         samples = self._pace.samples
         return index < len(samples) and samples[index].rest and index in self._ends.values()
 
+    def _found(self, key: StageKey) -> StageResult | None:
+        """One that is kept costs nothing; one that another run tried counts as tried by this one."""
+        if (kept := self._kept.read(key.kind, key.hash)) is not None:
+            return kept
+        first, tried = len(self._pace.samples), super()._found(key)
+        if tried is not None and key.hash not in self._tried:
+            self._note(key, tried, first)
+        return tried
+
     def _get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool) -> StageResult:
         if (kept := self._kept.read(key.kind, key.hash)) is not None:
             return kept

@@ -201,6 +201,19 @@ class StageStore:
         cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()), about.cost.workers)
         return StageResult(stage_hash, tensors, facts, cost, cached=True, kind=kind)
 
+    def find(self, key: StageKey) -> StageResult | None:
+        """The stage's result where it lies there finished and whole, read once; None where it would have to be made."""
+        with self._call():
+            return self._found(key)
+
+    def _found(self, key: StageKey) -> StageResult | None:
+        """What a finished one has no more use for is thrown away."""
+        if (found := self.read(key.kind, key.hash)) is not None:
+            folder = self.folder(key.kind, key.hash)
+            shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
+            forget_dead(self._lock(folder))
+        return found
+
     def get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool = True) -> StageResult:
         """The stage's result, made now if nobody has; while another live process makes it, waits for that one.
 
@@ -214,11 +227,9 @@ class StageStore:
             return self._get_or_make(key, make, device, wait=wait)
 
     def _get_or_make(self, key: StageKey, make: Maker, device: torch.device, *, wait: bool) -> StageResult:
-        folder = self.folder(key.kind, key.hash)
-        if (found := self.read(key.kind, key.hash)) is not None:
-            shutil.rmtree(folder / WORK, ignore_errors=True)  # where its maker was killed at the very end
-            forget_dead(self._lock(folder))
+        if (found := self._found(key)) is not None:
             return found
+        folder = self.folder(key.kind, key.hash)
         with self._owned(folder, wait=wait):
             if (found := self._cleared(key)) is not None:
                 return found

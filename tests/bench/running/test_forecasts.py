@@ -84,6 +84,24 @@ def test_a_run_that_is_done_is_not_tried(bench: Bench, monkeypatch: pytest.Monke
     assert (found.status, found.total_s, found.stages) == ("done", 0.0, ())
 
 
+def test_a_stage_that_is_found_costs_a_trial_nothing_if_kept_and_as_much_as_it_did_if_tried(tmp_path: Path) -> None:
+    """Whether it is asked for by `find`, as that of a longer training is, or to be made."""
+    kept, key = StageStore(tmp_path / "kept"), StageKey("expert", 1, {"epochs": 3})
+
+    def trial() -> TrialStore:
+        return TrialStore(kept, tmp_path / "scratch", Trial(CPU))
+
+    assert trial().find(key) is None
+    made = trial().get_or_make(key, lambda folder: Made({}, {}), CPU)
+    another = trial()
+    assert another.find(key) is not None
+    assert [each.hash for each in another.tried()] == [key.hash] and another.tried()[0].seconds == made.cost.seconds
+    assert another.get_or_make(key, lambda folder: Made({}, {}), CPU).cached and len(another.tried()) == 1
+    kept.get_or_make(key, lambda folder: Made({}, {}), CPU)
+    last = trial()
+    assert last.find(key) is not None and last.tried() == []
+
+
 @pytest.mark.usefixtures("already_done")
 def test_of_a_run_whose_set_is_made_only_what_is_missing_is_left(bench: Bench, rehearsals: Rehearsals) -> None:
     bench.run(bench.jobs()[0])
