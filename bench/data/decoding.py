@@ -45,7 +45,7 @@ class DecodedForm:
 
     @classmethod
     def of(cls, card: DatasetCard) -> "DecodedForm":
-        """The view a card asks for."""
+        """What a card makes every image be."""
         return cls(card.channels, card.resolution, card.resize or card.resolution, card.depth)
 
     @property

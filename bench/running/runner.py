@@ -93,7 +93,7 @@ class Run:
         """A piece of the synthesis, for whoever acts for the holder of the run; where it fails the record, kept.
 
         Raises:
-            Owned, Interrupted: as `complete`.
+            LockHeld, Interrupted: as `complete`.
         """
         try:
             self._check_folder()

@@ -40,6 +40,7 @@ class Targets(ABC, Generic[L]):
     """Labels as a training takes them. A kind must write `supervision` and `of_images`.
 
     Attributes:
+        labels: of all images of a set.
     """
 
     def __init__(self, labels: L) -> None:
