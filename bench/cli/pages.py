@@ -34,7 +34,7 @@ SHAPES = ((32, 10), (64, 200), (224, 1000))  # pixels a side and classes of CIFA
 BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
 
 
-def method(registry: Registry, name: str, data_root: Path) -> str:
+def method(registry: Registry, name: str) -> str:
     """What the method does, its hyper-parameters, and its recipe and protocol on every dataset."""
     registered = registry.find("method", name)
     condenser: type[Condenser[Any]] = registry.load("method", name)
@@ -50,7 +50,7 @@ def method(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes, _notes(condenser))
 
 
-def backbone(registry: Registry, name: str, data_root: Path) -> str:
+def backbone(registry: Registry, name: str) -> str:
     """What the network has, and how many parameters at the usual shapes."""
     registered = registry.find("backbone", name)
     build = registry.load("backbone", name)
@@ -107,7 +107,7 @@ def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
     return ", ".join(fetch.url for fetch in fetches) or "not fetched from here"
 
 
-def protocol(registry: Registry, name: str, data_root: Path) -> str:
+def protocol(registry: Registry, name: str) -> str:
     """What it trains on, and its recipe on every dataset."""
     registered, found = registry.find("protocol", name), registry.load("protocol", name)
     assert isinstance(found, Protocol)
@@ -118,20 +118,20 @@ def protocol(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"protocol {name}", registered, facts, _lead(type(found)), variants, _recipes(recipes, {}))
 
 
-def report_format(registry: Registry, name: str, data_root: Path) -> str:
+def report_format(registry: Registry, name: str) -> str:
     """A form of table."""
     registered = registry.find("format", name)
     facts = [*_origin(registered), ("files", f"*{registry.load('format', name).suffix}")]
     return _page(f"format {name}", registered, facts, _lead(type(registry.load("format", name))))
 
 
-def reader(registry: Registry, name: str, data_root: Path) -> str:
+def reader(registry: Registry, name: str) -> str:
     """A layout on disk, and the options that cards may give it."""
     registered, found = registry.find("reader", name), registry.load("reader", name)
     return _page(f"reader {name}", registered, _origin(registered), _doc(found), _config(found.Options, "options"))
 
 
-def ladder(registry: Registry, name: str, data_root: Path) -> str:
+def ladder(registry: Registry, name: str) -> str:
     """What each rung changes, and what was published of it."""
     registered, found = registry.find("ladder", name), find_ladder(registry, name)
     rows = [
@@ -143,7 +143,7 @@ def ladder(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"ladder {name}", registered, facts, rungs)
 
 
-def published_table(registry: Registry, name: str, data_root: Path) -> str:
+def published_table(registry: Registry, name: str) -> str:
     """Its cells: what each is of, what was published, and why it cannot be run here where that is known."""
     registered, found = registry.find("table", name), find_table(registry, name)
     rows = [_cell(cell, registry) for cell in cells(found, load_claims(registry))]
@@ -159,7 +159,7 @@ def _cell(cell: Cell, registry: Registry) -> tuple[str, ...]:
     return (str(cell.number), *what, " ".join(cell.run.set), number, cell.why_not(registry) or "")
 
 
-def speed_table(registry: Registry, name: str, data_root: Path) -> str:
+def speed_table(registry: Registry, name: str) -> str:
     """Whose steps are measured side by side."""
     registered, found = registry.find("speed table", name), read_table(Path(registry.load("speed table", name)))
     rows = [(each.method, each.backbone, each.batch_size, each.published_as) for each in found.rows]
@@ -168,17 +168,19 @@ def speed_table(registry: Registry, name: str, data_root: Path) -> str:
     return _page(f"speed table {name}", registered, facts, steps)
 
 
-PAGES: dict[str, Callable[[Registry, str, Path], str]] = {
-    "method": method,
-    "backbone": backbone,
-    "dataset": dataset,
-    "protocol": protocol,
-    "format": report_format,
-    "reader": reader,
-    "ladder": ladder,
-    "table": published_table,
-    "speed table": speed_table,
-}
+def pages(data_root: Path) -> dict[str, Callable[[Registry, str], str]]:
+    """The page of each kind. Datasets are looked for below the folder."""
+    return {
+        "method": method,
+        "backbone": backbone,
+        "dataset": partial(dataset, data_root=data_root),
+        "protocol": protocol,
+        "format": report_format,
+        "reader": reader,
+        "ladder": ladder,
+        "table": published_table,
+        "speed table": speed_table,
+    }
 
 
 def _page(heading: str, registered: Registered, facts: Facts, *sections: str) -> str:

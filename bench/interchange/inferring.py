@@ -28,7 +28,6 @@ from bench.storage.users_files import require_content
 PAIRS = (("data.0.0", "data.0.1"), ("images", "labels"), ("image", "label"))  # names of images and their labels
 APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
-PACKED = {"parquet": ("train*.parquet", "data/train*.parquet"), "webdataset": ("train*.tar",)}
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
 ALIKE = 0.5  # correlation of neighbours from which pixels are not whitened
 OUTSIDE = 0.1  # so many of normalised values lie outside 0..1, at least

@@ -194,8 +194,3 @@ def labels_from(facts: Facts, tensors: Tensors, weights: Weights = ()) -> Labels
         LookupError, TypeError: nobody knows the kind, or something is not there.
     """
     return KINDS[facts["kind"]].from_facts(facts, tensors, weights)
-
-
-def teacher_of(labels: Labels) -> TeacherRef | None:
-    """Who made them, where a teacher did; of several the first (see `Labels.teachers`)."""
-    return next(iter(labels.teachers), None)

@@ -45,4 +45,4 @@ def _panel(rows: Sequence[Row], across: str) -> Panel:
     for row, name in zip(rows, line_names(named(rows, across)), strict=True):
         found.setdefault(name, {}).setdefault(row[across], row)
     values = sorted({row[across] for row in rows})
-    return Panel(one_line(heading(rows, across)), across, values, found)
+    return Panel(one_line(heading(rows)), across, values, found)

@@ -60,7 +60,7 @@ def _view(rows: Sequence[Row], across: str) -> RankingView:
         for value in columns
     }
     return RankingView(
-        heading=one_line(heading(rows, across)),
+        heading=one_line(heading(rows)),
         identity={title: [name[place] for name, _ in ordered] for place, title in enumerate(who)},
         groups=tuple({title: texts} for title, texts in cells.items()),
         notes=(LEGEND, *_notes(rows)),
@@ -93,7 +93,7 @@ def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 
     return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'), found.unit)}{mark}"
 
 
-def heading(rows: Sequence[Row], across: str) -> str:
+def heading(rows: Sequence[Row]) -> str:
     """What all of the rows share, in words."""
     of_all = partial(common, rows)
     classes, every = of_all("classes"), of_all("all_classes")

@@ -40,10 +40,11 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
 
 def _pages(registry: Registry, name: str, kinds: Sequence[str], data_root: Path) -> list[str]:
     """Of all but runs; they need torch, as what they show is code."""
-    from bench.cli.pages import PAGES, own_dataset
+    from bench.cli.pages import own_dataset, pages
 
-    pages = [PAGES[kind](registry, name, data_root) for kind in kinds]
-    return [*pages, own_dataset(registry, name, data_root)] if is_path(name) else pages
+    page_of = pages(data_root)
+    found = [page_of[kind](registry, name) for kind in kinds]
+    return [*found, own_dataset(registry, name, data_root)] if is_path(name) else found
 
 
 def _everything(registry: Registry, runs: Path) -> set[str]:

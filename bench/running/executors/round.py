@@ -210,7 +210,7 @@ class Round:
         if not work.under_way:
             work.spent, work.began = work.taken(time.monotonic()), None
             if not work.todo:
-                self._went_on(work, order)
+                self._went_on(work)
 
     def _deciding(self, work: Work, order: RunOrder, ended: Ended) -> Ended | None:
         """The end that decides how the job ends; None where this was a step on its way."""
@@ -236,7 +236,7 @@ class Round:
         work.units = len(names)
         return None
 
-    def _went_on(self, work: Work, order: RunOrder) -> None:
+    def _went_on(self, work: Work) -> None:
         """All that was given out has ended: what is left is one last order, or the job has ended."""
         work.held.close()
         if work.ended is None:

@@ -17,7 +17,6 @@ from bench.labels import (
     SoftLabels,
     StoredLabels,
     TeacherRef,
-    teacher_of,
 )
 from bench.labels.forms import Bytes, Largest
 from bench.training.recipes import TrainingRecipe
@@ -124,7 +123,3 @@ def test_labels_for_other_images_are_as_good_as_can_be_had(make_task: MakeTask) 
         assert again.facts == other.facts, "a control's labels are made and kept as those of the set"
     written_down = replace(stored, views={"flips": torch.ones(2, 4)})
     assert targets_of(written_down).of_images(task, others, own=False) == HardLabels()
-
-
-def test_the_first_of_several_teachers_is_who_made_them() -> None:
-    assert teacher_of(OnlineLabels(FIRST, 4.0, others=(SECOND,))) == FIRST and teacher_of(SOFT) is None
