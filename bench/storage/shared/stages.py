@@ -138,7 +138,7 @@ class StageStore:
         return self.root / f"{kind}-{stage_hash}"
 
     def file(self, kind: str, stage_hash: str) -> Path:
-        """Where the tensors of a finished stage lie, to read some rows of them (`bench.storage.files.read_rows`)."""
+        """Where a finished stage's tensors lie, of which `bench.storage.tensor_files.read_rows` reads some rows."""
         return self.folder(kind, stage_hash) / RESULT
 
     @property
