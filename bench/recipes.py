@@ -29,13 +29,25 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Budget = Literal["paper", "quick"]
 Values = dict[str, Any]
 SIZES = ("small", "large")
 ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
+
+
+class Shaped(Protocol):
+    """What says of which shape images are: a dataset, or its card."""
+
+    @property
+    def resolution(self) -> int:
+        """Pixels a side."""
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,13 @@ class Setting:
     ipc: int
     backbone: str
     budget: Budget = "paper"
+
+    @classmethod
+    def of(
+        cls, images: Shaped, known_as: str | None, classes: int, ipc: int, backbone: str, budget: Budget = "paper"
+    ) -> "Setting":
+        """That of so many classes of images, of a dataset that is known as that or, with None, as none."""
+        return cls(known_as or NOT_KNOWN, images.resolution, images.channels, classes, ipc, backbone, budget)
 
 
 @dataclass(frozen=True)

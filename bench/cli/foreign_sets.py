@@ -18,7 +18,6 @@ from bench.interchange.importing import Foreign
 from bench.interchange.teachers import check_teacher
 from bench.planning.configuring import own_protocol
 from bench.progress import Progress
-from bench.recipes import NOT_KNOWN, Setting
 from bench.results.spec import Origin
 from bench.sets.condensed import check_fits
 
@@ -124,8 +123,7 @@ def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset,
         return name
     if method not in registry.names("method") or method == "imported":
         raise UsageError(f"the manifest of {folder} names the protocol 'paper', but {method!r} is no method here")
-    shape = (dataset.known_as or NOT_KNOWN, dataset.resolution, dataset.channels, len(dataset.classes))
-    return own_protocol(registry, method, Setting(*shape, ipc, backbone or "convnet3", "paper"), None)
+    return own_protocol(registry, method, dataset.setting(ipc, backbone or "convnet3"), None)
 
 
 def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin) -> None:

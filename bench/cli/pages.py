@@ -239,7 +239,7 @@ def _settings(registry: Registry) -> dict[str, Setting]:
 
 
 def _setting(card: DatasetCard) -> Setting:
-    return Setting(card.like or card.name, card.resolution, card.channels, card.classes or 2, IPC, BACKBONE)
+    return Setting.of(card, card.like or card.name, card.classes or 2, IPC, BACKBONE)
 
 
 def _recipes(recipes: Mapping[str, Recipe], more: Mapping[str, Mapping[str, object]]) -> str:

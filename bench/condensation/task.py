@@ -22,7 +22,7 @@ from bench.loops.iterations import Iterations
 from bench.loops.losses import Losses
 from bench.loops.pace import Pace
 from bench.progress import Progress, Silent
-from bench.recipes import NOT_KNOWN, Budget, Setting
+from bench.recipes import Budget, Setting
 from bench.storage.names import check_file_name
 from bench.storage.shared.stages import Maker, StageKey, StageResult, StageStore
 
@@ -90,9 +90,7 @@ class Task:
     @property
     def setting(self) -> Setting:
         """What recipes depend on."""
-        dataset = self.dataset
-        name, shape = dataset.known_as or NOT_KNOWN, (dataset.resolution, dataset.channels, self.classes)
-        return Setting(name, *shape, self.ipc, self.backbone, self.budget)
+        return self.dataset.setting(self.ipc, self.backbone, self.budget)
 
     def seen_through(self, preprocessing: Preprocessing) -> "Task":
         """The same task, in which networks see images through another preprocessing, such as a whitening."""

@@ -20,6 +20,7 @@ from bench.data.cards import SourceCard as SourceCard
 from bench.data.cards import SplitName as SplitName
 from bench.data.preprocessing import Normalisation as Normalisation
 from bench.data.preprocessing import Preprocessing as Preprocessing
+from bench.recipes import Budget, Setting
 from bench.storage import paging
 from bench.storage.files import digest
 
@@ -171,6 +172,10 @@ class Dataset:
     def class_order_hash(self) -> str:
         """Hash of the class ids in order. Sets and teachers with another hash do not fit this dataset."""
         return digest(list(self.classes))
+
+    def setting(self, ipc: int, backbone: str, budget: Budget = "paper") -> Setting:
+        """What recipes for it depend on."""
+        return Setting.of(self, self.known_as, len(self.classes), ipc, backbone, budget)
 
     def ready(self) -> bool:
         """Does for both splits what their first `take` would do once for all; whether this process did any of it.

@@ -1,21 +1,36 @@
 """The datasets and networks that the plans of one command name: each opened, or built, once."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.datasets import Dataset
 from bench.data.finding import NotHere, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
-from bench.data.opening import as_its_card_says, open_dataset
+from bench.data.opening import as_its_card_says, open_dataset, select_classes
 from bench.data.splits import UnavailableSplit
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
-from bench.planning.checks import NetworkChecks
+from bench.planning.checks import NetworkChecks, check_whole
 from bench.progress import Progress
 
 
 class DataUnready(UsageError):
     """A dataset is not all here. It may be on its way: whoever can wait looks again."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A dataset in the classes that a request names.
+
+    Attributes:
+        card: what finds its card, a name or a path.
+        all_classes: how many there are of them in all.
+    """
+
+    card: str
+    dataset: Dataset
+    all_classes: int
 
 
 class Inventory:
@@ -63,6 +78,17 @@ class Inventory:
                     raise DataUnready(str(error)) from error
                 raise
         return self._opened[name]
+
+    def chosen(self, name: str, classes: str | None) -> Chosen:
+        """A dataset in some of its classes, as `select_classes` reads them, each with images in both splits.
+
+        Raises:
+            UsageError, DataUnready: as `dataset`; there are no such classes, or one of them has no images.
+        """
+        whole = self.dataset(name)
+        chosen = select_classes(whole, classes)
+        check_whole(chosen)
+        return Chosen(name, chosen, len(whole.classes))
 
     def check_undamaged(self, name: str) -> None:
         """Raises UsageError: files of a dataset are damaged, of which a run would be a failed one."""

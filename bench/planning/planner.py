@@ -7,7 +7,6 @@ from typing import Any
 
 from bench.condensation import Condenser
 from bench.data.datasets import Dataset
-from bench.data.opening import select_classes
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.extensions.answers import answers_of
@@ -17,12 +16,12 @@ from bench.hardware.devices import AUTO, device_name, plain_precision
 from bench.labels import KINDS
 from bench.planning import cells, remarks
 from bench.planning.all_images import Extent, all_images
-from bench.planning.checks import check_backbone, check_real_images, check_whole
+from bench.planning.checks import check_backbone, check_real_images
 from bench.planning.configuring import build, configure, own_protocol, share_changes
-from bench.planning.inventory import Inventory
+from bench.planning.inventory import Chosen, Inventory
 from bench.planning.request import Request, backbones_of, computed_on, inventory_of, methods_of
 from bench.progress import Progress
-from bench.recipes import NOT_KNOWN, Setting
+from bench.recipes import Setting
 from bench.results.answers import has_answers
 from bench.results.fields import CONTROL
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec, joined
@@ -67,8 +66,9 @@ class Planner:
         self._check_names()
         found: dict[str, Job] = {}
         for name in self.request.datasets:
-            dataset, of_it, asked = self._dataset(name), dict[str, Job](), list[Job]()
-            for spec in self._specs(name, dataset, self._ipcs(dataset)):
+            chosen, of_it, asked = self._inventory.chosen(name, self.request.classes), dict[str, Job](), list[Job]()
+            dataset = chosen.dataset
+            for spec in self._specs(chosen, self._ipcs(dataset)):
                 own, *controls = self._with_control(spec, dataset)
                 asked.append(own)
                 for job in (own, *controls):
@@ -122,13 +122,6 @@ class Planner:
         named = [name for names in self._backbones.values() for name in names]
         return list(dict.fromkeys([*named, *self.request.eval_backbones]))
 
-    def _dataset(self, name: str) -> Dataset:
-        whole = self._inventory.dataset(name)
-        self._all_classes = len(whole.classes)
-        dataset = select_classes(whole, self.request.classes)
-        check_whole(dataset)
-        return dataset
-
     def _check_networks(self, jobs: Iterable[Job], dataset: Dataset) -> None:
         """Looks at the networks of what is left to do."""
         networks = self._inventory.networks
@@ -155,14 +148,13 @@ class Planner:
             raise UsageError(f"--ipc must be at least 1, not {least}")
         return ipcs
 
-    def _specs(self, card: str, dataset: Dataset, ipcs: Sequence[int]) -> list[RunSpec]:
-        request = self.request
+    def _specs(self, chosen: Chosen, ipcs: Sequence[int]) -> list[RunSpec]:
         return [
-            self._spec(card, dataset, method, backbone, extent)
+            self._spec(chosen, method, backbone, extent)
             for ipc in ipcs
-            for method in request.methods
+            for method in self.request.methods
             for backbone in self._backbones[method]
-            for extent in self._extents(method, dataset, ipc)
+            for extent in self._extents(method, chosen.dataset, ipc)
         ]
 
     def _extents(self, method: str, dataset: Dataset, ipc: int) -> list[Extent]:
@@ -174,12 +166,10 @@ class Planner:
         return [every]
 
     def _setting(self, dataset: Dataset, ipc: int, backbone: str) -> Setting:
-        classes = len(dataset.classes)
-        budget = self.request.budget
-        name = dataset.known_as or NOT_KNOWN
-        return Setting(name, dataset.resolution, dataset.channels, classes, ipc, backbone, budget)
+        return dataset.setting(ipc, backbone, self.request.budget)
 
-    def _spec(self, card: str, dataset: Dataset, method: str, backbone: str, extent: Extent) -> RunSpec:
+    def _spec(self, chosen: Chosen, method: str, backbone: str, extent: Extent) -> RunSpec:
+        dataset = chosen.dataset
         setting = self._setting(dataset, extent.ipc, backbone)
         choice = configure(self.registry, method, setting, self._changes[method])
         with answers_of(self.registry, "method", method):
@@ -187,10 +177,10 @@ class Planner:
         return RunSpec(
             method=choice,
             dataset=dataset.name,
-            card=card,
+            card=chosen.card,
             card_hash=dataset.card_hash,
             classes=dataset.classes,
-            all_classes=self._all_classes,
+            all_classes=chosen.all_classes,
             split=dataset.split,
             dataset_source=dataset.source,
             source_differs=dataset.source_differs,

@@ -18,7 +18,7 @@ from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_
 from bench.loops.iterations import window
 from bench.planning.checks import NetworkChecks, check_backbone
 from bench.planning.configuring import build, configure, set_at, share_changes
-from bench.recipes import NOT_KNOWN, Setting
+from bench.recipes import Setting
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
 from bench.speed.floor import FloorSpec
@@ -208,8 +208,8 @@ class SpeedPlanner:
         return configure(self.registry, cell.method, self._setting(cell, batch), changes)
 
     def _setting(self, cell: TableRow, batch: int | None) -> Setting:
-        card, name = self._card, self._known_as or NOT_KNOWN
-        return Setting(name, card.resolution, card.channels, _classes(card, batch), self.request.ipc, cell.backbone)
+        classes = _classes(self._card, batch)
+        return Setting.of(self._card, self._known_as, classes, self.request.ipc, cell.backbone)
 
     def _precision(self, method: Method, engine: str | None) -> Precision:
         """Where none is asked for: the reference computes as papers' code does, all else as a run does."""
