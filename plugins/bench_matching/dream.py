@@ -56,6 +56,11 @@ class DREAM(IDC):
     def _kept(self, task: Task) -> State:
         return {"chosen": self._chosen}
 
+    @property
+    def _cycle(self) -> int:
+        """The first update of each interval chooses the real images."""
+        return min(self.config.interval, self.config.steps)
+
     def _start(self, task: Task) -> Tensor:
         if self.config.init != "real" or not self.config.representative_start:
             return super()._start(task)

@@ -174,7 +174,8 @@ class IDC(Condenser[IDCConfig]):
         state: State = {"images": images, "velocity": turns.velocity, "network": network, "optimizer": optimizer}
         count = task.classes * task.ipc
         updates = config.networks * config.steps
-        for update in task.iterations(updates, images=count, state={**state, **self._kept(task)}):
+        kept = {**state, **self._kept(task)}
+        for update in task.iterations(updates, images=count, state=kept, cycle=self._cycle):
             index, step = divmod(update, config.steps)
             if step == 0:
                 images.clamp_(0, 1)
@@ -195,6 +196,11 @@ class IDC(Condenser[IDCConfig]):
     def _kept(self, task: Task) -> State:
         """What else the loop changes."""
         return {}
+
+    @property
+    def _cycle(self) -> int:
+        """After how many updates with one network what an update costs repeats itself."""
+        return 1
 
     def _network(self, task: Task, index: int) -> nn.Module:
         """A newly initialised network, the same whenever it is asked for; BatchNorm normalises by the batch."""

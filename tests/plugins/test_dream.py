@@ -110,6 +110,23 @@ def test_they_stay_for_an_interval_and_begin_anew_with_a_network(
     assert len(chosen) == 18, "each class once"
 
 
+def test_the_time_of_an_update_holds_its_share_of_the_choosing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that choosing alone moves, a second a class: three seconds in every second update, of six images."""
+    now = [0.0]
+    original = DREAM._representatives
+
+    def slow(self: DREAM, *given: Any) -> Tensor:  # noqa: ANN401
+        now[0] += 1.0
+        return original(self, *given)
+
+    monkeypatch.setattr(DREAM, "_representatives", slow)
+    task = task_of(tmp_path)
+    here = prepared(task, interval=2, steps=6)
+    monkeypatch.setattr("bench.hardware.meters.time.perf_counter", lambda: now[0])
+    here.synthesize(task, here.units(task)[0])
+    assert task.times.windows == [pytest.approx(3 / 2 / 6)] * 4
+
+
 def test_between_two_choices_the_same_images_are_matched(tmp_path: Path) -> None:
     task = task_of(tmp_path)
     here, network = prepared(task, interval=2), prepared(task)._network(task, 0)
