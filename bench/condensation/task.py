@@ -160,6 +160,8 @@ class Task:
     ) -> Iterator[int]:
         """Yields 0..count-1: the loop of a synthesis, metered, shown, guarded and stoppable.
 
+        A method may `break` out of it: then the iterations are those begun until there.
+
         Args:
             count: iterations to make.
             images: how many images one iteration updates.

@@ -3,6 +3,8 @@
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,8 +77,7 @@ class Clock:
     def __init__(self, device: torch.device, window: int) -> None:
         self._device, self._window = device, window
         self._cuda = device.type == "cuda"
-        self._steps = 0
-        self._start = self._now()
+        self.restart()
 
     def _now(self) -> Any:  # noqa: ANN401 - an event or a float
         if not self._cuda:
@@ -86,8 +87,19 @@ class Clock:
         return event
 
     def restart(self) -> None:
-        """Begins a fresh window now, so that what happened since the last step is not counted."""
-        self._steps, self._start = 0, self._now()
+        """Begins a fresh window now: the one under way is dropped."""
+        self._begin(self._now())
+
+    def _begin(self, now: Any) -> None:  # noqa: ANN401 - as `_now` gives it
+        self._steps, self._seconds, self._start = 0, 0.0, now
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens within is in no window; the one under way goes on afterwards."""
+        if self._steps:
+            self._seconds += self._since_start(self._now())
+        yield
+        self._start = self._now()
 
     def step(self) -> float | None:
         """Counts one step; at a window's end its mean seconds a step, otherwise None."""
@@ -95,14 +107,16 @@ class Clock:
         if self._steps < self._window:
             return None
         end = self._now()
-        if self._cuda:
-            end.synchronize()
-            seconds = self._start.elapsed_time(end) / 1000
-        else:
-            seconds = end - self._start
-        mean = seconds / self._steps
-        self._steps, self._start = 0, end
-        return float(mean)
+        mean = (self._seconds + self._since_start(end)) / self._steps
+        self._begin(end)
+        return mean
+
+    def _since_start(self, end: Any) -> float:  # noqa: ANN401 - as `_now` gives it
+        """Seconds; on CUDA once the device has come to `end`."""
+        if not self._cuda:
+            return float(end - self._start)
+        end.synchronize()
+        return float(self._start.elapsed_time(end) / 1000)
 
 
 @dataclass

@@ -24,6 +24,35 @@ def window(device: torch.device, cycle: int = 1) -> int:
     return -(-(CUDA_WINDOW if device.type == "cuda" else 1) // cycle) * cycle
 
 
+class _Meter:
+    """Takes the times of a loop: of the first steps together, until `warm` are done, then of windows."""
+
+    def __init__(self, times: IterationTimes, device: torch.device, images: int, cycle: int, *, warm: int) -> None:
+        self._times, self._images, self._warm = times, images, warm
+        self._steps, self._began = window(device, cycle), time.monotonic()
+        self.clock = Clock(device, self._steps)
+
+    def spent_s(self) -> float:
+        """Seconds since the loop began."""
+        return time.monotonic() - self._began
+
+    def step(self, done: int) -> None:
+        """Counts the latest of so many steps."""
+        seconds = self.clock.step()
+        if done == self._warm:
+            self._times.warm_up_s += self.spent_s()
+            self.clock.restart()
+        elif done > self._warm and seconds is not None:
+            self._times.windows.append(seconds / self._images)
+            self._times.timed += self._steps
+
+    def left(self, done: int) -> None:
+        """The loop was left in the latest of so many steps, which nobody timed."""
+        self._times.iterations = done
+        if done <= self._warm:
+            self._times.warm_up_s += self.spent_s()
+
+
 @dataclass
 class Iterations:
     """See `Task.iterations`, which makes it."""
@@ -37,26 +66,25 @@ class Iterations:
 
     def __iter__(self) -> Iterator[int]:
         mine, start = self._resume()
-        steps = window(self.task.device, self.cycle)
-        clock, began = Clock(self.task.device, steps), time.monotonic()
+        meter = _Meter(mine, self.task.device, self.images, self.cycle, warm=min(start + WARM_UP_STEPS, self.count))
 
         def save(done: int) -> None:
-            self._guard(done)
-            self._save(done, mine, mine.carried_s + time.monotonic() - began)
-            clock.restart()
-
-        for iteration in self._loop(save).walk(start):
-            yield iteration
-            seconds, done = clock.step(), iteration + 1
-            if done - start == min(WARM_UP_STEPS, self.count):
-                mine.warm_up_s += time.monotonic() - began
-                clock.restart()
-            elif done - start > WARM_UP_STEPS and seconds is not None:
-                mine.windows.append(seconds / self.images)
-                mine.timed += steps
-            if done % GUARD_EVERY == 0 or done == self.count:
+            with meter.clock.paused():
                 self._guard(done)
-                clock.restart()
+                self._save(done, mine, mine.carried_s + meter.spent_s())
+
+        try:
+            for iteration in self._loop(save).walk(start):
+                yield iteration
+                done = iteration + 1
+                meter.step(done)
+                if done % GUARD_EVERY == 0 or done == self.count:
+                    with meter.clock.paused():
+                        self._guard(done)
+        except GeneratorExit:  # the method went no further, as one that stops early
+            meter.left(iteration + 1)
+            self.task.times.merge(mine)
+            raise
         self.task.times.merge(mine)
 
     def _loop(self, save: Callable[[int], None]) -> Loop:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 UNITERATED = "no image is updated step by step; see the time per image"
-TOO_SHORT = "the loop has no steps beyond the warm-up"
+TOO_SHORT = "the loop ends before a window of steps beyond the warm-up does"
 IMPORTED = "the images were made elsewhere"
 TEACHER_ELSEWHERE = "what the labels need was made elsewhere"
 HARD = "hard labels: nothing is labelled"

@@ -340,7 +340,7 @@ def test_what_the_loop_changes_is_its_state(tmp_path: Path, monkeypatch: pytest.
     kept: list[State] = []
     task = task_of(tmp_path)
 
-    def iterations(self: Task, count: int, *, images: int, state: State) -> Iterator[int]:
+    def iterations(self: Task, count: int, *, images: int, state: State, cycle: int) -> Iterator[int]:
         kept.append(state)
         return iter(())
 

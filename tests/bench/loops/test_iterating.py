@@ -133,6 +133,72 @@ def test_steps_that_take_turns_are_timed_a_whole_turn_at_a_time(
     assert task.times.timed == 12
 
 
+class SlowToSave:
+    """A state of which a look takes a minute."""
+
+    def __init__(self, now: list[float]) -> None:
+        self.now = now
+
+    def state_dict(self) -> dict[str, float]:
+        self.now[0] += 60.0
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        raise AssertionError("nothing was saved before")
+
+
+@pytest.mark.parametrize("cycle", [1, 4, 30])
+def test_a_window_goes_on_after_looks_for_nan_and_checkpoints_and_holds_neither(
+    cycle: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of steps of a second, each of them saved; a turn of 30 steps is longer than the 25 between two looks for NaN."""
+    now = [0.0]
+    monkeypatch.setattr("bench.hardware.meters.time.perf_counter", lambda: now[0])
+    task = replace(tiny_task(tmp_path, dataset=TINY, workspace=""), checkpoint_seconds=0.0)
+    for _ in task.iterations(WARM_UP_STEPS + 60, images=2, state={"slow": SlowToSave(now)}, cycle=cycle):
+        now[0] += 1.0
+    assert now[0] > 60 * 60, "it was saved"
+    assert task.times.windows == pytest.approx([0.5] * (60 // cycle))
+    assert task.times.timed == 60
+
+
+@pytest.mark.parametrize(
+    ("last", "windows"), [(2, []), (3, []), (4, []), (9, [1.0] * 5)], ids=["warming", "warm", "first", "later"]
+)
+def test_a_loop_that_its_method_leaves_is_metered_until_there(
+    last: int, windows: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By early stopping, in steps of two seconds: all but the one in which it is left, which may be no whole one."""
+    now = [0.0]
+    monkeypatch.setattr("bench.hardware.meters.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("bench.loops.iterations.time.monotonic", lambda: now[0])
+    task = tiny_task(tmp_path, dataset=TINY)
+    for iteration in task.iterations(30, images=2):
+        now[0] += 2.0
+        if iteration + 1 == last:
+            break
+    assert task.times.iterations == last
+    assert task.times.windows == windows
+    assert task.times.warm_up_s == 2.0 * min(last, WARM_UP_STEPS)
+
+
+def test_what_is_left_of_a_continued_loop_may_be_all_warm_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 30 steps of a second an attempt makes 28, of which 3 warm up, and the next one 2."""
+    now = [0.0]
+    monkeypatch.setattr("bench.loops.iterations.time.monotonic", lambda: now[0])
+
+    def attempt(most: float) -> IterationTimes:
+        task = replace(tiny_task(tmp_path, dataset=TINY, workspace=""), checkpoint_seconds=1e9)
+        began, task.should_stop = now[0], lambda: now[0] - began >= most
+        for _ in task.iterations(30, images=1, state={"images": torch.zeros(1)}):
+            now[0] += 1.0
+        return task.times
+
+    with pytest.raises(Interrupted):
+        attempt(28)
+    assert attempt(torch.inf).warm_up_s == 3.0 + 2.0
+
+
 @pytest.mark.parametrize(
     ("device", "cycle", "expected"), [("cpu", 1, 1), ("cpu", 5, 5), ("cuda", 1, 10), ("cuda", 4, 12)]
 )
