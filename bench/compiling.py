@@ -4,7 +4,8 @@ Compiling takes seconds to minutes; a short run is done before that. So a few st
 that it should save is held against the time that it would take. Once compiled, steps of both kinds are timed in turn,
 and the faster kind is made. The choice is kept in the cache, so that a continued run goes on with the same arithmetic,
 bit for bit; and it stands in the record. What was compiled is kept there as well (`bench.running.executors.processes`),
-so that later runs of the same shapes take a fraction of the time.
+so that later runs of the same shapes take a fraction of the time. What is lacking to compile says nothing of other
+runs: that nothing was compiled for it is kept beside the checkpoints of the work under way, which ends as it began.
 
 A dry run has some seconds for each loop (`bench.loops.pace.Trial`), and compiling cannot be interrupted. Where it
 should take longer it is left to the run, and counted with what it should take and save.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -27,13 +29,14 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure, why
-from bench.hardware.devices import device_name
+from bench.hardware.devices import model_name
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.progress import COMPILING
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
 from bench.storage.files import clean_leftovers, digest
 from bench.storage.shared.leases import locked
+from bench.storage.shared.stages import CHOICES
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -106,18 +109,20 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
     Returns:
         The function compiled, or None where plain steps are to be made.
     """
-    began, kept = time.perf_counter(), _kept(task, work)
+    began, begun = time.perf_counter(), _begun(task, work)
+    kept = begun or _kept(task, task.stages.choice(_name(task, work)))
     if _is_left_to_the_run(task, work, kept):
         return None
-    known, compiled = _asked_for(task) or kept, None
+    decided = begun or _asked_for(task)
+    known, compiled = decided or kept, None
     choice = known or _guess(_seconds_of(plain, task.device), work)
     if choice.compiled:
         compiled, choice = _compiled(task, work, function, step, choice)
     if compiled is not None and known is None:
         choice = _proof(choice, partial(step, compiled), plain, task.device)
         compiled = compiled if choice.compiled else None
-    if task.compile == "auto":
-        _keep(task, work, choice)
+    if task.compile == "auto" and not begun:
+        _keep(task, work, choice, shared=decided is None)
     seconds = time.perf_counter() - began
     task.pace.ready(seconds)
     if not task.stages.making:  # else it is part of the stage's cost
@@ -193,22 +198,36 @@ def _compiled(
 def _name(task: Task, work: Workload) -> str:
     """Under which a choice is kept: not as a stage, because it costs a method nothing and is made within stages too."""
     amount = {"steps": work.steps, "saved": work.saved, "compile_s": _compile_s(work), "version": VERSION}
-    made_on = {"device": device_name(task.device), "precision": task.precision, "threads": torch.get_num_threads()}
+    made_on = {"device": model_name(task.device), "precision": task.precision, "threads": torch.get_num_threads()}
     what = {"what": work.what, "network": digest(str(work.network)), "shape": list(work.shape)}
-    return f"{digest({**what, **amount, **made_on})}.json"
+    return f"{digest({**what, **amount, **made_on, 'torch': torch.__version__})}.json"
 
 
-def _kept(task: Task, work: Workload) -> Choice | None:
-    path = task.stages.choice(_name(task, work))
+def _begun(task: Task, work: Workload) -> Choice | None:
+    """Not to compile, where the work under way began so for want of what compiling needs."""
+    if task.compile != "auto" or (found := _kept(task, _of_this_work(task) / _name(task, work))) is None:
+        return None
+    return Choice(compiled=found.compiled, why=f"as it began: {found.why}")
+
+
+def _kept(task: Task, path: Path) -> Choice | None:
     warning = "choice set aside as {}, steps are timed again"
     return whole_or_aside(partial(CHOICE_FILE.read, path), path, task.progress, warning)
 
 
-def _keep(task: Task, work: Workload, choice: Choice) -> None:
+def _keep(task: Task, work: Workload, choice: Choice, *, shared: bool) -> None:
+    """For all that will use the cache, or for the work under way alone, whose folder no other process cleans."""
+    if not shared:
+        CHOICE_FILE.write(_of_this_work(task) / _name(task, work), choice.to_json())
+        return
     folder = task.stages.choices
     with locked(folder.with_suffix(".lock"), task.progress, wait=True):
         clean_leftovers(folder)
         CHOICE_FILE.write(folder / _name(task, work), choice.to_json())
+
+
+def _of_this_work(task: Task) -> Path:
+    return (task.stages.work or task.workspace) / CHOICES
 
 
 def _compile_s(work: Workload) -> float:

@@ -9,9 +9,11 @@ Weights, statistics, losses and updates are fp32 in all of them. "tf32" is what 
 GPU, without calling it so, and with it what papers' code does: a benchmark that says "fp32" must not.
 """
 
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -41,6 +43,22 @@ def choose_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """A name under which timings may stand together: "cpu", or the GPU's own name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def model_name(device: torch.device) -> str:
+    """Of the GPU, or of the processor, as records name what they were made on."""
+    return device_name(device) if device.type == "cuda" else processor()
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:

@@ -3,14 +3,13 @@
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.extensions.registry import FILE_PREFIX, Registry
 from bench.hardware.choices import Precision
-from bench.hardware.devices import device_name
+from bench.hardware.devices import model_name
 from bench.results.outcomes import Environment, Provenance
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
@@ -102,7 +101,7 @@ def arithmetic(device: torch.device, precision: Precision, machine: str | None =
     """Who does it and how: device and its name (of a GPU `machine`, where that is known), precision, threads."""
     return {
         "device": device.type,
-        "device_name": (machine or device_name(device)) if device.type == "cuda" else processor(),
+        "device_name": machine if machine and device.type == "cuda" else model_name(device),
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
@@ -111,14 +110,3 @@ def arithmetic(device: torch.device, precision: Precision, machine: str | None =
 def versions(method: MethodChoice) -> dict[str, str | None]:
     """Of this package, of torch and of the method's plugin."""
     return {"bench": __version__, "torch": torch.__version__, "plugin": method.plugin_version}
-
-
-def processor() -> str:
-    """The processor's own name where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

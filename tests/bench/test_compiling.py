@@ -27,8 +27,9 @@ from bench.compiling import (
     missing_compiler,
 )
 from bench.condensation import Task
-from bench.errors import RunFailure
+from bench.errors import Interrupted, RunFailure
 from bench.loops.pace import Postponed, Trial
+from bench.storage.shared.stages import Made
 from bench.testing import tiny_task
 
 CPU = torch.device("cpu")
@@ -118,6 +119,75 @@ def test_without_a_compiler_nothing_is_compiled_and_the_record_says_so(
     assert "there is no C++ compiler" in task.measured.compiled["loop"]["why"]
     with pytest.raises(RunFailure, match="nothing can be compiled here: there is no C"):
         choose(replace(task, compile="always"), LONG, a_millisecond)
+
+
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(compiling, "missing_compiler", lambda device: "nothing here")
+    return monkeypatch
+
+
+def test_what_began_without_a_compiler_ends_without_and_nothing_else_does(
+    task: Task, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run continues bit for bit though a compiler was installed since; others with the same cache use that."""
+    other = replace(task, workspace=tmp_path / "other")
+    with monkeypatch.context() as lacking:
+        without_compiler(lacking)
+        assert choose(task, LONG, a_millisecond) == Choice(compiled=False, why="nothing here")
+    for _ in range(2):
+        continued = choose(task, LONG, lambda: pytest.fail("measured"))
+        assert continued == Choice(compiled=False, why="as it began: nothing here")
+    assert choose(other, LONG, a_millisecond).compiled
+    assert not choose(task, LONG, lambda: pytest.fail("measured")).compiled
+    assert choose(replace(task, compile="always"), LONG, a_millisecond).compiled
+
+
+def test_want_of_a_compiler_replaces_no_choice_that_was_measured(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = choose(task, LONG, a_millisecond)
+    with monkeypatch.context() as lacking:
+        without_compiler(lacking)
+        assert not choose(replace(task, workspace=tmp_path / "other"), LONG, a_millisecond).compiled
+    assert choose(task, LONG, lambda: None) == measured
+
+
+def test_a_stage_that_began_without_a_compiler_ends_without_whoever_ends_it(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, made = replace(task, workspace=tmp_path / "other"), list[bool]()
+
+    def make(by: Task, stop: bool) -> Made:
+        made.append(choose(by, LONG, a_millisecond).compiled)
+        if stop:
+            raise Interrupted("stopped")
+        return Made({}, {})
+
+    with monkeypatch.context() as lacking, pytest.raises(Interrupted):
+        without_compiler(lacking)
+        task.stage("experts", 1, {"seed": 0}, lambda _: make(task, stop=True))
+    other.stage("experts", 1, {"seed": 0}, lambda _: make(other, stop=False))
+    other.stage("experts", 1, {"seed": 1}, lambda _: make(other, stop=False))
+    assert made == [False, False, True]
+    assert not list(task.workspace.iterdir()), "it is the stage's choice, not the run's"
+
+
+def test_a_choice_holds_for_the_torch_and_the_processor_it_was_measured_with(
+    task: Task, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured() -> bool:
+        calls.clear()
+        choose(task, SHORT, lambda: calls.append("plain"))
+        return bool(calls)
+
+    assert measured() and not measured()
+    with monkeypatch.context() as later:
+        later.setattr(torch, "__version__", "99.0")
+        assert measured() and not measured()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("bench.hardware.devices.processor", lambda: "another processor")
+        assert measured() and not measured()
+    assert not measured()
 
 
 def test_what_is_possible_is_compiled_without_measuring(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

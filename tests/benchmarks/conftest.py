@@ -58,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("--keep-baseline", default=False):
         import torch
 
-        from bench.running.environment import processor
+        from bench.hardware.devices import processor
 
         machine = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__.partition('+')[0]}"
         every = {**kept["ratios"], **{name: round(ratio, 3) for name, ratio in ratios.items()}}

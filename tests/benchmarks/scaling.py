@@ -24,7 +24,7 @@ from benching import Bench
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
 from bench.hardware.cores import cores
-from bench.running.environment import processor
+from bench.hardware.devices import processor
 from bench.running.executors import Hiring, SpreadExecutor
 from bench.running.executors.side_by_side import local
 from bench.running.units import UNITS, read_unit

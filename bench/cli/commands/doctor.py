@@ -75,7 +75,7 @@ def _software() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import torch
 
-    from bench.running.environment import processor
+    from bench.hardware.devices import processor
 
     yield Finding("processor", f"{processor()}, {os.cpu_count()} cores")
     yield Finding("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.1f} GiB")

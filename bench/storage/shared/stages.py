@@ -33,6 +33,7 @@ from bench.storage.tensor_files import read_tensors, write_tensors
 SCHEMA = 1
 RESULT = "result.safetensors"
 WORK = "work"  # a stage's folder for checkpoints while it is made
+CHOICES = "choices"  # a folder of what was chosen for this machine (`bench.compiling`)
 
 
 class StageAbout(Part):
@@ -104,10 +105,11 @@ Maker = Callable[[Path], Made]
 
 @dataclass
 class _Call:
-    """A stage that is asked for: since when, and the seconds that stages within its making took."""
+    """A stage that is asked for: since when, the seconds that stages within its making took, and the maker's folder."""
 
     began: float
     within: float = 0.0
+    work: Path | None = None
 
 
 class StageStore:
@@ -143,8 +145,8 @@ class StageStore:
 
     @property
     def choices(self) -> Path:
-        """The folder beside the stages in which it is kept what was chosen for this machine (`bench.compiling`)."""
-        return self.root.parent / "choices"
+        """The folder beside the stages of what was chosen for all work on this machine."""
+        return self.root.parent / CHOICES
 
     def choice(self, name: str) -> Path:
         """Where one of them lies, made or not."""
@@ -159,6 +161,11 @@ class StageStore:
     def making(self) -> bool:
         """Whether a stage is being asked for or made."""
         return bool(self._under_way)
+
+    @property
+    def work(self) -> Path | None:
+        """The folder for checkpoints of the stage that is being made, the innermost; None where none is."""
+        return self._under_way[-1].work if self._under_way else None
 
     @contextmanager
     def _call(self) -> Iterator[None]:
@@ -239,6 +246,7 @@ class StageStore:
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
+        self._under_way[-1].work = work
         company = in_company(work, self._company, self._progress)
         reset_peak_memory(device)
         with lasting(work / "elapsed.json", progress=self._progress) as watch, company as most:
