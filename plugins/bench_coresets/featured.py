@@ -90,6 +90,8 @@ class HerdingConfig(CoresetConfig):
         selection: "greedy", Welling's, or the "nearest" to the mean of their class, as DC's tables.
     """
 
+    added: ClassVar[frozenset[str]] = frozenset({"selection"})
+
     normalise_features: bool = False
     selection: Literal["greedy", "nearest"] = "greedy"
 

@@ -13,10 +13,10 @@ from bench.training.recipes import TeacherRecipe, TrainingRecipe
 
 RECIPE = TrainingRecipe(epochs=3, batch_size=4, lr=0.1, weight_decay=0.0)
 DIGITS = Setting("digits", 8, 1, 10, 1, "convnet3-bn", "quick")
-BEFORE = {  # of the first release of each
-    "sre2l": "eebc485be5269b1af53b8d8c6a77e39d",
-    "cda": "1a5c8fedd970b78a9e3d0dd2526410a2",
-    "rded": "a57f52ee5343ea464e8b5c2b007d9467",
+BEFORE = {  # of each at its version
+    "sre2l": "ebb23d2278705ce164bd10c2eb58bcd9",
+    "cda": "a886d28418a88f6b539feac2f6f8d4c8",
+    "rded": "66d91e197525ae1670362740021cc10b",
     "mtt": "28b959369858fdb84a50b2b92bfc38a7",
 }
 
