@@ -48,6 +48,8 @@ def set_of_run(run: str, runs: Path) -> Path:
     at_hand(looked_at(runs) / run)
     found = next((place for place in map(set_of, (runs / run, Path(run))) if (place / MANIFEST).is_file()), None)
     if found is None:
+        if begun := next((each for each in (runs / run, Path(run)) if (each / "spec.json").is_file()), None):
+            raise UsageError(f"{begun.name} has no condensed set yet; the command that began it continues it")
         known = [path.parent.parent.name for path in runs.glob(f"*/{CONDENSED}/{MANIFEST}")]
         hint = f"; did you mean {match!r}?" if (match := nearest(run, known)) else f" (looked here and in {runs})"
         raise UsageError(f"no run with a condensed set is called {run!r}{hint}")

@@ -51,7 +51,8 @@ class Task:
         stages: costly results, kept by content hash; use `stage`.
         looks: how often a training tests on the way (see `bench.training.curves`).
         workspace: a folder for checkpoints of the piece of work under way.
-        facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has.
+        facts: what a method wants to be recorded of itself (JSON values, under `notes`), by names that no field has;
+            what is noted as `DOUBT`, in words, is shown with the row as a warning.
         measured: what the harness found out; methods do not write it.
         losses: what the loss of each loop of a unit was, by term, which a loop appends at its end.
         used_stages: the stages this task took, made now or cached, without their tensors.

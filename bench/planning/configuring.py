@@ -238,9 +238,26 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        every = error.errors()
+        first, key = every[0], _key_of(every[0]["loc"], values)
+        said = _joined([each["msg"] for each in every if _key_of(each["loc"], values) == key])
         whole = isinstance(first["input"], Mapping)  # a rule over several keys
         given = "" if whole else f", not {brief(first['input'])}"
         raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error
+
+
+def _key_of(location: Sequence[int | str], values: Mapping[str, Any]) -> str:
+    """The key that an error is about: of a value that may be of several types pydantic names the type as well."""
+    parts, inside = list[str](), cast(Any, values)
+    for part in location:
+        if parts and not isinstance(inside, Mapping | list | tuple):
+            break
+        parts.append(str(part))
+        inside = inside.get(part) if isinstance(inside, Mapping) else None
+    return ".".join(parts)
+
+
+def _joined(messages: Sequence[str]) -> str:
+    """What a value should be, as "Input should be a valid integer or 'all'"."""
+    first, *others = (message.removeprefix("Value error, ") for message in messages)
+    return " or ".join([first, *(other.removeprefix("Input should be ") for other in others)])

@@ -19,4 +19,4 @@ def condensed_with(rows: Rows, backbone: str | None) -> str:
 
 
 def _condenses(rows: Rows) -> Iterable[bool]:
-    return (row["method"] != FULL for row in rows)
+    return (row["method"] != FULL or bool(row.get("imported")) for row in rows)

@@ -11,7 +11,7 @@ from bench.results.scores import TOP1
 
 Row = dict[str, Any]
 SAME = (
-    *("method", "method_version", "backbone", "config", "budget", "labels_of", "is_control", "set", "engine"),
+    *("method", "method_version", "backbone", "config", "budget", "labels_of", "set", "engine"),
     *("synthesis_precision", "dataset", "card_hash", "class_order_hash", "ipc", "eval_backbone", "epochs"),
     *("label_kind", "teacher_backbone", "preprocessing", "device", "device_name", "precision"),
 )
@@ -106,6 +106,7 @@ def _of_sets(group: Sequence[Row]) -> Row:
         "seeds": [row["seed"] for row in group],
         "runs": [row["run"] for row in group],
         "controls": list(controls),
+        "is_control": any(row.get("is_control") for row in group),
     }
 
 

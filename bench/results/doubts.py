@@ -1,7 +1,11 @@
-"""What a reader should doubt in a finished row: students, teachers and labels that know no more than chance."""
+"""What a reader should doubt in a finished row: students, teachers and labels that know no more than chance.
+
+And what its method itself says of it.
+"""
 
 from collections.abc import Iterator, Sequence
 
+from bench.condensation.notes import DOUBT
 from bench.results.chance import is_no_better
 from bench.results.fields import Row
 from bench.results.label_fit import NOTE, LabelFit
@@ -22,7 +26,8 @@ def doubts(row: Row, scores: Sequence[Score]) -> list[str]:
     """
     if row.status != "done":
         return []
-    return [*_students(row, scores), *_teacher(row, scores), *_labels(row)]
+    own = [str(row.notes[DOUBT])] if DOUBT in row.notes else []
+    return [*own, *_students(row, scores), *_teacher(row, scores), *_labels(row)]
 
 
 def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import SGD
 
-from bench.condensation import Images, MethodConfig, Task, Unit
+from bench.condensation import DOUBT, Images, MethodConfig, Task, Unit
 from bench.errors import UsageError
 from bench.labels import Labels, SoftLabels
 from bench.loops.checkpoints import State
@@ -113,7 +113,7 @@ class DATM(ExactMatcher[DATMConfig]):
         images = super().synthesize(task, unit)
         task.facts["updates_left_out"] = left_out = int(self._left_out)
         if left_out == self.config.iterations:
-            task.progress.warn(f"the loss of every update was above threshold={self.config.threshold}: nothing moved")
+            task.facts[DOUBT] = f"the loss of every update was above threshold={self.config.threshold}: nothing moved"
         return images
 
     @property

@@ -228,3 +228,14 @@ def test_all_real_images_have_a_column_that_says_so(measured: MakeRow) -> None:
     (view,) = pivot_views([*rows, full, measured((59, 60), ipc=500, method="random", **hard)], "ipc")
     assert [title for group in view.groups for title in group] == ["ipc 1", "ipc 10", "ipc 500"]
     assert "all images" in TABLE.render([full], claims=False)
+
+
+def test_a_set_that_is_the_control_of_another_ranking_is_one_of_its_own(measured: MakeRow) -> None:
+    rows = [{**measured((9, 10), seed=seed), "is_control": seed == 0} for seed in (0, 1, 2)]
+    (one,) = over_seeds(rows)
+    assert (one["sets"], one["is_control"]) == (3, True)
+
+
+def test_a_part_of_all_images_has_its_number(measured: MakeRow) -> None:
+    part = {**measured((9, 10), method="full-data", ipc=5), "imported": True}
+    assert "ipc 5" in TABLE.render([part], claims=False) and "all images" not in TABLE.render([part], claims=False)

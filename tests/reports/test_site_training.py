@@ -17,7 +17,7 @@ from bench.results.curves import CurveArrays
 from bench.results.records import read
 from bench_reports.site.classes import class_tables
 from bench_reports.site.tables import Table
-from bench_reports.site.training import Training, recovery, trainings
+from bench_reports.site.training import Training, losses_beside, recovery, trainings
 
 NAN = float("nan")
 KEY = "hard-convnet3"
@@ -106,12 +106,18 @@ def test_an_evaluation_of_a_longer_name_is_another(run: Path) -> None:
 
 
 def test_the_loss_of_a_synthesis_is_drawn_by_term(run: Path) -> None:
-    assert recovery(run) == []
+    assert recovery(run) == ([], [])
     content = {"terms": ["a", "b"], "iterations": [0, 5, 9], "values": [[1.0, 8.0], [0.5, 4.0], [0.25, 2.0]]}
     LOSSES_FILE.write(run / losses.FILE, content)
-    (figure,) = recovery(run)
+    (figure,), _ = recovery(run)
     assert [series.name for series in figure.series] == ["a (weighted)", "b (weighted)"]
     assert [mark.said for mark in figure.series[1].marks][-1] == "iteration 9: loss 2.00"
+
+
+def test_a_loss_that_is_damaged_is_said_and_drawn_neither_alone_nor_beside_another(run: Path) -> None:
+    (run / losses.FILE).write_text('{"terms"')
+    for found, (said,) in (recovery(run), losses_beside({"one": run, "other": run})):
+        assert found == [] and "is not valid JSON" in said
 
 
 @pytest.mark.parametrize("numbers", [torch.full((4,), NAN).double(), torch.arange(400).double()])

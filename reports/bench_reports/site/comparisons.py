@@ -31,6 +31,7 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
     """The page, whole in itself: the sheets of images stand in it."""
     left = {who: (run.record(), run.path) for who, run in zip(WHO, runs, strict=True)}
     trained, lost = _trainings(found, left)
+    losses, unread = losses_beside({who: path for who, (_, path) in left.items()})
     alone = [each for each in found.spec if each.is_alone]
     return page(
         "comparison",
@@ -42,13 +43,13 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
         notes=notes(found),
         sheets=[(who, _picture(path)) for who, (_, path) in left.items()],
         trainings=trained,
-        losses=losses_beside({who: path for who, (_, path) in left.items()}),
+        losses=losses,
         spec=_differing("spec", [each for each in found.spec if not each.is_alone]),
         alone=_differing("spec", alone, f"What one of them alone has ({len(alone)})"),
         machine=_differing("machine and versions", found.machine),
         costs=_table("Costs", OF_COSTS, map(cost_cells, found.costs)),
         again=[(who, again(record["environment"])) for who, (record, _) in left.items()],
-        lost="; ".join(lost),
+        lost="; ".join([*lost, *unread]),
     )
 
 

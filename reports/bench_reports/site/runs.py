@@ -92,18 +92,19 @@ def sheet_of(run: Path) -> Path | None:
 def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: ClassesOf) -> str:
     row, record = source.rows[0], source.record or {}
     trained, lost = trainings(record, source.folder, source.controls, classes_of) if source.folder else ([], [])
+    recovered, unread = recovery(source.folder) if source.folder else ([], [])
     return page(
         "run",
         title=one_line(row["run"]),
         row=row,
         states=without_result(source.rows),
         doubts=doubts(source.rows),
-        lost="; ".join(filter(None, [source.lost, *lost])),
+        lost="; ".join(filter(None, [source.lost, *lost, *unread])),
         preview=preview,
         about=about(row),
         results=results(source.standing, names),
         trainings=trained,
-        recovery=[] if source.folder is None else recovery(source.folder),
+        recovery=recovered,
         published=published(source.standing),
         by_seed=by_seed((record.get("evaluations") or {}).values()),
         costs=_costs(source),

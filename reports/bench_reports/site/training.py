@@ -83,17 +83,23 @@ def _outcome(record: Json, where: Where) -> tuple[str, Json]:
     )
 
 
-def recovery(run: Path) -> list[Figure]:
-    """The loss of a run's synthesis by term, where its method has one that is kept."""
-    lines = _losses(run)
-    return [_figure("Loss by term", "iteration", LOSS, lines)] if lines else []
+def recovery(run: Path) -> tuple[list[Figure], list[str]]:
+    """The loss of a run's synthesis by term, where its method has one that is kept; or why it cannot be read."""
+    try:
+        lines = _losses(run)
+    except (CorruptArtefact, UnreadableArtefact) as error:
+        return [], [one_line(why(error))]
+    return ([_figure("Loss by term", "iteration", LOSS, lines)] if lines else []), []
 
 
-def losses_beside(runs: Mapping[str, Path]) -> list[Figure]:
-    """The same of several runs in one figure, where all of them have such."""
-    every = {who: _losses(run) for who, run in runs.items()}
+def losses_beside(runs: Mapping[str, Path]) -> tuple[list[Figure], list[str]]:
+    """The same of several runs in one figure, where all of them have such; or why one cannot be read."""
+    try:
+        every = {who: _losses(run) for who, run in runs.items()}
+    except (CorruptArtefact, UnreadableArtefact) as error:
+        return [], [one_line(why(error))]
     lines = {f"{who}, {term}": line for who, found in every.items() for term, line in found.items()}
-    return [_figure("Loss by term", "iteration", LOSS, lines)] if all(every.values()) else []
+    return ([_figure("Loss by term", "iteration", LOSS, lines)] if all(every.values()) else []), []
 
 
 def _losses(run: Path) -> dict[str, Points]:

@@ -196,6 +196,10 @@ def test_a_card_quotes_what_is_markup(tmp_path: Path) -> None:
     [
         (["RUN", "--to", "parket", "-o", "new"], "unknown form 'parket'; did you mean 'parquet'?"),
         (["sre2l-digts", "--to", "pt", "-o", "new"], "no run with a condensed set is called"),
+        (
+            ["begun", "--to", "pt", "-o", "new"],
+            "begun has no condensed set yet; the command that began it continues it",
+        ),
         (["RUN", "--to", "pt", "-o", "full"], "full is there already; name a new or an empty folder"),
         (["RUN", "--to", "pt", "-o", "full/file/new"], "cannot write full/file/new"),
     ],
@@ -206,6 +210,8 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("kept")
     bench, run, _ = made
+    (bench.runs / "begun").mkdir(exist_ok=True)
+    shutil.copy(run / "spec.json", bench.runs / "begun")
     typed = [run.name if word == "RUN" else word for word in words]
     ended = run_bench("export", *typed, "--runs", str(bench.runs), folder=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -88,3 +88,7 @@ def test_labels_of_a_set_from_elsewhere_in_a_doubtful_order_are_named(
     noted = {"labels_fit": {"given": given, "in_some_order": in_some_order}}
     said = doubts(row(imported=imported, notes=noted), [score()])
     assert [each.endswith("is the class order right?") for each in said] == [True] * doubted
+
+
+def test_what_a_method_doubts_of_its_own_set_comes_first() -> None:
+    assert doubts(row(teacher_top1=26.7, notes={"doubt": "nothing moved"}), [score()])[0] == "nothing moved"

@@ -135,6 +135,12 @@ def test_a_wrong_key_names_the_nearest(registry: Registry, change: str, message:
         share_changes(registry, ["sre2l"], [change])
 
 
+@pytest.mark.parametrize("given", ["alle", "0"])
+def test_a_value_that_may_be_of_several_types_names_them_all(registry: Registry, given: str) -> None:
+    with pytest.raises(UsageError, match=r"^method 'datm': batch_size: Input should be .* or 'all', not "):
+        configure(registry, "datm", Setting("digits", 8, 1, 10, 1, "convnet3", "quick"), [f"batch_size={given}"])
+
+
 def test_a_method_without_hyper_parameters_takes_no_key(registry: Registry) -> None:
     with pytest.raises(UsageError, match=r"^--set lr: random takes no hyper-parameters$"):
         share_changes(registry, ["random"], ["lr=1"])
