@@ -86,8 +86,11 @@ class Run:
             return unread(self.job, self.place, reason_of(error))
 
     def held(self) -> AbstractContextManager[None]:
-        """Within the context the run is this process'. Raises as `leases.locked`, which does not wait."""
-        return locked(lock_of(self.job, self.place), self.place.progress, wait=False)
+        """Within the context the run is this process'. Raises as `leases.locked`.
+
+        A process that goes on for another waits for who came between: the run was the other's, and is seen through.
+        """
+        return locked(lock_of(self.job, self.place), self.place.progress, wait=bool(self.place.found))
 
     def attempted(self, piece: Callable[[Synthesis], T]) -> T | Record:
         """A piece of the synthesis, for whoever acts for the holder of the run; where it fails the record, kept.

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import laden_methods
 import pytest
 from benching import Bench, Ear
+from leasing import held
 
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
@@ -20,7 +22,9 @@ from bench.running.executors import SpreadExecutor
 from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
 from bench.running.executors.processes import Child, Ended, run_child
 from bench.running.failures import Prepared
+from bench.running.record_keeping import lock_of
 from bench.running.units import read_unit
+from bench.storage.shared.leases import LockHeld
 
 PLUGIN = laden_methods.__file__
 REGISTRY = Registry((PLUGIN,))
@@ -78,6 +82,21 @@ def test_it_is_said_once_all_is_made_and_the_run_is_free_for_the_next_process(be
     with pytest.raises(Prepared):
         bench.run(job, anew=True)
     assert bench.run(job, anew=True).status == "done"
+
+
+def test_the_second_process_waits_for_who_came_between(bench: Bench) -> None:
+    """Another command may take the run while it is nobody's; who began it sees it through all the same."""
+    (job,) = the_jobs(bench)
+    with pytest.raises(Prepared) as prepared:
+        bench.run(job, anew=True)
+    with held(lock_of(job, bench.place())) as other:
+        with pytest.raises(LockHeld):
+            bench.run(job)
+        leaves = threading.Timer(1.0, other.kill)
+        leaves.start()
+        assert bench.run(job, found=prepared.value.found).status == "done"
+        leaves.join()
+    assert any(said.startswith("waiting for process") for said in bench.ear.heard)
 
 
 SCRIPT = """
