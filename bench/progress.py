@@ -4,6 +4,7 @@ import time
 from typing import Protocol
 
 COMPILING = "compile "  # begins the name of work that nothing can interrupt
+DOUBT = "doubt"  # the name of a note, in words, that tables show as a warning of its row
 
 
 class Progress(Protocol):

@@ -7,8 +7,6 @@ from typing import Any
 
 from bench.errors import RunFailure
 
-DOUBT = "doubt"  # a note in words that tables show as a warning of the row
-
 
 class Notes(dict[str, Any]):
     """What a method or a protocol notes: JSON values, which the record keeps apart under `notes`.

@@ -5,7 +5,7 @@ And what its method itself says of it.
 
 from collections.abc import Iterator, Sequence
 
-from bench.condensation.notes import DOUBT
+from bench.progress import DOUBT
 from bench.results.chance import is_no_better
 from bench.results.fields import Row
 from bench.results.label_fit import NOTE, LabelFit
