@@ -206,8 +206,7 @@ def _with_head(network: nn.Module, recipe: ContrastiveRecipe, seed: int) -> nn.M
     """
     name, classifier = classifier_of(network)
     width = classifier.in_features
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.derive("head", seed))
+    with seeds.cpu_draws(seeds.derive("head", seed)):
         last = nn.Linear(width, WIDTH)
         head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), last) if recipe.hidden else last
     network.set_submodule(name, head)
