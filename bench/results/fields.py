@@ -154,7 +154,7 @@ class Row(Measured):
     protocol: str | None = told("protocol as it was asked for; where it was under several names, one of `asked`")
     asked: list[str] = told("all names under which this evaluation was asked for", [])
     control: str | None = told("run of the control in the same table")
-    is_control: bool = told("whether it is one", False)
+    is_control: bool = told("whether another run names it as its control under this protocol", False)
     device: str | None = told("`cpu` or `cuda`")
     device_name: str | None = told("of the processor or GPU")
     precision: str | None = told("arithmetic of labels and evaluations")

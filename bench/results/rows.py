@@ -2,7 +2,7 @@
 
 import dataclasses
 import gc
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -24,16 +24,17 @@ def rows(records: Iterable[Record]) -> list[Row]:
 
     A record is not kept once its rows are made, for there may be many.
     """
-    made: dict[str, list[Row]] = {}
-    controls: set[str] = set()
+    made: dict[str, dict[str, Row]] = {}  # by run and the key of an evaluation
+    controls: set[tuple[str, str]] = set()  # likewise
     with _uncollected():
         for record in records:
-            made[record.spec.name] = list(_rows_of(record))
-            controls.update(record.controls.values())
-    every = [row for each in made.values() for row in each]
-    for row in every:
-        _place_among(row, made, controls)
-    return every
+            made[record.spec.name] = dict(_rows_of(record))
+            controls.update((name, key) for key, name in record.controls.items())
+    for name, each in made.items():
+        for key, row in each.items():
+            row["control"] = row["control"] if row["control"] in made else None
+            row["is_control"] = row["is_control"] or (name, key) in controls
+    return [row for each in made.values() for row in each.values()]
 
 
 @contextmanager
@@ -46,12 +47,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def _place_among(row: Row, known: Container[str], controls: Container[str]) -> None:
-    """Puts into a row what the others say of it: whether its control is among them, and whether it is one itself."""
-    row["control"] = row["control"] if row["control"] in known else None
-    row["is_control"] = row["is_control"] or row["run"] in controls
 
 
 def blank_row(spec: RunSpec, evaluation: EvaluationSpec, status: str, reason: str, *asked: str) -> Row:
@@ -83,7 +78,8 @@ def reserved() -> frozenset[str]:
     return frozenset((*fields.names(), *(each.name for each in dataclasses.fields(Scores)), *Costs.model_fields))
 
 
-def _rows_of(record: Record) -> Iterator[Row]:
+def _rows_of(record: Record) -> Iterator[tuple[str, Row]]:
+    """The key of each evaluation, and its row."""
     made = _made(record)
     for key, evaluation in record.evaluations.items():
         scored = {**made, **_scored(record, evaluation), "control": record.controls.get(key)}
@@ -93,7 +89,7 @@ def _rows_of(record: Record) -> Iterator[Row]:
             scored |= {"label_bytes": 0, "label_s": None, "teacher_top1": None}
         row = fields.Row.of({**scored, "protocol": _name(evaluation), "asked": list(evaluation.asked)})
         said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
-        yield {**row.to_json(), **said}
+        yield key, {**row.to_json(), **said}
 
 
 def _name(evaluation: Evaluation) -> str:

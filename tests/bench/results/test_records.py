@@ -75,6 +75,26 @@ def test_one_evaluation_is_one_row_under_however_many_names_it_was_asked_for(tmp
     assert (skipped["protocol"], skipped["asked"], skipped["status"]) == ("paper", ["paper", "hard"], "skipped")
 
 
+def test_a_run_is_a_control_where_another_names_it_and_a_method_elsewhere(tmp_path: Path) -> None:
+    """Two protocols of one draw of real images, and a method that was evaluated by one of them."""
+    soft, by_hand = {**EVALUATION, "protocol": "soft", "protocol_id": "soft@1"}, sample_spec(1).name
+    parts = [
+        content(evaluations={"hard-convnet3": EVALUATION, "soft-convnet3": soft}),
+        content(run=by_hand, spec=sample_spec(1).to_json(), controls={"hard-convnet3": sample_spec(0).name}),
+    ]
+    read = []
+    for part in parts:
+        write_json(tmp_path / part["run"] / "record.json", part)
+        read.append(records.read(tmp_path / part["run"]))
+    told = [(row["run"], row["protocol_id"], row["is_control"], row["control"]) for row in rows(read)]
+    drawn = sample_spec(0).name
+    assert told == [
+        (drawn, "hard@1", True, None),
+        (drawn, "soft@1", False, None),
+        (by_hand, "hard@1", False, drawn),
+    ]
+
+
 def test_the_order_in_which_changes_were_said_tells_no_rows_apart(tmp_path: Path) -> None:
     both, said = {"lr": [0.1, 0.2], "iterations": [4000, 40]}, []
     for changed in (both, dict(reversed(both.items()))):
