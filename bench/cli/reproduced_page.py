@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tabulate import tabulate
+
 from bench.extensions.registry import Registry
 from bench.progress import Silent
-from bench.reporting import ReportFormat, Row
+from bench.reporting import ReportFormat, Row, metric
 from bench.reporting.reproduction import judged, standing
+from bench.reporting.units import claimed, result, spread
 from bench.results.claims import load
 from bench.results.published import cells, find_table
 from bench.results.records import load_all
@@ -30,6 +33,9 @@ This page is made from the records: `python -m bench.cli.reproduced_page reports
 an older version of its method or protocol is shown as stale.
 """
 
+SUMMED_UP = ("verdict", "method", "dataset", "ipc", "network", "published", "measured (trainings)", "difference", "why")
+ORDER = ("within", "above", "below", "not the same", "stale")
+
 
 def page(registry: Registry, measured: Path) -> str:
     """The page, a section a table that has a record."""
@@ -38,12 +44,22 @@ def page(registry: Registry, measured: Path) -> str:
 
 
 def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
-    """A line a verdict: which cells have it, those of several tables once; what is stale has none any more."""
-    found: dict[str, dict[str, None]] = {}
+    """A line a cell, those of several tables once, ordered by their verdicts; what is stale has none any more."""
+    found: dict[tuple[str, ...], str] = {}
     for row in (row for told in tables.values() for row in told if row["cell"]["verdict"]):
-        what = f"{row['method']} on {row['dataset']} at {row['ipc']} a class ({row['eval_backbone']})"
-        found.setdefault("stale" if row["cell"]["stale"] else row["cell"]["verdict"], {})[what] = None
-    return "In short:\n\n" + "".join(f"- **{verdict}**: {'; '.join(whats)}\n" for verdict, whats in found.items())
+        cell, measured = row["cell"], metric(row, row["cell"]["score"])
+        verdict, why = ("stale", cell["stale"]) if cell["stale"] else (cell["verdict"], cell["reasons"])
+        what = (row["method"], row["dataset"], str(row["ipc"]), row["eval_backbone"])
+        sets = row.get("sets")
+        given = spread(measured.mean, measured.std, sets or len(measured.values), measured.unit)
+        numbers = (
+            claimed(cell["value"], cell["std"]),
+            f"{given} sets" if sets else str(given),
+            result(cell["difference"], measured.unit, sign="+"),
+        )
+        found.setdefault((*what, *numbers, "; ".join(why)), verdict)
+    lines = [(verdict, *said) for said, verdict in sorted(found.items(), key=lambda line: ORDER.index(line[1]))]
+    return tabulate(lines, SUMMED_UP, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
 def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
