@@ -8,7 +8,10 @@ import click
 from bench.cli.folders import set_of_run
 from bench.cli.names import check_names
 from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, trainings_option
+from bench.errors import UsageError
+from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
+from bench.storage.names import VARIANT
 
 if TYPE_CHECKING:
     from bench.planning.request import Request
@@ -96,6 +99,7 @@ def requested(
     place = (asked["data_root"], cache_folder(), registry)
     there = importing.set_of(Path(folder)) if Path(folder).exists() else set_of_run(folder, runs)
     found = described(there.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)
+    _check_labelling(registry, backbone, protocols or (found.origin.protocol,), found.origin.protocol)
     return Request(
         **asked,
         methods=("imported",),
@@ -107,6 +111,24 @@ def requested(
         cache=cache_folder(),
         origin=found.origin,
     )
+
+
+def _check_labelling(registry: Registry, backbone: str | None, protocols: tuple[str, ...], own: str) -> None:
+    """Refuses a network for labels where no protocol makes any: it would change a run's name and nothing else.
+
+    Args:
+        own: the protocol that stands for "paper".
+    """
+    if backbone is None:
+        return
+    bases = (own if base == PAPER else base for base in (name.partition(VARIANT)[0] for name in protocols))
+    labels = {name: registry.load("protocol", name).labels for name in bases if registry.has("protocol", name)}
+    if "teacher" in labels.values() or not labels:
+        return
+    told = ", ".join(
+        f"{name} takes {'hard labels' if of == 'hard' else 'those of the set'}" for name, of in labels.items()
+    )
+    raise UsageError(f"--backbone {backbone} would label nothing: {told} (--eval-backbone names what is trained)")
 
 
 def _condensed_with(registry: Registry, origin: "Origin") -> str | None:

@@ -185,7 +185,10 @@ def test_a_run_by_a_call(place: Bench, capfd: pytest.CaptureFixture[str]) -> Non
         assert other["imported"] and other["top1_values"] == row["top1_values"]
     assert len(list(place.runs.glob("imported-*"))) == 1
     assert _labelling(row["run"], eval_backbone="convnet3-w32") == ("convnet3",)  # as the run's own soft labels are
-    assert _labelling(row["run"], eval_backbone="convnet3", backbone="convnet3-w32") == ("convnet3-w32",)
+    other = {"eval_backbone": "convnet3", "backbone": "convnet3-w32"}
+    assert _labelling(row["run"], protocol="soft", **other) == ("convnet3-w32",)
+    with pytest.raises(bench.UsageError, match="--backbone convnet3-w32 would label nothing: dc takes hard labels"):
+        _labelling(row["run"], **other)  # whose own protocol is `dc`
     theirs = place.folder / "theirs"  # by a network that is not here
     theirs.mkdir()
     torch.save({"images": torch.rand(6, 1, 8, 8), "labels": torch.arange(6) // 2}, theirs / "set.pt")
