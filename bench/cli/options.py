@@ -33,6 +33,18 @@ class Number(click.IntRange):
         return super().convert(value, param, ctx)
 
 
+class Seed(click.types.IntParamType):
+    """Any number of 64 bits, a range that help need not show."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Fails for anything else."""
+        _refuse_list(value, param, ctx)
+        found = super().convert(value, param, ctx)
+        if not -(2**63) <= found < 2**63:
+            self.fail(f"{found} is not a number of 64 bits.", param, ctx)
+        return found
+
+
 class Name(click.types.StringParamType):
     """One name."""
 
@@ -46,7 +58,6 @@ COUNT = Number(1, 1_000_000)  # of images
 STEPS = click.IntRange(1, 1_000_000_000)
 TRAININGS = click.IntRange(1, 1_000)  # of one evaluation
 WORKERS = click.IntRange(1, 1024)
-SEED = Number(-(2**63), 2**63 - 1)
 MANY: dict[str, Any] = {"multiple": True, "metavar": "NAME", "type": Name()}  # of an option that takes names
 
 
@@ -76,6 +87,14 @@ def _timeout(what: str, then: str = "") -> Callable[[F], F]:
     return time_option("--timeout", f"Stop {what} after so many seconds, or 90s, 30m, 2h: a failed row{then}.")
 
 
+def seed_option(of: str) -> Callable[[F], F]:
+    """The option --seed, once for each: of what its seeds are."""
+    said = f"Seed of {of} (repeatable)."
+    return click.option(
+        "--seed", "seeds", multiple=True, type=Seed(), metavar="N", default=(0,), show_default=True, help=said
+    )
+
+
 timeout_option = _timeout("a run", ", which --retry-failed continues")
 row_timeout_option = _timeout("what measures a row")
 plugin_option = click.option(
@@ -100,13 +119,20 @@ runs_option = click.option(
     help="Where run folders are kept: a folder, or an address such as s3://bucket/runs.",
 )
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic; auto: bf16 where the device has it and the method bears it. tf32: NVIDIA GPUs.",
-)
+
+
+def _precision(auto: str) -> Callable[[F], F]:
+    """The option --precision, where auto stands for that."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help=f"Arithmetic; auto: {auto}. tf32: NVIDIA GPUs.",
+    )
+
+
+precision_option = _precision("bf16 where the device has it and the method bears it")
 compile_option = click.option(
     "--compile",
     type=click.Choice(["auto", "always", "never"]),
@@ -125,16 +151,29 @@ format_option = click.option(
     "--format", "form", default="table", show_default=True, help="Of the result on standard output."
 )
 table_or_json_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the result on standard output.",
 )
 trainings_option = together(
-    click.option("--eval-seeds", type=TRAININGS, default=3, show_default=True, help="Trainings an evaluation."),
+    click.option(
+        "--eval-seeds",
+        type=TRAININGS,
+        metavar="N",
+        default=3,
+        show_default=True,
+        help="Trainings an evaluation, each from scratch.",
+    ),
     click.option(
         "--looks",
         type=click.IntRange(0, 1000),
+        metavar="N",
         default=0,
         show_default=True,
-        help="Test so often on the way, for learning curves; nothing is chosen by it.",
+        help="Test so often during a training, for learning curves; nothing is chosen by it.",
     ),
 )
 executor_options = together(
@@ -145,30 +184,43 @@ executor_options = together(
         metavar="N",
         help="So many work side by side [default: local: 1, or with --device cuda one a GPU].",
     ),
-    click.option("--address", metavar="ADDRESS", help="Of the executor, where it is elsewhere."),
+    click.option("--address", metavar="ADDRESS", help="Of the executor's cluster, where it is not on this machine."),
     click.option(
         "--memory",
         callback=_read_by(size_in),
         metavar="SIZE",
-        help="That each worker elsewhere asks its node for, such as 16GiB [default: what a forecast told].",
+        help="Memory that each worker of a cluster asks its node for, such as 16GiB [default: by a forecast].",
     ),
     click.option("--exclusive-costs", is_flag=True, help="Make sets while no other worker is busy."),
 )
-# Where and how jobs are worked off, and how their table is shown.
-work_options = together(
-    click.option("--budget", type=click.Choice(["paper", "quick"]), default="paper", show_default=True),
-    device_option,
-    precision_option,
-    compile_option,
-    data_root_option,
-    runs_option,
-    click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
-    timeout_option,
-    executor_options,
-    click.option("--dry-run", is_flag=True, help="A few real iterations, and what the rest would take."),
-    format_option,
-    plugin_option,
-)
+
+
+def _work_options(precision: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Where and how jobs are worked off, and how their table is shown."""
+    return together(
+        click.option(
+            "--budget",
+            type=click.Choice(["paper", "quick"]),
+            default="paper",
+            show_default=True,
+            help="The recipe as published, or a stated fraction of its iterations and epochs.",
+        ),
+        device_option,
+        precision,
+        compile_option,
+        data_root_option,
+        runs_option,
+        click.option("--retry-failed", is_flag=True, help="Do again what failed before."),
+        timeout_option,
+        executor_options,
+        click.option("--dry-run", is_flag=True, help="Try a few real iterations, and say what the rest would take."),
+        format_option,
+        plugin_option,
+    )
+
+
+work_options = _work_options(precision_option)
+reproducing_options = _work_options(_precision("fp32, and tf32 where the GPU has it, as papers"))
 # What `bench run` and `bench evaluate` take alike.
 grid_options = together(
     click.option("--control/--no-control", default=True, show_default=True, help="Random real images beside each."),

@@ -11,7 +11,7 @@ import pytest
 from child_work import children_here
 
 from bench import hookspecs, testing
-from bench.cli import COMMANDS
+from bench.cli import COMMANDS, help_page
 from bench.condensation import Condenser
 from bench.extensions.registry import KINDS, Registry
 from bench.recipes import Setting
@@ -53,6 +53,17 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
 def test_the_offer_is_documented_with_its_fields() -> None:
     documented = next(block for block in blocks(CONCEPTS, "python") if block.startswith("Offer("))
     assert re.findall(r"(\w+): ", documented) == list(inspect.signature(hookspecs.Offer).parameters)
+
+
+def test_the_page_of_commands_is_what_they_say_of_themselves() -> None:
+    """Made by `python -m bench.cli.help_page > docs/commands.md`."""
+    assert (DOCS / "commands.md").read_text(encoding="utf-8") == help_page.page()
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    said = help_page.page()
+    assert [name for name in COMMANDS if f"\n## bench {name}" not in said] == []
+    assert re.findall(r"^\| `(.*)` \| (?:\[.*)?\|$", said, re.MULTILINE) == []
 
 
 def test_every_conformance_class_is_documented() -> None:

@@ -7,7 +7,7 @@ import click
 
 from bench.cli.folders import set_of_run
 from bench.cli.names import check_names
-from bench.cli.options import COUNT, MANY, SEED, cache_folder, grid_options, trainings_option
+from bench.cli.options import COUNT, MANY, cache_folder, grid_options, seed_option, trainings_option
 from bench.errors import UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="The first N images of each class (repeatable).",
 )
-@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the control.")
+@seed_option("the control")
 @trainings_option
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
 @grid_options

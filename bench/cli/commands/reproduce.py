@@ -8,7 +8,14 @@ from click.core import ParameterSource
 
 from bench.cli.names import check_names
 from bench.cli.numbers import numbers
-from bench.cli.options import SEED, cache_folder, changes_option, time_option, trainings_option, work_options
+from bench.cli.options import (
+    cache_folder,
+    changes_option,
+    reproducing_options,
+    seed_option,
+    time_option,
+    trainings_option,
+)
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
@@ -27,10 +34,10 @@ OF_WORK = {  # options by the names of their parameters that say how cells are r
 @time_option("--within", "Only those cells, in the table's order, that fit together into 90s, 30m, 2h by the forecast.")
 @time_option("--wait", "So long for datasets that are still being copied; cells that have theirs are run meanwhile.")
 @click.option("--recorded", is_flag=True, help="Run nothing: what the records below --runs say to these cells.")
-@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the synthesis.")
+@seed_option("the synthesis")
 @trainings_option
 @changes_option
-@work_options
+@reproducing_options
 def command(
     table: str,
     cells: str,
@@ -48,8 +55,7 @@ def command(
     """Measure the cells of a published table, and say how each stands to its number.
 
     `bench list tables` names them, and `bench show TABLE` lists cells. What the cells take here is said before the
-    first begins (--dry-run: that alone). Interrupted or killed, the same command continues. --precision auto is the
-    papers' arithmetic here: fp32, and tf32 on NVIDIA GPUs that have it.
+    first begins (--dry-run: that alone). Interrupted or killed, the same command continues.
 
     With several --seed the mean over sets counts, with the deviation over sets.
 

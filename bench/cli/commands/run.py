@@ -7,7 +7,7 @@ import click
 
 from bench.cli.folders import LocalPath
 from bench.cli.names import check_names
-from bench.cli.options import COUNT, MANY, SEED, cache_folder, changes_option, grid_options, trainings_option
+from bench.cli.options import COUNT, MANY, cache_folder, changes_option, grid_options, seed_option, trainings_option
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 
@@ -16,32 +16,39 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.option("-m", "--method", "methods", help="Method (repeatable), or all that condense.", **MANY)
-@click.option("--ladder", metavar="NAME", help="In place of methods: configurations, each one change further.")
+@click.option("-m", "--method", "methods", help='Method (repeatable), or "all" that condense.', **MANY)
+@click.option(
+    "--ladder",
+    metavar="NAME",
+    help="In place of methods: configurations, each one change further (bench list ladders).",
+)
 @click.option("-d", "--dataset", "datasets", required=True, help="Dataset, or a card's path (repeatable).", **MANY)
 @click.option(
     "--ipc",
     "ipcs",
     multiple=True,
     type=COUNT,
-    help="Images per class [default: the papers' own, else 10].",
+    metavar="N",
+    help="Images per class (repeatable) [default: the papers' own, else 10].",
 )
 @click.option(
     "--backbone",
     "backbones",
     default=("resnet18",),
-    show_default="resnet18",
-    help="Condense with; METHOD=NAME for one method, TRAIT=NAME for those that need it (batchnorm).",
+    show_default=True,
+    help="Condense with (repeatable); METHOD=NAME for one method, TRAIT=NAME for those that need it (batchnorm).",
     **MANY,
 )
 @click.option(
     "--eval-backbone",
     "eval_backbones",
-    help="Train on the set [default: as the protocol says, or the backbone].",
+    help="Train on the set (repeatable) [default: as the protocol says, or the backbone].",
     **MANY,
 )
-@click.option("--protocol", "protocols", default=("paper",), show_default="paper", help="Evaluate by.", **MANY)
-@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default="0", help="Of the synthesis.")
+@click.option(
+    "--protocol", "protocols", default=("paper",), show_default=True, help="Evaluate by (repeatable).", **MANY
+)
+@seed_option("the synthesis")
 @trainings_option
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The first N classes, or those of these ids or words.")
 @changes_option

@@ -27,11 +27,15 @@ from bench.extensions.registry import Registry
 @click.option("--backbone", "backbones", help="Condense with (repeatable).", **MANY)
 @click.option("-d", "--dataset", metavar="NAME", help="Whose shape images have, or a card's path [tiny-imagenet].")
 @click.option("--table", metavar="NAME", help="A named table in place of these, as sre2l-table-1.")
-@click.option("--batch-size", type=COUNT, help="Images that a step updates [the recipe's].")
-@click.option("--ipc", type=COUNT, default=1, show_default=True, help="Images per class.")
-@click.option("--iterations", type=STEPS, help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
+@click.option("--batch-size", type=COUNT, metavar="N", help="Images that a step updates [the recipe's].")
+@click.option("--ipc", type=COUNT, metavar="N", default=1, show_default=True, help="Images per class.")
+@click.option("--iterations", type=STEPS, metavar="N", help="Timed steps [20 on a CPU, 2 if slow; 100 on CUDA].")
 @click.option("--engine", metavar="fast|reference", help="Measure this engine alone [all that the method has].")
-@click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="[always, where anything can be]")
+@click.option(
+    "--compile",
+    type=click.Choice(["auto", "always", "never"]),
+    help="Compile the steps of loops [always, where anything can be].",
+)
 @changes_option
 @click.option("--vary", metavar="KEY=V,V,...", help="A row for each of these values of a hyper-parameter.")
 @device_option
