@@ -60,6 +60,11 @@ def test_the_page_of_commands_is_what_they_say_of_themselves() -> None:
     assert (DOCS / "commands.md").read_text(encoding="utf-8") == help_page.page()
 
 
+def test_every_page_stands_in_the_list_of_pages() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text(encoding="utf-8")))
+    assert linked == {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+
+
 def test_every_command_and_option_says_what_it_is_for() -> None:
     said = help_page.page()
     assert [name for name in COMMANDS if f"\n## bench {name}" not in said] == []
