@@ -47,7 +47,9 @@ IDC and IDC-I (Kim et al., ICML 2022, arXiv 2205.14959; code: snu-mllab/Efficien
   images are stored as float32, in the space that networks see.
 - Images start from real ones drawn at random (paper); the code takes the first of each class. Cells are shrunk by the
   nearest pixels (code). Real batches are drawn anew for each update; the code deals a shuffled class out.
-- Rates are for ten images a class and multiplied by their number over ten (code; the paper does not say it).
+- Rates are for ten images a class and multiplied by their number over ten (code; the paper does not say it). The code
+  multiplies them by the pixels over those of 32 x 32 as well, which the recipes of Fashion-MNIST and, for DREAM,
+  Tiny-ImageNet have in them.
 - The network is trained in batches of as many as real images of a class are matched (code: one loader serves both);
   learn_batch says another number. After its last update a network is thrown away, so the code's training there is
   left out.
@@ -58,6 +60,8 @@ IDC and IDC-I (Kim et al., ICML 2022, arXiv 2205.14959; code: snu-mllab/Efficien
 - ImageNet-100 is made with networks from a pool that learned real images before (code; --set pool=0 makes each anew),
   twenty classes at a time in the code and all together here. Its script matches 64 real images a class, whatever its
   flag says.
+- The code's evaluation looks at the test split at each quarter of the epochs and prints the best beside the last; which
+  of them is published nobody says. Here it is the last.
 
 DREAM (Liu et al., ICCV 2023, arXiv 2302.14416; code: lyq312318224/DREAM) shares IDC's points, and:
 
@@ -126,8 +130,8 @@ DATM (Guo et al., ICLR 2024, arXiv 2310.05773; code: NUS-HPC-AI-Lab/DATM) shares
   (code: init=real). A control's images, and those to begin with that no expert recognises, have the mean of all
   experts where none recognises them.
 - BatchNorm, for which the code has no experts, normalises by the batch where experts look and label, too.
-- Students are trained without an average of their weights: the configurations have a decay of one (ema_decay), and the
-  code's evaluation does not use it.
+- Students are trained without an average of their weights: the configurations name a decay for one (ema_decay), which
+  the code's evaluation does not read.
 - The code tests one network on the test split every 500 or 1,000 iterations and reports the best; as for MTT, the last
   iterate is kept here.
 - The code's expansion_end_epoch counts iterations, and is called expansion_end here.

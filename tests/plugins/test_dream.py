@@ -163,14 +163,15 @@ def test_too_few_images_to_start_from_are_told(tmp_path: Path) -> None:
         ("cifar10", 10, 0.005, 128, 2000),
         ("cifar100", 10, 0.005, 128, 2000),
         ("svhn", 10, 0.005, 128, 500),
+        ("fashion-mnist", 10, 1e-4 * 28**2 / 32**2, 128, 500),
         ("tiny-imagenet", 1, 0.02, 64, 1000),
         ("tiny-imagenet", 10, 0.02, 64, 1000),
         ("tiny-imagenet", 50, 4e-6, 64, 1000),
     ],
 )
 def test_recipes_are_the_releases(dataset: str, ipc: int, lr: float, batch: int, learned: int) -> None:
-    """misc/reproduce.py and argument.py, whose rate on Tiny-ImageNet is multiplied by (64 / 32) ** 2."""
-    size = 64 if dataset == "tiny-imagenet" else 32
+    """misc/reproduce.py and argument.py, whose rates are multiplied by (pixels a side / 32) ** 2."""
+    size = {"tiny-imagenet": 64, "fashion-mnist": 28}.get(dataset, 32)
     found = DREAMConfig.model_validate(DREAM.recipe(Setting(dataset, size, 3, 10, ipc, "convnet4")).at("paper"))
     assert (found.lr, found.batch_real, found.learn_batch, found.learn_images) == (lr, batch, batch, learned)
     assert (found.interval, found.factor, found.normalised, found.representative_start) == (10, 2, False, True)
