@@ -9,6 +9,7 @@ import click
 
 from bench.errors import UsageError, why
 from bench.storage.names import nearest
+from bench.storage.run_folder import CONDENSED, MANIFEST, SPEC
 from bench.storage.settings import is_address, machine_cache
 
 FILE = "file"  # the scheme of addresses of this machine
@@ -41,14 +42,13 @@ def set_of_run(run: str, runs: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    from bench.interchange.handwritten import CONDENSED, MANIFEST  # no part of a quick start, as what follows
-    from bench.interchange.importing import set_of
+    from bench.interchange.importing import set_of  # no part of a quick start, as what follows
     from bench.storage.shared.mirrors import at_hand, looked_at
 
     at_hand(looked_at(runs) / run)
     found = next((place for place in map(set_of, (runs / run, Path(run))) if (place / MANIFEST).is_file()), None)
     if found is None:
-        if begun := next((each for each in (runs / run, Path(run)) if (each / "spec.json").is_file()), None):
+        if begun := next((each for each in (runs / run, Path(run)) if (each / SPEC).is_file()), None):
             raise UsageError(f"{begun.name} has no condensed set yet; the command that began it continues it")
         known = [path.parent.parent.name for path in runs.glob(f"*/{CONDENSED}/{MANIFEST}")]
         hint = f"; did you mean {match!r}?" if (match := nearest(run, known)) else f" (looked here and in {runs})"

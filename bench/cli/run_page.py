@@ -26,6 +26,7 @@ from bench.results import records
 from bench.results.records import Record
 from bench.results.rows import bare_row
 from bench.results.rows import rows as rows_of
+from bench.storage import run_folder
 from bench.storage.streams import one_line
 
 Facts = Iterable[tuple[str, object]]
@@ -164,6 +165,6 @@ def _files(folder: Path) -> str:
     sizes = [
         (str(path.relative_to(folder)), size(path.stat().st_size))
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] != "units"
+        if path.is_file() and path.relative_to(folder).parts[0] != run_folder.UNITS
     ]
     return section("files", sizes)

@@ -13,8 +13,6 @@ SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands 
 Range = Literal["0..255", "0..1", "normalised", "whitened"]
 
 
-MANIFEST = "manifest.json"
-CONDENSED = "condensed"  # the folder of a run that holds its set
 FKD_EPOCH = "epoch_0"  # the first folder of labels that were stored batch by batch
 
 

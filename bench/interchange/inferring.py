@@ -20,9 +20,10 @@ from torch import Tensor
 
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
-from bench.interchange.handwritten import CONDENSED, FKD_EPOCH, MANIFEST, HandWritten, Range
+from bench.interchange.handwritten import FKD_EPOCH, HandWritten, Range
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
+from bench.storage.run_folder import CONDENSED, MANIFEST
 from bench.storage.users_files import require_content
 
 PAIRS = (("data.0.0", "data.0.1"), ("images", "labels"), ("image", "label"))  # names of images and their labels

@@ -8,8 +8,6 @@ from typing import Any
 from bench.data.cards import SourceCard, validated
 from bench.errors import CorruptArtefact, UsageError
 from bench.interchange.handwritten import (
-    CONDENSED,
-    MANIFEST,
     FkdSource,
     HandWritten,
     KeptLabels,
@@ -17,6 +15,7 @@ from bench.interchange.handwritten import (
 )
 from bench.sets.own_manifest import RunManifest
 from bench.storage.files import digest, file_digest, unsealed
+from bench.storage.run_folder import CONDENSED, MANIFEST
 from bench.storage.users_files import content
 
 LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes

@@ -18,7 +18,7 @@ from bench.data.decoding import DecodedForm, Decoder, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
-from bench.interchange.handwritten import MANIFEST, HandWritten, KeptLabels, TensorSource
+from bench.interchange.handwritten import HandWritten, KeptLabels, TensorSource
 from bench.interchange.manifest import about, by_hand, is_missing
 from bench.interchange.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
 from bench.labels import HardLabels, Labels, SoftLabels, not_distributions
@@ -30,6 +30,7 @@ from bench.sets.wellformed import uneven
 from bench.storage.files import file_digest
 from bench.storage.names import brief
 from bench.storage.paging import assembled, in_a_piece
+from bench.storage.run_folder import MANIFEST
 from bench.storage.users_files import plain_name
 
 Readers = Callable[[str], type[Reader]]
@@ -147,7 +148,7 @@ def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dat
     """Images that a dataset's reader can read; what the reader calls the training split is the set."""
     _refuse_elsewhere(card.options, folder)
     reader = readers(card.layout)()
-    validated(reader.Options, card.options, str(folder / "manifest.json"))
+    validated(reader.Options, card.options, str(folder / MANIFEST))
     shape = {"resolution": dataset.resolution, "channels": dataset.channels, "normalisation": "half"}  # not looked at
     ids = None if reader.names_classes else dataset.classes
     plain = DatasetCard.model_validate({"name": "condensed", **shape, "class_ids": ids, "sources": (card,)})
@@ -209,7 +210,7 @@ def _from_tensors(
     if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
         raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
     if source.range == "whitened" and hand.zca is None:
-        raise UsageError(f"{folder / 'manifest.json'}: range 'whitened' needs 'zca', the file with the whitening")
+        raise UsageError(f"{folder / MANIFEST}: range 'whitened' needs 'zca', the file with the whitening")
     theirs = declared_normalisation(hand, dataset)
     check_range(pixels, source, theirs, str(folder))
     labels = classes.long()

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from bench.storage.artefacts import Kind, Part
 
-FILE = "losses.json"
-
 
 class Losses(Part):
     """A loss by term, at some iterations.

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.errors import CorruptArtefact, RunFailure
 from bench.results.scores import Curves
+from bench.storage import run_folder
 from bench.storage.array_files import Array, read_arrays
 from bench.storage.artefacts import Kind, Part
 
@@ -36,7 +37,7 @@ class CurveArrays:
 
 def path_of(run: Path, key: str, seed: int) -> Path:
     """Where a run folder keeps them, for the evaluation of that key ("soft-resnet18") and the number of its seed."""
-    return run / "evaluations" / f"{key}-{seed}.curves.safetensors"
+    return run / run_folder.EVALUATIONS / f"{key}-{seed}{run_folder.CURVES}"
 
 
 def write(path: Path, curves: Curves, made_under: str) -> None:

@@ -17,6 +17,7 @@ from bench.results.outcomes import Costs, Environment, Evaluation, SetCosts, Sta
 from bench.results.spec import RunSpec
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, parted
 from bench.storage.files import read_json, write_json
+from bench.storage.run_folder import RECORD, SPEC
 
 SCHEMA = 2
 MIGRATED = 1  # the schema in which notes stood among the costs
@@ -84,7 +85,7 @@ class Record:
 
 def write(folder: Path, record: Record) -> None:
     """Writes the record of the run folder."""
-    write_json(folder / "record.json", record.to_json())
+    write_json(folder / RECORD, record.to_json())
 
 
 def read(folder: Path) -> Record:
@@ -95,7 +96,7 @@ def read(folder: Path) -> Record:
         CorruptArtefact: it is altered, of another schema, or of another shape.
         UnreadableArtefact: the system does not let it be read.
     """
-    path = folder / "record.json"
+    path = folder / RECORD
     content = read_json(path)
     if content.get("schema") == MIGRATED:
         with understood(path):
@@ -122,7 +123,7 @@ SPEC_FILE = Kind("a run's spec", 1, Part, {UNSTAMPED: as_it_is})
 
 def read_spec(folder: Path) -> RunSpec:
     """The spec of a run folder. Raises as `read`."""
-    path = folder / "spec.json"
+    path = folder / SPEC
     content = SPEC_FILE.read(path).to_json()
     try:
         return RunSpec.from_json(content)
@@ -145,8 +146,8 @@ def with_folders(runs: Path, progress: Progress) -> Iterator[tuple[Path, Record]
 
 def unfinished(folder: Path) -> list[Path]:
     """The folders of runs that have begun and left no record: this one, or those below it."""
-    folders = [folder] if (folder / "spec.json").exists() else folder.iterdir() if folder.is_dir() else ()
-    return [each for each in folders if not os.path.lexists(each / "record.json") and (each / "spec.json").exists()]
+    folders = [folder] if (folder / SPEC).exists() else folder.iterdir() if folder.is_dir() else ()
+    return [each for each in folders if not os.path.lexists(each / RECORD) and (each / SPEC).exists()]
 
 
 def read_or_warn(folder: Path, progress: Progress) -> Record | None:

@@ -12,6 +12,7 @@ from bench.results.spec import EvaluationSpec, Job
 from bench.running.context import RunContext, make_task, open_for
 from bench.running.scoring import conditions_of, judged_by, scored
 from bench.sets import condensed as sets
+from bench.storage import run_folder
 from bench.storage.files import read_json
 
 
@@ -20,8 +21,8 @@ def is_done(job: Job, registry: Registry, place: RunContext) -> bool:
     folder = place.runs / job.spec.name
     try:
         record = records.read(folder)
-        read_json(folder / "costs.json")
-        sets.verified(folder / "condensed")
+        read_json(folder / run_folder.COSTS)
+        sets.verified(folder / run_folder.CONDENSED)
         task = make_task(job.spec, open_for(job.spec, registry, place), registry, place, folder)
     except (OSError, CorruptArtefact, RunFailure, UsageError):  # the last: its dataset is elsewhere
         return False

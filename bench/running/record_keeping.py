@@ -12,6 +12,7 @@ from bench.results.spec import EvaluationSpec, Job
 from bench.running.context import RunContext
 from bench.running.environment import describe
 from bench.running.failures import reason_of
+from bench.storage import run_folder
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.shared.leases import LockHeld, locked
 
@@ -54,7 +55,7 @@ def earlier_record(folder: Path, place: RunContext) -> Record | None:
         UnreadableArtefact: there is one, and the system does not let it be read or set aside.
     """
     read = partial(records.read, folder)
-    return whole_or_aside(read, folder / "record.json", place.progress, "record set aside as {}")
+    return whole_or_aside(read, folder / run_folder.RECORD, place.progress, "record set aside as {}")
 
 
 def unread(job: Job, place: RunContext, reason: str) -> Record:
@@ -90,7 +91,7 @@ def _crashed(job: Job, place: RunContext, reason: str) -> Record:
     except UnreadableArtefact as error:
         return unread(job, place, f"{reason}; {error}")
     outcomes, links = ended(job, earlier, "failed", reason), controls(job, earlier)
-    if earlier is not None and earlier.status == "done" and (folder / "costs.json").exists():
+    if earlier is not None and earlier.status == "done" and (folder / run_folder.COSTS).exists():
         record = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
     else:
         environment = describe(place.device, job.spec.precision, job.spec, place.command)

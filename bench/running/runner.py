@@ -30,7 +30,7 @@ from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, re
 from bench.running.record_keeping import controls, earlier_record, ended, keep, lock_of, unread
 from bench.running.scoring import Scoring, judged_by
 from bench.running.synthesis import Synthesis
-from bench.running.units import UNITS
+from bench.storage import run_folder
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers
 from bench.storage.shared.leases import LockHeld, locked
@@ -63,7 +63,7 @@ class Run:
         Raises:
             LockHeld: as `complete`.
         """
-        if not os.path.lexists(self.place.runs / self.job.spec.name / "record.json"):
+        if not os.path.lexists(self.place.runs / self.job.spec.name / run_folder.RECORD):
             return None
         try:
             return replace(self, looking=True).complete()
@@ -115,9 +115,9 @@ class Run:
             LockHeld, Interrupted: as `complete`.
         """
         self._check_folder()
-        if (self.folder / "costs.json").exists():
+        if (self.folder / run_folder.COSTS).exists():
             return []
-        kept, names = self.folder / UNITS, reversed(list(self.synthesis.units))
+        kept, names = self.folder / run_folder.UNITS, reversed(list(self.synthesis.units))
         missing = (name for name in names if not (kept / f"{name}.safetensors").exists())  # at its turn: others go on
         return [name for name in missing if not self.synthesis.make([name])]
 
@@ -226,9 +226,9 @@ class Run:
     def synthesis(self) -> Synthesis:
         """Of the run's set; what it prepares, it prepares once."""
         spec, place, folder = self.job.spec, self.place, self.folder
-        (folder / UNITS).mkdir(parents=True, exist_ok=True)
+        (folder / run_folder.UNITS).mkdir(parents=True, exist_ok=True)
         self._keep_spec()
-        task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / UNITS)
+        task = make_task(spec, open_for(spec, self.registry, place), self.registry, place, folder / run_folder.UNITS)
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking
@@ -237,7 +237,8 @@ class Run:
 
     def _clean(self) -> None:
         """Takes away what killed writers left, for the holder of the run; of a unit that is its own maker's to do."""
-        for each in (self.folder, *(path for path in self.folder.iterdir() if path.is_dir() and path.name != UNITS)):
+        inner = (path for path in self.folder.iterdir() if path.is_dir() and path.name != run_folder.UNITS)
+        for each in (self.folder, *inner):
             clean_leftovers(each)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
@@ -257,10 +258,10 @@ class Run:
 
     def _held_spec(self) -> RunSpec | None:
         """What the folder says it is; a damaged word is set aside with a warning, and is written again."""
-        path, read = self.folder / "spec.json", partial(records.read_spec, self.folder)
+        path, read = self.folder / run_folder.SPEC, partial(records.read_spec, self.folder)
         return whole_or_aside(read, path, self.place.progress, "spec set aside as {}")
 
     def _keep_spec(self) -> None:
         """What is written already needs no room: a finished run is answered on a full disk."""
         if self._held_spec() != self.job.spec:
-            records.SPEC_FILE.write(self.folder / "spec.json", self.job.spec.to_json())
+            records.SPEC_FILE.write(self.folder / run_folder.SPEC, self.job.spec.to_json())

@@ -28,6 +28,7 @@ from bench.running.provenance import made
 from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
+from bench.storage import run_folder
 from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
 from bench.storage.files import digest
 from bench.storage.shared.elapsed import in_company, lasting
@@ -160,7 +161,7 @@ class Scoring:
         return {name: stage.to_json() for name, stage in task.used_stages.items() if name not in own}
 
     def _path(self, each: EvaluationSpec, number: int) -> Path:
-        return self.folder / "evaluations" / f"{each.key}-{number}.json"
+        return self.folder / run_folder.EVALUATIONS / f"{each.key}-{number}.json"
 
     def _kept(self, each: EvaluationSpec, number: int, made_under: str) -> Score | None:
         """A score that is whole and was made under these conditions."""
@@ -216,7 +217,7 @@ def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:
 
 def scored(folder: Path, each: EvaluationSpec, made_under: str) -> int:
     """How many of an evaluation's trainings a run has already, of those asked for."""
-    files = [folder / "evaluations" / f"{each.key}-{number}.json" for number in range(each.seeds)]
+    files = [folder / run_folder.EVALUATIONS / f"{each.key}-{number}.json" for number in range(each.seeds)]
     return sum(_made_under(path) == made_under for path in files)
 
 

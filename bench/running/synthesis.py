@@ -19,7 +19,6 @@ from bench.condensation.sizes import class_sizes
 from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
 from bench.labels import Labels
-from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE, Losses
 from bench.progress import noted
 from bench.results.outcomes import SetCosts
@@ -30,12 +29,13 @@ from bench.running.failures import Prepared, WorkToDo
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
 from bench.running.unit_making import UnitMaker
-from bench.running.units import UNITS, KeptUnit, unit_costs, without_pixels
+from bench.running.units import KeptUnit, unit_costs, without_pixels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
-from bench.sets.contact_sheet import PREVIEW, write_preview
+from bench.sets.contact_sheet import write_preview
 from bench.sets.pixel_formats import StoredPixels
 from bench.sets.tensor_files import type_of
+from bench.storage import run_folder
 from bench.storage.files import quarantine
 from bench.storage.paging import assembled
 from bench.storage.shared.elapsed import in_company, lasting
@@ -72,7 +72,7 @@ class Synthesis:
     def __post_init__(self) -> None:
         """The method is asked for nothing yet."""
         self._procedure = Procedure(self.method, self.task, self.labeller)
-        self._maker = UnitMaker(self.folder / UNITS, self._procedure, self.company)
+        self._maker = UnitMaker(self.folder / run_folder.UNITS, self._procedure, self.company)
 
     def costs(self) -> SetCosts:
         """What the set cost. The set is made if it is not there, and made again if it is corrupt.
@@ -121,13 +121,13 @@ class Synthesis:
 
     def _finished(self) -> SetCosts | None:
         try:
-            costs = COSTS_FILE.read(self.folder / "costs.json")
-            sets.verified(self.folder / "condensed")
+            costs = COSTS_FILE.read(self.folder / run_folder.COSTS)
+            sets.verified(self.folder / run_folder.CONDENSED)
         except FileNotFoundError:
             return None
         except CorruptArtefact as error:
             self.task.progress.warn(f"made again: {error}")
-            for path in (self.folder / "costs.json", self.folder / "condensed"):
+            for path in (self.folder / run_folder.COSTS, self.folder / run_folder.CONDENSED):
                 if os.path.lexists(path):
                     quarantine(path)
             return None
@@ -156,10 +156,10 @@ class Synthesis:
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         self._save(condensed, stored, measured.get("iterations"))
         if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
-            LOSSES_FILE.write(self.folder / losses.FILE, loss.to_json())
+            LOSSES_FILE.write(self.folder / run_folder.LOSSES, loss.to_json())
         prepare_s += sum(stage.cost.seconds for stage in stages.values())
         busy = [*(unit.cost.workers for unit in made), *(stage.cost.workers for stage in stages.values())]
-        set_bytes, label_bytes = sets.sizes(self.folder / "condensed")
+        set_bytes, label_bytes = sets.sizes(self.folder / run_folder.CONDENSED)
         costs = {
             **measured,
             **({"decoded_images": len(images) * decoder.count} if decoder else {}),
@@ -179,7 +179,7 @@ class Synthesis:
             "stages": {name: stage.to_json() for name, stage in stages.items()},
             "notes": dict(self.task.facts),
         }
-        kept = COSTS_FILE.write(self.folder / "costs.json", costs)
+        kept = COSTS_FILE.write(self.folder / run_folder.COSTS, costs)
         shutil.rmtree(self._label_workspace, ignore_errors=True)
         return kept
 
@@ -257,10 +257,10 @@ class Synthesis:
             **self.protocol,
         }
         weights = weights_of(self.task, condensed.labels)
-        sets.save(self.folder / "condensed", condensed, stored, about, weights)
+        sets.save(self.folder / run_folder.CONDENSED, condensed, stored, about, weights)
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
-        write_preview(self.folder / PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
+        write_preview(self.folder / run_folder.PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
 
 
 def _of_one_type(some: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -18,8 +18,6 @@ from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
 from bench.storage.shapes import Number, PeakPart
 from bench.storage.tensor_files import read_tensors, write_tensors
 
-UNITS = "units"  # the folder of a run in which they are kept
-
 
 @dataclass(frozen=True)
 class UnitCost:

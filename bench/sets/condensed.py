@@ -18,6 +18,7 @@ from bench.sets.own_manifest import LABELS as LABELS
 from bench.sets.own_manifest import Manifest
 from bench.sets.pixel_formats import StoredPixels, unpacked
 from bench.sets.wellformed import malformed
+from bench.storage import run_folder
 from bench.storage.artefacts import Kind
 from bench.storage.files import file_digest, link_or_copy, reading
 from bench.storage.paging import converted, parts
@@ -124,7 +125,7 @@ def save(
         "learned_lr": condensed.learned_lr,
         "files": {name: f"sha256:{file_digest(folder / name)}" for name in (*tensors, *weights)},
     }
-    MANIFEST_FILE.write(folder / "manifest.json", manifest)
+    MANIFEST_FILE.write(folder / run_folder.MANIFEST, manifest)
 
 
 def label_tensors(condensed: CondensedSet) -> dict[str, Tensor]:
@@ -157,7 +158,7 @@ def verified(folder: Path) -> Manifest:
         CorruptArtefact: a file is altered, truncated or of another schema.
         FileNotFoundError: there is no set in the folder.
     """
-    manifest = MANIFEST_FILE.read(folder / "manifest.json")
+    manifest = MANIFEST_FILE.read(folder / run_folder.MANIFEST)
     for name, checksum in manifest.files.items():
         _check_file(folder / name, checksum)
     return manifest
@@ -221,7 +222,7 @@ def sizes(folder: Path) -> tuple[int, int]:
 
     Both are what a user must keep to train on the set.
     """
-    manifest = MANIFEST_FILE.read(folder / "manifest.json")
+    manifest = MANIFEST_FILE.read(folder / run_folder.MANIFEST)
     kept = {name: (folder / name).stat().st_size for name in manifest.files}
     images = sum(kept.get(name, 0) for name in (IMAGES, *(kind.file for kind in IN_FILES)))
     return images, kept[LABELS] + _teacher_bytes(manifest.labels.to_json(), kept)

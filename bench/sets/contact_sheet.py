@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bench.storage.files import whole
 
-PREVIEW = "preview.png"  # the sheet in a run's folder
 TILE = 128  # pixels a side that small images are brought up to
 MOST_PIXELS = (1320, 2640)  # width and height that the tiles may take
 MOST_IMAGES, MOST_CLASSES = 10, 20

@@ -27,7 +27,8 @@ from bench.hardware.cores import cores
 from bench.hardware.devices import processor
 from bench.running.executors import Hiring, SpreadExecutor
 from bench.running.executors.side_by_side import local
-from bench.running.units import UNITS, read_unit
+from bench.running.units import read_unit
+from bench.storage import run_folder
 
 PLUGIN = str(Path(__file__).with_name("scaling_methods.py"))
 HEAD = (
@@ -77,7 +78,7 @@ def measured(workers: int, set_to: tuple[str, ...], seconds: float) -> Measured:
         try:
             list(executor.run([job]))
         except Interrupted:
-            made = list(_made(bench.runs / job.spec.name / UNITS))
+            made = list(_made(bench.runs / job.spec.name / run_folder.UNITS))
     counted = [(at, took, maker) for at, took, maker in made if stops.first < at <= stops.last]
     makers_of = {maker for _, _, maker in counted}
     moments = [[at for at, _, maker in counted if maker == one] for one in makers_of]

@@ -11,7 +11,6 @@ from sites import PNG, keep_run
 from bench.errors import UsageError
 from bench.evaluation import Curves
 from bench.extensions.registry import Registry
-from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE
 from bench.reporting.compared import Comparison, Differing
 from bench.reporting.comparing import compared
@@ -50,7 +49,7 @@ def keep_curves(run: Path, right: int, seed: int = 0) -> Path:
 
 
 def keep_losses(run: Path, term: str) -> None:
-    LOSSES_FILE.write(run / losses.FILE, {"terms": [term], "iterations": [0, 5], "values": [[8.0], [2.0]]})
+    LOSSES_FILE.write(run / "losses.json", {"terms": [term], "iterations": [0, 5], "values": [[8.0], [2.0]]})
 
 
 def test_scores_stand_beside_each_other_with_their_difference(runs: Path) -> None:

@@ -10,7 +10,6 @@ from sites import keep_run
 from torch import Tensor
 
 from bench.evaluation import Curves
-from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE
 from bench.results import curves
 from bench.results.curves import CurveArrays
@@ -108,14 +107,14 @@ def test_an_evaluation_of_a_longer_name_is_another(run: Path) -> None:
 def test_the_loss_of_a_synthesis_is_drawn_by_term(run: Path) -> None:
     assert recovery(run) == ([], [])
     content = {"terms": ["a", "b"], "iterations": [0, 5, 9], "values": [[1.0, 8.0], [0.5, 4.0], [0.25, 2.0]]}
-    LOSSES_FILE.write(run / losses.FILE, content)
+    LOSSES_FILE.write(run / "losses.json", content)
     (figure,), _ = recovery(run)
     assert [series.name for series in figure.series] == ["a (weighted)", "b (weighted)"]
     assert [mark.said for mark in figure.series[1].marks][-1] == "iteration 9: loss 2.00"
 
 
 def test_a_loss_that_is_damaged_is_said_and_drawn_neither_alone_nor_beside_another(run: Path) -> None:
-    (run / losses.FILE).write_text('{"terms"')
+    (run / "losses.json").write_text('{"terms"')
     for found, (said,) in (recovery(run), losses_beside({"one": run, "other": run})):
         assert found == [] and "is not valid JSON" in said
 

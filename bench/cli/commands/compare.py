@@ -11,6 +11,7 @@ from bench.cli.folders import LocalPath
 from bench.cli.options import runs_option, table_or_json_option
 from bench.cli.output import said_written, write
 from bench.errors import UsageError, why
+from bench.storage import run_folder
 
 if TYPE_CHECKING:
     from bench.cli.commands.report import Found
@@ -78,13 +79,13 @@ def _write(output: Path, found: "Comparison", folders: Sequence[Path]) -> None:
 
 def _draw(output: Path, runs: "Sequence[tuple[str, Path]]") -> None:
     """The sheets of both runs' images. Raises UsageError: one has none, or the picture cannot be written."""
-    from bench.sets.contact_sheet import PREVIEW, write_beside
+    from bench.sets.contact_sheet import write_beside
     from bench.storage.shared.mirrors import at_hand
 
     for name, folder in runs:
-        if not (at_hand(folder) / PREVIEW).is_file():
-            raise UsageError(f"{name} has no sheet of its images: there is no {folder / PREVIEW}")
+        if not (at_hand(folder) / run_folder.PREVIEW).is_file():
+            raise UsageError(f"{name} has no sheet of its images: there is no {folder / run_folder.PREVIEW}")
     try:
-        write_beside(output, [(name, folder / PREVIEW) for name, folder in runs])
+        write_beside(output, [(name, folder / run_folder.PREVIEW) for name, folder in runs])
     except OSError as error:
         raise UsageError(f"cannot draw {output}: {why(error)}") from error

@@ -15,6 +15,7 @@ from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import Target, said_written, target_of, write, write_folder
 from bench.errors import UsageError
+from bench.storage import run_folder
 from bench.storage.names import nearest
 from bench.storage.settings import is_address
 
@@ -206,7 +207,7 @@ def _in(folder: Path, console: "Console") -> Iterable["Found"]:
     """The records of a run, or of a folder of runs."""
     from bench.results.records import read_or_warn, with_folders
 
-    if not (folder / "spec.json").exists() and not (folder / "record.json").exists():
+    if not (folder / run_folder.SPEC).exists() and not (folder / run_folder.RECORD).exists():
         return with_folders(folder, console)
     with suppress(FileNotFoundError):
         return [(folder, record)] if (record := read_or_warn(folder, console)) else []

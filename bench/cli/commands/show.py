@@ -8,6 +8,7 @@ import click
 from bench.cli.options import data_root_option, plugin_option, runs_option
 from bench.data.cards import is_path
 from bench.extensions.registry import Registry
+from bench.storage import run_folder
 from bench.storage.names import unknown
 from bench.storage.shared.mirrors import at_hand, looked_at
 
@@ -27,7 +28,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     """
     registry = Registry(plugins)
     kinds = [kind for kind in KINDS if registry.has(kind, name)]
-    folder = next((each for each in (looked_at(runs) / name, Path(name)) if (each / "spec.json").is_file()), None)
+    folder = next((each for each in (looked_at(runs) / name, Path(name)) if (each / run_folder.SPEC).is_file()), None)
     if folder is None and not kinds and not is_path(name):
         raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
     pages = _pages(registry, name, kinds, data_root) if kinds or is_path(name) else []
@@ -49,4 +50,4 @@ def _pages(registry: Registry, name: str, kinds: Sequence[str], data_root: Path)
 
 def _everything(registry: Registry, runs: Path) -> set[str]:
     offered = {name for kind in KINDS for name in registry.names(kind)}
-    return offered | {path.parent.name for path in runs.glob("*/spec.json")}
+    return offered | {path.parent.name for path in runs.glob(f"*/{run_folder.SPEC}")}

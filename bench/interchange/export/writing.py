@@ -12,13 +12,14 @@ from torch import Tensor
 from bench.data.preprocessing import Preprocessing
 from bench.errors import CorruptArtefact, UsageError, why
 from bench.interchange.export.forms import FORMS, Form
-from bench.interchange.handwritten import MANIFEST, HandWritten
+from bench.interchange.handwritten import HandWritten
 from bench.sets import condensed as sets
 from bench.sets.condensed import LABELS, CondensedSet
 from bench.sets.own_manifest import Manifest
 from bench.storage.files import link_or_copy, write_json, write_text
 from bench.storage.names import unknown
 from bench.storage.paging import converted
+from bench.storage.run_folder import MANIFEST
 from bench.storage.shared.scratch import whole_folder
 from bench.storage.tensor_files import write_tensors
 

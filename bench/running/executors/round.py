@@ -22,12 +22,13 @@ from bench.running.executors.processes import Ended, interruptible, over_time
 from bench.running.executors.work import Work, has_units, makes_set_alone
 from bench.running.executors.workers import Needs, Workers
 from bench.running.runner import Run
-from bench.running.units import UNITS
+from bench.storage import run_folder
 from bench.storage.shared.leases import LockHeld
 
 PATIENCE = 1.0  # seconds
 STOPPING = "stopping after the steps under way, which are then saved; Ctrl-C again kills them at once"
 NO_UNITS = Ended("failed", {"reason": "what its process sent names no units; see its log"}, 0, False)
+UNITS = "units"  # of which trackers, and whoever watches, are told how many are made
 
 
 class Employer(Protocol):
@@ -172,7 +173,7 @@ class Round:
     def _whole(self, work: Work) -> RunOrder:
         """All that is left of the job; where sets are made alone, and there is none yet, the set."""
         order, folder = self._by.order(work.job), self._by.place.runs / work.job.spec.name
-        if not self._company or not self._by.alone or (folder / "costs.json").exists():
+        if not self._company or not self._by.alone or (folder / run_folder.COSTS).exists():
             return order
         return replace(order, job=replace(work.job, evaluations=()))
 

@@ -35,6 +35,7 @@ from bench.running.procedure import Procedure
 from bench.running.scoring import conditions_of, judged_by, scored
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
+from bench.storage import run_folder
 from bench.storage.shared.scratch import TRIAL, scratch_folder
 from bench.training.teachers import KIND
 
@@ -144,7 +145,8 @@ class _Rehearsal:
     def _found(self) -> _Set | None:
         """The set, where the run has made it, and what its labels need is there."""
         try:
-            costs, condensed = COSTS_FILE.read(self.folder / "costs.json"), sets.load(self.folder / "condensed")
+            costs = COSTS_FILE.read(self.folder / run_folder.COSTS)
+            condensed = sets.load(self.folder / run_folder.CONDENSED)
         except (FileNotFoundError, CorruptArtefact):
             return None
         needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()

@@ -11,15 +11,15 @@ from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.progress import Progress, Silent
+from bench.storage import run_folder
 from bench.storage.files import LEFTOVER, is_being_written, is_quarantined, read_json
 from bench.storage.shared.leases import holder, is_of_dead, leased, locked, owner_lives
-from bench.storage.shared.mirrors import mirrored
+from bench.storage.shared.mirrors import SEALS, mirrored
 from bench.storage.shared.scratch import abandoned, gate
 from bench.storage.shared.slots import LEASES
 from bench.storage.shared.stages import WORK
 
 WATCHERS = 16  # owners of other machines that are watched at once
-FIRST = ("record.json", "costs.json", "stage.json")  # what says that the rest is whole: a kill leaves no ruin
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class Leaving:
                 held.enter_context(locked(lock, Silent(), wait=False, bring=False))
             if there := mirrored(self.path):
                 there.mirror.remove(there.name)
-            for name in FIRST:
+            for name in SEALS:  # first: a kill leaves no ruin
                 (self.path / name).unlink(missing_ok=True) if self.path.is_dir() else None
             shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink(missing_ok=True)
 
 
 def run_folders(runs: Path) -> list[Path]:
     """Every folder of a run, whatever its state."""
-    return sorted({path.parent for name in ("spec.json", "record.json") for path in runs.glob(f"*/{name}")})
+    return sorted({path.parent for name in (run_folder.SPEC, run_folder.RECORD) for path in runs.glob(f"*/{name}")})
 
 
 def run(folder: Path, what: str = "run") -> Leaving:
@@ -105,7 +105,7 @@ def at_work(runs: Path, progress: Progress) -> list[Path]:
 
 def unfinished(runs: Path) -> list[Path]:
     """Runs without costs: of the stages they made none is known."""
-    return [folder for folder in run_folders(runs) if not (folder / "costs.json").exists()]
+    return [folder for folder in run_folders(runs) if not (folder / run_folder.COSTS).exists()]
 
 
 def quarantined_files(*roots: Path) -> list[Leaving]:
@@ -180,7 +180,7 @@ def _stage(folder: Path) -> Leaving:
 
 def _status(folder: Path) -> Any:  # noqa: ANN401 - what a damaged file may say
     with suppress(UnreadableArtefact):  # it may be done
-        return _content(folder / "record.json").get("status")
+        return _content(folder / run_folder.RECORD).get("status")
     return None
 
 
@@ -190,9 +190,9 @@ def _stages_of(folder: Path) -> Iterator[str]:
     Raises:
         UnreadableArtefact: that cannot be known, so that none is unused for sure.
     """
-    for path in (folder / "costs.json", *(folder / "evaluations").glob("*.json")):
+    for path in (folder / run_folder.COSTS, *(folder / run_folder.EVALUATIONS).glob("*.json")):
         yield from map(str, _inside(_content(path), "stages"))
-    yield str(_inside(_content(folder / "condensed" / "manifest.json"), "labels", "teacher").get("stage"))
+    yield str(_inside(_content(folder / run_folder.CONDENSED / run_folder.MANIFEST), "labels", "teacher").get("stage"))
 
 
 def _inside(content: Any, *keys: str) -> Mapping[str, Any]:  # noqa: ANN401 - what a damaged file may say

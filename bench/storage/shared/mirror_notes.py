@@ -5,11 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.storage import run_folder
 from bench.storage.files import quarantine
 from bench.storage.shared.slots import LEASES
 
 FILE = ".store.sqlite"  # in a mirror
-UNITS = "/units/"  # in names of a run's units
+IN_UNITS = f"/{run_folder.UNITS}/"  # in names of a run's units
 TABLE = "create table if not exists files (name text primary key, size int, mtime int, version text)"
 SENDING = "sending after "  # begins the version of a file that was being sent; the one that was there follows
 
@@ -81,4 +82,4 @@ def is_of(name: str, whole: str) -> bool:
     """Whether a file belongs to a name: it lies below it or, of a unit, beside it. Leases belong to nobody."""
     if LEASES in name.split("/"):
         return False
-    return not whole or name.startswith((f"{whole}/", f"{whole}.") if UNITS in whole else f"{whole}/")
+    return not whole or name.startswith((f"{whole}/", f"{whole}.") if IN_UNITS in whole else f"{whole}/")

@@ -17,13 +17,14 @@ from glob import escape
 from pathlib import Path
 
 from bench.errors import StoreAway, UsageError
+from bench.storage import run_folder
 from bench.storage.files import LEFTOVER, digest, link_or_copy, read_json, write_json
-from bench.storage.shared.mirror_notes import SENDING, UNITS, Known, KnownFiles, is_of
+from bench.storage.shared.mirror_notes import IN_UNITS, SENDING, Known, KnownFiles, is_of
 from bench.storage.shared.owners import heartbeat
 from bench.storage.shared.stores import Entry, Store, checked, opened
 
 ABOUT = ".store.json"  # in a mirror: what it stands for
-SEALS = ("record.json", "costs.json", "stage.json", "manifest.json")  # what says that the rest is whole
+SEALS = (run_folder.RECORD, run_folder.COSTS, "stage.json", run_folder.MANIFEST)  # what says that the rest is whole
 
 
 class Mirror:
@@ -188,7 +189,7 @@ class Mirror:
 
     def _there(self, name: str) -> dict[str, Entry]:
         """What is there of a name. Files of a unit lie beside those of others."""
-        found = self.store.find(name.rpartition("/")[0] if UNITS in name else name)
+        found = self.store.find(name.rpartition("/")[0] if IN_UNITS in name else name)
         return {each: entry for each, entry in found.items() if is_of(each, name)}
 
     def _here(self, name: str) -> Iterator[Path]:

@@ -11,13 +11,13 @@ from bench.reporting import Row, rankings
 from bench.reporting.facts import flat
 from bench.reporting.folders import File, RunFolder
 from bench.reporting.one_run import COSTS, Standing, about, costs, doubts, standings, without_result
+from bench.storage import run_folder
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page
 from bench_reports.site.scores import by_seed, published, results
 from bench_reports.site.tables import Table, plain
 from bench_reports.site.training import ClassesOf, Where, control_classes, recovery, trainings
 
-PREVIEW = "preview.png"
 PNG = b"\x89PNG\r\n\x1a\n"
 UP = "../"
 
@@ -81,7 +81,7 @@ def _source(rows: Sequence[Row], standing: Sequence[Standing], runs: Mapping[str
 
 def sheet_of(run: Path) -> Path | None:
     """The sheet of a run's images, where there is one."""
-    path = run / PREVIEW
+    path = run / run_folder.PREVIEW
     try:
         with path.open("rb") as file:
             return path if file.read(len(PNG)) == PNG else None

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
-from bench.loops.losses import FILE, LOSSES_FILE
+from bench.loops.losses import LOSSES_FILE
 from bench.results.curves import CurveArrays, look
+from bench.storage import run_folder
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
 from bench_reports.site.classes import class_accuracies, class_tables, classes_beside
@@ -16,7 +17,6 @@ from bench_reports.site.tables import Table
 
 MOST_POINTS = 80  # of a line
 LOSS = "loss"  # which may fall by orders of magnitude
-CURVES = ".curves.safetensors"
 
 Json = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]
@@ -104,7 +104,7 @@ def losses_beside(runs: Mapping[str, Path]) -> tuple[list[Figure], list[str]]:
 
 def _losses(run: Path) -> dict[str, Points]:
     try:
-        losses = LOSSES_FILE.read(run / FILE)
+        losses = LOSSES_FILE.read(run / run_folder.LOSSES)
     except FileNotFoundError:
         return {}
     across = [float(iteration) for iteration in losses.iterations]
@@ -115,7 +115,7 @@ def _losses(run: Path) -> dict[str, Points]:
 
 def _curves(run: Path, key: str) -> list[CurveArrays]:
     """Those of all trainings of an evaluation that are as long as the first. Raises as `bench.results.curves.look`."""
-    paths = sorted(path for path in (run / "evaluations").glob(f"*{CURVES}") if _is_of(path, key))
+    paths = sorted(path for path in (run / run_folder.EVALUATIONS).glob(f"*{run_folder.CURVES}") if _is_of(path, key))
     if not paths:
         return []
     found = [look(path) for path in paths]
@@ -123,7 +123,7 @@ def _curves(run: Path, key: str) -> list[CurveArrays]:
 
 
 def _is_of(path: Path, key: str) -> bool:
-    return path.name.startswith(f"{key}-") and path.name[len(key) + 1 : -len(CURVES)].isdecimal()
+    return path.name.startswith(f"{key}-") and path.name[len(key) + 1 : -len(run_folder.CURVES)].isdecimal()
 
 
 def control_classes(control: Path, key: str) -> Sequence[float] | None:

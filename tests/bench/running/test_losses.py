@@ -3,7 +3,6 @@
 import pytest
 from benching import Bench
 
-from bench.loops import losses
 from bench.loops.losses import LOSSES_FILE, Losses
 from bench.running.units import read_unit
 
@@ -13,16 +12,16 @@ def test_the_loss_by_term_lies_beside_the_record_and_outlives_the_making(bench: 
     """Of 30 iterations all are kept. Put together once more from units that lie there, it is the same."""
     (job,) = bench.jobs()
     folder = bench.runs / job.spec.name
-    found = LOSSES_FILE.read(folder / losses.FILE)
+    found = LOSSES_FILE.read(folder / "losses.json")
     assert (found.terms, found.iterations) == (["cross-entropy", "statistics"], list(range(30)))
     units = [read_unit(path).losses for path in sorted((folder / "units").glob("*.safetensors"))]
     assert found.loops == len(units) == 2
     for term in range(2):
         assert found.values[-1][term] == pytest.approx(sum(each.values[-1][term] for each in units if each) / 2)
-    for name in (losses.FILE, "costs.json"):
+    for name in ("losses.json", "costs.json"):
         (folder / name).unlink()
     bench.run(job)
-    assert LOSSES_FILE.read(folder / losses.FILE) == found
+    assert LOSSES_FILE.read(folder / "losses.json") == found
 
 
 def test_only_loops_of_the_same_terms_and_iterations_are_put_together() -> None:

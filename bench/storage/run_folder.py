@@ -1,0 +1,29 @@
+"""The names of what a run's folder holds; docs/concepts.md tells how it comes to be.
+
+    RUN/
+        spec.json                   what the run is
+        units/                      what `synthesize` made, a file a unit, and its checkpoints
+        losses.json                 the loss of the synthesis by term, where its method notes one
+        condensed/                  the set
+            manifest.json           what a trainer must know of it, and the checksums of its other files
+        preview.png                 a sheet of its images
+        costs.json                  what the synthesis took; with it the set is finished
+        evaluations/                of each evaluation's training, KEY-NUMBER:
+            KEY-NUMBER.json         its score
+            KEY-NUMBER.curves.safetensors
+        record.json                 the raw outcomes of all of it
+
+The tensors of a set are named by `bench.sets.own_manifest`. A folder that ends in ".work" holds the checkpoints of what
+its name says, and goes once that is made.
+"""
+
+SPEC = "spec.json"
+UNITS = "units"
+LOSSES = "losses.json"
+CONDENSED = "condensed"
+MANIFEST = "manifest.json"
+PREVIEW = "preview.png"
+COSTS = "costs.json"
+EVALUATIONS = "evaluations"
+CURVES = ".curves.safetensors"
+RECORD = "record.json"
