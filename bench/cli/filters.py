@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError
 from bench.storage.names import nearest, unknown
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.results.rows import Row
 
 INCOMPLETE = "incomplete"
 FEW = 8  # values that are all named
@@ -24,7 +25,7 @@ where_option = click.option(
 )
 
 
-def run_rows(runs: Path, where: Sequence[str] = ()) -> list[Row]:
+def run_rows(runs: Path, where: Sequence[str] = ()) -> "list[Row]":
     """One row an evaluation of every run below a folder that fits all conditions, by the runs' names.
 
     Runs without a record yet are "incomplete"; where even their spec is damaged, all else of them is null. Where none
@@ -52,17 +53,17 @@ class Condition:
 
     field: str
     wanted: str
-    value: Callable[[Row], Any]
+    value: "Callable[[Row], Any]"
 
-    def fits(self, row: Row) -> bool:
+    def fits(self, row: "Row") -> bool:
         """Whether a row has this; of a list, one of it."""
         return any(_is(each, self.wanted) for each in self._values(row))
 
-    def _values(self, row: Row) -> list[Any]:
+    def _values(self, row: "Row") -> list[Any]:
         found = self.value(row)
         return found if isinstance(found, list) else [found]
 
-    def instead(self, rows: Sequence[Row]) -> str:
+    def instead(self, rows: "Sequence[Row]") -> str:
         """The nearest value there is, or all where they are few."""
         plain = (each for row in rows for each in self._values(row) if not isinstance(each, NoneType | Mapping | list))
         known = list(dict.fromkeys(each if isinstance(each, str) else json.dumps(each, default=str) for each in plain))
@@ -84,11 +85,11 @@ class Conditions:
 
         return cls([_condition(each, names()) for each in where])
 
-    def picked(self, rows: Sequence[Row]) -> list[Row]:
+    def picked(self, rows: "Sequence[Row]") -> "list[Row]":
         """The rows that fit all conditions."""
         return [row for row in rows if all(each.fits(row) for each in self.every)]
 
-    def unfit(self, rows: Sequence[Row]) -> str:
+    def unfit(self, rows: "Sequence[Row]") -> str:
         """Why none of some rows fits, in a line: the condition that no row fits, or all of them together."""
         alone = next((each for each in self.every if not any(map(each.fits, rows))), None)
         if alone is not None:
@@ -105,7 +106,7 @@ def _nearest(wanted: str, known: Sequence[str]) -> str | None:
     return min(numbers, key=lambda each: abs(numbers[each] - number), default=None)
 
 
-def _begun(folder: Path) -> Row:
+def _begun(folder: Path) -> "Row":
     """The row of a run that has no record."""
     from bench.results.fields import names
     from bench.results.records import read_spec

@@ -22,8 +22,8 @@ from bench.planning.planner import Planner
 from bench.planning.reproduction import requests
 from bench.planning.request import Request, inventory_of
 from bench.progress import Silent
-from bench.reporting import ReportFormat
-from bench.reporting.reproduction import Row, judged, standing, unreachable
+from bench.reporting import ReportFormat, Row
+from bench.reporting.reproduction import judged, standing, unreachable
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all

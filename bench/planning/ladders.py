@@ -16,7 +16,6 @@ published = 34.4                       # top-1 in percent, where the source has 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,8 +25,8 @@ from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
 from bench.planning.placing import Placed, answers
 from bench.planning.request import Request
+from bench.results.rows import Row
 
-Row = dict[str, Any]
 ONE_OF = {"datasets": "--dataset", "ipcs": "--ipc", "backbones": "--backbone", "eval_backbones": "--eval-backbone"}
 
 

@@ -1,16 +1,15 @@
 """A check of networks before any work: what a backbone builds must turn images into logits, one a class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from bench.condensation import Builder
 from bench.errors import UsageError
 
 IMAGES = 2  # one alone would be a special case: of BatchNorm on a single pixel, of a squeezed dimension
 CONTRACT = "a backbone must return logits (N, classes)"
-
-Builder = Callable[..., nn.Module]  # build(classes, resolution, channels)
 
 
 def check_network(name: str, build: Builder, *, classes: int, resolution: int, channels: int) -> None:

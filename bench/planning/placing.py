@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bench.planning.planner import Planner
+from bench.results.rows import Row
 from bench.results.spec import Job, joined
 
-Row = dict[str, Any]
 Part = TypeVar("Part")
 Part_co = TypeVar("Part_co", covariant=True)
 

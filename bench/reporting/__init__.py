@@ -20,6 +20,7 @@ from bench.results.metrics import mean as mean
 from bench.results.metrics import metric as metric
 from bench.results.metrics import primary as primary
 from bench.results.metrics import primary_name
+from bench.results.rows import Row as Row
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from bench.reporting.run_folders import RunFolder
     from bench.results.claims import Claims
 
-Row = dict[str, Any]
 ZCA = "zca"  # the preprocessing of whitened sets
 # Kinds of labels that are one row an image, learned or made with it: what rankings and headings call them.
 OWN = {"soft": ("own soft", "soft labels made with the images"), "regression": ("regression", "regression targets")}

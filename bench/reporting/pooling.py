@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.results.metrics import deviation, mean, metric, primary_name
 from bench.results.null_reasons import ONE_SET, SETS_DIFFER
+from bench.results.rows import Row
 from bench.results.scores import TOP1
 
-Row = dict[str, Any]
 SAME = (
     *("method", "method_version", "backbone", "config", "budget", "labels_of", "set", "engine"),
     *("synthesis_precision", "dataset", "card_hash", "class_order_hash", "ipc", "eval_backbone", "epochs"),

@@ -10,8 +10,7 @@ from bench.results.fields import Row as Fields
 from bench.results.metrics import metric
 from bench.results.protocol_names import name_of, version_of
 from bench.results.published import Cell, reasons, verdict
-
-Row = dict[str, Any]
+from bench.results.rows import Row
 
 
 def standing(cells: Iterable[Cell], found: Sequence[Row], every: Iterable[Cell]) -> Iterator[tuple[Cell, Row]]:

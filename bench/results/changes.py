@@ -6,7 +6,8 @@ A row's `changed` holds, by dotted key, what the recipe says at the row's budget
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
+from bench.results.rows import Row
+
 Changed = dict[str, list[Any]]  # [the recipe's, the user's]; null for the recipe's where it is not known
 AS_THE_RECIPE = "nothing"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.filters import Conditions, Row, where_option
+from bench.cli.filters import Conditions, where_option
 from bench.cli.folders import LocalPath, folder_of
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
@@ -22,7 +22,7 @@ from bench.storage.settings import is_address
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting import ReportFormat
+    from bench.reporting import ReportFormat, Row
     from bench.reporting.folders import RunFolder
     from bench.results.records import Record
 
@@ -115,7 +115,7 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
         raise UsageError(f"--width is of pictures, and {target.form!r} is none; take -o FILE.svg, FILE.pdf or FILE.png")
 
 
-def _content(registry: "Registry", target: Target, look: Look, rows: Sequence[Row]) -> str | bytes:
+def _content(registry: "Registry", target: Target, look: Look, rows: "Sequence[Row]") -> str | bytes:
     from bench.reporting import beside_claims
     from bench.reporting.pictures import PictureFormat
 
@@ -138,7 +138,7 @@ def rows_asked_for(
     console: "Console",
     *,
     folders: dict[str, "RunFolder"],
-) -> list[Row]:
+) -> "list[Row]":
     """The rows of runs that fit all conditions; where each run lies is noted in `folders`.
 
     Raises:

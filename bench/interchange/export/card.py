@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.data.cards import DatasetCard
+from bench.results.rows import Row
 from bench.storage.streams import one_line
 
-Row = Mapping[str, Any]
 MARKUP = re.compile(r"([\\`*_{}<>\[\]|#~&])")
 PLACE = re.compile(r"""[^"',=]*/+(?=[^/"',=])""")  # of a path, all before its last name
 NOT_STATED = "not stated"
