@@ -53,7 +53,8 @@ class DREAM(IDC):
         count = self._reals.batch_size(self.config.batch_real)
         self._chosen = torch.zeros(task.classes, count, dtype=torch.int64)
 
-    def _kept(self, task: Task) -> State:
+    @property
+    def _kept(self) -> State:
         return {"chosen": self._chosen}
 
     @property

@@ -174,7 +174,7 @@ class IDC(Condenser[IDCConfig]):
         state: State = {"images": images, "velocity": turns.velocity, "network": network, "optimizer": optimizer}
         count = task.classes * task.ipc
         updates = config.networks * config.steps
-        kept = {**state, **self._kept(task)}
+        kept = {**state, **self._kept}
         for update in task.iterations(updates, images=count, state=kept, cycle=self._cycle):
             index, step = divmod(update, config.steps)
             if step == 0:
@@ -193,7 +193,8 @@ class IDC(Condenser[IDCConfig]):
         """Pixels in [0, 1], (classes, ipc, C, S, S)."""
         return formation.start(task, self.config.factor, real=self.config.init == "real")
 
-    def _kept(self, task: Task) -> State:
+    @property
+    def _kept(self) -> State:
         """What else the loop changes."""
         return {}
 

@@ -113,7 +113,8 @@ class CVDD(PoolCondenser):
         draws = seeds.counter(task.seed_for("committee"), number)
         return [pool[place] for place in draws.choice(len(pool), recover.committee, replace=False)]
 
-    def _votes(self, task: Task) -> Sequence[float]:
+    @property
+    def _votes(self) -> Sequence[float]:
         names = [teacher.ref.backbone for teacher in self._labellers]
         return list(weighed(names, self.config.prior, self.config.relabel.prior_temperature).values())
 

@@ -198,10 +198,11 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         """Soft labels by the pool, made while training or stored for every view of the paper's protocol."""
         relabel, setting = self.config.relabel, task.setting
         student = PROTOCOLS[self.protocol(setting)].plan(setting).training
-        teachers, votes = self._labellers, self._votes(task)
+        teachers, votes = self._labellers, self._votes
         return relabel_images(task, teachers, images, relabel, student, combine=relabel.combine, shares=votes)
 
-    def _votes(self, task: Task) -> Sequence[float]:
+    @property
+    def _votes(self) -> Sequence[float]:
         """How much each of the networks that label counts; () where all count alike."""
         return ()
 

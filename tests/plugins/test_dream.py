@@ -135,7 +135,7 @@ def test_between_two_choices_the_same_images_are_matched(tmp_path: Path) -> None
     assert torch.equal(here._chosen[1], torch.zeros(6, dtype=torch.int64)), "nobody asked for that class"
     of_classes = task.dataset.train.labels[here._chosen[[2, 0]]]
     assert of_classes.tolist() == [[2] * 6, [0] * 6]
-    assert here._kept(task)["chosen"] is here._chosen
+    assert here._kept["chosen"] is here._chosen
 
 
 def test_images_start_from_representatives(tmp_path: Path) -> None:
