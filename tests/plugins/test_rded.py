@@ -370,7 +370,18 @@ def test_students_see_each_batch_twice_and_tiny_imagenet_is_tested_enlarged() ->
 def test_some_backbones_have_rates_of_their_own() -> None:
     conv = PROTOCOL.plan(setting("cifar100", 32, ipc=50, backbone="convnet3-bn")).training
     assert (conv.batch_size, conv.lr) == (25, 0.002)
-    assert PROTOCOL.plan(setting("imagenet-1k", 224, backbone="deit-tiny")).training.lr == 1e-4
+    rates = {"deit-tiny": 1e-4, "swin-tiny": 1e-4, "alexnet": 1e-4, "vgg11-bn": 5e-4, "efficientnet-b0": 0.002}
+    rates |= {"mobilenetv2": 0.0025, "mobilenetv2-1.0": 0.0025, "resnet18": 0.001, "resnet101": 0.001}
+    for backbone, rate in rates.items():
+        assert PROTOCOL.plan(setting("imagenet-1k", 224, backbone=backbone)).training.lr == rate
+
+
+def test_subsets_of_imagenet_say_what_differs_from_their_published_cells() -> None:
+    """The release has observers of its own, and 128 pixels for ConvNets of ImageNette, ImageWoof and ImageNet-100."""
+    for name in ("imagenette", "imagewoof", "imagenet-10", "imagenet-100"):
+        recipe, conv = (RDED.recipe(setting(name, 224, backbone=each)) for each in ("resnet18", "convnet5-bn"))
+        assert (recipe.name, recipe.values) == (name, RDED.recipe(setting("imagenet-1k", 224)).values)
+        assert len(recipe.differs) == 1 and "128" in conv.differs[1]
 
 
 @pytest.mark.parametrize("name", PROTOCOL.book.names())
