@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.labels.contract import Labels as Labels
 from bench.labels.contract import Tensors
-from bench.labels.forms import HALVES, LOGITS, LogitForm, form_from
+from bench.labels.forms import FLOAT16, LOGITS, LogitForm, form_from
 from bench.labels.own import HardLabels as HardLabels
 from bench.labels.own import RegressionLabels as RegressionLabels
 from bench.labels.own import SoftLabels as SoftLabels
@@ -131,7 +131,7 @@ class StoredLabels(_TeachersLabels):
     recipe: dict[str, object]
     logits: Tensor
     views: Mapping[str, Tensor] | None = None
-    form: LogitForm = field(default=HALVES, kw_only=True)
+    form: LogitForm = field(default=FLOAT16, kw_only=True)
     beside: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
     keep: float = field(default=1.0, kw_only=True)
 

@@ -55,7 +55,7 @@ class LogitForm(ABC):
 
 
 @dataclass(frozen=True)
-class Halves(LogitForm):
+class Float16(LogitForm):
     """As they are, in fp16: 2 K bytes a view (FKD, SRe2L)."""
 
     store: ClassVar[Store] = "fp16"
@@ -87,7 +87,7 @@ class Halves(LogitForm):
 
 
 @dataclass(frozen=True)
-class Bytes(LogitForm):
+class Int8(LogitForm):
     """One of 256 levels each, from the least to the largest logit of the view: K + 4 bytes a view.
 
     z = low + step x code, with step a 255th of the view's range, rounded up to fp16; the error is at most half a step.
@@ -116,7 +116,7 @@ class Bytes(LogitForm):
 
 
 @dataclass(frozen=True)
-class Largest(LogitForm):
+class TopK(LogitForm):
     """The k largest, and one number that stands for each of the rest: 4 k + 2 bytes a view, up to 32,767 classes.
 
     FKD's marginal smoothing (Shen and Xing, ECCV 2022) keeps the k largest probabilities and spreads what remains of 1
@@ -168,14 +168,14 @@ class Largest(LogitForm):
         return "stored labels name classes that there are not" if beyond else wrong
 
 
-HALVES = Halves()
+FLOAT16 = Float16()
 
 
 def form_from(facts: Mapping[str, Any]) -> LogitForm:
     """The form that a manifest says; fp16 where it says none. Raises LookupError for one that nobody knows."""
-    forms = {"fp16": Halves, "int8": Bytes}
-    store = facts.get("store", HALVES.store)
-    return Largest(facts["k"], facts["classes"]) if store == Largest.store else forms[store]()
+    forms = {"fp16": Float16, "int8": Int8}
+    store = facts.get("store", FLOAT16.store)
+    return TopK(facts["k"], facts["classes"]) if store == TopK.store else forms[store]()
 
 
 def _rounded_up(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from elsewhere import ELSEWHERE, FETCHED, Counted, Watch, let_it_run
 
 from bench.condensation import Task
 from bench.labels import StoredLabels, TeacherRef
-from bench.labels.forms import HALVES, Bytes, Largest, LogitForm
+from bench.labels.forms import FLOAT16, Int8, LogitForm, TopK
 from bench.recovery import real
 from bench.recovery.curves import LossCurve
 from bench.recovery.engine import Batch
@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "G-VBSM": {"accumulation": 2, "mix": "cutmix"},
 }
 REF = TeacherRef("0" * 32, "small", None, 0)
-FORMS = {"stored": HALVES, "bytes": Bytes(), "the largest": Largest(2, 3)}
+FORMS = {"stored": FLOAT16, "bytes": Int8(), "the largest": TopK(2, 3)}
 
 
 def stored_in(form: LogitForm) -> Callable[[Task], Supervision]:

@@ -17,7 +17,7 @@ from bench.errors import RunFailure, UsageError
 from bench.evaluation import Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels, Labels, SoftLabels, StoredLabels, TeacherRef
-from bench.labels.forms import Largest
+from bench.labels.forms import TopK
 from bench.recipes import RecipeBook, Setting
 from bench.results import rows
 from bench.results.claims import load
@@ -223,7 +223,7 @@ def test_a_temperature_changes_nothing_else() -> None:
     [
         (HardLabels(), "hard labels have no temperature"),
         (SoftLabels(torch.full((2, 2), 0.5)), "soft labels have no temperature"),
-        (stored(form=Largest(1, 2)), "labels stored as top-k are of temperature 20 alone"),
+        (stored(form=TopK(1, 2)), "labels stored as top-k are of temperature 20 alone"),
     ],
 )
 def test_labels_without_a_temperature_are_refused(labels: Labels, said: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from bench.condensation import Images, MethodConfig, Task
 from bench.errors import UsageError
 from bench.labels import Combine, Labels, OnlineLabels, TeacherMode
-from bench.labels.forms import HALVES, Bytes, Largest, LogitForm, Store
+from bench.labels.forms import FLOAT16, Int8, LogitForm, Store, TopK
 from bench.recipes import Setting
 from bench.training.recipes import TrainingRecipe
 from bench.training.soft_labels.stored import store_labels
@@ -48,8 +48,8 @@ class Relabel(MethodConfig):
     def form(self, classes: int) -> LogitForm:
         """The form of stored labels of so many classes."""
         if self.store == "top-k":
-            return Largest(self.top_k, classes)
-        return Bytes() if self.store == "int8" else HALVES
+            return TopK(self.top_k, classes)
+        return Int8() if self.store == "int8" else FLOAT16
 
 
 class CommitteeRelabel(Relabel):

@@ -16,7 +16,7 @@ from bench.condensation import Images, Task
 from bench.data.datasets import TensorSplit
 from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import Combine, StoredLabels, TeacherMode
-from bench.labels.forms import HALVES, LOGITS, LogitForm
+from bench.labels.forms import FLOAT16, LOGITS, LogitForm
 from bench.loops.passes import saved_loop
 from bench.storage.artefacts import Kind, Part
 from bench.storage.files import digest, quarantine
@@ -54,7 +54,7 @@ def store_labels(
     mode: TeacherMode = "eval",
     combine: Combine = "mean",
     shares: Sequence[float] = (),
-    form: LogitForm = HALVES,
+    form: LogitForm = FLOAT16,
     keep: float = 1.0,
 ) -> StoredLabels:
     """The logits of all views of all epochs, in fp16 (epochs, presented images, classes), or of fewer in fewer bytes.

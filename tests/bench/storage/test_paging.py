@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.labels.forms import HALVES
+from bench.labels.forms import FLOAT16
 from bench.storage import paging
 from bench.storage.paging import Passage, release, taken
 from bench.storage.tensor_files import _TYPES, read_tensors, write_tensors
@@ -47,14 +47,14 @@ def test_what_is_larger_than_a_piece_is_written_and_read_without_being_held(tmp_
 
 def test_labels_are_written_without_being_held_and_are_all_there(tmp_path: Path) -> None:
     rows, classes = (12, 1024), 1024
-    files = LabelFiles(tmp_path / "labels", HALVES, rows, classes)
+    files = LabelFiles(tmp_path / "labels", FLOAT16, rows, classes)
     files.reserve()
     before = mapped_bytes()
     for epoch in range(rows[0]):
         files.write(epoch, 0, {"logits": np.full((rows[1], classes), epoch, np.float16)})
     assert mapped_bytes() - before < LARGE / 4
     voucher = files.flush()
-    assert LabelFiles(tmp_path / "labels", HALVES, rows, classes).hold(rows[0] * rows[1], voucher)
+    assert LabelFiles(tmp_path / "labels", FLOAT16, rows, classes).hold(rows[0] * rows[1], voucher)
     assert [int(each.min()) for each in files.arrays["logits"]] == list(range(rows[0]))
 
 

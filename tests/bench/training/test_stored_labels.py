@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
 from bench.labels import Combine, HardLabels, StoredLabels, TeacherRef, labels_from
-from bench.labels.forms import Bytes, Largest, LogitForm
+from bench.labels.forms import Int8, LogitForm, TopK
 from bench.sets.condensed import CondensedSet
 from bench.storage.files import digest
 from bench.training import loop
@@ -241,7 +241,7 @@ def test_logits_that_fp16_cannot_hold_fail_the_run(make_task: MakeTask) -> None:
         store_labels(task, loud, images(task), RECIPE, temperature=20.0, view_seed=9)
 
 
-@pytest.mark.parametrize("form", [Bytes(), Largest(2, 3)], ids=lambda form: form.store)
+@pytest.mark.parametrize("form", [Int8(), TopK(2, 3)], ids=lambda form: form.store)
 @pytest.mark.parametrize("keep", [1.0, 0.6])
 def test_labels_of_fewer_bytes_are_those_of_all_and_continue_after_a_stop(
     make_task: MakeTask, form: LogitForm, keep: float

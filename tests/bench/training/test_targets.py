@@ -18,7 +18,7 @@ from bench.labels import (
     StoredLabels,
     TeacherRef,
 )
-from bench.labels.forms import Bytes, Largest
+from bench.labels.forms import Int8, TopK
 from bench.training.recipes import TrainingRecipe
 from bench.training.soft_labels.targets import TARGETS, targets_of
 from bench.training.supervision import (
@@ -93,7 +93,7 @@ def test_trainings_on_other_labels_are_told_apart() -> None:
     others += [RegressionLabels(SOFT.probabilities), RegressionLabels(AIMED.targets.flip(1))]
     others += [replace(online, others=(SECOND,), combine="equal-norm"), replace(STORED, mode="train")]
     others += [replace(online, mode="train-halves"), replace(online, others=(SECOND,), shares=(0.75, 0.25))]
-    others += [replace(STORED, form=Bytes()), replace(STORED, form=Largest(1, 3)), replace(STORED, keep=0.5)]
+    others += [replace(STORED, form=Int8()), replace(STORED, form=TopK(1, 3)), replace(STORED, keep=0.5)]
     told = [str(targets_of(labels).identity) for labels in others]
     assert len(set(told)) == len(others)
     assert targets_of(HardLabels()).identity == ["hard", None]
@@ -117,7 +117,7 @@ def test_labels_for_other_images_are_as_good_as_can_be_had(make_task: MakeTask) 
     assert targets_of(stored).of_images(task, others, own=True) is stored
     again = targets_of(stored).of_images(task, others, own=False)
     assert again.facts == stored.facts and not torch.equal(again.tensors["logits"], stored.logits)
-    for changes in ({"keep": 0.5}, {"form": Bytes()}, {"mode": "train"}):
+    for changes in ({"keep": 0.5}, {"form": Int8()}, {"mode": "train"}):
         other = replace(stored, **changes)
         again = targets_of(other).of_images(task, others, own=False)
         assert again.facts == other.facts, "a control's labels are made and kept as those of the set"

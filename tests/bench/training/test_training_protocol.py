@@ -11,7 +11,7 @@ from stopping import StopAfter
 from bench.condensation import Images, Task
 from bench.errors import Interrupted, RunFailure
 from bench.labels import HardLabels, Labels, OnlineLabels, SoftLabels, StoredLabels
-from bench.labels.forms import HALVES, Bytes, Largest, LogitForm
+from bench.labels.forms import FLOAT16, Int8, LogitForm, TopK
 from bench.recipes import RecipeBook
 from bench.sets.condensed import CondensedSet
 from bench.training import loop
@@ -181,7 +181,7 @@ def test_stored_labels_are_trained_on_with_their_own_views(
         own.evaluate(replace(plain, labels=cut), task, "small", 1)
 
 
-@pytest.mark.parametrize("form", [HALVES, Bytes(), Largest(2, 3)], ids=lambda form: form.store)
+@pytest.mark.parametrize("form", [FLOAT16, Int8(), TopK(2, 3)], ids=lambda form: form.store)
 def test_students_of_a_part_of_the_labels_see_what_was_labelled_and_go_on_after_a_stop(
     make_task: MakeTask,
     lessons: list[loop.TrainingJob],
