@@ -33,7 +33,7 @@ from bench.hardware.devices import model_name
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.progress import COMPILING
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.files import clean_leftovers, digest
 from bench.storage.shared.leases import locked
 from bench.storage.shared.stages import CHOICES
@@ -77,7 +77,7 @@ class Choice(Part):
     why: str
 
 
-CHOICE_FILE = Kind("whether to compile", 1, Choice, {UNSTAMPED: as_it_is})
+CHOICE_FILE = Kind("whether to compile", 1, Choice, {UNSTAMPED: unchanged})
 
 
 def compiled_where_it_pays(task: Task, work: Workload, function: F, step: Callable[[F], object]) -> F:

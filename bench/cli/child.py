@@ -44,7 +44,7 @@ from bench.running.runner import Run
 from bench.speed.floor import measure_floor
 from bench.speed.measuring import measure_step
 from bench.speed.orders import FloorOrder, StepOrder
-from bench.storage.shared.leases import LockHeld, heed, lost
+from bench.storage.shared.leases import LockHeld, lost, stop_waiting_when
 from bench.storage.streams import News
 
 KINDS = (RunOrder, PrepareOrder, UnitsOrder, HelpOrder, TrialOrder, StepOrder, FloorOrder)
@@ -166,7 +166,7 @@ def _stop() -> Callable[[], bool]:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    heed(stop.is_set)
+    stop_waiting_when(stop.is_set)
     return lambda: stop.is_set() or lost()
 
 

@@ -12,7 +12,7 @@ from bench.data.cards import SplitName
 from bench.data.datasets import Source
 from bench.data.decoding import in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, UsageError, why
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged
 from bench.storage.files import clean_dead, digest, file_digest
 
 READ_LIMIT = 4 << 30  # sources with more bytes are known by their files' names, sizes and times of change
@@ -25,7 +25,7 @@ class Remembered(Part):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{32,128}$")]
 
 
-DIGEST_FILE = Kind("a digest", 1, Remembered, {UNSTAMPED: as_it_is})
+DIGEST_FILE = Kind("a digest", 1, Remembered, {UNSTAMPED: unchanged})
 
 
 class Fingerprints:

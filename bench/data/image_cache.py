@@ -20,7 +20,7 @@ from bench.data.cards import SplitName
 from bench.data.decoding import Decoder, in_threads
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, understood, why
 from bench.progress import Progress, Throttled
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged
 from bench.storage.files import clean_leftovers, quarantine, whole
 from bench.storage.shapes import Count
 from bench.storage.shared.leases import forget_dead, locked
@@ -35,7 +35,7 @@ class Decoded(Part):
     checksums: list[str]
 
 
-INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: as_it_is})
+INDEX_FILE = Kind("decoded images", 1, Decoded, {UNSTAMPED: unchanged})
 PIECE = 16 << 20  # bytes of pixels that are decoded, written and checked at a time
 
 

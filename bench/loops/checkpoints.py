@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import understood
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -36,7 +36,7 @@ class Checkpoint(Part):
     facts: dict[str, Any]
 
 
-CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: as_it_is})
+CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: unchanged})
 SPARING = 20  # a pause is so many times as long as the saving before it, or longer
 
 

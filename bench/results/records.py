@@ -15,7 +15,7 @@ from bench.errors import CorruptArtefact, UnreadableArtefact, understood
 from bench.progress import Progress
 from bench.results.outcomes import Costs, Environment, Evaluation, SetCosts, Status
 from bench.results.spec import RunSpec
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, parted
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, parted, unchanged
 from bench.storage.files import read_json, write_json
 from bench.storage.run_folder import RECORD, SPEC
 
@@ -118,7 +118,7 @@ def with_notes_apart(costs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 COSTS_FILE = Kind("costs", 1, SetCosts, {UNSTAMPED: with_notes_apart})
-SPEC_FILE = Kind("a run's spec", 1, Part, {UNSTAMPED: as_it_is})
+SPEC_FILE = Kind("a run's spec", 1, Part, {UNSTAMPED: unchanged})
 
 
 def read_spec(folder: Path) -> RunSpec:

@@ -29,14 +29,14 @@ from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage import run_folder
-from bench.storage.artefacts import UNSTAMPED, Kind, as_it_is, whole_or_aside
+from bench.storage.artefacts import UNSTAMPED, Kind, unchanged, whole_or_aside
 from bench.storage.files import digest
-from bench.storage.shared.elapsed import in_company, lasting
+from bench.storage.shared.elapsed import counting_workers, lasting
 from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)
 
-SCORE_FILE = Kind("scores of a training", 1, Score, {UNSTAMPED: as_it_is})
+SCORE_FILE = Kind("scores of a training", 1, Score, {UNSTAMPED: unchanged})
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Scoring:
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        company = in_company(workspace, self.synthesis.company, task.progress)
+        company = counting_workers(workspace, self.synthesis.company, task.progress)
         with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, company as most:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())

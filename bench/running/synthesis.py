@@ -38,7 +38,7 @@ from bench.sets.tensor_files import type_of
 from bench.storage import run_folder
 from bench.storage.files import quarantine
 from bench.storage.paging import assembled
-from bench.storage.shared.elapsed import in_company, lasting
+from bench.storage.shared.elapsed import counting_workers, lasting
 from bench.storage.shared.leases import LockHeld
 
 
@@ -201,7 +201,7 @@ class Synthesis:
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
         watched = lasting(workspace / "elapsed.json", self._stages_s, self.task.progress)
-        company = in_company(workspace, self.company, self.task.progress)
+        company = counting_workers(workspace, self.company, self.task.progress)
         with watched as watch, company as most, computing_in(precision):
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
             return labels, watch.total(), most()

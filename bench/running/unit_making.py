@@ -14,7 +14,7 @@ from bench.running.procedure import Procedure
 from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, write_unit
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers_of
-from bench.storage.shared.elapsed import Lasting, in_company, lasting
+from bench.storage.shared.elapsed import Lasting, counting_workers, lasting
 from bench.storage.shared.leases import locked
 
 
@@ -56,7 +56,7 @@ class UnitMaker:
         if self.task.should_stop():  # a method without loops asks nobody
             raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
-        with in_company(workspace, self.company, self.task.progress) as most:
+        with counting_workers(workspace, self.company, self.task.progress) as most:
             kept = self._measured(unit, workspace, most)
         write_unit(path, kept)
         shutil.rmtree(workspace, ignore_errors=True)

@@ -181,6 +181,6 @@ def whole_or_aside(read: Callable[[], T], path: Path, progress: Progress, warnin
         return None
 
 
-def as_it_is(content: Content) -> Content:
+def unchanged(content: Content) -> Content:
     """The migration of what only lacks its stamp."""
     return content

@@ -18,7 +18,7 @@ from bench.running.executors.events import event_in
 from bench.running.executors.orders import Order, order_from
 from bench.running.executors.processes import Ended, run_child
 from bench.running.failures import reason_of
-from bench.storage.shared.leases import heed
+from bench.storage.shared.leases import stop_waiting_when
 
 OWN_PROCESS = tuple(f"bench.{module}.run_child" for module in ("running.executors.local", "speed.session", "cli.plans"))
 
@@ -71,5 +71,5 @@ def _done_here(order: Order, cache: Path, progress: Progress, timeout: float | N
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        heed(lambda: False)
+        stop_waiting_when(lambda: False)
     return Ended(*told.last, status=0, stopped=False)

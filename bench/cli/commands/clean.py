@@ -14,12 +14,12 @@ from bench.hardware.quantities import size
 from bench.progress import Silent
 from bench.storage.names import unknown
 from bench.storage.shared import cleaning
-from bench.storage.shared.cleaning import Leaving
+from bench.storage.shared.cleaning import Removable
 from bench.storage.shared.leases import LockHeld
 from bench.storage.shared.mirrors import looked_at
 
 
-class Said(Silent):
+class WarningsOnStderr(Silent):
     """What takes a while is said on standard error."""
 
     def warn(self, message: str) -> None:
@@ -59,7 +59,7 @@ def _option(kind: str) -> str:
     return f"--{kind}"
 
 
-def _asked_for(named: Sequence[str], where: Sequence[str], kinds: Sequence[str], runs: Path) -> list[Leaving]:
+def _asked_for(named: Sequence[str], where: Sequence[str], kinds: Sequence[str], runs: Path) -> list[Removable]:
     picked = {str(row["run"]) for row in run_rows(runs, where)} if where else set()
     folders = [_folder(name, runs) for name in dict.fromkeys([*named, *sorted(picked)])]
     found = [*map(cleaning.run, folders), *(each for kind in kinds for each in KINDS[kind](runs, cache_folder()))]
@@ -74,8 +74,8 @@ def _folder(name: str, runs: Path) -> Path:
     return known[name]
 
 
-def _unused(runs: Path, cache: Path) -> list[Leaving]:
-    if busy := cleaning.at_work(runs, Said()):
+def _unused(runs: Path, cache: Path) -> list[Removable]:
+    if busy := cleaning.at_work(runs, WarningsOnStderr()):
         names = ", ".join(folder.name for folder in busy)
         raise UsageError(f"no stage is unused for sure while a run is under way: {names}")
     try:
@@ -90,10 +90,10 @@ def _unused(runs: Path, cache: Path) -> list[Leaving]:
     return found
 
 
-def _clean(found: Sequence[Leaving], *, yes: bool) -> int:
+def _clean(found: Sequence[Removable], *, yes: bool) -> int:
     """Shows what is free and takes it away if `yes`; returns the exit status: 1 where something had to be left."""
     free, left, freed = [], 0, 0
-    who_has = cleaning.users(found, Said()) if yes else [each.holder() for each in found]
+    who_has = cleaning.users(found, WarningsOnStderr()) if yes else [each.holder() for each in found]
     for each, who in zip(found, who_has, strict=True):
         if who:
             click.echo(f"left: {each.path.name} is in use by {who}", err=True)
@@ -129,14 +129,14 @@ def _overview(runs: Path) -> None:
     click.echo(tabulate(rows, ("asked for by", "how many", "size"), colalign=("left", "right", "right")))
 
 
-def _said_unused(runs: Path, cache: Path) -> list[Leaving]:
+def _said_unused(runs: Path, cache: Path) -> list[Removable]:
     """For sums: none where it cannot be known."""
     with contextlib.suppress(UnreadableArtefact):
         return cleaning.unused_stages(runs, cache)
     return []
 
 
-KINDS: dict[str, Callable[[Path, Path], list[Leaving]]] = {
+KINDS: dict[str, Callable[[Path, Path], list[Removable]]] = {
     "failed": lambda runs, cache: cleaning.failed_runs(runs),
     "stages": _unused,
     "corrupt": lambda runs, cache: cleaning.quarantined_files(runs, cache),

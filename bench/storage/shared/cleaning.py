@@ -23,7 +23,7 @@ WATCHERS = 16  # owners of other machines that are watched at once
 
 
 @dataclass(frozen=True)
-class Leaving:
+class Removable:
     """Something that may go.
 
     Attributes:
@@ -74,24 +74,24 @@ def run_folders(runs: Path) -> list[Path]:
     return sorted({path.parent for name in (run_folder.SPEC, run_folder.RECORD) for path in runs.glob(f"*/{name}")})
 
 
-def run(folder: Path, what: str = "run") -> Leaving:
+def run(folder: Path, what: str = "run") -> Removable:
     """A run with all that it made. What it took from the cache stays."""
-    return Leaving(what, folder, (folder.with_name(f".{folder.name}.lock"),))
+    return Removable(what, folder, (folder.with_name(f".{folder.name}.lock"),))
 
 
-def failed_runs(runs: Path) -> list[Leaving]:
+def failed_runs(runs: Path) -> list[Removable]:
     """Runs that made no set, and say why. A set whose evaluation failed is none of them."""
     return [run(folder, "failed run") for folder in run_folders(runs) if _status(folder) in ("failed", "refused")]
 
 
-def unused_stages(runs: Path, cache: Path) -> list[Leaving]:
+def unused_stages(runs: Path, cache: Path) -> list[Removable]:
     """Stages, finished or not, that no finished run below the folder uses."""
     used = {stage for folder in run_folders(runs) for stage in _stages_of(folder)}
     found = sorted(path for path in (cache / "stages").glob("*-*") if path.is_dir() and not is_quarantined(path))
     return [_stage(path) for path in found if path.name.rpartition("-")[2] not in used]
 
 
-def users(found: Sequence[Leaving], progress: Progress) -> list[str | None]:
+def users(found: Sequence[Removable], progress: Progress) -> list[str | None]:
     """The `user` of each, looked for side by side."""
     with ThreadPoolExecutor(WATCHERS) as pool:
         return list(pool.map(lambda each: each.user(progress), found))
@@ -108,74 +108,75 @@ def unfinished(runs: Path) -> list[Path]:
     return [folder for folder in run_folders(runs) if not (folder / run_folder.COSTS).exists()]
 
 
-def quarantined_files(*roots: Path) -> list[Leaving]:
+def quarantined_files(*roots: Path) -> list[Removable]:
     """What was found damaged and put aside for inspection; of what lies within another only the outer."""
     found = sorted(path for root in roots for path in root.rglob("*") if is_quarantined(path))
     outer = [path for path in found if not any(is_quarantined(above) for above in path.parents)]
-    return [Leaving("damaged, set aside", path) for path in outer]
+    return [Removable("damaged, set aside", path) for path in outer]
 
 
-def leftovers(runs: Path, cache: Path) -> list[Leaving]:
+def leftovers(runs: Path, cache: Path) -> list[Removable]:
     """What killed processes left: half-written files, the work of what is finished, names of owners that are gone."""
     found = [*_left_in_runs(runs), *_left_in_stages(cache), *_left_by_writers(cache), *_left_by_trials(cache)]
     going = {each.path for each in found}
     places = [runs, *(path.parent for path in sorted(cache.rglob(LEASES)) if going.isdisjoint(path.parents))]
     dead = [path for place in places for path in leased(place) if is_of_dead(path)]
-    return [*found, *(Leaving("name of a dead owner", path, (path,)) for path in dead), *_left_by_versions(runs, cache)]
+    names = [Removable("name of a dead owner", path, (path,)) for path in dead]
+    return [*found, *names, *_left_by_versions(runs, cache)]
 
 
-def _left_by_versions(runs: Path, cache: Path) -> Iterator[Leaving]:
+def _left_by_versions(runs: Path, cache: Path) -> Iterator[Removable]:
     """Files of the locks of earlier versions, which hold nobody up."""
     for end in ("lock", "owner"):
         for path in sorted([*runs.glob(f".*.{end}"), *cache.rglob(f"*.{end}")]):
             if path.is_file():
-                yield Leaving("lock of an earlier version", path)
+                yield Removable("lock of an earlier version", path)
 
 
-def _left_in_runs(runs: Path) -> Iterator[Leaving]:
+def _left_in_runs(runs: Path) -> Iterator[Removable]:
     """Of runs that nobody has; a live one's files are its own."""
     for each in map(run, run_folders(runs)):
         finished = [path for path in each.path.glob("*/*.work") if _has_result(path)]
         for path in sorted([*each.path.rglob(f"*{LEFTOVER}"), *finished]) if each.holder() is None else ():
-            yield Leaving("leftover of a run", path, each.locks)
+            yield Removable("leftover of a run", path, each.locks)
 
 
-def _left_in_stages(cache: Path) -> Iterator[Leaving]:
+def _left_in_stages(cache: Path) -> Iterator[Removable]:
     for each in (_stage(path) for path in sorted((cache / "stages").glob("*-*")) if path.is_dir()):
         finished = [each.path / WORK] if (each.path / "stage.json").exists() and (each.path / WORK).exists() else []
         parts = [] if finished else sorted(each.path.rglob(f"*{LEFTOVER}"))
         for path in [*finished, *parts] if each.holder() is None else ():
-            yield Leaving("leftover of a stage", path, each.locks)
+            yield Removable("leftover of a stage", path, each.locks)
 
 
-def _left_by_writers(cache: Path) -> Iterator[Leaving]:
+def _left_by_writers(cache: Path) -> Iterator[Removable]:
     """Of folders that several processes write to: what a process began that is there no more."""
     for path in sorted([*(cache / "choices").glob(f"*{LEFTOVER}"), *(cache / "images").glob(f"*/*{LEFTOVER}")]):
         split = path.with_name(f"{path.name.partition('.')[0]}.lock")
         locks = [each for each in (split, path.parent.with_suffix(".lock")) if each in leased(each.parent)]
         if not is_being_written(path) and not any(map(holder, locks)):  # the process may be another machine's
-            yield Leaving("half-written file", path, tuple(locks))
+            yield Removable("half-written file", path, tuple(locks))
 
 
-def _left_by_trials(cache: Path) -> Iterator[Leaving]:
+def _left_by_trials(cache: Path) -> Iterator[Removable]:
     """Of dry runs and of measurements, each with all that it made."""
     for path in abandoned(cache):
-        yield Leaving("work of a dry run or of bench speed", path, (gate(cache),))
+        yield Removable("work of a dry run or of bench speed", path, (gate(cache),))
 
 
 def _has_result(work: Path) -> bool:
     return any(work.with_suffix(suffix).exists() for suffix in (".safetensors", ".json"))
 
 
-def decoded_images(cache: Path) -> list[Leaving]:
+def decoded_images(cache: Path) -> list[Removable]:
     """Datasets as they were decoded, which takes minutes again."""
     folders = sorted({path.parent for path in (cache / "images").glob("*/*.u8")})
-    return [Leaving("decoded images", folder, tuple(leased(folder))) for folder in folders]
+    return [Removable("decoded images", folder, tuple(leased(folder))) for folder in folders]
 
 
-def _stage(folder: Path) -> Leaving:
+def _stage(folder: Path) -> Removable:
     what = "unused stage" if (folder / "stage.json").exists() else "unfinished stage"
-    return Leaving(what, folder, (folder.with_name(f"{folder.name}.lock"),))
+    return Removable(what, folder, (folder.with_name(f"{folder.name}.lock"),))
 
 
 def _status(folder: Path) -> Any:  # noqa: ANN401 - what a damaged file may say
@@ -209,6 +210,6 @@ def _content(path: Path) -> dict[str, Any]:
     return {}
 
 
-def total(leaving: Iterable[Leaving]) -> int:
+def total(removable: Iterable[Removable]) -> int:
     """Bytes of all of them."""
-    return sum(each.size for each in leaving)
+    return sum(each.size for each in removable)

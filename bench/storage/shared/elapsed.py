@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.shared.company import Company
 
 BEAT = 20.0  # seconds between two notes
@@ -34,7 +34,7 @@ class Busy(Part):
 
 
 BUSY_FILE = Kind("the workers of earlier attempts", 1, Busy)
-SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: as_it_is})
+SECONDS_FILE = Kind("the seconds of earlier attempts", 1, Seconds, {UNSTAMPED: unchanged})
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _noted(path: Path, progress: Progress) -> float:
 
 
 @contextmanager
-def in_company(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Callable[[], int]]:
+def counting_workers(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Callable[[], int]]:
     """Counts who is at work beside the work in a folder; gives the most until now, during any attempt at it.
 
     Args:

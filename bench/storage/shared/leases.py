@@ -96,7 +96,7 @@ def _beat() -> None:
             lease.beat()
 
 
-def heed(stopped: Callable[[], bool]) -> None:
+def stop_waiting_when(stopped: Callable[[], bool]) -> None:
     """From now on whoever waits for a lease looks whether the process was asked to stop."""
     _STOPPED[:] = [stopped]
 
@@ -115,7 +115,7 @@ def locked(path: Path, progress: Progress, *, wait: bool, bring: bool = True) ->
 
     Raises:
         LockHeld: another process holds it and `wait` is False; or this one slept, and another took over.
-        Interrupted: the process was asked to stop while it waited (`heed`).
+        Interrupted: the process was asked to stop while it waited (`stop_waiting_when`).
         UnreadableArtefact: the system does not let it be held.
         StoreAway: it lies in a store that does not answer, or what was done could not all be sent there.
     """

@@ -20,11 +20,11 @@ from torch import Tensor
 from bench.errors import CorruptArtefact
 from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
 from bench.progress import Progress, Silent
-from bench.storage.artefacts import UNSTAMPED, Kind, Part, as_it_is, whole_or_aside
+from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.names import check_file_name
 from bench.storage.shapes import StagePart
-from bench.storage.shared.elapsed import in_company, lasting
+from bench.storage.shared.elapsed import counting_workers, lasting
 from bench.storage.shared.leases import LockHeld as LockHeld  # a path that plugins keep to
 from bench.storage.shared.leases import forget_dead, locked
 from bench.storage.shared.mirrors import at_hand
@@ -44,7 +44,7 @@ class StageAbout(Part):
     facts: list[str] | None = None
 
 
-STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: as_it_is})
+STAGE_FILE = Kind("a stage", 1, StageAbout, {UNSTAMPED: unchanged})
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class StageStore:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
         self._under_way[-1].work = work
-        company = in_company(work, self._company, self._progress)
+        company = counting_workers(work, self._company, self._progress)
         reset_peak_memory(device)
         with lasting(work / "elapsed.json", progress=self._progress) as watch, company as most:
             made = make(work)

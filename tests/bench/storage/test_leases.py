@@ -300,11 +300,11 @@ def test_what_this_process_could_not_give_back_is_nobody_s(lock: Path, monkeypat
 
 def test_who_waits_for_a_lease_hears_that_it_shall_stop(lock: Path) -> None:
     began = time.monotonic()
-    leases.heed(lambda: time.monotonic() - began > 0.3)
+    leases.stop_waiting_when(lambda: time.monotonic() - began > 0.3)
     try:
         with held(lock) as other:
             waited = f"stopped while it waited for process {other.pid} on"
             with pytest.raises(Interrupted, match=waited), locked(lock, Silent(), wait=True):
                 raise AssertionError("two have it")
     finally:
-        leases.heed(lambda: False)
+        leases.stop_waiting_when(lambda: False)
