@@ -130,13 +130,13 @@ def _users(found: Sequence[Forecast]) -> dict[TriedStage, int]:
 
 
 @dataclass
-class Taken:
+class Counted:
     """The runs and shared stages that are counted already."""
 
     runs: set[str] = field(default_factory=set)
     stages: set[str] = field(default_factory=set)
 
-    def more(self, forecasts: Sequence[Forecast]) -> float | None:
+    def added_seconds(self, forecasts: Sequence[Forecast]) -> float | None:
         """The seconds that these take on top of what is counted; None where a trial failed."""
         if any(each.status == "failed" for each in forecasts):
             return None
@@ -149,7 +149,7 @@ class Taken:
                 seen.add(stage.hash)
         return seconds
 
-    def take(self, forecasts: Sequence[Forecast]) -> None:
+    def add(self, forecasts: Sequence[Forecast]) -> None:
         """Counts them."""
         self.runs |= {each.run for each in forecasts}
         self.stages |= {stage.hash for each in forecasts for stage in each.stages}

@@ -44,7 +44,7 @@ def compare(
     """
     shown = in_form(registry, form, request.ladder)  # before any work
     with Console() as console:
-        done = worked(request, registry, runs, console, retry=retry, timeout=timeout)
+        done = run_grid(request, registry, runs, console, retry=retry, timeout=timeout)
     if done.rows:
         printed(shown(done.rows), runs)
     if done.stopped:
@@ -53,7 +53,7 @@ def compare(
 
 
 @dataclass(frozen=True)
-class Worked:
+class GridResult:
     """What came of a request.
 
     Attributes:
@@ -67,7 +67,7 @@ class Worked:
     stopped: bool
 
 
-def worked(
+def run_grid(
     request: Request,
     registry: Registry,
     runs: Path,
@@ -76,7 +76,7 @@ def worked(
     retry: bool,
     timeout: float | None,
     command: str | None = None,
-) -> Worked:
+) -> GridResult:
     """Does the jobs of a request.
 
     Args:
@@ -89,7 +89,7 @@ def worked(
     ended, stopped = carried_out(plan.executor, plan.jobs, console)
     rows = rows_of(plan.jobs, ended)
     whole = all(row["status"] == "done" for row in rows)
-    return Worked(laddered(plan.placed, rows) if request.ladder and rows else rows, whole, stopped)
+    return GridResult(laddered(plan.placed, rows) if request.ladder and rows else rows, whole, stopped)
 
 
 def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequence[Row]], str]:
@@ -135,7 +135,7 @@ def planned(
     timeout: float | None,
     command: str | None = None,
 ) -> Plan:
-    """The jobs of a request, and who does them; `command` as of `worked`.
+    """The jobs of a request, and who does them; `command` as of `run_grid`.
 
     Raises:
         UsageError: a request that cannot be right, or a folder that cannot be written to.
@@ -192,7 +192,7 @@ def executor_of(
     timeout: float | None,
     command: str | None = None,
 ) -> Executor:
-    """Who does the jobs of a request, whose folders were checked; `command` as of `worked`."""
+    """Who does the jobs of a request, whose folders were checked; `command` as of `run_grid`."""
     roots = (runs.absolute(), request.cache.absolute(), request.data_root.absolute())
     device, _ = computed_on(request)
     context = RunContext(

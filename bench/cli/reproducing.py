@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from bench.cli.console import Console
-from bench.cli.forecasts import Taken, shown, table, tried
+from bench.cli.forecasts import Counted, shown, table, tried
 from bench.cli.grid import check_folders, executor_of, printed, remark
 from bench.cli.outcomes import carried_out, rows_of
 from bench.data.fingerprints import Fingerprints
@@ -271,13 +271,13 @@ class Reproduction:
         """The cells that fit together into the time there is left, taken in their order."""
         if self.within is None:
             return list(placed)
-        known, left, taken = {each.run: each for each in forecasts}, self.within, Taken()
+        known, left, counted = {each.run: each for each in forecasts}, self.within, Counted()
         kept: list[Placed[Cell]] = []
         for each in placed:
-            seconds = taken.more([known[job.spec.name] for job in each.every])
+            seconds = counted.added_seconds([known[job.spec.name] for job in each.every])
             if seconds is not None and seconds <= left:
                 left -= seconds
-                taken.take([known[job.spec.name] for job in each.every])
+                counted.add([known[job.spec.name] for job in each.every])
                 kept.append(each)
             else:
                 self.unreached.append(unreachable(each.part, NO_TIME))

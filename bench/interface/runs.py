@@ -27,7 +27,7 @@ Names = str | Iterable[str]
 Numbers = int | Iterable[int]
 Place = str | PathLike[str]
 Settings = Mapping[str, Any] | Iterable[str]
-ASIDE = ("runs", "plugins", "retry_failed", "timeout", "dry_run", "form", "plan_only", "output")
+OPTIONS = ("runs", "plugins", "retry_failed", "timeout", "dry_run", "form", "plan_only", "output")
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def run(
     del given["quiet"]
     words = words_of(run_command.command, **given)
     asked = understood(run_command.command, words)
-    aside = _taken(asked)
-    request = run_command.requested(registry := Registry(aside["plugins"]), **asked)
-    return _worked(request, registry, aside, _line("run", words), quiet=quiet)
+    options = _popped_options(asked)
+    request = run_command.requested(registry := Registry(options["plugins"]), **asked)
+    return _result(request, registry, options, _line("run", words), quiet=quiet)
 
 
 @offered
@@ -178,11 +178,11 @@ def evaluate(
     del given["quiet"]
     words = words_of(evaluate_command.command, **given)
     asked = understood(evaluate_command.command, words)
-    aside = _taken(asked)
+    options = _popped_options(asked)
     request = evaluate_command.requested(
-        registry := Registry(aside["plugins"]), runs=aside["runs"], quiet=quiet, **asked
+        registry := Registry(options["plugins"]), runs=options["runs"], quiet=quiet, **asked
     )
-    return _worked(request, registry, aside, _line("evaluate", words), quiet=quiet)
+    return _result(request, registry, options, _line("evaluate", words), quiet=quiet)
 
 
 @offered
@@ -227,21 +227,21 @@ def frame_of(rows: Iterable[Row]) -> "pd.DataFrame":
     return pd.DataFrame(list(rows))
 
 
-def _taken(asked: dict[str, Any]) -> dict[str, Any]:
+def _popped_options(asked: dict[str, Any]) -> dict[str, Any]:
     """What of a command's values is no part of the request; it is taken out."""
-    return {name: asked.pop(name) for name in ASIDE if name in asked}
+    return {name: asked.pop(name) for name in OPTIONS if name in asked}
 
 
 def _line(name: str, words: Iterable[str]) -> str:
     return shlex.join(["bench", name, *words])
 
 
-def _worked(request: "Request", registry: Registry, aside: Mapping[str, Any], command: str, *, quiet: bool) -> Result:
-    from bench.cli.grid import in_form, worked
+def _result(request: "Request", registry: Registry, options: Mapping[str, Any], command: str, *, quiet: bool) -> Result:
+    from bench.cli.grid import in_form, run_grid
 
-    how = {"retry": aside["retry_failed"], "timeout": aside["timeout"], "command": command}
+    how = {"retry": options["retry_failed"], "timeout": options["timeout"], "command": command}
     with Console(quiet=quiet) as console:
-        done = worked(request, registry, aside["runs"], console, **how)
+        done = run_grid(request, registry, options["runs"], console, **how)
     if done.stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
     rows = beside_claims(registry, done.rows, claims=True)
