@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Condenser, Images, Task, Unit
-from bench.conformance.rounds import lowered, short_trainings
+from bench.conformance.rounds import short_trainings, shortened
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Dataset
 from bench.errors import Interrupted
@@ -136,7 +136,7 @@ class Maker:
     def _changes(self, at: Setting, rounds: int) -> list[str]:
         """The author's changes after those that lower the rounds."""
         config = build(self.registry, configure(self.registry, self.name, at, ())).config
-        return [*lowered(config, keys_of(self.method.Config), rounds), *self.suite.changes]
+        return [*shortened(config, keys_of(self.method.Config), rounds), *self.suite.changes]
 
 
 def setting(resolution: int, channels: int, backbone: str, budget: Budget = "paper") -> Setting:

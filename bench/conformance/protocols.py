@@ -11,7 +11,7 @@ from torch import Tensor
 from bench import seeds
 from bench.condensation import Images, Task
 from bench.conformance.common import Conformance
-from bench.conformance.rounds import Lowered
+from bench.conformance.rounds import ShortenedBook
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Normalisation
 from bench.evaluation import Protocol, Scores
@@ -46,9 +46,9 @@ class ProtocolConformance(Conformance):
         assert isinstance(found, Protocol)
         if not isinstance(found, TrainingProtocol):  # only a book of recipes can be lowered
             return found
-        lowered = copy(found)  # of whatever class it is
-        lowered.book = Lowered(found.book, cls.rounds)
-        return lowered
+        shortened = copy(found)  # of whatever class it is
+        shortened.book = ShortenedBook(found.book, cls.rounds)
+        return shortened
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -106,7 +106,7 @@ class ProtocolConformance(Conformance):
     def test_sees_test_images_as_the_set_says(self, protocol: Protocol, task: Task) -> None:
         """Through the set's own preprocessing: nobody sees an image of a whitened set by the dataset's constants."""
         condensed = replace(real_images(task), preprocessing=fit(task))
-        dataset = replace(task.dataset, normalisation=_Untouched((0.5,) * 3, (0.2,) * 3))
+        dataset = replace(task.dataset, normalisation=_ForbiddenNormalisation((0.5,) * 3, (0.2,) * 3))
         scores = protocol.evaluate(condensed, _in(replace(task, dataset=dataset), "whitened"), self.backbone, SEED)
         assert_percentages(scores)
 
@@ -124,7 +124,7 @@ def assert_percentages(scores: Scores) -> None:
     assert all(0 <= value <= 100 for value in (*measured, *([] if scores.top1 is None else [scores.top1])))
 
 
-class _Untouched(Normalisation):
+class _ForbiddenNormalisation(Normalisation):
     """Constants that nobody may take."""
 
     def apply(self, images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from bench.training.protocol import TrainingProtocol
 KEYS = ("epochs", "iterations", "steps")  # what such keys are called
 
 
-def lowered(config: MethodConfig, keys: Sequence[str], rounds: int) -> Iterator[str]:
+def shortened(config: MethodConfig, keys: Sequence[str], rounds: int) -> Iterator[str]:
     """As --set takes them: numbers of rounds at most `rounds`, and warm-ups (which must stay below) off."""
     for key in keys:
         last, value = key.rpartition(".")[2], set_at(config, key)
@@ -36,7 +36,7 @@ def short_trainings(rounds: int) -> Iterator[None]:
         yield
 
 
-class Lowered(RecipeBook):
+class ShortenedBook(RecipeBook):
     """A recipe book whose epochs are at most `rounds`."""
 
     def __init__(self, book: RecipeBook, rounds: int) -> None:
