@@ -115,11 +115,11 @@ def compiled_in_place(task: Task, work: Workload, function: F, step: Callable[[F
         return None
     decided = begun or _asked_for(task)
     known, compiled = decided or kept, None
-    choice = known or _guess(_seconds_of(plain, task.device), work)
+    choice = known or _estimated(_seconds_of(plain, task.device), work)
     if choice.compiled:
         compiled, choice = _compiled(task, work, function, step, choice)
     if compiled is not None and known is None:
-        choice = _proof(choice, partial(step, compiled), plain, task.device)
+        choice = _measured(choice, partial(step, compiled), plain, task.device)
         compiled = compiled if choice.compiled else None
     if task.compile == "auto" and not begun:
         _keep(task, work, choice, shared=decided is None)
@@ -234,14 +234,14 @@ def _compile_s(work: Workload) -> float:
     return FIXED_S + LAYER_S * len(list(work.network.modules()))
 
 
-def _guess(step_s: float, work: Workload) -> Choice:
+def _estimated(step_s: float, work: Workload) -> Choice:
     """Whether all steps together should save more than compiling should take, from the time of a plain one."""
     saved_s, compile_s = work.saved * step_s * work.steps, _compile_s(work)
     amounts = f"compiling saves about {saved_s:.0f} s and takes about {compile_s:.0f} s"
     return Choice(compiled=saved_s > compile_s, why=f"{work.steps} steps of {1000 * step_s:.3g} ms: {amounts}")
 
 
-def _proof(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
+def _measured(choice: Choice, compiled: Step, plain: Step, device: torch.device) -> Choice:
     """Whether compiled steps are the faster ones indeed: the median of a few, each timed after a plain one."""
     pairs = list(_few(lambda: (_seconds(plain, device), _seconds(compiled, device)), TIMED))
     plain_s, compiled_s = (statistics.median(kind) for kind in zip(*pairs, strict=True))

@@ -38,7 +38,7 @@ ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
 
 
-class Shaped(Protocol):
+class HasShape(Protocol):
     """What says of which shape images are: a dataset, or its card."""
 
     @property
@@ -70,7 +70,7 @@ class Setting:
 
     @classmethod
     def of(
-        cls, images: Shaped, known_as: str | None, classes: int, ipc: int, backbone: str, budget: Budget = "paper"
+        cls, images: HasShape, known_as: str | None, classes: int, ipc: int, backbone: str, budget: Budget = "paper"
     ) -> "Setting":
         """That of so many classes of images, of a dataset that is known as that or, with None, as none."""
         return cls(known_as or NOT_KNOWN, images.resolution, images.channels, classes, ipc, backbone, budget)

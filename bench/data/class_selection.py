@@ -26,7 +26,7 @@ def select_classes(dataset: Dataset, spec: str | None) -> Dataset:
         return dataset
     if _NUMBER.fullmatch(spec.strip()):
         return dataset.only(_first(dataset, spec.strip()))
-    wanted = list(_Words(dataset).ids(spec))
+    wanted = list(_ClassNames(dataset).ids(spec))
     if len(set(wanted)) != len(wanted) or len(wanted) < 2:
         raise UsageError(f"--classes needs two or more different class ids, not {brief(spec)}")
     return dataset.only(wanted)
@@ -39,7 +39,7 @@ def _first(dataset: Dataset, text: str) -> Sequence[str]:
     return dataset.classes[:count]
 
 
-class _Words:
+class _ClassNames:
     """The classes of a dataset by all that may name them, in lower case."""
 
     def __init__(self, dataset: Dataset) -> None:

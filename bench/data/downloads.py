@@ -26,14 +26,14 @@ _DIGITS = 19  # of a length that no disk has
 
 
 @dataclass(frozen=True)
-class _Manners:
+class _RequestPolicy:
     """How servers are asked: whether those of private networks are, and what waits so many seconds between attempts."""
 
     private: bool
     pause: Callable[[float], None]
 
 
-class _Cut(Exception):
+class _Retry(Exception):
     """The connection ended early or was refused; what came is kept and the rest is asked for again."""
 
 
@@ -67,21 +67,21 @@ def fetch(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{path.name}.lock"), progress, wait=False):
-            return _fetch(wanted, path, progress, _Manners(private, pause))
+            return _fetch(wanted, path, progress, _RequestPolicy(private, pause))
     except LockHeld as error:
         raise RunFailure(f"{path} is being fetched already: {error}") from error
     except OSError as error:
         raise RunFailure(f"{path} cannot be written: {why(error)}") from error
 
 
-def _fetch(wanted: Fetch, path: Path, progress: Progress, manners: _Manners) -> Path:
+def _fetch(wanted: Fetch, path: Path, progress: Progress, policy: _RequestPolicy) -> Path:
     folder = path.with_name(wanted.extract) if wanted.extract else None
     if folder is not None and folder.is_dir():
         return folder
     if path.exists() and not _is_right(path, wanted):
         progress.warn(f"{path} has the wrong checksum; set aside as {quarantine(path).name}")
     if not path.exists():
-        _download(wanted, path, progress, manners)
+        _download(wanted, path, progress, policy)
     if folder is None:
         return path
     extract(path, folder)
@@ -93,10 +93,10 @@ def _is_right(path: Path, wanted: Fetch) -> bool:
     return file_digest(path, algorithm) == expected
 
 
-def _download(wanted: Fetch, path: Path, progress: Progress, manners: _Manners) -> None:
+def _download(wanted: Fetch, path: Path, progress: Progress, policy: _RequestPolicy) -> None:
     part = path.with_name(f"{path.name}.part")
     _require_room(wanted, part)
-    _receive_all(wanted, part, Throttled(progress), manners)
+    _receive_all(wanted, part, Throttled(progress), policy)
     if not _is_right(part, wanted):
         part.unlink()
         raise RunFailure(f"{wanted.url} gave a file without the checksum {wanted.checksum}; it was removed")
@@ -111,25 +111,25 @@ def _require_room(wanted: Fetch, part: Path, stated: int = 0) -> None:
         raise RunFailure(f"{part.parent} has {free:,} bytes free; {wanted.file} needs {missing:,} more")
 
 
-def _receive_all(wanted: Fetch, part: Path, progress: Progress, manners: _Manners) -> None:
+def _receive_all(wanted: Fetch, part: Path, progress: Progress, policy: _RequestPolicy) -> None:
     """Asks again, from where it was cut, until all is there."""
     failures = 0
     while True:
         before = _size(part)
         try:
-            return _receive(wanted, part, progress, manners.private)
-        except _Cut as cut:
+            return _receive(wanted, part, progress, policy.private)
+        except _Retry as retry:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= ATTEMPTS:
-                raise RunFailure(f"{wanted.url} cannot be fetched: {cut}; {_size(part):,} bytes are kept") from cut
-            manners.pause(2.0**failures)
+                raise RunFailure(f"{wanted.url} cannot be fetched: {retry}; {_size(part):,} bytes are kept") from retry
+            policy.pause(2.0**failures)
 
 
 def _receive(wanted: Fetch, part: Path, progress: Progress, private: bool) -> None:
     """One request, to the end of the file.
 
     Raises:
-        _Cut: it did not come to the end.
+        _Retry: it did not come to the end.
     """
     have = _size(part)
     try:
@@ -145,9 +145,9 @@ def _receive(wanted: Fetch, part: Path, progress: Progress, private: bool) -> No
             return _nothing_left(part, error)
         if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RunFailure(f"{wanted.url} cannot be fetched: {error.code} {error.reason}") from error
-        raise _Cut(f"{error.code} {error.reason}") from error
+        raise _Retry(f"{error.code} {error.reason}") from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise _Cut(str(getattr(error, "reason", error)) or type(error).__name__) from error
+        raise _Retry(str(getattr(error, "reason", error)) or type(error).__name__) from error
 
 
 def _stated_length(answer: http.client.HTTPResponse) -> int:
@@ -181,14 +181,14 @@ def _append(
         part.unlink()
         raise RunFailure(f"{wanted.url} gave more than the {most:,} bytes it should have; they were removed")
     if due is not None and have < due:
-        raise _Cut(f"the connection ended after {have:,} of {due:,} bytes")
+        raise _Retry(f"the connection ended after {have:,} of {due:,} bytes")
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:
     try:
         return answer.read(_BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise _Cut(f"the connection broke: {error}") from error
+        raise _Retry(f"the connection broke: {error}") from error
 
 
 def _nothing_left(part: Path, error: urllib.error.HTTPError) -> None:
@@ -196,7 +196,7 @@ def _nothing_left(part: Path, error: urllib.error.HTTPError) -> None:
     if error.headers.get("Content-Range") == f"bytes */{_size(part)}":
         return
     part.unlink()
-    raise _Cut("the file on the server is another one than the part that is here") from error
+    raise _Retry("the file on the server is another one than the part that is here") from error
 
 
 def _size(part: Path) -> int:

@@ -13,7 +13,7 @@ from bench.extensions.registry import Registry
 from bench.storage.names import unknown
 
 
-class NotHere(UsageError):
+class DatasetNotFound(UsageError):
     """None of a dataset's sources is where it was looked for."""
 
 
@@ -57,7 +57,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
     Looked for below the folder of a user's own card, then below the data root.
 
     Raises:
-        NotHere: none is there; it says what was looked for in each layout, and how to get it.
+        DatasetNotFound: none is there; it says what was looked for in each layout, and how to get it.
         UsageError: a source's options are not those its reader takes.
     """
     own = [Path(name_or_path).parent] if is_path(name_or_path) else []
@@ -71,7 +71,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
             looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
     remedy = _remedy(card, bool(fetchable(registry, card)), root)
-    raise NotHere(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
+    raise DatasetNotFound(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
 
 
 def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:

@@ -8,7 +8,7 @@ from bench.data.cards import DatasetCard, SplitCard, SplitName, is_path
 from bench.data.class_selection import select_classes as select_classes
 from bench.data.datasets import Dataset, Normalisation, Selection, Source, Split
 from bench.data.decoding import DecodedForm, Decoder
-from bench.data.finding import FoundSource, NotHere, find_source, load_card
+from bench.data.finding import DatasetNotFound, FoundSource, find_source, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.held_out import cut
 from bench.data.identity import known_as
@@ -48,7 +48,7 @@ def open_dataset(
         fingerprints: digests of files; those of the cache if None.
 
     Raises:
-        NotHere: nothing below the data root.
+        DatasetNotFound: nothing below the data root.
         UsageError: a wrong card, one that is like no dataset of its shape, or fewer images than the card says.
     """
     card = load_card(registry, name_or_path)
@@ -66,19 +66,20 @@ def open_dataset(
     return replace(described, card_hash=card_hash, source=found.card.layout, source_differs=found.card.differs)
 
 
-def as_its_card_says(registry: Registry, name_or_path: str, absent: NotHere) -> Dataset:
+def as_its_card_says(registry: Registry, name_or_path: str, absent: DatasetNotFound) -> Dataset:
     """A dataset whose files are elsewhere, to plan runs with: no image of it is known, nor which source it has.
 
     Args:
         absent: that it is not here.
 
     Raises:
-        NotHere: its card does not say all that runs are known by: its classes, or the content of a user's own dataset.
+        DatasetNotFound: its card does not say all that runs are known by: its classes, or the content of a user's own
+            dataset.
     """
     card = load_card(registry, name_or_path)
     if card.order is None or is_path(name_or_path):
         lacking = "content is part of what a run is" if is_path(name_or_path) else "card does not list its classes"
-        raise NotHere(f"{absent} (its {lacking}, so it must be here)") from absent
+        raise DatasetNotFound(f"{absent} (its {lacking}, so it must be here)") from absent
     splits: dict[SplitName, Split] = {name: UnavailableSplit(str(absent), damaged=False) for name in SPLITS}
     return _described(card, card.order, known_as(registry, card, len(card.order)), splits)
 

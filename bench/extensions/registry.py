@@ -106,7 +106,7 @@ class Registry:
         except (UsageError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{_way_out(named, error)}") from error
+            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{_remedy(named, error)}") from error
 
     def _register(self, name: str, plugin: object) -> None:
         if self.manager.is_registered(plugin):  # installed and named as well: the same plugin, not a second one
@@ -204,7 +204,7 @@ class Registry:
             raise
         except BaseException as error:
             reason = str(error) if isinstance(error, UsageError) else _reason(error)
-            reason += _way_out(self._asked_for.get(registered.plugin, ""), error)
+            reason += _remedy(self._asked_for.get(registered.plugin, ""), error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
         if variant is None:
             return found
@@ -228,7 +228,7 @@ def _reason(error: BaseException) -> str:
     return name if said == name else f"{name}: {said}"
 
 
-def _way_out(named: str, error: BaseException) -> str:
+def _remedy(named: str, error: BaseException) -> str:
     """What to do about a package that is not installed: one's own, as a new plugin's, or the file's."""
     missing = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing and missing == named.partition(".")[0]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.datasets import Dataset
-from bench.data.finding import NotHere, load_card
+from bench.data.finding import DatasetNotFound, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.identity import why_unknown
 from bench.data.opening import as_its_card_says, open_dataset, select_classes
@@ -105,7 +105,7 @@ class Inventory:
         registry, progress = self._registry, self._progress
         try:
             whole = open_dataset(registry, name, *self._folders, progress, fingerprints=self._digests)
-        except NotHere as error:
+        except DatasetNotFound as error:
             if not self._elsewhere:
                 raise
             self.remarks.append(f"{name} is not here: planned by its card, its images not counted")

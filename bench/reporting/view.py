@@ -158,8 +158,8 @@ def identity(rows: Sequence[Row]) -> Columns:
             columns[name] = partial(text, name=name)
     if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
         columns["made\nin"] = _made_in
-    if apart := changes.Apart(rows):
-        columns["changed"] = apart.told
+    if distinct := changes.DistinctChanges(rows):
+        columns["changed"] = distinct.told
     found = frame(rows, columns)
     if len(set(lines(found))) < len(rows):
         found["run"] = [", ".join(one_line(run).rpartition("-")[2] for run in runs_of(row)) for row in rows]

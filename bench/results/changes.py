@@ -23,7 +23,7 @@ def notes(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(f"changed, {method}: {what}" for method, what in sorted(found))
 
 
-class Apart:
+class DistinctChanges:
     """What was changed in one of these rows and not in all others of its method: what tells them apart."""
 
     def __init__(self, rows: Sequence[Row]) -> None:

@@ -35,8 +35,8 @@ def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:
     if blind:
         shares = " to ".join(dict.fromkeys(f"{share:.1f}" for share in (min(blind), max(blind))))
         yield f"{len(blind)} of {len(scores)} students give one class to {shares} % of the test images"
-    elif luck := _luck(row.top1_mean, scores):
-        yield f"top-1 is {luck}"
+    elif chance := _no_better_than_chance(row.top1_mean, scores):
+        yield f"top-1 is {chance}"
 
 
 def _predicts_one_class(score: Score) -> bool:
@@ -45,8 +45,8 @@ def _predicts_one_class(score: Score) -> bool:
 
 
 def _teacher(row: Row, scores: Sequence[Score]) -> Iterator[str]:
-    if luck := _luck(row.teacher_top1, scores):
-        yield f"the teacher's top-1 is {luck}"
+    if chance := _no_better_than_chance(row.teacher_top1, scores):
+        yield f"the teacher's top-1 is {chance}"
     seen = row.teacher_on_set
     if seen and seen["top1"] < RECOGNISED and row.iterations is not None:
         yield f"the teacher itself recognises {seen['top1']:.1f} % of these images: the recovery is not finished"
@@ -59,7 +59,7 @@ def _labels(row: Row) -> Iterator[str]:
         yield str(fit)
 
 
-def _luck(top1: float | None, scores: Sequence[Score]) -> str:
+def _no_better_than_chance(top1: float | None, scores: Sequence[Score]) -> str:
     """Why an accuracy says nothing, to end a sentence with; "" where it does."""
     test = scores[0].test
     if top1 is None or not test or not is_no_better(top1, test.images, test.largest_class):

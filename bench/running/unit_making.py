@@ -47,7 +47,7 @@ class UnitMaker:
         workspace = path.with_name(f"{unit.name}.work")
         if (whole := self._whole(path, unit.name)) is not None:
             shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
-            return self._taken(whole)
+            return self._with_findings_merged(whole)
         with locked(path.with_name(f".{unit.name}.lock"), self.task.progress, wait=wait):
             clean_leftovers_of(path)
             return self._found(path, unit.name) or self._made(unit, path, workspace)
@@ -100,7 +100,7 @@ class UnitMaker:
         """A finished unit, for the holder of its lock."""
         read = partial(self._read, path, name)
         unit = whole_or_aside(read, path, self.task.progress, "unit set aside as {} and made again")
-        return None if unit is None else self._taken(unit)
+        return None if unit is None else self._with_findings_merged(unit)
 
     def _read(self, path: Path, name: str) -> KeptUnit:
         unit = read_unit(path)
@@ -110,7 +110,7 @@ class UnitMaker:
             raise CorruptArtefact(str(error)) from error
         return unit
 
-    def _taken(self, unit: KeptUnit) -> KeptUnit:
+    def _with_findings_merged(self, unit: KeptUnit) -> KeptUnit:
         """A unit that was made before: what was noted and measured of it holds for the set."""
         self.task.facts |= unit.notes
         self.task.measured.take(unit.measured)

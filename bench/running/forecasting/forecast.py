@@ -103,12 +103,12 @@ def foresee(job: Job, registry: Registry, place: RunContext, scratch: Path | Non
     """
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
-        return _Rehearsal(job, registry, place, scratch).forecast()
+        return _TrialRun(job, registry, place, scratch).forecast()
     with scratch_folder(place.cache, TRIAL, place.progress) as own:
-        return _Rehearsal(job, registry, place, own).forecast()
+        return _TrialRun(job, registry, place, own).forecast()
 
 
-class _Rehearsal:
+class _TrialRun:
     """One trial: the run's own steps in its own order, each cut short."""
 
     def __init__(self, job: Job, registry: Registry, place: RunContext, scratch: Path) -> None:
@@ -119,7 +119,7 @@ class _Rehearsal:
         dataset = open_for(job.spec, registry, place)
         task = make_task(job.spec, dataset, registry, place, self.work)
         self.store = TrialStore(task.stages, scratch / "cache", self.pace)
-        self.task = replace(task, pace=self.pace, stages=self.store, progress=_Unworried(place.progress))
+        self.task = replace(task, pace=self.pace, stages=self.store, progress=_WithoutWarnings(place.progress))
         judging = replace(self.task, precision=job.spec.precision)  # labels and scores: see `RunSpec.precision`
         self.judging = judged_by(judging, build(registry, job.spec.method))
 
@@ -243,7 +243,7 @@ class _Rehearsal:
 
 
 @dataclass(frozen=True)
-class _Unworried:
+class _WithoutWarnings:
     """Progress without warnings: what a few steps make is poor, and what else there is to say the run says itself."""
 
     watcher: Progress
