@@ -197,7 +197,7 @@ def _primary_of(score: Score) -> str:
 
 def _workspace(score: Path) -> Path:
     """Where the training of a score keeps its checkpoints."""
-    return score.with_suffix(".work")
+    return score.with_suffix(run_folder.WORK)
 
 
 def names_protocol(method: type[Condenser[Any]]) -> bool:

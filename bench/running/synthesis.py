@@ -194,7 +194,7 @@ class Synthesis:
 
     @property
     def _label_workspace(self) -> Path:
-        return self.folder / "labels.work"
+        return self.folder / f"labels{run_folder.WORK}"
 
     def _labels(self, images: Images) -> tuple[Labels, float, int]:
         """The labels of the images, the seconds that all attempts took, and the most workers that were busy."""

@@ -12,6 +12,7 @@ from bench.hardware.meters import IterationTimes
 from bench.loops.losses import Losses
 from bench.running.procedure import Procedure
 from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, write_unit
+from bench.storage import run_folder
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers_of
 from bench.storage.shared.elapsed import Lasting, counting_workers, lasting
@@ -44,7 +45,7 @@ class UnitMaker:
             LockHeld: another live process makes it, and `wait` is False.
         """
         path = self.folder / f"{unit.name}.safetensors"
-        workspace = path.with_name(f"{unit.name}.work")
+        workspace = path.with_name(f"{unit.name}{run_folder.WORK}")
         if (whole := self._whole(path, unit.name)) is not None:
             shutil.rmtree(workspace, ignore_errors=True)  # of one that was killed at its very end
             return self._with_findings_merged(whole)

@@ -2,6 +2,7 @@
 
     RUN/
         spec.json                   what the run is
+        log.txt                     what its processes printed
         units/                      what `synthesize` made, a file a unit, and its checkpoints
         losses.json                 the loss of the synthesis by term, where its method notes one
         condensed/                  the set
@@ -13,11 +14,12 @@
             KEY-NUMBER.curves.safetensors
         record.json                 the raw outcomes of all of it
 
-The tensors of a set are named by `bench.sets.own_manifest`. A folder that ends in ".work" holds the checkpoints of what
-its name says, and goes once that is made.
+The tensors of a set are named by `bench.sets.own_manifest`. Checkpoints lie in a folder beside what they are of
+(UNIT.work, KEY-NUMBER.work, labels.work), which goes once that is made.
 """
 
 SPEC = "spec.json"
+LOG = "log.txt"
 UNITS = "units"
 LOSSES = "losses.json"
 CONDENSED = "condensed"
@@ -27,3 +29,4 @@ COSTS = "costs.json"
 EVALUATIONS = "evaluations"
 CURVES = ".curves.safetensors"
 RECORD = "record.json"
+WORK = ".work"

@@ -22,6 +22,7 @@ from bench.running.executors.workers import Needs, Workers
 from bench.running.finished import is_done
 from bench.running.forecasting.forecast import Forecast
 from bench.running.record_keeping import crashed
+from bench.storage import run_folder
 from bench.storage.artefacts import shaped
 from bench.storage.files import check_finite
 from bench.storage.shared.company import tidy
@@ -103,7 +104,7 @@ class SpreadExecutor:
         """To do the job."""
         place = self.place
         return RunOrder(
-            log=place.runs / job.spec.name / "log.txt",
+            log=place.runs / job.spec.name / run_folder.LOG,
             plugins=tuple(self.registry.extra),
             device=str(place.device),
             precision=job.spec.precision,

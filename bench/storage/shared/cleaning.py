@@ -136,7 +136,7 @@ def _left_by_versions(runs: Path, cache: Path) -> Iterator[Removable]:
 def _left_in_runs(runs: Path) -> Iterator[Removable]:
     """Of runs that nobody has; a live one's files are its own."""
     for each in map(run, run_folders(runs)):
-        finished = [path for path in each.path.glob("*/*.work") if _has_result(path)]
+        finished = [path for path in each.path.glob(f"*/*{run_folder.WORK}") if _has_result(path)]
         for path in sorted([*each.path.rglob(f"*{LEFTOVER}"), *finished]) if each.holder() is None else ():
             yield Removable("leftover of a run", path, each.locks)
 
