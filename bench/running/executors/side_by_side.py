@@ -94,14 +94,14 @@ class SideBySide:
         return self._pool.submit(self._done, order, news, needs, timeout)
 
     def _done(self, order: RunOrder, news: Progress, needs: Needs, timeout: float | None) -> Ended:
-        desk = self._taken(order)
+        desk = self._free_desk(order)
         try:
             return desk.do(order, needs, news, timeout)
         finally:
             with self._lock:
                 self._free.append(desk)
 
-    def _taken(self, order: RunOrder) -> Desk:
+    def _free_desk(self, order: RunOrder) -> Desk:
         """A free one: best where a process waits for this order, else where none would have to end for it.
 
         Raises:
