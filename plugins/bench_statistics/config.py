@@ -23,16 +23,18 @@ class Recover(MatchingRecipe):
             each class, as SRe2L has it).
         sweeps: of class-major: the images of a class are made in so many parts, a part of every class after the other
             (G-VBSM on Tiny-ImageNet: 10, so that a batch holds several classes); no more parts than there are images.
+        start_without: networks of the pool without a say in what is easy to start from (EDC on ImageNet-1K: AlexNet).
         without: networks of the pool that images are not recovered from, which label (EDC on ImageNet-10).
         images: "jpeg" (a round trip through JPEG of quality 75) or "uint8" (as PNG), also called "lossless".
     """
 
-    added: ClassVar[frozenset[str]] = MatchingRecipe.added | {"sweeps", "without"}
+    added: ClassVar[frozenset[str]] = MatchingRecipe.added | {"sweeps", "start_without", "without"}
 
     start: StartName = "noise"
     start_mirrored: bool = True
     order: Literal["class-major", "image-major"] = "class-major"
     sweeps: int = Field(default=1, ge=1)
+    start_without: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     images: StoredAs = "uint8"
 

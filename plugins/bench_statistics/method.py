@@ -93,6 +93,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         """
         pool = self.config.networks(setting.backbone)
         _check_left_out("recover.without", self.config.recover.without, pool, "recover from")
+        _check_left_out("recover.start_without", self.config.recover.start_without, pool, "judge what to start from")
         _check_left_out("relabel.without", self.config.relabel.without, pool, "label")
         for name in pool:
             check_weights(replace(setting, backbone=name), self.config.squeeze, "squeeze")
@@ -109,7 +110,8 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         own = next(each for each in pool if each.ref.backbone == task.backbone)
         if any(layer.kind == "batchnorm" for layer in layers_of(own.network, ("batchnorm", "convolution"))):
             record_health(task, own.network, own.ref.stage)
-        self._start = start_from(self.config.recover.start, task, together([each.network for each in pool]))
+        judges = [each.network for each in pool if each.ref.backbone not in self.config.recover.start_without]
+        self._start = start_from(self.config.recover.start, task, together(judges))
         matched = [each for each in pool if each.ref.backbone not in self.config.recover.without]
         _check_sides(task, matched, self.config.recover)
         members = [self._member(task, teacher) for teacher in matched]

@@ -98,6 +98,10 @@ def tiles(task: Task, observer: nn.Module) -> Start:
     Of each class: the 300 images with the least cross-entropy; of them in groups of 64 four random crops, which a group
     shares, enlarged and mirrored by chance; of those crops the 4 x IPC with the least cross-entropy, shrunk to half the
     resolution. A class of fewer than 64 images is one group, and a last group of fewer is left out as in the code.
+
+    The i-th image of a class starts from its i-th tile. EDC's recovery draws one of the tiles for each image anew, on
+    ImageNet-10 those that were drawn less with a higher probability, so that some tiles start two images and some none.
+    There crops and tiles are JPEG files between the steps; here they are never stored.
     """
     return _of_crops(task, observer, easiest, across=ACROSS)
 

@@ -20,7 +20,7 @@ from bench.planning.configuring import build, configure
 from bench.recipes import Setting
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.method import BatchUnit
-from bench_statistics.starts import met_images, real_images
+from bench_statistics.starts import met_images, real_images, tiles
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_batches_of_one_size_are_recovered_together(task: Task) -> None:
         (
             "edc",
             setting("imagenet-1k", 224, 1000),
-            {"iterations": 1000, "bn_weight": 0.1, "start": "tiles", "batch_size": 20},
+            {"iterations": 1000, "bn_weight": 0.1, "start": "tiles", "start_without": ("alexnet",), "batch_size": 20},
         ),
         (
             "sre2l-plus-plus",
@@ -113,7 +113,11 @@ def test_batches_of_one_size_are_recovered_together(task: Task) -> None:
             setting("imagenet-1k", 224, 1000),
             {"iterations": 4000, "rounds": 8, "start": "medium", "curriculum": "cosine", "roll": (0, 0), "lr": 0.25},
         ),
-        ("edc", setting("imagenet-10", 224, 10), {"iterations": 50, "smoothing": 0.0, "without": ("efficientnet-b0",)}),
+        (
+            "edc",
+            setting("imagenet-10", 224, 10),
+            {"iterations": 50, "smoothing": 0.0, "without": ("efficientnet-b0",), "start_without": ()},
+        ),
     ],
 )
 def test_recipes_are_the_releases(name: str, at: Setting, expected: dict[str, object]) -> None:
@@ -156,6 +160,17 @@ def test_a_network_may_label_that_images_are_not_recovered_from(task: Task) -> N
     assert made.backbones(task.setting) == ["convnet3"]
 
 
+def test_a_network_may_be_recovered_from_that_has_no_say_in_what_is_easy(task: Task) -> None:
+    """EDC's data_synthesis_without_optim.py for ImageNet-1K asks four networks; its recover.py has AlexNet, too."""
+    made = method("edc", task, "recover.start=tiles", 'recover.start_without=["convnet3"]')
+    made.prepare(task)
+    asked = tiles(task, made._teachers[0].network)
+    assert [each.ref.backbone for each in made._teachers] == ["convnet3-bn", "convnet3"]
+    assert len(made._engine.pool) == 2
+    assert made._start is not None
+    assert torch.equal(made._start(((0, 0), (1, 2))), asked(((0, 0), (1, 2))))
+
+
 def test_the_health_of_the_runs_own_network_is_told_wherever_it_stands_in_the_pool(task: Task) -> None:
     made = method("edc", task, 'pool=["convnet3", "convnet3-bn"]')
     made.prepare(task)
@@ -191,6 +206,10 @@ def test_a_network_may_be_left_out_of_labelling(task: Task) -> None:
         ('relabel.without=["convnet3-bn", "convnet3"]', "leaves nobody to label: the pool has convnet3-bn, convnet3"),
         ('relabel.without=["resnet50"]', "relabel.without names resnet50; the pool has convnet3-bn, convnet3; --set"),
         ('recover.without=["convnet3-bn", "convnet3"]', "leaves nobody to recover from: the pool has convnet3-bn"),
+        (
+            'recover.start_without=["alexnet"]',
+            "recover.start_without names alexnet; the pool has convnet3-bn, convnet3",
+        ),
     ],
 )
 def test_somebody_of_the_pool_must_label_and_be_recovered_from(task: Task, without: str, said: str) -> None:
