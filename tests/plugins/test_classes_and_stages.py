@@ -70,6 +70,8 @@ def test_lpld_matches_the_statistics_of_the_batch_s_class_alone(task: Task, rele
         (setting("tiny-imagenet", 64, 200), ("resnet18", "shufflenetv2", "densenet121", "mobilenetv2-1.0"), None),
         (setting("cifar100", 32, 100), ("resnet18", "densenet121", "shufflenetv2", "mobilenetv2-1.0"), None),
         (setting("imagenet-1k", 224, 1000, 1), ("resnet18", "mobilenetv2-1.0", "shufflenetv2"), None),
+        (setting("imagewoof", 224, 10, 1), ("resnet18", "shufflenetv2", "mobilenetv2-1.0", "densenet121"), None),
+        (setting("imagewoof", 224, 10), ("resnet18", "densenet121", "shufflenetv2", "mobilenetv2-1.0"), None),
     ],
 )
 def test_fadrm_plus_s_networks_take_turns_in_the_release_s_order(
