@@ -56,6 +56,9 @@ SC-DD (Zhou et al., arXiv 2404.07976; VILA-Lab/SRe2L, folder SCDD) is SRe2L from
   recovers in CIFAR-10's constants and trains in CIFAR-100's; here both are the card's.
 - Labels on ImageNet-1K are those of a network trained with labels (train_kd.py), and the code for CIFAR-100 loads what
   SRe2L's squeeze saves: relabel.teacher=squeezed. It leaves that one in training mode: relabel.teacher_mode=train.
+- The README's commands for ImageNet-1K recover from a ResNet-50 and label by a ResNet-18; here both are the run's
+  backbone. The README's: `--backbone resnet50 --eval-backbone resnet18 --set pool='["resnet50", "resnet18"]'
+  --set recover.without='["resnet18"]' --set relabel.without='["resnet50"]'`.
 
 LPLD (Xiao and He, NeurIPS 2024, arXiv 2410.15919; he-y/soft-label-pruning-for-dataset-distillation) is SRe2L with a
 class a batch and statistics of that class. The code is followed:

@@ -63,7 +63,8 @@ class SCDDConfig(StatisticsConfig):
 class SCDD(PoolCondenser):
     """SRe2L from a network squeezed without labels, whose classifier alone was trained with them.
 
-    What enters its BatchNorms varies more than in a network trained with labels, and tells recovery more.
+    What enters its BatchNorms varies more than in a network trained with labels, and tells recovery more. A network of
+    the pool that images are not recovered from (`recover.without`) labels alone, and has no training without labels.
     """
 
     Config: ClassVar[type[MethodConfig]] = SCDDConfig
@@ -72,28 +73,35 @@ class SCDD(PoolCondenser):
     config: SCDDConfig
 
     def check(self, setting: Setting) -> None:
-        """Weights that are handed over are of one network. Raises UsageError: several are in the pool."""
+        """Weights that are handed over are of one network. Raises UsageError: they would be for several."""
         super().check(setting)
-        pool = self.config.networks(setting.backbone)
-        if self.config.pretrained and len(pool) > 1:
+        unlabelled = self._unlabelled(setting.backbone)
+        if self.config.pretrained and len(unlabelled) > 1:
             raise UsageError(
-                f"pretrained weights are of one network, and the pool has {', '.join(pool)}; --set pool=[]"
+                f"pretrained weights are of one network, and {', '.join(unlabelled)} would take them; --set pool=[]"
             )
         if self.config.pretrained:
             weights_in(Path(self.config.pretrained))
 
     def prepare_labels(self, task: Task) -> None:
         """The networks that label."""
-        seed, names = task.seed_for("squeeze"), self.config.networks(task.backbone)
         if self.config.relabel.teacher == "probed":
-            self._teachers = [self._probed(task, name) for name in names]
-        else:
-            self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
+            self._teachers = [self._probed(task, name) for name in self._unlabelled(task.backbone)]
+            return
+        seed, without = task.seed_for("squeeze"), self.config.relabel.without
+        names = [name for name in self.config.networks(task.backbone) if name not in without]
+        self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
 
     def _looked_through(self, task: Task) -> Sequence[Teacher]:
         if self.config.relabel.teacher == "probed":
             return self._teachers
-        return [self._probed(task, name) for name in self.config.networks(task.backbone)]
+        return [self._probed(task, name) for name in self._unlabelled(task.backbone)]
+
+    def _unlabelled(self, own: str) -> Sequence[str]:
+        """Which networks are trained without labels: all, or where others label those that are recovered from."""
+        if self.config.relabel.teacher == "probed":
+            return self.config.networks(own)
+        return tuple(dict.fromkeys((own, *self.config.recovered_from(own))))
 
     def _probed(self, task: Task, backbone: str) -> Teacher:
         """A network trained without labels, with its classifier; kept as a stage."""

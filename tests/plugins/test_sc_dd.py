@@ -267,6 +267,27 @@ def test_what_is_no_file_of_weights_is_refused_before_any_work(task: Task, tmp_p
             configure(Registry(), "sc-dd", task.setting, [f"pretrained={tmp_path / name}"])
 
 
+def test_one_network_may_be_recovered_from_and_another_label(task: Task, tmp_path: Path) -> None:
+    """As in the release's commands: data_synthesis.py looks through a ResNet-50, train_kd.py asks a ResNet-18."""
+    path = tmp_path / "own.pth"
+    torch.save(task.network(1).state_dict(), path)
+    parted = (
+        'pool=["convnet3-bn", "convnet2-bn"]',
+        'recover.without=["convnet2-bn"]',
+        'relabel.without=["convnet3-bn"]',
+    )
+    made = method(task, f"pretrained={path}", *parted)
+    made.check(task.setting)
+    made.prepare(task)
+    assert [each.ref.backbone for each in made._labellers] == ["convnet2-bn"]
+    recovered = classifier_of(made._engine.pool[0].network)[1].weight
+    assert len(made._engine.pool) == 1 and torch.equal(recovered, classifier_of(task.network(1))[1].weight)
+    assert [key for key in task.facts if key.startswith("probed_top1_")] == ["probed_top1_convnet3-bn"]
+    for several in (parted[:1], (*parted, "relabel.teacher=probed")):
+        with pytest.raises(UsageError, match="are of one network, and convnet3-bn, convnet2-bn would take them"):
+            method(task, f"pretrained={path}", *several).check(task.setting)
+
+
 def test_images_are_recovered_from_own_weights_and_labelled_by_whom_is_asked_for(task: Task, tmp_path: Path) -> None:
     path = tmp_path / "own.pth"
     torch.save(task.network(1).state_dict(), path)
