@@ -97,7 +97,7 @@ class MatchingRecipe(RecoveryRecipe):
             from a "batch" of real images, drawn for the batch once: `goal_images` of its class for each of its images,
             of which the statistics are taken together (EDC's category-aware "local").
         goal_images: see `class_goals`. In EDC's code so many that a whole set meets 100,000 of them, on ImageNet-1K
-            50,000 and on ImageNet-10 1,000.
+            and CIFAR-10 50,000 and on ImageNet-10 1,000.
         smoothing: how much of a layer's earlier batch statistics stays in what is compared (G-VBSM): a moving average
             over iterations, through which the gradient of the current batch passes straight. 0: none stays.
         drop: the probability that a convolution is left out of an iteration (G-VBSM's drop rate).

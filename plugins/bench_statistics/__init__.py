@@ -21,7 +21,9 @@ because the published accuracies were made with code, and it states what the pap
 - EDC on ImageNet-1K: the paper has 2,000 iterations, the command 1,000 with r 0.1: `recover.iterations`,
   `recover.bn_weight` (which weighs all statistics, in the code r_loss). Its "local" mode, which no
   command asks for, takes statistics of classes from a batch of real images: `recover.class_goals=batch`, and
-  `recover.goal_images` of them for each image.
+  `recover.goal_images` of them for each image; on ImageNet-1K these alone count there: `recover.global_share=0`.
+- EDC on CIFAR-10: the one command is for IPC 1, whose batch is the whole set. So it is here up to 500 images.
+- G-VBSM leaves convolutions out of an iteration by chance. In a network's first iteration none is left out here.
 - The code shuffles the patches of images by a class that does nothing; nothing is shuffled here.
 - Squeezing: EDC's code, and G-VBSM's on Tiny-ImageNet, saves a network in every tenth epoch alone, so that of 50 epochs
   the 41st is kept and of 5 the first. All epochs are trained here: `squeeze.epochs=1` is EDC's on CIFAR-10.

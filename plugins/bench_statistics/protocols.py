@@ -7,7 +7,8 @@ mean square of logits has none. Where paper and released code differ, or the cod
 - G-VBSM (shaoshitong/G_VBSM_Dataset_Condensation). gamma is 0.1 on ImageNet-1K and Tiny-ImageNet and 0.15 on CIFAR, as
   in the scripts. AdamW has no weight decay on CIFAR-10, where the script gives none and the code's default is 0.
   Beside train.sh, train_FKD.py for Tiny-ImageNet has a note of other decays (1e-4 for ResNet-18, 1e-3 for ResNet-50
-  and -101); the script's 5e-4 is taken. The class beside CutMix is the image's own.
+  and -101); the script's 5e-4 is taken. The class beside CutMix is the image's own. On ImageNet-1K its script has two
+  GPUs, so BatchNorm sees half of each part, 512 images (128 for ResNet-50 and -101); here it sees the part.
 - EDC (shaoshitong/EDC). The ImageNet-1K script says "cos", which with --st 2 is half a cosine; "cos2" is
   `cosine-linear`. Its patches are not shuffled: what should do so puts them back as they were. SGD has momentum 0.875,
   the code's default. RandAugment (torchvision's, all defaults) acts before the crop in all branches but ImageNet-1K's.
@@ -25,7 +26,8 @@ mean square of logits has none. Where paper and released code differ, or the cod
   made by a teacher in training mode, which sees the same halves (relabel.teacher_mode=train-halves).
 - LPLD (he-y/soft-label-pruning-for-dataset-distillation). The protocol is its training alone; that an epoch's batches
   are drawn from the labels that were kept is theirs (relabel.keep). The code leaves an epoch's last, smaller batch out
-  of the draw. ImageNet-21K's setting is not here.
+  of the draw. Its script for ImageNet-1K has four GPUs, so BatchNorm sees 32 images; here it sees all 128.
+  ImageNet-21K's setting is not here.
 - FADRM (Jiacheng8/FADRM), also for FADRM+: CV-DD's code with other rates and cosines, chosen on the test set, too;
   1,000 epochs on CIFAR-100, and on Tiny-ImageNet at IPC 1. For ResNet-101 on ImageNette at IPC 10 the code fails; here
   it is as at 1.
