@@ -46,6 +46,7 @@ scripts are followed:
   script shows it a batch in two halves: relabel.teacher_mode=train-halves. The paper speaks of the batch: =train. A
   MobileNetV2 of torchvision would drop features out there, too; here dropout is off.
 - Above 64 pixels networks are torchvision's; its own ones for CIFAR and Tiny-ImageNet have small stems, as ours.
+  Those of its ResNets and DenseNet begin from torch's default weights, ours from torchvision's.
 - ImageNette is squeezed along a cosine over 100 of 300 epochs, so that the rate rises again; here the cosine has 300.
   Its labels are made for batches of 10, which students of batches of 16 cannot load; here both have 16.
 
@@ -55,7 +56,7 @@ SC-DD (Zhou et al., arXiv 2404.07976; VILA-Lab/SRe2L, folder SCDD) is SRe2L from
   at the rates of the paper's table, which are MoCo's own (see sc_dd.toml), or `pretrained` names a file.
 - Its classifier is trained by MoCo's recipe for linear classification; the paper does not say how.
 - Recovery is by the code's commands. The paper's rate on ImageNet-1K is 0.25: recover.lr=0.25. On CIFAR-100 the code
-  recovers in CIFAR-10's constants and trains in CIFAR-100's; here both are the card's.
+  recovers in CIFAR-10's constants and trains in CIFAR-100's; here both are the card's, CIFAR-10's.
 - Labels on ImageNet-1K are those of a network trained with labels (train_kd.py), and the code for CIFAR-100 loads what
   SRe2L's squeeze saves: relabel.teacher=squeezed. It leaves that one in training mode: relabel.teacher_mode=train.
 - The README's commands for ImageNet-1K recover from a ResNet-50 and label by a ResNet-18; here both are the run's

@@ -13,6 +13,7 @@ from reals import training_images
 
 from bench import seeds
 from bench.condensation import Images, Task
+from bench.data.finding import load_card
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
@@ -124,6 +125,15 @@ def test_recipes_are_the_releases(name: str, at: Setting, expected: dict[str, ob
     config = configure(Registry(), name, at, ()).config["recover"]
     loaded = Registry().load("method", name).Config.model_fields["recover"].annotation.model_validate(config)
     assert {key: getattr(loaded, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["edc", "g-vbsm", "sre2l-plus-plus", "cv-dd", "fadrm", "fadrm-plus"])
+def test_rows_say_that_their_release_has_other_constants_than_the_card(name: str) -> None:
+    """On CIFAR-100 all of them write .5071 .4867 .4408 / .2675 .2565 .2761; the card has those of CIFAR-10."""
+    card = load_card(Registry(), "cifar100")
+    assert card.mean == pytest.approx((0.4914, 0.4822, 0.4465)) and card.std == pytest.approx((0.2023, 0.1994, 0.2010))
+    said = configure(Registry(), name, setting("cifar100", 32, 100), ()).differs
+    assert "normalised by CIFAR-10's constants, the release by CIFAR-100's" in said
 
 
 @pytest.mark.parametrize("name", ["g-vbsm", "edc"])
