@@ -30,6 +30,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.errors import Interrupted, RunFailure, why
 from bench.hardware.devices import model_name
+from bench.hardware.meters import synchronize
 from bench.loops.iterations import window
 from bench.loops.pace import Postponed
 from bench.progress import COMPILING
@@ -277,6 +278,5 @@ def _seconds(step: Step, device: torch.device) -> float:
 
 
 def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     return time.perf_counter()

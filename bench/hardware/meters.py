@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.hardware.allocator import release_memory
+
 
 @dataclass(frozen=True)
 class PeakMemory:
@@ -21,8 +23,72 @@ class PeakMemory:
     reserved: int | None
     rss: int
 
+    def joined(self, other: "PeakMemory") -> "PeakMemory":
+        """The greater of each."""
+        return PeakMemory(
+            allocated=_greater(self.allocated, other.allocated),
+            reserved=_greater(self.reserved, other.reserved),
+            rss=max(self.rss, other.rss),
+        )
 
-def reset_peak_memory(device: torch.device) -> None:
+
+def _greater(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other if one is None else max(one, other)
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done all that it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass
+class OwnPeak:
+    """The peak of a piece of work. What was measured on its own within it counts there, and not here."""
+
+    device: torch.device
+    _before: PeakMemory | None = None  # of the parts before pieces that were measured on their own
+
+    def read(self) -> PeakMemory:
+        """The peak until now."""
+        now = peak_memory(self.device)
+        return now if self._before is None else self._before.joined(now)
+
+    def begin(self) -> None:
+        """From here on, and from after a piece within it on."""
+        release_memory()
+        _reset_peak_memory(self.device)
+
+    def pause(self) -> None:
+        """Until now; a piece within it begins."""
+        self._before = self.read()
+
+
+_measuring: list[OwnPeak] = []  # pieces of work under way, each within the one before
+
+
+@contextmanager
+def own_peak(device: torch.device) -> Iterator[OwnPeak]:
+    """Measures the peak of memory of the work within the context, which begins without what earlier work has left.
+
+    So a stage that is made within a synthesis, or within another stage, has a peak of its own and changes no other's:
+    peaks are the same whether it was made or found.
+    """
+    around = _measuring[-1:]
+    for each in around:
+        each.pause()
+    mine = OwnPeak(device)
+    mine.begin()
+    _measuring.append(mine)
+    try:
+        yield mine
+    finally:
+        _measuring.remove(mine)
+        for each in around:
+            each.begin()
+
+
+def _reset_peak_memory(device: torch.device) -> None:
     """Starts a new peak. On Linux the kernel's own high-water mark of this process is reset as well."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -33,7 +99,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> PeakMemory:
-    """The peak since `reset_peak_memory`."""
+    """The peak since it was reset last."""
     cuda = device.type == "cuda"
     return PeakMemory(
         allocated=torch.cuda.max_memory_allocated(device) if cuda else None,
@@ -75,7 +141,7 @@ class Clock:
     """
 
     def __init__(self, device: torch.device, window: int) -> None:
-        self._device, self._window = device, window
+        self.device, self._window = device, window
         self._cuda = device.type == "cuda"
         self.restart()
 
@@ -83,7 +149,7 @@ class Clock:
         if not self._cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
-        event.record(torch.cuda.current_stream(self._device))
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def restart(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import RunFailure
-from bench.hardware.meters import Clock, IterationTimes
+from bench.hardware.meters import Clock, IterationTimes, synchronize
 from bench.loops import checkpoints
 from bench.loops.checkpoints import State
 from bench.loops.steps import Loop, LoopsTask
@@ -40,6 +40,7 @@ class _Meter:
         """Counts the latest of so many steps."""
         seconds = self.clock.step()
         if done == self._warm:
+            synchronize(self.clock.device)
             self._times.warm_up_s += self.spent_s()
             self.clock.restart()
         elif done > self._warm and seconds is not None:
@@ -89,7 +90,8 @@ class Iterations:
 
     def _loop(self, save: Callable[[int], None]) -> Loop:
         saves, task = save if self.state is not None else None, self.task
-        pace = task.pace if self.cycle == 1 else task.pace.at_least(WARM_UP_STEPS + self.cycle)
+        least = window(task.device, self.cycle)  # or no window would be whole
+        pace = task.pace if least == 1 else task.pace.at_least(WARM_UP_STEPS + least)
         watched = (pace, task.progress, task.should_stop)
         return Loop(self.what, self.count, *watched, "iterations", saves, task.checkpoint_seconds)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from bench.hardware.meters import synchronize
 from bench.hardware.quantities import duration
 from bench.progress import COMPILING
 
@@ -188,8 +189,7 @@ class Trial(Pace):
         return list(dict.fromkeys(note for sample in self.samples[first:] for note in sample.notes))
 
     def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()
 
 

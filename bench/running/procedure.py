@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.hardware.allocator import release_memory
-from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
+from bench.hardware.meters import PeakMemory, own_peak, synchronize
 from bench.labels import Labels
 from bench.sets.decoding import decoded
 from bench.sets.pixel_formats import to_stored, valued
@@ -86,10 +85,16 @@ class Procedure:
 
     def measured(self, unit: Unit, timer: Timer, **own: Any) -> Synthesized:  # noqa: ANN401 - fields of a task
         """The same, with the peak of memory that is its own, and the seconds that `timer` says of it."""
-        release_memory()
-        reset_peak_memory(self.task.device)
-        images, seconds = timer(lambda: self.synthesize(unit, **own))
-        return Synthesized(images, seconds, peak_memory(self.task.device))
+        device = self.task.device
+
+        def made() -> Images:
+            images = self.synthesize(unit, **own)
+            synchronize(device)  # what is still under way on it is part of making them
+            return images
+
+        with own_peak(device) as peak:
+            images, seconds = timer(made)
+            return Synthesized(images, seconds, peak.read())
 
     def valued(self, images: Images) -> Images:
         """Images in the values that their form holds, before they are stored."""

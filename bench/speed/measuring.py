@@ -82,12 +82,11 @@ def measure_step(
     procedure = Procedure(method, task, method)
     procedure.prepare()
     pace.prepared = True
-    held, untrained = memory_in_use(device), dict(task.measured.compiled)
+    untrained = dict(task.measured.compiled)
     _, task.times.warm_up_s = timed(procedure.warm_up)
     unit = procedure.units()[0]
     release_memory()
-    if device.type == "cpu":  # the process has grown by the compiler
-        held = memory_in_use(device)
+    held = memory_in_use(device)  # a process has grown by the compiler
     made = procedure.measured(unit, timed)
     check_images(made.images, procedure.task, method, unit.name)
     compiled = {what: each for what, each in task.measured.compiled.items() if each is not untrained.get(what)}

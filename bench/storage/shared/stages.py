@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import CorruptArtefact
-from bench.hardware.meters import PeakMemory, peak_memory, reset_peak_memory
+from bench.hardware.meters import PeakMemory, own_peak, synchronize
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.files import check_finite, clean_leftovers, digest
@@ -248,10 +248,14 @@ class StageStore:
         work.mkdir(parents=True, exist_ok=True)
         self._under_way[-1].work = work
         company = counting_workers(work, self._company, self._progress)
-        reset_peak_memory(device)
-        with lasting(work / "elapsed.json", progress=self._progress) as watch, company as most:
+        with (
+            own_peak(device) as peak,
+            lasting(work / "elapsed.json", progress=self._progress) as watch,
+            company as most,
+        ):
             made = make(work)
-            cost = StageCost(watch.total() - self._under_way[-1].within, peak_memory(device), most())
+            synchronize(device)
+            cost = StageCost(watch.total() - self._under_way[-1].within, peak.read(), most())
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}

@@ -206,6 +206,21 @@ def test_a_window_holds_whole_turns(device: str, cycle: int, expected: int) -> N
     assert window(torch.device(device), cycle) == expected
 
 
+def test_a_pace_of_few_steps_fills_a_window_of_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten steps on a GPU, where `bench speed --iterations 2` else timed none."""
+    monkeypatch.setattr("bench.loops.iterations.window", lambda device, cycle: 10)
+    task = replace(tiny_task(tmp_path, dataset=TINY, workspace=""), pace=FirstSteps(5))
+    assert len(list(task.iterations(50, images=1))) == 13
+    assert task.times.timed == 10
+
+
+def test_the_warm_up_ends_when_the_device_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("bench.loops.iterations.synchronize", lambda device: told.append("waited"))
+    told.extend(f"step {step}" for step in tiny_task(tmp_path, dataset=TINY, workspace="").iterations(6, images=1))
+    assert told.index("waited") == WARM_UP_STEPS and told.count("waited") == 1
+
+
 def test_a_pace_of_few_steps_makes_as_many_as_a_turn_has() -> None:
     assert list(FirstSteps(2, 1, seconds=0.0).at_least(5).walk("turns", 0, 9)) == [0, 1, 2, 3, 4]
     assert list(FirstSteps(0).at_least(5).walk("turns", 0, 9)) == []

@@ -1,5 +1,6 @@
 """The order in which a method is asked, and in which task."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,18 @@ def test_what_is_no_task_is_refused_by_name(tmp_path: Path) -> None:
     method = Noting([], works_in=True)
     with pytest.raises(RunFailure, match=r"prepare returned a bool; it must return the bench\.condensation\.Task"):
         Procedure(method, a_task(tmp_path, 1), method).prepare()
+
+
+def test_the_time_of_a_unit_ends_when_the_device_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method may hand over images that a GPU is still making."""
+    asked: Asked = []
+    method = Noting(asked)
+
+    def timer(work: Callable[[], Images]) -> tuple[Images, float]:
+        images = work()
+        asked.append(("clock", 1))
+        return images, 0.0
+
+    monkeypatch.setattr("bench.running.procedure.synchronize", lambda device: asked.append(("waited", 1)))
+    Procedure(method, a_task(tmp_path, 1), method).measured(Unit("all", (0, 1, 2)), timer)
+    assert [what for what, _ in asked] == ["synthesize in ipc1", "waited", "clock"]
