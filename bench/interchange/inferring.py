@@ -1,8 +1,8 @@
 """A set without a manifest: what its files alone say, or one line that names the field of a manifest which is needed.
 
-Read are the layouts in which sets are published: a folder of pictures for each class (SRe2L, CDA, SC-DD, G-VBSM, EDC:
-newNNN; RDED, CV-DD: NNNNN; others by class id), Parquet files, a WebDataset shard, the tensors of DC and DM
-({'data': [[images, labels], ...]}) and of MTT (images_best.pt, labels_best.pt).
+Read are the layouts in which sets are published: a folder of pictures for each class (SRe2L and its descendants,
+CV-DD and FADRM among them: newNNN; RDED: NNNNN; others by class id), Parquet files, a WebDataset shard, the tensors of
+DC and DM ({'data': [[images, labels], ...]}) and of MTT (images_best.pt, labels_best.pt).
 
 Pixels of tensors tell their range, but normalised and ZCA-whitened ones look alike. What is left of the likeness of
 neighbours tells them apart: of normalised CIFAR-10 the correlation is 0.93, of the digits 0.54, whitened with MTT's

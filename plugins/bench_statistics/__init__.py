@@ -25,6 +25,7 @@ because the published accuracies were made with code, and it states what the pap
 - EDC on CIFAR-10: the one command is for IPC 1, whose batch is the whole set. So it is here up to 500 images.
 - G-VBSM leaves convolutions out of an iteration by chance. In a network's first iteration none is left out here.
 - The code shuffles the patches of images by a class that does nothing; nothing is shuffled here.
+- Where the code stores PNG it takes a pixel's level from below, as for JPEG; here "uint8" rounds to the nearest.
 - Squeezing: EDC's code, and G-VBSM's on Tiny-ImageNet, saves a network in every tenth epoch alone, so that of 50 epochs
   the 41st is kept and of 5 the first. All epochs are trained here: `squeeze.epochs=1` is EDC's on CIFAR-10.
 - G-VBSM's Tiny-ImageNet images are made in ten sweeps over the classes, a tenth of each class's images in a sweep, so
@@ -88,7 +89,7 @@ with CV-DD. The scripts are followed:
   Tiny-ImageNet has two, at a rate of 0.01, and labels in evaluation mode.
 - At 224 pixels the stages have 200 and 224 pixels in turn: recover.scales. Networks that take images of one size alone,
   as ConvNets do, want recover.scales=[1.0].
-- The code computes in fp16; here it is the run's precision. Images are stored as PNG.
+- The code computes in fp16; here it is the run's precision. Images are stored as PNG, here rounded as well.
 - FADRM+ on ImageNet-1K at IPC 1 has an AlexNet in place of DenseNet-121. It has no BatchNorm, and is left out here.
 
 DELT (Shen et al., CVPR 2025, arXiv 2411.19946; VILA-Lab/DELT) is CDA in which images of a class are trained for
