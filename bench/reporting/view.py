@@ -21,7 +21,7 @@ from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.naming import Whom
 from bench.reporting.pooling import runs_of
-from bench.reporting.remarks import SHARED_STAGES, doubts, legend, stored, unsaid, unsteady
+from bench.reporting.remarks import SHARED_STAGES, doubts, in_company, legend, stored, unsaid, unsteady
 from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
@@ -98,7 +98,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
         units=units_of(COSTS) | units_of(TIMES),
         ranked_by=next(iter(scores)),
-        aside=(SHARED_STAGES, *aside, *footnotes.lines()),
+        aside=(SHARED_STAGES, *in_company(rows), *aside, *footnotes.lines()),
     )
 
 

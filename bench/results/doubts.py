@@ -35,7 +35,7 @@ def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:
     if blind:
         shares = " to ".join(dict.fromkeys(f"{share:.1f}" for share in (min(blind), max(blind))))
         yield f"{len(blind)} of {len(scores)} students give one class to {shares} % of the test images"
-    elif chance := _no_better_than_chance(row.top1_mean, scores):
+    elif chance := _chance(row.top1_mean, scores):
         yield f"top-1 is {chance}"
 
 
@@ -45,7 +45,7 @@ def _predicts_one_class(score: Score) -> bool:
 
 
 def _teacher(row: Row, scores: Sequence[Score]) -> Iterator[str]:
-    if chance := _no_better_than_chance(row.teacher_top1, scores):
+    if chance := _chance(row.teacher_top1, scores):
         yield f"the teacher's top-1 is {chance}"
     seen = row.teacher_on_set
     if seen and seen["top1"] < RECOGNISED and row.iterations is not None:
@@ -59,11 +59,9 @@ def _labels(row: Row) -> Iterator[str]:
         yield str(fit)
 
 
-def _no_better_than_chance(top1: float | None, scores: Sequence[Score]) -> str:
+def _chance(top1: float | None, scores: Sequence[Score]) -> str:
     """Why an accuracy says nothing, to end a sentence with; "" where it does."""
     test = scores[0].test
     if top1 is None or not test or not is_no_better(top1, test.images, test.largest_class):
         return ""
-    if is_no_better(100.0, test.images, test.largest_class):  # whatever it is
-        return f"not to be told from chance by {test.images:,} test images, {test.largest_class:.2f} % of one class"
-    return f"no better than chance ({test.largest_class:.2f} % of {test.images:,} test images are of one class)"
+    return f"not to be told from chance by {test.images:,} test images, {test.largest_class:.2f} % of one class"

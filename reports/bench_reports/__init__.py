@@ -10,7 +10,7 @@ FORMATS = {
     "csv": "One line a row, nested values as dotted columns.",
     "markdown": "Pipe tables for a README or an issue.",
     "latex": "Tables with booktabs rules for a paper.",
-    "svg": "A figure.",
+    "svg": "A figure: .svg, .pdf or .png.",
     "html": "A site: rankings that sort and filter, and a page a run.",
 }
 MODULES = {

@@ -99,13 +99,13 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
     published = [row["claim"]["value"] if claims and row.get("claim") else None for row in rows]
     for place, (row, claim) in enumerate(zip(rows, published, strict=True)):
         best = place == 0 and is_best(row, rows[1:])
-        _bar(axes, place, row, CONTROL if row.get("is_control") else COLOURS[0], bold=best, beyond=claim or 0.0)
+        _bar(axes, place, row, CONTROL if row.get("is_control") else COLOURS[0], bold=best, claim=claim)
         if row.get("is_control"):
             axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
     axes.set_yticks(range(len(rows)), line_names(view.identity))
     axes.invert_yaxis()
-    axes.set_xlabel(primary(rows[0]).title + (" (diamond: published)" if any(published) else ""))
+    axes.set_xlabel(primary(rows[0]).title + (" (diamond, and in brackets: published)" if any(published) else ""))
     axes.margins(x=0.14)
     _from_zero(axes, rows)
 
@@ -124,10 +124,10 @@ def _bar(
     *,
     bold: bool,
     label: str = "",
-    beyond: float = 0.0,
+    claim: float | None = None,
     hatch: str = "",
 ) -> None:
-    """A result with its deviation and its value."""
+    """A result with its deviation and its value, and in brackets what was published for it."""
     found = primary(row)
     axes.barh(place, or_gap(found.mean), 0.72, color=colour, label=label, hatch=hatch, edgecolor="white", linewidth=0)
     if found.mean is None:
@@ -135,14 +135,18 @@ def _bar(
     if found.std is not None:
         axes.errorbar(found.mean, place, xerr=found.std, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=1.5)
     axes.annotate(
-        f"{found.mean:.1f}" if found.unit in IN_POINTS else str(digits(found.mean)),
-        (max(found.mean + (found.std or 0), beyond), place),
+        _valued(row, found.mean) if claim is None else f"{_valued(row, found.mean)} ({_valued(row, claim)})",
+        (max(found.mean + (found.std or 0), claim or 0.0), place),
         (GAP, 0),
         textcoords="offset points",
         va="center",
         fontsize=mpl.rcParams["font.size"] - 0.5,
         fontweight="bold" if bold else "normal",
     )
+
+
+def _valued(row: Row, value: float) -> str:
+    return f"{value:.1f}" if primary(row).unit in IN_POINTS else str(digits(value))
 
 
 def _over_ipc(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
-from bench.reporting.columns import prepared
-from bench.reporting.units import claimed, duration, result, spread
+from bench.reporting.columns import TIMES
+from bench.reporting.remarks import in_company
+from bench.reporting.units import claimed, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.storage.streams import one_line
 
@@ -26,11 +27,7 @@ IDENTITY: dict[str, Cell] = {
     "method": lambda row: str(row["method"]),
     "ipc": lambda row: None if row["ipc"] is None else str(row["ipc"]),
 }
-COSTS: dict[str, Cell] = {
-    "prepare": lambda row: duration(prepared(row)),
-    "synthesis": lambda row: duration(row["synthesis_s"]),
-    "a training": lambda row: duration(row["evaluation_s"]),
-}
+COSTS: dict[str, Cell] = {title: TIMES[title] for title in ("prepare", "synthesis", "evaluation")}
 
 
 def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
@@ -44,7 +41,7 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, IDENTITY),
             groups=tuple(group for group in groups if group),
-            notes=(LEGEND, *map(one_line, [*_remarks(rows), *footnotes.lines()])),
+            notes=(LEGEND, *in_company(rows), *map(one_line, [*_remarks(rows), *footnotes.lines()])),
             rows=tuple(rows),
         )
     ]

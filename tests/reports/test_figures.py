@@ -89,6 +89,15 @@ def test_no_footnote_is_about_what_is_not_drawn(row: RowMaker, control: RowMaker
     said = words(SVG.render(drawn, claims=True))
     assert "ms/image-iteration" not in said and "shared stages" not in said
     assert "control: real images drawn at random" in said and "quick budget, sre2l" in said
+    beside_others = {**row(), "workers": 4, "evaluation_workers": 4}
+    assert "†" not in words(SVG.render([beside_others, control()], claims=True))
+
+
+def test_the_value_beside_a_diamond_is_not_taken_for_the_published_one(row: RowMaker) -> None:
+    published = row(top1_mean=12.93, claim={"value": 14.4, "std": 2.0, "source": "a paper"})
+    said = words(SVG.render([published], claims=True))
+    assert "12.9 (14.4)" in said and "in brackets: published" in said
+    assert "(14.4)" not in words(SVG.render([published], claims=False))
 
 
 def test_bars_have_their_values(row: RowMaker, control: RowMaker) -> None:

@@ -1,5 +1,6 @@
 """The built-in published tables: their claims exist, what they set can be set, and their cells can be told apart."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_copies_of_the_images_are_judged_and_said(claims: Claims) -> None:
     found = beside(cell, row, REGISTRY)["cell"]
     assert (found["verdict"], found["reasons"], found["images"]) == ("within", [], "JPEG copies")
     assert "within [2]" in TABLE.render_reproduction([beside(cell, whole(row), REGISTRY)], title="A")
+
+
+def test_times_are_those_that_other_tables_show(claims: Claims) -> None:
+    """Of all trainings together, and marked where other work went on beside them."""
+    cell = cells(find_table(REGISTRY, "cpu-cells"), claims)[0]
+    row = {**unreachable(cell, ""), "status": "done", "top1_mean": 13.5, "evaluation_s": 90.0, "eval_seeds": 3}
+    text = TABLE.render_reproduction([whole({**row, "evaluation_workers": 2})], title="A")
+    assert re.search(r" evaluation\n.*\n.*\n.* 90\.0 s†\n", text)
+    assert "†: taken while up to 2 workers were busy" in text
+    assert "†" not in TABLE.render_reproduction([whole(row)], title="A")
 
 
 def test_cells_are_listed_as_they_are_asked_for(claims: Claims) -> None:

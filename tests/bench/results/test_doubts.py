@@ -43,8 +43,8 @@ def test_the_largest_class_is_the_best_guess() -> None:
         (26.67, [score(100.0)] * 6, "6 of 6 students give one class to 100.0 % of the test images"),
         (26.7, [score(98.6), score(96.4)], "2 of 2 students give one class to 96.4 to 98.6 % of the test images"),
         (30.0, [score(99.9), score(40.0)], "1 of 2 students give one class to 99.9 % of the test images"),
-        (26.67, [score(None)], "top-1 is no better than chance (26.67 % of 1,500 test images are of one class)"),
-        (27.5, [score()], "top-1 is no better than chance (26.67 % of 1,500 test images are of one class)"),
+        (26.67, [score(None)], "top-1 is not to be told from chance by 1,500 test images, 26.67 % of one class"),
+        (27.5, [score()], "top-1 is not to be told from chance by 1,500 test images, 26.67 % of one class"),
         (
             100.0,
             [score(50.0, {"images": 6, "largest_class": 50.0})],
@@ -62,7 +62,7 @@ def test_students_that_learned_nothing_are_named(top1: float, scores: list[Score
 
 def test_a_teacher_that_knows_nothing_is_named() -> None:
     (said,) = doubts(row(teacher_top1=26.7), [score()])
-    assert said.startswith("the teacher's top-1 is no better than chance")
+    assert said.startswith("the teacher's top-1 is not to be told from chance")
     assert doubts(row(teacher_top1=80.0), [score()]) == []
 
 

@@ -50,7 +50,7 @@ def test_a_note_that_json_cannot_hold_is_refused_when_it_is_noted(noting: Bench)
 def test_a_score_no_better_than_chance_is_warned_of_in_the_row(noting: Bench) -> None:
     (row,) = table.rows([noting.run(noting.jobs("modest", protocols=("honest",))[0])])  # 12.5 % of three classes
     (said,) = row["warnings"]
-    assert said.startswith("top-1 is no better than chance (")
+    assert said.startswith("top-1 is not to be told from chance by ")
 
 
 def test_a_protocol_cannot_note_a_score(noting: Bench) -> None:
