@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bench.data.cards import is_path
+from bench.data.cards import check_dataset
 from bench.extensions.registry import Registry
 
 GENERAL = {"method": ("all",), "protocol": ("paper",)}  # words that stand for others
@@ -16,5 +16,7 @@ def check_names(registry: Registry, **typed: Iterable[str]) -> None:
     """
     for kind, names in typed.items():
         for name in names:
-            if name not in GENERAL.get(kind, ()) and not (kind == "dataset" and is_path(name)):
+            if kind == "dataset":
+                check_dataset(registry, name)
+            elif name not in GENERAL.get(kind, ()):
                 registry.find(kind, name)

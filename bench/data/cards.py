@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, why
+from bench.extensions.registry import Registry
 from bench.storage.names import below, brief, check_name, nearest
 from bench.storage.regular_files import LONGEST, read_regular
 
@@ -226,6 +227,27 @@ _ADDED = ("like", "split", "depth")  # since hashes are kept: a card without the
 def is_path(name_or_path: str) -> bool:
     """Whether the user named a card of their own and not a registered dataset."""
     return name_or_path.endswith(".toml")
+
+
+def check_dataset(registry: Registry, name_or_path: str) -> None:
+    """Looks a name up; the path of a card is taken as it is.
+
+    Raises:
+        UsageError: nobody offers it; the nearest is named, or the card in the folder that it is.
+    """
+    if is_path(name_or_path):
+        return
+    if not registry.has("dataset", name_or_path) and (cards := _cards_in(name_or_path)):
+        raise UsageError(f"{name_or_path!r} is a folder; a dataset of your own is named by its card: {cards[0]}")
+    registry.find("dataset", name_or_path)
+
+
+def _cards_in(folder: str) -> list[Path]:
+    """The cards in a folder; none where the name is of no folder, or longer than any."""
+    try:
+        return sorted(Path(folder).glob("*.toml"))
+    except OSError:  # up to Python 3.12; from 3.13 on there are none
+        return []
 
 
 def read_card(path: Path) -> DatasetCard:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data.cards import DatasetCard, SourceCard, is_path, read_card, validated
+from bench.data.cards import DatasetCard, SourceCard, check_dataset, is_path, read_card, validated
 from bench.data.datasets import Fetch, Reader, Source
 from bench.data.folders import require_utf8
 from bench.errors import RunFailure, UsageError, why
@@ -36,19 +36,8 @@ def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
     Raises:
         UsageError: unknown name, no such file, or a missing, unknown or wrong field; one line that names the nearest.
     """
-    if is_path(name_or_path):
-        return read_card(Path(name_or_path))
-    if not registry.has("dataset", name_or_path) and (cards := _cards_in(name_or_path)):
-        raise UsageError(f"{name_or_path!r} is a folder; a dataset of your own is named by its card: {cards[0]}")
-    return read_card(Path(registry.load("dataset", name_or_path)))
-
-
-def _cards_in(folder: str) -> list[Path]:
-    """The cards in a folder; none where the name is of no folder, or longer than any."""
-    try:
-        return sorted(Path(folder).glob("*.toml"))
-    except OSError:  # up to Python 3.12; from 3.13 on there are none
-        return []
+    check_dataset(registry, name_or_path)
+    return read_card(Path(name_or_path if is_path(name_or_path) else registry.load("dataset", name_or_path)))
 
 
 def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> FoundSource:

@@ -241,6 +241,8 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
         every = error.errors()
         first, key = every[0], _key_of(every[0]["loc"], values)
         said = _joined([each["msg"] for each in every if _key_of(each["loc"], values) == key])
+        if first["type"] == "missing":
+            raise UsageError(f"method {method!r}: {key}: no recipe gives it, and it has no default") from error
         whole = isinstance(first["input"], Mapping)  # a rule over several keys
         given = "" if whole else f", not {brief(first['input'])}"
         raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error

@@ -8,4 +8,4 @@ from bench.hookspecs import Offer, hookimpl
 @hookimpl
 def bench_methods() -> Sequence[Offer]:
     """The method behind `bench evaluate`."""
-    return [Offer("imported", "bench_imports.method:Imported", "a condensed set that came from elsewhere")]
+    return [Offer("imported", "bench_imports.method:Imported", "a set that came from elsewhere (bench evaluate)")]

@@ -14,7 +14,7 @@ from bench import hookspecs, testing
 from bench.cli import COMMANDS, help_page
 from bench.condensation import Condenser
 from bench.extensions.registry import KINDS, Registry
-from bench.recipes import Setting
+from bench.recipes import RecipeBook, Setting
 from bench.testing import Conformance, MethodConformance, ProtocolConformance
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,17 @@ def signature(name: str) -> str:
     """As it stands in the docs: `name(parameter: type) -> type`, types by their last name."""
     text = f"{name}{inspect.signature(getattr(hookspecs, name))}"
     return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
+
+
+def test_the_recipe_book_gives_what_the_page_says_of_it(tmp_path: Path) -> None:
+    """Digits have their own table, the rest takes that of its size; what is not said is as in the table it is like."""
+    (written,) = [block for block in blocks(ADDING, "toml") if block.startswith("# random_features.toml\n")]
+    (tmp_path / "book.toml").write_text(written)
+    book = RecipeBook.load(tmp_path / "book.toml")
+    for name, resolution, lr in (("digits", 8, 0.5), ("flowers", 64, 1.0), ("flowers", 224, 1.0)):
+        found = book.pick(Setting(name, resolution, 1, 10, 10, "convnet3-bn"))
+        assert found.values == {"iterations": 200, "lr": lr}
+        assert found.at("quick")["iterations"] == 50
 
 
 @pytest.mark.parametrize("name", HOOKS)

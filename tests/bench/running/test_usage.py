@@ -14,6 +14,7 @@ USUAL = {"-m": "sre2l", "-d": "digits", "--backbone": "convnet3-w32-bn", "--budg
         ({"-m": "sre2"}, "unknown method 'sre2'; did you mean 'sre2l'?"),
         ({"-d": "tiny-imagnet"}, "unknown dataset 'tiny-imagnet'; did you mean 'tiny-imagenet'?"),
         ({"-d": "tiny-imagenet"}, "bench data fetch tiny-imagenet"),
+        ({"-m": "imported"}, "method 'imported': path: no recipe gives it, and it has no default"),
         ({"--backbone": "resnet81"}, "did you mean 'resnet18'?"),
         (
             {"--backbone": "convnet3"},
@@ -65,6 +66,14 @@ def test_a_mistake_is_one_line_of_the_program_too(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "bench: unknown method 'sre2'; did you mean 'sre2l'?\n"
     assert not bench.runs.exists()
+
+
+def test_a_folder_of_images_in_place_of_its_card_is_told_of_the_card(tmp_path: Path) -> None:
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "flowers" / "flowers.toml").touch()
+    ended = Bench(tmp_path).spoken("run", "-m", "random", "-d", "flowers")
+    assert ended.returncode == 2
+    assert "named by its card: flowers/flowers.toml" in ended.stderr
 
 
 def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path) -> None:
