@@ -37,6 +37,7 @@ class Checkpoint(Part):
 
 
 CHECKPOINT_FILE = Kind("a checkpoint", 1, Checkpoint, {UNSTAMPED: unchanged})
+SUFFIX = ".checkpoint.safetensors"  # of the names of their files
 SPARING = 20  # a pause is so many times as long as the saving before it, or longer
 
 

@@ -97,7 +97,7 @@ class Iterations:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.task.workspace / f"{self.what}.checkpoint.safetensors"
+        return self.task.workspace / f"{self.what}{checkpoints.SUFFIX}"
 
     def _resume(self) -> tuple[IterationTimes, int]:
         task = self.task

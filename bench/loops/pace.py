@@ -101,7 +101,8 @@ class Sample:
     """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran.
 
     `rest` tells the pieces that nobody tried (`Pace.alike`), of which a step is one, and `once` what a process does
-    once for all loops like the one before. `notes` say what was not measured.
+    once for all loops like the one before. `notes` say what was not measured. The loop went on
+    from `done` steps that were made before.
     """
 
     what: str
@@ -112,11 +113,17 @@ class Sample:
     rest: bool = False
     once: bool = False
     notes: tuple[str, ...] = ()
+    done: int = 0
 
     @property
     def whole_s(self) -> float:
-        """What the whole loop would take."""
+        """What is left of the loop would take."""
         return self.warm_up_s + self.steps * self.step_s
+
+    @property
+    def anew_s(self) -> float:
+        """The same from its first step on."""
+        return self.whole_s + self.done * self.step_s
 
 
 @dataclass
@@ -146,7 +153,7 @@ class Trial(Pace):
             took.append(self._whole(now - before))
             if len(took) >= TRIAL_WARM_UP + TRIAL_STEPS or now > self._ends:
                 break
-        sample = replace(_sample(what, stop - start, took, now - began, self._pieces), once=once)
+        sample = replace(_sample(what, stop - start, took, now - began, self._pieces), once=once, done=start)
         self.samples += _compiled(sample, self._postponed)
         self._postponed = []
 
@@ -168,7 +175,7 @@ class Trial(Pace):
             seen = len(self.samples)
             yield index
             if walked := self.samples[seen:]:
-                whole_s = sum(sample.whole_s for sample in walked if not sample.once)
+                whole_s = sum(sample.anew_s for sample in walked if not sample.once)
                 self.samples.append(Sample(what, count - index - 1, whole_s, 0.0, 0.0, rest=True))
                 return
 

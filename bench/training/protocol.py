@@ -15,6 +15,7 @@ from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
 from bench.evaluation import Protocol, Scores
 from bench.labels import HardLabels, Labels
+from bench.loops.checkpoints import SUFFIX as CHECKPOINT
 from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.storage.files import digest
@@ -146,7 +147,7 @@ class TrainingProtocol(Protocol):
             supervision=supervision,
             view_seed=self._targets(condensed).view_seed(seed),
             views=self._targets(condensed).presented(task, recipe, len(split), seed),
-            checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}.checkpoint.safetensors",
+            checkpoint=task.workspace / f"{self._identity(condensed, recipe, backbone, seed)}{CHECKPOINT}",
             what="evaluate",
             curve=curve,
         )

@@ -11,6 +11,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure, UsageError
 from bench.labels import Combine, TeacherMode, TeacherRef
+from bench.loops.checkpoints import SUFFIX as CHECKPOINT
 from bench.progress import noted
 from bench.recipes import RecipeBook
 from bench.results.chance import is_no_better, largest_share
@@ -176,7 +177,7 @@ def on_real_images(task: Task, recipe: TrainingRecipe, seed: int, folder: Path, 
         feed=Feed.of(task),
         supervision=HardSupervision(recipe.label_smoothing),
         view_seed=seeds.derive("views", seed),
-        checkpoint=folder / f"{what}.checkpoint.safetensors",
+        checkpoint=folder / f"{what}{CHECKPOINT}",
         what=what,
     )
 

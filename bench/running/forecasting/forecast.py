@@ -10,6 +10,7 @@ images are made in one that made none. What it shares with other trials is tried
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ import torch
 from bench.condensation import Condenser, Images
 from bench.condensation.notes import Findings
 from bench.condensation.sizes import class_sizes
-from bench.errors import CorruptArtefact
+from bench.errors import CorruptArtefact, UnreadableArtefact
 from bench.evaluation import Protocol
 from bench.extensions.registry import Registry
 from bench.hardware.devices import computing_in
@@ -33,6 +34,7 @@ from bench.running.failures import Prepared
 from bench.running.forecasting.trials import TrialMemory, TrialStore, TriedStage
 from bench.running.procedure import Procedure
 from bench.running.scoring import conditions_of, judged_by, scored
+from bench.running.units import read_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage import run_folder
@@ -177,8 +179,17 @@ class _TrialRun:
         labels, label_s = self._whole(lambda: procedure.label(stored, precision=spec.precision))
         preprocessing, decoder = procedure.preprocessing(), method.decoder
         condensed = CondensedSet(stored, labels, task.dataset.classes, preprocessing, decoder=decoder)
-        synthesis_s = about["warm_up_s"] + about["unit_s"] * len(stored) / len(images)
+        missing = len(stored) - self._images_of_units()
+        synthesis_s = about["warm_up_s"] + about["unit_s"] * missing / len(images) if missing else 0.0
         return _Set(condensed, prepare_s, synthesis_s, label_s, about["memory"], _disk(images, condensed))
+
+    def _images_of_units(self) -> int:
+        """How many images are there in units that the run has finished."""
+        found = 0
+        for path in (self.folder / run_folder.UNITS).glob("*.safetensors"):
+            with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
+                found += len(read_unit(path).images)
+        return found
 
     def _ready(self, method: Condenser[Any]) -> None:
         """What is decoded now will lie in the cache: no part of a run is predicted to take as long."""

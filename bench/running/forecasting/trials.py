@@ -7,6 +7,7 @@ once and kept in a scratch folder until the dry run ends.
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import torch
 
 from bench.condensation import Images
+from bench.loops.checkpoints import SUFFIX as CHECKPOINT
 from bench.loops.pace import Sample, Trial
 from bench.running.units import images_of, tensors_of
 from bench.storage.files import digest, read_json, write_json
-from bench.storage.shared.stages import STAGE_FILE, Maker, StageKey, StageResult, StageStore
+from bench.storage.shared.stages import STAGE_FILE, WORK, Maker, StageKey, StageResult, StageStore
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -33,7 +35,8 @@ class TriedStage:
 class TrialStore(StageStore):
     """Finds finished stages where they are kept, and makes missing ones, cut short, in the scratch folder.
 
-    A stage that was tried is not tried again, nor is one that differs from it by its seed alone: it costs the same.
+    A stage that was tried is not tried again, nor is one that differs from it by its seed alone: it costs the same. One
+    that was begun goes on from its checkpoints, and costs what is left of it.
 
     Args:
         kept: the run's own store.
@@ -118,20 +121,33 @@ class TrialStore(StageStore):
         self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds)
 
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
-        first = len(self._pace.samples)
+        first, begun = len(self._pace.samples), self._go_on_from(key, folder / WORK)
         made = super()._make(key, folder, make, device)
         cost = replace(made.cost, seconds=made.cost.seconds + self.outstanding(first))
         about = STAGE_FILE.read(folder / "stage.json")
         STAGE_FILE.write(
             folder / "stage.json", {**about.to_json(), "cost": asdict(cost), "notes": self._pace.notes(first)}
         )
-        write_json(self._like(key), {"hash": key.hash})
+        if not begun:
+            write_json(self._like(key), {"hash": key.hash})
         return replace(made, cost=cost)
+
+    def _go_on_from(self, key: StageKey, work: Path) -> bool:
+        """Puts what was saved of a stage where its maker will find it; whether anything was."""
+        work.mkdir(parents=True, exist_ok=True)
+        for path in self._saved(key):
+            with suppress(FileNotFoundError):  # another process goes on with it, and has just replaced it
+                os.link(path, work / path.name)
+        return any(work.iterdir())
+
+    def _saved(self, key: StageKey) -> list[Path]:
+        """The checkpoints of a stage that was begun."""
+        return sorted((self._kept.folder(key.kind, key.hash) / WORK).glob(f"*{CHECKPOINT}"))
 
     def _take_alike(self, key: StageKey) -> None:
         """Puts what was tried with another seed where this one will be found."""
         folder, like = self.folder(key.kind, key.hash), self._like(key)
-        if like.exists() and not folder.exists():
+        if like.exists() and not folder.exists() and not self._saved(key):
             shutil.copytree(self.folder(key.kind, read_json(like)["hash"]), folder, copy_function=os.link)
 
     def _like(self, key: StageKey) -> Path:

@@ -1,6 +1,7 @@
 """What a dry run says: what is done costs nothing, what runs share is tried and counted once, what fails is said."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ears import Ear
 
 from bench.cli.forecasts import table
 from bench.extensions.registry import Registry
+from bench.loops.checkpoints import SUFFIX
 from bench.loops.pace import Trial
 from bench.running.executors import SpreadExecutor
 from bench.running.executors import local as executors
@@ -133,6 +135,50 @@ def test_what_a_stage_would_take_is_its_own_cost_and_nobody_elses(tmp_path: Path
     assert training.whole_s >= 10.0
     assert expert.seconds == pytest.approx(5 * training.whole_s, rel=0.05)  # this one and the four like it
     assert store.outstanding(0) == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_stage_that_was_begun_costs_what_is_left_of_it_and_tells_what_others_cost(tmp_path: Path) -> None:
+    """Of ten thousand steps of 1 ms nine thousand are saved; four more experts and one of another seed have none."""
+    pace = Trial(CPU)
+    kept, store = StageStore(tmp_path / "kept"), TrialStore(StageStore(tmp_path / "kept"), tmp_path / "scratch", pace)
+    keys = [StageKey("expert", 1, {"index": index, "seed": 0}) for index in range(5)]
+    saved = kept.folder("expert", keys[0].hash) / "work" / f"training{SUFFIX}"
+    saved.parent.mkdir(parents=True)
+    saved.write_bytes(b"9000")
+
+    def make(folder: Path) -> Made:
+        path = folder / saved.name
+        for _ in pace.walk("training", int(path.read_bytes()) if path.exists() else 0, 10_000):
+            time.sleep(0.001)
+        return Made({}, {})
+
+    for index in pace.alike("experts", 5):
+        store.get_or_make(keys[index], make, CPU)
+    store.get_or_make(StageKey("expert", 1, {"index": 0, "seed": 1}), make, CPU)
+    begun, others, anew = pace.samples
+    assert [(each.done, each.steps, each.rest) for each in pace.samples] == [
+        (9_000, 1_000, False),
+        (0, 4, True),
+        (0, 10_000, False),
+    ]
+    assert begun.whole_s < others.step_s == pytest.approx(begun.whole_s + 9_000 * begun.step_s)
+    assert all(stage.seconds >= each.whole_s for stage, each in zip(store.tried(), (begun, anew), strict=True))
+    assert files(tmp_path / "kept").keys() == {str(saved.relative_to(tmp_path / "kept"))}
+
+
+def test_of_a_run_whose_units_are_made_nothing_of_the_synthesis_is_left(bench: Bench, rehearsals: Rehearsals) -> None:
+    (job,) = bench.jobs(ipcs=(2,))
+    bench.run(job)
+    folder = bench.runs / job.spec.name
+    shutil.rmtree(folder / "condensed")
+    for name in ("record.json", "costs.json"):
+        (folder / name).unlink()
+    first, last = sorted((folder / "units").glob("*.safetensors"))
+    assert rehearsals.of(ipcs=(2,))[0].synthesis_s == 0.0
+    last.unlink()
+    shutil.rmtree(rehearsals.scratch)
+    assert (rehearsals.of(ipcs=(2,))[0].synthesis_s or 0.0) > 0.0
+    assert first.exists()
 
 
 def test_a_slow_step_is_one_and_said_in_every_row_that_it_is_of(
