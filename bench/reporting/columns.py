@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.reporting import Row
-from bench.reporting.units import DURATIONS, SIZES, digits, duration, size
+from bench.reporting.units import COMPANY, DURATIONS, SIZES, digits, duration, size
 
 IMPORTED = "imported"
 Cell = Callable[[Row], str | None]
@@ -92,7 +92,6 @@ UNSAID = {
 }
 OF_SET, OF_EVALUATION = "workers", "evaluation_workers"
 LEAST_PREPARED_S = 0.001  # no stage is found in less, let alone made
-COMPANY = "†"  # marks what was measured while several workers were busy; a star is the best (`bench.reporting.best`)
 
 
 def disturbed(row: Row, by: str) -> bool:

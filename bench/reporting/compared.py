@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from bench.reporting.units import UNKNOWN, result, spread
+from bench.reporting.units import COMPANY, UNKNOWN, result, spread
 from bench.reporting.welch import WIDE, Difference
 from bench.results.metrics import Summary
 from bench.results.scores import IN_POINTS
@@ -22,6 +22,7 @@ NOTE = (
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
 METHOD = "method.name"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
+MARKED = f"{COMPANY}: taken while several workers were busy on the machine, and held against no other time"
 NONE_SHARED = "scores: no evaluation in common"
 Better = Literal["first", "second", "level", "undecided"]
 
@@ -175,6 +176,12 @@ def notes(found: Comparison) -> list[str]:
     return list(map(one_line, [*([NOTE] if found.scores else []), *apart, *reasons, *found.alone]))
 
 
+def cost_notes(found: Comparison) -> list[str]:
+    """What the mark on times means, where one has it."""
+    shown = [side or "" for each in found.costs for side in (each.first, each.second)]
+    return [MARKED] if any(side.endswith(COMPANY) for side in shown) else []
+
+
 def _untested(each: Scored) -> str:
     """Why the test says nothing of two results; "" where it does, or one is missing."""
     if each.difference is None or each.difference.p is not None:
@@ -205,7 +212,9 @@ def _scores(found: Comparison) -> str:
 
 
 def _costs(found: Comparison) -> str:
-    return _drawn(OF_COSTS, list(map(cost_cells, found.costs))) if found.costs else "costs: none known"
+    if not found.costs:
+        return "costs: none known"
+    return "\n".join([_drawn(OF_COSTS, list(map(cost_cells, found.costs))), *cost_notes(found)])
 
 
 def _drawn(head: Sequence[str], lines: list[list[str]]) -> str:

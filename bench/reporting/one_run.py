@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Ranking, Row, machine, primary
-from bench.reporting.columns import inside, prepared
+from bench.reporting.columns import OF_EVALUATION, OF_SET, disturbed, inside, prepared
 from bench.reporting.facts import told
 from bench.reporting.units import UNKNOWN, digits, duration, percent, result, size, spread
 from bench.storage.streams import one_line
@@ -14,6 +14,7 @@ Json = Mapping[str, Any]
 Fact = tuple[str, str | None, str]  # what, how much, and the field whose null may have a reason
 
 HASH = 6  # digits, as a forecast names a stage
+ALONE = "times are not to be held against others"
 COSTS = ("what", "cost", "remark")  # titles of `costs`
 
 
@@ -160,6 +161,7 @@ def _times(row: Row) -> list[tuple[str, str | None, str, str]]:
         ("per image", duration(row.get("seconds_per_image")), "seconds_per_image", "synthesis over images"),
         ("per image and iteration", median, "ms_per_image_iteration", around),
         ("iterations", None if iterations is None else str(iterations), "iterations", "of one image"),
+        ("workers", str(row[OF_SET]) if disturbed(row, OF_SET) else None, "", f"busy on the machine: {ALONE}"),
     ]
 
 
@@ -194,4 +196,10 @@ def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
         said = where(row)
         yield from _of_labels(row, said)
         yield f"shared stages, {said}", duration(row.get("evaluation_prepare_s")), ""
-        yield f"evaluation, {said}", duration(row.get("evaluation_s")), f"{row.get('eval_seeds')} trainings"
+        yield f"evaluation, {said}", duration(row.get("evaluation_s")), _in_what(row)
+
+
+def _in_what(row: Row) -> str:
+    """In how many trainings, and beside whom."""
+    beside = f"; {row[OF_EVALUATION]} workers busy: {ALONE}" if disturbed(row, OF_EVALUATION) else ""
+    return f"{row.get('eval_seeds')} trainings{beside}"

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from bench.reporting import Row, common, unmeasured
-from bench.reporting.columns import COMPANY, OF_EVALUATION, OF_SET, UNSAID, method_of
+from bench.reporting.columns import OF_EVALUATION, OF_SET, UNSAID, method_of
 from bench.reporting.naming import Whom
-from bench.reporting.units import digits
+from bench.reporting.units import COMPANY, digits
 from bench.results import metrics
 from bench.results.fields import FULL
 from bench.storage.streams import one_line

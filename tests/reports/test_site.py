@@ -366,6 +366,14 @@ def test_what_labels_cost_stands_by_the_evaluation_that_trains_on_them(row: RowM
     assert lines["labelling, hard@1 on convnet4-bn"] == UNKNOWN
 
 
+def test_times_that_were_taken_beside_other_work_are_told_to_be(row: RowMaker) -> None:
+    beside = {**row(), "workers": 2, "evaluation_workers": 3}
+    told = {what: (cost, remark) for what, cost, remark in costs([beside], None)}
+    assert told["workers"][0] == "2"
+    assert "3 workers busy" in told["evaluation, sre2l-tiny@1 on convnet4-bn"][1]
+    assert "workers" not in str(costs([row()], None))
+
+
 def test_stages_are_called_by_their_kind_as_forecasts_call_them(row: RowMaker) -> None:
     """By their hash alone where a record is from before kinds were kept."""
     stage = {"seconds": 12.3, "memory": {"allocated": None, "rss": 2**30}, "workers": 1}

@@ -13,6 +13,7 @@ from bench.reporting.compared import (
     Comparison,
     Differing,
     cost_cells,
+    cost_notes,
     differing_cells,
     notes,
     score_cells,
@@ -48,6 +49,7 @@ def comparison_page(found: Comparison, runs: Sequence[RunFolder]) -> str:
         alone=_differing("spec", alone, f"What one of them alone has ({len(alone)})"),
         machine=_differing("machine and versions", found.machine),
         costs=_table("Costs", OF_COSTS, map(cost_cells, found.costs)),
+        cost_notes=cost_notes(found),
         again=[(who, again(record["environment"])) for who, (record, _) in left.items()],
         lost="; ".join([*lost, *unread]),
     )

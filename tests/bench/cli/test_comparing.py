@@ -139,6 +139,20 @@ def test_costs_stand_side_by_side(tmp_path: Path) -> None:
     assert costs["image bytes"]["ratio"] == 1.0
 
 
+def test_the_mark_on_a_time_is_told_of_where_one_has_it(tmp_path: Path) -> None:
+    def beside_others(content: Content) -> None:
+        content["costs"]["workers"] = 2
+
+    first, alone, marked = (
+        left(tmp_path, each, seed(n)) for n, each in enumerate([seed(0), seed(0), beside_others], 1)
+    )
+    said = "†: taken while several workers were busy"
+    assert said not in run_bench("compare", first, alone, "--runs", str(tmp_path)).stdout
+    assert said in run_bench("compare", first, marked, "--runs", str(tmp_path)).stdout
+    run_bench("compare", first, marked, "--runs", str(tmp_path), "-o", str(tmp_path / "both.html"))
+    assert said in (tmp_path / "both.html").read_text(encoding="utf-8")
+
+
 def test_each_evaluation_has_costs_of_its_own_in_the_order_of_the_record(tmp_path: Path) -> None:
     """Stored labels weigh under the protocol that trains on them, and nothing under hard ones before it."""
 
