@@ -120,6 +120,13 @@ def test_the_page_of_a_run_says_what_a_reader_needs(tmp_path: Path, report: Repo
     assert "../index.html" in page.links()
 
 
+def test_a_page_without_a_figure_says_what_one_takes(tmp_path: Path, report: Report) -> None:
+    keep_run(tmp_path / "runs", 0)
+    assert report("-o", f"{tmp_path}/site/") == 0
+    words = " ".join(Page((tmp_path / "site/figures.html").read_text(encoding="utf-8")).words.split())
+    assert "nothing to draw" in words and "Times that were taken beside other work are held against none" in words
+
+
 def test_over_seeds_rankings_are_of_means_and_runs_keep_their_pages(tmp_path: Path, report: Report) -> None:
     """Two sets of 51.00 on average: no deviation over them. A mean leads to both of its runs and is neither."""
     names = [keep_run(tmp_path / "runs", seed) for seed in (0, 1)]
