@@ -89,6 +89,12 @@ def check_writable(folder: Path) -> None:
             raise UsageError(f"cannot write to {folder}: nothing can be made in {existing}: {why(error)}") from error
 
 
+def check_runs(folder: Path) -> None:
+    """Refuses a folder of runs that is not there. Raises UsageError."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of runs at {folder}; make runs with `bench run`, or name it with --runs")
+
+
 class LocalPath(click.Path):
     """An option's path on this machine; an address is none, and would be a folder called `s3:` here."""
 

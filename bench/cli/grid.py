@@ -19,7 +19,7 @@ from bench.planning.ladders import Rung, check_one_ipc, find_ladder, laddered, r
 from bench.planning.placing import Placed, place, together
 from bench.planning.planner import Planner
 from bench.planning.request import Request, computed_on, inventory_of
-from bench.reporting import ReportFormat, Row, report
+from bench.reporting import ReportFormat, Row, reporter
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, SpreadExecutor
@@ -93,10 +93,14 @@ def run_grid(
 
 
 def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequence[Row]], str]:
-    """What makes a text of rows: a report, or a ladder's table. Raises UsageError: the form is unknown or has none."""
-    format_: ReportFormat = registry.load("format", form)
+    """What makes a text of rows: a report, or a ladder's table.
+
+    Raises:
+        UsageError: the form is unknown or has none, or claims that cannot be read.
+    """
     if ladder is None:
-        return lambda rows: report(registry, rows, form, claims=True)
+        return reporter(registry, form, claims=True)
+    format_: ReportFormat = registry.load("format", form)
     format_.render_ladder([], title="", source="")
     known = find_ladder(registry, ladder)
     return lambda rows: format_.render_ladder(rows, title=known.title, source=known.source)

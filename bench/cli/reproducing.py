@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from bench.cli.console import Console
+from bench.cli.folders import check_runs
 from bench.cli.forecasts import Counted, shown, table, tried
 from bench.cli.grid import check_folders, executor_of, printed, remark
 from bench.cli.outcomes import carried_out, rows_of
@@ -30,6 +31,7 @@ from bench.results.records import load_all
 from bench.results.rows import rows
 from bench.running.executors import Executor
 from bench.running.forecasting.forecast import Forecast
+from bench.storage.shared.mirrors import looked_at
 
 NO_TIME = "it does not fit into the time that is left"
 LOOK_EVERY = 3.0  # seconds, for data that is on its way
@@ -162,8 +164,13 @@ class Reproduction:
         return shown(found, self.form)
 
     def recorded(self) -> int:
-        """Prints what the records say; returns the exit status."""
+        """Prints what the records say; returns the exit status.
+
+        Raises:
+            UsageError: a cell that the table has not, or no folder of runs.
+        """
         format_, chosen = self._format(), self._cells()
+        check_runs(looked_at(self.runs))
         with Console() as console:
             measured = rows(load_all(self.runs, console))
         found = judged(standing(chosen, measured, self._every.values()), self.registry)

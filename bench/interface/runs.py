@@ -14,7 +14,8 @@ from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile
 from bench.interface.words import offered, understood, words_of
 from bench.recipes import Budget
-from bench.reporting import Row, beside_claims
+from bench.reporting import Row
+from bench.reporting.claimed import beside_claims, claims_reader
 from bench.reporting.pooling import over_seeds
 from bench.reporting.scores import with_scores
 
@@ -239,10 +240,10 @@ def _line(name: str, words: Iterable[str]) -> str:
 def _result(request: "Request", registry: Registry, options: Mapping[str, Any], command: str, *, quiet: bool) -> Result:
     from bench.cli.grid import in_form, run_grid
 
+    beside = claims_reader(registry, claims=True)  # before any work
     how = {"retry": options["retry_failed"], "timeout": options["timeout"], "command": command}
     with Console(quiet=quiet) as console:
         done = run_grid(request, registry, options["runs"], console, **how)
     if done.stopped:
         raise KeyboardInterrupt("stopped; the same call continues")
-    rows = beside_claims(registry, done.rows, claims=True)
-    return Result(rows, done.whole, lambda form: in_form(registry, form, request.ladder))
+    return Result(beside(done.rows), done.whole, lambda form: in_form(registry, form, request.ladder))

@@ -5,15 +5,15 @@ A row is the object that `--format json` prints (see docs/rows.md). Rows go in; 
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.reporting.amounts import amount, condensed_with
+from bench.reporting.claimed import claims_reader
 from bench.reporting.pooling import runs_of
 from bench.results import changes
-from bench.results.differences import differing
 from bench.results.metrics import Summary as Summary
 from bench.results.metrics import deviation as deviation
 from bench.results.metrics import mean as mean
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bench.extensions.registry import Registry
     from bench.reporting.compared import Comparison
     from bench.reporting.run_folders import RunFolder
-    from bench.results.claims import Claims
 
 ZCA = "zca"  # the preprocessing of whitened sets
 # Kinds of labels that are one row an image, learned or made with it: what rankings and headings call them.
@@ -136,26 +135,14 @@ def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool
     Raises:
         UsageError: an unknown or unavailable format, or claims that cannot be read.
     """
+    return reporter(registry, form, claims=claims)(rows)
+
+
+def reporter(registry: "Registry", form: str, *, claims: bool) -> Callable[[Sequence[Row]], str]:
+    """What `report` does with rows, where they are yet to be made: what it needs is read now. Raises as `report`."""
     format_: ReportFormat = registry.load("format", form)
-    return format_.render(beside_claims(registry, rows, claims=claims), claims=claims)
-
-
-def beside_claims(registry: "Registry", rows: Sequence[Row], *, claims: bool) -> list[Row]:
-    """The rows as formats take them: with `claims`, each with the published number for its cell, where there is one.
-
-    Raises:
-        UsageError: claims that cannot be read.
-    """
-    from bench.results.claims import load
-
-    published = load(registry) if claims else None
-    return [_beside(registry, published, row) for row in rows]
-
-
-def _beside(registry: "Registry", published: "Claims | None", row: Row) -> Row:
-    """The row with the published number for its cell, and what differs from the paper there; else with neither."""
-    claim = published.find(row) if published else None
-    return {**row, "claim": claim, "differs": differing(registry, row) if claim else []}
+    beside = claims_reader(registry, claims=claims)
+    return lambda rows: format_.render(beside(rows), claims=claims)
 
 
 def rankings(rows: Iterable[Row]) -> list[Ranking]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
-from bench.reporting import ReportFormat, Row, beside_claims
+from bench.reporting import ReportFormat, Row
+from bench.reporting.claimed import beside_claims
 from bench.reporting.run_folders import RunFolder as RunFolder
 
 if TYPE_CHECKING:

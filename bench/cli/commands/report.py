@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.filters import Conditions, where_option
-from bench.cli.folders import LocalPath, folder_of
+from bench.cli.folders import LocalPath, check_runs, folder_of
 from bench.cli.numbers import inches
 from bench.cli.options import plugin_option, runs_option
 from bench.cli.output import Target, said_written, target_of, write, write_folder
@@ -116,7 +116,7 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
 
 
 def _content(registry: "Registry", target: Target, look: Look, rows: "Sequence[Row]") -> str | bytes:
-    from bench.reporting import beside_claims
+    from bench.reporting.claimed import beside_claims
     from bench.reporting.pictures import PictureFormat
 
     format_: ReportFormat = registry.load("format", target.form)
@@ -171,8 +171,8 @@ def records_of(named: Sequence[str], runs: Path, console: "Console") -> Iterator
     from bench.results.records import unfinished
     from bench.storage.shared.mirrors import looked_at
 
-    if not named and not looked_at(runs).is_dir():
-        raise UsageError(f"there is no folder of runs at {runs}; make runs with `bench run`, or name it with --runs")
+    if not named:
+        check_runs(looked_at(runs))
     places = [_place(name, runs) for name in named] or [runs]
     found = (each for place in places for each in _in(place, console))
     first, begun = next(found, None), {each.resolve() for place in places for each in unfinished(place)}

@@ -343,6 +343,12 @@ def test_what_cannot_be_is_one_line(reproduce: Reproduce, words: tuple[str, ...]
     assert done.stderr.splitlines()[-1] == f"bench: {said}"
 
 
+def test_records_are_not_looked_for_where_no_folder_is(reproduce: Reproduce, tmp_path: Path) -> None:
+    done = reproduce("--recorded", "--runs", str(tmp_path / "rnus"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"bench: there is no folder of runs at {tmp_path / 'rnus'}; ")
+
+
 def test_a_misspelt_table_names_the_nearest() -> None:
     done = run_bench("reproduce", "cpu-cell")
     assert (done.returncode, done.stderr) == (2, "bench: unknown table 'cpu-cell'; did you mean 'cpu-cells'?\n")

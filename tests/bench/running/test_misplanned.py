@@ -41,6 +41,18 @@ def test_a_protocol_at_fault_is_named_with_its_reason(bench: Bench, name: str) -
         Bench(bench.folder, (PLUGIN,)).jobs("random", protocols=(name,))
 
 
+def test_claims_at_fault_are_named_before_the_run(bench: Bench) -> None:
+    plugin = bench.folder / "claiming.py"
+    plugin.write_text(
+        "from bench.hookspecs import Offer, hookimpl\n\n@hookimpl\ndef bench_claims():\n"
+        '    return [Offer("lost", "nowhere:claims", "of no module")]\n'
+    )
+    ended = bench.spoken("run", "-m", "random", "-d", "digits", "--backbone", "convnet3", "--plugin", str(plugin))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("bench: claims 'lost' of plugin") and ended.stderr.count("\n") == 1
+    assert list(bench.folder.iterdir()) == [plugin]
+
+
 @pytest.mark.parametrize("words", [("run", "-d", "digits"), ("show",), ("speed", "-d", "digits")])
 def test_every_command_that_asks_it_says_one_line(bench: Bench, words: tuple[str, ...]) -> None:
     command, *rest = words
