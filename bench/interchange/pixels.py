@@ -135,8 +135,12 @@ def declared_normalisation(hand: HandWritten, dataset: Dataset) -> Normalisation
     """What "normalised" means in a manifest: by its own constants, or else the dataset's.
 
     Raises:
-        UsageError: not as many constants as channels, or others than the dataset's for images that are not normalised.
+        UsageError: one of the two alone, not as many constants as channels, or others than the dataset's for images
+            that are not normalised.
     """
+    if (hand.mean is None) != (hand.std is None):
+        stated, lacking = ("mean", "std") if hand.std is None else ("std", "mean")
+        raise UsageError(f"the manifest states {stated!r} and no {lacking!r}; images are normalised by both")
     own = dataset.own_normalisation
     assert isinstance(own, Normalisation)
     theirs = Normalisation(hand.mean or own.mean, hand.std or own.std)

@@ -11,14 +11,17 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact, why
+from bench.storage.names import brief
 
 LEFTOVER = ".part"  # ends the names of files that are being written
 SEAL = "checksum"
@@ -207,7 +210,7 @@ def read_json(path: Path, *, sealed: bool = True) -> dict[str, Any]:
     With `sealed=False` a file without a checksum passes (one written by hand); a wrong checksum never does.
 
     Raises:
-        CorruptArtefact: not JSON, not an object, or not what was written.
+        CorruptArtefact: not JSON, not an object, not what was written, or by hand and says something twice.
         FileNotFoundError: there is no such file.
         UnreadableArtefact: the system does not let it be read.
     """
@@ -220,7 +223,7 @@ def read_json(path: Path, *, sealed: bool = True) -> dict[str, Any]:
 
 def unsealed(content: bytes, path: Path, *, sealed: bool = True) -> dict[str, Any]:
     """What the bytes of a JSON file hold; `path` is what messages call it. Raises CorruptArtefact as `read_json`."""
-    payload = _json_object(content, path)
+    payload = _json_object(content, path, None if sealed else partial(_each_once, path))
     seal = payload.pop(SEAL, None)
     if seal is None and sealed:
         raise CorruptArtefact(f"{path} has no checksum")
@@ -231,9 +234,18 @@ def unsealed(content: bytes, path: Path, *, sealed: bool = True) -> dict[str, An
     return payload
 
 
-def _json_object(content: bytes, path: Path) -> dict[str, Any]:
+def _each_once(path: Path, said: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuses what a hand writes twice, of which Python takes the last without a word."""
+    found = dict(said)
+    if len(found) < len(said):
+        twice = Counter(name for name, _ in said).most_common(1)[0][0]
+        raise CorruptArtefact(f"{path} says {brief(twice)} twice")
+    return found
+
+
+def _json_object(content: bytes, path: Path, made: Callable[[list[tuple[str, Any]]], Any] | None) -> dict[str, Any]:
     try:
-        payload = json.loads(content)
+        payload = json.loads(content, object_pairs_hook=made)
     except RecursionError:
         raise CorruptArtefact(f"{path} is not valid JSON: its brackets are nested too deeply") from None
     except ValueError as error:  # of JSON, of UTF-8, or of a number with thousands of digits

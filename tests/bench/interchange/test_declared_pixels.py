@@ -87,6 +87,13 @@ def test_constants_under_which_black_is_zero_allow_values_of_0_to_1(tmp_path: Pa
     assert torch.allclose(found.normalised(), NORMALISED, atol=1e-5)
 
 
+@pytest.mark.parametrize(("stated", "lacking"), [("mean", "std"), ("std", "mean")])
+def test_one_constant_is_not_completed_by_that_of_the_dataset(tmp_path: Path, stated: str, lacking: str) -> None:
+    folder = in_tensors(tmp_path / "set", NORMALISED, LABELS, "normalised", **{stated: [0.5] * 3})
+    with pytest.raises(UsageError, match=f"states '{stated}' and no '{lacking}'"):
+        read_foreign(folder, DATASET, readers)
+
+
 @pytest.mark.parametrize(("labels", "said"), [(LABELS.float(), "float32"), (LABELS == 1, "bool")])
 def test_labels_are_integers(tmp_path: Path, labels: Tensor, said: str) -> None:
     with pytest.raises(UsageError, match=f"are {said}; class indices are integers"):

@@ -77,6 +77,20 @@ def test_a_set_that_changes_between_planning_and_reading_is_a_failed_run(tmp_pat
         method.synthesize(task, unit)
 
 
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        ('{"source": {"file": "set.pt", "range": "0..255"}, "classes": ["a", "b"], "classes": ["b", "a"]}', "classes"),
+        ('{"source": {"file": "set.pt", "range": "0..1", "range": "0..255"}}', "range"),
+    ],
+)
+def test_a_manifest_that_says_something_twice_is_refused(tmp_path: Path, text: str, twice: str) -> None:
+    folder = in_tensors(tmp_path / "set", torch.stack([gray(0), gray(1)]), torch.arange(2))
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(UsageError, match=f"manifest.json says '{twice}' twice"):
+        read_foreign(folder, PAIR, readers)
+
+
 def test_a_manifest_that_cannot_be_read_and_numbers_without_end_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "a" / "manifest.json").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"manifest\.json cannot be read: it is a folder"):
@@ -91,7 +105,7 @@ def test_constants_of_images_that_are_not_normalised_are_refused_unless_they_are
     same = in_folders(tmp_path / "same", {"a": 0, "b": 1}, mean=own.mean, std=own.std)
     assert read_foreign(same, PAIR, readers).notes == ()
     with pytest.raises(UsageError, match="say what range 'normalised' means, and these images have none"):
-        read_foreign(in_folders(tmp_path / "other", {"a": 0, "b": 1}, mean=[0.1, 0.2, 0.3]), PAIR, readers)
+        read_foreign(in_folders(tmp_path / "other", {"a": 0, "b": 1}, mean=[0.1, 0.2, 0.3], std=own.std), PAIR, readers)
 
 
 def test_images_of_another_size_are_scaled_with_a_word(tmp_path: Path) -> None:
