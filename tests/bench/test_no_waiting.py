@@ -97,6 +97,9 @@ def test_two_devices_and_a_copy_that_waits_are_seen() -> None:
         assert watch.waits == 0
         here.to(ELSEWHERE)
         assert watch.waits == 1
+        torch.tensor([1.0, 2.0], device=ELSEWHERE)
+        there.new_tensor([1.0, 2.0])
+        assert watch.waits == 3
 
 
 def waits_of_recovery(task: Task, engine: EngineName, iterations: int, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -30,6 +31,15 @@ class Watch(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.waits: int = 0
+        self._constants = _Constants(self)
+
+    def __enter__(self) -> Self:
+        self._constants.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:  # noqa: ANN401 - as torch's
+        super().__exit__(*raised)
+        self._constants.__exit__(*raised)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         named = kwargs or {}
@@ -40,6 +50,19 @@ class Watch(TorchDispatchMode):
         sent = operator == "aten::_to_copy" and named.get("device") == ELSEWHERE != args[0].device
         self.waits += sent and not named.get("non_blocking")
         return func(*args, **named)
+
+
+class _Constants(TorchFunctionMode):
+    """Tells a watch of tensors that are made there from Python's numbers: the host waits until these have arrived."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        made = func(*args, **(kwargs or {}))
+        self._watch.waits += func in (torch.tensor, Tensor.new_tensor) and made.device == ELSEWHERE
+        return made
 
 
 @dataclass(frozen=True)

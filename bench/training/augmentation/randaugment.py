@@ -16,10 +16,12 @@ What a turned image leaves free is filled with the mean colour, as in timm.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import atan, degrees
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
@@ -87,9 +89,24 @@ class RandAugment:
         """Augmented images (B, C, S, S) as networks see them, of one or three channels; rounded to whole pixels."""
         pixels = (preprocessing.invert(images) * 255).round().clamp(0, 255).to(torch.uint8)
         fill = _mean_colour(preprocessing, images.shape[1:]) if self.policy.mean_colour else [0.0] * images.shape[1]
-        for layer in self.layers:
-            pixels = layer.apply(pixels, fill, self.policy.operations)
+        with _Sent():
+            for layer in self.layers:
+                pixels = layer.apply(pixels, fill, self.policy.operations)
         return preprocessing.apply(pixels)
+
+
+class _Sent(TorchFunctionMode):
+    """Within it `torch.tensor` sends what it makes to its device, rather than have the host wait until it is there.
+
+    So torchvision's matrices, kernels and fills stay its own, to the bit.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        named = dict(kwargs or {})
+        if func is not torch.tensor:
+            return func(*args, **named)
+        device = named.pop("device", None)
+        return func(*args, **named).to(device, non_blocking=True)
 
 
 def draw(magnitude: int, count: int, rng: np.random.Generator) -> RandAugment:

@@ -93,6 +93,14 @@ def test_each_image_takes_its_own_operation_in_each_layer() -> None:
     torch.testing.assert_close(pixels, NORMALISATION.apply(images), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", sorted({*TURNED, "sharpness"}))
+def test_constants_that_are_sent_leave_the_pixels_as_they_are(name: str) -> None:
+    images, number = smooth(), list(OPERATIONS).index(name)
+    layer = DrawnOperation(torch.tensor([number] * 2), torch.tensor([True] * 2), tuple(0.7 for _ in OPERATIONS))
+    made = NORMALISATION.invert(RandAugment((layer,), TIMM).apply(NORMALISATION.apply(images), NORMALISATION))
+    assert torch.equal((made * 255).round().to(torch.uint8), OPERATIONS[name](images, -0.7, FILL))
+
+
 def test_what_a_shift_leaves_free_has_the_mean_colour() -> None:
     names = list(OPERATIONS)
     layer = DrawnOperation(torch.tensor([names.index("translate-x")]), torch.tensor([False]), tuple(1.0 for _ in names))
