@@ -205,8 +205,9 @@ def densification(seen: Tensor, targets: Tensor, temperature: float, side: int =
         targets: int64 (B,) on the CPU, their classes.
     """
     rows = F.adaptive_avg_pool2d(seen, side).flatten(1)
-    losses = [_spread(rows[targets == label], temperature) for label in targets.unique().tolist()]
-    return torch.stack(losses).sum()
+    by_class = rows[targets.argsort(stable=True).to(rows.device, non_blocking=True)]
+    counts: list[int] = targets.unique(return_counts=True)[1].tolist()
+    return torch.stack([_spread(some, temperature) for some in by_class.split(counts)]).sum()
 
 
 def _spread(rows: Tensor, temperature: float) -> Tensor:
