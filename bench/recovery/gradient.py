@@ -138,7 +138,10 @@ class JoiningGradient:
     def __init__(self, phases: Sequence[tuple[Phase, Gradient]]) -> None:
         if any(gradient.state for _, gradient in phases):
             raise ValueError("where images join later, neither smoothed statistics nor flatness can be had")
-        self._phases = phases
+        self._phases = [
+            (phase.begin, torch.tensor(phase.places, device=gradient.targets.device), gradient)
+            for phase, gradient in phases
+        ]
         self._last = phases[0][1]
 
     def by_term(self) -> Tensor:
@@ -147,7 +150,7 @@ class JoiningGradient:
 
     def __call__(self, images: Tensor, iteration: int) -> Tensor:
         """(G, B, C, H, W), of the same."""
-        phase, self._last = next(each for each in reversed(self._phases) if each[0].begin <= iteration)
-        there, found = list(phase.places), torch.zeros_like(images)
+        _, there, self._last = next(each for each in reversed(self._phases) if each[0] <= iteration)
+        found = torch.zeros_like(images)
         found[:, there] = self._last(images[:, there], iteration)
         return found
