@@ -104,7 +104,9 @@ def luminance(pixels: Tensor) -> Tensor:
     """(B, 3, S, S) -> (B, 1, S, S); of one channel itself."""
     if pixels.shape[1] == 1:
         return pixels
-    return (pixels * pixels.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = pixels.split(1, dim=1)
+    grey: Tensor = GREY[0] * red + GREY[1] * green + GREY[2] * blue
+    return grey
 
 
 def brighter(pixels: Tensor, factor: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from elsewhere import ELSEWHERE, Watch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as vision
@@ -76,6 +77,19 @@ def test_the_key_network_follows() -> None:
     expected = 0.9 * key.weight.detach() + 0.1 * query.weight.detach()
     follow(key, query, 0.9)
     torch.testing.assert_close(key.weight, expected)
+
+
+def test_colours_wait_for_no_device() -> None:
+    changed = everything(2, [0, 1, 2, 3])
+    with Watch() as watch:
+        seen = changed.of_pixels(torch.ones(2, 3, 8, 8, device=ELSEWHERE))
+    assert seen.device == ELSEWHERE and watch.waits == 0
+
+
+def test_luminance_is_the_weighed_sum_of_channels() -> None:
+    pixels = torch.rand(3, 3, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.einsum("bchw,c->bhw", pixels, torch.tensor(colours.GREY, dtype=torch.float64))
+    torch.testing.assert_close(colours.luminance(pixels)[:, 0], expected)
 
 
 def everything(count: int, order: list[int]) -> Colours:
