@@ -25,16 +25,19 @@ def together(networks: Sequence[nn.Module], combine: Combine = "mean", shares: S
 class _Together(nn.Module):
     """Images (B, C, S, S) -> fp32 logits (B, K)."""
 
+    _shares: Tensor
+
     def __init__(self, networks: Sequence[nn.Module], combine: Combine, shares: Sequence[float]) -> None:
         super().__init__()
         self._networks, self._equal = nn.ModuleList(networks), combine == "equal-norm"
-        self._shares = tuple(shares)
+        there = next((each.device for each in self.parameters()), None)
+        self.register_buffer("_shares", torch.tensor(shares, device=there), persistent=False)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         logits = torch.stack([network(images).float() for network in self._networks])
         logits = equal_norms(logits) if self._equal else logits
-        return torch.tensordot(logits.new_tensor(self._shares), logits, 1) if self._shares else logits.mean(0)
+        return torch.tensordot(self._shares, logits, 1) if len(self._shares) else logits.mean(0)
 
 
 def equal_norms(logits: Tensor) -> Tensor:

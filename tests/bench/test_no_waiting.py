@@ -17,9 +17,10 @@ from bench.recovery import real
 from bench.recovery.curves import LossCurve
 from bench.recovery.engine import Batch
 from bench.recovery.engines import engine_for
-from bench.recovery.recipes import EngineName, MatchingRecipe, RecoveryRecipe
+from bench.recovery.recipes import EngineName, MatchingRecipe
 from bench.testing import tiny_dataset, tiny_task
 from bench.training import loop
+from bench.training.committees import together
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.losses import SoftLoss
@@ -100,12 +101,22 @@ def test_two_devices_and_a_copy_that_waits_are_seen() -> None:
         torch.tensor([1.0, 2.0], device=ELSEWHERE)
         there.new_tensor([1.0, 2.0])
         assert watch.waits == 3
+        there[[0, 1]], there[:, [0, 1]], there[torch.tensor([0, 1])], there[0]
+        assert watch.waits == 6
 
 
-def waits_of_recovery(task: Task, engine: EngineName, iterations: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def waits_of_recovery(
+    task: Task,
+    engine: EngineName,
+    iterations: int,
+    monkeypatch: pytest.MonkeyPatch,
+    joins: tuple[int, ...] | None = None,
+    **changes: float,
+) -> int:
     pace = Counted(iterations)
-    recipe = RecoveryRecipe(iterations=99, lr=0.1, bn_weight=1.0, roll=(-2, 2), engine=engine)
-    batches = [Batch(torch.zeros(4, dtype=torch.int64), seed) for seed in (0, 1)]
+    fields = {"iterations": 99, "lr": 0.1, "bn_weight": 1.0, "roll": (-2, 2), "engine": engine, **changes}
+    recipe = MatchingRecipe.model_validate(fields)
+    batches = [Batch(torch.zeros(4, dtype=torch.int64), seed, joins=joins) for seed in (0, 1)]
     monkeypatch.setattr(LossCurve, "ended", lambda curve: curve)  # the one look at it, when the loop has ended
     with Watch() as watch:
         engine_for(task.network(0), recipe).recover(replace(task, pace=pace), batches)
@@ -117,6 +128,21 @@ def waits_of_recovery(task: Task, engine: EngineName, iterations: int, monkeypat
 def test_a_recovery_does_not_wait(task: Task, engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
     few, more = (waits_of_recovery(task, engine, iterations, monkeypatch) for iterations in (2, 5))
     assert few == more, "iterations copy to the device and wait"
+
+
+@pytest.mark.parametrize("changes", [{"joins": (0, 0, 1, 1)}, {"densification": 0.1}], ids=["joining", "densified"])
+def test_a_recovery_of_more_does_not_wait(task: Task, changes: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+    """Images that join later, and their spread; its eigenvalues are what a GPU is waited for, which this cannot see."""
+    few, more = (waits_of_recovery(task, "fast", iterations, monkeypatch, **changes) for iterations in (2, 5))
+    assert few == more
+
+
+def test_teachers_that_count_by_shares_do_not_wait(task: Task) -> None:
+    networks = together([task.network(seed) for seed in (3, 4)], shares=(0.25, 0.75))
+    images = torch.ones(2, 3, 16, 16, device=ELSEWHERE)
+    with Watch() as watch:
+        networks(images)
+    assert watch.waits == 0
 
 
 @pytest.mark.parametrize("released", [(), ("within-image-variance",), ("moving-classes",)])

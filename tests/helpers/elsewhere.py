@@ -22,7 +22,8 @@ from bench.loops.pace import FirstSteps
 
 ELSEWHERE = torch.device("meta")
 FETCHED = "meta tensor"  # what torch says where a value was asked for
-ACROSS = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_"}  # may be given tensors of two devices
+INDEXED = {"aten::index", "aten::index_put_"}  # an index on the host is copied, and waited for
+ACROSS = {"aten::copy_", "aten::_to_copy", *INDEXED}  # may be given tensors of two devices
 
 
 class Watch(TorchDispatchMode):
@@ -34,12 +35,13 @@ class Watch(TorchDispatchMode):
         self._constants = _Constants(self)
 
     def __enter__(self) -> Self:
-        self._constants.__enter__()
-        return super().__enter__()
+        self._constants.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
 
     def __exit__(self, *raised: Any) -> None:  # noqa: ANN401 - as torch's
-        super().__exit__(*raised)
-        self._constants.__exit__(*raised)
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        self._constants.__exit__(*raised)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         named = kwargs or {}
@@ -49,11 +51,15 @@ class Watch(TorchDispatchMode):
             raise RuntimeError(f"{operator} was given tensors on {', '.join(sorted(map(str, devices)))}")
         sent = operator == "aten::_to_copy" and named.get("device") == ELSEWHERE != args[0].device
         self.waits += sent and not named.get("non_blocking")
+        self.waits += len(devices) > 1 and operator in INDEXED
         return func(*args, **named)
 
 
 class _Constants(TorchFunctionMode):
-    """Tells a watch of tensors that are made there from Python's numbers: the host waits until these have arrived."""
+    """Tells a watch of tensors that are made there from Python's numbers, lists in an index among them.
+
+    The host waits until these have arrived.
+    """
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
@@ -61,8 +67,15 @@ class _Constants(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         made = func(*args, **(kwargs or {}))
-        self._watch.waits += func in (torch.tensor, Tensor.new_tensor) and made.device == ELSEWHERE
+        if func in (torch.tensor, Tensor.new_tensor):
+            self._watch.waits += made.device == ELSEWHERE
+        if func in (Tensor.__getitem__, Tensor.__setitem__) and args[0].device == ELSEWHERE:
+            self._watch.waits += any(isinstance(each, list) for each in (args[1], *_parts(args[1])))
         return made
+
+
+def _parts(index: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what stands in brackets
+    return index if isinstance(index, tuple) else ()
 
 
 @dataclass(frozen=True)
