@@ -80,14 +80,15 @@ def table(found: Sequence[Forecast]) -> str:
 
 
 def _notes(found: Sequence[Forecast]) -> list[str]:
-    """How long was tried, and each note with the runs that it is of."""
+    """Why some have no numbers, how long others were tried, and each note with the runs that it is of."""
     runs: dict[str, list[str]] = {}
     for each in found:
         for note in each.notes:
             runs.setdefault(note, []).append(each.run)
+    failed = [f"failed: {each.run}: {each.reason}" for each in found if each.status == "failed"]
     tried = f"Each loop was tried for at most {TRIAL_SECONDS:.0f} s, a slow step to its end."
     notes = [f"{note} ({_named(names)})" for note, names in runs.items()]
-    return [tried, *notes] if any(each.status == "to do" for each in found) else []
+    return [*failed, *([tried, *notes] if any(each.status == "to do" for each in found) else [])]
 
 
 def _named(runs: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("folder", metavar="SET")
 @click.option("-d", "--dataset", required=True, metavar="NAME", help="Dataset, or a card's path, to test on.")
-@click.option("--eval-backbone", "eval_backbones", required=True, help="Train on the set (repeatable).", **MANY)
+@click.option("--eval-backbone", "eval_backbones", help="Train on the set (repeatable, required).", **MANY)
 @click.option(
     "--backbone",
     metavar="NAME",
@@ -90,6 +90,8 @@ def requested(
     Raises:
         UsageError: a name that nobody offers, no set, or one that does not fit what is asked.
     """
+    if not asked["eval_backbones"]:
+        raise UsageError("say what to train on the set: --eval-backbone NAME (bench list backbones)")
     named = {"dataset": [dataset], "protocol": protocols, "backbone": [backbone] if backbone else []}
     check_names(registry, **named, executor=[asked["executor"]])
     from bench.cli.foreign_sets import described

@@ -46,7 +46,12 @@ if TYPE_CHECKING:
     **MANY,
 )
 @click.option(
-    "--protocol", "protocols", default=("paper",), show_default=True, help="Evaluate by (repeatable).", **MANY
+    "--protocol",
+    "protocols",
+    default=("paper",),
+    show_default=True,
+    help="Evaluate by (repeatable).",
+    **MANY,
 )
 @seed_option("the synthesis")
 @trainings_option

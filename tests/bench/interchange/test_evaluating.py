@@ -69,6 +69,23 @@ def test_a_row_says_what_the_manifest_says(bench: Bench, digits: Dataset) -> Non
     assert view.identity["method"][view.identity["set"].index("their-set")] == "mtt (imported)"
 
 
+@pytest.mark.parametrize(("form", "tested"), [("0..255", 2), ("0..1", 1), ("0..1", 0)])
+def test_images_that_are_tested_on_are_counted_and_said(bench: Bench, digits: Dataset, form: str, tested: int) -> None:
+    """A card may cut its own test split, of which whoever made the set knew nothing."""
+    folder = real(bench.folder / "set", digits, (2, 2, 2))
+    held = torch.load(folder / "set.pt")
+    for place in range(tested):
+        first = torch.nonzero(digits.test.labels == place).flatten()[:1]
+        held["images"][2 * place] = digits.test.take(first)[0]
+    if form == "0..1":
+        held["images"] = held["images"].float() / 255
+        write_manifest(folder, source={"file": "set.pt", "range": form}, classes=list(digits.classes))
+    torch.save(held, folder / "set.pt")
+    (row,) = evaluated(bench, folder)
+    said = {0: [], 1: ["1 of its images is in the test split"], 2: ["2 of its 6 images are in the test split"]}[tested]
+    assert [each.partition(",")[0] for each in row["warnings"] if "test split" in each] == said
+
+
 def test_a_backbone_that_is_not_known_is_none(bench: Bench, digits: Dataset) -> None:
     (row,) = evaluated(bench, real(bench.folder / "a", digits, (1, 1, 1), method="dm"))
     assert (row["backbone"], row["set"], row["method"]) == (None, "a", "dm")

@@ -246,7 +246,8 @@ def test_the_sum_counts_once_what_runs_share_and_names_it() -> None:
     text = table([*runs, Forecast("run4", "done"), Forecast("run5", "failed", "the loss is not finite")])
     said = "In all 93 min, without 1 that failed to be tried; made once: teacher ab12cd (90 min) of 3 runs."
     tried = "Each loop was tried for at most 10 s, a slow step to its end."
-    assert text.splitlines()[-4:] == [tried, "few steps (run1 and 1 more)", "not compiled (run1)", said]
+    failed = "failed: run5: the loss is not finite"
+    assert text.splitlines()[-5:] == [failed, tried, "few steps (run1 and 1 more)", "not compiled (run1)", said]
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run")}
     assert rows["run4"].split() == ["run4", "done"]
     assert rows["run5"].split() == ["run5", "failed"]
