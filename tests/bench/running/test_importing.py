@@ -108,7 +108,10 @@ def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path,
             r"must have 64 and \(64, 64\) numbers, not \(6,\)",
         ),
         ({"source": {"file": "set.pt", "range": "0..255"}, "zca": {"fil": "z.pt"}}, "did you mean 'file'"),
-        ({"source": {"file": "set.pt", "range": "normalised"}, "mean": [0.5] * 3}, "must have 1 numbers each"),
+        (
+            {"source": {"file": "set.pt", "range": "normalised"}, "mean": [0.5] * 3, "std": [0.5] * 3},
+            "must have 1 numbers each",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_one_line(
