@@ -117,4 +117,6 @@ def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:
     if pixels.dtype == torch.uint8 or not preprocessing.bounded or not pixels.numel():
         return ""
     most = max(float(part.abs().max()) for part in parts(pixels))
-    return f"pixels reach {most:.4g} standard deviations; are they 0..255?" if most > DEVIATIONS else ""
+    if most <= DEVIATIONS:
+        return ""
+    return f"pixels reach {most:.4g} standard deviations; are they 0..255, or did the synthesis diverge?"
