@@ -15,7 +15,7 @@ from matching import SMALL
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from bench.condensation import Task
+from bench.condensation import Condenser, Task
 from bench.data.opening import open_dataset
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
@@ -207,10 +207,23 @@ def test_updates_of_images_wait_for_nothing(name: str, tmp_path: Path) -> None:
     changed = ["squeeze.epochs=1", "squeeze.warmup_epochs=0", "recover.iterations=99"] if name == "sre2l" else []
     choice = configure(Registry(), name, here.setting, changed)
     if name in ("mtt", "tesla", "datm"):
-        choice = replace(choice, config={**choice.config, **SMALL, "iterations": 99})
-    method = build(Registry(), choice)
-    method.prepare(here)
-    there = replace(here, pace=_Unwaiting(4))
+        growing = {"current_max_start_epoch": 1, "expansion_end": 4} if name == "datm" else {}
+        choice = replace(choice, config={**choice.config, **SMALL, **growing, "iterations": 99})
+    _check_updates(build(Registry(), choice), here)
+
+
+@pytest.mark.parametrize("name", ["cda", "lpld", "fadrm", "sc-dd", "cv-dd", "sre2l-plus-plus", "edc", "delt", "frepo"])
+def test_updates_in_pools_of_networks_wait_for_nothing(name: str, tmp_path: Path) -> None:
+    """Of networks that have learned next to nothing. G-VBSM's eigenvalues and DREAM's clustering do wait."""
+    dataset = tiny_dataset(classes=4, resolution=16, per_class=12)
+    task = replace(tiny_task(tmp_path, dataset=dataset, backbone="convnet3-bn"), device=CUDA, compile="never")
+    method = build(Registry(), configure(Registry(), name, task.setting, []))
+    _check_updates(method, replace(task, pace=FirstSteps(4)))
+
+
+def _check_updates(method: Condenser[Any], task: Task) -> None:
+    """A few updates of the first unit's images, none of which waits for the device."""
+    there = replace(method.prepare(task) or task, pace=_Unwaiting(4))
     try:
         images = method.synthesize(there, method.units(there)[0])
     finally:
