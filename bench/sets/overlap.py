@@ -7,6 +7,7 @@ import xxhash
 from torch import Tensor
 
 from bench.data.datasets import Split
+from bench.storage.paging import parts
 
 CHUNK = 256
 
@@ -18,7 +19,7 @@ def count_in(split: Split, pixels: Tensor, shown: Callable[[Tensor], Tensor]) ->
         pixels: (N, C, H, W) of the set.
         shown: makes some of the pixels float (n, C, H, W), in [0, 1] for images that pixels can show.
     """
-    mine = [each for some in pixels.split(CHUNK) for each in _digests(shown(some).mul(255).round().clamp(0, 255))]
+    mine = [each for some in parts(pixels) for each in _digests(shown(some).mul(255).round().clamp(0, 255))]
     chunks = torch.arange(len(split)).split(CHUNK)
     theirs = {each for chosen in chunks for each in _digests(split.take(chosen))}
     return sum(each in theirs for each in mine)
