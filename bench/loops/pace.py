@@ -101,8 +101,8 @@ class Sample:
     """What a trial saw of one loop: all its steps, seconds a step, seconds until it was warm, seconds it ran.
 
     `rest` tells the pieces that nobody tried (`Pace.alike`), of which a step is one, and `once` what a process does
-    once for all loops like the one before. `notes` say what was not measured. The loop went on
-    from `done` steps that were made before.
+    once for all loops like the one before. `notes` say what was not measured. The loop went on from `done` steps that
+    were made before.
     """
 
     what: str
@@ -117,12 +117,12 @@ class Sample:
 
     @property
     def whole_s(self) -> float:
-        """What is left of the loop would take."""
+        """What all that is left of the loop would take."""
         return self.warm_up_s + self.steps * self.step_s
 
     @property
     def anew_s(self) -> float:
-        """The same from its first step on."""
+        """What the loop would take from its first step on."""
         return self.whole_s + self.done * self.step_s
 
 

@@ -18,7 +18,7 @@ from bench.condensation import Images
 from bench.loops.checkpoints import SUFFIX as CHECKPOINT
 from bench.loops.pace import Sample, Trial
 from bench.running.units import images_of, tensors_of
-from bench.storage.files import digest, read_json, write_json
+from bench.storage.files import digest, link_or_copy, read_json, write_json
 from bench.storage.shared.stages import STAGE_FILE, WORK, Maker, StageKey, StageResult, StageStore
 from bench.storage.tensor_files import read_tensors, write_tensors
 
@@ -135,10 +135,11 @@ class TrialStore(StageStore):
     def _go_on_from(self, key: StageKey, work: Path) -> bool:
         """Puts what was saved of a stage where its maker will find it; whether anything was."""
         work.mkdir(parents=True, exist_ok=True)
-        for path in self._saved(key):
-            with suppress(FileNotFoundError):  # another process goes on with it, and has just replaced it
-                os.link(path, work / path.name)
-        return any(work.iterdir())
+        saved = self._saved(key)
+        for path in saved:
+            with suppress(FileNotFoundError):  # another process has just finished it
+                link_or_copy(path, work / path.name)
+        return bool(saved)
 
     def _saved(self, key: StageKey) -> list[Path]:
         """The checkpoints of a stage that was begun."""

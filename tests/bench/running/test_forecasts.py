@@ -152,6 +152,11 @@ def test_a_stage_that_was_begun_costs_what_is_left_of_it_and_tells_what_others_c
             time.sleep(0.001)
         return Made({}, {})
 
+    def fails(folder: Path) -> Made:
+        raise ValueError(folder)
+
+    with pytest.raises(ValueError, match="work"):  # of another run of the same dry run
+        store.get_or_make(keys[0], fails, CPU)
     for index in pace.alike("experts", 5):
         store.get_or_make(keys[index], make, CPU)
     store.get_or_make(StageKey("expert", 1, {"index": 0, "seed": 1}), make, CPU)
