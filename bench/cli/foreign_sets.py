@@ -108,7 +108,7 @@ def warn_of(found: Foreign, name: str, console: Progress) -> None:
     if found.inferred:
         console.warn(f"{name}: {found.inferred}")
     elif found.class_order.startswith("inferred"):
-        console.warn(f"class order {found.class_order}; state it with 'classes' in the manifest")
+        console.warn(f"{name}: class order {found.class_order}; state it with 'classes' in the manifest")
 
 
 def _check_ipcs(ipcs: Sequence[int], fewest: int, folder: Path) -> None:

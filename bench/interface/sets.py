@@ -195,7 +195,7 @@ def load_set(
     manifest = importing.about(folder)
     name = dataset or _named(manifest, registry)
     if "source" in manifest and name is None:
-        raise UsageError(f"the manifest of {folder} does not name the dataset that the set is of; say dataset=NAME")
+        raise UsageError(f"nothing at {folder} names the dataset that the set is of; say dataset=NAME")
     chosen = ",".join(texts(classes)) or manifest.get("classes")
     open_ = partial(_opened, registry, name, given["data_root"], chosen)
     found = _read(folder, registry, open_ if dataset else None)

@@ -67,14 +67,30 @@ def wrapped(text: str, inches: float) -> str:
 
 
 def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims: bool) -> Figure:
-    """A panel a ranking."""
-    parts = [(view.heading, MARGIN + ROW * len(view.rows)) for view in shown]
-    said = dict.fromkeys(note for view in shown for note in view.notes if note not in view.aside)
+    """A panel a ranking; panels have numbers where the small print says something of some of them."""
+    said = _said_of(shown)
+    named = any(len(numbers) < len(shown) for numbers in said.values())
+    headings = [f"({number}) {view.heading}" if named else view.heading for number, view in enumerate(shown, 1)]
+    notes = [note if len(numbers) == len(shown) else f"{_listed(numbers)} {note}" for note, numbers in said.items()]
     bold = [BOLD] if any(len(view.rows) > 1 for view in shown) else []
-    figure, plots = figure_of(parts, [*bold, *said], inches)
+    heights = [MARGIN + ROW * len(view.rows) for view in shown]
+    figure, plots = figure_of(list(zip(headings, heights, strict=True)), [*bold, *notes], inches)
     for axes, view in zip(plots, shown, strict=True):
         _ranking(axes, view, claims)
     return figure
+
+
+def _said_of(shown: Sequence[RankingView]) -> dict[str, list[int]]:
+    """Each note, with the numbers of the panels that it is of."""
+    said: dict[str, list[int]] = {}
+    for number, view in enumerate(shown, 1):
+        for note in dict.fromkeys(note for note in view.notes if note not in view.aside):
+            said.setdefault(note, []).append(number)
+    return said
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(f"({number})" for number in numbers)
 
 
 def panels_drawn(found: Sequence[Panel], inches: float | None) -> Figure:

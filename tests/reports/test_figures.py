@@ -93,6 +93,16 @@ def test_no_footnote_is_about_what_is_not_drawn(row: RowMaker, control: RowMaker
     assert "†" not in words(SVG.render([beside_others, control()], claims=True))
 
 
+def test_a_footnote_of_one_panel_says_which(row: RowMaker) -> None:
+    """Two rankings, one with a doubtful row; what is said of both stands once and without a number."""
+    told = "the teacher's top-1 is no better"
+    rows = [{**row(), "warnings": [told]}, row(dataset="cifar10", run="b-2")]
+    said = words(SVG.render(rows, claims=False))
+    panel = re.search(r"\((\d)\) warning, [^:]*: " + told, said)
+    assert panel and re.search(rf"\({panel[1]}\) tiny-imagenet", said)
+    assert "(1)" not in words(SVG.render([row(), row(run="b-2")], claims=False))
+
+
 def test_the_value_beside_a_diamond_is_not_taken_for_the_published_one(row: RowMaker) -> None:
     published = row(top1_mean=12.93, claim={"value": 14.4, "std": 2.0, "source": "a paper"})
     said = words(SVG.render([published], claims=True))

@@ -91,7 +91,7 @@ def _lines(report: "DatasetReport") -> Iterator[str]:
     yield from (f"  lacking  {one_line(line)}" for line in report.lacking)
     yield f"  layout   {source.layout}, {report.files} files, {report.checked} held against a known checksum"
     yield f"  where    {one_line(source.root)}"
-    yield f"  classes  {len(source.classes)}, order {report.class_order}"
+    yield f"  classes  {len(source.classes)}, their order as a digest {report.class_order}"
     if report.split:
         yield f"  split    {report.split}"
     for split in report.splits:
