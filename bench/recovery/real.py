@@ -112,7 +112,7 @@ def _of_each(task: Task, network: nn.Module, recipe: MatchingRecipe, images: Ten
     layers, found = layers_of(network, recipe.match), dict[int, Measured]()
 
     def take(place: int, inputs: Tensor) -> None:
-        found[place] = _of_images(layers[place], inputs, recipe.patch)
+        found[place] = _of_images(layers[place], _by_image(inputs, len(images)), recipe.patch)
 
     with inputs_given(layers, take), task.autocast():
         network(images)
@@ -193,6 +193,11 @@ class _Pass:
         """(..., D) of means and means of squares -> means and variances."""
         layers = by_layer(raw, self.sizes)
         return laid_out({place: _centred(each) for place, each in layers.items()})
+
+
+def _by_image(inputs: Tensor, images: int) -> Tensor:
+    """A layer's inputs with one row an image: BatchNorm between tokens is given (B * N, D), which become (B, D, N)."""
+    return inputs if len(inputs) == images else inputs.unflatten(0, (images, -1)).movedim(1, 2)
 
 
 def _of_images(layer: Layer, inputs: Tensor, patch: int) -> Measured:

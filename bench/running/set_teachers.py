@@ -46,5 +46,5 @@ def _at_hand(task: Task, teachers: Sequence[TeacherRef]) -> bool:
 
 
 def _together(task: Task, labels: Labels) -> nn.Module:
-    """Their teachers as one network, which answers as they do while they label."""
+    """Their teachers as one network, weighed as while they label, in evaluation mode whatever mode they label in."""
     return load_teachers(task, labels.teachers, combine=labels.combination, shares=labels.votes)

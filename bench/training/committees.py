@@ -68,7 +68,10 @@ def without_running_statistics(network: nn.Module) -> nn.Module:
 
 
 class _InHalves(nn.Module):
-    """Images (B, C, S, S) -> logits (B, K), of each half of a batch by itself; of a single image at once."""
+    """Images (B, C, S, S) -> logits (B, K), of each half of a batch by itself.
+
+    Fewer than four at once: one image of one pixel, as the last map may be, has no statistics.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -76,6 +79,6 @@ class _InHalves(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        half = len(images) // 2
+        half = len(images) // 2 if len(images) > 3 else 0
         parts = [images[:half], images[half:]] if half else [images]
         return torch.cat([self._network(part) for part in parts])

@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,14 +56,20 @@ class Folders(Form):
 
     def write(self, folder: Path, condensed: CondensedSet) -> Mapping[str, Any]:
         """Pictures by their class, numbered in the set's order."""
-        seen: dict[int, int] = {}
-        for content, index in zip(_pngs(condensed), condensed.images.classes.tolist(), strict=True):
-            number = seen.get(index, 0)
-            seen[index] = number + 1
-            path = folder / "images" / self.folder_of(index, condensed) / f"{self.name_of(index, number)}.png"
+        for content, name in zip(_pngs(condensed), self.names(condensed), strict=True):
+            path = folder / "images" / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return {"layout": "image-folder", "options": {"train": "images"}}
+
+    def names(self, condensed: CondensedSet) -> list[str]:
+        """Of each picture, "folder/name" without its suffix. Raises as `folder_of`."""
+        classes, seen, found = condensed.images.classes, Counter[int](), list[str]()
+        digits = len(str(int(classes.bincount().max()) - 1))
+        for index in classes.tolist():
+            found.append(f"{self.folder_of(index, condensed)}/{self.name_of(index, seen[index], digits)}")
+            seen[index] += 1
+        return found
 
     def folder_of(self, index: int, condensed: CondensedSet) -> str:
         """The name of a class's folder. Raises UsageError: its id is no name of a folder."""
@@ -77,25 +84,29 @@ class Folders(Form):
             )
         return name
 
-    def name_of(self, index: int, number: int) -> str:
-        """The name of a picture without its suffix, so that they sort in the set's order."""
-        return f"{number:06d}"
+    def name_of(self, index: int, number: int, digits: int) -> str:
+        """The name of a picture without its suffix, so that they sort in the set's order.
+
+        Args:
+            digits: that the largest number of a class's pictures has.
+        """
+        return f"{number:0{max(6, digits)}d}"
 
 
 class Numbered(Folders):
-    """Folders and pictures with numbers of classes, as a release has them."""
+    """Folders and pictures with numbers of classes, as a release has them: of so many digits, or more if need be."""
 
-    def __init__(self, whose: str, folder: str, picture: str) -> None:
-        self._folder, self._picture = folder, picture
-        self.about = f"PNG as {whose} lies, {folder.format(7)}/{picture.format(7, 0)}.png"  # type: ignore[misc]
+    def __init__(self, whose: str, folder: str, digits: int) -> None:
+        self._folder, self._digits = folder, digits
+        self.about = f"PNG as {whose} lies, {folder.format(7)}/{self.name_of(7, 0, 1)}.png"  # type: ignore[misc]
 
     def folder_of(self, index: int, condensed: CondensedSet) -> str:
         """By the number of the class."""
         return self._folder.format(index)
 
-    def name_of(self, index: int, number: int) -> str:
+    def name_of(self, index: int, number: int, digits: int) -> str:
         """By the numbers of the class and the picture."""
-        return self._picture.format(index, number)
+        return f"class{index:0{self._digits}d}_id{number:0{max(self._digits, digits)}d}"
 
 
 class Parquet(Form):
@@ -180,8 +191,8 @@ FORMS: Mapping[str, Form] = {
     "webdataset": WebDataset(),
     "pt": Tensors(),
     "mtt": Apart(),
-    "sre2l": Numbered("SRe2L's release", "new{:03d}", "class{:03d}_id{:03d}"),
-    "rded": Numbered("RDED's release", "{:05d}", "class{:05d}_id{:05d}"),
+    "sre2l": Numbered("SRe2L's release", "new{:03d}", 3),
+    "rded": Numbered("RDED's release", "{:05d}", 5),
 }
 
 

@@ -4,11 +4,13 @@
     FKD_cutmix_fp16/epoch_1/...
 
 Each file is a torch.save of [crops, flips, partners, lambda, box, logits] for one batch: crops float (b, 4), top, left,
-height and width as fractions; flips bool (b,); partners int (b,) or None; the box of CutMix [top, bottom, left, right]
-in pixels, or None; logits (b, K) of the teacher that saw the batch cropped, flipped and mixed. Which images a batch
-holds is not written down: it follows from torch's RandomSampler under a seed (`--fkd-seed` of the releases, 42), over
-the images as torchvision's ImageFolder orders them, so the names and the number of the images must be those that were
-labelled. SRe2L, CDA, SC-DD, G-VBSM, EDC, CV-DD and their followers write this layout.
+height and width as fractions; flips bool (b,); partners int (b,) or None; the box of CutMix [top, left, bottom, right]
+in pixels, or None; logits (b, K) of the teacher that saw the batch cropped, flipped and mixed. SRe2L, CDA, SC-DD, CV-DD
+and their followers write that. Which images a batch holds is not written down there: it follows from torch's
+RandomSampler under a seed (`--fkd-seed` of the releases, 42), over the images as torchvision's ImageFolder orders them,
+so the names and the number of the images must be those that were labelled. G-VBSM adds a seventh part, the places of
+the batch's images in that order, int (b,), which is then followed; and EDC an eighth, how the patches of each image are
+shuffled, which must be zero throughout: its relabelling shuffles none.
 
 The files are read without running anything that they hold.
 """
@@ -33,6 +35,7 @@ SEED = 42  # --fkd-seed of every release
 ROUNDING = 1e-4  # of fractions kept in fp32
 DIGITS = 9  # of the number of an epoch or a batch, at most
 PARTS = ("crops", "flips", "partners", "lambda", "box", "logits")
+FURTHER = ("images", "patches")  # which some have besides
 
 # Lambda and boxes are numpy's numbers: what a pickle needs to make some, and nothing else. Older numpy had other names.
 _SCALAR = np.float64(0).__reduce__()[0]
@@ -46,7 +49,11 @@ _NUMBERS: list[Any] = [
 
 @dataclass(frozen=True)
 class FkdBatch:
-    """One file: crops float (b, 4), flips bool (b,), partners int (b,) or None, lambda, box or None, logits (b, K)."""
+    """One file: crops float (b, 4), flips bool (b,), partners int (b,) or None, lambda, box or None, logits (b, K).
+
+    The box is that of the file, [top, left, bottom, right]. `images` int (b,) are the places of its images, where the
+    file says them, and `patches` how it says that theirs are shuffled.
+    """
 
     crops: Tensor
     flips: Tensor
@@ -54,6 +61,8 @@ class FkdBatch:
     share: float | None
     box: Sequence[int] | None
     logits: Tensor
+    images: Tensor | None = None
+    patches: Tensor | None = None
 
     @property
     def mix(self) -> str:
@@ -73,6 +82,7 @@ class FkdFolder:
         batch_size: of every batch but the last.
         classes: of the logits.
         mix: how batches are mixed: "none", "mixup" or "cutmix".
+        ordered: whether the files say which images a batch holds.
     """
 
     files: tuple[tuple[Path, ...], ...]
@@ -80,6 +90,7 @@ class FkdFolder:
     batch_size: int
     classes: int
     mix: str
+    ordered: bool
 
     @classmethod
     def at(cls, path: Path) -> "FkdFolder":
@@ -93,7 +104,8 @@ class FkdFolder:
             raise UsageError(f"{uneven[0].parent} has {len(uneven)} batches, {files[0][0].parent} has {len(files[0])}")
         first, last = read_batch(files[0][0]), read_batch(files[0][-1])
         size, classes = first.logits.shape
-        return cls(files, size * (len(files[0]) - 1) + len(last.logits), size, classes, first.mix)
+        images, ordered = size * (len(files[0]) - 1) + len(last.logits), first.images is not None
+        return cls(files, images, size, classes, first.mix, ordered)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -106,7 +118,7 @@ class FkdFolder:
         Args:
             logits: fp16 of `shape`, which is filled; it may be memory-mapped.
             resolution: pixels a side of the images; crops become whole pixels, as PIL rounds them.
-            seed: of the sampler that made the batches.
+            seed: of the sampler that made the batches; of no use where the files say which images they hold.
 
         Returns:
             the record of `bench.training.soft_labels.recorded.RecordedViews`.
@@ -114,13 +126,16 @@ class FkdFolder:
         Raises:
             UsageError: a file that is not like the first, or logits that are not finite.
         """
-        record = {**self._empty(), ORDER: self._order(seed)}
+        order = torch.zeros(self.shape[:2], dtype=torch.int32) if self.ordered else self._order(seed)
+        record = {**self._empty(), ORDER: order}
         for epoch, files in enumerate(self.files):
             for number, file in enumerate(files):
                 batch, part = read_batch(file), self._part(number)
                 self._check(file, batch, part, resolution)
                 logits[epoch, part] = batch.logits.half()
                 self._note(record, batch, epoch, number, resolution)
+            if not torch.equal(order[epoch].sort().values, torch.arange(self.images, dtype=torch.int32)):
+                raise UsageError(f"{files[0].parent} does not present each of {self.images} images once")
             progress.advance("reading stored labels", epoch + 1, len(self.files))
         return record
 
@@ -153,6 +168,8 @@ class FkdFolder:
             raise UsageError(f"{file} has logits of shape {tuple(batch.logits.shape)}, not {expected}")
         if batch.mix != self.mix:
             raise UsageError(f"{file} is mixed by {batch.mix}, the first batch by {self.mix}")
+        if (batch.images is not None) != self.ordered:
+            raise UsageError(f"{file} and the first batch do not both say which images they hold")
         if not bool(torch.isfinite(batch.logits.half()).all()):
             raise UsageError(f"{file} holds logits that are not finite in fp16")
         if batch.box is not None and not all(0 <= edge <= resolution for edge in batch.box):
@@ -163,11 +180,14 @@ class FkdFolder:
         part = self._part(number)
         record[BOXES][epoch, part] = (batch.crops.double() * resolution).round().short()
         record[FLIPS][epoch, part] = batch.flips.bool()
+        if batch.images is not None:
+            record[ORDER][epoch, part] = batch.images.int()
         if batch.partners is not None:
             record[PARTNERS][epoch, part] = batch.partners.int()
             record[SHARES][epoch, number] = batch.share or 0.0
         if batch.box is not None:
-            record[MIX_BOXES][epoch, number] = torch.tensor([int(edge) for edge in batch.box], dtype=torch.int16)
+            top, left, bottom, right = (int(edge) for edge in batch.box)
+            record[MIX_BOXES][epoch, number] = torch.tensor([top, bottom, left, right], dtype=torch.int16)
 
 
 def read_batch(file: Path) -> FkdBatch:
@@ -184,7 +204,7 @@ def read_batch(file: Path) -> FkdBatch:
         raise UsageError(f"{file} cannot be read: {why(error)}") from error
     except Exception as error:  # torch has many for a damaged file
         raise UsageError(f"{file} is no readable batch of stored labels: {why(error)}") from error
-    if not isinstance(held, list | tuple) or len(held) != len(PARTS):
+    if not isinstance(held, list | tuple) or not len(PARTS) <= len(held) <= len(PARTS + FURTHER):
         raise UsageError(f"{file} does not hold the {len(PARTS)} parts of a batch: {', '.join(PARTS)}")
     batch = FkdBatch(*held)
     if wrong := _malformed(batch):
@@ -194,6 +214,8 @@ def read_batch(file: Path) -> FkdBatch:
 
 def _malformed(batch: FkdBatch) -> str:
     """What is wrong with a batch, or ""."""
+    if batch.patches is not None and (_is_not(batch.patches, INTEGERS) or bool(batch.patches.any())):
+        return "its images were shown with their patches shuffled, which cannot be shown again"
     return _no_tensors(batch) or _no_crops(batch.crops) or _no_mix(batch)
 
 
@@ -207,9 +229,10 @@ def _no_tensors(batch: FkdBatch) -> str:
         "crops": (batch.crops, (count, 4), FLOATS),
         "flips": (batch.flips, (count,), {*numbers, torch.bool}),
         "partners": (batch.partners, (count,), INTEGERS),
+        "images": (batch.images, (count,), INTEGERS),
     }
     for name, (tensor, shape, types) in wanted.items():
-        if name == "partners" and tensor is None:
+        if name in ("partners", "images") and tensor is None:
             continue
         if _is_not(tensor, types) or tuple(tensor.shape) != shape:
             return f"its {name} are no tensor of shape {shape}"
@@ -235,8 +258,10 @@ def _no_mix(batch: FkdBatch) -> str:
         return f"its lambda is {batch.share}, not 0 to 1"
     if batch.box is None:
         return ""
-    right = isinstance(batch.box, list | tuple) and len(batch.box) == 4 and all(map(_is_finite, batch.box))
-    return "" if right else "its box has not four edges"
+    if not (isinstance(batch.box, list | tuple) and len(batch.box) == 4 and all(map(_is_finite, batch.box))):
+        return "its box has not four edges"
+    top, left, bottom, right = batch.box
+    return "" if top <= bottom and left <= right else "its box is no [top, left, bottom, right]"
 
 
 def _is_finite(value: Any) -> bool:  # noqa: ANN401 - whatever was saved

@@ -21,7 +21,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.interchange.export import writing
 from bench.interchange.export.card import card_of, without_places
-from bench.interchange.export.forms import FORMS
+from bench.interchange.export.forms import FORMS, Folders
 from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
@@ -129,6 +129,17 @@ def test_what_a_teacher_labels_scores_the_same(tmp_path: Path, made: tuple[Bench
     (row,) = rows_of(jobs, [elsewhere.run(job) for job in jobs])
     assert (row["status"], row["label_kind"], row["method"]) == ("done", "online", "sre2l"), row["reason"]
     assert row["top1_values"] == top1
+
+
+def test_numbers_of_pictures_sort_in_the_set_s_order_however_many_there_are(digits: Dataset) -> None:
+    """ "id1000" would stand between "id100" and "id101", and soft labels would go to other images."""
+    images = Images(torch.zeros(1002, 1, 8, 8, dtype=torch.uint8), torch.tensor([0] * 1001 + [1]))
+    many = CondensedSet(images, HardLabels(), digits.classes, digits.normalisation)
+    for to in ("sre2l", "rded", "folder"):
+        form = FORMS[to]
+        assert isinstance(form, Folders)
+        assert sorted(form.names(many)) == form.names(many)
+        assert to != "sre2l" or form.names(many)[999:1001] == ["new000/class000_id0999", "new000/class000_id1000"]
 
 
 def test_the_layouts_are_those_of_the_releases(tmp_path: Path, digits: Dataset) -> None:

@@ -14,6 +14,7 @@ from bench.cli.foreign_sets import Described, described
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
+from bench.interchange import manifest
 from bench.results.records import Record
 from bench.sets import condensed as sets
 
@@ -71,6 +72,16 @@ def test_every_answer_belongs_to_the_image_that_the_teacher_saw(bench: Bench, di
     assert classes[0].tolist() != sorted(classes[0].tolist())  # they do come in the sampler's order
     assert score(record) > 60
     assert not bench.ear.heard
+
+
+def test_other_views_of_the_same_files_are_another_set(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = foreign(tmp_path / "a", digits)
+    before = manifest.fingerprint(folder, [folder / "set.pt"])
+    assert manifest.fingerprint(folder, [folder / "set.pt"]) == before
+    monkeypatch.setattr(manifest, "FKD_VIEWS", manifest.FKD_VIEWS + 1)
+    assert manifest.fingerprint(folder, [folder / "set.pt"]) != before
 
 
 def test_a_teacher_that_errs_is_followed(bench: Bench, digits: Dataset) -> None:

@@ -68,6 +68,23 @@ def test_statistics_are_those_of_all_training_images_at_once(task: Task, release
     close(found.overall[0][2:], of_patches)
 
 
+def test_batchnorm_between_tokens_is_measured_image_by_image(tmp_path: Path) -> None:
+    """BN-ViT's BatchNorm is given the tokens of a batch: an image has its own, and a layer those of all images."""
+    task = tiny_task(tmp_path, backbone="bn-vit-tiny", dataset=tiny_dataset(channels=3, resolution=8, per_class=2))
+    network, recipe = task.network(0).eval(), BOTH.model_copy(update={"class_goals": "batch"})
+    images = training_images(task)
+    batch = Batch(task.dataset.train.labels, 0, real=images)
+    found = class_goals(task, Member(network), [batch], recipe)
+    with torch.no_grad(), watched(layers_of(network, recipe.match), recipe.patch) as measured:
+        network(images)
+    for place, wanted in measured.items():
+        close([each[0] for each in found[place][:2]], [each.double() for each in wanted[:2]])
+    known = Teacher(network, TeacherRef("a" * 32, "bn-vit-tiny", 50.0, 1))
+    kept = real_statistics(task, known, BOTH, UNTOUCHED)
+    for place, wanted in measured.items():
+        close(kept.overall[place][:2], [each.double() for each in wanted[:2]])
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_moving_statistics_of_classes_are_those_of_the_release_s_loop(task: Task, *, broken: bool) -> None:
     """ClassAwareBatchNorm2d: class by class, batch by batch, `(1 - 0.1) * old + 0.1 * of the batch's images`."""

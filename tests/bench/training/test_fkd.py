@@ -38,8 +38,11 @@ def teacher() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, CLASSES)).eval()
 
 
-def written(folder: Path, mix: str, seed: int = 42) -> list[Tensor]:
-    """Writes a folder as the releases do, by PIL and torchvision, and returns what the teacher saw, batch by batch."""
+def written(folder: Path, mix: str, seed: int = 42, parts: int = 6) -> list[Tensor]:
+    """Writes a folder as the releases do, by PIL and torchvision, and returns what the teacher saw, batch by batch.
+
+    Of seven parts as G-VBSM's relabelling, of eight as EDC's.
+    """
     images, network, seen = pictures(), teacher(), []
     generator = torch.Generator().manual_seed(seed)
     batches = BatchSampler(RandomSampler(range(IMAGES), generator=generator), BATCH, drop_last=False)
@@ -52,8 +55,9 @@ def written(folder: Path, mix: str, seed: int = 42) -> list[Tensor]:
             batch, (partners, share, box) = _mixed(torch.stack(shown), mix, rng)
             with torch.no_grad():
                 logits = network(batch).half()
-            parts = [torch.stack(crops), torch.tensor(flips), partners, share, box, logits]
-            torch.save(parts, folder / f"epoch_{epoch}" / f"batch_{number}.tar")
+            said = [torch.stack(crops), torch.tensor(flips), partners, share, box, logits]
+            said += [torch.tensor(chosen), torch.zeros(len(chosen), 2, 2, dtype=torch.int32)]
+            torch.save(said[:parts], folder / f"epoch_{epoch}" / f"batch_{number}.tar")
             seen.append(batch)
     return seen
 
@@ -77,7 +81,7 @@ def _mixed(
     if mix == "mixup":
         return share * batch + (1 - share) * batch[partners], (partners, share, None)
     top, left = rng.integers(0, SIZE // 2, 2)
-    box = [top, np.int64(top + 5), left, left + 7]
+    box = [top, left, np.int64(top + 5), left + 7]
     mixed = batch.clone()
     mixed[:, :, top : top + 5, left : left + 7] = batch[partners][:, :, top : top + 5, left : left + 7]
     return mixed, (partners, share, box)
@@ -122,6 +126,32 @@ def test_a_recipe_must_ask_for_the_views_that_are_recorded(tmp_path: Path) -> No
     assert more == ["epochs 2 not 3", "batch_size 3 not 7", "dsa none not flip"]
 
 
+@pytest.mark.parametrize("parts", [7, 8])
+def test_files_that_say_which_images_they_hold_need_no_seed(tmp_path: Path, parts: int) -> None:
+    """As G-VBSM's and EDC's do."""
+    seen = written(tmp_path, "cutmix", seed=43, parts=parts)
+    views, _ = read(tmp_path)
+    images = HALF.apply(pictures())
+    for number, batch in enumerate(seen):
+        view = views.at(*divmod(number, views.batches))
+        assert torch.allclose(apply(view, images[view.indices]), batch, atol=1.5 / 127.5)
+
+
+def test_files_that_say_their_images_wrongly_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, "none", parts=8)
+    path = tmp_path / B
+    *parts, images, patches = torch.load(path, weights_only=False)
+    for changed, said in (
+        ([images * 0, patches], "does not present each of 7 images once"),
+        ([images, patches + 1], "patches shuffled"),
+        ([images[:2], patches], "images are no tensor"),
+        ([], "do not both say which images"),
+    ):
+        torch.save([*parts, *changed], path)
+        with pytest.raises(UsageError, match=said):
+            read(tmp_path)
+
+
 def _without(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -151,6 +181,7 @@ CROPS, FLIPS, LOGITS = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(3, 1), torch.
         (_replaced(B, CROPS * torch.nan, FLIPS, None, None, None, LOGITS), "crops are no fractions"),
         (_replaced(B, CROPS, FLIPS, torch.arange(3), 1.5, None, LOGITS), "lambda is 1.5, not 0 to 1"),
         (_replaced(B, CROPS, FLIPS, torch.arange(3), None, None, LOGITS), "lambda is None"),
+        (_replaced(B, CROPS, FLIPS, torch.arange(3), 0.5, [0, 9, 4, 5], LOGITS), "no [top, left, bottom, right]"),
         (_replaced(B, CROPS, FLIPS[:2], None, None, None, LOGITS), "flips are no tensor"),
         (_replaced(B, CROPS, FLIPS, torch.tensor([0, 0, 1]), 0.5, None, LOGITS), "no permutation"),
         (_replaced(B, CROPS, FLIPS, torch.arange(3), 0.5, None, LOGITS), "is mixed by mixup, the first batch by none"),
@@ -169,8 +200,8 @@ def test_boxes_of_larger_images_are_refused(tmp_path: Path) -> None:
     written(tmp_path, "cutmix")
     path = tmp_path / "epoch_1" / "batch_0.tar"
     crops, flips, partners, _, _, logits = torch.load(path, weights_only=False)
-    torch.save([crops, flips, partners, 0.75, [0, 28, 0, 28], logits], path)
-    with pytest.raises(UsageError, match="mixes by the box 0, 28, 0, 28 in pixels, and the images have 16 a side"):
+    torch.save([crops, flips, partners, 0.75, [0, 0, 28, 28], logits], path)
+    with pytest.raises(UsageError, match="mixes by the box 0, 0, 28, 28 in pixels, and the images have 16 a side"):
         read(tmp_path)
 
 
