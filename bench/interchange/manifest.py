@@ -71,7 +71,9 @@ def fingerprint(folder: Path, files: Iterable[Path]) -> str:
     Args:
         files: below the folder, itself or behind links.
     """
-    told = {"inferred": digest(about(folder))} if is_missing(folder) else {MANIFEST: file_digest(folder / MANIFEST)}
+    told: dict[str, Any] = (
+        {"inferred": digest(about(folder))} if is_missing(folder) else {MANIFEST: file_digest(folder / MANIFEST)}
+    )
     if (hand := by_hand(folder)) and isinstance(hand.labels, FkdSource):
         told["views"] = FKD_VIEWS
     return digest({**told, **{str(path.relative_to(folder)): file_digest(path) for path in set(files)}})

@@ -226,7 +226,7 @@ def _heading(rows: Sequence[Row]) -> str:
         f"{row['dataset']}{_copies(row)}, {classes}, {amount(rows)}",
         condensed_with(rows, backbone),
         f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
-        _label_facts(rows),
+        label_facts(rows),
         "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
         f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
         f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
@@ -240,7 +240,7 @@ def _copies(row: Row) -> str:
     return f" ({row['dataset_source']}: {row['source_differs']})" if row.get("source_differs") else ""
 
 
-def _label_facts(rows: Sequence[Row]) -> str:
+def label_facts(rows: Sequence[Row]) -> str:
     """As "online labels of resnet18 (59.60 %)"."""
     kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
     if kind in (None, "hard"):

@@ -20,6 +20,7 @@ NOTE = (
     f"(--eval-seeds) may show more than {WIDE:g} points. It says nothing of other seeds of synthesis."
 )
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
+ENGINES = "The two stand in two rankings, because costs of the reference engine are its own; their scores compare."
 METHOD = "method.name"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
 MARKED = f"{COMPANY}: taken while several workers were busy on the machine, and held against no other time"
@@ -49,6 +50,7 @@ class Scored:
         first, second: of the metric by which they are ranked, over the trainings.
         difference: the second minus the first; None where one has no result.
         together: whether the two stand in one ranking.
+        alike: whether all is shared that decides the scores of a ranking; the reference engine stands apart for costs.
         reasons: why a run has no result.
     """
 
@@ -58,6 +60,7 @@ class Scored:
     second: Summary
     difference: Difference | None
     together: bool
+    alike: bool
     reasons: tuple[str, ...] = ()
 
     @property
@@ -172,7 +175,8 @@ def notes(found: Comparison) -> list[str]:
     """What is to be known of the scores."""
     reasons = list(dict.fromkeys(reason for each in found.scores for reason in each.reasons))
     reasons += dict.fromkeys(filter(None, map(_untested, found.scores)))
-    apart = [APART] if any(not each.together for each in found.scores if each.difference) else []
+    parted = [each for each in found.scores if each.difference and not each.together]
+    apart = dict.fromkeys(ENGINES if each.alike else APART for each in parted)
     return list(map(one_line, [*([NOTE] if found.scores else []), *apart, *reasons, *found.alone]))
 
 

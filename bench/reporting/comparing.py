@@ -4,10 +4,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from bench.reporting import Row, rankings
-from bench.reporting.columns import COSTS, TIMES, Quantity
+from bench.reporting import Row, rankings, terms
+from bench.reporting.columns import COSTS, OF_EVALUATION, TIMES, Quantity, quantity, timed
 from bench.reporting.compared import Comparison, Cost, Differing, Scored
 from bench.reporting.layout import flat
+from bench.reporting.units import duration
 from bench.reporting.welch import difference
 from bench.results.metrics import metric, primary_name
 from bench.results.records import Record
@@ -15,10 +16,19 @@ from bench.results.rows import rows
 
 DERIVED = ("hash", "name", "card", "method.quick", "method.differs", "method.changed", "method.aside", "origin")
 SAID = ("device", "precision", "synthesis_precision", "made.date", "made.command")  # by the spec, or of the moment
-OF_EVALUATIONS = ("label\nbytes", "labelling", "shared\nstages", "evaluation")  # costs
+A_TRAINING = "a\ntraining"
+OF_EVALUATIONS = ("label\nbytes", "labelling", "shared\nstages", A_TRAINING)  # costs
 CONFIG = "method.config."  # before what --set calls its keys
-ALL_COSTS = {**COSTS, **TIMES}
 Key = tuple[str, str]  # a protocol and the network that it trains
+
+
+def _a_training(row: Row) -> float | None:
+    """Seconds of one: the two sides may have had more or fewer."""
+    return row["evaluation_s"] / row["eval_seeds"] if row.get("evaluation_s") and row.get("eval_seeds") else None
+
+
+ALL_COSTS = {name: cell for name, cell in {**COSTS, **TIMES}.items() if name != "evaluation"}
+ALL_COSTS[A_TRAINING] = timed(quantity(_a_training, duration), OF_EVALUATION)
 
 
 def compared(first: Record, second: Record) -> Comparison:
@@ -109,6 +119,7 @@ def _scored(first: Row, second: Row) -> Scored:
         second=theirs,
         difference=difference(mine.values, theirs.values) if both else None,
         together=len(rankings([first, second])) == 1,
+        alike=terms(first) == terms(second),
         reasons=tuple(reasons),
     )
 

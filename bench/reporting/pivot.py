@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from bench.reporting import Row, common, machine, rankings, terms
-from bench.reporting.amounts import amount
+from bench.reporting import Row, common, label_facts, machine, rankings, terms
+from bench.reporting.amounts import amount, condensed_with
 from bench.reporting.best import LEGEND, MARK, is_best
 from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.units import UNKNOWN, spread
@@ -102,7 +102,9 @@ def heading(rows: Sequence[Row]) -> str:
         of_all("dataset"),
         classes and (f"{classes} of {every} classes" if every and every != classes else f"{classes} classes"),
         of_all("ipc") and amount(rows),
+        condensed_with(rows, of_all("backbone")),
         f"{rows[0].get('protocol_id') or rows[0]['protocol']}" + _on(of_all("eval_backbone")),
+        label_facts(rows),
         f"{rows[0]['budget']} budget",
         f"{machine(rows[0])}, {rows[0]['precision']}",
     ]

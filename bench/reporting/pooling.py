@@ -11,8 +11,8 @@ from bench.results.rows import Row
 from bench.results.scores import TOP1
 
 SAME = (
-    *("method", "method_version", "backbone", "config", "budget", "labels_of", "set", "engine"),
-    *("synthesis_precision", "dataset", "card_hash", "class_order_hash", "ipc", "eval_backbone", "epochs"),
+    *("method", "method_version", "backbone", "config", "changed", "budget", "labels_of", "set"),
+    *("engine", "synthesis_precision", "dataset", "card_hash", "class_order_hash", "ipc", "eval_backbone", "epochs"),
     *("label_kind", "teacher_backbone", "preprocessing", "device", "device_name", "precision"),
 )
 MEANS = (
@@ -65,11 +65,14 @@ def _is_done(group: Sequence[Row]) -> bool:
 
 
 def _sets(group: Sequence[Row]) -> list[Row]:
-    """One row a run: a copy of a record is no other set. The one of most trainings counts."""
+    """One row a seed: a copy of a record is no other draw, nor is a run whose loops were compiled.
+
+    The one of most trainings counts.
+    """
     found: dict[Any, Row] = {}
     for row in group:
-        other = found.setdefault(row["run"], row)
-        found[row["run"]] = max(other, row, key=lambda one: one.get("eval_seeds") or 0)
+        other = found.setdefault(row["seed"], row)
+        found[row["seed"]] = max(other, row, key=lambda one: one.get("eval_seeds") or 0)
     return list(found.values())
 
 

@@ -100,6 +100,16 @@ def stored(rows: Sequence[Row], whom: Whom) -> list[str]:
     return [one_line(f"image bytes: {said}")] if len(found) > 1 else []
 
 
+def threads(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """On how many threads of the processor rows were computed, where they differ in it: their times are no rivals."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.get("device") == "cpu" and row.get("threads"):
+            found.setdefault(row["threads"], []).append(row)
+    said = "; ".join(f"{count} of {whom.told(found[count])}" for count in sorted(found))
+    return [one_line(f"times were taken on different numbers of threads: {said}")] if len(found) > 1 else []
+
+
 def unsteady(rows: Sequence[Row], whom: Whom) -> list[str]:
     """Whose steps took more than `UNSTEADY` times as long at one moment as at another: their median says less."""
     found: dict[str, list[Row]] = {}

@@ -44,6 +44,7 @@ NO_FULL = (
     f"--method {FULL} --protocol {HARD} does it"
 )
 NO_PLAIN = f"it was not evaluated without augmentation: --protocol NAME{PLAIN} does it"
+NOT_PLAIN = "a variant of a protocol has none without augmentation"
 IS_PLAIN = "it is itself without augmentation"
 NO_RESULT = "it has no result"
 
@@ -111,6 +112,13 @@ def with_scores(rows: Sequence[Row]) -> list[Row]:
     return [{**row, "scores": dict(vars(cells.scores(row)))} for row in rows]
 
 
+def _no_plain(row: Row) -> str:
+    """Why there may be no row of the same without augmentation."""
+    if name_of(row).endswith(PLAIN):
+        return IS_PLAIN
+    return NOT_PLAIN if is_varied(row) else NO_PLAIN
+
+
 class _Cells:
     """Finds the ingredients of a row among all rows."""
 
@@ -132,7 +140,7 @@ class _Cells:
             return CellScores(null_reasons={name: [reason] for name in DERIVED})
         control, bare = self._control(row), self._beside(row, f"{name_of(row)}{PLAIN}")
         random = _of(control, _itself(row) or NO_RANDOM)
-        plain = _of(bare, IS_PLAIN if name_of(row).endswith(PLAIN) else NO_PLAIN)
+        plain = _of(bare, _no_plain(row))
         plain_random = _of(self._control(bare) if bare else None, NO_RANDOM)
         hard, full = self._hard(row), self._full(row)
         ior, plain_ior = _fraction(row["top1_mean"], random.top1), _fraction(plain.top1, plain_random.top1)

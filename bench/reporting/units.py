@@ -56,7 +56,7 @@ def digits(value: float | None) -> str | None:
         return "0"
     if 100 <= abs(value) < 1e15:
         return f"{value:.0f}"
-    return f"{value:#.3g}"
+    return f"{value:#.3g}".removesuffix(".")  # 99.97 is 100
 
 
 def duration(seconds: float | None) -> str | None:

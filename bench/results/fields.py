@@ -157,6 +157,7 @@ class Row(Measured):
     is_control: bool = told("whether another run names it as its control under this protocol", False)
     device: str | None = told("`cpu` or `cuda`")
     device_name: str | None = told("of the processor or GPU")
+    threads: int | None = told("of the processor, on which its loops ran; null in records from before")
     precision: str | None = told("arithmetic of labels and evaluations")
     versions: dict[str, str | None] | None = told("of `bench`, `torch` and the `plugin`")
     made: Object | None = told("command, date, version and commit")

@@ -162,6 +162,7 @@ def _made(record: Record) -> Known:
     said = {
         "device": made.device,
         "device_name": made.device_name,
+        "threads": made.threads,
         "precision": made.precision,
         "versions": made.versions,
         "made": made.made.to_json() if made.made else None,

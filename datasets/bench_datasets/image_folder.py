@@ -103,7 +103,9 @@ class ImageFolderReader(Reader):
         files = {split: _files(base, each, classes) for split, each in folders.items() if each}
         if options.test_names:
             files, folders = _told_apart(files["train"], options.test_names), dict.fromkeys(SPLITS, folders["train"])
-        about = {"folders": {split: [each.name for each in folders[split]] for split in files}}
+        about: dict[str, Any] = {"folders": {split: [each.name for each in folders[split]] for split in files}}
+        if options.test_names:  # the same folders, whose files another pattern would divide otherwise
+            about["test_names"] = options.test_names
         said = notes(base, [each.walk for each in read])
         return Source(source.layout, base, files, classes, about, notes=said)
 

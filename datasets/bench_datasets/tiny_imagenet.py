@@ -81,10 +81,7 @@ class _Official(Reader):
         """Every image of the split, made once: training images by name, validation images as they are annotated."""
         key = source.root, split
         if key not in self._tables:
-            trained = split == "train"
-            self._tables[key] = (
-                self._train_table(source) if trained else _annotated(self._read(source, ANNOTATIONS), source)
-            )
+            self._tables[key] = self._train_table(source) if split == "train" else self._test_table(source)
         return self._tables[key]
 
     def _train_table(self, source: Source) -> Labelled:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
 from bench.reporting.columns import inside, plain, quantity, timed
+from bench.reporting.pooling import sets_as_one
 from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
@@ -11,7 +12,8 @@ from bench.reporting.welch import WIDE, difference
 from bench.storage.streams import one_line
 
 LEGEND = (
-    "step: points above the rung before it; level: by Welch's test over the trainings the two do not differ (p in "
+    "step: points above the rung before it; level: by Welch's test over the trainings, or where a rung has several "
+    "sets over their means, the two do not differ (p in "
     f"brackets); undecided: nor do they, but the difference may be more than {WIDE:g} points",
 )
 
@@ -44,10 +46,9 @@ def _by_rung(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _joined(rows: Sequence[Row]) -> Row:
-    """The rows of one rung as one: the trainings of all, the costs of the first that is done."""
+    """The rows of one rung as one: the mean over its sets, and of one set that over its trainings."""
     done = [row for row in rows if row["status"] == "done"]
-    values = [value for row in done for value in row["top1_values"] or ()]
-    return {**(done or list(rows))[0], "top1_values": values, "seeds": len(done)}
+    return (sets_as_one(done) or list(rows))[0].copy()
 
 
 def _heading(row: Row, title: str) -> str:
@@ -73,7 +74,8 @@ def _scores(footnotes: Footnotes, source: str) -> dict[str, Cell]:
 
 def _top1(row: Row) -> str | None:
     values = row["top1_values"]
-    return spread(mean(values), deviation(values), len(values)) if values else None
+    found = spread(mean(values), deviation(values), len(values)) if values else None
+    return f"{found} sets" if found and row.get("sets") else found
 
 
 def _step(row: Row) -> str | None:

@@ -12,7 +12,8 @@ from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 from bench_reports.text import TextFormat
 
-BEST = re.compile(rf"[0-9.]+(?: ± [0-9.]+)?(?: \([0-9]+\))?{re.escape(MARK)}")  # a result with its mark
+NUMBER = r"-?[0-9.]+(?:e[+-]?[0-9]+)?"
+BEST = re.compile(rf"{NUMBER}(?: ± {NUMBER})?(?: \([0-9]+\))?{re.escape(MARK)}")  # a result with its mark
 WIDTH = 100  # characters of a small table across a page with one column of text
 SIGNS = {
     "\\": r"\textbackslash{}",

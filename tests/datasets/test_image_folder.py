@@ -74,6 +74,10 @@ def test_names_tell_test_images_apart(registry: Registry, tmp_path: Path) -> Non
     assert (dataset.train.labels.tolist(), dataset.test.labels.tolist()) == ([0] * 4 + [1] * 4, [0, 0, 1, 1])
     with pytest.raises(UsageError, match="test and test_names are two ways"):
         _open(registry, tmp_path, options=options + ', test = "y"')
+    assert dataset.train.take(torch.arange(8)).shape[0] == 8 and dataset.test.take(torch.arange(4)).shape[0] == 4
+    others = _open(registry, tmp_path, options=options.replace("v_", "t_"))  # beside what is kept decoded of the first
+    assert (len(others.train), len(others.test)) == (4, 8)
+    assert torch.equal(others.train.take(torch.arange(4)), dataset.test.take(torch.arange(4)))
     none = _open(registry, tmp_path, options=options.replace("v_", "w_"))
     assert isinstance(none.test, UnavailableSplit) and len(none.train) == 12
 

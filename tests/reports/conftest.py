@@ -68,6 +68,7 @@ def make_row(**changes: object) -> Row:
         "teacher_top1": 71.4,
         "device": "cpu",
         "device_name": "Intel(R) Xeon(R) Processor",
+        "threads": 2,
         "precision": "bf16",
         "synthesis_precision": "bf16",
         "differs": [],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
+from bench.reporting.welch import difference
 from bench_reports.data import CSV, JSON
 from bench_reports.ladder import ladder_views
 from bench_reports.table import TABLE
@@ -19,7 +20,8 @@ SOURCE = "a paper, Figure 1"
 def rung(row: Callable[..., Row]) -> Callable[..., Row]:
     def made(name: str, values: Sequence[float], published: float | None, **changes: object) -> Row:
         told = {"name": name, "change": f"change {name}", "published": published}
-        return {**row(top1_values=list(values), **changes), "rung": told}
+        result = {"top1_mean": sum(values) / len(values)} if values else {}
+        return {**row(top1_values=list(values), **result | changes), "rung": told}
 
     return made
 
@@ -38,10 +40,14 @@ def test_a_step_is_a_difference_or_level_or_cannot_be_told(rung: Callable[..., R
     assert list(view.identity["rung"]) == ["A", "B", "C", "D"]
 
 
-def test_trainings_of_several_seeds_are_one_rung(rung: Callable[..., Row]) -> None:
-    rows = [rung("A", (10.0, 12.0), None, seed=0), rung("A", (14.0, 16.0), None, seed=1)]
-    (view,) = ladder_views(rows, "Steps", SOURCE)
-    assert list(view.groups[0]["top-1 %\n(trainings)"]) == ["13.00 ± 2.58 (4)"]
+def test_a_rung_of_several_seeds_is_the_mean_over_its_sets(rung: Callable[..., Row]) -> None:
+    """Trainings on one set are no independent draws of a set: Welch's test over all would find what is not there."""
+    first = [rung("A", (10.0, 12.0), None, seed=0), rung("A", (14.0, 16.0), None, seed=1)]
+    second = [rung("B", (13.0, 13.2), None, seed=0), rung("B", (17.0, 17.2), None, seed=1)]
+    (view,) = ladder_views([*first, *second], "Steps", SOURCE)
+    assert list(view.groups[0]["top-1 %\n(trainings)"]) == ["13.00 ± 2.83 (2) sets", "15.10 ± 2.83 (2) sets"]
+    assert difference([11.0, 15.0], [13.1, 17.1]).p == pytest.approx(1 - 0.7425 / (0.7425**2 + 2) ** 0.5, abs=1e-4)
+    assert list(view.groups[0]["step"]) == ["–", "undecided (p 0.54)"]
 
 
 def test_one_training_has_a_step_and_no_test(rung: Callable[..., Row]) -> None:

@@ -80,6 +80,21 @@ def test_a_copy_of_a_record_is_no_other_set(measured: MakeRow) -> None:
     assert sets_as_one([long, long]) == [long]
 
 
+def test_a_seed_is_counted_once(measured: MakeRow) -> None:
+    """Another run of it, whose loops were compiled, say, is no other draw of a set."""
+    rows = [measured((1, 2, 3), seed=0), measured((1, 2), seed=0, run="compiled"), measured((4, 5), seed=1)]
+    (one,) = over_seeds(rows)
+    assert (one["sets"], one["seeds"], one["top1_mean"]) == (2, [0, 1], 3.25)
+    assert one["runs"] == [rows[0]["run"], rows[2]["run"]]
+    assert sets_as_one(rows[:2]) == rows[:1]
+
+
+def test_controls_with_labels_of_other_configurations_stay_apart(measured: MakeRow) -> None:
+    """Theirs is that of `random`; what was changed is their labeller's."""
+    controls = [measured((1, 2), method="random", changed=each) for each in ({}, {"relabel.temperature": [20, 4]})]
+    assert len(over_seeds(controls)) == 2
+
+
 def test_a_set_alone_keeps_the_deviation_over_its_trainings(measured: MakeRow) -> None:
     """Beside others of another budget, too: 1 and 3 deviate by the root of 2."""
     paper, quick = measured((1, 3), budget="paper"), measured((1, 3), budget="quick")
@@ -180,6 +195,13 @@ def test_soft_labels_of_different_teachers_are_apart(measured: MakeRow) -> None:
     taught = {"label_kind": "teacher", "protocol_id": "soft@1"}
     rows = [measured((1, 2), ipc=ipc, teacher_backbone=name, **taught) for ipc, name in ((1, "a"), (10, "b"))]
     assert len(pivot_views(rows, "ipc")) == 2
+
+
+def test_two_tables_of_one_dataset_say_what_they_are_of(measured: MakeRow) -> None:
+    taught = {"label_kind": "online", "protocol_id": "sre2l@1"}
+    rows = [measured((1, 2), ipc=1, backbone=name, teacher_backbone=name, **taught) for name in ("a4", "b4")]
+    first, second = (view.heading for view in pivot_views(rows, "ipc"))
+    assert "condensed with a4" in first and "online labels of a4" in first and "condensed with b4" in second
 
 
 def test_a_place_with_nothing_is_a_dash(measured: MakeRow) -> None:

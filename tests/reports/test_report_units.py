@@ -25,7 +25,8 @@ def test_durations(seconds: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0, "0"), (9.3123, "9.31"), (0.0123, "0.0123"), (1234.5, "1234"), (9e299, "9.00e+299")]
+    ("value", "shown"),
+    [(0, "0"), (9.3123, "9.31"), (0.0123, "0.0123"), (1234.5, "1234"), (99.97, "100"), (9e299, "9.00e+299")],
 )
 def test_digits(value: float, shown: str) -> None:
     assert digits(value) == shown

@@ -58,6 +58,14 @@ def test_a_worked_example(cell: list[Row]) -> None:
     assert first["null_reasons"] == {}
 
 
+def test_a_variant_is_not_sent_to_another_variant(row: MakeRow) -> None:
+    """There is no NAME+e10+no-augmentation."""
+    named = {"protocol": "hard+e10", "protocol_id": "hard+e10@1"}
+    plain, varied = with_scores([measured(row, (1, 2)), measured(row, (1, 2), **named)])
+    assert any("NAME+no-augmentation does it" in why for why in plain["scores"]["null_reasons"]["ars"])
+    assert not any("does it" in why for why in varied["scores"]["null_reasons"]["ars"] if "augmentation" in why)
+
+
 def test_the_gain_has_welchs_interval(cell: list[Row]) -> None:
     """Means 41 and 46, variances 1, three values each: t = 5 / sqrt(2/3) on 4 degrees; half of it 2.7764 sqrt(2/3)."""
     first = with_scores(cell)[0]["scores"]

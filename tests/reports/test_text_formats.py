@@ -285,6 +285,18 @@ def test_latex_has_the_best_in_bold_and_none_where_it_is_level(row: RowMaker) ->
     alone = LATEX.render([results(row, [60], eval_seeds=1, run="a"), second], claims=False)
     assert r"\textbf{4" not in level and r"\textbf{6" not in alone
     assert r"\textbf{bold}" not in LATEX.render([best], claims=False)
+    values = {"a": [-1.2, -1.3, -1.1], "b": [-2.2, -2.3, -2.1]}
+    told = {"std": 0.1, "unit": "nats", "better": "higher"}
+    logs = {run: {"loss": {**told, "mean": each[0], "values": each}} for run, each in values.items()}
+    below = [row(run=run, top1_mean=None, top1_values=[]) | {"primary": "loss", "metrics": logs[run]} for run in logs]
+    assert r"\textbf{-1.20" in LATEX.render(below, claims=False)
+
+
+def test_times_on_other_numbers_of_threads_are_told_apart(row: RowMaker) -> None:
+    one, many = row(threads=1), row(threads=16, method="cda", run="b")
+    said = "times were taken on different numbers of threads: 1 of sre2l; 16 of cda"
+    assert said in " ".join(TABLE.render([one, many], claims=False).split())
+    assert "threads" not in TABLE.render([one, row(run="b", threads=1, method="cda")], claims=False)
 
 
 def test_latex_says_one_unit_a_column(row: RowMaker, control: RowMaker) -> None:

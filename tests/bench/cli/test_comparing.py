@@ -59,6 +59,23 @@ def test_scores_that_differ(tmp_path: Path) -> None:
     assert "41.00 ± 1.00 (3)" in text and "+5.00" in text and "+2.73 to +7.27" in text and "0.0036" in text
 
 
+def test_engines_are_ranked_apart_and_their_scores_compare(tmp_path: Path) -> None:
+    def plain(content: Content) -> None:
+        content["spec"]["method"]["engine"] = "reference"
+        content["spec"]["method"]["config"]["recover"]["engine"] = "reference"
+
+    names = left(tmp_path, with_scores([40, 41])), left(tmp_path, plain, with_scores([40, 42]))
+    assert compared(tmp_path, *names)["scores"][0]["ranked_together"] is False
+    text = run_bench("compare", *names, "--runs", str(tmp_path)).stdout
+    assert "their scores compare" in text and "decides scores, too" not in text
+
+
+def test_evaluations_of_more_or_fewer_trainings_compare_by_one(tmp_path: Path) -> None:
+    names = left(tmp_path, with_scores([40, 41])), left(tmp_path, seed(1), with_scores([40, 41, 42, 43]))
+    (cost,) = (each for each in compared(tmp_path, *names)["costs"] if each["name"] == "a training")
+    assert cost["first"] == cost["second"] > 0
+
+
 def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> None:
     first = left(tmp_path, with_scores([40, 41, 42]))
     level, alone = left(tmp_path, seed(1), with_scores([40, 42, 42])), left(tmp_path, seed(2), with_scores([50]))
@@ -166,7 +183,7 @@ def test_each_evaluation_has_costs_of_its_own_in_the_order_of_the_record(tmp_pat
     kept = read_json(SHIPPED)["costs"]["label_bytes"]
     assert kept and costs["label bytes", "sre2l-tiny@1 on resnet18"] == kept
     assert ("label bytes", "hard@1 on resnet18") not in costs and ("image bytes", None) in costs
-    assert {of for name, of in costs if name == "evaluation"} == {"hard@1 on resnet18", "sre2l-tiny@1 on resnet18"}
+    assert {of for name, of in costs if name == "a training"} == {"hard@1 on resnet18", "sre2l-tiny@1 on resnet18"}
     alone = compared(tmp_path, left(tmp_path, seed(2)), left(tmp_path, seed(3), both))["alone"]
     assert alone == ["hard@1 on resnet18 of the second alone"]
 
@@ -196,7 +213,7 @@ def test_what_only_one_has_and_what_failed_is_said(tmp_path: Path) -> None:
         "sre2l-tiny@1 on resnet18 of the first alone",
         "hard@1 on resnet18 of the second alone",
     ]
-    assert not {"evaluation", "labelling", "label bytes"} & {each["name"] for each in found["costs"]}
+    assert not {"a training", "labelling", "label bytes"} & {each["name"] for each in found["costs"]}
     (score,) = compared(tmp_path, first, broken)["scores"]
     assert (score["second"]["mean"], score["difference"], score["better"]) == (None, None, None)
     assert score["reasons"] == [f"{broken}: failed: no memory"]
