@@ -26,13 +26,19 @@ NAMES = tuple(each.name for each in fields(Curves))
 
 @dataclass(frozen=True, eq=False)
 class CurveArrays:
-    """`bench.evaluation.Curves` as arrays, for who only looks at them."""
+    """`bench.evaluation.Curves` as arrays, for who only looks at them.
+
+    Attributes:
+        made_under: that of the score that they are beside (`bench.results.outcomes.Score`). A run that has another
+            score of the training by now has made it under other conditions, and these are of none of its scores.
+    """
 
     train_loss: Array
     train_top1: Array
     test_epochs: Array
     test_top1: Array
     confusion: Array
+    made_under: str
 
 
 def path_of(run: Path, key: str, seed: int) -> Path:
@@ -73,7 +79,7 @@ def read(path: Path) -> Curves:
 def look(path: Path) -> CurveArrays:
     """As `read`, without torch."""
     arrays, content = read_arrays(path)
-    curves = CurveArrays(**_named(arrays, content, path))
+    curves = CurveArrays(**_named(arrays, content, path), made_under=content["made_under"])
     _check(curves, path)
     return curves
 

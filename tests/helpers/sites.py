@@ -20,10 +20,13 @@ def keep_run(
     origin: Origin | None = None,
     control: str = "",
 ) -> str:
-    """Writes the record of a run of one protocol and two trainings, the first of `top1`; returns its name."""
+    """Writes the record of a run of one protocol and two trainings, the first of `top1`; returns its name.
+
+    Their scores were made under "a test".
+    """
     told = sample_spec(seed).to_json()
     spec = replace(RunSpec.from_json({**told, "method": {**told["method"], "name": method}}), origin=origin)
-    score = {"top1": top1, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5}
+    score = {"top1": top1, "top5": None, "best_top1": None, "epochs": 7, "seconds": 1.5, "made_under": "a test"}
     outcome = {
         **{"protocol": "hard", "protocol_id": "hard@1", "backbone": "convnet3", "asked": ["paper"], "note": ""},
         **{"label_kind": "hard", "teacher_backbone": None, "status": "done", "reason": None},

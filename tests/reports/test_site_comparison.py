@@ -38,13 +38,14 @@ def page_of(runs: Path) -> str:
     return HTML.render_comparison(found, [RunFolder(first), RunFolder(second)])
 
 
-def keep_curves(run: Path, right: int, seed: int = 0) -> Path:
+def keep_curves(run: Path, right: int, seed: int = 0, looks: int = 1) -> Path:
     """Two epochs, and so many of the ten test images of each class right; the others are taken for the next class."""
     confusion = right * torch.eye(10, dtype=torch.int64) + (10 - right) * torch.eye(10, dtype=torch.int64).roll(1, 1)
     epochs = torch.tensor([4.0, 2.0]).double()
     path = curves.path_of(run, "hard-convnet3", seed)
     path.parent.mkdir(exist_ok=True)
-    curves.write(path, Curves(epochs, 10 * epochs, torch.tensor([1]), epochs[:1], confusion), "a test")
+    after = torch.tensor([1])[:looks]
+    curves.write(path, Curves(epochs, 10 * epochs, after, epochs[:looks], confusion), "a test")
     return path
 
 
@@ -103,8 +104,15 @@ def test_curves_and_losses_of_both_are_in_one_figure_each(runs: Path) -> None:
     text = page_of(runs)
     lines = ("first, test split", "second, training views", "first, ce (weighted)", "second, bn (weighted)")
     assert all(f"{line}\n" in text or f"{line}<" in text for line in lines)
-    assert "epoch 2: top-1 % 51.00" in text and "epoch 2: top-1 % 56.00" in text
+    assert "epoch 2: top-1 % 50.00" in text and "epoch 2: top-1 % 60.00" in text
     assert re.search(r">50\.0</td>.*>80\.0</td>.*>\+30\.0</td>", text)
+
+
+def test_of_how_many_trainings_the_test_line_is_is_said(runs: Path) -> None:
+    keep_curves(runs / "run0", 5)
+    for seed in (0, 1):
+        keep_curves(runs / "run1", 8, seed, looks=seed)
+    assert "The line of the test split is of 1 of 2 trainings of the second: others were tested" in page_of(runs)
 
 
 def test_curves_that_are_damaged_are_said(runs: Path) -> None:

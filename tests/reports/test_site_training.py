@@ -22,19 +22,20 @@ NAN = float("nan")
 KEY = "hard-convnet3"
 
 
-def curves_of(confusion: list[list[int]], last: float = 1.0) -> Curves:
-    """Four epochs, the test split looked at after two."""
+def curves_of(confusion: list[list[int]], last: float = 1.0, looks: tuple[int, ...] = (2,)) -> Curves:
+    """Four epochs, the test split looked at after these, with 12.5 % more after each."""
     loss, seen = torch.tensor([4.0, 3.0, 2.0, last]).double(), torch.tensor([10.0, 20.0, 30.0, 40.0]).double()
-    return Curves(loss, seen, torch.tensor([2]), torch.tensor([25.0]).double(), torch.tensor(confusion))
+    epochs = torch.tensor(looks, dtype=torch.int64)
+    return Curves(loss, seen, epochs, 12.5 * epochs.double(), torch.tensor(confusion))
 
 
 OURS = [[8, 2], [5, 5]]
 
 
-def keep(run: Path, seed: int, found: Curves) -> Path:
+def keep(run: Path, seed: int, found: Curves, made_under: str = "a test") -> Path:
     path = curves.path_of(run, KEY, seed)
     path.parent.mkdir(exist_ok=True)
-    curves.write(path, found, "a test")
+    curves.write(path, found, made_under)
     return path
 
 
@@ -63,11 +64,56 @@ def test_curves_are_the_mean_over_trainings_and_end_with_the_score(run: Path) ->
     """Tested after 2 of 4 epochs with 25 %, and at the end with the mean of 50 and 52 %; a last loss of (1 + 3) / 2."""
     found = of(run)
     accuracy, loss = found.figures
-    assert found.count == 2
+    assert (found.count, found.part) == (2, "")
     test, views = accuracy.series
     assert [mark.said for mark in test.marks] == ["epoch 2: top-1 % 25.00", "epoch 4: top-1 % 51.00"]
     assert [mark.said for mark in views.marks][-1] == "epoch 4: top-1 % 40.00"
     assert [mark.said for mark in loss.series[0].marks][-1] == "epoch 4: loss 2.00"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tested"),
+    [
+        ((), (1, 3), ["epoch 1: top-1 % 12.50", "epoch 3: top-1 % 37.50", "epoch 4: top-1 % 52.00"]),
+        ((1, 3), (2,), ["epoch 1: top-1 % 12.50", "epoch 3: top-1 % 37.50", "epoch 4: top-1 % 50.00"]),
+    ],
+)
+def test_the_test_line_is_of_trainings_with_the_same_looks(
+    run: Path, first: tuple[int, ...], second: tuple[int, ...], tested: list[str]
+) -> None:
+    """Of one of the two it ends with the score of that one; the other lines are still the means over both."""
+    keep(run, 0, curves_of(OURS, looks=first))
+    keep(run, 1, curves_of(OURS, last=3.0, looks=second))
+    found = of(run)
+    test, _ = found.figures[0].series
+    assert [mark.said for mark in test.marks] == tested
+    assert (found.count, found.part) == (2, "1 of 2 trainings")
+    assert [mark.said for mark in found.figures[1].series[0].marks][-1] == "epoch 4: loss 2.00"
+
+
+def test_most_trainings_have_the_test_line_before_those_with_most_looks(run: Path) -> None:
+    """Of six trainings three were not tested on the way, one thrice, and those of 51 and 53 % after two epochs."""
+    record = read(run).to_json()
+    (outcome,) = record["evaluations"].values()
+    outcome["scores"] = [{**outcome["scores"][0], "seed": seed, "top1": 50.0 + seed} for seed in range(6)]
+    looks: list[tuple[int, ...]] = [(1, 2, 3), (2,), (), (2,), (), ()]
+    for seed, each in enumerate(looks):
+        keep(run, seed, curves_of(OURS, looks=each))
+    (found,), _ = trainings(record, run, {})
+    said = [mark.said for mark in found.figures[0].series[0].marks]
+    assert (said, found.part) == (["epoch 2: top-1 % 25.00", "epoch 4: top-1 % 52.00"], "2 of 6 trainings")
+
+
+def test_curves_of_other_conditions_belong_to_no_score(run: Path, tmp_path: Path) -> None:
+    """The second training's are of an earlier version, and there is no third; so is the only one of the control."""
+    keep(run, 1, curves_of([[0, 10], [10, 0]], last=3.0), "an earlier version")
+    keep(run, 2, curves_of([[0, 10], [10, 0]], last=3.0))
+    keep_run(tmp_path, seed=1)
+    keep(tmp_path / "run1", 0, curves_of(OURS), "an earlier version")
+    found = of(run, {("hard@1", "convnet3"): tmp_path / "run1"})
+    assert (found.count, found.part) == (1, "")
+    assert found.figures[0].series[0].marks[-1].said == "epoch 4: top-1 % 50.00"
+    assert [each[1:] for each in texts(found.tables[0])] == [["80.0"], ["50.0"]]
 
 
 def test_classes_stand_beside_those_of_the_control(run: Path, tmp_path: Path) -> None:
@@ -87,7 +133,7 @@ def test_of_many_classes_the_best_the_worst_and_the_pairs_confused_most(run: Pat
     confusion = torch.diag(60 - torch.arange(60)) + torch.diag(torch.arange(60)).roll(1, 1)
     none = np.zeros(1)
     spec = {"dataset": "of nobody", "classes": [f"class {place}" for place in range(60)]}
-    by_class, pairs = class_tables(spec, [CurveArrays(none, none, none, none, confusion.numpy())], None)
+    by_class, pairs = class_tables(spec, [CurveArrays(none, none, none, none, confusion.numpy(), "a test")], None)
     assert [each[0] for each in texts(by_class)][24:26] == ["class 24", "class 35"]
     assert (by_class.caption, len(by_class.lines)) == ("Accuracy of 50 of 60 classes", 50)
     assert texts(pairs)[:2] == [["class 59", "class 0", "98"], ["class 58", "class 59", "97"]]

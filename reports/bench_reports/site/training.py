@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.errors import CorruptArtefact, UnreadableArtefact, why
 from bench.loops.losses import LOSSES_FILE
-from bench.results.curves import CurveArrays, look
+from bench.reporting.folders import RunFolder
+from bench.results.curves import CurveArrays, look, path_of
 from bench.storage import run_folder
 from bench.storage.streams import one_line
 from bench_reports.site.axes import Axis, axis
@@ -21,18 +22,24 @@ LOSS = "loss"  # which may fall by orders of magnitude
 Json = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]
 Where = tuple[str, str]  # a protocol's id and the network that was trained
-ClassesOf = Callable[[Path, str], Sequence[float] | None]
+ClassesOf = Callable[[Path, Where], Sequence[float] | None]
 Left = tuple[Json, Path]  # a run's record and its folder
+Kept = tuple[CurveArrays, float | None]  # a training's curves and its top-1 at the end
 
 
 @dataclass(frozen=True)
 class Training:
-    """An evaluation's trainings: of how many what follows is the mean, figures, and tables of classes."""
+    """An evaluation's trainings: of how many what follows is the mean, figures, and tables of classes.
+
+    Attributes:
+        part: of how many of them the line of the test split is, in words; "" where it is of all.
+    """
 
     heading: str
     count: int
     figures: Sequence[Figure]
     tables: Sequence[Table]
+    part: str
 
 
 def trainings(
@@ -48,10 +55,10 @@ def trainings(
     found, lost = [], list[str]()
     for key, outcome in (record.get("evaluations") or {}).items():
         try:
-            if curves := _curves(run, key):
-                control = controls.get((outcome["protocol_id"], outcome["backbone"]))
-                beside = (classes_of or control_classes)(control, key) if control else None
-                found.append(_training(record["spec"], outcome, curves, beside))
+            if kept := _kept(run, key, outcome):
+                control = controls.get(_where(outcome))
+                beside = (classes_of or control_classes)(control, _where(outcome)) if control else None
+                found.append(_training(record["spec"], outcome, kept, beside))
         except (CorruptArtefact, UnreadableArtefact) as error:
             lost.append(one_line(why(error)))
     return found, lost
@@ -61,26 +68,20 @@ def beside(runs: Mapping[str, Left], where: Where) -> list[Training]:
     """An evaluation of several runs in the same figures, where all of them have curves. Raises as `_curves`.
 
     Args:
-        runs: by what their lines are called; all have the evaluation.
+        runs: by what their lines are called.
     """
-    outcomes = {who: _outcome(record, where) for who, (record, _) in runs.items()}
-    curves = {who: _curves(path, outcomes[who][0]) for who, (_, path) in runs.items()}
-    if not all(curves.values()):
+    kept = {who: _kept_of(record, path, where) for who, (record, path) in runs.items()}
+    if not all(kept.values()):
         return []
-    lines = {who: _lines(found, outcomes[who][1]) for who, found in curves.items()}
+    lines = {who: _lines(found) for who, found in kept.items()}
     tested = {f"{who}, test split": test for who, (test, _, _) in lines.items()}  # first: a run has one colour then
     seen = tested | {f"{who}, training views": views for who, (_, views, _) in lines.items()}
     loss = {who: falling for who, (_, _, falling) in lines.items()}
-    count = sum(map(len, curves.values()))
+    count = sum(map(len, kept.values()))
+    curves = {who: [each for each, _ in found] for who, found in kept.items()}
     tables = classes_beside([record["spec"] for record, _ in runs.values()], curves)
-    return [Training(one_line(" on ".join(where)), count, _accuracy_and_loss(seen, loss), tables)]
-
-
-def _outcome(record: Json, where: Where) -> tuple[str, Json]:
-    """An evaluation with the key that its files have."""
-    return next(
-        (key, each) for key, each in record["evaluations"].items() if (each["protocol_id"], each["backbone"]) == where
-    )
+    part = ", ".join(f"{said} of the {who}" for who, found in kept.items() if (said := _part(found)))
+    return [Training(one_line(" on ".join(where)), count, _accuracy_and_loss(seen, loss), tables, part)]
 
 
 def recovery(run: Path) -> tuple[list[Figure], list[str]]:
@@ -113,34 +114,51 @@ def _losses(run: Path) -> dict[str, Points]:
     return lines if len(across) > 1 else {}
 
 
-def _curves(run: Path, key: str) -> list[CurveArrays]:
-    """Those of all trainings of an evaluation that are as long as the first. Raises as `bench.results.curves.look`."""
-    paths = sorted(path for path in (run / run_folder.EVALUATIONS).glob(f"*{run_folder.CURVES}") if _is_of(path, key))
-    if not paths:
-        return []
-    found = [look(path) for path in paths]
-    return [each for each in found if each.train_loss.shape == found[0].train_loss.shape]
+def _where(outcome: Json) -> Where:
+    return outcome["protocol_id"], outcome["backbone"]
 
 
-def _is_of(path: Path, key: str) -> bool:
-    return path.name.startswith(f"{key}-") and path.name[len(key) + 1 : -len(run_folder.CURVES)].isdecimal()
+def _kept_of(record: Json, run: Path, where: Where) -> list[Kept]:
+    """`_kept` of the evaluation there, if the record has it."""
+    evaluations = record["evaluations"].items()
+    return [kept for key, outcome in evaluations if _where(outcome) == where for kept in _kept(run, key, outcome)]
 
 
-def control_classes(control: Path, key: str) -> Sequence[float] | None:
+def _kept(run: Path, key: str, outcome: Json) -> list[Kept]:
+    """Of an evaluation's trainings those that are as long as the first. Raises as `_curves`."""
+    found = [(each, score.get("top1")) for score in outcome["scores"] if (each := _curves(run, key, score))]
+    return [each for each in found if each[0].train_loss.shape == found[0][0].train_loss.shape]
+
+
+def _curves(run: Path, key: str, score: Json) -> CurveArrays | None:
+    """Those of the training that a score is of; None where it left none. Raises as `bench.results.curves.look`."""
+    try:
+        found = look(path_of(run, key, score.get("seed", 0)))
+    except FileNotFoundError:
+        return None
+    return found if found.made_under == score.get("made_under") else None
+
+
+def control_classes(control: Path, where: Where) -> Sequence[float] | None:
     """The accuracies of a control's classes, percent; None where there are none to read, which its own page says."""
     try:
-        return class_accuracies(_curves(control, key))
-    except (CorruptArtefact, UnreadableArtefact):
+        return class_accuracies([each for each, _ in _kept_of(RunFolder(control).record(), control, where)])
+    except (FileNotFoundError, CorruptArtefact, UnreadableArtefact):
         return None
 
 
-def _training(spec: Json, outcome: Json, curves: Sequence[CurveArrays], control: Sequence[float] | None) -> Training:
-    heading = one_line(f"{outcome['protocol_id']} on {outcome['backbone']}")
-    return Training(heading, len(curves), _figures(curves, outcome), class_tables(spec, curves, control))
+def _training(spec: Json, outcome: Json, kept: Sequence[Kept], control: Sequence[float] | None) -> Training:
+    tables = class_tables(spec, [each for each, _ in kept], control)
+    return Training(one_line(" on ".join(_where(outcome))), len(kept), _figures(kept), tables, _part(kept))
 
 
-def _figures(curves: Sequence[CurveArrays], outcome: Json) -> list[Figure]:
-    test, views, loss = _lines(curves, outcome)
+def _part(kept: Sequence[Kept]) -> str:
+    tested = len(_tested_alike(kept))
+    return "" if tested == len(kept) else f"{tested} of {len(kept)} trainings"
+
+
+def _figures(kept: Sequence[Kept]) -> list[Figure]:
+    test, views, loss = _lines(kept)
     seen = {"test split": test, "training views, as augmented": views}
     return _accuracy_and_loss(seen, {"training loss": loss})
 
@@ -149,19 +167,35 @@ def _accuracy_and_loss(seen: Mapping[str, Points], loss: Mapping[str, Points]) -
     return [_figure("Accuracy", "epoch", "top-1 %", seen), _figure("Training loss", "epoch", LOSS, loss)]
 
 
-def _lines(curves: Sequence[CurveArrays], outcome: Json) -> tuple[Points, Points, Points]:
+def _lines(kept: Sequence[Kept]) -> tuple[Points, Points, Points]:
     """Over epochs: the accuracy on the test split, that on training views, and the loss; means over trainings."""
-    loss, seen, tested = (_mean(curves, name) for name in ("train_loss", "train_top1", "test_top1"))
-    last = [score["top1"] for score in outcome["scores"] if score.get("top1") is not None]
-    test = list(zip(curves[0].test_epochs.tolist(), tested, strict=True))
-    if last:
-        test.append((len(loss), sum(last) / len(last)))
-    return test, list(enumerate(seen, 1)), list(enumerate(loss, 1))
+    loss, seen = (_mean(kept, name) for name in ("train_loss", "train_top1"))
+    return _tested(_tested_alike(kept)), list(enumerate(seen, 1)), list(enumerate(loss, 1))
 
 
-def _mean(curves: Sequence[CurveArrays], name: str) -> list[float]:
-    first, *others = (getattr(each, name) for each in curves)
-    means: list[float] = (sum(others, first) / len(curves)).tolist()
+def _tested(alike: Sequence[Kept]) -> Points:
+    """The accuracy on the test split on the way and at the end, the mean over the same trainings."""
+    first, _ = alike[0]
+    line = list(zip(first.test_epochs.tolist(), _mean(alike, "test_top1"), strict=True))
+    last = [top1 for _, top1 in alike if top1 is not None]
+    return [*line, (len(first.train_loss), sum(last) / len(last))] if last else line
+
+
+def _tested_alike(kept: Sequence[Kept]) -> Sequence[Kept]:
+    """The most that were tested after the same epochs: a later command may have asked for other looks (`--looks`).
+
+    Those that were tested on the way go before those that were not.
+    """
+    groups: dict[tuple[int, ...], list[Kept]] = {}
+    for each in kept:
+        groups.setdefault(tuple(each[0].test_epochs.tolist()), []).append(each)
+    _, alike = max(groups.items(), key=lambda group: (len(group[0]) > 0, len(group[1]), len(group[0])))
+    return alike
+
+
+def _mean(kept: Sequence[Kept], name: str) -> list[float]:
+    first, *others = (getattr(each, name) for each, _ in kept)
+    means: list[float] = (sum(others, first) / len(kept)).tolist()
     return means
 
 
