@@ -64,6 +64,19 @@ def test_costs_are_told_in_a_unit_that_fits_and_the_front_is_named(row: RowMaker
     assert [series.colour for series in drawn][-1] == "control", "the last lies above the others, and is hollow"
 
 
+def test_bytes_of_images_in_several_formats_have_no_front(row: RowMaker, control: RowMaker) -> None:
+    """SRe2L's JPEG beside raw pixels of two others, and those two alone."""
+    raw = [{**control(set_bytes=3 << 20), "image_format": "uint8"}, {**row(method="dm"), "image_format": "uint8"}]
+    (mixed,) = over_costs([{**row(set_bytes=1 << 20), "image_format": "jpeg"}, *raw], {})
+    figure = next(each for each in mixed.figures if each.x_title == "MiB of images")
+    said = "image bytes: uint8 of dm, random (control); jpeg of sre2l; no rivals, so no Pareto front"
+    assert (figure.front, figure.note) == ("", said)
+    assert figure.said.endswith(said) and len(figure.series) == 3
+    assert all(each.front and not each.note for each in mixed.figures if each is not figure)
+    (alike,) = over_costs(raw, {})
+    assert all(each.front and not each.note for each in alike.figures)
+
+
 def test_a_time_taken_in_company_is_held_against_no_other(row: RowMaker, control: RowMaker) -> None:
     rows = [row(), control(), {**row(method="dm", top1_mean=90.0, synthesis_s=1.0), "workers": 2}]
     (costly,) = over_costs(rows, {})

@@ -15,8 +15,9 @@ from itertools import pairwise
 from bench.reporting import Ranking, Row, primary, rankings
 from bench.reporting.columns import OF_SET, disturbed
 from bench.reporting.layout import flat
-from bench.reporting.naming import line_names
+from bench.reporting.naming import Whom, line_names
 from bench.reporting.panels import Panel, panels
+from bench.reporting.remarks import stored
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
@@ -33,12 +34,17 @@ Number = Callable[[Row], float | None]
 
 @dataclass(frozen=True)
 class Cost:
-    """What an accuracy is held against: its title, its number, its units from the largest, and how one is told."""
+    """What an accuracy is held against: its title, its number, its units from the largest, and how one is told.
+
+    Attributes:
+        unlike: in what some rows differ so that their costs are no rivals, in words; nothing where they are.
+    """
 
     title: str
     number: Number
     units: Sequence[tuple[str, float]]
     told: Callable[[float], str | None]
+    unlike: Callable[[Sequence[Row], Whom], Sequence[str]] = lambda rows, whom: ()
 
     def unit(self, largest: float) -> tuple[str, float]:
         """The title with the unit in which the largest value is at least one, and how much that unit is."""
@@ -70,7 +76,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: what it shows, its axes with their titles, its series, and the Pareto front as SVG's points."""
+    """A figure: what it shows, its axes with their titles, its series, and the Pareto front as SVG's points.
+
+    Attributes:
+        note: why there is no front, where one would mislead.
+    """
 
     heading: str
     said: str
@@ -80,6 +90,7 @@ class Figure:
     y_title: str
     series: Sequence[Series]
     front: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ COSTS = (
         lambda value: f"{digits(value)} ms",
     ),
     Cost("to make", lambda row: _alone(row, _seconds), TIMES, duration),
-    Cost("of images", lambda row: row.get("set_bytes"), SIZES, size),
+    Cost("of images", lambda row: row.get("set_bytes"), SIZES, size, stored),
     Cost("of labels", lambda row: row.get("label_bytes"), SIZES, size),
 )
 
@@ -181,15 +192,16 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
-    words = line_names(identity(ranking.rows))
-    look = looks.of(dict(zip(words, ranking.rows, strict=True)))
+    words = line_names(who := identity(ranking.rows))
+    look, whom = looks.of(dict(zip(words, ranking.rows, strict=True))), Whom(ranking.rows, who)
     figures = []
     for cost in COSTS:
         known = [
             (word, row, value) for word, row in zip(words, ranking.rows, strict=True) if (value := cost.number(row))
         ]
         if len({value for *_, value in known}) > 1:
-            figures.append(_over_cost(cost, known, look, names))
+            unlike = "; ".join(cost.unlike([row for _, row, _ in known], whom))
+            figures.append(_over_cost(cost, known, look, names, unlike))
     return figures
 
 
@@ -198,6 +210,7 @@ def _over_cost(
     known: Sequence[tuple[str, Row, float]],
     look: Mapping[str, Look],
     names: Mapping[str, str],
+    unlike: str,
 ) -> Figure:
     rows = [row for _, row, _ in known]
     across, unit = cost.unit(max(value for *_, value in known))
@@ -206,10 +219,12 @@ def _over_cost(
     for word, row, value in known:
         mark = _mark(row, x.place(value / unit), y, f"{word}, {cost.told(value)}", names)
         series.append(_series(word, look[word], [mark]))
-    best = front([(value, primary(row).badness) for _, row, value in known])
+    best = [] if unlike else front([(value, primary(row).badness) for _, row, value in known])
     edge = [(series[place].marks[0].x, series[place].marks[0].y) for place in best]
-    said = f"{title} against {across}; on the Pareto front: {', '.join(known[place][0] for place in best)}"
-    return Figure(across, said, x, y, across, title, _controls_above(series), _steps(edge))
+    note = f"{unlike}; no rivals, so no Pareto front" if unlike else ""
+    found = note or f"on the Pareto front: {', '.join(known[place][0] for place in best)}"
+    said = f"{title} against {across}; {found}"
+    return Figure(across, said, x, y, across, title, _controls_above(series), _steps(edge), note)
 
 
 def _controls_above(series: Sequence[Series]) -> list[Series]:
@@ -240,7 +255,8 @@ def points(places: Sequence[tuple[float, float]]) -> str:
 def _steps(edge: Sequence[tuple[float, float]]) -> str:
     """The border of what can be had: a cost buys what a lower one did until the next point."""
     corners = [(x, before[1]) for before, (x, _) in pairwise(edge)]
-    path = [point for pair in zip(edge, [*corners, (RIGHT, edge[-1][1])], strict=True) for point in pair]
+    last = [(RIGHT, y) for _, y in edge[-1:]]
+    path = [point for pair in zip(edge, [*corners, *last], strict=True) for point in pair]
     return points(path)
 
 
