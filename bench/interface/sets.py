@@ -54,6 +54,7 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         classes: the class ids in order.
         class_names: what they are called, where the dataset's card says it; else the ids.
         transform: uint8 pixels (..., C, H, W) -> float32, what networks see; of test images too.
+        preprocessing: what `transform` is the one half of; its `invert` brings what networks see back to pixels.
         learned_lr: a step size that was learned with the images, or None.
         manifest: what the set says of itself.
     """
@@ -75,6 +76,7 @@ class LoadedSet(data.Dataset[tuple[Tensor, Tensor]]):
         self.label_kind = condensed.labels.kind
         self.temperature: float | None = getattr(condensed.labels, "temperature", None)
         self.classes, self.class_names = condensed.classes, class_names
+        self.preprocessing = condensed.preprocessing
         self.transform = condensed.preprocessing.apply
         self.learned_lr, self.manifest = condensed.learned_lr, manifest
 

@@ -72,6 +72,7 @@ def test_what_a_runs_set_is(done: tuple[Path, dict[str, Any]]) -> None:
     assert found.classes == found.class_names == ("0", "1", "2")
     assert found.label_kind == "hard" and found.probabilities is None and found.temperature is None
     assert torch.equal(found.transform(found.pixels), found.images)
+    torch.testing.assert_close(found.preprocessing.invert(found.images), found.pixels / 255)
     image, label = found[7]
     assert torch.equal(image, found.images[7]) and int(label) == 1
     assert found.manifest["method"] == "random"
