@@ -34,6 +34,7 @@ from bench.running.executors.orders import (
     Piece,
     PrepareOrder,
     RunOrder,
+    SetOrder,
     TrialOrder,
     UnitsOrder,
     order_from,
@@ -47,7 +48,7 @@ from bench.speed.orders import FloorOrder, StepOrder
 from bench.storage.shared.leases import LockHeld, lost, stop_waiting_when
 from bench.storage.streams import News
 
-KINDS = (RunOrder, PrepareOrder, UnitsOrder, HelpOrder, TrialOrder, StepOrder, FloorOrder)
+KINDS = (RunOrder, SetOrder, PrepareOrder, UnitsOrder, HelpOrder, TrialOrder, StepOrder, FloorOrder)
 
 
 class Channel:
@@ -151,6 +152,9 @@ def obey(order: Order, registry: Registry, channel: Channel) -> None:
         case HelpOrder():
             run = Run(order.job, registry, order.context(channel, _stop()))
             channel.send("helped", units=run.helped())
+        case SetOrder():
+            failed = Run(order.job, registry, order.context(channel, _stop()), order.retry).made_set()
+            channel.send("record", record=failed.to_json()) if failed else channel.send("set")
         case RunOrder():
             record = Run(order.job, registry, order.context(channel, _stop()), order.retry).complete()
             channel.send("record", record=record.to_json())

@@ -94,6 +94,8 @@ class Conditions:
         alone = next((each for each in self.every if not any(map(each.fits, rows))), None)
         if alone is not None:
             return f"no row has {alone.field}={alone.wanted}; {alone.instead(rows)}"
+        if not self.every:
+            return "nothing to report: no evaluation of these runs is on record"
         return f"no row has {' and '.join(f'{each.field}={each.wanted}' for each in self.every)}; {ALL}"
 
 

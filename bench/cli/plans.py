@@ -31,6 +31,7 @@ from bench.running.executors.orders import HelpOrder
 from bench.running.executors.processes import run_child
 from bench.running.executors.work import has_units
 from bench.running.provenance import typed
+from bench.storage import run_folder
 from bench.storage.shared.leases import holder, owner_lives
 
 
@@ -73,9 +74,9 @@ def unplanned(command: str) -> str:
     """A line that makes a plan as the one that makes its runs."""
     words, kept = iter(shlex.split(command)), list[str]()
     for word in words:
-        if word in ("-o", "--output"):
+        if word in ("-o", "--output", "--machine"):
             next(words, None)
-        elif word != "--plan-only" and not word.startswith(("-o", "--output=")):
+        elif word != "--plan-only" and not word.startswith(("-o", "--output=", "--machine=")):
             kept.append(word)
     return shlex.join(kept)
 
@@ -209,7 +210,7 @@ class Shift:
         return holder(self._lock(job)) is not None
 
     def _lock(self, job: Job) -> Path:
-        return self.place.runs / f".{job.spec.name}.lock"
+        return run_folder.lock_of(self.place.runs / job.spec.name)
 
     def _find_dead(self, left: Sequence[PlannedJob]) -> bool:
         """Whether of those who have what is left one is dead: of another machine that takes a while to see."""
@@ -239,6 +240,8 @@ class Shift:
         made = ended.facts["units"] if ended.event == "helped" else []
         if made:
             self.console.say(f"{run}, which another has: made {', '.join(map(str, made))}")
+        if ended.stopped:  # in the middle of its last unit, say
+            raise Interrupted("stopped")
         return bool(made)
 
     def _own(self) -> set[str]:

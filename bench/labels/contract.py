@@ -56,6 +56,11 @@ class Labels(ABC):
         return ()
 
     @property
+    def teachers_in_cache(self) -> tuple[TeacherRef, ...]:
+        """Those that must be at hand and lie in the cache alone: of old sets, with which none travels."""
+        return tuple(each for each in self.teachers if each.file is None) if self.needs_teachers else ()
+
+    @property
     def combination(self) -> Combine:
         """What is made of the logits of several."""
         return "mean"

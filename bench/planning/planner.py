@@ -81,12 +81,9 @@ class Planner:
         return list(found.values())
 
     def _check_names(self) -> None:
-        request = self.request
-        for method in request.methods:
-            self.registry.find("method", method)
         for backbone in self._every_backbone():
             self.registry.find("backbone", backbone)
-        for protocol in request.protocols:
+        for protocol in self.request.protocols:
             self._check_protocol(protocol)
         for method, backbones in self._backbones.items():
             for backbone in backbones:

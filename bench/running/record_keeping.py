@@ -1,11 +1,12 @@
 """Records of runs that end without a result, and of runs that several commands add to."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from bench.errors import UnreadableArtefact
 from bench.results import records
-from bench.results.answers import answered
+from bench.results.answers import answered, is_done
 from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
@@ -43,6 +44,12 @@ def ended(job: Job, earlier: Record | None, status: Status, reason: str) -> dict
     return before
 
 
+def standing(job: Job, earlier: Record) -> dict[str, Evaluation]:
+    """Of what is asked for, what is done with however many seeds: a record keeps it, whatever became of others."""
+    before = ((each, earlier.evaluations.get(each.key)) for each in job.evaluations)
+    return {each.key: known for each, known in before if known is not None and is_done(each, known)}
+
+
 def controls(job: Job, earlier: Record | None) -> dict[str, str]:
     """The links to controls of this command and of those before it."""
     return {**(earlier.controls if earlier else {}), **job.controls}
@@ -71,17 +78,12 @@ def crashed(job: Job, place: RunContext, reason: str) -> Record:
     It replaces none that cannot be read, and none of a run that somebody else has by now.
     """
     try:
-        with locked(lock_of(job, place), place.progress, wait=False):
+        with locked(run_folder.lock_of(place.runs / job.spec.name), place.progress, wait=False):
             return _crashed(job, place, reason)
     except LockHeld as error:
         return unread(job, place, f"{reason}; {error}")
     except (OSError, UnreadableArtefact):  # a lease cannot be had where nothing can be written
         return _crashed(job, place, reason)
-
-
-def lock_of(job: Job, place: RunContext) -> Path:
-    """The lock of whoever works on a run."""
-    return place.runs / f".{job.spec.name}.lock"
 
 
 def _crashed(job: Job, place: RunContext, reason: str) -> Record:
@@ -92,12 +94,13 @@ def _crashed(job: Job, place: RunContext, reason: str) -> Record:
         return unread(job, place, f"{reason}; {error}")
     outcomes, links = ended(job, earlier, "failed", reason), controls(job, earlier)
     if earlier is not None and earlier.status == "done" and (folder / run_folder.COSTS).exists():
-        record = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
+        shown = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
+        kept = replace(shown, evaluations={**outcomes, **standing(job, earlier)})
     else:
         environment = describe(place.device, job.spec.precision, job.spec, place.command)
-        record = Record(job.spec, "failed", reason, Costs(), outcomes, links, environment)
-    keep(record, place)
-    return record
+        shown = kept = Record(job.spec, "failed", reason, Costs(), outcomes, links, environment)
+    keep(kept, place)
+    return shown
 
 
 def keep(record: Record, place: RunContext) -> None:

@@ -27,7 +27,7 @@ from bench.running.environment import (
     scored_by_another_file,
 )
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
-from bench.running.record_keeping import controls, earlier_record, ended, keep, lock_of, unread
+from bench.running.record_keeping import controls, earlier_record, ended, keep, unread
 from bench.running.scoring import Scoring, judged_by
 from bench.running.synthesis import Synthesis
 from bench.storage import run_folder
@@ -90,7 +90,7 @@ class Run:
 
         A process that goes on for another waits for who came between: the run was the other's, and is seen through.
         """
-        return locked(lock_of(self.job, self.place), self.place.progress, wait=bool(self.place.found))
+        return locked(run_folder.lock_of(self.folder), self.place.progress, wait=bool(self.place.found))
 
     def attempted(self, piece: Callable[[Synthesis], T]) -> T | Record:
         """A piece of the synthesis, for whoever acts for the holder of the run; where it fails the record, kept.
@@ -105,6 +105,16 @@ class Run:
             if not is_recordable(error):
                 raise
             return self._failed(error)
+
+    def made_set(self) -> Record | None:
+        """Makes the set and evaluates nothing; the record of the run, kept, where that fails.
+
+        Raises:
+            LockHeld, Interrupted, Prepared: as `complete`.
+        """
+        with self.held():
+            found = self.attempted(lambda synthesis: synthesis.costs())
+        return found if isinstance(found, Record) else None
 
     def helped(self) -> list[str]:
         """Makes units of a run that another process has, from the last on; names those that it made.

@@ -49,15 +49,17 @@ class Scoring:
     synthesis: Synthesis
 
     def outcome(self, each: EvaluationSpec, earlier: Evaluation | None, *, retry: bool) -> Evaluation:
-        """What each seed gave. A failure is part of the outcome; an earlier one stands unless `retry`.
+        """What each seed gave. A failure is part of the outcome.
+
+        An earlier one stands unless `retry`, or all that is asked for now was scored before it.
 
         Raises:
             WorkToDo: something would have to be trained, while the run is only looked at.
         """
         same = earlier if earlier and earlier.protocol_id == each.protocol_id else None
-        if same and not same.done and not retry:
-            return same.asked_as(each.asked)
         protocol: Protocol = self.registry.load("protocol", each.protocol)
+        if same and not same.done and not retry and not self._all_kept(protocol, each, each.seeds):
+            return same.asked_as(each.asked)
         note = protocol.note(replace(self.task.setting, backbone=each.backbone))
         seeds_wanted = max(each.seeds, len(same.scores) if same else 0)
         if same and same.done and (kept := self._all_kept(protocol, each, seeds_wanted)):
@@ -183,8 +185,8 @@ class Scoring:
 
         For sets from before teachers lay beside their images, a cache that was cleared since is filled again.
         """
-        needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()
-        if any(each.file is None and self.task.stages.read(KIND, each.stage) is None for each in needed):
+        needed = condensed.labels.teachers_in_cache
+        if any(self.task.stages.read(KIND, each.stage) is None for each in needed):
             self.synthesis.prepare()
 
 

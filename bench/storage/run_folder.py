@@ -18,6 +18,8 @@ The tensors of a set are named by `bench.sets.own_manifest`. Checkpoints lie in 
 (UNIT.work, KEY-NUMBER.work, labels.work), which goes once that is made.
 """
 
+from pathlib import Path
+
 SPEC = "spec.json"
 LOG = "log.txt"
 UNITS = "units"
@@ -30,3 +32,8 @@ EVALUATIONS = "evaluations"
 CURVES = ".curves.safetensors"
 RECORD = "record.json"
 WORK = ".work"
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock of whoever works on a run that lies there."""
+    return folder.with_name(f".{folder.name}.lock")

@@ -66,6 +66,7 @@ def command(
     from bench.extensions.registry import Registry
     from bench.reporting.folders import RunFolder, report_files
     from bench.reporting.pooling import over_seeds
+    from bench.storage.shared.mirrors import at_hand
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
@@ -75,7 +76,9 @@ def command(
     with Console() as console:
         made = rows_asked_for(named, where, runs, console, folders=folders)
     if target.folder is not None:
-        files = report_files(registry, made, target.form, folders, claims=claims, means=over is not None)
+        shown = {row["run"] for row in made}
+        near = {name: RunFolder(at_hand(each.path)) for name, each in folders.items() if name in shown}
+        files = report_files(registry, made, target.form, near, claims=claims, means=over is not None)
         written = write_folder(target.folder, files)
         said_written(target.folder / written[-1], f" and {len(written) - 1:,} files that it leads to")
         return

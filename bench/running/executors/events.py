@@ -18,6 +18,7 @@ FORMS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "warning": {"message": str},
     "anew": {"found": dict},
     "record": {"record": dict},
+    "set": {},
     "prepared": {"units": list},
     "made": {"left": list},
     "helped": {"units": list},

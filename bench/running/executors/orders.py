@@ -80,6 +80,13 @@ class RunOrder(Order):
 
 
 @dataclass(frozen=True)
+class SetOrder(RunOrder):
+    """Make the set of a job and evaluate nothing ("set"), so that nothing else disturbs what is measured of it."""
+
+    work = "set"
+
+
+@dataclass(frozen=True)
 class PrepareOrder(RunOrder):
     """Make what the units of a job need, and say which units there are ("prepared"). Who sends it has the run."""
 

@@ -17,7 +17,7 @@ from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors.contract import Skipped
-from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
+from bench.running.executors.orders import PrepareOrder, RunOrder, SetOrder, UnitsOrder
 from bench.running.executors.processes import Ended, interruptible, over_time
 from bench.running.executors.work import Work, has_units, makes_set_alone
 from bench.running.executors.workers import Needs, Workers
@@ -175,7 +175,7 @@ class Round:
         order, folder = self._by.order(work.job), self._by.place.runs / work.job.spec.name
         if not self._company or not self._by.alone or (folder / run_folder.COSTS).exists():
             return order
-        return replace(order, job=replace(work.job, evaluations=()))
+        return SetOrder(**vars(order))
 
     def _falls_into_pieces(self, work: Work) -> bool:
         """Whether it can, and workers would else be idle: fewer such jobs are left than there are of them."""
@@ -225,7 +225,7 @@ class Round:
                 work.made += 1
                 self.advance(work, UNITS, work.made, work.units)
                 return None
-            case RunOrder(), "record" if order.job != work.job and ended.facts["record"].get("status") == "done":
+            case SetOrder(), "set":
                 return None
         return ended
 

@@ -11,7 +11,7 @@ from bench.extensions.registry import Registry
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors.contract import Skipped
-from bench.running.executors.orders import RunOrder
+from bench.running.executors.orders import RunOrder, SetOrder
 from bench.running.executors.processes import Ended
 
 
@@ -52,7 +52,7 @@ class Work:
 
 def makes_set_alone(order: RunOrder) -> bool:
     """Whether an order makes a set and evaluates nothing: so that nothing else disturbs what is measured."""
-    return not order.job.evaluations
+    return isinstance(order, SetOrder)
 
 
 def has_units(job: Job, registry: Registry) -> bool:

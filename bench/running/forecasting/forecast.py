@@ -38,6 +38,7 @@ from bench.running.units import read_unit
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage import run_folder
+from bench.storage.shared.mirrors import at_hand
 from bench.storage.shared.scratch import TRIAL, scratch_folder
 from bench.training.teachers import KIND
 
@@ -114,7 +115,7 @@ class _TrialRun:
     """One trial: the run's own steps in its own order, each cut short."""
 
     def __init__(self, job: Job, registry: Registry, place: RunContext, scratch: Path) -> None:
-        self.job, self.registry, self.folder = job, registry, place.runs / job.spec.name
+        self.job, self.registry, self.folder = job, registry, at_hand(place.runs / job.spec.name)
         self.progress, self.anew, self.decoded = place.progress, place.anew, False
         self.scratch, self.work = scratch, Path(tempfile.mkdtemp(prefix="work-", dir=scratch))
         self.pace, self.heard = Trial(place.device), list[str]()  # what other trials noted of what this one shares
@@ -151,8 +152,7 @@ class _TrialRun:
             condensed = sets.load(self.folder / run_folder.CONDENSED)
         except (FileNotFoundError, CorruptArtefact):
             return None
-        needed = condensed.labels.teachers if condensed.labels.needs_teachers else ()
-        if not all(self.store.read(KIND, teacher.stage) for teacher in needed):
+        if not all(self.store.read(KIND, teacher.stage) for teacher in condensed.labels.teachers_in_cache):
             return None
         self.task.dataset.test.ready()
         fit = costs.notes.labels_fit if self.job.spec.brought else None

@@ -76,7 +76,7 @@ def run_folders(runs: Path) -> list[Path]:
 
 def run(folder: Path, what: str = "run") -> Removable:
     """A run with all that it made. What it took from the cache stays."""
-    return Removable(what, folder, (folder.with_name(f".{folder.name}.lock"),))
+    return Removable(what, folder, (run_folder.lock_of(folder),))
 
 
 def failed_runs(runs: Path) -> list[Removable]:

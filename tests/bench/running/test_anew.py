@@ -22,8 +22,8 @@ from bench.running.executors import SpreadExecutor
 from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
 from bench.running.executors.processes import Child, Ended, run_child
 from bench.running.failures import Prepared
-from bench.running.record_keeping import lock_of
 from bench.running.units import read_unit
+from bench.storage.run_folder import lock_of
 from bench.storage.shared.leases import LockHeld
 
 PLUGIN = laden_methods.__file__
@@ -89,7 +89,7 @@ def test_the_second_process_waits_for_who_came_between(bench: Bench) -> None:
     (job,) = the_jobs(bench)
     with pytest.raises(Prepared) as prepared:
         bench.run(job, anew=True)
-    with held(lock_of(job, bench.place())) as other:
+    with held(lock_of(bench.runs / job.spec.name)) as other:
         with pytest.raises(LockHeld):
             bench.run(job)
         leaves = threading.Timer(1.0, other.kill)

@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import pytest
 from benching import Bench
 
 from bench.extensions.registry import Registry
+from bench.results import records
 from bench.results.records import Record
+from bench.results.rows import rows
 from bench.results.spec import Job
 from bench.running.executors import OneWorker, Skipped, SpreadExecutor
 from bench.running.executors.processes import Ended
+from bench.running.finished import is_done
+from bench.running.record_keeping import crashed, ended
 from bench.running.runner import Run
 from bench.storage.files import read_json, write_json
 from bench.storage.shared.leases import locked
@@ -101,6 +106,51 @@ def test_a_failure_stands_until_it_is_to_be_done_again(noting: Bench) -> None:
     found = answer(noting, job)
     assert isinstance(found, Record) and (found.status, found.reason) == ("failed", reason)
     assert isinstance(answer(noting, job, retry=True), Skipped)
+
+
+def test_a_killed_training_hides_no_result_of_fewer_seeds(noting: Bench) -> None:
+    """The record keeps it, and answers whoever asks for no more; the failure is of who asked for more."""
+    two, three = (the_job(noting, eval_seeds=seeds) for seeds in (2, 3))
+    before = noting.run(two)
+    shown = crashed(three, noting.place(), "killed by design")
+    assert [each.status for each in shown.evaluations.values()] == ["failed"]
+    assert records.read(noting.runs / two.spec.name).evaluations == before.evaluations
+    assert answer(noting, two) == before
+
+
+def test_a_failure_on_record_gives_way_to_the_scores_that_are_asked_for(noting: Bench) -> None:
+    """As one that was written over a result of fewer seeds."""
+    two = the_job(noting, eval_seeds=2)
+    before = noting.run(two)
+    failed = ended(the_job(noting, eval_seeds=3), before, "failed", "killed by design")
+    records.write(noting.runs / two.spec.name, replace(before, evaluations=failed))
+    assert isinstance(answer(noting, two), Skipped), "something is left to do"
+    again = noting.run(two)
+    assert [each.scores for each in again.evaluations.values()] == [e.scores for e in before.evaluations.values()]
+    assert [each.status for each in again.evaluations.values()] == ["done"]
+
+
+def test_a_set_made_alone_that_fails_is_on_record_with_what_was_asked_for(noting: Bench) -> None:
+    (job,) = noting.jobs("boaster", protocols=("honest",))
+    record = Run(job, Registry((PLUGIN,)), noting.place()).made_set()
+    assert record is not None and record.reason
+    (row,) = rows([records.read(noting.runs / job.spec.name)])
+    assert (row["status"], row["reason"]) == ("failed", record.reason)
+
+
+def test_a_set_made_alone_has_no_record_yet(noting: Bench) -> None:
+    job = the_job(noting)
+    assert Run(job, Registry((PLUGIN,)), noting.place()).made_set() is None
+    folder = noting.runs / job.spec.name
+    assert (folder / "costs.json").exists() and not (folder / "record.json").exists()
+
+
+def test_a_record_that_cannot_be_read_is_no_finished_run(noting: Bench) -> None:
+    job = the_job(noting)
+    folder = noting.runs / job.spec.name
+    folder.mkdir(parents=True)
+    (folder / "record.json").symlink_to("record.json")
+    assert not is_done(job, Registry((PLUGIN,)), noting.place())
 
 
 def test_a_run_that_another_process_has_is_skipped_by_name(noting: Bench) -> None:

@@ -19,6 +19,8 @@ from child_work import children_here
 from leasing import elsewhere, slots
 from small_layouts import jpeg, write_files
 
+from bench.cli import plans
+from bench.cli.console import Console
 from bench.cli.plans import Shard, unplanned
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry, content_of
@@ -27,6 +29,7 @@ from bench.planning.plan_files import PLAN_LINE, PlannedJob, as_offered, check_o
 from bench.planning.planner import Planner
 from bench.progress import Silent
 from bench.running.environment import describe
+from bench.running.executors.processes import Ended
 from bench.storage.files import SEAL, digest
 from bench.storage.shared.leases import locked
 
@@ -86,7 +89,14 @@ def test_a_plan_is_a_line_a_run_and_names_no_folder_of_the_machine(shared: Bench
 
 
 @pytest.mark.parametrize(
-    "asked", ["--plan-only -o 'a b.jsonl'", "--output=jobs.jsonl --plan-only", "-ojobs.jsonl --plan-only"]
+    "asked",
+    [
+        "--plan-only -o 'a b.jsonl'",
+        "--output=jobs.jsonl --plan-only",
+        "-ojobs.jsonl --plan-only",
+        "--plan-only --machine 'NVIDIA H100' -o jobs.jsonl",
+        "--machine=H100 --plan-only -ojobs.jsonl",
+    ],
 )
 def test_a_record_names_the_line_that_makes_its_run(asked: str) -> None:
     line = "bench run -m dm --set 'dm:pool=[1, 2]' -d digits"
@@ -162,6 +172,17 @@ def test_what_fails_while_a_shard_helps_is_for_whoever_has_the_run_to_say(shared
         ended = shared.spoken("work", "jobs.jsonl", "--runs", str(shared.runs))
     assert (ended.returncode, ended.stdout) == (0, "") and "made part" not in ended.stderr
     assert not (shared.runs / job.spec.name / "record.json").exists()
+
+
+def test_a_stop_in_the_last_unit_that_a_shard_helps_with_ends_the_shard(
+    shared: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "run_child", lambda *_: Ended("helped", {"units": ["part-2"]}, 0, True))
+    planned = read_plan(shared.folder / "jobs.jsonl")
+    place = plans.Place(shared.runs, shared.cache, shared.folder / "data", "cpu", None)
+    with Console(quiet=True) as console:
+        shift = plans.Shift(plans.Shard(1, 1), planned, Registry((str(SHARED),)), place, torch.device("cpu"), console)
+        assert (shift._help(planned), shift.stopped) == (False, True)
 
 
 def test_what_a_shard_had_that_died_on_another_machine_is_done(shared: Bench) -> None:

@@ -18,7 +18,7 @@ from bench.results.outcomes import Costs, Environment
 from bench.results.records import Record
 from bench.results.spec import Job
 from bench.running.executors import Needs, Skipped, SpreadExecutor
-from bench.running.executors.orders import PrepareOrder, RunOrder, UnitsOrder
+from bench.running.executors.orders import PrepareOrder, RunOrder, SetOrder, UnitsOrder
 from bench.running.executors.processes import Ended
 from bench.running.record_keeping import ended
 from bench.storage.shared.company import at_work, mark
@@ -73,7 +73,7 @@ class Puppets:
 
 def what(order: RunOrder) -> str:
     """An order in a word."""
-    return order.units[0] if isinstance(order, UnitsOrder) else order.work if order.job.evaluations else "set"
+    return order.units[0] if isinstance(order, UnitsOrder) else order.work
 
 
 def usual(order: RunOrder) -> Ended:
@@ -81,6 +81,8 @@ def usual(order: RunOrder) -> Ended:
     match order:
         case PrepareOrder():
             return Ended("prepared", {"units": ["one", "two", "three"]}, 0, False)
+        case SetOrder():
+            return Ended("set", {}, 0, False)
         case UnitsOrder():
             return Ended("made", {"left": []}, 0, False)
     job = order.job
