@@ -68,8 +68,19 @@ def test_killed_in_the_middle_it_goes_on_elsewhere_with_the_same_images(server: 
     for file in ("images.safetensors", "labels.safetensors"):
         assert (ours / file).read_bytes() == (theirs / file).read_bytes()
     assert not [name for name in store.find() if ".work/" in name]
+    _see_all_of_the_run(Elsewhere(tmp_path, scheme=server.scheme, home="third"))
     _say_the_same_of_the_run(first, ours.parent.name)
     _hold_no_secret(tmp_path, server)
+
+
+def _see_all_of_the_run(machine: Elsewhere) -> None:
+    """On a machine that has none of it yet: nothing is left to do, and a site shows its images."""
+    with children_here():
+        (forecast,) = json.loads(machine.typed(*SLOW, "--dry-run", "--format", "json").stdout)
+    assert forecast["status"] == "done"
+    site = machine.folder / "site"
+    assert machine.spoken("report", machine.address, "-o", f"{site}/").returncode == 0
+    assert list(site.rglob("*.png"))
 
 
 def _say_the_same_of_the_run(machine: Elsewhere, name: str) -> None:
