@@ -14,7 +14,16 @@ from bench.extensions.registry import Registry
 from bench.planning.configuring import configure
 from bench.progress import Silent
 from bench.recipes import Setting
-from bench.running.executors.orders import HelpOrder, Order, PrepareOrder, RunOrder, TrialOrder, UnitsOrder, order_from
+from bench.running.executors.orders import (
+    HelpOrder,
+    Order,
+    PrepareOrder,
+    RunOrder,
+    SetOrder,
+    TrialOrder,
+    UnitsOrder,
+    order_from,
+)
 from bench.speed.floor import FloorSpec
 from bench.speed.measuring import StepSpec
 from bench.speed.orders import FloorOrder, StepOrder
@@ -32,6 +41,7 @@ def orders(bench: Bench) -> list[Order]:
     run: dict[str, Any] = {"job": job, **folders, "retry": True, "command": "bench run", **watched}
     return [
         RunOrder(**whose, **run),
+        SetOrder(**whose, **run),
         PrepareOrder(**whose, **run),
         UnitsOrder(**whose, **run, units=("class-0", "class-1")),
         HelpOrder(**whose, **run),
