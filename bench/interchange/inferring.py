@@ -142,9 +142,9 @@ def _check_labels(folder: Path, path: Path, name: str) -> None:
     if labels.ndim == 1 and labels.is_floating_point():
         raise UsageError(f"the labels in {path} are {type_of(labels)}; class indices are whole numbers: save int64")
     if labels.ndim != 1:
-        raise _open(
-            folder, "source.labels", f"{path.name} has labels of shape {tuple(labels.shape)}, not class indices"
-        )
+        said = f"{folder} has no {MANIFEST}, and {name!r} in {path.name} has shape {tuple(labels.shape)}, not (N)"
+        needed = "'source.labels' names class indices (N), and 'source.soft' probabilities (N, K)"
+        raise UsageError(f"{said}: write one whose {needed} (docs/concepts.md)")
 
 
 @lru_cache(maxsize=8)

@@ -161,7 +161,11 @@ NOISE = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     [
         (saved("a.pt", {"images": NOISE, "labels": LABELS}), "'source.range'"),
         (saved("a.pt", {"images": NOISE.abs() * 99, "labels": LABELS}), "'source.range'"),
-        (saved("a.pt", {"images": NOISE, "labels": torch.rand(4, 3)}), "'source.labels'"),
+        (
+            saved("a.pt", {"images": NOISE, "labels": torch.rand(4, 3)}),
+            "'labels' in a.pt has shape (4, 3), not (N): write one whose 'source.labels' names class indices (N), "
+            "and 'source.soft' probabilities (N, K)",
+        ),
         (saved("a.pt", {"images": NOISE, "labels": LABELS.float()}), "are float32; class indices are whole numbers"),
         (saved("a.pt", {"pictures": NOISE}), "a.pt holds 'pictures' (4, 1, 8, 8), not 'images' and 'labels'"),
         (saved("a.pt", [NOISE, 3]), "a.pt holds '0' (4, 1, 8, 8), not"),
