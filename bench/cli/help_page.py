@@ -14,7 +14,8 @@ INTRO = """\
 # Commands
 
 What `--help` says of each, made by `python -m bench.cli.help_page > docs/commands.md`. Results go to standard output,
-all else to standard error. Exit status: 0 all is done, 1 some row failed or was refused, 2 wrong usage.
+all else to standard error. Exit status: 0 all is done, 1 some row failed or was refused, 2 wrong usage, 130 stopped by
+Ctrl-C or, while runs are under way, by SIGTERM.
 """
 AS_TYPED = "\b\n"  # click's mark of a paragraph that keeps its lines
 

@@ -31,7 +31,7 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   last three whiten none of them.
 - Under --precision auto the images of the three are made as by the code, in fp32 (on GPUs that have it tf32): bf16
   changes the gradients by the pixels, and those of MTT and TESLA hardly (docs/measuring.md, "Arithmetic"). DATM's are
-  made so, too.
+  made so, too, and those of IDC and DREAM, whose own were not measured.
 - Images are stored as float32: nothing holds them in the box of valid pixels.
 - A dataset is normalised by its card, one for all methods. CIFAR-100's has CIFAR-10's constants, as MTT's and SRe2L's
   code; DC's, DSA's and DM's has 0.5071, 0.4866, 0.4409 (deviations 0.2673, 0.2564, 0.2762). Tiny-ImageNet's has the
