@@ -1,25 +1,23 @@
 """Dataset cards: the TOML that says what a source dataset is. Imports no torch, so that listing cards stays quick."""
 
 import hashlib
-import tomllib
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bench.errors import UsageError, why
+from bench.data.tables import hint, read_toml
+from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.storage.names import below, brief, check_name, nearest
-from bench.storage.regular_files import LONGEST, read_regular
+from bench.storage.names import below, brief, check_name
+from bench.storage.regular_files import LONGEST
 
 SplitName = Literal["train", "test"]
-M = TypeVar("M", bound=BaseModel)
 Unit01 = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quarter of a gray level is no picture
 Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
 Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
-MOST = 16 << 20  # bytes of a TOML file; those written by hand have some thousands
 
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -53,7 +51,7 @@ def _address(url: str) -> str:
 def _checksum(text: str) -> str:
     algorithm, _, digits = text.partition(":")
     if algorithm not in (known := _hex_digits()):
-        raise ValueError(f"unknown algorithm {brief(algorithm)}; {_hint(algorithm, sorted(known))}")
+        raise ValueError(f"unknown algorithm {brief(algorithm)}; {hint(algorithm, sorted(known))}")
     if len(digits) != known[algorithm]:
         raise ValueError(f"{algorithm} has {known[algorithm]} hex digits, here are {len(digits)}")
     return text
@@ -126,6 +124,24 @@ class SplitCard(BaseModel):
         return f"{100 * self.test:g} % of train, by class, seed {self.seed}"
 
 
+class Elsewhere(BaseModel):
+    """How others keep their sets of the dataset, where a set alone does not tell whose it is.
+
+    It decides what must be said of such a set, and nothing of how the dataset is read.
+
+    Attributes:
+        who: they, as "DC and DM".
+        class_ids: the ids as they number the classes; None: in class order.
+        mean, std: the constants that they normalise with; None: the card's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    who: Annotated[str, Field(min_length=1)]
+    class_ids: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    mean: tuple[Unit01, ...] | None = None
+    std: tuple[Spread, ...] | None = None
+
+
 def _named(name: str) -> str:
     check_name(name)
     return name
@@ -151,8 +167,10 @@ class DatasetCard(BaseModel):
             of 8 bits stay as they are.
         mean, std: per channel, for pixels in [0, 1]. A card may say `normalisation = "imagenet"` (or "half": 0.5 and
             0.5) in their place.
+        elsewhere: how others keep their sets of it.
     """
 
+    also: ClassVar[tuple[str, ...]] = ("normalisation",)  # a field beside those below
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, AfterValidator(_named)]
     like: str | None = None
@@ -171,6 +189,7 @@ class DatasetCard(BaseModel):
     licence: str = "not stated"
     citation: str = "not stated"
     homepage: str | None = None
+    elsewhere: Elsewhere | None = None
     sources: tuple[SourceCard, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -201,6 +220,11 @@ class DatasetCard(BaseModel):
             raise ValueError("class_ids holds one id twice")
         if ids is not None and self.classes not in (None, len(ids)):
             raise ValueError(f"classes says {self.classes}, class_ids has {len(ids)}")
+        if (theirs := self.elsewhere) is not None:
+            if {len(theirs.mean or self.mean), len(theirs.std or self.std)} != {self.channels}:
+                raise ValueError(f"elsewhere: mean and std need {self.channels} values each, one a channel")
+            if theirs.class_ids is not None and sorted(theirs.class_ids) != sorted(ids or ()):
+                raise ValueError("elsewhere: its class_ids are not those of the card in another order")
         return self
 
     @property
@@ -212,11 +236,12 @@ class DatasetCard(BaseModel):
         """Content hash of the card: part of every stage's key.
 
         Fields of `_ADDED` count where a card sets them. Sources that differ do not: a dataset that is read from one has
-        a hash of its own (`bench.data.opening`), and those of the others stay as they were before it was added.
+        a hash of its own (`bench.data.opening`), and those of the others stay as they were before it was added. Nor
+        does `elsewhere`.
         """
         from bench.storage.files import digest  # it imports torch, which listing cards does not need
 
-        unset = {name for name in _ADDED if getattr(self, name) is None}
+        unset = {"elsewhere", *(name for name in _ADDED if getattr(self, name) is None)}
         sources = [source.content() for source in self.sources if source.differs is None]
         return digest({**self.model_dump(mode="json", exclude=unset), "sources": sources})
 
@@ -253,79 +278,3 @@ def _cards_in(folder: str) -> list[Path]:
 def read_card(path: Path) -> DatasetCard:
     """The card in a TOML file. Raises UsageError as `read_toml`."""
     return read_toml(DatasetCard, path, "dataset card")
-
-
-def read_toml(model: type[M], path: Path, what: str) -> M:
-    """The model in a TOML file.
-
-    Raises:
-        UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
-    """
-    try:
-        fields = tomllib.loads(read_regular(path, MOST).decode())
-    except OSError as error:
-        raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
-    except RecursionError:
-        raise UsageError(f"{what} {path} is not valid TOML: its brackets are nested too deeply") from None
-    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
-        raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
-    return validated(model, fields, f"{what} {path}")
-
-
-def validated(model: type[M], fields: dict[str, Any], where: str) -> M:
-    """The model with these fields.
-
-    Raises:
-        UsageError: the first thing wrong, in one line that starts with `where`; unknown fields come first, because a
-            misspelt field is missing as well.
-    """
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-        raise UsageError(f"{where}: {_explained(model, problems[0])}") from error
-
-
-def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    field = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"the field {field!r} is missing"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown field {field!r}; {_hint(str(problem['loc'][-1]), _fields_at(model, problem['loc'][:-1]))}"
-    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"field {field!r} is a table, {_example(model, problem['loc'])}, not {brief(problem['input'])}"
-    if problem["type"] == "too_short":
-        return (
-            f"field {field!r} has {problem['ctx']['actual_length']}, and needs {problem['ctx']['min_length']} at least"
-        )
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"field {field!r}: {message}, not {brief(problem['input'])}" if field else message
-
-
-def _hint(name: str, known: list[str]) -> str:
-    match = nearest(name, known)
-    return f"did you mean {match!r}?" if match else f"choose from {', '.join(known)}"
-
-
-def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """The fields of the table at a location of the card, e.g. ("sources", 0)."""
-    for part in location:
-        if isinstance(part, str):
-            field = model.model_fields.get(part)
-            model = (_table_in(field.annotation) if field else None) or model
-    extra = ["normalisation"] if model is DatasetCard else []
-    return [*model.model_fields, *extra]
-
-
-def _example(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
-    """The table that belongs at a location, as its fields or, where any are taken, by its outline."""
-    part = location[-1] if location else ""
-    field = next((each for name, each in model.model_fields.items() if name == part), None)
-    table = _table_in(field.annotation) if field else None
-    return f"{{ {', '.join(f'{name} = ...' for name in table.model_fields)} }}" if table else "{ ... }"
-
-
-def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _table_in(inner))), None)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from bench.data.cards import DatasetCard as DatasetCard
+from bench.data.cards import Elsewhere as Elsewhere
 from bench.data.cards import Fetch as Fetch
 from bench.data.cards import SourceCard as SourceCard
 from bench.data.cards import SplitName as SplitName
@@ -141,6 +142,7 @@ class Dataset:
         split: how the test split was cut out of train, in words, or None where the source has its own.
         source: the layout that its images were read from, where it was read from one.
         source_differs: in what these are not the images of the card's other sources, in words, or None.
+        elsewhere: how others keep their sets of it, where the card says so.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Dataset:
     split: str | None = None
     source: str | None = None
     source_differs: str | None = None
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         if self.own_normalisation is None:

@@ -100,6 +100,7 @@ def _described(
         train=splits["train"],
         test=splits["test"],
         split=str(card.split) if card.split else None,
+        elsewhere=card.elsewhere,
     )
 
 

@@ -4,7 +4,8 @@
    those decide; `classes` in the manifest is then only held against them.
 2. Order needs a statement. Numbers (tensors, Parquet without names, folders "3", "00003" or "new003") are positions in
    the manifest's `classes`. Without it they are positions in the dataset's own class order, but only where neither its
-   ids nor the card's words for them are numbers in another order, or have some: sorted as text, c10 comes before c2.
+   ids nor the card's words for them are numbers in another order, or have some: sorted as text, c10 comes before c2;
+   and where the card knows of nobody who numbers its classes otherwise.
    Names that are no ids are told by `classes` as well, which then lists the ids in the order of the labels (of folders,
    in the order of sorted names). Names that are the card's words for its classes, and ids of no other, need none.
 3. What is inferred is said; what contradicts is refused.
@@ -13,6 +14,7 @@ A set whose labels mean other classes evaluates at chance without a word (pytorc
 folders numbers them in the order of text).
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ IDS, STATED = "ids", "stated"
 SORTED = "inferred: labels are positions in the dataset's class order"
 WORDS = "inferred: the card's words for its classes"
 _NUMBER = re.compile(r"(?:new)?(\d+)")
-_SHOWN = 5
+_SHOWN, _LISTED = 5, 20
 _DIGITS = 20
 
 
@@ -65,17 +67,24 @@ def of_numbers(stated: Sequence[str] | None, dataset: Dataset, where: str) -> Cl
     """What the numbers 0 to K - 1 mean.
 
     Raises:
-        UsageError: nothing is stated, and the dataset's ids or words have numbers in another order.
+        UsageError: nothing is stated, and others number the classes otherwise, or the dataset's ids or words have
+            numbers in another order.
     """
     if stated is not None:
         return ClassOrder(_ranks(stated, dataset), STATED)
+    if (theirs := _numbered_elsewhere(dataset)) is not None:
+        who, ids = theirs
+        raise UsageError(
+            f"the labels of {where} are numbers, by which {who} mean another order of the classes of {dataset.name} "
+            f"than that of their ids: state in its manifest the ids in the order of the labels, of theirs as "
+            f'"classes": {json.dumps(ids) if len(ids) <= _LISTED else f"[{_quoted(ids)}] (as the card lists them)"}'
+        )
     if (other := _by_their_numbers(dataset)) is not None:
         what, ids = other
-        quoted = _some([f'"{each}"' for each in ids])
         raise UsageError(
             f"the labels of {where} are numbers, and so are {what} of {dataset.name}, whose ids sort as text "
             f"({_some(dataset.classes)}): state in its manifest the ids in the order of the labels, "
-            f'as "classes": [{quoted}]'
+            f'as "classes": [{_quoted(ids)}]'
         )
     return ClassOrder(torch.arange(len(dataset.classes)), SORTED)
 
@@ -140,6 +149,18 @@ def _unknown(names: Sequence[str], dataset: Dataset, where: str) -> str:
 def _ranks(names: Sequence[str], dataset: Dataset) -> Tensor:
     rank = {name: index for index, name in enumerate(dataset.classes)}
     return torch.tensor([rank[name] for name in names])
+
+
+def _quoted(ids: Sequence[str]) -> str:
+    return _some([f'"{each}"' for each in ids])
+
+
+def _numbered_elsewhere(dataset: Dataset) -> tuple[str, list[str]] | None:
+    """Who numbers the classes in another order, and the ids in that; None where nobody is known to."""
+    if (theirs := dataset.elsewhere) is None or theirs.class_ids is None:
+        return None
+    ids = [each for each in theirs.class_ids if each in dataset.classes]
+    return None if ids == list(dataset.classes) else (theirs.who, ids)
 
 
 def _by_their_numbers(dataset: Dataset) -> tuple[str, list[str]] | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
 from bench.interchange.handwritten import FKD_EPOCH, HandWritten, Range
+from bench.interchange.pixels import far_outside
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
 from bench.storage.run_folder import CONDENSED, MANIFEST
@@ -31,7 +32,7 @@ APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
 ALIKE = 0.5  # correlation of neighbours from which pixels are not whitened
-OUTSIDE = 0.1  # so many of normalised values lie outside 0..1, at least
+OUTSIDE = 0.1  # so many of normalised values lie far outside 0..1, at least
 
 
 def inferred(folder: Path) -> HandWritten:
@@ -142,9 +143,12 @@ def _check_labels(folder: Path, path: Path, name: str) -> None:
     if labels.ndim == 1 and labels.is_floating_point():
         raise UsageError(f"the labels in {path} are {type_of(labels)}; class indices are whole numbers: save int64")
     if labels.ndim != 1:
-        said = f"{folder} has no {MANIFEST}, and {name!r} in {path.name} has shape {tuple(labels.shape)}, not (N)"
-        needed = "'source.labels' names class indices (N), and 'source.soft' probabilities (N, K)"
-        raise UsageError(f"{said}: write one whose {needed} (docs/concepts.md)")
+        shape = f"{name!r} in {path.name} has shape {tuple(labels.shape)}, not (N)"
+        needed = "class indices (N), and probabilities (N, K), which are the softmax of logits"
+        raise UsageError(
+            f"{folder} has no {MANIFEST}, and {shape}: save beside the images, in one file, {needed}, and write one "
+            "whose 'source.labels' and 'source.soft' name them (docs/concepts.md)"
+        )
 
 
 @lru_cache(maxsize=8)
@@ -159,7 +163,7 @@ def _range(path: Path, name: str, changed: int, size: int) -> Range | None:
         return "0..1"
     if low >= 0 and 2 < high <= 255:
         return "0..255"
-    outside = float(((values < 0) | (values > 1)).float().mean())
+    outside = far_outside(values) / max(values.numel(), 1)
     return "normalised" if outside > OUTSIDE and values.ndim == 4 and likeness(values) >= ALIKE else None
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.data.cards import SourceCard, validated
+from bench.data.cards import SourceCard
+from bench.data.tables import validated
 from bench.errors import CorruptArtefact, UsageError
 from bench.interchange.handwritten import (
     FkdSource,

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.condensation import Grid, Images
-from bench.data.cards import DatasetCard, SourceCard, validated
-from bench.data.datasets import Dataset, Preprocessing, Reader, Source
+from bench.data.cards import DatasetCard, SourceCard
+from bench.data.datasets import Dataset, Normalisation, Preprocessing, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, size_of
+from bench.data.tables import validated
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
@@ -83,7 +84,9 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     if hand is None:
         return read_own(folder)
     class_order.check_stated(hand.classes, dataset, str(folder))
-    declared_normalisation(hand, dataset)
+    theirs = declared_normalisation(hand, dataset)
+    if is_missing(folder):
+        _check_constants(hand, theirs, dataset, folder)
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
     files = [folder / hand.zca.file] if hand.zca else []
     if isinstance(hand.source, TensorSource):
@@ -107,6 +110,27 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr, decoder)
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     return Foreign(found, part.order.how, part.notes, (*files, *part.files), said)
+
+
+def _check_constants(hand: HandWritten, own: Normalisation, dataset: Dataset, folder: Path) -> None:
+    """Refuses normalised images of nobody known where others take other constants: read by wrong ones they look well.
+
+    Raises:
+        UsageError: the line has both.
+    """
+    theirs, source = dataset.elsewhere, hand.source
+    if theirs is None or theirs.mean is None or not isinstance(source, TensorSource) or source.range != "normalised":
+        return
+    other = Normalisation(theirs.mean, theirs.std or own.std)
+    raise UsageError(
+        f"{folder} has no {MANIFEST}, and {source.file} is normalised: by the constants of {dataset.name} "
+        f"({_constants(own)}), or by others, such as those of {theirs.who} ({_constants(other)}): write one that "
+        "states 'mean' and 'std' (docs/concepts.md)"
+    )
+
+
+def _constants(normalisation: Normalisation) -> str:
+    return f"mean {list(normalisation.mean)}, std {list(normalisation.std)}"
 
 
 def _inferred(hand: HandWritten, order: ClassOrder, dataset: Dataset) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.data.cards import read_toml
+from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry

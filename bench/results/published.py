@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.data.cards import read_toml
+from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told

@@ -22,6 +22,7 @@ from bench.storage.names import brief
 from bench.storage.users_files import regular
 from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
 
+UNLABELLED = -1  # what Hugging Face's ImageNet-1K has in its test split
 MOST_ROWS = 100_000_000  # of a file, which may say few labels many times in few bytes
 _SUM = re.compile(r"([0-9a-fA-F]{64})\s+\*?(\S.*)")
 
@@ -97,7 +98,10 @@ class ParquetReader(Reader):
         width, found = len(source.classes[0]), []
         for path in source.files[split]:
             names = names_of(path, source.options["label"]) or source.options["class_ids"]
-            for row, label in enumerate(_labels(path, source.options["label"])):
+            labels = _labels(path, source.options["label"])
+            if set(labels) == {UNLABELLED}:
+                raise RunFailure(f"{path} has no labels ({UNLABELLED}): the card's options may name another {split}")
+            for row, label in enumerate(labels):
                 index = rank.get(_class_id(label, names, width))
                 if index is None:
                     raise RunFailure(f"corrupt file: {path} row {row} has the label {label!r}, which is no class")

@@ -1,5 +1,6 @@
 """WebDataset's shards: tar files whose samples are an image and a number, `000000.png` and `000000.cls`."""
 
+import re
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from bench_datasets.parquet import Patterns, matching
 IMAGES = ("png", "jpg", "jpeg", "webp", "bmp")  # suffixes of what is decoded
 LARGEST = 1 << 28  # bytes of an image
 LONGEST_LABEL = 20  # bytes of a number
+_META = re.compile(r"__[^/]*__")  # names of members that are about a shard
 
 
 class WebDatasetOptions(BaseModel):
@@ -127,7 +129,8 @@ def _read(path: Path, label: str, _changed: int, size: int) -> tuple[Sample, ...
                 if member.isreg():
                     place = PurePosixPath(member.name)
                     key, _, suffix = place.name.partition(".")
-                    parts.setdefault(str(place.with_name(key or place.name)), {})[suffix.lower()] = member
+                    if key and suffix and not _META.fullmatch(key):  # as the library itself passes them by
+                        parts.setdefault(str(place.with_name(key)), {})[suffix.lower()] = member
     except (tarfile.TarError, OSError, ValueError) as error:
         raise RunFailure(f"corrupt file: {path} is no whole tar file: {why(error)}") from error
     with path.open("rb") as file:

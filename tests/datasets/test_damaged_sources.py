@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_layouts import jpeg, write_parquet
 
-from bench.data.cards import DatasetCard, read_card, validated
+from bench.data.cards import DatasetCard, read_card
 from bench.data.finding import find_source
+from bench.data.tables import validated
 from bench.data.verification import verify
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry

@@ -56,6 +56,14 @@ def test_strings_are_their_own_ids(registry: Registry, tmp_path: Path) -> None:
     assert _open(registry, tmp_path).classes == ("daisy", "rose")
 
 
+def test_a_split_without_labels_says_so(registry: Registry, tmp_path: Path) -> None:
+    """As the test split of Hugging Face's ImageNet-1K; its validation split is another file."""
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)], ["a", "b"])
+    write_parquet(tmp_path / "test.parquet", [(jpeg(0), -1), (jpeg(1), -1)], ["a", "b"])
+    with pytest.raises(RunFailure, match=r"test\.parquet has no labels \(-1\): the card's options may name another"):
+        _open(registry, tmp_path).test.take(torch.tensor([0]))
+
+
 @pytest.mark.parametrize("label", [-1, 2, None])
 def test_a_label_that_is_no_class_is_named(registry: Registry, tmp_path: Path, label: int | None) -> None:
     write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1), (jpeg(2), label)], ["a", "b"])

@@ -45,7 +45,8 @@ def sample(key: str, gray: int, label: str) -> list[tuple[str, bytes]]:
 def card(tmp_path: Path) -> Path:
     (tmp_path / "card.toml").write_text(CARD)
     shard(tmp_path / "train-0.tar", [*sample("d.x/a", 10, "0"), *sample("d/b", 200, "1\n")])
-    shard(tmp_path / "train-1.tar", sample("c", 90, "0"))
+    about = [("README", b"a shard"), ("__meta__", b"{}"), ("__meta__.json", b"{}"), ("d/.cls", b"9")]  # no samples
+    shard(tmp_path / "train-1.tar", [*about, *sample("c", 90, "0")])
     shard(tmp_path / "val-0.tar", sample("a", 50, "1"))
     return tmp_path / "card.toml"
 

@@ -1,12 +1,13 @@
 """Which class a label means: what a picture shows is known by its gray, whatever the labels say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from foreign import gray, in_folders, in_parquet, in_tensors, known_by_gray, readers, told
 
-from bench.data.datasets import Dataset
+from bench.data.datasets import Dataset, Elsewhere
 from bench.errors import UsageError
 from bench.interchange.importing import read_foreign
 
@@ -39,6 +40,19 @@ def test_names_in_parquet_that_are_ids_beat_the_manifests_order(tmp_path: Path) 
     )
     text = [ORDER[label] for label in NUMBERS]
     assert understood(in_parquet(tmp_path / "text", text, ROWS, None, classes=ORDER), BIRDS) == "ids"
+
+
+def test_numbers_need_a_statement_where_others_number_the_classes_otherwise(tmp_path: Path) -> None:
+    """As IDC and EDC number ImageNet-10: by their list, which is not sorted."""
+    theirs = replace(BIRDS, elsewhere=Elsewhere(who="IDC", class_ids=tuple(ORDER)))
+    with pytest.raises(UsageError, match=r'IDC mean another order .* as "classes": \["n03", "n01", "n02"\]'):
+        read_foreign(in_parquet(tmp_path / "numbers", NUMBERS, ROWS, None), theirs, readers)
+    with pytest.raises(UsageError, match="IDC mean another order"):
+        read_foreign(in_folders(tmp_path / "new", {"new000": 2, "new001": 0, "new002": 1}), theirs, readers)
+    assert understood(in_parquet(tmp_path / "told", NUMBERS, ROWS, None, classes=ORDER), theirs) == "stated"
+    assert understood(in_folders(tmp_path / "ids", {"n01": 0, "n02": 1, "n03": 2}), theirs) == "ids"
+    some = theirs.only(["n01", "n02"])  # which they number as everybody does
+    assert understood(in_parquet(tmp_path / "some", [0, 0, 1, 1], [0, 0, 1, 1], None), some).startswith("inferred")
 
 
 def test_names_that_are_no_ids_need_a_statement(tmp_path: Path) -> None:

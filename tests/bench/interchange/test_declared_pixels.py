@@ -65,6 +65,7 @@ LEARNED = [
     (levels().to(torch.uint16), "0..255"),
     ((levels() / 255 + noise(0.02)), "0..1"),
     ((levels() / 255).half(), "0..1"),
+    ((levels() / 255 * (noise(1).abs() > 0.7) + noise(0.003)), "0..1"),  # half black, and a step further, as IDC saves
     (NORMALISED + noise(8), "normalised"),
     (NORMALISED.double(), "normalised"),
     (noise(0.05), "normalised"),

@@ -1,6 +1,7 @@
 """Sets without a manifest: read where their files say all, else refused by the field that a manifest must state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from bench.cli.foreign_sets import described, read_against
 from bench.condensation import Images
-from bench.data.datasets import Dataset
+from bench.data.datasets import Dataset, Elsewhere
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.interchange.export import writing
@@ -115,14 +116,29 @@ def test_where_pictures_lie(tmp_path: Path, names: tuple[str, ...], train: str) 
     assert (source.layout, source.options) == ("image-folder", {"train": train})
 
 
-def test_a_release_of_dc_is_read_with_what_lies_beside_its_images(tmp_path: Path, some: Images) -> None:
-    """Its accuracies are numbers of NumPy, which torch does not read unless they are named."""
-    data = [[some.pixels.float() / 255, some.classes], [some.pixels.float() / 255, some.classes]]
+def test_a_release_of_dc_is_read_with_what_lies_beside_its_images(
+    tmp_path: Path, digits: Dataset, some: Images
+) -> None:
+    """Normalised images; its accuracies are numbers of NumPy, which torch does not read unless they are named."""
+    data = [[digits.normalisation.apply(some.pixels), some.classes] for _ in range(2)]
     torch.save({"data": data, "accs_all_exps": {"ConvNet": [np.float64(0.5)]}}, tmp_path / "res_DM.pt")
     source: Any = inferred(tmp_path).source
-    assert (source.images, source.labels, source.range) == ("data.0.0", "data.0.1", "0..1")
+    assert (source.images, source.labels, source.range) == ("data.0.0", "data.0.1", "normalised")
     (labels,) = named(tmp_path / "res_DM.pt", "data.1.1", fits=lambda shapes: "")
     assert labels.tolist() == some.classes.tolist()
+
+
+def test_normalised_images_of_nobody_known_need_constants_where_others_have_others(
+    tmp_path: Path, digits: Dataset, some: Images
+) -> None:
+    """DC's CIFAR-100 read by SRe2L's constants is nine levels off, and looks well."""
+    torch.save({"images": digits.normalisation.apply(some.pixels), "labels": some.classes}, tmp_path / "a.pt")
+    both = replace(digits, elsewhere=Elsewhere(who="DC and DM", mean=(0.25,), std=(0.75,)))
+    assert read_against(tmp_path, digits, Registry()).inferred
+    with pytest.raises(UsageError, match=r"such as those of DC and DM \(mean \[0.25\], std \[0.75\]\)"):
+        read_against(tmp_path, both, Registry())
+    torch.save({"images": some.pixels, "labels": some.classes}, tmp_path / "a.pt")
+    assert read_against(tmp_path, both, Registry()).inferred, "levels have no constants"
 
 
 def whitened(pixels: Tensor) -> Tensor:
@@ -163,8 +179,8 @@ NOISE = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         (saved("a.pt", {"images": NOISE.abs() * 99, "labels": LABELS}), "'source.range'"),
         (
             saved("a.pt", {"images": NOISE, "labels": torch.rand(4, 3)}),
-            "'labels' in a.pt has shape (4, 3), not (N): write one whose 'source.labels' names class indices (N), "
-            "and 'source.soft' probabilities (N, K)",
+            "'labels' in a.pt has shape (4, 3), not (N): save beside the images, in one file, class indices (N), "
+            "and probabilities (N, K), which are the softmax of logits",
         ),
         (saved("a.pt", {"images": NOISE, "labels": LABELS.float()}), "are float32; class indices are whole numbers"),
         (saved("a.pt", {"pictures": NOISE}), "a.pt holds 'pictures' (4, 1, 8, 8), not 'images' and 'labels'"),

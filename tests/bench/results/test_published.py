@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from benching import Bench
 
-from bench.data.cards import read_toml
+from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.planning.reproduction import requests

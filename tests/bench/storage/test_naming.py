@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.condensation import Unit
-from bench.data.cards import DatasetCard, Fetch, validated
+from bench.data.cards import DatasetCard, Fetch
+from bench.data.tables import validated
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import KINDS, Registry
 from bench.hookspecs import Offer
