@@ -14,6 +14,8 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     lr = 0.2
     [recipes.tiny-imagenet.ipcs.50.recover]              # what differs from 50 images per class on
     lr = 0.05
+    [recipes.tiny-imagenet.ipcs]
+    upwards = true                                       # each is the paper's own for larger numbers, too
     [recipes.tiny-imagenet.backbones."resnet50 resnet101".recover]   # what differs for these backbones
     iterations = 2000
     [recipes.small]
@@ -35,6 +37,8 @@ Budget = Literal["paper", "quick"]
 Values = dict[str, Any]
 SIZES = ("small", "large")
 ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
+BY = ("classes", "ipcs", "backbones")  # tables of what differs
+UPWARDS = "upwards"
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
 
 
@@ -151,20 +155,22 @@ class RecipeBook:
         """The recipe for a setting: the dataset's own, or that for its size.
 
         Of its tables for images per class, that of the largest number which the setting reaches counts, or the first
-        where it reaches none; for another number than that the source says so.
+        where it reaches none; for another number than that the source says so, unless they hold upwards.
         """
         own = setting.dataset in self._recipes and setting.dataset not in SIZES
         name = setting.dataset if own else SIZES[setting.resolution > 64]
         table = self._whole(name)
         classes = table.pop("classes", {})
         table = merge(table, classes.get(_reached(classes, setting.classes), {}))
-        ipcs = table.pop("ipcs", {})
+        upwards = table.get("ipcs", {}).get(UPWARDS, False)
+        ipcs = {number: each for number, each in table.pop("ipcs", {}).items() if number != UPWARDS}
         ipc = _reached(ipcs, setting.ipc) or min(ipcs, key=int, default="")
         table = merge(table, ipcs.get(ipc, {}))
         table = merge(table, _for(table.pop("backbones", {}), setting.backbone))
         source, quick, differs = table.pop("source"), table.pop("quick", {}), table.pop("differs", ())
         papers_ipc = table.pop("ipc", None)
-        stretched = f"; at IPC {setting.ipc} as at {ipc}" if ipc not in ("", str(setting.ipc)) else ""
+        held = ipc in ("", str(setting.ipc)) or (upwards and int(ipc) < setting.ipc)
+        stretched = "" if held else f"; at IPC {setting.ipc} as at {ipc}"
         return Recipe(name, source + stretched, table, quick, papers_ipc, tuple(differs))
 
     def _whole(self, name: str) -> Values:
@@ -173,7 +179,17 @@ class RecipeBook:
         like = table.pop("like", None)
         if not like:
             return table
-        return merge({key: value for key, value in self._whole(like).items() if key not in ITS_OWN}, table)
+        return merge(_taken_over(self._whole(like)), table)
+
+
+def _taken_over(table: Mapping[str, Any]) -> Values:
+    """A table without what is of its dataset alone, in what differs too."""
+    kept = {key: value for key, value in table.items() if key not in ITS_OWN}
+    return kept | {by: {name: _cut(each) for name, each in kept[by].items()} for by in BY if by in kept}
+
+
+def _cut(value: Any) -> Any:  # noqa: ANN401 - a table, or the mark of some
+    return _taken_over(value) if isinstance(value, Mapping) else value
 
 
 def _reached(numbers: Iterable[str], amount: int) -> str:

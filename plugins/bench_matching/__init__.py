@@ -23,10 +23,10 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
   while matching, BatchNorm's statistics stand still.
 - DM puts all classes through a network with BatchNorm at once, and one by one through others (code). There the company
   does not matter, so the fast engine takes several classes at once; engine=reference does not.
-- Students with BatchNorm are trained 1,000 epochs on DC's images, shifted (code). There half of the images of a batch
-  are shifted and the others get noise of 0.001; here all are shifted. What the code does with MNIST (shifts, scales and
-  turns, 1,000 epochs) is done with `mnist` and `digits`, one of the three for a batch in place of one for an image, and
-  turns of 15 degrees at most for 45.
+- ConvNets with BatchNorm, of the release's width and three to five blocks, are trained 1,000 epochs on DC's images,
+  shifted (code). There half of the images of a batch are shifted and the others get noise of 0.001; here all are
+  shifted. What the code does with MNIST (shifts, scales and turns, 1,000 epochs) is done with `mnist` and `digits`, one
+  of the three for a batch in place of one for an image, and turns of 15 degrees at most for 45.
 - DSA never mirrors MNIST and SVHN, but Fashion-MNIST (readme). Ours for DM, MTT, TESLA and DATM are the same, and the
   last three whiten none of them.
 - Under --precision auto the images of the three are made as by the code, in fp32 (on GPUs that have it tf32): bf16

@@ -22,6 +22,7 @@ from bench_matching.classwise import gradient_of
 from bench_matching.fitting import Fitting, InnerTraining
 from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching
 from bench_matching.networks import check_classes, normalises_by_batch
+from bench_matching.passes import BY_IMAGES, GRADIENT
 from bench_matching.reals import Init, Reals, start
 
 _HERE = Path(__file__).parent
@@ -89,6 +90,13 @@ class DC(Condenser[DCConfig]):
     def real_images(self, setting: Setting) -> int:
         """What images start from, or one to match where they start from noise."""
         return setting.ipc if self.config.init == "real" else 1
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """Gradients of real and synthetic images, the derivative of these, and the inner training."""
+        config = self.config
+        trained = config.inner_epochs * (config.outer_steps - 1) / config.outer_steps
+        gradients = 1.0 + trained + config.batch_real / setting.ipc
+        return {setting.backbone: GRADIENT * gradients + BY_IMAGES}
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -12,6 +12,7 @@ from bench.loops.checkpoints import State
 from bench.recipes import Recipe, RecipeBook, Setting
 from bench.training.recipes import DsaStrategy
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
+from bench_matching.passes import FORWARD
 from bench_matching.reals import Init, Reals, start
 
 RECIPES = RecipeBook.load(Path(__file__).with_name("dm.toml"))
@@ -63,6 +64,10 @@ class DM(Condenser[DMConfig]):
     def real_images(self, setting: Setting) -> int:
         """What images start from, or one to match where they start from noise."""
         return setting.ipc if self.config.init == "real" else 1
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """Images go forward and back, the real ones that they are matched with forward."""
+        return {setting.backbone: 1.0 + FORWARD * self.config.batch_real / setting.ipc}
 
     @property
     def pixel_format(self) -> PixelFormat:

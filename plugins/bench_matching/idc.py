@@ -26,6 +26,7 @@ from bench_matching.formation import Formation
 from bench_matching.gradients import FastMatching, GradientMatching, Gradients, Measure, ReferenceMatching
 from bench_matching.learning import Learning
 from bench_matching.networks import check_classes
+from bench_matching.passes import BY_IMAGES, GRADIENT
 from bench_matching.reals import Init, Reals
 from bench_matching.turns import Turns
 
@@ -128,6 +129,13 @@ class IDC(Condenser[IDCConfig]):
     def real_images(self, setting: Setting) -> int:
         """What images start from, or one to match where they start from noise."""
         return setting.ipc * self.config.factor**2 if self.config.init == "real" else 1
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """Gradients of real and decoded images, the derivative of these, and what the network learns between."""
+        config, decoded = self.config, self.formation.count(setting.ipc) / setting.ipc
+        learned = config.learn_images * (config.steps - 1) / config.steps / (setting.classes * setting.ipc)
+        gradients = decoded + learned + config.batch_real / setting.ipc
+        return {setting.backbone: GRADIENT * gradients + BY_IMAGES * decoded}
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -16,6 +16,7 @@ from bench.recipes import Setting
 from bench.whitening import check_whitening, fit
 from bench_matching.experts import Experts, expert_trajectories
 from bench_matching.networks import check_classes
+from bench_matching.passes import BY_IMAGES, BY_WEIGHTS, GRADIENT
 from bench_matching.reals import start
 from bench_matching.segments import Draws, Segment, TrajectoryConfig
 from bench_matching.student import Derivatives, FastDerivatives, PlainDerivatives, Student
@@ -64,6 +65,13 @@ class TrajectoryMatcher(Condenser[T]):
             )
         if config.zca:
             check_whitening(setting)
+
+    def passes(self, setting: Setting) -> Mapping[str, float]:
+        """In each step of a student its batch has gradients, and their derivatives, but by the first weights."""
+        images, steps = setting.classes * setting.ipc, self.config.steps
+        batch = images if self.config.batch_size == "all" else min(images, self.config.batch_size)
+        passes = steps * (GRADIENT + BY_IMAGES) + (steps - 1) * BY_WEIGHTS * self.of_weights
+        return {setting.backbone: passes * batch / images}
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -69,7 +69,7 @@ class RDED(Condenser[RDEDConfig]):
     Config: ClassVar[type[MethodConfig]] = RDEDConfig
     version: ClassVar[int] = 3
     _observer: Teacher
-    _feed: Feed
+    _feed: Feed | None
 
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
@@ -118,7 +118,7 @@ class RDED(Condenser[RDEDConfig]):
         pools = [len(self._pool(task, label)) for label in range(task.classes)]
         self.prepare_labels(task)
         task.facts["scored_images"] = sum(pools)
-        self._feed = Feed.of(task)
+        self._feed = Feed.of(task) if self.config.crop_from == "dataset" else None
 
     def prepare_labels(self, task: Task) -> None:
         """The observer."""
@@ -162,6 +162,7 @@ class RDED(Condenser[RDEDConfig]):
         if self.config.crop_from == "files":
             return self._crops_of_files(task, label, pool, places, side)
         boxes = self._boxes(task, label, len(pool))[places]
+        assert self._feed is not None
         return resized_crops(self._feed.images(pool[places]), boxes, side)
 
     def _crops_of_files(self, task: Task, label: int, pool: Tensor, places: Tensor, side: int) -> Tensor:

@@ -51,6 +51,15 @@ def test_the_source_says_which_number_of_images_another_takes_its_values_from() 
     ]
 
 
+def test_numbers_that_hold_upwards_are_the_papers_own_for_more_images_and_for_no_fewer() -> None:
+    """DM: step size 1 below 100 images per class, 10 from there on."""
+    numbers = {"upwards": True, "5": {"lr": 1}, "100": {"lr": 10}}
+    book = RecipeBook({"recipes": {"small": {"source": "paper", "ipcs": numbers}, "mine": {"like": "small"}}})
+    found = [book.pick(replace(setting(ipc), dataset=name)) for name in ("yours", "mine") for ipc in (1, 50, 1250)]
+    assert [each.values["lr"] for each in found] == 2 * [1, 1, 10]
+    assert [each.source for each in found] == 2 * ["paper; at IPC 1 as at 5", "paper", "paper"]
+
+
 def test_a_recipe_may_be_a_part_of_another() -> None:
     teacher = Recipe("small", "theirs", {"epochs": 8, "lr": 1}, {"epochs": 0.5})
     method = Recipe("mine", "paper", {"steps": 4, "squeeze": {"lr": 2}}, {"steps": 0.25})
@@ -159,5 +168,8 @@ def test_the_papers_own_number_of_images_is_of_its_dataset_alone() -> None:
     found = {name: book.pick(replace(setting(1), dataset=name)) for name in ("mine", "yours", "nobodys")}
     assert {name: recipe.ipc for name, recipe in found.items()} == {"mine": 50, "yours": None, "nobodys": None}
     assert all(recipe.values == {"lr": 1.0} for recipe in found.values()), "they are no hyper-parameters"
+    own = {**tables, "mine": {**shared, "backbones": {"vit": {"lr": 2.0, "differs": ["128 pixels"]}}}}
+    vits = [RecipeBook({"recipes": own}).pick(replace(setting(1, "vit"), dataset=name)) for name in ("mine", "yours")]
+    assert [(each.values["lr"], each.differs) for each in vits] == [(2.0, ("128 pixels",)), (2.0, ())]
     laid = found["mine"].over(Recipe("b", "b", {}, ipc=10, differs=("an observer",)).under("squeeze"))
     assert (laid.ipc, laid.differs) == (50, ("another network", "an observer"))

@@ -251,3 +251,9 @@ def test_the_step_grows_with_the_images_of_cifar10(dataset: str, ipc: int, lr: f
 def test_an_unknown_family_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="families of color, crop"):
         DMConfig(iterations=1, lr=1.0, dsa="color_blur")
+
+
+@pytest.mark.parametrize(("ipc", "rate"), [(1, 1.0), (10, 1.0), (50, 1.0), (100, 10.0), (1250, 10.0)])
+def test_every_number_of_images_of_the_paper_has_its_own_rate(ipc: int, rate: float) -> None:
+    recipe = DM.recipe(Setting("cifar10", 32, 3, 10, ipc, "convnet3"))
+    assert recipe.values["lr"] == rate and "at IPC" not in recipe.source
