@@ -33,7 +33,10 @@ This page is made from the records: `python -m bench.cli.reproduced_page reports
 an older version of its method or protocol is shown as stale.
 """
 
-SUMMED_UP = ("verdict", "method", "dataset", "ipc", "network", "published", "measured (trainings)", "difference", "why")
+SUMMED_UP = (
+    *("verdict", "method", "dataset", "ipc", "network", "protocol"),
+    *("published", "measured (trainings)", "difference", "why"),
+)
 ORDER = ("within", "above", "below", "not the same", "stale")
 
 
@@ -49,7 +52,7 @@ def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
     for row in (row for told in tables.values() for row in told if row["cell"]["verdict"]):
         cell, measured = row["cell"], metric(row, row["cell"]["score"])
         verdict, why = ("stale", cell["stale"]) if cell["stale"] else (cell["verdict"], cell["reasons"])
-        what = (row["method"], row["dataset"], str(row["ipc"]), row["eval_backbone"])
+        what = (row["method"], row["dataset"], str(row["ipc"]), row["eval_backbone"], row["protocol"])
         sets = row.get("sets")
         given = spread(measured.mean, measured.std, sets or len(measured.values), measured.unit)
         numbers = (
