@@ -9,7 +9,7 @@ import pytest
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
 from bench.extensions.registry import Registry
-from bench.recipes import Budget, Setting
+from bench.recipes import NOT_KNOWN, Budget, Setting
 from bench.training.protocol import VIEW_FIELDS, Plan, TrainingProtocol
 from bench.training.recipes import TrainingRecipe
 
@@ -127,6 +127,17 @@ def test_one_recipe_for_all_differs_over_datasets_in_the_flip_alone(name: str) -
     for plan in plans:
         plan["flip"] = plan["dsa"] = None
     assert all(plan == plans[0] for plan in plans)
+
+
+def test_no_resolution_that_it_was_not_written_for_is_tested_at_a_number_of_pixels() -> None:
+    """A test at 72 pixels is of the 64 of Tiny-ImageNet: of 32 enlarged so, the centre would be a fifth."""
+    protocols = [found for name in REGISTRY.names("protocol") if isinstance(found := load(name), TrainingProtocol)]
+    assert {"rded", "delt"} <= {protocol.name for protocol in protocols}
+    for resolution in (16, 28, 32, 48, 64, 128, 224):
+        setting = replace(SETTING, dataset=NOT_KNOWN, resolution=resolution)
+        assert {protocol.name: protocol.plan(setting).test_resize for protocol in protocols} == dict.fromkeys(
+            [protocol.name for protocol in protocols]
+        )
 
 
 def documented(plan: Plan, field: str, *, soft: bool) -> str:
