@@ -185,7 +185,11 @@ class RayDesk(Desk):
         self._stops, self._lock = 0, Lock()
 
     def do(self, order: RunOrder, needs: Needs, news: Progress, timeout: float | None) -> Ended:
-        """See `Desk`. What a lost node was at is done again; its lease may outlive it for a while."""
+        """See `Desk`. What a lost node was at is done again; its lease may outlive it for a while.
+
+        Raises:
+            UsageError: the node does not fit the others: the fault is the cluster's, and no run's.
+        """
         losses, until = 0, 0.0
         while True:
             try:
@@ -212,7 +216,7 @@ class RayDesk(Desk):
         actor = self._placed(order, news, needs)
         misfit: str | None = ray.get(actor.misfit.remote(__version__, self._marks.below(order.runs, self._cache)))
         if misfit is not None:
-            return _failed(misfit)
+            raise UsageError(misfit)
         answer = _listen(actor, actor.do.remote(order, needs, timeout), news)
         if answer.ended is None:
             raise Interrupted(answer.stopped)

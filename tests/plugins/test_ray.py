@@ -18,6 +18,9 @@ from ray_methods import STEP, STEPS, parent_of
 from bench import __version__
 from bench.cli.console import Console
 from bench.errors import UsageError
+from bench.extensions.registry import Registry
+from bench.running.executors.side_by_side import SideBySide
+from bench.running.executors.spread import SpreadExecutor
 from bench.running.executors.workers import Hiring, Needs
 
 ray = pytest.importorskip("ray")
@@ -159,6 +162,21 @@ def test_each_node_that_is_lost_is_told_of(monkeypatch: pytest.MonkeyPatch, caps
         assert desk.do(order, Needs(), console, None).event == "failed"
     told = [line.partition("one, ")[2].partition(":")[0] for line in capsys.readouterr().err.splitlines()]
     assert told == ["1 of at most 3", "2 of at most 3", "3 of at most 3"]
+
+
+def test_a_node_that_does_not_fit_ends_the_command_and_fails_no_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of such a node take milliseconds: given order after order, it would fail a whole grid."""
+    desk, actor = RayDesk(Shares(1, 0, 1), bench.cache, Marks(), lambda memory: None), Mock()
+    node = NodeDesk("cpu", bench.cache, 1)
+    actor.misfit.remote = lambda version, marks: node.misfit("another", marks)
+    monkeypatch.setattr(desk, "_placed", lambda *asked: actor)
+    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    executor = SpreadExecutor(Registry(), bench.place(), hire=lambda: SideBySide([desk]))
+    with pytest.raises(UsageError, match=f"^the node .* has version {__version__} of .*, and not another$"):
+        list(executor.run(bench.jobs("random", ipcs=(1, 2))))
+    assert not list(bench.runs.glob("*/record.json"))
 
 
 def test_a_node_knows_shared_folders_by_marks(tmp_path: Path) -> None:
