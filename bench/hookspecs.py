@@ -108,7 +108,10 @@ def bench_executors() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
-    """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent."""
+    """A run begins. `run` is its name, `spec` the content of its spec.json. For trackers; called in the parent.
+
+    Another process may turn out to have it: then this one tells nothing more of it.
+    """
 
 
 @hookspec

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.hookspecs import hookimpl
 from bench_trackers.content import curves, home, needs, parameters, results
+from bench_trackers.opening import Runs
 
 try:
     from mlflow.entities import Metric, Param
@@ -21,11 +22,9 @@ except ImportError as error:
 EXPERIMENT = "condensation-bench"
 LONGEST = 6000  # characters of a parameter
 MOST = 500  # metrics in one call
-_open: dict[str, tuple[Any, str]] = {}
 
 
-@hookimpl
-def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+def _opened(run: str, spec: Mapping[str, Any]) -> tuple[MlflowClient, str]:
     """A run of that name with the spec as its parameters, in place of one that was told before."""
     client = _client()
     experiment = _experiment(client)
@@ -34,23 +33,32 @@ def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     made = client.create_run(experiment, run_name=run).info.run_id
     told = [Param(name, str(value)[:LONGEST]) for name, value in parameters(spec).items()]
     client.log_batch(made, params=told)
-    _open[run] = client, made
+    return client, made
+
+
+_runs = Runs(_opened)
+
+
+@hookimpl
+def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+    """It is opened when it is known to be this process'."""
+    _runs.begin(run, spec)
 
 
 @hookimpl
 def bench_progress(run: str, what: str, done: int, total: int) -> None:
     """The share that is done, by steps."""
-    if run in _open:
-        client, made = _open[run]
+    if (opened := _runs.at_work(run)) is not None:
+        client, made = opened
         client.log_metric(made, f"progress/{what}", done / max(1, total), step=done)
 
 
 @hookimpl
 def bench_run_finished(run: str, record: Mapping[str, Any], folder: str) -> None:
     """Costs, scores, curves by epoch."""
-    if run not in _open:
+    if (opened := _runs.end(run)) is None:
         return
-    client, made = _open.pop(run)
+    client, made = opened
     now = int(1000 * time.time())
     found = [Metric(name, value, now, 0) for name, value in results(record).items()]
     found += [Metric(point.name, point.value, now, point.epoch) for point in curves(folder, record)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.hookspecs import hookimpl
 from bench_trackers.content import curves, home, needs, parameters, results
+from bench_trackers.opening import Runs
 
 try:
     import tensorboard  # noqa: F401 - torch's writer imports it when a run is told
@@ -18,32 +19,39 @@ except ImportError as error:
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-_writers: "dict[str, SummaryWriter]" = {}
 
-
-@hookimpl
-def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+def _opened(run: str, spec: Mapping[str, Any]) -> "SummaryWriter":
     """A fresh folder with what the run is, as text."""
     from torch.utils.tensorboard import SummaryWriter
 
     folder = home("tensorboard") / run
     shutil.rmtree(folder, ignore_errors=True)
-    _writers[run] = SummaryWriter(str(folder))
+    writer = SummaryWriter(str(folder))
     lines = [f"| {name} | {value} |" for name, value in parameters(spec).items()]
-    _writers[run].add_text("spec", "\n".join(["| key | value |", "| --- | --- |", *lines]))
+    writer.add_text("spec", "\n".join(["| key | value |", "| --- | --- |", *lines]))
+    return writer
+
+
+_runs = Runs(_opened)
+
+
+@hookimpl
+def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+    """It is opened when it is known to be this process'."""
+    _runs.begin(run, spec)
 
 
 @hookimpl
 def bench_progress(run: str, what: str, done: int, total: int) -> None:
     """The share that is done, by steps."""
-    if run in _writers:
-        _writers[run].add_scalar(f"progress/{what}", done / max(1, total), done)
+    if (writer := _runs.at_work(run)) is not None:
+        writer.add_scalar(f"progress/{what}", done / max(1, total), done)
 
 
 @hookimpl
 def bench_run_finished(run: str, record: Mapping[str, Any], folder: str) -> None:
     """Costs, scores, curves."""
-    if (writer := _writers.pop(run, None)) is None:
+    if (writer := _runs.end(run)) is None:
         return
     with writer:
         for name, value in results(record).items():

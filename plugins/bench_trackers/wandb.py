@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.hookspecs import hookimpl
 from bench_trackers.content import curves, home, needs, parameters, results
+from bench_trackers.opening import Runs
 
 try:
     import wandb
@@ -18,11 +19,9 @@ except ImportError as error:
     raise needs("wandb", "wandb") from error
 
 PROJECT = "condensation-bench"
-_open: dict[str, Any] = {}
 
 
-@hookimpl
-def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+def _opened(run: str, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the library's run
     """A run of that name with the spec as its config."""
     folder = home("wandb")
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,20 +29,29 @@ def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
     told: dict[str, Any] = {"id": run, "name": run, "resume": "allow", "reinit": "create_new"}
     quiet = wandb.Settings(silent=os.environ.get("WANDB_SILENT") != "false", console="off")
     config, group = parameters(spec), spec["dataset"]
-    _open[run] = wandb.init(project=project, dir=str(folder), config=config, group=group, settings=quiet, **told)
+    return wandb.init(project=project, dir=str(folder), config=config, group=group, settings=quiet, **told)
+
+
+_runs: Runs[Any] = Runs(_opened)
+
+
+@hookimpl
+def bench_run_started(run: str, spec: Mapping[str, Any]) -> None:
+    """It is opened when it is known to be this process'."""
+    _runs.begin(run, spec)
 
 
 @hookimpl
 def bench_progress(run: str, what: str, done: int, total: int) -> None:
     """The share that is done."""
-    if run in _open:
-        _open[run].log({f"progress/{what}": done / max(1, total)})
+    if (tracked := _runs.at_work(run)) is not None:
+        tracked.log({f"progress/{what}": done / max(1, total)})
 
 
 @hookimpl
 def bench_run_finished(run: str, record: Mapping[str, Any], folder: str) -> None:
     """Curves by epoch; costs and scores as the run's summary."""
-    if (tracked := _open.pop(run, None)) is None:
+    if (tracked := _runs.end(run)) is None:
         return
     points = list(curves(folder, record))
     for name in dict.fromkeys(point.name for point in points):

@@ -2,9 +2,12 @@
 
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -84,6 +87,44 @@ def test_a_missing_library_is_one_line(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UsageError, match=f'this tracker needs {name}: pip install "condensation-bench\\[{name}\\]"'):
         import_module(f"bench_trackers.{name}")
+
+
+def process_with(tracker: str) -> ModuleType:
+    """A tracker's module as another process has it: what it remembers is its own."""
+    found = find_spec(f"bench_trackers.{tracker}")
+    assert found and found.loader
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def in_tensorboard(folder: Path) -> set[str]:
+    return set(EventAccumulator(str(folder / "tensorboard" / "run")).Reload().Tags()["scalars"])
+
+
+def in_mlflow(folder: Path) -> set[str]:
+    client = MlflowClient(tracking_uri=(folder / "mlflow").as_uri())
+    experiment = client.get_experiment_by_name("condensation-bench")
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    return set(run.data.metrics)
+
+
+@pytest.mark.parametrize(("tracker", "told"), [("tensorboard", in_tensorboard), ("mlflow", in_mlflow)])
+def test_a_run_that_another_process_has_is_left_to_it(
+    tracker: str, told: Callable[[Path], set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a second command for the same grid trackers hear that the run begins, and nothing more."""
+    monkeypatch.setenv("BENCH_TRACKING", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    method = {"name": "random", "version": 1, "recipe": "r", "config": {}}
+    first, second = process_with(tracker), process_with(tracker)
+    first.bench_run_started("run", {"method": method})
+    first.bench_progress("run", "recover", 1, 10)
+    second.bench_run_started("run", {"method": method})
+    first.bench_run_finished("run", {"status": "done", "costs": {"prepare_s": 1.0}}, str(tmp_path / "run"))
+    assert told(tmp_path) == {"progress/recover", "costs/prepare_s"}
 
 
 def test_a_spec_is_told_by_dotted_names() -> None:
