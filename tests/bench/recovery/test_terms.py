@@ -15,7 +15,7 @@ from bench.recovery.fast import FastEngine
 from bench.recovery.layers import watched
 from bench.recovery.pool import Member, RealStatistics
 from bench.recovery.reference import Circumstances, ReferenceEngine
-from bench.recovery.terms import densification, prior
+from bench.recovery.terms import Flatness, Observed, densification, prior
 from bench.recovery.views import draw_view
 from bench.testing import tiny_dataset, tiny_task
 
@@ -146,18 +146,40 @@ def test_flatness_is_the_divergence_from_the_moving_average(
     torch.testing.assert_close(ours, F.cross_entropy(network(images), TARGETS) + 0.3 * divergence)
 
 
+@pytest.mark.parametrize(("element_mean", "expected"), [(False, 0.840334), (True, 0.280111)])
+def test_flatness_is_the_divergence_of_the_images_from_the_average_and_not_the_other_way(
+    element_mean: bool, expected: float
+) -> None:
+    """By hand: with Z = e + 2, KL((1, e, 1) / Z || (e^2, 1, 1) / (e^2 + 2)) = log((e^2 + 2) / Z) + (e - 2) / Z."""
+    logits, average = torch.tensor([[[8.0, 0.0, 0.0]]]), torch.tensor([[[0.0, 4.0, 0.0]]])
+    found = Flatness(4.0, element_mean=element_mean).loss(
+        Observed(torch.zeros(1, 1, dtype=torch.int64), logits, {}, {}, {}, average_logits=average)
+    )
+    assert found.tolist() == pytest.approx([expected], abs=1e-6)
+
+
 def test_densification_is_the_divergence_of_softened_eigenvalues() -> None:
-    """By a general solver, class by class; its gradient against differences."""
+    """By a general solver, class by class; its gradient against differences, in which the aim does not move."""
     images = (images_of(4) * 0.05).requires_grad_()
     ours = densification(images, TARGETS, temperature=4.0, side=8)
-    expected = torch.zeros((), dtype=torch.float64)
-    for label in (0, 1, 2):
-        rows = images[label == TARGETS].flatten(1)
-        values = torch.linalg.eigvals(rows @ rows.T).real
-        aim = (values / 4).softmax(0).detach()
-        expected = expected + (aim * (aim.log() - values.log_softmax(0))).sum()
-    torch.testing.assert_close(ours, expected)
+
+    def values(shown: Tensor) -> list[Tensor]:
+        by_class = [shown[label == TARGETS].flatten(1) for label in (0, 1, 2)]
+        return [torch.linalg.eigvals(rows @ rows.T).real.sort().values for rows in by_class]
+
+    aims = [(each / 4).softmax(0) for each in values(images.detach())]
+
+    def divergence(shown: Tensor) -> Tensor:
+        pairs = zip(aims, values(shown), strict=True)
+        return torch.stack([(aim * (aim.log() - each.log_softmax(0))).sum() for aim, each in pairs]).sum()
+
+    torch.testing.assert_close(ours.detach(), divergence(images.detach()))
     (gradient,) = torch.autograd.grad(ours, [images])
+    draws = seeds.generator("directions")
+    for _ in range(4):
+        along = torch.randn(images.shape, generator=draws, dtype=torch.float64) * 1e-5
+        ahead, behind = (divergence(images.detach() + sign * along) for sign in (1, -1))
+        torch.testing.assert_close((gradient * along).sum(), (ahead - behind) / 2, rtol=1e-5, atol=0)
     assert gradient[:2].abs().min() > 0
     assert not gradient[2:].any()  # a class of one image has nothing to be spread from
 

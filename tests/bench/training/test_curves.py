@@ -1,5 +1,6 @@
 """Curves of trainings: what is counted, when it is looked, what a continued training has, and where they lie."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,20 @@ def test_a_training_fills_its_curves(make_task: MakeTask) -> None:
     assert ((curve.train_top1 >= 0) & (curve.train_top1 <= 100)).all()
     assert curve.test_top1.tolist() == [10.0, 20.0, 30.0]
     assert len(seen) == 3
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(make_task: MakeTask) -> None:
+    """In two batches of 23, of a network that hardly moves: the cross-entropy of the whole set, in float64."""
+    task, curve = make_task(), Curve(1, 0, lambda network: 0.0, CPU)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+    train, before = task.dataset.train, copy.deepcopy(network).double()
+    loop.train(task, network, job(task, curve, epochs=1, batch_size=23, lr=1e-30, weight_decay=0.0))
+    every = torch.arange(46)
+    logits = before(task.dataset.normalisation.apply(train.take(every)).double())
+    expected = -logits.log_softmax(1)[every, train.labels].mean().item()
+    assert curve.train_loss.tolist() == [pytest.approx(expected, rel=1e-6)]
 
 
 def test_what_is_looked_at_is_what_would_be_tested(make_task: MakeTask) -> None:

@@ -42,6 +42,28 @@ def test_adam_s_decay_is_a_part_of_the_gradient() -> None:
     assert found == {"adam": pytest.approx(1.9, abs=1e-5), "adamw": pytest.approx(2.0 * (1 - 0.001), abs=1e-5)}
 
 
+@pytest.mark.parametrize(
+    ("changes", "second"),
+    [
+        ({"optimizer": "sgd", "momentum": 0.5}, 0.5),
+        ({"optimizer": "adam", "betas": (0.5, 0.9)}, (1 / 3) / (9 / 19) ** 0.5),
+        ({"optimizer": "adamw", "betas": (0.5, 0.9)}, (1 / 3) / (9 / 19) ** 0.5),
+    ],
+)
+def test_what_is_remembered_of_gradients_is_what_the_recipe_says(changes: dict[str, object], second: float) -> None:
+    """A gradient of 1, then one of 0: the first step is the rate; the second, of it, half, or m / sqrt(v) by hand.
+
+    m = 0.5 x 0.5 / (1 - 0.5^2) = 1/3, v = 0.9 x 0.1 / (1 - 0.9^2) = 9/19.
+    """
+    net = nn.Linear(1, 1, bias=False)
+    net.weight.data.fill_(2.0)
+    optimizer = optimizers.build(recipe(weight_decay=0.0, **changes), net)
+    for gradient in (1.0, 0.0):
+        net.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+    assert net.weight.item() == pytest.approx(2.0 - 0.1 * (1 + second), abs=1e-6)
+
+
 def test_frozen_weights_are_left_out() -> None:
     net = network()
     net[0].requires_grad_(False)  # type: ignore[index]

@@ -1,5 +1,6 @@
 """The training loop: what a step does, and that a broken training ends as an unbroken one does."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import Interrupted, RunFailure
 from bench.loops.pace import FirstSteps
-from bench.training import loop
+from bench.training import loop, optimizers
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
 from bench.training.recipes import TrainingRecipe
@@ -160,6 +161,17 @@ def test_a_step_is_that_of_plain_torch(make_task: MakeTask) -> None:
         optimizer.step()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(ours[name], tensor)
+
+
+@pytest.mark.parametrize(("every_step", "positions"), [(True, [0, 1, 2, 3, 4, 5]), (False, [0, 0, 0, 3, 3, 3])])
+def test_the_rate_moves_with_every_batch_or_every_epoch(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, every_step: bool, positions: list[int]
+) -> None:
+    """Two epochs of three batches under a cosine: rate (1 + cos(pi k / 6)) / 2."""
+    rates, task = list[float](), make_task()
+    monkeypatch.setattr(optimizers, "set_rate", lambda _, rate: rates.append(rate))
+    trained(task, recipe(epochs=2, batch_size=16, schedule="cosine", every_step=every_step))
+    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * k / 6)) / 2 for k in positions])
 
 
 def test_statistics_that_move_twice_are_those_of_two_passes_over_every_batch(make_task: MakeTask) -> None:

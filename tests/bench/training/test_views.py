@@ -109,6 +109,11 @@ def test_cropped_and_flipped_equals_torchvision() -> None:
         torch.testing.assert_close(got[index], expected, rtol=0, atol=2e-6)
 
 
+def test_half_of_the_images_are_flipped() -> None:
+    flips = Views(recipe(flip=True, batch_size=4000), 0, 4000, 16).at(0, 0).flips
+    assert flips is not None and abs(flips.float().mean().item() - 0.5) < 0.03, "the deviation is 0.008"
+
+
 def moved_blocks(image: torch.Tensor, order: list[int], dim: int) -> torch.Tensor:
     """The image with its blocks along a dimension in another order, by cutting and joining."""
     size, count = image.shape[dim] // len(order), len(order)
@@ -163,6 +168,25 @@ def test_padded_crops_pad_with_black() -> None:
         torch.testing.assert_close(got[index], expected, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="black"):
         apply(view, batch)
+
+
+def test_padded_crops_lie_anywhere_within_the_padding() -> None:
+    boxes = Views(recipe(crop="padded", pad=4, batch_size=2000), 0, 2000, 16).at(0, 0).boxes
+    assert boxes is not None
+    top, left, height, width = (set(side.tolist()) for side in boxes.unbind(1))
+    assert top == left == set(range(-4, 5))
+    assert height == width == {16}
+
+
+def test_an_image_is_flipped_then_augmented_and_jittered_last() -> None:
+    normalisation = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+    batch = normalisation.apply((images().sigmoid() * 255).to(torch.uint8))
+    view = Views(recipe(flip=True, dsa="crop", jitter=0.4, lighting=0.1), 2, 4, 16).at(0, 0)
+    assert view.flips is not None and view.augmentation is not None and view.jitter is not None
+    pairs = zip(batch, view.flips, strict=True)
+    flipped = torch.stack([tv.horizontal_flip(each) if flip else each for each, flip in pairs])
+    expected = view.jitter.apply(view.augmentation.apply(flipped), normalisation)
+    assert torch.equal(apply(view, batch, preprocessing=normalisation), expected)
 
 
 def test_cutmix_pastes_the_partners_box_and_lambda_is_its_real_area() -> None:
