@@ -11,6 +11,7 @@ from torch import nn
 from bench.condensation import Task
 from bench.data.datasets import Dataset, Normalisation, TensorSplit
 from bench.storage.shared.stages import StageStore
+from bench.training import loop
 
 SIDE, CLASSES = 8, 3
 MakeTask = Callable[..., Task]
@@ -81,3 +82,17 @@ def make_task(tmp_path: Path) -> Iterator[MakeTask]:
         return Task(**{**fields, **changes})
 
     yield make
+
+
+@pytest.fixture
+def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.TrainingJob]:
+    """The lessons that were taught."""
+    taught: list[loop.TrainingJob] = []
+    teach = loop.train
+
+    def watched(task: Task, network: torch.nn.Module, job: loop.TrainingJob) -> torch.nn.Module:
+        taught.append(job)
+        return teach(task, network, job)
+
+    monkeypatch.setattr(loop, "train", watched)
+    return taught

@@ -216,16 +216,20 @@ def test_an_average_of_weights_alone_has_the_statistics_of_the_network_that_is_t
     assert any(not torch.equal(of_all[name], live[name]) for name in live if "running_var" in name)
 
 
-def test_accumulation_is_one_step_on_the_sum_of_parts_that_batchnorm_sees_apart(make_task: MakeTask) -> None:
-    """46 images as 23 and 23, as two backward passes of plain torch, whose losses are halved as in the releases."""
+@pytest.mark.parametrize("parts", [[23, 23], [16, 16, 14]])
+def test_accumulation_is_one_step_on_the_sum_of_parts_that_batchnorm_sees_apart(
+    make_task: MakeTask, parts: list[int]
+) -> None:
+    """46 images as backward passes of plain torch, whose losses count by their images: halved, as in the releases."""
     task = make_task()
-    training = recipe(epochs=1, schedule="constant", batch_size=46, accumulation=2)
+    training = recipe(epochs=1, schedule="constant", batch_size=46, accumulation=len(parts))
     ours = trained(task, training)
     network = task.network(5).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
     feed = job(task, training).feed
-    for part in Views(training, 11, 46, 8).order(0).split(23):
-        torch.autograd.backward(nn.functional.cross_entropy(network(feed.images(part)), feed.labels(part)) / 2)
+    for part in Views(training, 11, 46, 8).order(0).split(parts):
+        loss = nn.functional.cross_entropy(network(feed.images(part)), feed.labels(part))
+        torch.autograd.backward(loss * len(part) / 46)
     optimizer.step()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(ours[name], tensor)

@@ -50,20 +50,6 @@ def condensed(task: Task, labels: Labels | None = None, **changes: Any) -> Conde
     return replace(made, **changes)
 
 
-@pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> list[loop.TrainingJob]:
-    """The lessons that were taught."""
-    taught: list[loop.TrainingJob] = []
-    teach = loop.train
-
-    def watched(task: Task, network: torch.nn.Module, job: loop.TrainingJob) -> torch.nn.Module:
-        taught.append(job)
-        return teach(task, network, job)
-
-    monkeypatch.setattr(loop, "train", watched)
-    return taught
-
-
 def test_scores_repeat_with_the_seed_and_are_above_chance(make_task: MakeTask) -> None:
     task = make_task()
     first, again = (training("hard", epochs=30).evaluate(condensed(task), task, "small", 1) for _ in range(2))
