@@ -28,7 +28,7 @@ from bench.labels import (
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet, check_fits
 from bench.sets.own_manifest import OnlineFacts
-from bench.sets.pixel_formats import StoredPixels, to_stored
+from bench.sets.pixel_formats import StoredPixels, to_stored, valued
 from bench.sets.wellformed import malformed
 from bench.storage.files import read_json, write_json
 from bench.testing import tiny_dataset
@@ -148,11 +148,40 @@ def test_online_labels_cost_the_teacher_and_stored_ones_their_logits(tmp_path: P
     assert 16 * 2 <= stored - hard < 16 * 2 + 200  # 2 epochs x 4 images x 2 classes in fp16, and their header
 
 
-def test_eight_bit_storage_rounds_to_the_nearest_level() -> None:
-    levels = pixels()
-    moved = GRAY.apply(levels) + 0.4 / 255 / torch.tensor(GRAY.std).view(3, 1, 1)
-    inside = moved.minimum(GRAY.box(moved)[1])
-    assert torch.equal(to_stored(Images(inside, torch.zeros(4)), "uint8", GRAY).pixels, levels)
+LEVELS = torch.arange(1, 255)
+
+
+def between_levels(beyond: float) -> Images:
+    """One image, each channel of which has every level from 1 to 254, moved by a part of a level; normalised."""
+    shown = ((LEVELS.double() + beyond) / 255).view(1, 1, 127, 2)
+    mean, std = (torch.tensor(each, dtype=torch.float64).view(3, 1, 1) for each in (GRAY.mean, GRAY.std))
+    return Images(((shown - mean) / std).float(), torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("form", "beyond", "expected"),
+    [
+        *(("uint8", beyond, 0) for beyond in (-0.4, 0.0, 0.4)),
+        ("uint8", 0.9, 1),
+        *(("jpeg", beyond, 0) for beyond in (0.1, 0.4, 0.9)),
+        ("jpeg", -0.4, -1),
+    ],
+)
+def test_uint8_is_the_nearest_level_and_jpeg_is_made_of_the_one_below(
+    form: PixelFormat, beyond: float, expected: int
+) -> None:
+    """The releases that save JPEG convert by `astype(uint8)`, which truncates."""
+    found = valued(between_levels(beyond), form, GRAY).pixels
+    assert found.dtype == torch.uint8 and found.shape == (1, 3, 127, 2)
+    assert (found - LEVELS.view(127, 2)).unique().tolist() == [expected]
+
+
+@pytest.mark.parametrize("form", ["uint8", "jpeg"])
+def test_what_is_stored_of_floats_is_what_is_stored_of_their_levels(form: PixelFormat) -> None:
+    """At 0.3 above a level both forms take that level."""
+    levels = LEVELS.to(torch.uint8).view(1, 1, 127, 2).expand(1, 3, -1, -1)
+    expected = StoredPixels.of(levels, form).read()
+    assert torch.equal(to_stored(between_levels(0.3), form, GRAY).pixels, expected)
 
 
 def test_values_outside_the_valid_box_are_refused_by_eight_bit_storage_and_kept_as_floats() -> None:
