@@ -123,6 +123,25 @@ def test_all_real_images_that_were_evaluated_come_before_a_teacher(cell: list[Ro
     assert (first["full_top1"], first["full_from"]) == (61, "full-data")
 
 
+@pytest.mark.parametrize("means", [(60, 70), (70, 60)])
+def test_of_several_sets_of_all_real_images_the_best_counts(
+    cell: list[Row], row: MakeRow, means: tuple[float, float]
+) -> None:
+    many = [measured(row, (mean,), run=f"full-{mean}", method="full-data", ipc=500, **HARD) for mean in means]
+    first = with_scores([*cell, *many])[0]["scores"]
+    assert (first["full_top1"], first["full_from"]) == (70, "full-data")
+
+
+@pytest.mark.parametrize("tops", [(60, 70), (70, 60)])
+def test_of_several_teachers_the_best_counts(row: MakeRow, tops: tuple[float, float]) -> None:
+    """Whichever of them labelled the row itself."""
+    many = [measured(row, (45, 46), seed=seed, teacher_top1=top) for seed, top in enumerate(tops)]
+    for scored in with_scores(many):
+        found = scored["scores"]
+        assert (found["full_top1"], found["full_from"]) == (70, "teacher convnet4-bn")
+        assert found["relative_to_full"] == pytest.approx(100 * 45.5 / 70)
+
+
 def test_of_all_real_images_random_ones_are_no_control(cell: list[Row], row: MakeRow) -> None:
     whole = measured(row, (60, 62), run="full-1", method="full-data", control=None, **HARD)
     scores = with_scores([*cell, whole])[-1]["scores"]

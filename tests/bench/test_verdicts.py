@@ -1,0 +1,46 @@
+"""Which of two results is called the better one, and which of several the best."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.reporting import Row
+from bench.reporting.best import is_best
+from bench.reporting.compared import Scored
+from bench.reporting.welch import difference
+from bench.results.metrics import Summary
+from bench.results.scores import Better
+
+LOW, HIGH = (2.0, 2.1, 2.2), (5.0, 5.1, 5.2)
+
+
+def row(*values: float) -> Row:
+    return {"top1_values": list(values), "top1_mean": sum(values) / len(values)}
+
+
+def test_the_best_is_above_each_of_the_others() -> None:
+    """Means 91 and 90.63 with deviations of about 1: t is 0.5. What lies 80 points below changes nothing."""
+    first, level, far = row(90, 91, 92), row(89.9, 90.5, 91.5), row(10, 11, 12)
+    assert is_best(first, [far]) and is_best(first, [far, row(20, 21, 22)])
+    assert not is_best(first, [level, far]) and not is_best(first, [far, level])
+    assert not is_best(far, [first]) and not is_best(first, [])
+
+
+def scored(better: Better, first: Sequence[float], second: Sequence[float]) -> Scored:
+    one, other = (Summary("a_metric", sum(values) / 3, 0.1, values, "points", better) for values in (first, second))
+    return Scored("hard@1", "resnet18", one, other, difference(first, second), together=True, alike=True)
+
+
+@pytest.mark.parametrize(
+    ("better", "first", "second", "expected"),
+    [
+        ("lower", LOW, HIGH, "first"),
+        ("lower", HIGH, LOW, "second"),
+        ("higher", LOW, HIGH, "second"),
+        ("higher", HIGH, LOW, "first"),
+    ],
+)
+def test_the_better_of_two_is_so_by_the_metric_s_own_direction(
+    better: Better, first: Sequence[float], second: Sequence[float], expected: str
+) -> None:
+    assert scored(better, first, second).better == expected
