@@ -21,6 +21,23 @@ def test_grids_decode_to_the_images_that_they_were_made_of() -> None:
     torch.testing.assert_close(decoded[1], colours[8:][order], rtol=0, atol=1e-12)
 
 
+def test_images_are_shrunk_to_every_second_pixel() -> None:
+    """By the nearest pixel, of two the first, as `interpolate` does by default and the release asks for no other."""
+    ramp = torch.arange(16.0).view(1, 4, 4)
+    (image,) = grids(torch.stack([ramp + 100 * number for number in range(4)]), 1, 2)[0]
+    kept = torch.tensor([[0.0, 2.0], [8.0, 10.0]])
+    expected = torch.cat([torch.cat([kept, kept + 100], 1), torch.cat([kept + 200, kept + 300], 1)])
+    assert torch.equal(image[0], expected)
+
+
+def test_of_sides_that_do_not_divide_the_first_cells_are_the_larger() -> None:
+    """The release's "mix": of 7 pixels at factor 3, 7 // 3 + 1 for the first 7 % 3 cells, and 7 // 3 for the others."""
+    numbered = torch.arange(9.0).view(9, 1, 1, 1).expand(-1, 1, 7, 7)
+    (image,) = grids(numbered, 1, 3)[0]
+    cell_of = torch.tensor([0.0, 0, 0, 1, 1, 2, 2])
+    assert torch.equal(image[0], 3 * cell_of[:, None] + cell_of)
+
+
 @pytest.mark.parametrize(
     ("ipc", "shares", "count"),
     [
@@ -55,3 +72,12 @@ def test_starts_are_pixels(real: bool, factor: int, tmp_path: Path) -> None:
     started = formation.start(task, factor, real=real)
     assert started.shape == (3, 2, 3, 8, 8)
     assert 0 <= float(started.min()) < 0.2 and 0.8 < float(started.max()) <= 1
+
+
+def test_noise_has_a_standard_deviation_of_a_quarter(tmp_path: Path) -> None:
+    """A standard deviation below and above 0.5, where nothing is clamped; what is two away has become 0 or 1."""
+    noise = formation.start(task_of(tmp_path, ipc=20), 2, real=False).flatten()
+    below, middle, above = noise.quantile(torch.tensor([0.158655, 0.5, 0.841345])).tolist()
+    assert (below, middle, above) == pytest.approx((0.25, 0.5, 0.75), abs=0.015)
+    assert float((noise == 0).float().mean()) == pytest.approx(0.02275, abs=0.006)
+    assert float((noise == 1).float().mean()) == pytest.approx(0.02275, abs=0.006)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pool_methods import batches, method
 from reals import places_of, training_images
 from torch import nn
 
@@ -119,3 +120,28 @@ def test_patches_are_single_crops_of_medium_difficulty_whichever_batch_asks_firs
     brightness, easy = found.mean((1, 2, 3)), tiles(task, Brightest())(all_of(0)).mean((1, 2, 3))
     assert own.min() < brightness.min() and brightness.max() < easy.max()
     assert not any(torch.allclose(patch, image) for patch in found for image in everything)
+
+
+@pytest.mark.parametrize("batched", ["recover.batch_size=3", "recover.order=image-major"])
+def test_each_batch_has_a_seed_of_its_own_whatever_is_recovered_beside_it(task: Task, batched: str) -> None:
+    """Three batches which differ in the class of their images alone, or in the number within it alone."""
+    found = []
+    for groups in (1, 2):
+        made = method("edc", task, batched, "recover.start=noise", f"recover.groups={groups}")
+        made._start = None
+        found.append({members: made._batch(task, members).seed for members in batches(made.units(task))})
+    assert found[0] == found[1] and len(found[0]) == 3
+    assert len(set(found[0].values())) == 3
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_batches_start_mirrored_by_chance_where_that_is_asked_for(task: Task, mirrored: bool) -> None:
+    made = method("edc", task, "recover.start=real", f"recover.start_mirrored={str(mirrored).lower()}")
+    made._start = real_images(task)
+    changed = []
+    for members in batches(made.units(task)):
+        plain, found = real_images(task)(members), made._batch(task, members).start
+        expected = mirrored_by_chance(task, plain, members) if mirrored else plain
+        assert found is not None and torch.equal(found, expected)
+        changed += (found != plain).flatten(1).any(1).tolist()
+    assert any(changed) == mirrored and not all(changed)
