@@ -16,22 +16,40 @@ Range = Literal["0..255", "0..1", "normalised", "whitened"]
 FKD_EPOCH = "epoch_0"  # the first folder of labels that were stored batch by batch
 
 
-class TensorSource(BaseModel):
+class TensorSource(GrowingModel):
     """Images and labels in one file, under two names; soft labels, if there are any, under a third.
 
     What lies within lists or tables has dotted names, as "data.0.1"; a tensor that is all of a file is called "tensor".
 
     Attributes:
-        labels_file: holds the labels, where they lie apart from the images.
+        labels_file: holds the labels, where they lie apart from the images; soft ones too, if they are there.
+        labels: class indices (N); None: the class of an image is the most probable of its soft labels.
+        soft: probabilities (N, K).
+        logits: (N, K), whose softmax they are, in place of `soft` (DATM).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    added: ClassVar[frozenset[str]] = frozenset({"logits"})
     file: Below
     labels_file: Below | None = None
     images: str = "images"
-    labels: str = "labels"
+    labels: str | None = "labels"
     soft: str | None = None
+    logits: str | None = None
     range: Range
+
+    @property
+    def own_labels(self) -> str | None:
+        """The name of its soft labels, as probabilities or logits."""
+        return self.soft or self.logits
+
+    @model_validator(mode="after")
+    def _labels_are_there(self) -> "TensorSource":
+        if self.soft and self.logits:
+            raise ValueError("'soft' and 'logits' are two ways to say one thing; keep one")
+        if self.labels is None and self.own_labels is None:
+            raise ValueError("without 'labels' it needs 'soft' or 'logits'")
+        return self
 
 
 class ZcaSource(BaseModel):

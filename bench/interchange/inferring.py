@@ -144,10 +144,9 @@ def _check_labels(folder: Path, path: Path, name: str) -> None:
         raise UsageError(f"the labels in {path} are {type_of(labels)}; class indices are whole numbers: save int64")
     if labels.ndim != 1:
         shape = f"{name!r} in {path.name} has shape {tuple(labels.shape)}, not (N)"
-        needed = "class indices (N), and probabilities (N, K), which are the softmax of logits"
         raise UsageError(
-            f"{folder} has no {MANIFEST}, and {shape}: save beside the images, in one file, {needed}, and write one "
-            "whose 'source.labels' and 'source.soft' name them (docs/concepts.md)"
+            f"{folder} has no {MANIFEST}, and {shape}: write one whose source says {json.dumps('labels')}: null, and "
+            f"names them as 'source.soft', if they are probabilities, or 'source.logits' (docs/concepts.md)"
         )
 
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from bench.interchange.class_order import ClassOrder
 from bench.interchange.handwritten import HandWritten, KeptLabels, TensorSource
 from bench.interchange.manifest import about, by_hand, is_missing
 from bench.interchange.pixels import check_labels, check_range, declared_normalisation, in_range, whitening
+from bench.interchange.tensors import tensors_of
 from bench.labels import HardLabels, Labels, SoftLabels, not_distributions
 from bench.results.chance import are_no_better, largest_share
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
-from bench.sets.tensor_files import named
-from bench.sets.wellformed import uneven
 from bench.storage.files import file_digest
 from bench.storage.names import brief
 from bench.storage.paging import assembled, in_a_piece
@@ -229,10 +227,15 @@ def _from_tensors(
     folder: Path, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
 ) -> _Part:
     path = folder / source.file
-    pixels, classes, soft = _tensors(folder, source, dataset)
+    pixels, classes, soft = tensors_of(folder, source, dataset)
+    if soft is not None and source.logits:
+        soft = soft.float().softmax(1)
+    if soft is not None and (wrong := not_distributions(soft, len(pixels), len(dataset.classes))):
+        raise UsageError(f"{path}: the soft labels {source.own_labels!r} {wrong}")
+    if classes is None:
+        assert soft is not None
+        classes = soft.argmax(1)
     check_labels(classes, str(folder))
-    if soft and (wrong := not_distributions(soft[0], len(pixels), len(dataset.classes))):
-        raise UsageError(f"{path}: the soft labels {source.soft!r} {wrong}")
     if source.range == "whitened" and hand.zca is None:
         raise UsageError(f"{folder / MANIFEST}: range 'whitened' needs 'zca', the file with the whitening")
     theirs = declared_normalisation(hand, dataset)
@@ -241,58 +244,22 @@ def _from_tensors(
     _check_indices(labels, len(dataset.classes), folder)
     shown = in_range(pixels, source, theirs, preprocessing)
     order = class_order.of_numbers(hand.classes, dataset, str(folder))
-    images = Images(shown, labels, soft[0].float() if soft else None)
+    images = Images(shown, labels, None if soft is None else soft.float())
     files = (path, *([folder / source.labels_file] if source.labels_file else []))
     return _Part(images, order, files, _contradicting(images, source))
 
 
-def _tensors(folder: Path, source: TensorSource, dataset: Dataset) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Images, labels and soft labels, if there are any. Raises UsageError: they are not there, or do not fit."""
-    path = folder / source.file
-    soft = [source.soft] if source.soft else []
-    if source.labels_file is None:
-        pixels, classes, *others = named(
-            path, source.images, source.labels, *soft, fits=partial(_shapes_fit, source, dataset, None)
-        )
-        return pixels, classes, others
-    (classes,) = named(folder / source.labels_file, source.labels, fits=lambda shapes: "")
-    apart = tuple(classes.shape)
-    pixels, *others = named(path, source.images, *soft, fits=partial(_shapes_fit, source, dataset, apart))
-    return pixels, classes, others
-
-
-def _shapes_fit(
-    source: TensorSource, dataset: Dataset, apart: tuple[int, ...] | None, shapes: Mapping[str, tuple[int, ...]]
-) -> str:
-    """What is wrong with the shapes of tensors of a set; looked at before any arithmetic, and before they are read.
-
-    Args:
-        apart: the shape of the labels, where they lie in another file.
-    """
-    images, labels = shapes[source.images], shapes[source.labels] if apart is None else apart
-    expected = (dataset.channels, dataset.resolution, dataset.resolution)
-    if len(images) != 4 or len(labels) != 1:
-        return f"images must be one tensor (N, C, H, W) and labels one of N class indices, not {images} and {labels}"
-    if images[1:] == expected and images[0] != labels[0]:
-        return uneven(images[0], labels[0])
-    if images != (*labels, *expected):  # one channel against three would be stretched to three without a word
-        return f"the images have shape {images}, not {(*labels, *expected)}"
-    if source.soft and shapes[source.soft] != (*labels, len(dataset.classes)):
-        return (
-            f"the soft labels {source.soft!r} have shape {shapes[source.soft]}, not {(*labels, len(dataset.classes))}"
-        )
-    return ""
-
-
 def _contradicting(images: Images, source: TensorSource) -> tuple[str, ...]:
     """A line where soft labels are of other classes than the labels beside them: columns may have another order."""
-    if images.soft is None:
+    if images.soft is None or source.labels is None:
         return ()
     hits = images.soft.argmax(1) == images.classes
     if not are_no_better(hits, largest_share(images.classes)):
         return ()
     agreed = f"{100 * hits.float().mean():.0f} % of the images"
-    return (f"{source.soft!r} is highest for the class in {source.labels!r} for {agreed}; are both in one order?",)
+    return (
+        f"{source.own_labels!r} is highest for the class in {source.labels!r} for {agreed}; are both in one order?",
+    )
 
 
 def _check_indices(classes: Tensor, count: int, folder: Path) -> None:

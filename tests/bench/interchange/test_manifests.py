@@ -1,5 +1,6 @@
 """What a manifest may name, and what makes a set another one."""
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -127,3 +128,32 @@ def test_soft_labels_of_other_classes_than_their_labels_are_doubted(
     torch.save({"images": pixels, "labels": torch.arange(4), "probabilities": soft}, folder / "set.pt")
     said = "'probabilities' is highest for the class in 'labels' for 0 % of the images; are both in one order?"
     assert read_foreign(folder, dataset, readers).notes == ((said,) if doubted else ())
+
+
+@pytest.mark.parametrize(("name", "value"), [("logits", 3.0), ("soft", 1.0)])
+def test_soft_labels_in_a_file_of_their_own_say_the_classes_too(tmp_path: Path, name: str, value: float) -> None:
+    """As DATM keeps its sets: images_best.pt, and the logits of labels_best.pt, whose softmax is trained on."""
+    dataset = known_by_gray("a", "b", "c")
+    source: dict[str, str | None] = {
+        "file": "images_best.pt",
+        "labels_file": "labels_best.pt",
+        "images": "tensor",
+        "range": "0..255",
+    }
+    folder = write_manifest(
+        tmp_path / "set", source={**source, "labels": None, name: "tensor"}, classes=["c", "a", "b"]
+    )
+    torch.save(torch.stack([gray(0), gray(2), gray(1)]), folder / "images_best.pt")
+    torch.save(value * torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]), folder / "labels_best.pt")
+    found = read_foreign(folder, dataset, readers).condensed
+    assert found.images.classes.tolist() == [0, 2, 1]
+    high, low = (math.exp(3) / (math.exp(3) + 2), 1 / (math.exp(3) + 2)) if name == "logits" else (1.0, 0.0)
+    wanted = torch.full((3, 3), low)
+    wanted[torch.arange(3), torch.tensor([0, 2, 1])] = high
+    torch.testing.assert_close(found.labels.tensors["probabilities"], wanted)
+
+
+def test_a_source_without_labels_needs_soft_ones(tmp_path: Path) -> None:
+    folder = write_manifest(tmp_path / "set", source={**TENSORS, "labels": None})
+    with pytest.raises(UsageError, match="without 'labels' it needs 'soft' or 'logits'"):
+        read_foreign(folder, known_by_gray("a", "b", "c"), readers)
