@@ -34,6 +34,10 @@ because the published accuracies were made with code, and it states what the pap
 - On ImageNet-10 networks are trained on from ImageNet-1K's weights, 20 epochs of the first third of a cosine:
   squeeze.starts_from. So they have seen a thousand classes; squeeze.starts_from= trains them from nothing. The code
   gives ResNet-18 a new stem of 3 x 3 without pooling for it; here it keeps its own, as it does where students have it.
+- EDC's fifth network on ImageNet-1K, AlexNet, has torchvision's weights there. Where networks are trained here, for
+  fewer classes or for other images above 64 pixels, it is left out: the recipe of the others does not train it.
+- A backbone that the pool has not joins it, squeezed by its own recipe where the code's squeeze is not followed:
+  squeeze_of.
 - The pools' ConvNets have instance norm: of them statistics of convolutions alone are matched.
 - Labels are made without a gradient. EDC's code for small sets builds the teachers' graphs in vain.
 

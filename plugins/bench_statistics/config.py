@@ -1,8 +1,8 @@
 """The hyper-parameters of the methods that match statistics of several networks."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bench.condensation import MethodConfig
 from bench.recovery.recipes import MatchingRecipe, StoredAs
@@ -61,14 +61,33 @@ class StatisticsConfig(MethodConfig):
     Attributes:
         pool: the networks, by name. The run's own backbone is one of them in any case, the first if it is not named.
         squeeze: how each is trained, or where its weights are taken from.
+        squeeze_of: by network, what of that is otherwise for it.
         recover: how images are recovered from the pool.
         relabel: how the pool labels them.
     """
 
+    added: ClassVar[frozenset[str]] = MethodConfig.added | {"squeeze_of"}
+
     pool: tuple[str, ...] = ()
     squeeze: TeacherRecipe
+    squeeze_of: dict[str, dict[str, Any]] = Field(default={})
     recover: Recover
     relabel: Relabel = Relabel()
+
+    @model_validator(mode="after")
+    def _each_can_be_squeezed(self) -> "StatisticsConfig":
+        for name in self.squeeze_of:
+            try:
+                self.squeeze_for(name)
+            except ValidationError as error:
+                first = error.errors()[0]
+                key = ".".join(map(str, ("squeeze_of", name, *first["loc"])))
+                raise ValueError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from error
+        return self
+
+    def squeeze_for(self, network: str) -> TeacherRecipe:
+        """How a network is trained, or where its weights are taken from."""
+        return TeacherRecipe(**{**self.squeeze.model_dump(), **self.squeeze_of.get(network, {})})
 
     def networks(self, own: str) -> tuple[str, ...]:
         """The pool's networks for a run whose backbone is `own`, each once."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from bench.condensation import Condenser, Images, MethodConfig, PixelFormat, Task, Unit
 from bench.errors import RunFailure, UsageError
 from bench.labels import Labels
-from bench.recipes import Recipe, RecipeBook, Setting
+from bench.recipes import Recipe, RecipeBook, Setting, Values
 from bench.recovery.batches import phases_of
 from bench.recovery.engine import Batch, Engine
 from bench.recovery.engines import engine_for
@@ -20,7 +19,6 @@ from bench.recovery.health import record_health
 from bench.recovery.layers import layers_of
 from bench.recovery.pool import Member
 from bench.recovery.real import real_statistics
-from bench.training.recipes import TrainingRecipe
 from bench.training.soft_labels.relabelling import check_relabel, relabel_images
 from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
@@ -54,7 +52,8 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     @classmethod
     def recipe(cls, setting: Setting) -> Recipe:
         """The release's hyper-parameters for the dataset, or ours where it has none; the recipe's source says which."""
-        return cls.book.pick(setting).over(TEACHERS.pick(setting).under("squeeze"))
+        found = cls.book.pick(setting)
+        return found.over(_squeezed(setting, found.values))
 
     @classmethod
     def protocol(cls, setting: Setting) -> str:
@@ -95,8 +94,10 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         _check_left_out("recover.without", self.config.recover.without, pool, "recover from")
         _check_left_out("recover.start_without", self.config.recover.start_without, pool, "judge what to start from")
         _check_left_out("relabel.without", self.config.relabel.without, pool, "label")
+        if strange := set(self.config.squeeze_of) - set(pool):
+            raise UsageError(f"squeeze_of names {', '.join(sorted(strange))}; the pool has {', '.join(pool)}")
         for name in pool:
-            check_weights(replace(setting, backbone=name), self.config.squeeze, "squeeze")
+            check_weights(replace(setting, backbone=name), self.config.squeeze_for(name), "squeeze")
         check_relabel(setting, self.config.relabel)
 
     def real_images(self, setting: Setting) -> int:
@@ -121,7 +122,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     def prepare_labels(self, task: Task) -> None:
         """The pool."""
         seed, names = task.seed_for("squeeze"), self.config.networks(task.backbone)
-        self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
+        self._teachers = [obtain(task, self.config.squeeze_for(name), seed=seed, backbone=name) for name in names]
 
     def _looked_through(self, task: Task) -> Sequence[Teacher]:
         """The pool that images are recovered from: those that label, where a method has no others."""
@@ -131,11 +132,8 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         recover = self.config.recover
         if recover.match == ("batchnorm",) and recover.global_share == 1 and not recover.smoothing:
             return Member(teacher.network)
-        return Member(teacher.network, real_statistics(task, teacher, recover, self._seen_in_training))
-
-    @cached_property
-    def _seen_in_training(self) -> TrainingRecipe:
-        return self.config.squeeze.training()
+        seen = self.config.squeeze_for(teacher.ref.backbone).training()
+        return Member(teacher.network, real_statistics(task, teacher, recover, seen))
 
     def units(self, task: Task) -> Sequence[Unit]:
         """All images in the recipe's order, cut into batches; batches that are alike are recovered several at once."""
@@ -211,6 +209,23 @@ class PoolCondenser(Condenser[StatisticsConfig]):
     @property
     def _labellers(self) -> list[Teacher]:
         return [each for each in self._teachers if each.ref.backbone not in self.config.relabel.without]
+
+
+def _squeezed(setting: Setting, values: Values) -> Recipe:
+    """How the networks are squeezed: a pool's as its first, whatever the run's own backbone is.
+
+    A backbone that the pool has not is squeezed by its own recipe, unless the method has one for all.
+    """
+    own, name, pool = TEACHERS.pick(setting), setting.backbone, values.get("pool")
+    if not pool:
+        return own.under("squeeze")
+    first = TEACHERS.pick(replace(setting, backbone=pool[0]))
+    otherwise = {key: value for key, value in own.values.items() if first.values.get(key) != value}
+    if name in pool or "squeeze" in values or not otherwise:
+        return first.under("squeeze")
+    quick = {key: fraction for key, fraction in own.quick.items() if key in otherwise}
+    apart = Recipe(own.name, own.source, otherwise, quick)
+    return first.under("squeeze").over(apart.under(name).under("squeeze_of"))
 
 
 def _parts(count: int, parts: int) -> list[range]:

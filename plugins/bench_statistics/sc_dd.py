@@ -90,7 +90,7 @@ class SCDD(PoolCondenser):
             return
         seed, without = task.seed_for("squeeze"), self.config.relabel.without
         names = [name for name in self.config.networks(task.backbone) if name not in without]
-        self._teachers = [obtain(task, self.config.squeeze, seed=seed, backbone=name) for name in names]
+        self._teachers = [obtain(task, self.config.squeeze_for(name), seed=seed, backbone=name) for name in names]
 
     def _looked_through(self, task: Task) -> Sequence[Teacher]:
         if self.config.relabel.teacher == "probed":

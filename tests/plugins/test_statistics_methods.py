@@ -18,9 +18,9 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.labels import OnlineLabels
 from bench.planning.configuring import build, configure
-from bench.recipes import Setting
+from bench.recipes import NOT_KNOWN, Setting
 from bench.testing import tiny_dataset, tiny_task
-from bench_statistics.method import BatchUnit
+from bench_statistics.method import BatchUnit, PoolCondenser
 from bench_statistics.starts import met_images, real_images, tiles
 
 
@@ -241,6 +241,55 @@ def test_edc_trains_networks_on_from_imagenet_1k_s_weights_on_imagenet_10_alone(
     assert {key: squeeze[key] for key in released} == released and squeeze["weights"] == ""
     others = [("imagenet-1k", 224, 1000), ("imagenette", 224, 10), ("tiny-imagenet", 64, 200)]
     assert not any("starts_from" in configure(Registry(), "edc", setting(*at), ()).config["squeeze"] for at in others)
+
+
+@pytest.mark.parametrize(("dataset", "classes"), [("imagenette", 10), ("imagenet-1k", 100), (NOT_KNOWN, 1000)])
+def test_edc_has_alexnet_where_its_weights_are_published_alone(dataset: str, classes: int) -> None:
+    """At a rate of 0.1 a network without BatchNorm learns nothing, and the recovery would look through it."""
+    released = configure(Registry(), "edc", setting("imagenet-1k", 224, 1000), ())
+    four = ["resnet18", "mobilenetv2", "efficientnet-b0", "shufflenetv2-0.5"]
+    assert released.config["pool"] == [*four, "alexnet"] and released.config["recover"]["start_without"] == ["alexnet"]
+    assert released.config["squeeze"]["weights"] == "IMAGENET1K_V1" and not released.differs
+    here = configure(Registry(), "edc", setting(dataset, 224, classes), ())
+    assert here.config["pool"] == four and here.config["squeeze"]["weights"] == ""
+    assert here.config["relabel"]["without"] == ["efficientnet-b0"] and here.source.startswith("ours")
+    assert any("without AlexNet" in each for each in here.differs)
+
+
+@pytest.mark.parametrize("name", ["g-vbsm", "edc", "cv-dd", "fadrm-plus"])
+@pytest.mark.parametrize(
+    ("dataset", "resolution", "classes"),
+    [("imagenet-1k", 224, 1000), ("imagenet-1k", 224, 10), ("imagenet-100", 224, 100), ("digits", 8, 10)],
+)
+def test_the_networks_of_a_pool_are_squeezed_alike_whatever_joins_them(
+    name: str, dataset: str, resolution: int, classes: int
+) -> None:
+    """BN-ViT is squeezed by DeiT's recipe, and no other network for its sake."""
+    usual = setting(dataset, resolution, classes, budget="quick")
+    joined = replace(usual, backbone="bn-vit-tiny")
+    one, other = (build(Registry(), configure(Registry(), name, at, ())) for at in (usual, joined))
+    assert isinstance(one, PoolCondenser) and isinstance(other, PoolCondenser)
+    pool = one.config.pool
+    assert [other.config.squeeze_for(each) for each in pool] == [one.config.squeeze_for(each) for each in pool]
+    alone = configure(Registry(), "sre2l", joined, ()).config["squeeze"]
+    assert other.config.squeeze_for("bn-vit-tiny").model_dump(mode="json") == alone and alone["optimizer"] == "adamw"
+
+
+def test_a_recipe_of_one_network_is_checked_as_that_of_all_is(task: Task) -> None:
+    with pytest.raises(UsageError, match=r"^method 'edc': config: squeeze_of\.convnet3\.epoch: Extra inputs are not"):
+        method("edc", task, "squeeze_of={convnet3 = {epoch = 3}}")
+    with pytest.raises(UsageError, match=r"^squeeze_of names resnet50; the pool has convnet3-bn, convnet3$"):
+        method("edc", task, "squeeze_of={resnet50 = {epochs = 3}}")
+
+
+def test_a_network_with_a_recipe_of_its_own_is_trained_by_it(task: Task) -> None:
+    def stages(*changes: str) -> list[str]:
+        made = method("edc", task, *changes)
+        made.prepare_labels(task)
+        return [teacher.ref.stage for teacher in made._teachers]
+
+    (usual, _), (_, longer) = stages(), stages("squeeze.epochs=2")
+    assert stages("squeeze_of={convnet3 = {epochs = 2}}") == [usual, longer]
 
 
 def test_a_batch_meets_real_images_of_its_classes(task: Task) -> None:
