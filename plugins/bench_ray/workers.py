@@ -29,7 +29,7 @@ from bench_ray.node import Answer, Event, NodeDesk
 
 try:
     import ray
-    from ray.exceptions import OutOfMemoryError, RayError
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 except ImportError as error:
     raise UsageError(f"it needs Ray, pip install 'condensation-bench[ray]': {error}") from error
 
@@ -189,11 +189,14 @@ class RayDesk(Desk):
 
         Raises:
             UsageError: the node does not fit the others: the fault is the cluster's, and no run's.
+            Exception: whatever the desk there raised.
         """
         losses, until = 0, 0.0
         while True:
             try:
                 ended = self._tried(order, news, needs, timeout)
+            except RayTaskError as error:  # which is a RayError too, but of a node that lives
+                raise error.cause from error
             except RayError as error:
                 losses, until = losses + 1, time.monotonic() + LEASES_S
                 self._lost(order, news, losses, error)

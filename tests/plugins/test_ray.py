@@ -17,7 +17,7 @@ from ray_methods import STEP, STEPS, parent_of
 
 from bench import __version__
 from bench.cli.console import Console
-from bench.errors import UsageError
+from bench.errors import StoreAway, UsageError
 from bench.extensions.registry import Registry
 from bench.running.executors.side_by_side import SideBySide
 from bench.running.executors.spread import SpreadExecutor
@@ -177,6 +177,16 @@ def test_a_node_that_does_not_fit_ends_the_command_and_fails_no_run(
     with pytest.raises(UsageError, match=f"^the node .* has version {__version__} of .*, and not another$"):
         list(executor.run(bench.jobs("random", ipcs=(1, 2))))
     assert not list(bench.runs.glob("*/record.json"))
+
+
+def test_what_a_desk_on_a_node_raises_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray hands it on as an error of its own, of the class of those that say that a node is lost."""
+    desk, news, away = RayDesk(Shares(1, 0, 1), Path(), Marks(), lambda memory: None), Mock(), StoreAway("s3 is away")
+    handed_on = ray.exceptions.RayTaskError("do", "Traceback ...", away).as_instanceof_cause()
+    monkeypatch.setattr(desk, "_tried", Mock(side_effect=handed_on))
+    with pytest.raises(StoreAway, match=r"^s3 is away$"):
+        desk.do(Mock(), Needs(0), news, None)
+    news.warn.assert_not_called()
 
 
 def test_a_node_knows_shared_folders_by_marks(tmp_path: Path) -> None:
