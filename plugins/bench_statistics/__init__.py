@@ -92,7 +92,7 @@ with CV-DD. The scripts are followed:
 - Stages of 500 iterations, four of them, after each of which half of the image is its first patch again. FADRM on
   Tiny-ImageNet has two, at a rate of 0.01, and labels in evaluation mode.
 - At 224 pixels the stages have 200 and 224 pixels in turn: recover.scales. Networks that take images of one size alone,
-  as ConvNets do, want recover.scales=[1.0].
+  as ConvNets and BN-ViT do, have recover.scales=[1.0].
 - The code computes in fp16; here it is the run's precision. Images are stored as PNG, here rounded as well.
 - FADRM+ on ImageNet-1K at IPC 1 has an AlexNet in place of DenseNet-121. It has no BatchNorm, and is left out here.
 

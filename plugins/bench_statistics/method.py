@@ -106,6 +106,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
 
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into each network of the pool, and measures what training data give in them."""
+        _check_sides(task, self.config.recovered_from(task.backbone), self.config.recover)
         self.prepare_labels(task)
         pool = self._looked_through(task)
         own = next(each for each in pool if each.ref.backbone == task.backbone)
@@ -114,7 +115,6 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         judges = [each.network for each in pool if each.ref.backbone not in self.config.recover.start_without]
         self._start = start_from(self.config.recover.start, task, together(judges))
         matched = [each for each in pool if each.ref.backbone not in self.config.recover.without]
-        _check_sides(task, matched, self.config.recover)
         members = [self._member(task, teacher) for teacher in matched]
         task.facts["statistics_bytes"] = sum(member.real.bytes for member in members if member.real)
         self._engine = engine_for(members, self.config.recover)
@@ -243,17 +243,18 @@ def _check_left_out(key: str, without: Sequence[str], pool: Sequence[str], what:
 
 
 @torch.no_grad()
-def _check_sides(task: Task, teachers: Sequence[Teacher], recover: Recover) -> None:
+def _check_sides(task: Task, pool: Sequence[str], recover: Recover) -> None:
     """Images must fit the networks at every size that they have. Raises RunFailure: they do not."""
     dataset = task.dataset
     for side in set(recover.sides(dataset.resolution)) - {dataset.resolution}:
-        for teacher in teachers:
+        for name in pool:
+            network = task.network(0, name).eval()
             try:
-                teacher.network(torch.zeros(1, dataset.channels, side, side, device=task.device))
-            except RuntimeError as error:
-                name, own = teacher.ref.backbone, dataset.resolution
-                fixed = f"{name} takes images of {own} pixels and none of {side}"
-                raise RunFailure(f"{fixed}; --set recover.scales=[1.0] keeps all stages at {own}") from error
+                network(torch.zeros(1, dataset.channels, side, side, device=task.device))
+            except (RuntimeError, AssertionError) as error:
+                fixed = f"{name} takes images of {dataset.resolution} pixels and none of {side}"
+                kept = f"--set recover.scales=[1.0] keeps all stages at {dataset.resolution}"
+                raise RunFailure(f"{fixed}; {kept}") from error
 
 
 def _unit(number: int, batches: Sequence[Members]) -> BatchUnit:

@@ -98,10 +98,31 @@ def test_above_64_pixels_stages_have_200_and_224_in_turn(name: str, dataset: str
     assert "scales" not in whole["recover"], "a ConvNet takes images of one size"
 
 
-def test_a_network_of_one_size_is_told_of_before_anything_is_recovered(task: Task) -> None:
-    made = method("fadrm", task, ALONE, "recover.scales=[0.5, 1.0]", "recover.stages=2")
-    with pytest.raises(RunFailure, match=r"convnet3-bn takes images of 8 pixels and none of 4; --set recover.scales="):
+@pytest.mark.parametrize("backbone", ["convnet3-bn", "bn-vit-tiny"])
+def test_a_network_of_one_size_is_told_of_before_anything_is_squeezed(tmp_path: Path, backbone: str) -> None:
+    """A ConvNet's classifier raises RuntimeError for images of another size, timm's patches AssertionError."""
+    task = tiny_task(tmp_path, dataset=tiny_dataset(channels=3, resolution=8), ipc=3, backbone=backbone)
+    made = method("fadrm", task, "pool=[]", "recover.scales=[0.5, 1.0]", "recover.stages=2")
+    with pytest.raises(RunFailure, match=rf"^{backbone} takes images of 8 pixels and none of 4; --set recover.scales="):
         made.prepare(task)
+    assert not task.used_stages
+
+
+BATCHNORM = [each.offer.name for each in Registry().registered("backbone") if "batchnorm" in each.offer.traits]
+
+
+@pytest.mark.parametrize("backbone", BATCHNORM)
+def test_stages_are_smaller_for_the_networks_that_take_smaller_images(backbone: str) -> None:
+    at = replace(setting("imagenette", 224, 10), backbone=backbone)
+    recover = configure(Registry(), "fadrm", at, ()).config["recover"]
+    with torch.device("meta"), torch.no_grad():
+        network = Registry().load("backbone", backbone)(10, 224, 3).eval()
+        try:
+            network(torch.zeros(1, 3, 200, 200))
+        except (RuntimeError, AssertionError):
+            assert "scales" not in recover
+        else:
+            assert recover["scales"] == [0.892857, 1.0]
 
 
 def test_stages_need_something_to_mix_in(task: Task) -> None:
