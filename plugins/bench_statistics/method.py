@@ -24,7 +24,7 @@ from bench.training.teachers import RECIPES as TEACHERS
 from bench.training.teachers import Teacher, check_weights, obtain, together
 from bench_statistics.config import Recover, StatisticsConfig
 from bench_statistics.protocols import PROTOCOLS
-from bench_statistics.starts import Members, Start, met_images, mirrored_by_chance, start_from
+from bench_statistics.starts import Members, Start, images_needed, met_images, mirrored_by_chance, start_from
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         """Somebody must be recovered from, somebody label, and weights be published where networks are not trained.
 
         Raises:
-            UsageError: nobody is or does, or they are not.
+            UsageError: nobody is or does, or they are not; or crops to start from cannot be as many.
         """
         pool = self.config.networks(setting.backbone)
         _check_left_out("recover.without", self.config.recover.without, pool, "recover from")
@@ -99,10 +99,11 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         for name in pool:
             check_weights(replace(setting, backbone=name), self.config.squeeze_for(name), "squeeze")
         check_relabel(setting, self.config.relabel)
+        images_needed(self.config.recover.start, setting.ipc)
 
     def real_images(self, setting: Setting) -> int:
-        """One for each image to make, where images start from real ones."""
-        return 0 if self.config.recover.start == "noise" else setting.ipc
+        """As many as what images start from is taken from: none, one for each, or enough for their crops."""
+        return images_needed(self.config.recover.start, setting.ipc)
 
     def prepare(self, task: Task) -> None:
         """Squeezes the dataset into each network of the pool, and measures what training data give in them."""

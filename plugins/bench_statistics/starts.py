@@ -186,6 +186,30 @@ def _of_crops(task: Task, observer: nn.Module, ranking: Ranking, *, across: int)
     return made
 
 
+def images_needed(name: StartName, ipc: int) -> int:
+    """How many training images a class must have, at the least, for so many images to start from.
+
+    Raises:
+        UsageError: no number is enough.
+    """
+    if name in ("noise", "real", "medium"):
+        return 0 if name == "noise" else ipc
+    each = ACROSS**2 if name == "tiles" else 1
+    found = next((images for images in range(CANDIDATES + 1) if _crops_of(images) >= ipc * each), None)
+    if found is None:
+        most = _crops_of(CANDIDATES) // each
+        raise UsageError(
+            f"{name} start at most {most} images of a class, and --ipc is {ipc}; --set recover.start=medium starts any"
+        )
+    return found
+
+
+def _crops_of(images: int) -> int:
+    """How many crops a class of so many images gives (see `_drawn`)."""
+    candidates = min(images, CANDIDATES)
+    return CROPS * (candidates if candidates < ALIKE else candidates // ALIKE * ALIKE)
+
+
 def _drawn(task: Task, places: Tensor, label: int) -> _Crops:
     """Four random crops of each image, shared by the images of a group: a crop of all of a group, then the next."""
     groups = [some for some in places.split(ALIKE) if len(some) == min(ALIKE, len(places))]

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from pool_methods import batches, method
+from pool_methods import ALONE, batches, method
 from reals import places_of, training_images
 from torch import nn
 
 from bench import seeds
 from bench.condensation import Task
 from bench.data.datasets import Split
+from bench.errors import UsageError
 from bench.testing import tiny_dataset, tiny_task
 from bench_statistics.starts import (
     Members,
     StartName,
+    images_needed,
     medium,
     medium_images,
     mirrored_by_chance,
@@ -145,3 +147,33 @@ def test_batches_start_mirrored_by_chance_where_that_is_asked_for(task: Task, mi
         assert found is not None and torch.equal(found, expected)
         changed += (found != plain).flatten(1).any(1).tolist()
     assert any(changed) == mirrored and not all(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "ipc", "needed"),
+    [("tiles", 3, 3), ("tiles", 63, 63), ("tiles", 65, 128), ("patches", 5, 2), ("patches", 257, 128), ("real", 5, 5)],
+)
+def test_so_many_training_images_are_enough_to_start_from_and_no_fewer(
+    name: StartName, ipc: int, needed: int, tmp_path: Path
+) -> None:
+    assert images_needed(name, ipc) == needed
+
+    def started(per_class: int) -> int:
+        here = tiny_task(tmp_path, dataset=tiny_dataset(per_class=per_class, channels=3, resolution=4), ipc=ipc)
+        start = start_from(name, here, Brightest())
+        assert start is not None
+        return len(start(all_of(0, ipc)))
+
+    assert started(needed) == ipc
+    with pytest.raises(UsageError, match="fewer than the"):
+        started(needed - 1)
+
+
+def test_crops_that_no_class_gives_are_refused(task: Task) -> None:
+    """Of 300 candidates four whole groups of 64, four crops of each image: 1,024 patches, and 256 tiled images."""
+    assert (images_needed("patches", 1024), images_needed("tiles", 256), images_needed("noise", 9999)) == (256, 256, 0)
+    with pytest.raises(
+        UsageError, match=r"^tiles start at most 256 images of a class, and --ipc is 257; --set recover"
+    ):
+        method("edc", replace(task, ipc=257), "recover.start=tiles")
+    assert method("fadrm", task, ALONE).real_images(task.setting) == 1, "three patches are of one image"
