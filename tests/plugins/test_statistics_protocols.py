@@ -232,5 +232,6 @@ def test_delt_is_rded_s_with_randaugment_and_larger_crops() -> None:
         assert size == (100 if dataset == "tiny-imagenet" else doubled), (dataset, ipc)
     for dataset, size in (("imagenet-1k", 50), ("cifar100", 100), ("tiny-imagenet", 100), ("cifar10", 50)):
         assert trained("delt", dataset, 10, "resnet101").batch_size == size
-    assert trained("delt", "imagenet-1k", backbone="mobilenetv2").lr == 2.5e-3
+    for mobilenet in ("mobilenetv2", "mobilenetv2-1.0"):  # one network above 64 pixels
+        assert trained("delt", "imagenet-1k", backbone=mobilenet).lr == 2.5e-3
     assert PROTOCOLS["delt"].plan(setting("tiny-imagenet")).test_resize == 72
