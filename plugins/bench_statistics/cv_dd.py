@@ -87,12 +87,13 @@ class CVDD(PoolCondenser):
             raise UsageError(f"{named}; --set recover.committees=[] draws from it")
 
     def passes(self, setting: Setting) -> Mapping[str, float]:
-        """Each network as often as it is in a committee of the set, or as it is drawn on average."""
+        """Each network as often as it is in a committee of the set, or as it is drawn on average; by pixels, too."""
         pool, recover = self.config.recovered_from(setting.backbone), self.config.recover
+        pixels = self._share_of_pixels(setting)
         if not recover.committees:
-            return dict.fromkeys(pool, recover.committee / len(pool))
+            return dict.fromkeys(pool, pixels * recover.committee / len(pool))
         met = [recover.committees[number % len(recover.committees)] for number in range(setting.ipc)]
-        return {name: sum(name in names for names in met) / len(met) for name in pool}
+        return {name: pixels * sum(name in names for names in met) / len(met) for name in pool}
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """A network that the release's committee has not, and of which no prior is known."""

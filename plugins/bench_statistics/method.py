@@ -80,9 +80,14 @@ class PoolCondenser(Condenser[StatisticsConfig]):
         An image that is smaller for a while counts by its pixels.
         """
         recover, pool = self.config.recover, self.config.recovered_from(setting.backbone)
-        sides = recover.sides(setting.resolution)
-        pixels = sum(count * side**2 for side, count in sides.items()) / (recover.iterations * setting.resolution**2)
+        pixels = self._share_of_pixels(setting)
         return dict.fromkeys(pool, pixels if recover.networks == "all" else pixels / len(pool))
+
+    def _share_of_pixels(self, setting: Setting) -> float:
+        """Of those that the images would have in all iterations at their full size."""
+        sides = self.config.recover.sides(setting.resolution)
+        pixels = sum(count * side**2 for side, count in sides.items())
+        return pixels / (self.config.recover.iterations * setting.resolution**2)
 
     def check(self, setting: Setting) -> None:
         """Somebody must be recovered from, somebody label, and weights be published where networks are not trained.

@@ -197,6 +197,10 @@ def test_a_committee_s_step_goes_through_its_members_and_delt_s_through_images_t
     at = setting("tiny-imagenet", 64, 200)
     committee = build(Registry(), configure(Registry(), "cv-dd", at, ()))
     assert list(committee.passes(at).values()) == pytest.approx([0.4] * 5)
+    stages = ["recover.stages=2", "recover.scales=[0.5, 1.0]"]  # half of the iterations have a quarter of the pixels
+    for committees in ([], ["recover.committees=[]"]):
+        staged = build(Registry(), configure(Registry(), "cv-dd", at, [*stages, *committees]))
+        assert list(staged.passes(at).values()) == pytest.approx([0.4 * 0.625] * 5)
     at = setting("tiny-imagenet", 64, 200, ipc=8)
     delt = build(Registry(), configure(Registry(), "delt", at, ()))
     assert delt.passes(at) == {"resnet18": pytest.approx(sum(range(1, 9)) / 64)}
