@@ -14,7 +14,6 @@ from bench.condensation import Grid, Images
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.datasets import Dataset, Normalisation, Preprocessing, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, size_of
-from bench.data.tables import validated
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
@@ -31,6 +30,7 @@ from bench.storage.names import brief
 from bench.storage.paging import assembled, in_a_piece
 from bench.storage.run_folder import MANIFEST
 from bench.storage.users_files import plain_name
+from bench.storage.users_toml import validated
 
 Readers = Callable[[str], type[Reader]]
 LOOKED_AT = 64  # images whose size is looked at
@@ -82,9 +82,11 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     if hand is None:
         return read_own(folder)
     class_order.check_stated(hand.classes, dataset, str(folder))
-    theirs = declared_normalisation(hand, dataset)
-    if is_missing(folder):
-        _check_constants(hand, theirs, dataset, folder)
+    unsaid = _constants_unsaid(hand, declared_normalisation(hand, dataset), dataset)
+    if unsaid and is_missing(folder):
+        raise UsageError(
+            f"{folder} has no {MANIFEST}, and {unsaid}: write one that states 'mean' and 'std' (docs/concepts.md)"
+        )
     preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
     files = [folder / hand.zca.file] if hand.zca else []
     if isinstance(hand.source, TensorSource):
@@ -107,23 +109,22 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
         files += chain.from_iterable(looked.files)
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, hand.learned_lr, decoder)
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
-    return Foreign(found, part.order.how, part.notes, (*files, *part.files), said)
+    doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
+    notes = (*part.notes, doubt) if unsaid else part.notes
+    return Foreign(found, part.order.how, notes, (*files, *part.files), said)
 
 
-def _check_constants(hand: HandWritten, own: Normalisation, dataset: Dataset, folder: Path) -> None:
-    """Refuses normalised images of nobody known where others take other constants: read by wrong ones they look well.
-
-    Raises:
-        UsageError: the line has both.
-    """
+def _constants_unsaid(hand: HandWritten, own: Normalisation, dataset: Dataset) -> str:
+    """Between which constants nothing decides, in words, or "": read by wrong ones normalised images look well."""
     theirs, source = dataset.elsewhere, hand.source
-    if theirs is None or theirs.mean is None or not isinstance(source, TensorSource) or source.range != "normalised":
-        return
+    if theirs is None or theirs.mean is None or hand.mean is not None:
+        return ""
+    if not isinstance(source, TensorSource) or source.range != "normalised":
+        return ""
     other = Normalisation(theirs.mean, theirs.std or own.std)
-    raise UsageError(
-        f"{folder} has no {MANIFEST}, and {source.file} is normalised: by the constants of {dataset.name} "
-        f"({_constants(own)}), or by others, such as those of {theirs.who} ({_constants(other)}): write one that "
-        "states 'mean' and 'std' (docs/concepts.md)"
+    return (
+        f"{source.file} is normalised, by the constants of {dataset.name} ({_constants(own)}) or by others, such as "
+        f"those of {theirs.who} ({_constants(other)})"
     )
 
 

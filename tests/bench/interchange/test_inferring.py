@@ -1,5 +1,6 @@
 """Sets without a manifest: read where their files say all, else refused by the field that a manifest must state."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,13 @@ def test_normalised_images_of_nobody_known_need_constants_where_others_have_othe
     assert read_against(tmp_path, digits, Registry()).inferred
     with pytest.raises(UsageError, match=r"such as those of DC and DM \(mean \[0.25\], std \[0.75\]\)"):
         read_against(tmp_path, both, Registry())
+    source = {"file": "a.pt", "range": "normalised"}
+    stated = {"mean": [0.25], "std": [0.75]}
+    for more, told in (({}, True), (stated, False)):
+        (tmp_path / "manifest.json").write_text(json.dumps({"source": source, **more}))
+        notes = read_against(tmp_path, both, Registry()).notes
+        assert any("taken for the first; state 'mean' and 'std'" in note for note in notes) is told
+    (tmp_path / "manifest.json").unlink()
     torch.save({"images": some.pixels, "labels": some.classes}, tmp_path / "a.pt")
     assert read_against(tmp_path, both, Registry()).inferred, "levels have no constants"
 
