@@ -154,7 +154,10 @@ def obey(order: Order, registry: Registry, channel: Channel) -> None:
             channel.send("helped", units=run.helped())
         case SetOrder():
             failed = Run(order.job, registry, order.context(channel, _stop()), order.retry).made_set()
-            channel.send("record", record=failed.to_json()) if failed else channel.send("set")
+            if failed is None:
+                channel.send("set")
+            else:
+                channel.send("record", record=failed.to_json())
         case RunOrder():
             record = Run(order.job, registry, order.context(channel, _stop()), order.retry).complete()
             channel.send("record", record=record.to_json())

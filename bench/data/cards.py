@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from bench.data.tables import hint, read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.storage.names import below, brief, check_name
 from bench.storage.regular_files import LONGEST
+from bench.storage.users_toml import hint, read_toml
 
 SplitName = Literal["train", "test"]
 Unit01 = Annotated[float, Field(ge=0, le=1)]

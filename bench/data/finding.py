@@ -7,11 +7,11 @@ from pathlib import Path
 from bench.data.cards import DatasetCard, SourceCard, check_dataset, is_path, read_card
 from bench.data.datasets import Fetch, Reader, Source
 from bench.data.folders import require_utf8
-from bench.data.tables import validated
 from bench.errors import RunFailure, UsageError, why
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.storage.names import unknown
+from bench.storage.users_toml import validated
 
 
 class DatasetNotFound(UsageError):

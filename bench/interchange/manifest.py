@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.cards import SourceCard
-from bench.data.tables import validated
 from bench.errors import CorruptArtefact, UsageError
 from bench.interchange.handwritten import (
     FkdSource,
@@ -18,6 +17,7 @@ from bench.sets.own_manifest import RunManifest
 from bench.storage.files import digest, file_digest, unsealed
 from bench.storage.run_folder import CONDENSED, MANIFEST
 from bench.storage.users_files import content
+from bench.storage.users_toml import validated
 
 LARGEST = 16 << 20  # bytes of a manifest: a thousand times one of a thousand classes
 FKD_VIEWS = 2  # raise it when the same files of stored labels would show a student other views

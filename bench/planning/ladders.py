@@ -19,13 +19,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.evaluation import PAPER
 from bench.extensions.registry import Registry
 from bench.planning.placing import Placed, answers
 from bench.planning.request import Request
 from bench.results.rows import Row
+from bench.storage.users_toml import read_toml
 
 ONE_OF = {"datasets": "--dataset", "ipcs": "--ipc", "backbones": "--backbone", "eval_backbones": "--eval-backbone"}
 

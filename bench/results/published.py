@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told
@@ -31,6 +30,7 @@ from bench.results.fields import FULL
 from bench.results.metrics import metric
 from bench.results.protocol_names import base_of, is_varied, name_of
 from bench.results.scores import IN_POINTS
+from bench.storage.users_toml import read_toml
 
 if TYPE_CHECKING:
     from bench.extensions.registry import Registry

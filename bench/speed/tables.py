@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.data.tables import read_toml
+from bench.storage.users_toml import read_toml
 
 
 class TableRow(BaseModel):

@@ -17,11 +17,11 @@ from small_layouts import jpeg, write_parquet
 
 from bench.data.cards import DatasetCard, read_card
 from bench.data.finding import find_source
-from bench.data.tables import validated
 from bench.data.verification import verify
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.progress import Silent
+from bench.storage.users_toml import validated
 
 CARD: dict[str, Any] = {
     "name": "flowers",

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from benching import Bench
 
-from bench.data.tables import read_toml
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.planning.reproduction import requests
 from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
 from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
+from bench.storage.users_toml import read_toml
 
 CLAIM = Claim(
     method="sre2l",

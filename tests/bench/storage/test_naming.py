@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from bench.condensation import Unit
 from bench.data.cards import DatasetCard, Fetch
-from bench.data.tables import validated
 from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import KINDS, Registry
 from bench.hookspecs import Offer
 from bench.storage.names import below, check_file_name, check_name
 from bench.storage.shared.stages import StageKey
+from bench.storage.users_toml import validated
 
 OUTSIDE = ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "", "a\0b", "\x1b[2J"]
 LONG = "a" * 300

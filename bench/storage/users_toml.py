@@ -62,6 +62,7 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
 
 
 def hint(name: str, known: list[str]) -> str:
+    """The nearest of the known names to one that is none, or all of them."""
     match = nearest(name, known)
     return f"did you mean {match!r}?" if match else f"choose from {', '.join(known)}"
 
