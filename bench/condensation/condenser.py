@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from pydantic import ConfigDict
 
 from bench.condensation.decoders import Grid
-from bench.condensation.pieces import Images, Unit
+from bench.condensation.pieces import ImageFiles, Images, Unit
 from bench.condensation.task import Task
 from bench.data.datasets import Preprocessing
 from bench.labels import HardLabels, Labels
@@ -62,7 +62,8 @@ class Condenser(ABC, Generic[C]):
             `label` of its own, else None: it is known only then).
 
     Attributes:
-        made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null.
+        made_here: False for a method that reads sets made elsewhere: what they cost is not known, and stays null. It
+            says in which files their images were published (`image_files`), and these are counted.
         takes_all: True where the set is all training images as they are, however many each class has: it has one run,
             whatever --ipc and --seed say, and no control, and --method all leaves it out.
         plain_arithmetic: True where bf16 changes what a step does: then the images are made in the arithmetic that
@@ -133,6 +134,13 @@ class Condenser(ABC, Generic[C]):
     def pixel_format(self) -> PixelFormat:
         """How the images are stored."""
         return "uint8"
+
+    def image_files(self, task: Task) -> ImageFiles | None:
+        """Of a set that was made elsewhere, the files that its images were published in.
+
+        By default, and where they were published as tensors, None: their bytes are those of the form stored here.
+        """
+        return None
 
     @property
     def decoder(self) -> Grid | None:

@@ -77,6 +77,30 @@ class Images:
         return cls(pixels, classes, soft, learned.pop(), targets)
 
 
+@dataclass(frozen=True)
+class ImageFiles:
+    """The files in which somebody else published images, one an image: what their user keeps.
+
+    Attributes:
+        sizes: int64 (N,), bytes of each, in the order of the images.
+        form: as what, "jpeg" or "png"; of several "jpeg + png".
+        besides: bytes of what they lie in, beside theirs.
+    """
+
+    sizes: Tensor
+    form: str
+    besides: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """All together."""
+        return int(self.sizes.sum()) + self.besides
+
+    def at(self, chosen: Tensor) -> "ImageFiles":
+        """Those of some of the images."""
+        return ImageFiles(self.sizes[chosen], self.form, self.besides)
+
+
 def _joined(parts: Sequence[Tensor | None], what: str) -> Tensor | None:
     """Of all parts in order, or None. Raises RunFailure: some have it and others have not."""
     found = [part for part in parts if part is not None]

@@ -68,8 +68,11 @@ class Decoder:
     split: SplitName
     view: DecodedForm
 
-    def decode(self, indices: Sequence[int]) -> Tensor:
+    def decode(self, indices: Sequence[int], seen: Callable[[Any], object] = lambda encoded: None) -> Tensor:
         """uint8 (len(indices), C, H, W), for ascending indices.
+
+        Args:
+            seen: is shown each image in turn as it is encoded.
 
         Raises:
             RunFailure: an image that cannot be read; the message names it.
@@ -77,6 +80,7 @@ class Decoder:
         images = np.empty((len(indices), *self.view.shape), np.uint8)
         for position, (name, encoded) in enumerate(self.reader.encoded(self.source, self.split, indices)):
             images[position] = decoded(name, encoded, self.view)
+            seen(encoded)
         return torch.from_numpy(images)
 
     def originals(self, indices: Sequence[int]) -> list[Tensor]:
@@ -122,6 +126,14 @@ def size_of(encoded: Any) -> tuple[int, int]:  # noqa: ANN401 - bytes or an arra
         return encoded.shape[2], encoded.shape[1]
     with Image.open(io.BytesIO(encoded)) as image:
         return image.size
+
+
+def form_of(encoded: Any) -> str:  # noqa: ANN401 - bytes or an array, see Reader.encoded
+    """As what an image that can be decoded is encoded: "jpeg", "png"; "uint8" for an array."""
+    if isinstance(encoded, np.ndarray):
+        return "uint8"
+    with Image.open(io.BytesIO(encoded)) as image:
+        return str(image.format).lower()
 
 
 def _of_8_bits(image: Image.Image, depth: int | None) -> Image.Image:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.condensation import Grid, Images
+from bench.condensation import Grid, ImageFiles, Images
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.datasets import Dataset, Normalisation, Preprocessing, Reader, Source
-from bench.data.decoding import DecodedForm, Decoder, size_of
+from bench.data.decoding import DecodedForm, Decoder, form_of, size_of
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
@@ -45,6 +45,7 @@ class Foreign:
         notes: what its user should know, a line each: what was left out or scaled, what seems to contradict.
         files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
         inferred: of a set without a manifest, what was taken for granted, in a line.
+        published: the files of its images, in their order; None where they were published as tensors.
     """
 
     condensed: CondensedSet
@@ -52,16 +53,21 @@ class Foreign:
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     inferred: str = ""
+    published: ImageFiles | None = None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Images in the order of their labels, what these mean, what to say of them, and the files that were read."""
+    """Images in the order of their labels, what these mean, what to say of them, and the files that were read.
+
+    `published` as of `Foreign`.
+    """
 
     images: Images
     order: ClassOrder
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    published: ImageFiles | None = None
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -111,7 +117,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
     notes = (*part.notes, doubt) if unsaid else part.notes
-    return Foreign(found, part.order.how, notes, (*files, *part.files), said)
+    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published)
 
 
 def _constants_unsaid(hand: HandWritten, own: Normalisation, dataset: Dataset) -> str:
@@ -153,12 +159,14 @@ def read_own(folder: Path) -> Foreign:
     """
     try:
         found = sets.load(folder)
-        files = tuple(folder / name for name in about(folder)["files"])
+        manifest = about(folder)
+        files = tuple(folder / name for name in manifest["files"])
+        published = sets.image_files(folder) if manifest.get("pixels") == "jpeg" else None
     except UnreadableArtefact as error:  # what the system says of the user's own files
         raise UsageError(str(error)) from error
     except (LookupError, TypeError, ValueError, RuntimeError) as error:  # of tensors that are not there, or not so
         raise CorruptArtefact(f"{folder} is not laid out as its manifest says: {why(error)}") from error
-    return Foreign(found, class_order.STATED, files=files)
+    return Foreign(found, class_order.STATED, files=files, published=published)
 
 
 def _in_order(images: Images, order: ClassOrder) -> Images:
@@ -184,9 +192,20 @@ def _from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Dat
     labels = reader.labels(source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     decoder = Decoder(reader, source, "train", DecodedForm.of(plain))
-    some = torch.arange(len(labels)).split(in_a_piece(decoder.view.image_bytes))
-    pixels = assembled(((places, decoder.decode(places.tolist())) for places in some), len(labels))
-    return _Part(Images(pixels, labels), order, files, (*source.notes, *_scaled(reader, source, len(labels), dataset)))
+    some, weighed = torch.arange(len(labels)).split(in_a_piece(decoder.view.image_bytes)), list[tuple[int, str]]()
+
+    def weigh(encoded: Any) -> None:  # noqa: ANN401 - see Reader.encoded
+        weighed.append((memoryview(encoded).nbytes, form_of(encoded)))
+
+    pixels = assembled(((places, decoder.decode(places.tolist(), weigh)) for places in some), len(labels))
+    notes = (*source.notes, *_scaled(reader, source, len(labels), dataset))
+    return _Part(Images(pixels, labels), order, files, notes, _files_of(weighed))
+
+
+def _files_of(weighed: Sequence[tuple[int, str]]) -> ImageFiles:
+    """Of images with these bytes and forms, in their order."""
+    forms = " + ".join(sorted({form for _, form in weighed}))
+    return ImageFiles(torch.tensor([size for size, _ in weighed]), forms)
 
 
 def _refuse_elsewhere(options: Mapping[str, Any], folder: Path) -> None:

@@ -119,8 +119,10 @@ class Measured(Identity):
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
     )
     decoded_images: int | None = told("images that are trained on, where each stored one decodes into several")
-    set_bytes: int | None = told("bytes of the images as stored")
-    image_format: str | None = told("as what: `uint8`, `jpeg` or `float32`; null in records from before")
+    set_bytes: int | None = told("bytes of the images as stored; of a set from elsewhere, of the files they came in")
+    image_format: str | None = told(
+        "as what: `uint8`, `jpeg` or `float32`, of files from elsewhere `png`, say; null in records from before"
+    )
     label_bytes: int | None = told(
         "bytes that a user keeps besides, to have the labels that the protocol trains on: they themselves, or the "
         "teacher that makes them; 0 for hard ones",

@@ -159,7 +159,8 @@ class Synthesis:
             LOSSES_FILE.write(self.folder / run_folder.LOSSES, loss.to_json())
         prepare_s += sum(stage.cost.seconds for stage in stages.values())
         busy = [*(unit.cost.workers for unit in made), *(stage.cost.workers for stage in stages.values())]
-        set_bytes, label_bytes = sets.sizes(self.folder / run_folder.CONDENSED)
+        published = None if self.method.made_here else self.method.image_files(self.task)
+        set_bytes, label_bytes = sets.sizes(self.folder / run_folder.CONDENSED, published)
         costs = {
             **measured,
             **({"decoded_images": len(images) * decoder.count} if decoder else {}),
@@ -172,7 +173,7 @@ class Synthesis:
             "label_kind": labels.kind,
             "preprocessing": preprocessing.kind,
             "set_bytes": set_bytes,
-            "image_format": self.method.pixel_format,
+            "image_format": published.form if published else self.method.pixel_format,
             "label_bytes": label_bytes,
             "class_order_hash": self.task.dataset.class_order_hash,
             "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.condensation import Grid, Images
+from bench.condensation import Grid, ImageFiles, Images
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, RunFailure, understood
 from bench.labels import KINDS, Labels, labels_from, teacher_facts
@@ -217,14 +217,30 @@ def _preprocessing(folder: Path, manifest: Manifest) -> Preprocessing:
     return Normalisation.from_facts(about, {})
 
 
-def sizes(folder: Path) -> tuple[int, int]:
+def image_files(folder: Path) -> ImageFiles | None:
+    """Of a set whose images are kept as JPEG, those files, with all else of the one that they lie in; None of others.
+
+    Raises as `load`.
+    """
+    path = folder / IMAGES
+    tensors, _ = read_tensors(path)
+    if (lengths := tensors.get("lengths")) is None:
+        return None
+    return ImageFiles(lengths, "jpeg", path.stat().st_size - int(lengths.sum()))
+
+
+def sizes(folder: Path, published: ImageFiles | None = None) -> tuple[int, int]:
     """Bytes of the images with their ZCA matrix, if any, and of the labels with their teachers' weights, if needed.
 
     Both are what a user must keep to train on the set.
+
+    Args:
+        published: the files that its images came in, where others than its own are to be counted.
     """
     manifest = MANIFEST_FILE.read(folder / run_folder.MANIFEST)
     kept = {name: (folder / name).stat().st_size for name in manifest.files}
-    images = sum(kept.get(name, 0) for name in (IMAGES, *(kind.file for kind in IN_FILES)))
+    images = published.bytes if published else kept[IMAGES]
+    images += sum(kept.get(kind.file, 0) for kind in IN_FILES)
     return images, kept[LABELS] + _teacher_bytes(manifest.labels.to_json(), kept)
 
 

@@ -9,11 +9,21 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.condensation import DOUBT, Condenser, Grid, Images, MethodConfig, PixelFormat, Task, Unit
+from bench.condensation import (
+    DOUBT,
+    Condenser,
+    Grid,
+    ImageFiles,
+    Images,
+    MethodConfig,
+    PixelFormat,
+    Task,
+    Unit,
+)
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
 from bench.interchange.handwritten import FkdSource
-from bench.interchange.importing import fingerprint, read_foreign
+from bench.interchange.importing import Foreign, fingerprint, read_foreign
 from bench.interchange.manifest import by_hand
 from bench.interchange.stored import stored_labels
 from bench.labels import HardLabels, Labels
@@ -76,7 +86,12 @@ class Imported(Condenser[ImportedConfig]):
         found = self._set(task)
         _doubt(task, found.decoded())
         images = replace(found.images, learned_lr=found.learned_lr)
-        return images if self.config.whole else images.at(first_of_each(images.classes, task.ipc))
+        return images if self.config.whole else images.at(self._taken(task, found))
+
+    def image_files(self, task: Task) -> ImageFiles | None:
+        """Those of the images that are taken."""
+        found = self._foreign(task)
+        return found.published and found.published.at(self._taken(task, found.condensed))
 
     def label(self, task: Task, images: Images) -> Labels:
         """The set's labels; soft and stored ones belong to its own images, decoded where it has a decoder.
@@ -99,8 +114,7 @@ class Imported(Condenser[ImportedConfig]):
 
         Stored images have none to bring: the rows are of what they decode into.
         """
-        classes = found.images.classes
-        taken = torch.arange(len(classes)) if self.config.whole else first_of_each(classes, task.ipc)
+        classes, taken = found.images.classes, self._taken(task, found)
         order = taken[classes[taken].argsort(stable=True)]  # as a set is stored
         own = replace(found, images=found.images.at(order)).decoded().images
         if not same_pixels(images.pixels, own.pixels):
@@ -114,7 +128,15 @@ class Imported(Condenser[ImportedConfig]):
         """What the set's pixels belong to."""
         return self._set(task).preprocessing
 
+    def _taken(self, task: Task, found: CondensedSet) -> Tensor:
+        """Positions, ascending, of the images that are taken: all, or the first of each class."""
+        classes = found.images.classes
+        return torch.arange(len(classes)) if self.config.whole else first_of_each(classes, task.ipc)
+
     def _set(self, task: Task) -> CondensedSet:
+        return self._foreign(task).condensed
+
+    def _foreign(self, task: Task) -> Foreign:
         """The set, which must still be the one that the run is of.
 
         Raises:
@@ -125,7 +147,7 @@ class Imported(Condenser[ImportedConfig]):
         if fingerprint(folder, found.files) != self.config.content:
             raise RunFailure(f"{folder} has changed since this run was asked for; ask for it again")
         check_fits(found.condensed, task.dataset)
-        return found.condensed
+        return found
 
 
 def _doubt(task: Task, found: CondensedSet) -> None:

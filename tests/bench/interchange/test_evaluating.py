@@ -9,6 +9,7 @@ import torch
 from benching import Bench
 from click.testing import CliRunner
 from foreign import write_manifest
+from PIL import Image
 
 from bench.cli import forecasts as foreseeing
 from bench.cli.commands.evaluate import command
@@ -197,3 +198,44 @@ def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
     assert (request.methods, request.ipcs, request.protocols) == (("imported",), (1, 2), ("hard",))
     assert request.origin is not None and request.origin.method == "dm"
     assert not bench.runs.exists()
+
+
+def as_files(folder: Path, digits: Dataset, forms: tuple[str, str]) -> Path:
+    """Two images of each class in folders, noisy ones so that no two files are of one size."""
+    write_manifest(folder, source={"layout": "image-folder", "options": {"train": "images"}})
+    for place, name in enumerate(digits.classes[:3]):
+        (folder / "images" / name).mkdir(parents=True)
+        for number, form in enumerate(forms):
+            noise = torch.randint(0, 256, (8, 8), generator=torch.Generator().manual_seed(10 * place + number))
+            picture = Image.fromarray(noise.to(torch.uint8).numpy())
+            picture.save(folder / "images" / name / f"{number}.{form}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("forms", "told"), [(("jpeg", "jpeg"), "jpeg"), (("png", "png"), "png"), (("jpeg", "png"), "jpeg + png")]
+)
+def test_images_that_came_as_files_are_counted_as_these(
+    bench: Bench, digits: Dataset, forms: tuple[str, str], told: str
+) -> None:
+    folder = as_files(bench.folder / "set", digits, forms)
+    (row,) = evaluated(bench, folder)
+    whole = [path.stat().st_size for path in sorted(folder.glob("images/*/*"))]
+    assert (row["set_bytes"], row["image_format"]) == (sum(whole), told)
+    (first,) = evaluated(bench, folder, 1)
+    assert first["set_bytes"] == sum(whole[::2]), "of the images that are taken"
+
+
+def test_images_that_came_as_tensors_are_counted_as_they_are_stored_here(bench: Bench, digits: Dataset) -> None:
+    (row,) = evaluated(bench, real(bench.folder / "set", digits, (2, 2, 2)))
+    stored = bench.runs / row["run"] / "condensed" / "images.safetensors"
+    assert (row["set_bytes"], row["image_format"]) == (stored.stat().st_size, "uint8")
+
+
+def test_a_set_of_ours_counts_as_much_when_it_is_brought(bench: Bench) -> None:
+    options = {"backbones": ("convnet3-w32-bn",), "changes": ("recover.iterations=2", "recover.images=jpeg")}
+    (job,) = bench.jobs("sre2l", protocols=("short",), **options)
+    (made,) = rows_of([job], [bench.run(job)])
+    (brought,) = evaluated(bench, bench.runs / job.spec.name / "condensed")
+    assert made["image_format"] == "jpeg"
+    assert [brought[name] for name in ("set_bytes", "image_format")] == [made["set_bytes"], "jpeg"]
