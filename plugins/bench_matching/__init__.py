@@ -89,8 +89,8 @@ MTT (Cazenavette et al., CVPR 2022, arXiv 2203.11932; code: GeorgeCazenavette/mt
   (code); the paper draws both.
 - Augmentation is drawn for each image, not siamese, anew for every step (code): there is nothing to share it with.
 - The loop of the code makes one iteration more than its flag says; here it is as many as the paper says.
-- The code tests five networks every 100 iterations on the test split and reports the best; the last iterate is kept
-  here, and nothing is chosen by testing.
+- The code tests five networks every 100 iterations, each after its last epoch, on the test split and reports the best
+  of these iterates; the last iterate is kept here, and nothing is chosen by testing.
 - Nothing keeps the students' step size above 0 (code as well). Where it is found below, at the end or at a look every
   500 updates, the run fails and says so.
 - A student with BatchNorm normalises by its batches (code: networks in training mode), and an expert's running

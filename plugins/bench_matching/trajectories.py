@@ -1,7 +1,7 @@
 """What MTT, TESLA and DATM share: the loop around the gradients that each has."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -53,6 +53,10 @@ class TrajectoryMatcher(Condenser[T]):
     of_targets: ClassVar[bool] = False  # and those by the targets
     _experts: Experts
     _derivatives: Derivatives | None = None
+
+    def differs(self, setting: Setting) -> Sequence[str]:
+        """Each release keeps the images that tested best; a student counts after its last epoch there as well."""
+        return ["the release picks the images by their test accuracy on the way, these are the last"]
 
     def check(self, setting: Setting) -> None:
         """Refuses targets that experts never reach, one class, and whitening of large images."""
