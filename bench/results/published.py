@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.errors import UsageError
 from bench.recipes import value_at
 from bench.results.changes import told
-from bench.results.claims import COSTS, EVERY, Claim, Claims, cell_of, is_other_setting
+from bench.results.claims import COSTS, EVERY, Claim, Claims, Key, cell_of, is_other_setting
 from bench.results.fields import FULL
 from bench.results.metrics import metric
 from bench.results.protocol_names import base_of, is_varied, name_of
@@ -128,6 +128,11 @@ class Cell:
             return "it is not known how the students were trained"
         return None if registry.has("protocol", self.protocol) else f"there is no protocol {self.protocol!r}"
 
+    @property
+    def keys(self) -> list[Key]:
+        """The places of rows that may be of this cell: of what is run for it, and of its claim, as everywhere."""
+        return [*self.wanted.keys, *self.claim.keys]
+
     def answered_by(self, row: Mapping[str, Any]) -> bool:
         """Whether a row is a measurement of this cell: its place, and nothing changed but what the cell changes.
 
@@ -142,7 +147,7 @@ class Cell:
         """
         place = cell_of({**row, "protocol_id": base_of(row)})
         changes = map(_parsed, self.run.set)
-        return not is_other_setting(row) and place in self.wanted.keys and all(_has(row, *change) for change in changes)
+        return not is_other_setting(row) and place in self.keys and all(_has(row, *change) for change in changes)
 
     def changed_besides(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
         """What was changed in a row that the cell does not change, without what changes no result."""

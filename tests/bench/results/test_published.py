@@ -104,6 +104,15 @@ def test_a_row_of_another_place_or_with_other_changes_answers_nothing(change: di
     assert not cell.answered_by(measured(**change))
 
 
+def test_every_protocol_that_the_claim_names_answers_its_cell_whichever_is_run_for_it() -> None:
+    cell = Cell(1, replace(CLAIM, protocol="hard dsa"), HALF_WAY.model_copy(update={"protocol": "dsa"}))
+    assert cell.protocol == "dsa"
+    assert cell.answered_by(measured(protocol_id="dsa@1")) and cell.answered_by(measured(protocol_id="hard@3"))
+    assert cell.approached_by(measured(protocol_id="hard+e10@3")) and not cell.answered_by(measured(protocol_id="dc@1"))
+    elsewhere = Cell(1, CLAIM, HALF_WAY.model_copy(update={"backbone": "resnet50"}))
+    assert elsewhere.answered_by(measured(backbone="resnet50")) and elsewhere.answered_by(measured())
+
+
 def test_a_cell_of_all_real_images_is_run_as_it_is(tmp_path: Path) -> None:
     """Its row counts its images, and the claim says "all"."""
     every = replace(CLAIM, method="full-data", ipc="all", protocol="", metric="top1")
