@@ -22,6 +22,9 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     like = "tiny-imagenet"                               # all else as there
     source = "ours, which is Tiny-ImageNet's"
 
+A `source` that begins with "ours" says that no paper and no release has these values for it: beside a published number
+that is a difference by itself (`Recipe.ours`).
+
 What differs is laid over the rest in this order, and may be anything that a recipe holds, its `source` and `quick` too.
 `ipc` and `differs` are of the dataset whose table has them, and of none that is `like` it.
 A dataset without a table of its own takes `small` (up to 64 pixels) or `large`; the record says which was taken.
@@ -36,6 +39,7 @@ from typing import Any, Literal, Protocol
 Budget = Literal["paper", "quick"]
 Values = dict[str, Any]
 SIZES = ("small", "large")
+OURS = "ours"  # what a source begins with that is neither a paper nor its release
 ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 BY = ("classes", "ipcs", "backbones")  # tables of what differs
 UPWARDS = "upwards"
@@ -95,6 +99,15 @@ class Recipe:
     quick: dict[str, float] = field(default_factory=dict)
     ipc: int | None = None
     differs: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> str | None:
+        """Its source as far as the first semicolon where that is no paper's and no release's, else None.
+
+        Of a recipe over another (`over`) the first counts: whose network it works with, `differs` says.
+        """
+        own = self.source.partition("; ")[0]
+        return own if own.startswith(OURS) else None
 
     def under(self, key: str) -> "Recipe":
         """The same as the part of another recipe that is called so."""

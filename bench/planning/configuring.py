@@ -15,6 +15,7 @@ from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
 from bench.planning.checks import check_named_backbones
 from bench.recipes import Setting, Values, merge, set_value_at, value_at
+from bench.results.differences import not_published
 from bench.results.spec import MethodChoice, Origin
 from bench.storage.names import brief, unknown
 
@@ -62,7 +63,7 @@ def _configured(registry: Registry, name: str, setting: Setting, changes: Sequen
         plugin=registered.plugin,
         plugin_version=registered.version,
         engine=set_at(config, method.knobs["engine"]) if "engine" in method.knobs else None,
-        differs=(*recipe.differs, *configured.differs(setting)),
+        differs=(*not_published("the method's recipe", recipe), *recipe.differs, *configured.differs(setting)),
         aside=tuple(sorted(method.Config.aside)),
     )
 

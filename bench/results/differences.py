@@ -1,8 +1,11 @@
 """What still differs from a paper in a row that a published number stands beside."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.data.cards import read_card
+from bench.recipes import Recipe, Setting
 from bench.results.protocol_names import base_of
 
 if TYPE_CHECKING:
@@ -12,22 +15,45 @@ BEST = "the last epoch counts here, in the paper the best on the test split"
 
 
 def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
-    """A few words each: what the method says of itself, the images, what the protocol's paper reports, the arithmetic.
+    """A few words each: what the method says of itself, the images, what its protocol is, the arithmetic.
 
     Released code computes in fp32, on NVIDIA GPUs from Ampere on in tf32: both are taken for the paper's.
     """
-    best = [BEST] if (row.get("paper_reports") or _reported(registry, row)) == "best" else []
     images = filter(None, [row.get("source_differs")])
-    return [*row.get("differs", ()), *images, *best, *_arithmetic(row)]
+    return [*row.get("differs", ()), *images, *_of_protocol(registry, row), *_arithmetic(row)]
 
 
-def _reported(registry: "Registry", row: Mapping[str, Any]) -> str | None:
-    """What the row's protocol says, for records that do not; None where its plugin is gone."""
-    name = base_of(row)
-    if name not in registry.names("protocol"):
+def of_protocol(registry: "Registry", name: str, setting: Setting | None, reported: str | None = None) -> list[str]:
+    """What a protocol says of itself: that its recipe is ours, which epoch its paper reports.
+
+    Args:
+        setting: of the network that is trained; None where the dataset is none that is known here.
+        reported: the epoch, where a record has it: its plugin may be gone, and with it what else is said.
+    """
+    if not registry.has("protocol", name):
+        return [BEST] if reported == "best" else []
+    protocol = registry.load("protocol", name)
+    recipe = protocol.recipe(setting) if setting else None
+    ours = not_published("the students' recipe", recipe) if recipe else []
+    return [*ours, *([BEST] if (reported or protocol.paper_reports) == "best" else [])]
+
+
+def not_published(what: str, recipe: Recipe) -> list[str]:
+    """That a recipe is ours, where it is."""
+    return [f"{what} is {recipe.ours}"] if recipe.ours else []
+
+
+def _of_protocol(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
+    return of_protocol(registry, base_of(row), _setting(registry, row), row.get("paper_reports"))
+
+
+def _setting(registry: "Registry", row: Mapping[str, Any]) -> Setting | None:
+    """Of the network that was trained in a row."""
+    known_as = row.get("known_as")
+    if known_as is None or not registry.has("dataset", known_as):
         return None
-    reports: str = registry.load("protocol", name).paper_reports
-    return reports
+    card = read_card(Path(registry.load("dataset", known_as)))
+    return Setting.of(card, known_as, row["classes"], row["ipc"], row["eval_backbone"])
 
 
 def _arithmetic(row: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,9 @@ from bench.reporting import report
 from bench.results.differences import BEST, differing
 
 REGISTRY = Registry()
+TINY = {"dataset": "tiny-imagenet", "known_as": "tiny-imagenet", "classes": 200, "all_classes": 200}
+IN_1K = {"dataset": "imagenet-1k", "known_as": "imagenet-1k", "classes": 1000, "all_classes": 1000}
+OURS = "the students' recipe is ours, which is Tiny-ImageNet's: SRe2L paper Table 7a and section A.4 (100 epochs)"
 
 
 def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -33,8 +36,10 @@ def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
         ({"differs": []}, [BEST]),
         ({"protocol_id": "dc@1"}, ["an observer"]),  # DC, DSA and DM report the last epoch
         ({"protocol_id": "dsa@1"}, ["an observer"]),
-        ({"protocol_id": "sre2l-tiny@1", "differs": []}, []),  # 41.1 is the released log's last epoch, 41.11
-        ({"protocol_id": "sre2l-in1k@1", "differs": []}, [BEST]),
+        ({**TINY, "protocol_id": "sre2l-tiny@1", "differs": []}, []),  # 41.1 is the released log's last epoch, 41.11
+        ({"protocol_id": "sre2l-tiny@1", "differs": []}, [OURS]),
+        ({"known_as": None, "protocol_id": "sre2l-tiny@1", "differs": []}, []),  # of which no number is published
+        ({**IN_1K, "protocol_id": "sre2l-in1k@1", "differs": []}, [BEST]),
         ({"protocol_id": "mtt@1", "differs": []}, []),  # the releases test a student after its last epoch alone
         ({"protocol_id": "tesla@1", "differs": []}, []),
         ({"protocol_id": "datm@1", "differs": []}, []),
@@ -78,7 +83,11 @@ def test_it_stands_in_rows_beside_a_claim_alone() -> None:
         ("dm", "tiny-imagenet", 10, "the release by ImageNet's"),
         ("mtt", "tiny-imagenet", 10, "the release by ImageNet's"),
         ("dc", "cifar10", 10, ""),
-        ("dm", "another", 10, ""),  # whose recipe is Tiny-ImageNet's
+        ("dm", "another", 10, "the method's recipe is ours, which is"),
+        ("tesla", "cifar10", 10, "the method's recipe is ours, which is MTT's: TESLA published no settings here"),
+        ("delt", "cifar10", 10, "the method's recipe is ours, which is ImageNet-1K's"),
+        ("delt", "cifar10", 10, "a teacher of our own squeezing"),
+        ("k-center", "cifar10", 10, ""),  # the network that it looks through is ours, its rule is the paper's
         ("random", "cifar10", 10, ""),
     ],
 )
