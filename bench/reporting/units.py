@@ -38,13 +38,13 @@ def spread(mean: float | None, std: float | None, count: int | None, unit: str =
     return f"{result(mean, unit)}{deviation}" + (f" ({count})" if count else "")
 
 
-def claimed(value: float, std: float | None) -> str:
-    """A published number as "14.4 ± 2.0": both with the decimals of the one that has more of them."""
+def claimed(value: float, std: float | None, decimals: int = 0) -> str:
+    """A published number as "14.4 ± 2.0": with the decimals of its source, or of the one that needs more of them."""
     numbers = [value] if std is None else [value, std]
     plain = [f"{number:g}" for number in numbers]
     if any("e" in text for text in plain):
         return " ± ".join(plain)
-    decimals = max(len(text.partition(".")[2]) for text in plain)
+    decimals = max(decimals, *(len(text.partition(".")[2]) for text in plain))
     return " ± ".join(f"{number:.{decimals}f}" for number in numbers)
 
 

@@ -243,4 +243,5 @@ def _published(row: Row, footnotes: Footnotes) -> str | None:
         said.append("at the paper's budget, not this run's")
     if differs := row.get("differs"):
         said.append(f"differing here: {', '.join(differs)}")
-    return f"{claimed(claim['value'], claim['std'])} {footnotes.mark(one_line('; '.join(filter(None, said))))}"
+    number = claimed(claim["value"], claim["std"], claim.get("decimals", 0))
+    return f"{number} {footnotes.mark(one_line('; '.join(filter(None, said))))}"

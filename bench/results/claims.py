@@ -51,6 +51,7 @@ class Claim:
         value, std: in percent, milliseconds or GB, as the metric says.
         source: paper and table, repository or issue.
         note: what a reader should know.
+        decimals: that the source prints: 49.0 has one.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Claim:
     std: Annotated[Annotated[Finite, Field(ge=0)] | None, OR_EMPTY]
     source: str
     note: str
+    decimals: int = 0
 
     @property
     def keys(self) -> list[Key]:
@@ -113,7 +115,8 @@ class Claims:
         it is. A row with soft labels of another method has none.
 
         Returns:
-            value and std (percent), source, metric, iterations, label_type, note, and "budget" (always "paper").
+            value and std (percent) with their decimals, source, metric, iterations, label_type, note, and "budget"
+            (always "paper").
         """
         if is_other_setting(row):
             return None
@@ -160,7 +163,8 @@ def read(path: Path) -> list[Claim]:
 
 def _claim(path: Path, number: int, line: Mapping[str, str]) -> Claim:
     try:
-        return _CLAIM.validate_python({name: line[name] for name in COLUMNS})
+        decimals = max(len((line[name] or "").partition(".")[2]) for name in ("value", "std"))
+        return _CLAIM.validate_python({**{name: line[name] for name in COLUMNS}, "decimals": decimals})
     except ValidationError as error:
         wrong = error.errors()[0]
         said = f"{wrong['loc'][0]} {wrong['input']!r}: {wrong['msg']}"
@@ -190,5 +194,5 @@ def cell_of(row: Mapping[str, Any]) -> Key:
 
 
 def _shown(claim: Claim) -> dict[str, Any]:
-    names = ("value", "std", "source", "metric", "iterations", "label_type", "note")
+    names = ("value", "std", "decimals", "source", "metric", "iterations", "label_type", "note")
     return {**{name: getattr(claim, name) for name in names}, "budget": "paper"}

@@ -74,3 +74,8 @@ def test_a_published_number_and_its_deviation_have_the_same_decimals(
     value: float, std: float | None, said: str
 ) -> None:
     assert claimed(value, std) == said
+
+
+def test_a_published_number_keeps_the_decimals_that_its_source_prints() -> None:
+    assert claimed(49.0, None, 1) == "49.0"
+    assert claimed(81.0, 0.25, 1) == "81.00 ± 0.25"

@@ -24,7 +24,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     """Show all about a method, backbone, dataset, protocol, format, ladder, published table, speed table or run.
 
     A run is named by its folder's name below --runs, or by its path, and a dataset of your own by the path of its
-    card. A name of several kinds shows all of them.
+    card. A name of several kinds shows all of them, the shortest first.
     """
     registry = Registry(plugins)
     kinds = [kind for kind in KINDS if registry.has(kind, name)]
@@ -36,7 +36,7 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
         from bench.cli.run_page import run
 
         pages.append(run(at_hand(folder)))
-    click.echo("\n\n".join(pages))
+    click.echo("\n\n".join(sorted(pages, key=len)))
 
 
 def _pages(registry: Registry, name: str, kinds: Sequence[str], data_root: Path) -> list[str]:

@@ -39,7 +39,7 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
     rank = Cell(f"{standing.place} of {standing.among} sets", link=f"../index.html#ranking-{standing.number}")
     control = Cell(standing.beside, link=names.get(standing.control["run"], "") if standing.control else "")
     facts = [Cell(one_line(fact)) for fact in (network, row.get("label_kind") or UNKNOWN)]
-    number = Cell(claimed(claim["value"], claim["std"]) if claim else UNKNOWN)
+    number = Cell(claimed(claim["value"], claim["std"], claim.get("decimals", 0)) if claim else UNKNOWN)
     return [
         Cell(one_line(protocol)),
         Cell(standing.result),
@@ -53,7 +53,7 @@ def _cells(standing: Standing, names: Mapping[str, str]) -> list[Cell]:
 
 def _claim(row: Row) -> str:
     claim = row["claim"]
-    number = claimed(claim["value"], claim["std"])
+    number = claimed(claim["value"], claim["std"], claim.get("decimals", 0))
     said = [
         f"{row.get('protocol_id')} on {row['eval_backbone']}: {number}, {claim['source']}",
         claim.get("note"),

@@ -169,7 +169,7 @@ def test_show_of_an_own_card(tmp_path: Path) -> None:
 def test_datasets_with_one_recipe_share_a_column() -> None:
     """Their names stand above each other; every dataset is in one column, and no two columns are alike."""
     _, text, _ = answer("show", "dsa")
-    lines = text.split("recipe for")[1].split("\n\n")[0].splitlines()
+    lines = text.split("\nmethod dsa\n")[1].split("recipe for")[1].split("\n\n")[0].splitlines()
     rule = next(number for number, line in enumerate(lines) if line.startswith("---"))
     starts = [found.start() for found in re.finditer("-+", lines[rule])]
     cuts = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]

@@ -52,7 +52,7 @@ def value(claims: Claims, **changes: Any) -> float | None:  # noqa: ANN401 - any
 
 def test_the_cell_itself(claims: Claims) -> None:
     assert claims.find(row()) == {
-        **{"value": 41.1, "std": 0.4, "source": "Table 4", "metric": "top1", "iterations": 4000},
+        **{"value": 41.1, "std": 0.4, "decimals": 1, "source": "Table 4", "metric": "top1", "iterations": 4000},
         **{"label_type": "online", "note": "", "budget": "paper"},
     }
 
