@@ -12,20 +12,20 @@ import torch
 from pydantic import BaseModel
 from tabulate import tabulate
 
+from bench.cli.cells_page import cell_sections
 from bench.cli.run_page import Facts, flat, joined, section
 from bench.condensation import Condenser
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.finding import find_source, load_card
 from bench.errors import UsageError, why
-from bench.evaluation import TOP1, Protocol
+from bench.evaluation import Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
 from bench.planning.configuring import field_of, keys_of
 from bench.planning.ladders import find_ladder
 from bench.recipes import Recipe, Setting
-from bench.reporting.units import claimed
 from bench.results.claims import load as load_claims
-from bench.results.published import Cell, cells, find_table
+from bench.results.published import cells, find_table
 from bench.speed.tables import read_table
 
 H = TypeVar("H")
@@ -144,19 +144,14 @@ def ladder(registry: Registry, name: str) -> str:
 
 
 def published_table(registry: Registry, name: str) -> str:
-    """Its cells: what each is of, what was published, and why it cannot be run here where that is known."""
+    """Its cells: what each is of and what was published; of which a verdict is known before, and what is beside it."""
     registered, found = registry.find("table", name), find_table(registry, name)
-    rows = [_cell(cell, registry) for cell in cells(found, load_claims(registry))]
-    head = ("cell", "method", "dataset", "ipc", "backbone", "trained", "protocol", "--set", "published", "not here")
-    listed = tabulate(rows, head, disable_numparse=True, maxcolwidths=[None] * 9 + [40])
-    return _page(f"published table {name}", registered, [*_origin(registered), ("title", found.title)], listed)
-
-
-def _cell(cell: Cell, registry: Registry) -> tuple[str, ...]:
-    wanted, claim = cell.wanted, cell.claim
-    what = (wanted.method, wanted.dataset, wanted.ipc, wanted.backbone, wanted.eval_backbone, cell.protocol)
-    number = claimed(claim.value, claim.std) + ("" if claim.score == TOP1 else f" {claim.metric}")
-    return (str(cell.number), *what, " ".join(cell.run.set), number, cell.why_not(registry) or "")
+    return _page(
+        f"published table {name}",
+        registered,
+        [*_origin(registered), ("title", found.title)],
+        *cell_sections(registry, cells(found, load_claims(registry))),
+    )
 
 
 def speed_table(registry: Registry, name: str) -> str:

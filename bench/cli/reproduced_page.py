@@ -56,7 +56,7 @@ def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
         sets = row.get("sets")
         given = spread(measured.mean, measured.std, sets or len(measured.values), measured.unit)
         numbers = (
-            claimed(cell["value"], cell["std"]),
+            claimed(cell["value"], cell["std"], cell["decimals"]),
             f"{given} sets" if sets else str(given),
             result(cell["difference"], measured.unit, sign="+"),
         )

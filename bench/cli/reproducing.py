@@ -20,11 +20,11 @@ from bench.hardware.quantities import duration
 from bench.planning.inventory import DataUnready
 from bench.planning.placing import Placed, answers, place, together
 from bench.planning.planner import Planner
-from bench.planning.reproduction import requests
+from bench.planning.reproduction import foreseen, requests
 from bench.planning.request import Request, inventory_of
 from bench.progress import Silent
 from bench.reporting import ReportFormat, Row
-from bench.reporting.reproduction import judged, standing, unreachable
+from bench.reporting.reproduction import by_words, cells_said, judged, standing, unreachable
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all
@@ -155,12 +155,12 @@ class Reproduction:
             placed, _ = self._placed(self._asked(), console)
             if not placed:
                 raise self._nothing()
+            self._say_known(placed, console)
             executor = self._executor(placed, console)
             try:
                 found.extend(tried(executor, together(placed), self.registry, console))
             except Interrupted:
                 return 130
-            self._say_unreached(console)
         return shown(found, self.form)
 
     def recorded(self) -> int:
@@ -259,18 +259,19 @@ class Reproduction:
 
     def _forecasts(self, placed: Sequence[Placed[Cell]], executor: Executor, console: Console) -> list[Forecast]:
         """What is left takes, as it is said before the work begins."""
+        self._say_known(placed, console)
         found = list(tried(executor, together(placed), self.registry, console))
-        self._say_unreached(console)
         if any(each.status != "done" for each in found):
             console.show(table(found))
         return found
 
-    def _say_unreached(self, console: Console) -> None:
-        new = [row for row in self.unreached[self._said :] if row["reason"] != NO_TIME]
-        self._said = len(self.unreached)
-        for reason in dict.fromkeys(row["reason"] for row in new):
-            numbers = [str(row["cell"]["number"]) for row in new if row["reason"] == reason]
-            console.say(f"not here: cell{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {reason}")
+    def _say_known(self, placed: Sequence[Placed[Cell]], console: Console) -> None:
+        """Before the work: which cells cannot be run, and which cannot be judged."""
+        new, self._said = self.unreached[self._said :], len(self.unreached)
+        for why, of in by_words((row["cell"]["number"], [row["reason"]]) for row in new if row["reason"] != NO_TIME):
+            console.say(f"not here: {cells_said(of)}: {why}")
+        for why, of in by_words((each.part.number, foreseen(each.part, self.registry)) for each in placed):
+            console.say(f'{cells_said(of)}: will be "not the same", whatever is measured: {why}')
 
     def _afforded(
         self, placed: Sequence[Placed[Cell]], forecasts: Sequence[Forecast], console: Console

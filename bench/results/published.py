@@ -10,8 +10,21 @@ source = "SRe2L paper Table 3 (recovery budget 1000 it)"
 dataset = "tiny-imagenet"        # likewise method, ipc, backbone, eval_backbone, metric
 run.set = ["recover.iterations=1000"]   # what the claim does not say; likewise run.method, ipc, backbone, protocol
 
+[[notes]]                        # said beside the verdict of every cell that has all of these, as those of [[cells]]
+backbone = "resnet50"
+says = "the paper labels by a ResNet-18 in one place and by the recovery's network, as here, in another"
+
 A table holds no number: those are the claims'. So a cell of a table and a row of a report, beside which
 `bench report --claims` shows a published number, are the same by one rule, `Claim.keys`.
+
+A reason makes a measurement "not the same", a note lets its verdict stand. Of both there are few kinds:
+
+- A reason is what is known not to be the paper's: a budget, a value, a network, an arithmetic, the epoch that is
+  reported, or all of a recipe that no paper and no release has (its source begins with "ours"). It is said where it is
+  known, by the row, its recipe, its method or its protocol, and holds in every table (`reasons`).
+- A note is what a number may hang on and nobody knows: the recipe is the paper's, but for a detail that it leaves open
+  and that is filled in here. A number that is met speaks for what was filled in, and one that is missed has its likely
+  cause beside it. The table says it. Copies of the images in a lossy format, which the data says, are one too.
 """
 
 import json
@@ -53,23 +66,41 @@ class Asked(BaseModel):
     set: tuple[str, ...] = ()
 
 
-class Pick(BaseModel):
-    """The claims that have all that is given here, and what is run for them."""
+class Those(BaseModel):
+    """The claims that have all that is given here."""
 
     model_config = STRICT
 
-    source: str
+    source: str | None = None
     method: str | None = None
     dataset: str | None = None
     ipc: str | None = None
     backbone: str | None = None
     eval_backbone: str | None = None
     metric: str | None = None
-    run: Asked = Asked()
 
     def takes(self, claim: Claim) -> bool:
         """Whether the claim has them all."""
         return all(getattr(self, name) in (None, getattr(claim, name)) for name in PICKS)
+
+    @property
+    def words(self) -> str:
+        """What is given, as an error shows it."""
+        given = {name: getattr(self, name) for name in PICKS if getattr(self, name) is not None}
+        return ", ".join(f"{name} {value!r}" for name, value in given.items())
+
+
+class Pick(Those):
+    """Claims that are cells, and what is run for them."""
+
+    source: str
+    run: Asked = Asked()
+
+
+class Note(Those):
+    """What is said beside the verdicts of cells: a detail that their paper leaves open."""
+
+    says: str = Field(min_length=1)
 
 
 class PublishedTable(BaseModel):
@@ -82,6 +113,7 @@ class PublishedTable(BaseModel):
     aside: tuple[str, ...] = ()
     selection: bool = False
     cells: tuple[Pick, ...] = Field(min_length=1)
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,12 +125,14 @@ class Cell:
         claim: the number, under our names of what it is of.
         run: what is run where that is not what the claim says.
         aside: keys of a method that do not make it another cell.
+        notes: what is said beside its verdict, and leaves it.
     """
 
     number: int
     claim: Claim
     run: Asked
     aside: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> Claim:
@@ -164,18 +198,22 @@ def cells(table: PublishedTable, claims: Claims) -> list[Cell]:
     """The cells of a table in its order.
 
     Raises:
-        UsageError: the table asks for claims that nobody offers.
+        UsageError: the table asks for claims that nobody offers, or has a note on none of its cells.
     """
     picked = [(claim, pick.run) for pick in table.cells for claim in _picked(table, pick, claims)]
-    return [Cell(number, claim, run, table.aside) for number, (claim, run) in enumerate(picked, 1)]
+    for note in table.notes:
+        if not any(note.takes(claim) for claim, _ in picked):
+            raise UsageError(f"published table {table.name}: a note is on no cell: none has {note.words}")
+    return [
+        Cell(number, claim, run, table.aside, tuple(note.says for note in table.notes if note.takes(claim)))
+        for number, (claim, run) in enumerate(picked, 1)
+    ]
 
 
 def _picked(table: PublishedTable, pick: Pick, claims: Claims) -> list[Claim]:
     found = [claim for claim in claims.all if pick.takes(claim)]
     if not found:
-        asked = pick.model_dump(exclude_none=True, exclude={"run"})
-        said = ", ".join(f"{name} {value!r}" for name, value in asked.items())
-        raise UsageError(f"published table {table.name}: no claim has {said}")
+        raise UsageError(f"published table {table.name}: no claim has {pick.words}")
     return found
 
 
@@ -211,9 +249,14 @@ def reasons(cell: Cell, row: Mapping[str, Any], differs: Sequence[str]) -> Itera
         yield told(changed)
     if is_varied(row):
         yield f"trained by {name_of(row)}"
-    if cell.claim.metric == f"{cell.claim.score}_best":
-        yield "published is the best of all epochs, measured the last"
+    yield from of_claim(cell.claim)
     yield from differs
+
+
+def of_claim(claim: Claim) -> list[str]:
+    """What a published number says of itself that no measurement here is."""
+    best = claim.metric == f"{claim.score}_best"
+    return ["published is the best of all epochs, measured the last"] if best else []
 
 
 def _parsed(change: str) -> tuple[str, Any]:

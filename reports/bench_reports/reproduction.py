@@ -6,6 +6,7 @@ from functools import partial
 from bench.reporting import Row, Summary, common, machine, metric
 from bench.reporting.columns import TIMES
 from bench.reporting.remarks import in_company
+from bench.reporting.reproduction import cells_said
 from bench.reporting.units import claimed, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
 from bench.storage.streams import one_line
@@ -77,11 +78,11 @@ def _text(row: Row, name: str) -> str | None:
 def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
     def published(row: Row) -> str:
         cell = row["cell"]
-        return f"{claimed(cell['value'], cell['std'])} {footnotes.mark(_source(cell))}"
+        return f"{claimed(cell['value'], cell['std'], cell['decimals'])} {footnotes.mark(_source(cell))}"
 
     def verdict(row: Row) -> str | None:
         cell = row["cell"]
-        marks = [footnotes.mark(each) for each in (*cell["reasons"], *filter(None, [cell["images"]]))]
+        marks = [footnotes.mark(each) for each in (*cell["reasons"], *cell["notes"])]
         return " ".join([cell["verdict"], *marks]) if cell["verdict"] else None
 
     titles = dict.fromkeys(_score(row).title for row in rows if _score(row).mean is not None)
@@ -120,16 +121,4 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
         old = [f"stale: {each}" for each in row["cell"]["stale"]]
         for what in (*without, *old, *(row["warnings"] or ())):
             said.setdefault(what, []).append(row["cell"]["number"])
-    return [f"{_numbered(list(dict.fromkeys(cells)))}: {what}" for what, cells in said.items()]
-
-
-def _numbered(cells: Sequence[int]) -> str:
-    """As --cells takes them: "cells 1, 3-5"."""
-    runs: list[list[int]] = []
-    for number in cells:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    said = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {', '.join(said)}"
+    return [f"{cells_said(list(dict.fromkeys(cells)))}: {what}" for what, cells in said.items()]

@@ -354,6 +354,39 @@ def test_a_misspelt_table_names_the_nearest() -> None:
     assert (done.returncode, done.stderr) == (2, "bench: unknown table 'cpu-cell'; did you mean 'cpu-cells'?\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("reproduce", "sre2l-table-1"), "a published table of costs: bench speed --table sre2l-table-1"),
+        (("reproduce", "edc-figure-1"), "a ladder: bench run --ladder edc-figure-1"),
+        (("speed", "--table", "sre2l-table-3"), "a published table of results: bench reproduce sre2l-table-3"),
+    ],
+)
+def test_a_table_of_another_kind_names_the_command_that_takes_it(words: tuple[str, ...], said: str) -> None:
+    done = run_bench(*words)
+    assert (done.returncode, done.stderr) == (2, f"bench: {words[-1]!r} is {said}\n")
+
+
+def test_what_will_not_be_judged_is_said_before_the_work() -> None:
+    shown = run_bench("show", "rded-table-2").stdout
+    text = " ".join(shown.split())
+    assert 'will be "not the same", whatever is measured' in text
+    assert "cells 7-15, 22-30, 67-75 an observer of our own squeezing, not the release's; " in text
+    noted = run_bench("show", "coresets-cifar10").stdout
+    assert "not the same" not in noted and re.search(r"cells 4-9 +no paper states the network", noted)
+
+
+def test_a_plan_names_the_cells_that_will_not_be_judged(untrained: Reproduce, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli.reproducing.foreseen", lambda cell, _: ["its recipe is ours"] * cell.number)
+    said = untrained("--cells", "1").stderr.splitlines()
+    assert 'cell 1: will be "not the same", whatever is measured: its recipe is ours' in said
+
+
+def test_of_a_name_of_several_kinds_the_shortest_is_shown_first() -> None:
+    shown = run_bench("show", "sc-dd").stdout
+    assert shown.index("published table sc-dd") < shown.index("protocol sc-dd") < shown.index("method sc-dd")
+
+
 @pytest.mark.parametrize(("text", "found"), [("1", (1,)), ("3-5,1", (3, 4, 5, 1)), (" 2 , 2-3", (2, 3))])
 def test_numbers(text: str, found: tuple[int, ...]) -> None:
     assert numbers(text, "--cells") == found

@@ -9,10 +9,12 @@ from benching import Bench
 
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.planning.reproduction import requests
+from bench.planning.configuring import configure
+from bench.planning.reproduction import foreseen, requests
+from bench.recipes import Setting
 from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
-from bench.results.published import Asked, Cell, Pick, PublishedTable, cells, reasons, verdict
+from bench.results.published import Asked, Cell, Note, Pick, PublishedTable, cells, reasons, verdict
 from bench.storage.users_toml import read_toml
 
 CLAIM = Claim(
@@ -177,6 +179,70 @@ def test_cells_are_the_claims_picked_in_their_order() -> None:
 def test_a_pick_that_finds_nothing_is_said() -> None:
     with pytest.raises(UsageError, match="published table a: no claim has source 'nobody', ipc '1'"):
         cells(table(Pick(source="nobody", ipc="1")), Claims([CLAIM]))
+
+
+def test_a_note_stands_beside_the_verdict_and_leaves_it() -> None:
+    other = replace(CLAIM, backbone="resnet50")
+    notes = (Note(says="who labels is not said", backbone="resnet50"), Note(says="a guess", dataset="tiny-imagenet"))
+    asked = Pick(source="a paper", run=HALF_WAY)
+    first, second = cells(table(asked).model_copy(update={"notes": notes}), Claims([CLAIM, other]))
+    assert (first.notes, second.notes) == (("a guess",), ("who labels is not said", "a guess"))
+    row = measured(backbone="resnet50", status="done", method_version=None, precision="fp32")
+    found = beside(second, {**row, "source_differs": "copies"}, Registry())["cell"]
+    assert (found["verdict"], found["reasons"]) == ("within", [])
+    assert found["notes"] == ["who labels is not said", "a guess", "copies"]
+
+
+def test_a_note_on_no_cell_is_said() -> None:
+    noted = table(Pick(source="a paper")).model_copy(update={"notes": (Note(says="a guess", method="cda"),)})
+    with pytest.raises(UsageError, match="published table a: a note is on no cell: none has method 'cda'"):
+        cells(noted, Claims([CLAIM]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "protocol", "expected"),
+    [
+        ({}, "sre2l-tiny", ""),
+        ({"metric": "top1_best"}, "sre2l-tiny", "published is the best of all epochs"),
+        ({"protocol": "rded"}, "", "the last epoch counts here, in the paper the best"),
+        ({"dataset": "imagenette", "classes": 10}, "rded", "the method's recipe is ours, for datasets above 64 pixels"),
+        ({"dataset": "imagenette", "classes": 10}, "", "the students' recipe is ours, which is Tiny-ImageNet's"),
+        ({"dataset": "cifar100", "classes": 100}, "sre2l-c100", "a teacher that labels in evaluation mode"),
+        ({"method": "full-data", "ipc": "all", "protocol": "dsa"}, "", ""),
+    ],
+)
+def test_what_is_known_of_a_verdict_before_a_run(changes: dict[str, Any], protocol: str, expected: str) -> None:
+    cell = Cell(1, replace(CLAIM, **{"metric": "top1", **changes}), Asked(protocol=protocol or None))
+    found = foreseen(cell, Registry())
+    assert expected in " ".join(found) and bool(found) == bool(expected)
+
+
+def test_what_is_foreseen_is_what_a_row_of_that_cell_is_told() -> None:
+    """RDED on CIFAR-10: what the planner writes into the spec, and what the protocol says of itself."""
+    claim = replace(CLAIM, method="rded", dataset="cifar10", classes=10, ipc="10", protocol="rded", metric="top1")
+    cell, setting = Cell(1, claim, Asked()), Setting("cifar10", 32, 3, 10, 10, "resnet18")
+    planned = configure(Registry(), "rded", setting, ()).differs
+    row = measured(method="rded", known_as="cifar10", classes=10, ipc=10, protocol_id="rded@2", changed={}, config={})
+    told = {**row, "status": "done", "method_version": None, "precision": "fp32", "differs": list(planned)}
+    assert beside(cell, told, Registry())["cell"]["reasons"] == foreseen(cell, Registry())
+
+
+def test_what_the_table_sets_is_not_set_by_the_user(tmp_path: Path) -> None:
+    asked = Bench(tmp_path).request(changes=("recover.iterations=50",))
+    with pytest.raises(
+        UsageError, match=r"^--set 'recover.iterations=50': the table itself sets recover.iterations=1000"
+    ):
+        list(requests([Cell(1, CLAIM, HALF_WAY)], Registry(), asked))
+    ((_, free),) = requests([Cell(1, CLAIM, Asked())], Registry(), asked)
+    assert free.changes == ("recover.iterations=50",)
+
+
+@pytest.mark.parametrize(("value", "std", "decimals"), [("49.0", "", 1), ("81", "2", 0), ("33.20", "0.5", 2)])
+def test_a_claim_keeps_the_decimals_that_its_source_prints(tmp_path: Path, value: str, std: str, decimals: int) -> None:
+    facts = {**vars(CLAIM), "value": value, "std": std}
+    (tmp_path / "claims.csv").write_text("\n".join([",".join(COLUMNS), ",".join(str(facts[name]) for name in COLUMNS)]))
+    (claim,) = read(tmp_path / "claims.csv")
+    assert claim.decimals == decimals
 
 
 def test_a_cell_is_run_as_its_table_says() -> None:
