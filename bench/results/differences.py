@@ -24,7 +24,7 @@ def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
 
 
 def of_protocol(registry: "Registry", name: str, setting: Setting | None, reported: str | None = None) -> list[str]:
-    """What a protocol says of itself: that its recipe is ours, which epoch its paper reports.
+    """What a protocol says of itself: that its recipe is ours, what differs in it, which epoch its paper reports.
 
     Args:
         setting: of the network that is trained; None where the dataset is none that is known here.
@@ -34,8 +34,8 @@ def of_protocol(registry: "Registry", name: str, setting: Setting | None, report
         return [BEST] if reported == "best" else []
     protocol = registry.load("protocol", name)
     recipe = protocol.recipe(setting) if setting else None
-    ours = not_published("the students' recipe", recipe) if recipe else []
-    return [*ours, *([BEST] if (reported or protocol.paper_reports) == "best" else [])]
+    known = [*not_published("the students' recipe", recipe), *recipe.differs] if recipe else []
+    return [*known, *([BEST] if (reported or protocol.paper_reports) == "best" else [])]
 
 
 def not_published(what: str, recipe: Recipe) -> list[str]:

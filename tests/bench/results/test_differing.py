@@ -14,6 +14,7 @@ from bench.results.differences import BEST, differing
 REGISTRY = Registry()
 TINY = {"dataset": "tiny-imagenet", "known_as": "tiny-imagenet", "classes": 200, "all_classes": 200}
 IN_1K = {"dataset": "imagenet-1k", "known_as": "imagenet-1k", "classes": 1000, "all_classes": 1000}
+TURNS = "shifts, scales and turns of 15 degrees at most, one for a batch; in the release of 45, one for an image"
 OURS = "the students' recipe is ours, which is Tiny-ImageNet's: SRe2L paper Table 7a and section A.4 (100 epochs)"
 
 
@@ -43,6 +44,7 @@ def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
         ({"protocol_id": "mtt@1", "differs": []}, []),  # the releases test a student after its last epoch alone
         ({"protocol_id": "tesla@1", "differs": []}, []),
         ({"protocol_id": "datm@1", "differs": []}, []),
+        ({"known_as": "mnist", "protocol_id": "dc@1", "differs": []}, [TURNS]),
         ({"protocol_id": "nobodys@1"}, ["an observer"]),  # its plugin is gone
         ({"precision": "bf16", "differs": []}, [BEST, "evaluation in bf16"]),
         ({"precision": "tf32", "differs": []}, [BEST]),
