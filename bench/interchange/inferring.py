@@ -3,36 +3,26 @@
 Read are the layouts in which sets are published: a folder of pictures for each class (SRe2L and its descendants,
 CV-DD and FADRM among them: newNNN; RDED: NNNNN; others by class id), Parquet files, a WebDataset shard, the tensors of
 DC and DM ({'data': [[images, labels], ...]}) and of MTT (images_best.pt, labels_best.pt).
-
-Pixels of tensors tell their range, but normalised and ZCA-whitened ones look alike. What is left of the likeness of
-neighbours tells them apart: of normalised CIFAR-10 the correlation is 0.93, of the digits 0.54, whitened with MTT's
-eps of 0.1 it is 0.38, with smaller ones less.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
-from bench.interchange.handwritten import FKD_EPOCH, HandWritten, Range
-from bench.interchange.pixels import far_outside
+from bench.interchange.handwritten import FKD_EPOCH, HandWritten
+from bench.interchange.looking import range_of
+from bench.interchange.offering import offered, shown
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
 from bench.storage.run_folder import CONDENSED, MANIFEST
-from bench.storage.users_files import require_content
 
 PAIRS = (("data.0.0", "data.0.1"), ("images", "labels"), ("image", "label"))  # names of images and their labels
 APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
-ALIKE = 0.5  # correlation of neighbours from which pixels are not whitened
-OUTSIDE = 0.1  # so many of normalised values lie far outside 0..1, at least
 
 
 def inferred(folder: Path) -> HandWritten:
@@ -117,9 +107,7 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
         images, labels, where = *pair, {"file": files[0]}
     path = folder / where["file"]
     _check_labels(folder, folder / where.get("labels_file", where["file"]), labels)
-    require_content(path)
-    about = path.stat()
-    found = _range(path, images, about.st_mtime_ns, about.st_size)
+    found = range_of(path, images).sure
     if found is None:
         raise _open(folder, "source.range", f"whether {path.name} is 0..1, normalised or whitened cannot be told")
     return {**where, "images": images, "labels": labels, "range": found}
@@ -127,15 +115,9 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
 
 def _unnamed(folder: Path, file: str) -> UsageError:
     """What a file holds under other names than ours, and what to write where two tensors look like the two."""
-    held = shapes_held(folder / file)
-    shown = ", ".join(f"{name!r} {shape}" for name, shape in held.items()) or "no tensors"
-    images = [name for name, shape in held.items() if len(shape) == 4]
-    labels = [name for name, shape in held.items() if len(shape) == 1]
-    said = f"{folder} has no {MANIFEST}, and {file} holds {shown}, not 'images' and 'labels': write one that names them"
-    if len(images) == len(labels) == 1:
-        source = {"file": file, "images": images[0], "labels": labels[0], "range": "0..1"}
-        said += f", such as {json.dumps({'source': source, 'method': 'theirs'})}"
-    return UsageError(f"{said} (docs/concepts.md)")
+    held = shown(shapes_held(folder / file))
+    said = f"{folder} has no {MANIFEST}, and {file} holds {held}, not 'images' and 'labels': write one that names them"
+    return UsageError(f"{said}{offered(folder / file)} (docs/concepts.md)")
 
 
 def _check_labels(folder: Path, path: Path, name: str) -> None:
@@ -148,27 +130,3 @@ def _check_labels(folder: Path, path: Path, name: str) -> None:
             f"{folder} has no {MANIFEST}, and {shape}: write one whose source says {json.dumps('labels')}: null, and "
             f"names them as 'source.soft', if they are probabilities, or 'source.logits' (docs/concepts.md)"
         )
-
-
-@lru_cache(maxsize=8)
-def _range(path: Path, name: str, changed: int, size: int) -> Range | None:
-    """Of pixels (N, C, H, W); None where they leave it open."""
-    (pixels,) = named(path, name, fits=lambda shapes: "")
-    if not pixels.is_floating_point():
-        return "0..255"
-    values = pixels.float()
-    low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
-    if low >= 0 and high <= 1:
-        return "0..1"
-    if low >= 0 and 2 < high <= 255:
-        return "0..255"
-    outside = far_outside(values) / max(values.numel(), 1)
-    return "normalised" if outside > OUTSIDE and values.ndim == 4 and likeness(values) >= ALIKE else None
-
-
-def likeness(pixels: Tensor) -> float:
-    """The correlation of neighbours in images (N, C, H, W), each channel around its mean: 1 where all is smooth."""
-    around = pixels - pixels.mean((0, 2, 3), keepdim=True)
-    pairs = ((around[..., :-1], around[..., 1:]), (around[..., :-1, :], around[..., 1:, :]))
-    found = [(one * other).mean() / ((one**2).mean() * (other**2).mean()).sqrt() for one, other in pairs]
-    return float(torch.nan_to_num(torch.stack(found)).mean())

@@ -22,7 +22,8 @@ from bench.extensions.registry import Registry
 from bench.interchange.export import writing
 from bench.interchange.export.forms import FORMS
 from bench.interchange.importing import about, fingerprint, read_foreign
-from bench.interchange.inferring import inferred, likeness
+from bench.interchange.inferring import inferred
+from bench.interchange.looking import Ranges, likeness
 from bench.labels import HardLabels
 from bench.sets.condensed import CondensedSet
 from bench.sets.tensor_files import named
@@ -93,7 +94,7 @@ def test_another_content_or_another_reading_is_another_set(
     first = fingerprint(folder, files)
     monkeypatch.setattr("bench.interchange.inferring.PAIRS", ())
     assert fingerprint(folder, files) == first
-    monkeypatch.setattr("bench.interchange.inferring._range", lambda *_: "0..1")
+    monkeypatch.setattr("bench.interchange.inferring.range_of", lambda *_: Ranges("0..1", "0..1"))
     assert fingerprint(folder, files) != first
 
 
@@ -212,6 +213,14 @@ def test_names_of_a_stranger_are_shown_in_a_manifest_that_reads_them(tmp_path: P
     (tmp_path / "set" / "manifest.json").write_text(manifest)
     source: Any = about(tmp_path / "set")["source"]
     assert (source["images"], source["labels"], source["range"]) == ("x", "y", "0..1")
+
+
+def test_two_tensors_in_a_list_are_shown_as_images_that_hold_several(tmp_path: Path) -> None:
+    """As IDC and DREAM save them; trained on as they lie, with four images to a picture, they score far lower."""
+    said = refused(tmp_path / "set", saved("data.pt", [NOISE.sigmoid(), LABELS]))
+    manifest, remark, _ = said.partition("such as ")[2].partition("; IDC and DREAM save so")
+    (tmp_path / "set" / "manifest.json").write_text(manifest)
+    assert remark and about(tmp_path / "set")["decoder"] == {"kind": "grid", "factor": 2}
 
 
 def test_a_run_a_folder_of_runs_and_a_file_lead_to_the_set_that_is_meant(tmp_path: Path) -> None:
