@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.console import Console
+from bench.condensation import Condenser
 from bench.data.datasets import Dataset
 from bench.data.fingerprints import Fingerprints
 from bench.data.opening import open_dataset, select_classes
@@ -20,6 +21,8 @@ from bench.planning.configuring import own_protocol
 from bench.progress import Progress
 from bench.results.spec import Origin
 from bench.sets.condensed import check_fits
+
+WITHOUT_LR = "the recipe's learning rate, not the one that was learned with the images"  # beside published numbers
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,13 @@ def described(
             images_per_class=(fewest, most) if whole else None,
         )
         warn_of(found, origin.name, console)
+        maker = registry.load("method", origin.method) if registry.has("method", origin.method) else None
+        lacks, setting = _lacking(maker, found), source.setting(usual[0], origin.backbone or "convnet3")
+        if maker and lacks and maker.protocol(setting) == origin.protocol:
+            console.warn(
+                f"{origin.name} states no 'learned_lr', the step size that was learned with its images: "
+                f"{origin.protocol} trains at its recipe's rate instead"
+            )
         _say(console, registry, manifest, origin)
     values = {
         "path": str(folder),
@@ -84,8 +94,15 @@ def described(
         "pixels": "float32" if found.condensed.images.pixels.is_floating_point() else "uint8",
         "whole": whole,
         **({"grid": decoder.factor} if (decoder := found.condensed.decoder) else {}),
+        **({"lacks": lacks} if lacks else {}),
     }
     return Described(usual, origin, tuple(f"{key}={json.dumps(value)}" for key, value in values.items()))
+
+
+def _lacking(maker: type[Condenser[Any]] | None, found: Foreign) -> tuple[str, ...]:
+    """What sets of the method that made a set bring and it does not, in words."""
+    learns = maker is not None and maker.learns_lr
+    return (WITHOUT_LR,) if learns and found.condensed.learned_lr is None else ()
 
 
 def read_against(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:

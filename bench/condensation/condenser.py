@@ -66,6 +66,8 @@ class Condenser(ABC, Generic[C]):
             says in which files their images were published (`image_files`), and these are counted.
         takes_all: True where the set is all training images as they are, however many each class has: it has one run,
             whatever --ipc and --seed say, and no control, and --method all leaves it out.
+        learns_lr: True where a step size is learned with the images, which its own protocol trains at: a set of it from
+            elsewhere that brings none is told so.
         plain_arithmetic: True where bf16 changes what a step does: then the images are made in the arithmetic that
             papers' code computes in (fp32; on NVIDIA GPUs from Ampere on tf32), unless the user names a --precision.
         knobs: the keys of Config that `bench speed` sets, by option: "batch_size" (images that a step updates) and
@@ -76,6 +78,7 @@ class Condenser(ABC, Generic[C]):
 
     made_here: ClassVar[bool] = True
     takes_all: ClassVar[bool] = False
+    learns_lr: ClassVar[bool] = False
     plain_arithmetic: ClassVar[bool] = False
     knobs: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1

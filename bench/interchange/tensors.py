@@ -1,18 +1,85 @@
-"""The tensors that a manifest written by hand names, each where it lies."""
+"""Images and labels as tensors, which a manifest written by hand names, each where it lies."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from bench.data.datasets import Dataset
-from bench.interchange.handwritten import TensorSource
-from bench.sets.tensor_files import first_held, named
+from bench.condensation import Images
+from bench.data.datasets import Dataset, Preprocessing
+from bench.errors import UsageError
+from bench.interchange import class_order
+from bench.interchange.handwritten import HandWritten, TensorSource
+from bench.interchange.parts import Part
+from bench.interchange.pixels import check_labels, check_range, declared_normalisation, in_range
+from bench.labels import not_distributions
+from bench.results.chance import are_no_better, largest_share
+from bench.sets.tensor_files import ALONE, first_held, named
 from bench.sets.wellformed import uneven
+from bench.storage.run_folder import MANIFEST
+
+IMAGES, STEP_SIZE = "images_", "lr_"  # how names of files begin that one save of DATM's wrote together
 
 
-def tensors_of(folder: Path, source: TensorSource, dataset: Dataset) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def from_tensors(
+    folder: Path, hand: HandWritten, source: TensorSource, preprocessing: Preprocessing, dataset: Dataset
+) -> Part:
+    """Images that lie in a file by name, as what networks see or as levels."""
+    path = folder / source.file
+    pixels, classes, soft = _tensors_of(folder, source, dataset)
+    if soft is not None and source.logits:
+        soft = soft.float().softmax(1)
+    if soft is not None and (wrong := not_distributions(soft, len(pixels), len(dataset.classes))):
+        raise UsageError(f"{path}: the soft labels {source.own_labels!r} {wrong}")
+    if classes is None:
+        assert soft is not None
+        classes = soft.argmax(1)
+    check_labels(classes, str(folder))
+    if source.range == "whitened" and hand.zca is None:
+        raise UsageError(f"{folder / MANIFEST}: range 'whitened' needs 'zca', the file with the whitening")
+    theirs = declared_normalisation(hand, dataset)
+    check_range(pixels, source, theirs, str(folder))
+    labels = classes.long()
+    _check_indices(labels, len(dataset.classes), folder)
+    shown = in_range(pixels, source, theirs, preprocessing)
+    order = class_order.of_numbers(hand.classes, dataset, str(folder))
+    images = Images(shown, labels, None if soft is None else soft.float())
+    files = (path, *([folder / source.labels_file] if source.labels_file else []))
+    part = Part(images, order, files, _contradicting(images, source))
+    return _with_step_size(part, _step_size_file(folder, source)) if hand.learned_lr is None else part
+
+
+def _with_step_size(part: Part, path: Path | None) -> Part:
+    """With the step size that lies beside the images, which nobody has to type."""
+    if path is None:
+        return part
+    found = _step_size_in(path)
+    said = f"the step size that was learned with its images is that of {path.name}, {found:.4g}"
+    return replace(part, files=(*part.files, path), notes=(*part.notes, said), learned_lr=found)
+
+
+def _contradicting(images: Images, source: TensorSource) -> tuple[str, ...]:
+    """A line where soft labels are of other classes than the labels beside them: columns may have another order."""
+    if images.soft is None or source.labels is None:
+        return ()
+    hits = images.soft.argmax(1) == images.classes
+    if not are_no_better(hits, largest_share(images.classes)):
+        return ()
+    agreed = f"{100 * hits.float().mean():.0f} % of the images"
+    return (
+        f"{source.own_labels!r} is highest for the class in {source.labels!r} for {agreed}; are both in one order?",
+    )
+
+
+def _check_indices(classes: Tensor, count: int, folder: Path) -> None:
+    if len(classes) == 0 or int(classes.min()) < 0 or int(classes.max()) >= count:
+        raise UsageError(f"the labels of {folder} are not class indices 0 to {count - 1}")
+
+
+def _tensors_of(folder: Path, source: TensorSource, dataset: Dataset) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Images, labels, and soft labels, where each is. Raises UsageError: they are not there, or do not fit."""
     path, apart = folder / source.file, folder / (source.labels_file or source.file)
     own = source.own_labels
@@ -57,3 +124,21 @@ def _unfit(
     if soft is not None and soft != (*labels, len(dataset.classes)):
         return f"the soft labels {source.own_labels!r} have shape {soft}, not {(*labels, len(dataset.classes))}"
     return ""
+
+
+def _step_size_file(folder: Path, source: TensorSource) -> Path | None:
+    """Where the step size lies that was learned with a set's images: lr_best.pt beside images_best.pt (DATM)."""
+    images = folder / source.file
+    if not images.name.startswith(IMAGES):
+        return None
+    found = images.with_name(STEP_SIZE + images.name.removeprefix(IMAGES))
+    return found if found.is_file() else None
+
+
+def _step_size_in(path: Path) -> float:
+    """The step size that is all of a file. Raises UsageError: it holds anything but one number above 0."""
+    (found,) = named(path, ALONE, fits=lambda shapes: "" if math.prod(shapes[ALONE]) == 1 else "it holds no one number")
+    value = float(found)
+    if not 0 < value < math.inf:
+        raise UsageError(f"{path} holds {value:g}; a step size above 0 is expected")
+    return value

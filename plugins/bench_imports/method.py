@@ -27,6 +27,7 @@ from bench.interchange.importing import Foreign, fingerprint, read_foreign
 from bench.interchange.manifest import by_hand
 from bench.interchange.stored import stored_labels
 from bench.labels import HardLabels, Labels
+from bench.recipes import Setting
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
 from bench.sets.label_fit import fit_of_labels
@@ -43,11 +44,12 @@ class ImportedConfig(MethodConfig):
         made_by: the method that its manifest names.
         pixels: "float32" for sets that 8 bits cannot hold.
         grid: the factor of the set's decoder; 1 for none.
+        lacks: what sets of its method bring and this one does not, in words for a table.
         whole: all images, whose classes have different numbers; otherwise the first `ipc` of each class.
     """
 
-    aside: ClassVar[frozenset[str]] = frozenset({"path"})
-    added: ClassVar[frozenset[str]] = frozenset({"grid"})
+    aside: ClassVar[frozenset[str]] = frozenset({"path", "lacks"})
+    added: ClassVar[frozenset[str]] = frozenset({"grid", "lacks"})
 
     path: str
     content: str
@@ -55,6 +57,7 @@ class ImportedConfig(MethodConfig):
     pixels: Literal["uint8", "float32"] = "uint8"
     whole: bool = False
     grid: int = Field(default=1, ge=1)
+    lacks: tuple[str, ...] = ()
 
 
 class Imported(Condenser[ImportedConfig]):
@@ -63,6 +66,10 @@ class Imported(Condenser[ImportedConfig]):
     Config: ClassVar[type[MethodConfig]] = ImportedConfig
     made_here: ClassVar[bool] = False
     version: ClassVar[int] = 2  # labels of folders and Parquet files are understood by their ids
+
+    def differs(self, setting: Setting) -> Sequence[str]:
+        """What the set lacks."""
+        return self.config.lacks
 
     @property
     def pixel_format(self) -> PixelFormat:

@@ -48,6 +48,7 @@ class TrajectoryMatcher(Condenser[T]):
     """
 
     version: ClassVar[int] = 2
+    learns_lr: ClassVar[bool] = True
     knobs: ClassVar[Mapping[str, str]] = {"engine": "engine"}
     of_weights: ClassVar[bool] = True  # whether the derivatives by the weights are needed
     of_targets: ClassVar[bool] = False  # and those by the targets

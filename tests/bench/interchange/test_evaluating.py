@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.cli import forecasts as foreseeing
 from bench.cli.commands.evaluate import command
-from bench.cli.foreign_sets import Described, described
+from bench.cli.foreign_sets import WITHOUT_LR, Described, described
 from bench.cli.outcomes import rows_of
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
@@ -85,6 +85,35 @@ def test_images_that_are_tested_on_are_counted_and_said(bench: Bench, digits: Da
     (row,) = evaluated(bench, folder)
     said = {0: [], 1: ["1 of its images is in the test split"], 2: ["2 of its 6 images are in the test split"]}[tested]
     assert [each.partition(",")[0] for each in row["warnings"] if "test split" in each] == said
+
+
+@pytest.mark.parametrize(
+    ("about", "lacks", "warned"),
+    [
+        ({"method": "mtt", "protocol": "mtt"}, True, True),
+        ({"method": "mtt", "protocol": "mtt", "learned_lr": 0.02}, False, False),
+        ({"method": "mtt", "protocol": "hard"}, True, False),  # which trains at its own rate, whatever a set brings
+        ({"method": "dm", "protocol": "dm"}, False, False),
+        ({"method": "theirs", "protocol": "mtt"}, False, False),
+    ],
+)
+def test_a_set_whose_method_learns_a_step_size_says_that_it_brings_none(
+    bench: Bench,
+    digits: Dataset,
+    capsys: pytest.CaptureFixture[str],
+    about: dict[str, Any],
+    lacks: bool,
+    warned: bool,
+) -> None:
+    found = known(bench, real(bench.folder / "set", digits, (1, 1, 1), **about))
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("set states no 'learned_lr', the step size that was learned with its images: mtt trains" in said) is warned
+    asked: dict[str, Any] = {"changes": found.changes, "origin": found.origin, "ipcs": found.ipcs}
+    asked |= {"protocols": ("short",), "eval_backbones": ("convnet3-w32-bn",)}
+    (job,) = bench.jobs("imported", **asked)
+    assert job.spec.method.differs == ((WITHOUT_LR,) if lacks else ())
+    (plain,) = bench.jobs("imported", **{**asked, "changes": [each for each in found.changes if "lacks" not in each]})
+    assert job.spec.name == plain.spec.name, "it is named as ever"
 
 
 def test_a_backbone_that_is_not_known_is_none(bench: Bench, digits: Dataset) -> None:

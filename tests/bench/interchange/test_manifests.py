@@ -157,3 +157,29 @@ def test_a_source_without_labels_needs_soft_ones(tmp_path: Path) -> None:
     folder = write_manifest(tmp_path / "set", source={**TENSORS, "labels": None})
     with pytest.raises(UsageError, match="without 'labels' it needs 'soft' or 'logits'"):
         read_foreign(folder, known_by_gray("a", "b", "c"), readers)
+
+
+def test_a_step_size_beside_the_images_is_read_unless_the_manifest_states_one(tmp_path: Path) -> None:
+    """As DATM saves it: a number without a side, in a file of the same save."""
+    source = {"file": "kept/images_best.pt", "labels_file": "kept/labels_best.pt", "range": "0..255"}
+    said = {"source": {**source, "images": "tensor", "labels": "tensor"}}
+    folder = write_manifest(tmp_path / "set", **said)
+    (folder / "kept").mkdir()
+    torch.save(torch.stack([gray(0), gray(1)]), folder / "kept" / "images_best.pt")
+    torch.save(torch.arange(2), folder / "kept" / "labels_best.pt")
+    without = read_foreign(folder, PAIR, readers)
+    assert without.condensed.learned_lr is None and without.notes == ()
+    torch.save(torch.tensor(0.0433).requires_grad_().detach().cpu(), folder / "kept" / "lr_best.pt")
+    found = read_foreign(folder, PAIR, readers)
+    assert found.condensed.learned_lr == pytest.approx(0.0433)
+    assert found.notes == ("the step size that was learned with its images is that of lr_best.pt, 0.0433",)
+    assert fingerprint(folder, found.files) != fingerprint(folder, without.files)
+    write_manifest(folder, **said, learned_lr=0.5)
+    stated = read_foreign(folder, PAIR, readers)
+    assert (stated.condensed.learned_lr, stated.notes) == (0.5, ())
+    assert set(stated.files) == set(without.files), "what is not read does not count"
+    write_manifest(folder, **said)
+    for wrong, why in ((torch.tensor(-1.0), "above 0 is expected"), (torch.ones(2), "holds no one number")):
+        torch.save(wrong, folder / "kept" / "lr_best.pt")
+        with pytest.raises(UsageError, match=why):
+            read_foreign(folder, PAIR, readers)
