@@ -94,6 +94,29 @@ def _is_judged(cell: Cell) -> bool:
     return cell.why_not(REGISTRY) is None and not foreseen(cell, REGISTRY)
 
 
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [  # cells that are judged although their papers leave something open
+        ("coresets-cifar10", {4, 5, 6, 7, 8, 9, 10}),
+        ("cpu-cells", {4, 5, 6, 7, 8, 9, 15}),
+        ("sre2l-table-2", {2, 4, 6, 8, 9, 10, 12}),
+        ("sre2l-table-3", {2, 6, 10, 14}),
+        ("sre2l-table-8", {1, 2, 3}),
+        ("cda", {1, 2, 3, 4, 5, 6}),
+    ],
+)
+def test_what_papers_leave_open_is_noted_at_the_cells_that_are_judged(
+    name: str, noted: set[int], claims: Claims
+) -> None:
+    judged = [cell for cell in cells(find_table(REGISTRY, name), claims) if _is_judged(cell)]
+    assert {cell.number for cell in judged if cell.notes} == noted
+
+
+def test_every_judged_cell_of_rd3_has_a_note(claims: Claims) -> None:
+    judged = [cell for cell in cells(find_table(REGISTRY, "rd3"), claims) if _is_judged(cell)]
+    assert len(judged) == 9 and all(cell.notes for cell in judged)
+
+
 def test_every_cell_of_the_cpu_table_can_be_run(claims: Claims) -> None:
     assert [cell.why_not(REGISTRY) for cell in cells(find_table(REGISTRY, "cpu-cells"), claims)] == [None] * 15
 

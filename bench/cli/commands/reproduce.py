@@ -60,7 +60,8 @@ def command(
     With several --seed the mean over sets counts, with the deviation over sets.
 
     Verdicts: "within" the published mean plus or minus both deviations and half a point, "above" or "below" it, or "not
-    the same" where a budget, a change, the arithmetic or the epoch that is reported is another.
+    the same" where a budget, a change, the arithmetic, the epoch that is reported or the recipe is known to be another.
+    `bench show TABLE` says of which cells that is known before.
     """
     if wait is not None and dry_run:
         raise UsageError("--dry-run waits for nothing: --wait does not go with it")
