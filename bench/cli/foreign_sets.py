@@ -17,10 +17,15 @@ from bench.extensions.registry import Registry
 from bench.interchange import importing
 from bench.interchange.importing import Foreign
 from bench.interchange.teachers import check_teacher
-from bench.planning.configuring import own_protocol
+from bench.labels import HardLabels
+from bench.planning.configuring import build, configure, own_protocol
 from bench.progress import Progress
+from bench.recipes import Setting
 from bench.results.spec import Origin
 from bench.sets.condensed import check_fits
+from bench.storage.names import VARIANT
+
+USUAL_BACKBONE = "convnet3"  # where a manifest names none
 
 WITHOUT_LR = "the recipe's learning rate, not the one that was learned with the images"  # beside published numbers
 
@@ -43,12 +48,14 @@ def described(
     cache: Path,
     registry: Registry,
     *,
+    protocols: Sequence[str] = (),
     quiet: bool = False,
 ) -> Described:
     """Reads a set once, against its dataset, and says what was inferred.
 
     Args:
         ipcs: take the first so many images of each class; none: all there are.
+        protocols: by which it is to be evaluated; none: the one that its manifest names.
 
     Raises:
         UsageError: no set, or one that does not fit the dataset or what is asked; nothing was written.
@@ -87,6 +94,9 @@ def described(
                 f"{origin.protocol} trains at its recipe's rate instead"
             )
         _say(console, registry, manifest, origin)
+        if found.condensed.labels.plain and manifest.get("labels") is None:
+            setting = source.setting(usual[0], origin.backbone or USUAL_BACKBONE)
+            _warn_of_plain_labels(console, registry, origin, setting, protocols or (origin.protocol,))
     values = {
         "path": str(folder),
         "content": importing.fingerprint(folder, found.files),
@@ -140,7 +150,7 @@ def _protocol(registry: Registry, manifest: Mapping[str, Any], dataset: Dataset,
         return name
     if method not in registry.names("method") or method == "imported":
         raise UsageError(f"the manifest of {folder} names the protocol 'paper', but {method!r} is no method here")
-    return own_protocol(registry, method, dataset.setting(ipc, backbone or "convnet3"), None)
+    return own_protocol(registry, method, dataset.setting(ipc, backbone or USUAL_BACKBONE), None)
 
 
 def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin) -> None:
@@ -153,3 +163,35 @@ def _say(console: Progress, registry: Registry, manifest: Mapping[str, Any], ori
         ours = registry.load("protocol", origin.protocol).version
         if ours != stated:
             console.warn(f"{origin.name} was made for {origin.protocol}@{stated}; here that protocol is @{ours}")
+
+
+def _warn_of_plain_labels(
+    console: Progress, registry: Registry, origin: Origin, setting: Setting, protocols: Sequence[str]
+) -> None:
+    """A set that brings no labels is trained on its classes by a protocol that takes those of the set."""
+    kind = _labels_made(registry, origin.method, setting)
+    if kind in (None, HardLabels.kind):
+        return
+    bases = (name.partition(VARIANT)[0] for name in protocols)
+    named = dict.fromkeys(origin.protocol if base == PAPER else base for base in bases)
+    if taking := [name for name in named if _takes_own(registry, name)]:
+        console.warn(
+            f"{origin.name} brings no labels but classes: {', '.join(taking)} trains on hard ones, and {origin.method} "
+            f"has {kind} ones; name them in the manifest ('labels', 'source.soft', 'source.logits'), or let a teacher "
+            "of ours label: --protocol soft"
+        )
+
+
+def _takes_own(registry: Registry, protocol: str) -> bool:
+    """Whether a protocol trains on the labels of the set."""
+    return registry.has("protocol", protocol) and registry.load("protocol", protocol).labels == "own"
+
+
+def _labels_made(registry: Registry, method: str, setting: Setting) -> str | None:
+    """The kind of labels that a method makes; None where it is none of ours, or is not known for the setting."""
+    if not registry.has("method", method):
+        return None
+    try:
+        return build(registry, configure(registry, method, setting, ())).label_kind
+    except UsageError:  # whatever it cannot make here, the set is there
+        return None

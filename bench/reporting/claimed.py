@@ -31,4 +31,4 @@ def claims_reader(registry: "Registry", *, claims: bool) -> Callable[[Sequence[R
 def _beside(registry: "Registry", published: "Claims | None", row: Row) -> Row:
     """The row with the published number for its cell, and what differs from the paper there; else with neither."""
     claim = published.find(row) if published else None
-    return {**row, "claim": claim, "differs": differing(registry, row) if claim else []}
+    return {**row, "claim": claim, "differs": differing(registry, row, claim["label_type"]) if claim else []}

@@ -38,7 +38,8 @@ def beside(cell: Cell, row: Row, registry: Registry) -> Row:
     if row["status"] != "done":
         return _with(cell, row)
     images = row.get("source_differs")
-    apart = list(reasons(cell, row, [each for each in differing(registry, row) if each != images]))
+    differs = differing(registry, row, cell.claim.label_type)
+    apart = list(reasons(cell, row, [each for each in differs if each != images]))
     mean = metric(row, cell.claim.score).mean
     stands = {
         "difference": None if mean is None else mean - cell.claim.value,

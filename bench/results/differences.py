@@ -12,15 +12,28 @@ if TYPE_CHECKING:
     from bench.extensions.registry import Registry
 
 BEST = "the last epoch counts here, in the paper the best on the test split"
+HARD = "hard"  # of labels, in rows and in claims
+SAID = {"teacher": "soft", "ensemble": "an ensemble's"}  # other kinds, where their own names would say little
 
 
-def differing(registry: "Registry", row: Mapping[str, Any]) -> list[str]:
-    """A few words each: what the method says of itself, the images, what its protocol is, the arithmetic.
+def differing(registry: "Registry", row: Mapping[str, Any], labels: str = "") -> list[str]:
+    """A few words each: labels, what the method says of itself, the images, what its protocol is, the arithmetic.
 
     Released code computes in fp32, on NVIDIA GPUs from Ampere on in tf32: both are taken for the paper's.
+
+    Args:
+        labels: on which the published number's students were trained (`Claim.label_type`); "" where it is not stated.
     """
     images = filter(None, [row.get("source_differs")])
-    return [*row.get("differs", ()), *images, *_of_protocol(registry, row), *_arithmetic(row)]
+    of_set = [*_labels(row.get("label_kind"), labels), *row.get("differs", ()), *images]
+    return [*of_set, *_of_protocol(registry, row), *_arithmetic(row)]
+
+
+def _labels(kind: str | None, published: str) -> list[str]:
+    """That one has the classes alone and the other has not; how soft ones were kept or made decides less."""
+    if not (kind and published) or (kind == HARD) == (published == HARD):
+        return []
+    return [f"{SAID.get(kind, kind)} labels, the paper's are {SAID.get(published, published)}"]
 
 
 def of_protocol(registry: "Registry", name: str, setting: Setting | None, reported: str | None = None) -> list[str]:

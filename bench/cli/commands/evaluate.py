@@ -100,7 +100,7 @@ def requested(
 
     place = (asked["data_root"], cache_folder(), registry)
     there = importing.set_of(Path(folder)) if Path(folder).exists() else set_of_run(folder, runs)
-    found = described(there.absolute(), dataset, asked["classes"], ipcs, *place, quiet=quiet)
+    found = described(there.absolute(), dataset, asked["classes"], ipcs, *place, protocols=protocols, quiet=quiet)
     _check_labelling(registry, backbone, protocols or (found.origin.protocol,), found.origin.protocol)
     return Request(
         **asked,

@@ -190,6 +190,26 @@ def test_another_version_of_the_protocol_is_said(
     assert "old was made for hard@77; here that protocol is @1" in capsys.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("method", "protocol", "asked", "said"),
+    [
+        ("rded", "rded", (), "rded trains on hard ones, and rded has online ones; name them in the manifest"),
+        ("datm", "datm", ("paper+e5", "hard"), "datm trains on hard ones, and datm has soft ones; name them"),
+        ("rded", "rded", ("hard", "soft"), ""),  # what is asked for is no mistake
+        ("dm", "mtt", (), ""),
+        ("theirs", "rded", (), ""),
+    ],
+)
+def test_a_set_that_brings_no_labels_where_its_method_has_them_is_said(
+    bench: Bench, digits: Dataset, capsys: pytest.CaptureFixture[str], method: str, protocol: str, asked: Any, said: str
+) -> None:
+    folder = real(bench.folder / "set", digits, (1, 1, 1), method=method, protocol=protocol)
+    place = (bench.folder / "data", bench.cache, Registry())
+    described(folder, "digits", "3", (), *place, protocols=asked)
+    heard = capsys.readouterr().err.replace("\n", " ")
+    assert said in heard and ("brings no labels but classes" in heard) == bool(said)
+
+
 def test_our_manifests_say_what_made_the_set(bench: Bench) -> None:
     (job,) = bench.jobs("dm", backbones=("convnet3",), changes=("iterations=3",), protocols=("short",))
     bench.run(job)

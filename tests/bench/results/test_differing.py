@@ -62,6 +62,28 @@ def test_what_differs_is_named(changes: dict[str, Any], expected: list[str]) -> 
     assert differing(REGISTRY, row(**changes)) == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "published", "said"),
+    [
+        ("hard", "online", ["hard labels, the paper's are online"]),
+        ("hard", "ensemble", ["hard labels, the paper's are an ensemble's"]),
+        ("teacher", "hard", ["soft labels, the paper's are hard"]),
+        ("hard", "hard", []),
+        ("stored", "online", []),  # one teacher's labels, kept in another way
+        ("soft", "learned", []),
+        ("hard", "", []),  # it is not stated
+        (None, "online", []),
+    ],
+)
+def test_hard_labels_in_place_of_others_are_named(kind: str | None, published: str, said: list[str]) -> None:
+    assert differing(REGISTRY, row(label_kind=kind), published) == [*said, "an observer", BEST]
+
+
+def test_a_set_that_brought_no_labels_is_beside_a_number_with_labels() -> None:
+    (beside,) = json.loads(report(REGISTRY, [row(label_kind="hard")], "json", claims=True))
+    assert (beside["claim"]["label_type"], beside["differs"][0]) == ("online", "hard labels, the paper's are online")
+
+
 def test_it_stands_in_rows_beside_a_claim_alone() -> None:
     text = report(REGISTRY, [row(), row(run="b", ipc=11)], "json", claims=True)
     beside, alone = json.loads(text)
