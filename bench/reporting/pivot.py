@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.reporting import Row, common, label_facts, machine, rankings, terms
 from bench.reporting.amounts import amount, condensed_with
-from bench.reporting.best import LEGEND, MARK, is_best
+from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity
@@ -63,7 +63,7 @@ def _view(rows: Sequence[Row], across: str) -> RankingView:
         heading=one_line(heading(rows)),
         identity={title: [name[place] for name, _ in ordered] for place, title in enumerate(who)},
         groups=tuple({title: texts} for title, texts in cells.items()),
-        notes=(LEGEND, *_notes(rows)),
+        notes=(legend(rows), *_notes(rows)),
         rows=tuple(next(iter(line.values())) for _, line in ordered),
     )
 

@@ -37,6 +37,11 @@ def over_seeds(rows: Iterable[Row]) -> list[Row]:
     return [row for group in groups for row in ([_pooled(_sets(group))] if _is_done(group) else group)]
 
 
+def are_sets_of_one(row: Row, other: Row) -> bool:
+    """Whether two rows share all but the seed of their synthesis, so that they are draws of one configuration."""
+    return _key(row) == _key(other)
+
+
 def runs_of(row: Row) -> list[str]:
     """The run of a row, or all those that it is the mean of."""
     return row.get("runs") or [row["run"]]

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Sequence
 from bench.reporting import Row, common, unmeasured
 from bench.reporting.columns import OF_EVALUATION, OF_SET, UNSAID, method_of
 from bench.reporting.naming import Whom
+from bench.reporting.pooling import controls_of, runs_of
 from bench.reporting.units import COMPANY, digits
 from bench.results import metrics
 from bench.results.fields import FULL
 from bench.storage.streams import one_line
 
 SHARED_STAGES = "shared stages: what several rows' evaluations use (a protocol's teacher), at its cost"
+CONTROL = "control: real images drawn at random, under the same protocol"
+SAME_LABELS = f"{CONTROL}, with the same labels"
+APART = "a control beside no set of its own: that has no result here, or labels that other images cannot have"
 ALL_IMAGES = f"{FULL}: all real images, an upper bound and no condensed set"
 UNSTEADY = 1.25
 BEYOND = "no deviation of some: it is more than a float holds"
@@ -40,7 +44,6 @@ def _whose(row: Row) -> str:
 def legend(rows: Sequence[Row]) -> list[str]:
     """What words and marks of these rows mean."""
     said_of = {
-        "is_control": "control: real images drawn at random, under the same protocol, with the same labels",
         "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
         "sets in brackets; within a set: the deviation over its trainings",
         "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
@@ -50,7 +53,23 @@ def legend(rows: Sequence[Row]) -> list[str]:
     every = [ALL_IMAGES] if any(row["method"] == FULL for row in rows) else []
     beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
     uneven = (_uneven(row) for row in rows if row.get("images_per_class"))
-    return [*said, *every, *beyond, *in_company(rows), *uneven, *dict.fromkeys(map(_decoded, filter(_decodes, rows)))]
+    return [
+        *_controls(rows),
+        *said,
+        *every,
+        *beyond,
+        *in_company(rows),
+        *uneven,
+        *dict.fromkeys(map(_decoded, filter(_decodes, rows))),
+    ]
+
+
+def _controls(rows: Sequence[Row]) -> list[str]:
+    """What controls are. Where a set's labels are of its images alone its control has others, in another ranking."""
+    named = {run for row in rows for run in controls_of(row)}
+    beside = {not named.isdisjoint(runs_of(row)) for row in rows if row.get("is_control")}
+    of_beside = {True: [SAME_LABELS], False: [APART] if True in beside else [CONTROL, APART]}
+    return [said for has_its_set in sorted(beside, reverse=True) for said in of_beside[has_its_set]]
 
 
 def _varies_beyond(row: Row) -> bool:

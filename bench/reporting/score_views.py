@@ -11,12 +11,24 @@ from bench.reporting.units import percent, spread
 from bench.reporting.view import RankingView, frame, identity
 from bench.storage.streams import one_line
 
-LEGEND = (
-    "label-free gain: points above random images under the same labels and protocol, with Welch's 95 % interval",
-    "LRS, ARS: DD-Ranking's scores, of accuracies in [0, 1] (w = 0.5); hard labels: the same set with them",
+GAIN = "label-free gain: points above random images under the same labels and protocol, with Welch's 95 % interval"
+OVER_ONE_SET = (
+    f"{GAIN} over trainings of one set each: another draw of either set may change it by more (--seed, --over seed)"
+)
+OVER_SETS = f"{GAIN} over sets"
+DD_RANKING = (
+    "HLR, LRS, ARS: DD-Ranking's scores, of accuracies in [0, 1] (w = 0.5), not to be held against its leaderboard: it "
+    "searches learning rates by test accuracy, takes the best epoch, and draws random images anew for each training; "
+    "hard labels: the same set with them"
 )
 TOP1 = "top-1 %"
-TITLES = {"label_free_gain": "label-free gain", "relative_to_full": "relative to full", "lrs": "LRS", "ars": "ARS"}
+TITLES = {
+    "label_free_gain": "label-free gain",
+    "relative_to_full": "relative to full",
+    "hlr": "HLR",
+    "lrs": "LRS",
+    "ars": "ARS",
+}
 
 
 def score_views(rows: Sequence[Row]) -> list[RankingView]:
@@ -26,7 +38,9 @@ def score_views(rows: Sequence[Row]) -> list[RankingView]:
 
 def _view(heading: str, rows: Sequence[Row]) -> RankingView:
     who = identity(rows)
-    notes = map(one_line, (*LEGEND, *_sources(rows), *_missing(rows, Whom(rows, who))))
+    whom = Whom(rows, who)
+    gain = OVER_SETS if all(row.get("sets") for row in rows) else OVER_ONE_SET
+    notes = map(one_line, (gain, DD_RANKING, *_sources(rows), *_several(rows, whom), *_missing(rows, whom)))
     return RankingView(one_line(heading), who, (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1)
 
 
@@ -45,8 +59,21 @@ def _gain(row: Row) -> str | None:
     return f"{found:+.2f}" + ("" if interval is None else " ({:+.2f} to {:+.2f})".format(*interval))
 
 
-def _of_one(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
+def _hlr(row: Row) -> str | None:
+    found = row["scores"]
+    return None if found["hlr"] is None else _with(100 * found["hlr"], found["hlr_std"] and 100 * found["hlr_std"], 2)
+
+
+def _of_one(name: str) -> Cell:
+    def shown(row: Row) -> str | None:
+        value = row["scores"][name]
+        return None if value is None else _with(value, row["scores"][f"{name}_std"], 3)
+
+    return shown
+
+
+def _with(value: float, std: float | None, decimals: int) -> str:
+    return f"{value:.{decimals}f}" + ("" if std is None else f" ± {std:.{decimals}f}")
 
 
 COLUMNS: dict[str, Cell] = {
@@ -56,15 +83,27 @@ COLUMNS: dict[str, Cell] = {
     "hard\nlabels": _score("hard_top1", percent),
     "full\ndata": _score("full_top1", percent),
     "relative\nto full %": _score("relative_to_full", percent),
-    "LRS": _score("lrs", _of_one),
-    "ARS": _score("ars", _of_one),
+    "HLR %": _hlr,
+    "LRS": _of_one("lrs"),
+    "ARS": _of_one("ars"),
 }
 
 
 def _sources(rows: Sequence[Row]) -> list[str]:
     """From what full data's accuracy is."""
-    found = dict.fromkeys(row["scores"]["full_from"] for row in rows if row["scores"]["full_from"])
+    scores = [row["scores"] for row in rows if row["scores"]["full_from"]]
+    by = [f" by {each['full_protocol']}" if each["full_protocol"] else "" for each in scores]
+    found = dict.fromkeys(f"{each['full_from']}{how}" for each, how in zip(scores, by, strict=True))
     return [f"full data: all real images with hard labels, here from {each}" for each in found]
+
+
+def _several(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """Whose random images are several sets, where its own is one: the interval is over those on their side."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if (count := row["scores"]["random_sets"]) and not row.get("sets"):
+            found.setdefault(count, []).append(row)
+    return [f"random images of {whom.told(who)}: the mean of {count} sets" for count, who in found.items()]
 
 
 def _missing(rows: Sequence[Row], whom: Whom) -> list[str]:

@@ -1,42 +1,35 @@
 """What the rows of one cell say of each other: the gain over random images, relative accuracy, DD-Ranking's scores.
 
-DD-Ranking (NUS-HPC-AI-Lab/DD-Ranking, README and ddranking/metrics) defines, of accuracies in [0, 1],
-
-    HLR = full data, hard labels - set, hard labels          LRS = s(w IOR - (1 - w) HLR)
-    IOR = set - random images under the same treatment       ARS = s(g IOR + (1 - g) IOR without augmentation)
-    s(x) = (e^x - 1/e) / (e - 1/e), w = g = 1/2
-
-so that s takes [-1, 1] to [0, 1]. Its released code (commit b8b0966) puts percentages into s: ten points above give
-9,371, ten below -0.157, and of two sets that are below both get the same; its LRS for hard labels counts every training
-twice. Here they are fractions, of means over trainings.
-
 Every ingredient is measured: a row of the same cell, which shares dataset, classes, network, budget, device and
-arithmetic. Nothing is taken from a paper.
+arithmetic. Nothing is taken from a paper. `bench.reporting.dd_ranking` has the formulas of others.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from bench.reporting import Row
-from bench.reporting.pooling import controls_of, runs_of
+from bench.reporting import OWN, Row
+from bench.reporting.dd_ranking import Accuracy, Score, augmentation_robust, label_robust, recovery
+from bench.reporting.pooling import controls_of, runs_of, sets_as_one
 from bench.reporting.welch import difference
 from bench.results.fields import CONTROL, FULL
 from bench.results.null_reasons import OTHER_METRICS
 from bench.results.protocol_names import is_varied, name_of
 from bench.storage.names import VARIANT
 
-WEIGHT = 0.5  # DD-Ranking's w and g
 PLAIN = f"{VARIANT}no-augmentation"
 SHARED = (
     *("dataset", "card_hash", "classes", "class_order_hash", "eval_backbone"),
     *("budget", "device", "device_name", "precision"),
 )
 HARD = "hard"  # the protocol of one recipe for all, with hard labels
-DERIVED = ("label_free_gain", "relative_to_full", "lrs", "ars")
+DERIVED = ("label_free_gain", "relative_to_full", "hlr", "lrs", "ars")
 ITSELF, ALL_ITSELF = "it is the control itself", "it is all real images itself"
 NO_RANDOM = "no random images with the same labels stand in this report: --control makes them"
+IF_LABELS = "if those labels can be had for other images"
+OTHER_LABELS = "its control has {theirs} labels, because these {mine} ones cannot be had for other images"
 NO_HARD = "this set was not evaluated with hard labels: --protocol hard does it"
 WHICH_HARD = "this set was evaluated with hard labels by several protocols, none of them called hard"
 NO_FULL = (
@@ -53,11 +46,17 @@ Cell = tuple[Any, ...]  # the values of `SHARED`
 
 @dataclass(frozen=True)
 class Ingredient:
-    """An accuracy in percent: from which row, or why there is none."""
+    """An accuracy: from what and by which protocol, or why there is none."""
 
-    top1: float | None = None
+    accuracy: Accuracy | None = None
     source: str | None = None
+    protocol: str | None = None
     reason: str = ""
+
+    @property
+    def top1(self) -> float | None:
+        """In percent."""
+        return self.accuracy.mean if self.accuracy else None
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,26 @@ class CellScores:
     """Of one row; accuracies in percent, differences of them in points, IOR, HLR and the scores in fractions.
 
     Attributes:
-        random_top1: of the control, under the same labels and protocol.
-        hard_top1, full_top1: of the set, and of all real images, with hard labels; with the protocol, and the method
-            or the words, that they are from.
+        random_top1: of the control, or else of what random images with the same labels there are, under the same
+            protocol; `random_sets` of how many sets it is the mean, where of several.
+        hard_top1, full_top1: of the set, and of all real images, with hard labels; with the protocols (none of a
+            teacher's training), and the method or the words, that they are from.
         plain_top1, plain_random_top1: of set and control without augmentation.
-        label_free_gain: the row above its control, with p and the 95 % interval of Welch's test over trainings.
+        label_free_gain: the row above its control, with p and the 95 % interval of Welch's test over trainings, or over
+            sets where the row is the mean of some.
         relative_to_full: the row's accuracy over that of full data, in percent.
+        hlr, lrs, ars: each with its deviation (`_std`) by the delta method, over trainings or sets; None where a side
+            has one.
         null_reasons: why a number is missing, by its name: a line for each ingredient that is not there.
     """
 
     random_top1: float | None = None
+    random_sets: int | None = None
     hard_top1: float | None = None
     hard_protocol: str | None = None
     full_top1: float | None = None
     full_from: str | None = None
+    full_protocol: str | None = None
     plain_top1: float | None = None
     plain_random_top1: float | None = None
     label_free_gain: float | None = None
@@ -87,23 +92,12 @@ class CellScores:
     relative_to_full: float | None = None
     ior: float | None = None
     hlr: float | None = None
+    hlr_std: float | None = None
     lrs: float | None = None
+    lrs_std: float | None = None
     ars: float | None = None
+    ars_std: float | None = None
     null_reasons: dict[str, list[str]] = field(default_factory=dict)
-
-
-def label_robust(ior: float, hlr: float, weight: float = WEIGHT) -> float:
-    """DD-Ranking's LRS, in [0, 1], of differences of accuracies in [-1, 1]."""
-    return _normalised(weight * ior - (1 - weight) * hlr)
-
-
-def augmentation_robust(ior: float, plain_ior: float, weight: float = WEIGHT) -> float:
-    """DD-Ranking's ARS, in [0, 1], of the differences with and without augmentation, in [-1, 1]."""
-    return _normalised(weight * ior + (1 - weight) * plain_ior)
-
-
-def _normalised(value: float) -> float:
-    return (math.exp(value) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
 def with_scores(rows: Sequence[Row]) -> list[Row]:
@@ -127,11 +121,13 @@ class _Cells:
         self._placed = {(run, name_of(row), row["eval_backbone"]): row for row in self._rows for run in runs_of(row)}
         self._cells: dict[Cell, list[Row]] = {}
         self._hard_ones: dict[tuple[Cell, str], list[Row]] = {}
-        self._whole: dict[Cell, Ingredient] = {}
+        self._drawn: dict[Cell, list[Row]] = {}
         for row in self._rows:
             self._cells.setdefault(_cell(row), []).append(row)
             if _is_hard(row):
                 self._hard_ones.setdefault((_cell(row), runs_of(row)[0]), []).append(row)
+            if row["method"] == CONTROL:
+                self._drawn.setdefault(_treatment(row), []).append(row)
 
     def scores(self, row: Row) -> CellScores:
         """All that can be said of a row."""
@@ -139,37 +135,65 @@ class _Cells:
             reason = NO_RESULT if row["status"] != "done" else OTHER_METRICS
             return CellScores(null_reasons={name: [reason] for name in DERIVED})
         control, bare = self._control(row), self._beside(row, f"{name_of(row)}{PLAIN}")
-        random = _of(control, _itself(row) or NO_RANDOM)
+        random = _of(control, self._no_random(row))
         plain = _of(bare, _no_plain(row))
-        plain_random = _of(self._control(bare) if bare else None, NO_RANDOM)
-        hard, full = self._hard(row), self._full(row)
-        ior, plain_ior = _fraction(row["top1_mean"], random.top1), _fraction(plain.top1, plain_random.top1)
-        hlr = _fraction(full.top1, hard.top1)
+        plain_random = _of(self._control(bare) if bare else None, self._no_random(bare) if bare else NO_RANDOM)
+        hard = self._hard(row)
+        full = self._full(row, hard.protocol)
         gain = difference(control["top1_values"], row["top1_values"]) if control else None
+        mine = _accuracy(row)
+        hlr = _scored(recovery, full, hard)
+        lrs = _scored(partial(label_robust, mine), random, full, hard)
+        ars = _scored(partial(augmentation_robust, mine), random, plain, plain_random)
         return CellScores(
             random_top1=random.top1,
+            random_sets=control.get("sets") if control else None,
             hard_top1=hard.top1,
-            hard_protocol=hard.source,
+            hard_protocol=hard.protocol,
             full_top1=full.top1,
             full_from=full.source,
+            full_protocol=full.protocol,
             plain_top1=plain.top1,
             plain_random_top1=plain_random.top1,
             label_free_gain=gain.value if gain else None,
             gain_p=gain.p if gain else None,
             gain_interval=gain.interval if gain else None,
             relative_to_full=100 * row["top1_mean"] / full.top1 if full.top1 else None,
-            ior=ior,
-            hlr=hlr,
-            lrs=None if ior is None or hlr is None else label_robust(ior, hlr),
-            ars=None if ior is None or plain_ior is None else augmentation_robust(ior, plain_ior),
+            ior=None if random.top1 is None else (row["top1_mean"] - random.top1) / 100,
+            hlr=hlr.value if hlr else None,
+            hlr_std=hlr.std if hlr else None,
+            lrs=lrs.value if lrs else None,
+            lrs_std=lrs.std if lrs else None,
+            ars=ars.value if ars else None,
+            ars_std=ars.std if ars else None,
             null_reasons=dict(_missing(random, hard, full, plain, plain_random)),
         )
 
     def _control(self, row: Row) -> Row | None:
-        """The row of its control under the same protocol, where that has the same kind of labels."""
+        """Random images under the same protocol with the same kind of labels: its control, or else whatever there is.
+
+        Of several sets the mean: the draw of random images decides more than the training does.
+        """
+        if _itself(row):
+            return None
+        if (own := self._own_control(row)) and own.get("label_kind") == row.get("label_kind"):
+            return own
+        drawn = sets_as_one(self._drawn.get(_treatment(row), []))
+        return max(drawn, key=lambda each: each.get("sets") or 1, default=None)
+
+    def _own_control(self, row: Row) -> Row | None:
+        """The row of its control under the same protocol, whatever its labels are."""
         placed = (self._placed.get((run, name_of(row), row["eval_backbone"])) for run in controls_of(row))
-        found = next(filter(None, placed), None)
-        return found if found and found.get("label_kind") == row.get("label_kind") else None
+        return next(filter(None, placed), None)
+
+    def _no_random(self, row: Row) -> str:
+        """Why there may be no random images beside it."""
+        if why := _itself(row):
+            return why
+        if own := self._own_control(row):
+            return OTHER_LABELS.format(theirs=own.get("label_kind"), mine=row.get("label_kind"))
+        made_with_images = row.get("label_kind") in (*OWN, "stored")
+        return f"{NO_RANDOM}, {IF_LABELS}" if made_with_images else NO_RANDOM
 
     def _beside(self, row: Row, protocol: str) -> Row | None:
         """The same set, evaluated by another protocol on the same network."""
@@ -183,27 +207,44 @@ class _Cells:
         one = called or found
         return _of(one[0] if len(one) == 1 else None, WHICH_HARD if one else NO_HARD)
 
-    def _full(self, row: Row) -> Ingredient:
-        """What all rows of a cell have in common, whatever their images per class."""
-        cell = _cell(row)
-        if cell not in self._whole:
-            self._whole[cell] = _all_images(self._cells[cell])
-        return self._whole[cell]
+    def _full(self, row: Row, protocol: str | None) -> Ingredient:
+        """All real images under hard labels by this protocol, or else by another; or else the best labelling teacher.
+
+        The teacher is one that is the same network. Whatever the images per class, a cell has it in common.
+        """
+        cell = self._cells[_cell(row)]
+        whole = [each for each in cell if each["method"] == FULL and _is_hard(each)]
+        same = [each for each in whole if each.get("protocol_id") == protocol]
+        called = [each for each in whole if name_of(each) == HARD]
+        if whole:
+            best = max(same or called or whole, key=lambda each: each["top1_mean"])
+            return Ingredient(replace(_accuracy(best), constant=True), FULL, best.get("protocol_id"))
+        return _best_teacher(cell)
 
 
 def _cell(row: Row) -> Cell:
     return tuple(row.get(name) for name in SHARED)
 
 
-def _all_images(cell: Sequence[Row]) -> Ingredient:
-    """A set of all real images under hard labels; else the best labelling teacher that is the same network."""
-    whole = [each for each in cell if each["method"] == FULL and _is_hard(each)]
-    if whole:
-        return Ingredient(max(each["top1_mean"] for each in whole), FULL)
+def _treatment(row: Row) -> Cell:
+    """What random images must share to have been trained on as a row's were, with labels of the same kind.
+
+    Labels of a teacher that goes with the method are those of that method, with whatever was changed of it.
+    """
+    kind = row.get("label_kind")
+    whose = () if kind in (HARD, "teacher") else (row.get("labels_of") or row["method"], json.dumps(row.get("changed")))
+    shared = ("ipc", "protocol_id", "label_kind", "teacher_backbone", "preprocessing")
+    return (*_cell(row), *(row.get(name) for name in shared), *whose)
+
+
+def _best_teacher(cell: Sequence[Row]) -> Ingredient:
+    """The best labelling teacher of a cell that is the network that is trained there: it saw all real images."""
     backbone = cell[0]["eval_backbone"]
     taught = [each["teacher_top1"] for each in cell if each.get("teacher_backbone") == backbone]
     known = [top1 for top1 in taught if top1 is not None]
-    return Ingredient(max(known), f"teacher {backbone}") if known else Ingredient(reason=NO_FULL)
+    if not known:
+        return Ingredient(reason=NO_FULL)
+    return Ingredient(Accuracy(backbone, max(known), None, constant=True), f"teacher {backbone}")
 
 
 def _itself(row: Row) -> str:
@@ -218,12 +259,17 @@ def _is_hard(row: Row) -> bool:
 
 
 def _of(row: Row | None, reason: str) -> Ingredient:
-    return Ingredient(row["top1_mean"], row.get("protocol_id")) if row else Ingredient(reason=reason)
+    return Ingredient(_accuracy(row), protocol=row.get("protocol_id")) if row else Ingredient(reason=reason)
 
 
-def _fraction(one: float | None, other: float | None) -> float | None:
-    """A difference of accuracies in percent as one of accuracies in [0, 1]."""
-    return None if one is None or other is None else (one - other) / 100
+def _accuracy(row: Row) -> Accuracy:
+    return Accuracy((*runs_of(row), name_of(row)), row["top1_mean"], row.get("top1_std"))
+
+
+def _scored(score: Callable[..., Score], *sides: Ingredient) -> Score | None:
+    """A score of the accuracies of all sides, or None where one is missing."""
+    found = [each.accuracy for each in sides]
+    return None if None in found else score(*found)
 
 
 def _missing(
@@ -233,11 +279,12 @@ def _missing(
     needed = {
         "label_free_gain": (random,),
         "relative_to_full": (full,),
+        "hlr": (hard, full),
         "lrs": (random, hard, full),
         "ars": (random, plain) if plain.reason else (random, plain_random),
     }
     if random.reason in (ITSELF, ALL_ITSELF):
-        needed |= {name: (random,) for name in needed if name != "relative_to_full"}
+        needed |= dict.fromkeys(("label_free_gain", "lrs", "ars"), (random,))
     for name, ingredients in needed.items():
         if reasons := [each.reason for each in ingredients if each.reason]:
             yield name, list(dict.fromkeys(reasons))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
-from bench.reporting.best import WORDS, is_best
+from bench.reporting.best import is_best, words
 from bench.reporting.naming import line_names
 from bench.reporting.panels import Panel
 from bench.reporting.units import IN_POINTS, digits
@@ -28,7 +28,6 @@ MARKERS = "osD^vPX*"
 HATCHES = ("", "///", "...", "xx", "---", "||")  # bars of one method
 CONTROL = "0.62"
 OF_LINES: Any = {"markersize": 3.5, "linewidth": 1.1, "capsize": 1.5, "elinewidth": 0.8}
-BOLD = f"bold: {WORDS}"
 STYLE: Any = {
     **{"svg.fonttype": "none", "svg.hashsalt": "bench", "pdf.fonttype": 42, "text.parse_math": False},  # text is text
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": rcsetup.cycler(color=COLOURS)},
@@ -72,7 +71,8 @@ def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims
     named = any(len(numbers) < len(shown) for numbers in said.values())
     headings = [f"({number}) {view.heading}" if named else view.heading for number, view in enumerate(shown, 1)]
     notes = [note if len(numbers) == len(shown) else f"{_listed(numbers)} {note}" for note, numbers in said.items()]
-    bold = [BOLD] if any(len(view.rows) > 1 for view in shown) else []
+    ranked = [row for view in shown if len(view.rows) > 1 for row in view.rows]
+    bold = [f"bold: {words(ranked)}"] if ranked else []
     heights = [MARGIN + ROW * len(view.rows) for view in shown]
     figure, plots = figure_of(list(zip(headings, heights, strict=True)), [*bold, *notes], inches)
     for axes, view in zip(plots, shown, strict=True):

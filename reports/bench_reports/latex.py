@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from bench.reporting.best import LEGEND, MARK, WORDS, is_best
+from bench.reporting.best import MARK, is_best, is_legend, legend
 from bench.reporting.columns import Columns, lines
 from bench.reporting.layout import alignment, flat, in_one_unit, parts
 from bench.reporting.view import RankingView
@@ -79,12 +79,12 @@ def _marked(view: RankingView) -> RankingView:
         if view.ranked_by in group and is_best(view.rows[0], view.rows[1:]):
             first, *others = group[view.ranked_by]
             group[view.ranked_by] = [first + MARK, *others]
-    return replace(view, groups=groups, notes=(LEGEND, *view.notes))
+    return replace(view, groups=groups, notes=(legend(view.rows), *view.notes))
 
 
 def _environment(view: RankingView, label: str) -> str:
-    notes = [rf"\par {_legend() if note == LEGEND else escaped(note)}" for note in view.notes]
-    ranked = LEGEND in view.notes
+    notes = [rf"\par {_legend(note) if is_legend(note) else escaped(note)}" for note in view.notes]
+    ranked = any(map(is_legend, view.notes))
     return "\n".join(
         [
             r"\begin{table}",
@@ -98,8 +98,9 @@ def _environment(view: RankingView, label: str) -> str:
     )
 
 
-def _legend() -> str:
-    return rf"\textbf{{bold}}: {escaped(WORDS)}"
+def _legend(note: str) -> str:
+    """Of a note about the mark, which is bold type here."""
+    return rf"\textbf{{bold}}{escaped(note.removeprefix(MARK))}"
 
 
 def _tabular(columns: Columns, ranked: bool) -> str:

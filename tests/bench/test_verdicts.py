@@ -5,17 +5,24 @@ from collections.abc import Sequence
 import pytest
 
 from bench.reporting import Row
-from bench.reporting.best import is_best
+from bench.reporting.best import is_best, words
 from bench.reporting.compared import Scored
-from bench.reporting.welch import difference
+from bench.reporting.welch import difference, welch
 from bench.results.metrics import Summary
 from bench.results.scores import Better
 
 LOW, HIGH = (2.0, 2.1, 2.2), (5.0, 5.1, 5.2)
 
 
-def row(*values: float) -> Row:
-    return {"top1_values": list(values), "top1_mean": sum(values) / len(values)}
+def row(*values: float, method: str = "dm", seed: int = 0) -> Row:
+    about = {
+        "status": "done",
+        "protocol_id": "dm@1",
+        "method": method,
+        "seed": seed,
+        "config": list(values),
+    }  # another configuration each
+    return {**about, "top1_values": list(values), "top1_mean": sum(values) / len(values)}
 
 
 def test_the_best_is_above_each_of_the_others() -> None:
@@ -24,6 +31,16 @@ def test_the_best_is_above_each_of_the_others() -> None:
     assert is_best(first, [far]) and is_best(first, [far, row(20, 21, 22)])
     assert not is_best(first, [level, far]) and not is_best(first, [far, level])
     assert not is_best(far, [first]) and not is_best(first, [])
+
+
+def test_of_draws_of_one_configuration_none_is_the_best() -> None:
+    """Random images of two seeds: p 0.0002 over trainings, and only another draw."""
+    first, second = ({**row(*values, method="random", seed=int(values[0])), "config": {}} for values in (HIGH, LOW))
+    p = welch(first["top1_values"], second["top1_values"])
+    assert p is not None and p < 0.001
+    assert not is_best(first, [second]) and not is_best(first, [second, row(1.0, 1.1, 1.2)])
+    assert is_best(first, [{**second, "config": {"ipc": 2}}])
+    assert "one set each" in words([first, second]) and "over sets" in words([{**first, "sets": 2}])
 
 
 def scored(better: Better, first: Sequence[float], second: Sequence[float]) -> Scored:

@@ -3,12 +3,16 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from statistics import stdev
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from bench.errors import UsageError
-from bench.reporting.scores import augmentation_robust, label_robust, with_scores
+from bench.reporting.dd_ranking import Accuracy, augmentation_robust, label_robust, recovery
+from bench.reporting.scores import with_scores
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.svg import SVG
@@ -24,7 +28,8 @@ BY_TEACHER: Row = {"teacher_top1": 71.0}
 
 
 def measured(make: MakeRow, values: Sequence[float], **changes: object) -> Row:
-    scores = {"top1_values": list(values), "top1_mean": sum(values) / len(values), "eval_seeds": len(values)}
+    scores: Row = {"top1_values": list(values), "top1_mean": sum(values) / len(values), "eval_seeds": len(values)}
+    scores["top1_std"] = stdev(values) if len(values) > 1 else None
     return make(**{**BY_TEACHER, **scores, **changes})
 
 
@@ -74,12 +79,37 @@ def test_the_gain_has_welchs_interval(cell: list[Row]) -> None:
     assert first["gain_p"] == pytest.approx(0.0036, abs=1e-4)
 
 
+def side(mean: float, std: float | None = None, of: str = "") -> Accuracy:
+    return Accuracy(of or str(mean), mean, std)
+
+
 def test_the_scores_lie_in_0_to_1() -> None:
     """Of what is one above and loses nothing, and one below and loses all; percentages would give 1e43."""
-    assert label_robust(1, -1) == augmentation_robust(1, 1) == 1
-    assert label_robust(-1, 1) == augmentation_robust(-1, -1) == 0
-    assert label_robust(0, 0) == pytest.approx((1 - 1 / math.e) / (math.e - 1 / math.e))
-    assert label_robust(0.2, 0.9, weight=1) == augmentation_robust(0.2, -0.7, weight=1)
+    none, every = side(0.0), side(100.0)
+    assert label_robust(every, none, none, every).value == augmentation_robust(every, none, every, none).value == 1
+    assert label_robust(none, every, every, none).value == augmentation_robust(none, every, none, every).value == 0
+    assert label_robust(none, none, none, none).value == pytest.approx((1 - 1 / math.e) / (math.e - 1 / math.e))
+    one, other = side(60.0), side(40.0)
+    whole = label_robust(one, other, every, none, weight=1).value
+    assert whole == augmentation_robust(one, other, none, every, weight=1).value == pytest.approx(0.3631, abs=1e-4)
+
+
+def test_deviations_are_those_of_many_draws() -> None:
+    """Held against the scores of 200,000 draws of each training; a set with hard labels stands in LRS twice."""
+    draws = np.random.default_rng(0)
+    mine, random, hard = (draws.normal(mean, std, 200_000) for mean, std in ((46, 1.0), (41, 2.0), (21, 1.5)))
+    a, b, c, full = side(46, 1.0), side(41, 2.0), side(21, 1.5), Accuracy("full", 71, None, constant=True)
+
+    def s(x: np.ndarray) -> np.ndarray:
+        return (np.exp(x / 100) - 1 / math.e) / (math.e - 1 / math.e)
+
+    drawn = s(0.5 * (mine - random) - 0.5 * (71 - hard))
+    assert label_robust(a, b, full, c).std == pytest.approx(drawn.std(), rel=0.01)
+    assert label_robust(a, b, full, a).std == pytest.approx(
+        s(0.5 * (mine - random) - 0.5 * (71 - mine)).std(), rel=0.01
+    )
+    assert recovery(full, c).std == pytest.approx(0.015)
+    assert label_robust(a, side(41), full, c).std is None and recovery(side(71), c).std is None
 
 
 def test_what_is_missing_is_null_with_its_reason(cell: list[Row]) -> None:
@@ -113,14 +143,79 @@ def test_no_ingredient_is_of_another_cell(cell: list[Row], change: Row) -> None:
 
 
 def test_a_control_with_other_labels_is_none(cell: list[Row]) -> None:
-    mine, control = {**cell[0], "label_kind": "soft"}, {**cell[1], "label_kind": "hard"}
-    assert with_scores([mine, control])[0]["scores"]["label_free_gain"] is None
+    """No --control would make another: the labels of a set whose teacher is not known are of its images alone."""
+    mine, control = {**cell[0], "label_kind": "stored"}, {**cell[1], "label_kind": "hard"}
+    scores = with_scores([mine, control])[0]["scores"]
+    said = "its control has hard labels, because these stored ones cannot be had for other images"
+    assert (scores["label_free_gain"], scores["null_reasons"]["label_free_gain"]) == (None, [said])
+    (alone,) = with_scores([mine])
+    assert alone["scores"]["null_reasons"]["label_free_gain"][0].endswith("if those labels can be had for other images")
+
+
+@pytest.fixture
+def draws(control: MakeRow) -> list[Row]:
+    """Three draws of random images with hard labels that no set names as its control: means 30, 31 and 35."""
+    asked = {"labels_of": None, "is_control": False, **HARD, "teacher_top1": None}
+    return [
+        measured(control, (mean - 1, mean, mean + 1), run=f"random-{seed}", seed=seed, **asked)
+        for seed, mean in enumerate((30, 31, 35))
+    ]
+
+
+def test_random_images_that_nobody_named_stand_in_for_a_control(row: MakeRow, draws: list[Row]) -> None:
+    """A set of 34 above a mean of 32 by 2; of the three draws the deviation, 2.65, is in the interval."""
+    mine = measured(row, (33, 34, 35), method="dc", control=None, **{**HARD, "teacher_top1": None})
+    scores = with_scores([mine, *draws])[0]["scores"]
+    assert (scores["random_top1"], scores["random_sets"], scores["label_free_gain"]) == (32, 3, 2)
+    low, high = scores["gain_interval"]
+    theirs = ttest_ind([33, 34, 35], [30, 31, 35], equal_var=False).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((theirs.low, theirs.high))
+    assert "random images of dc: the mean of 3 sets" in TABLE.render_scores([mine, *draws], claims=False)
+    named = {**mine, "control": "random-0"}
+    assert with_scores([named, *draws])[0]["scores"]["random_top1"] == 30
+    for each in with_scores(draws):
+        assert "the control itself" in each["scores"]["null_reasons"]["label_free_gain"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ipc": 1},
+        {"protocol_id": "dc@1"},
+        {"preprocessing": "zca"},
+        {"label_kind": "teacher", "teacher_backbone": "resnet18"},
+    ],
+)
+def test_random_images_of_other_treatment_stand_in_for_none(row: MakeRow, draws: list[Row], change: Row) -> None:
+    mine = measured(row, (33, 34, 35), method="dc", control=None, **{**HARD, **change, "teacher_top1": None})
+    assert with_scores([mine, *draws])[0]["scores"]["random_top1"] is None
+
+
+def test_labels_of_another_method_are_not_the_same(cell: list[Row]) -> None:
+    """The control of sre2l's set has labels of sre2l's teacher; another seed of sre2l may have it, cda may not."""
+    lone = {**cell[0], "run": "another", "control": None}
+    assert with_scores([lone, cell[1]])[0]["scores"]["random_top1"] == 41
+    assert with_scores([{**lone, "method": "cda"}, cell[1]])[0]["scores"]["random_top1"] is None
+    changed = {"relabel.temperature": [20, 5]}
+    assert with_scores([{**lone, "changed": changed}, cell[1]])[0]["scores"]["random_top1"] is None
+
+
+def test_full_data_is_of_the_protocol_of_the_hard_labels(cell: list[Row], row: MakeRow) -> None:
+    """84.8 by another recipe is not what this one loses; where nothing else is known, the table names that recipe."""
+    by_dsa = {**HARD, "protocol": "dsa", "protocol_id": "dsa@1"}
+    far = measured(row, (84, 85), run="full-1", method="full-data", ipc=500, **by_dsa)
+    near = measured(row, (60, 62), run="full-2", method="full-data", ipc=500, **HARD)
+    scores = with_scores([*cell, far, near])[0]["scores"]
+    assert (scores["full_top1"], scores["full_protocol"], scores["hlr"]) == (61, "hard@1", pytest.approx(0.40))
+    only = with_scores([*cell, far])[0]["scores"]
+    assert (only["full_top1"], only["full_protocol"]) == (84.5, "dsa@1")
+    assert "here from full-data by dsa@1" in TABLE.render_scores([*cell, far], claims=False)
 
 
 def test_all_real_images_that_were_evaluated_come_before_a_teacher(cell: list[Row], row: MakeRow) -> None:
     whole = measured(row, (60, 62), run="imported-1", method="full-data", ipc=500, **HARD)
     first = with_scores([*cell, whole])[0]["scores"]
-    assert (first["full_top1"], first["full_from"]) == (61, "full-data")
+    assert (first["full_top1"], first["full_from"], first["full_protocol"]) == (61, "full-data", "hard@1")
 
 
 @pytest.mark.parametrize("means", [(60, 70), (70, 60)])
@@ -167,7 +262,11 @@ def test_of_several_protocols_with_hard_labels_the_one_called_so_counts(cell: li
 
 def test_tables_show_them(cell: list[Row]) -> None:
     text = TABLE.render_scores(cell, claims=False)
-    assert "+5.00 (+2.73 to +7.27)" in text and "64.79" in text and "0.183" in text and "0.275" in text
+    assert "+5.00 (+2.73 to +7.27)" in text and "64.79" in text and "50.00 ± 1.00" in text
+    assert "0.183 ± 0.003" in text and "0.275 ± 0.004" in text
+    said = " ".join(text.split())
+    assert "not to be held against its leaderboard" in said and "over trainings of one set each" in said
+    assert "no HLR" in TABLE.render_scores(cell[:2], claims=False).replace("LRS, HLR", "no HLR")
     assert "here from teacher convnet4-bn" in text
     assert r"LRS" in LATEX.render_scores(cell, claims=False)
     assert json.loads(JSON.render_scores(cell, claims=False))[0]["scores"]["lrs"] == pytest.approx(0.183218, abs=1e-6)

@@ -288,7 +288,8 @@ def test_latex_has_the_best_in_bold_and_none_where_it_is_level(row: RowMaker) ->
     values = {"a": [-1.2, -1.3, -1.1], "b": [-2.2, -2.3, -2.1]}
     told = {"std": 0.1, "unit": "nats", "better": "higher"}
     logs = {run: {"loss": {**told, "mean": each[0], "values": each}} for run, each in values.items()}
-    below = [row(run=run, top1_mean=None, top1_values=[]) | {"primary": "loss", "metrics": logs[run]} for run in logs]
+    unmeasured = [row(run=run, method=run, top1_mean=None, top1_values=[]) for run in logs]
+    below = [each | {"primary": "loss", "metrics": logs[each["run"]]} for each in unmeasured]
     assert r"\textbf{-1.20" in LATEX.render(below, claims=False)
 
 

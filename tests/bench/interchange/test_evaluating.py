@@ -201,7 +201,13 @@ def test_another_version_of_the_protocol_is_said(
     ],
 )
 def test_a_set_that_brings_no_labels_where_its_method_has_them_is_said(
-    bench: Bench, digits: Dataset, capsys: pytest.CaptureFixture[str], method: str, protocol: str, asked: Any, said: str
+    bench: Bench,
+    digits: Dataset,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    protocol: str,
+    asked: tuple[str, ...],
+    said: str,
 ) -> None:
     folder = real(bench.folder / "set", digits, (1, 1, 1), method=method, protocol=protocol)
     place = (bench.folder / "data", bench.cache, Registry())
