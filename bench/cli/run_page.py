@@ -36,7 +36,16 @@ IN_RECIPE = ("config", "recipe", "source", "quick", "changed")  # of a spec's me
 # Of a record's costs, what the table of costs shows in units.
 IN_COSTS = (
     *("synthesis_s", "seconds_per_image", "ms_per_image_iteration", "iterations", "warm_up_s", "peak_memory_bytes"),
-    *("prepare_s", "label_s", "set_bytes", "label_bytes", "stages", "environment"),
+    *(
+        "prepare_s",
+        "label_s",
+        "set_bytes",
+        "label_bytes",
+        "stages",
+        "environment",
+        "prepare_peak_memory_bytes",
+        "waited",
+    ),
 )
 
 

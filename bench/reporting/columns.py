@@ -67,6 +67,12 @@ def _resident(row: Row) -> float | None:
     return memory.get("rss") if memory.get("allocated") is None else None
 
 
+def peak_before(row: Row) -> float | None:
+    """Likewise, of what comes before the images; None of a method that prepares nothing."""
+    memory = (row.get("prepare_peak_memory_bytes") if prepared(row) is not None else None) or {}
+    return memory.get("rss") if memory.get("allocated") is None else memory["allocated"]
+
+
 def _value(row: Row, name: str) -> float | None:
     return row.get(name)
 
@@ -90,23 +96,46 @@ UNSAID = {
     "synthesis_s": "synthesis",
     "label_s": "labelling",
 }
-OF_SET, OF_EVALUATION = "workers", "evaluation_workers"
+WAITED = 0.1  # so much of its time may work wait for cores before its times are a tenth too long
 LEAST_PREPARED_S = 0.001  # no stage is found in less, let alone made
 
 
-def disturbed(row: Row, by: str) -> bool:
-    """Whether several workers were busy on the machine while it was measured."""
-    return (row.get(by) or 1) > 1
+@dataclass(frozen=True)
+class Company:
+    """What tells who else was at work while something was timed: the field with the workers, and parts of `waited`."""
+
+    counted: str
+    parts: Sequence[str]
+
+    def workers(self, row: Row) -> int:
+        """The most that were busy on the machine."""
+        return row.get(self.counted) or 1
+
+    def waited(self, row: Row) -> float:
+        """The share of its time that a part waited for a core, of several the largest; 0 where it is not known."""
+        shares = row.get("waited") or {}
+        return max(shares.get(part) or 0.0 for part in self.parts)
+
+    def disturbed(self, row: Row) -> bool:
+        """Whether a time says more than what the work itself takes."""
+        return self.workers(row) > 1 or self.waited(row) > WAITED
 
 
-def timed(measured: Quantity, by: str = OF_SET) -> Quantity:
+OF_PREPARE, OF_SYNTHESIS, OF_LABELS = (Company("workers", (part,)) for part in ("prepare", "synthesis", "labels"))
+OF_SET = Company("workers", ("prepare", "synthesis", "labels"))
+OF_SHARED = Company("evaluation_workers", ("evaluation_prepare",))
+OF_EVALUATION = Company("evaluation_workers", ("evaluation",))
+ALL = (OF_SET, OF_SHARED, OF_EVALUATION)
+
+
+def timed(measured: Quantity, by: Company = OF_SET) -> Quantity:
     """A time: marked where it was taken in company, and then no number to sort by beside others."""
 
     def shown(row: Row) -> str | None:
         found = measured(row)
-        return f"{found}{COMPANY}" if found is not None and disturbed(row, by) else found
+        return f"{found}{COMPANY}" if found is not None and by.disturbed(row) else found
 
-    return Quantity(shown, lambda row: None if disturbed(row, by) else measured.number(row), measured.units)
+    return Quantity(shown, lambda row: None if by.disturbed(row) else measured.number(row), measured.units)
 
 
 def prepared(row: Row) -> float | None:
@@ -116,19 +145,23 @@ def prepared(row: Row) -> float | None:
 
 
 COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits)),
+    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits), OF_SYNTHESIS),
     "peak\nmemory": quantity(inside("peak_memory_bytes", "allocated"), size),
     "peak\nRSS": quantity(_resident, size),
+    "peak of\nprepare": quantity(peak_before, size),
     "image\nbytes": plain("set_bytes", size),
     "label\nbytes": quantity(lambda row: row.get("label_bytes") or None, size),  # hard ones have none to show
+    "total\nbytes": quantity(lambda row: row.get("total_bytes") if row.get("label_bytes") else None, size),
+    "stage\nbytes": quantity(lambda row: row.get("stage_bytes") or None, size),
 }
 TIMES: dict[str, Cell] = {
-    "prepare": timed(quantity(prepared, duration)),
+    "prepare": timed(quantity(prepared, duration), OF_PREPARE),
     "iterations": Quantity(partial(text, name="iterations"), partial(_value, name="iterations")),
-    "warm-up": timed(plain("warm_up_s", duration)),
-    "synthesis": timed(plain("synthesis_s", duration)),
-    "per image": timed(plain("seconds_per_image", duration)),
-    "labelling": timed(plain("label_s", duration)),
-    "shared\nstages": timed(plain("evaluation_prepare_s", duration), OF_EVALUATION),
+    "warm-up": timed(plain("warm_up_s", duration), OF_SYNTHESIS),
+    "synthesis": timed(plain("synthesis_s", duration), OF_SYNTHESIS),
+    "per image": timed(plain("seconds_per_image", duration), OF_SYNTHESIS),
+    "labelling": timed(plain("label_s", duration), OF_LABELS),
+    "total": timed(plain("total_s", duration), OF_SET),
+    "shared\nstages": timed(plain("evaluation_prepare_s", duration), OF_SHARED),
     "evaluation": timed(plain("evaluation_s", duration), OF_EVALUATION),
 }

@@ -23,7 +23,7 @@ APART = "The two do not stand in one ranking: what differs beside the method dec
 ENGINES = "The two stand in two rankings, because costs of the reference engine are its own; their scores compare."
 METHOD = "method.name"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
-MARKED = f"{COMPANY}: taken while several workers were busy on the machine, and held against no other time"
+MARKED = f"{COMPANY}: taken while others were at work on the machine, and held against no other time"
 NONE_SHARED = "scores: no evaluation in common"
 Better = Literal["first", "second", "level", "undecided"]
 

@@ -17,7 +17,7 @@ from bench.results.rows import rows
 DERIVED = ("hash", "name", "card", "method.quick", "method.differs", "method.changed", "method.aside", "origin")
 SAID = ("device", "precision", "synthesis_precision", "made.date", "made.command")  # by the spec, or of the moment
 A_TRAINING = "a\ntraining"
-OF_EVALUATIONS = ("label\nbytes", "labelling", "shared\nstages", A_TRAINING)  # costs
+OF_EVALUATIONS = ("label\nbytes", "total\nbytes", "labelling", "total", "shared\nstages", A_TRAINING)  # costs
 CONFIG = "method.config."  # before what --set calls its keys
 Key = tuple[str, str]  # a protocol and the network that it trains
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Ranking, Row, machine, primary
-from bench.reporting.columns import OF_EVALUATION, OF_SET, disturbed, inside, prepared
+from bench.reporting.columns import OF_EVALUATION, OF_SET, WAITED, Company, inside, peak_before, prepared
 from bench.reporting.facts import told
 from bench.reporting.units import UNKNOWN, digits, duration, percent, result, size, spread
 from bench.storage.streams import one_line
@@ -161,8 +161,19 @@ def _times(row: Row) -> list[tuple[str, str | None, str, str]]:
         ("per image", duration(row.get("seconds_per_image")), "seconds_per_image", "synthesis over images"),
         ("per image and iteration", median, "ms_per_image_iteration", around),
         ("iterations", None if iterations is None else str(iterations), "iterations", "of one image"),
-        ("workers", str(row[OF_SET]) if disturbed(row, OF_SET) else None, "", f"busy on the machine: {ALONE}"),
+        ("workers", _workers(row, OF_SET), "", f"busy on the machine: {ALONE}"),
+        ("waited for a core", _waited(row, OF_SET), "", f"of the time: {ALONE}"),
     ]
+
+
+def _workers(row: Row, by: Company) -> str | None:
+    """How many were busy, where there were several."""
+    return str(by.workers(row)) if by.workers(row) > 1 else None
+
+
+def _waited(row: Row, by: Company) -> str | None:
+    """For how much of the time it waited for a core, where that was much."""
+    return f"{100 * by.waited(row):.0f} %" if by.waited(row) > WAITED else None
 
 
 def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
@@ -171,6 +182,7 @@ def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
     return [
         ("peak memory of the device", size(memory), "", "while images are made"),
         ("peak memory of the process", size(resident), "", "resident, while images are made"),
+        ("peak memory of prepare", size(peak_before(row)), "", "the greatest of its stages, and beside them"),
         ("images", size(row.get("set_bytes")), "set_bytes", "as stored"),
     ]
 
@@ -181,6 +193,8 @@ def _of_labels(row: Row, where: str) -> Iterator[Fact]:
     said = "they themselves, or the teacher that makes them" if kept else reasons.get("label_bytes", "")
     yield f"labelling, {where}", taken, "" if taken else reasons.get("label_s", "")
     yield f"labels, {where}", size(kept), said
+    yield f"images and labels, {where}", size(row.get("total_bytes")) if kept else None, ""
+    yield f"the set in all, {where}", duration(row.get("total_s")), "prepare, synthesis and labelling"
 
 
 def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
@@ -188,7 +202,11 @@ def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
     for key, stage in ((record or {}).get("costs", {}).get("stages") or {}).items():
         held = stage["memory"]["allocated"] or stage["memory"]["rss"]
         name = one_line(" ".join(["stage", *filter(None, [stage.get("kind")]), key[:HASH]]))
-        yield name, duration(stage["seconds"]), f"peak {size(held)}" if held else ""
+        space = [
+            f"peak {size(held)}" if held else "",
+            f"{size(stage['bytes'])} on the disk" if stage.get("bytes") else "",
+        ]
+        yield name, duration(stage["seconds"]), "; ".join(filter(None, space))
 
 
 def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
@@ -201,5 +219,7 @@ def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
 
 def _in_what(row: Row) -> str:
     """In how many trainings, and beside whom."""
-    beside = f"; {row[OF_EVALUATION]} workers busy: {ALONE}" if disturbed(row, OF_EVALUATION) else ""
-    return f"{row.get('eval_seeds')} trainings{beside}"
+    workers, waited = _workers(row, OF_EVALUATION), _waited(row, OF_EVALUATION)
+    said = [f"{workers} workers busy" if workers else "", f"waited for a core {waited} of the time" if waited else ""]
+    beside = ", ".join(filter(None, said))
+    return f"{row.get('eval_seeds')} trainings" + (f"; {beside}: {ALONE}" if beside else "")

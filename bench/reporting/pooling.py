@@ -17,19 +17,21 @@ SAME = (
 )
 MEANS = (
     *("top5_mean", "best_top1_mean", "teacher_top1"),
-    *("prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s"),
+    *("prepare_s", "synthesis_s", "label_s", "total_s", "seconds_per_image", "warm_up_s"),
     *("evaluation_s", "evaluation_prepare_s", "evaluation_warm_up_s"),
 )
-COUNTS = ("set_bytes", "label_bytes")  # means too
+COUNTS = ("set_bytes", "label_bytes", "total_bytes", "stage_bytes")  # means too
 OBJECTS = ("ms_per_image_iteration", "teacher_on_set")  # of which each number is
+LARGEST = ("peak_memory_bytes", "prepare_peak_memory_bytes", "waited")  # of which the largest of each number counts
 
 
 def over_seeds(rows: Iterable[Row]) -> list[Row]:
     """Each group of finished rows that share all but the seed as one row; the others as they are.
 
     Each metric is the mean over sets of the means over trainings; its `std`, as `top1_std`, is the sample deviation
-    over sets (None of one), `eval_seeds` the number of trainings in all. Top-5 and costs are means; of peaks of memory
-    the largest counts. What else differs between the sets, as `run` and `seed` do, is None, and `null_reasons` says so.
+    over sets (None of one), `eval_seeds` the number of trainings in all. Top-5 and costs are means; of peaks of memory,
+    and of what was waited for cores, the largest counts. What else differs between the sets, as `run` and `seed` do, is
+    None, and `null_reasons` says so.
 
     Besides it has what `bench.results.fields.OF_MEANS` names; `within` is pooled: the root of the mean variance.
     """
@@ -95,7 +97,7 @@ def _pooled(group: Sequence[Row]) -> Row:
     means: Row = {name: _mean([row.get(name) for row in group]) for name in MEANS}
     means |= {name: _whole(_mean([row.get(name) for row in group])) for name in COUNTS}
     means |= {name: _by_key(group, name, _mean) for name in OBJECTS}
-    means["peak_memory_bytes"] = _by_key(group, "peak_memory_bytes", _most)
+    means |= {name: _by_key(group, name, _most) for name in LARGEST}
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = hypot(*(std / sqrt(len(known)) for std in known)) if known else None
     most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from bench.reporting import Row, common, unmeasured
-from bench.reporting.columns import OF_EVALUATION, OF_SET, UNSAID, method_of
+from bench.reporting.columns import ALL, UNSAID, WAITED, method_of
 from bench.reporting.naming import Whom
 from bench.reporting.pooling import controls_of, runs_of
 from bench.reporting.units import COMPANY, digits
@@ -79,9 +79,11 @@ def _varies_beyond(row: Row) -> bool:
 
 def in_company(rows: Sequence[Row]) -> list[str]:
     """What the mark on times means, where one has it."""
-    most = max((row.get(by) or 1 for row in rows for by in (OF_SET, OF_EVALUATION)), default=1)
-    said = f"{COMPANY}: taken while up to {most} workers were busy on the machine: not to be held against other times"
-    return [said] if most > 1 else []
+    workers = max((by.workers(row) for row in rows for by in ALL), default=1)
+    waited = max((by.waited(row) for row in rows for by in ALL), default=0.0)
+    why = [f"taken while up to {workers} workers were busy on the machine"] if workers > 1 else []
+    why += [f"its process waited for a core up to {100 * waited:.0f} % of the time"] if waited > WAITED else []
+    return [f"{COMPANY}: {', or '.join(why)}: not to be held against other times"] if why else []
 
 
 def _uneven(row: Row) -> str:

@@ -106,6 +106,11 @@ class Measured(Identity):
     label_s: float | None = told(
         "seconds of making the soft labels of the set, where the protocol trains on them", why=null.unlabelled
     )
+    total_s: float | None = told(
+        "seconds of making the set with the labels that the protocol trains on: `prepare_s`, `synthesis_s` and, where "
+        "there is one, `label_s`",
+        why=null.unprepared,
+    )
     seconds_per_image: float | None = told("`synthesis_s` over the number of images", why=null.IMPORTED)
     warm_up_s: float | None = told(
         "seconds of compiling and of the first three steps of every loop; part of `synthesis_s`", why=null.unmetered
@@ -115,8 +120,18 @@ class Measured(Identity):
         "held against those of sets that were made alone"
     )
     evaluation_workers: int | None = told("the same, while its students were trained, and what they share was made")
+    waited: dict[str, float | None] | None = told(
+        "share of its time in which each part was ready to go on and had no core: `prepare`, `synthesis`, `labels`, "
+        "`evaluation_prepare`, `evaluation`; a table marks the times of parts with more than 0.1",
+        why=null.UNWATCHED,
+    )
     peak_memory_bytes: dict[str, int | None] | None = told(
         "peak while images are made: `allocated`, `reserved` (CUDA) and `rss`", why=null.IMPORTED
+    )
+    prepare_peak_memory_bytes: dict[str, int | None] | None = told(
+        "the same of what comes before the images: the greatest of its stages, when they were made, and of what is "
+        "beside them; of records from before the field of stages alone",
+        why=null.unkept,
     )
     decoded_images: int | None = told("images that are trained on, where each stored one decodes into several")
     set_bytes: int | None = told("bytes of the images as stored; of a set from elsewhere, of the files they came in")
@@ -127,6 +142,11 @@ class Measured(Identity):
         "bytes that a user keeps besides, to have the labels that the protocol trains on: they themselves, or the "
         "teacher that makes them; 0 for hard ones",
         why=null.UNWEIGHED,
+    )
+    total_bytes: int | None = told("`set_bytes` and `label_bytes` together", why=null.UNWEIGHED)
+    stage_bytes: int | None = told(
+        "bytes on the disk of the stages that come before the images, which nobody needs who trains on the set",
+        why=null.unkept,
     )
     teacher_top1: float | None = told(
         "top-1 on the test split, in percent, of the teacher whose labels the protocol trains on", why=null.untaught

@@ -19,6 +19,8 @@ LAST_ONLY = "the protocol looks at the last epoch alone"
 UNSHARED = "evaluations share no stage"
 NOT_APART = "the scores are older than the field; it is part of evaluation_s"
 ONE_SET = "one set has no deviation over sets"
+UNWATCHED = "the system does not say it, or the record is older than the field"
+OLDER = "the record is older than the field"
 SETS_DIFFER = "the sets of this mean differ in it"
 ONE_TRAINING = "one training has no spread"
 
@@ -28,6 +30,8 @@ class Nulls(Protocol):
 
     @property
     def label_kind(self) -> str | None: ...
+    @property
+    def prepare_s(self) -> float | None: ...
     @property
     def synthesis_s(self) -> float | None: ...
     @property
@@ -55,6 +59,11 @@ def unmetered(row: Nulls) -> str:
 def unprepared(row: Nulls) -> str:
     """Of what comes before the images."""
     return IMPORTED if row.synthesis_s is None else TEACHER_ELSEWHERE
+
+
+def unkept(row: Nulls) -> str:
+    """Of what is known of stages alone."""
+    return unprepared(row) if row.prepare_s is None else OLDER
 
 
 def unlabelled(row: Nulls) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from bench.results.label_fit import LabelFit
 from bench.results.scores import TOP1, Better
 from bench.storage.artefacts import Part
-from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, StagePart, Time
+from bench.storage.shapes import AS_WRITTEN, Count, Number, PeakPart, Percent, Share, StagePart, Time
 
 Status = Literal["done", "failed", "refused", "skipped"]
 
@@ -70,6 +70,13 @@ class FindingsPart(Part):
     networks: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class Waited(Part):
+    """The share of their time that parts of making a set waited for a core, as far as it is known."""
+
+    synthesis: Share | None = None
+    labels: Share | None = None
+
+
 class Costs(FindingsPart):
     """What a synthesis took. A run that failed has none of it; one of a set from elsewhere only some."""
 
@@ -81,7 +88,9 @@ class Costs(FindingsPart):
     seconds_per_image: Time | None = None
     workers: Count | None = None
     warm_up_s: Time | None = None
+    waited: Waited | None = None
     peak_memory_bytes: PeakPart | None = None
+    prepare_peak_memory_bytes: PeakPart | None = None
     set_bytes: Count | None = None
     image_format: str | None = None
     label_bytes: Count | None = None
@@ -129,6 +138,7 @@ class Score(FindingsPart):
     epochs: Number
     seconds: Time
     workers: int = 1
+    waited: Share | None = None
     most_predicted: Percent | None = None
     label_bytes: Count | None = None
     metrics: dict[str, MetricPart] = Field(default_factory=dict)

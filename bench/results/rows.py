@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from bench.results import fields
+from bench.results import fields, totals
 from bench.results.doubts import doubts
 from bench.results.metrics import deviation, mean, summed_up
 from bench.results.outcomes import Costs, Evaluation, Score
@@ -87,6 +87,12 @@ def _rows_of(record: Record) -> Iterator[tuple[str, Row]]:
             scored |= {**_shared_teacher(evaluation), "label_s": None}
         elif evaluation.label_kind == "hard":
             scored |= {"label_bytes": 0, "label_s": None, "teacher_top1": None}
+        if scored["status"] == "done":
+            labelled = scored.get("label_s") is not None
+            scored |= {
+                **totals.sums(scored),
+                "waited": totals.waited(record.costs, evaluation.scores, labelled=labelled),
+            }
         row = fields.Row.of({**scored, "protocol": _name(evaluation), "asked": list(evaluation.asked)})
         said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
         yield key, {**row.to_json(), **said}
@@ -158,7 +164,7 @@ def _brought(origin: Origin, counted: Known) -> Known:
 def _made(record: Record) -> Known:
     """The row as far as it is of the set: what it is, what it cost, with what it was made."""
     costs, made = record.costs.to_json(), record.environment
-    known = {name: costs[name] for name in fields.MEASURED if name in costs}
+    known = {name: costs[name] for name in fields.MEASURED if name in costs} | totals.of_stages(record.costs)
     said = {
         "device": made.device,
         "device_name": made.device_name,

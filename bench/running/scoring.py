@@ -31,7 +31,7 @@ from bench.sets.condensed import CondensedSet
 from bench.storage import run_folder
 from bench.storage.artefacts import UNSTAMPED, Kind, unchanged, whole_or_aside
 from bench.storage.files import digest
-from bench.storage.shared.elapsed import counting_workers, lasting
+from bench.storage.shared.elapsed import beside_others, lasting
 from bench.training.teachers import KIND
 
 log = logging.getLogger(__name__)
@@ -134,16 +134,18 @@ class Scoring:
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        company = counting_workers(workspace, self.synthesis.company, task.progress)
-        with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, company as most:
+        beside = beside_others(workspace, self.synthesis.company, task.progress)
+        with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, beside as others:
             measured = protocol.evaluate(condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
+            waited = others.waited()
         shared = self._shared(protocol, condensed, task)
         scores = {
             **task.measured.to_json(),
             **_said(measured, protocol, task),
             "seconds": seconds,
-            "workers": max([most(), *(stage["workers"] for stage in shared.values())]),
+            "workers": max([others.workers(), *(stage["workers"] for stage in shared.values())]),
+            **({} if waited is None else {"waited": waited}),
             "seed": number,
             "made_under": made_under,
             "stages": shared,

@@ -6,8 +6,8 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensation.sizes import class_sizes
 from bench.errors import CorruptArtefact, RunFailure
 from bench.hardware.devices import computing_in
+from bench.hardware.meters import PeakMemory, own_peak
+from bench.hardware.waiting import share_of_all
 from bench.labels import Labels
 from bench.loops.losses import LOSSES_FILE, Losses
 from bench.progress import noted
@@ -29,7 +31,7 @@ from bench.running.failures import Prepared, WorkToDo
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
 from bench.running.unit_making import UnitMaker
-from bench.running.units import KeptUnit, unit_costs, without_pixels
+from bench.running.units import KeptUnit, UnitCost, unit_costs, without_pixels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
@@ -38,7 +40,7 @@ from bench.sets.tensor_files import type_of
 from bench.storage import run_folder
 from bench.storage.files import quarantine
 from bench.storage.paging import assembled
-from bench.storage.shared.elapsed import counting_workers, lasting
+from bench.storage.shared.elapsed import beside_others, lasting
 from bench.storage.shared.leases import LockHeld
 
 
@@ -68,6 +70,7 @@ class Synthesis:
     anew: bool = False
     _procedure: Procedure = field(init=False)
     _maker: UnitMaker = field(init=False)
+    _peaks: list[PeakMemory] = field(default_factory=list, init=False)  # of what comes before the images
 
     def __post_init__(self) -> None:
         """The method is asked for nothing yet."""
@@ -150,7 +153,7 @@ class Synthesis:
         images, stored = self._joined(units, [unit.images for unit in made])
         prepare_s += self._beside_stages(procedure.prepare_labels)  # not before: nothing else is alive while measuring
         preprocessing = procedure.preprocessing()
-        labels, label_s, company = self._labels(images)
+        labels, label_s, company, waited = self._labels(images)
         learned_lr, decoder = procedure.learned_lr(images), self.method.decoder
         condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, learned_lr, decoder)
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
@@ -165,10 +168,12 @@ class Synthesis:
             **measured,
             **({"decoded_images": len(images) * decoder.count} if decoder else {}),
             "workers": max(company, *busy),
+            "waited": {"synthesis": self._waited([unit.cost for unit in made]), "labels": waited},
             **self.task.measured.to_json(),
             "teacher_top1": teacher_top1(self.task, condensed),
             "teacher_on_set": recognised(self.task, condensed),
             "prepare_s": prepare_s if self._prepared_here(labels) else None,
+            "prepare_peak_memory_bytes": self._peak_before() if self._prepared_here(labels) else None,
             "label_s": None if labels.plain else label_s,
             "label_kind": labels.kind,
             "preprocessing": preprocessing.kind,
@@ -197,15 +202,25 @@ class Synthesis:
     def _label_workspace(self) -> Path:
         return self.folder / f"labels{run_folder.WORK}"
 
-    def _labels(self, images: Images) -> tuple[Labels, float, int]:
-        """The labels of the images, the seconds that all attempts took, and the most workers that were busy."""
+    def _labels(self, images: Images) -> tuple[Labels, float, int, float | None]:
+        """The labels of the images, the seconds that all attempts took, and who else was at work (`Others`)."""
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
         watched = lasting(workspace / "elapsed.json", self._stages_s, self.task.progress)
-        company = counting_workers(workspace, self.company, self.task.progress)
-        with watched as watch, company as most, computing_in(precision):
+        beside = beside_others(workspace, self.company, self.task.progress)
+        with watched as watch, beside as others, computing_in(precision):
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
-            return labels, watch.total(), most()
+            return labels, watch.total(), others.workers(), others.waited()
+
+    def _waited(self, units: Sequence[UnitCost]) -> float | None:
+        if not self.method.made_here:
+            return None
+        return share_of_all((unit.seconds, unit.waited) for unit in units)
+
+    def _peak_before(self) -> dict[str, int | None]:
+        """The peak of what comes before the images: of its stages, when they were made, and of what is beside them."""
+        stages = (stage.cost.memory for stage in self.task.used_stages.values())
+        return asdict(reduce(PeakMemory.joined, stages, reduce(PeakMemory.joined, self._peaks)))
 
     def _stages_s(self) -> float:
         return self.task.stages.spent_s
@@ -217,7 +232,10 @@ class Synthesis:
     def _beside_stages(self, work: Callable[[], None]) -> float:
         """How long the work takes beside its stages: those count with what they cost when they were made."""
         before = self._stages_s()
-        return timed(work)[1] - (self._stages_s() - before)
+        with own_peak(self.task.device) as peak:
+            seconds = timed(work)[1]
+            self._peaks.append(peak.read())
+        return seconds - (self._stages_s() - before)
 
     def _joined(self, units: Sequence[Unit], parts: Sequence[Images]) -> tuple[Images, StoredPixels]:
         """All units as one set, class by class, as they are once stored, and their pixels as they are stored.

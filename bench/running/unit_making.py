@@ -15,7 +15,7 @@ from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, r
 from bench.storage import run_folder
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers_of
-from bench.storage.shared.elapsed import Lasting, counting_workers, lasting
+from bench.storage.shared.elapsed import Lasting, Others, beside_others, lasting
 from bench.storage.shared.leases import locked
 
 
@@ -57,14 +57,14 @@ class UnitMaker:
         if self.task.should_stop():  # a method without loops asks nobody
             raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
-        with counting_workers(workspace, self.company, self.task.progress) as most:
-            kept = self._measured(unit, workspace, most)
+        with beside_others(workspace, self.company, self.task.progress) as others:
+            kept = self._measured(unit, workspace, others)
         write_unit(path, kept)
         shutil.rmtree(workspace, ignore_errors=True)
         return replace(kept, images=kept_images(kept.images))
 
-    def _measured(self, unit: Unit, workspace: Path, most: Callable[[], int]) -> KeptUnit:
-        """A unit that was made now, with what it took; `most` tells who was at work beside it."""
+    def _measured(self, unit: Unit, workspace: Path, others: Others) -> KeptUnit:
+        """A unit that was made now, with what it took; `others` tells who was at work beside it."""
         warm_up_s = self._warm_up(workspace)
         times, loops = IterationTimes(warm_up_s=warm_up_s), list[Losses]()
 
@@ -75,7 +75,7 @@ class UnitMaker:
 
         made = self.procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
-        cost = UnitCost(made.seconds, times, made.memory, most())
+        cost = UnitCost(made.seconds, times, made.memory, others.workers(), others.waited())
         return KeptUnit(made.images, cost, dict(self.task.facts), self.task.measured.to_json(), Losses.mean(loops))
 
     def _warm_up(self, workspace: Path) -> float:

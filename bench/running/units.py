@@ -15,18 +15,22 @@ from bench.results.outcomes import FindingsPart
 from bench.sets.pixel_formats import outside_box
 from bench.sets.wellformed import far_out, malformed
 from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
-from bench.storage.shapes import Number, PeakPart
+from bench.storage.shapes import Number, PeakPart, Share
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
 class UnitCost:
-    """What one unit took, with how many `workers` on its machine; kept beside its images."""
+    """What one unit took; kept beside its images.
+
+    `workers` and `waited` are as of `bench.storage.shared.elapsed.Others`.
+    """
 
     seconds: float
     times: IterationTimes
     memory: PeakMemory
     workers: int = 1
+    waited: float | None = None
 
 
 def check_images(images: Images, task: Task, method: Condenser[Any], unit: str) -> None:
@@ -91,6 +95,7 @@ class UnitAbout(Part):
     measured: FindingsPart
     learned_lr: Number | None
     workers: int = 1
+    waited: Share | None = None
     losses: Losses | None = None
 
 
@@ -122,7 +127,7 @@ def read_unit(path: Path) -> KeptUnit:
     with understood(path):
         images = replace(images_of(tensors), learned_lr=about.learned_lr)
         times, memory = IterationTimes(**about.times.to_json()), PeakMemory(**about.memory.to_json())
-        cost = UnitCost(about.seconds, times, memory, about.workers)
+        cost = UnitCost(about.seconds, times, memory, about.workers, about.waited)
         return KeptUnit(images, cost, about.notes, about.measured.to_json(), about.losses)
 
 

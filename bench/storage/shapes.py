@@ -18,6 +18,7 @@ Number = Annotated[float, AS_WRITTEN]
 Time = Annotated[float, Field(ge=-1e12, le=1e12), AS_WRITTEN]  # in seconds or milliseconds; sums of them are finite
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Percent = Annotated[float, Field(ge=0, le=100), AS_WRITTEN]
+Share = Annotated[float, Field(ge=0, le=1), AS_WRITTEN]
 
 
 class PeakPart(Part):
@@ -29,9 +30,15 @@ class PeakPart(Part):
 
 
 class StagePart(Part):
-    """What a stage cost when it was made; older records do not say of which kind it is."""
+    """What a stage cost when it was made.
+
+    Older records do not say of which kind it is, what share of its time it `waited` for a core, and what its result
+    takes on a disk.
+    """
 
     seconds: Time
     memory: PeakPart
     workers: int = 1
+    waited: Share | None = None
     kind: str | None = None
+    bytes: Count | None = None

@@ -28,6 +28,8 @@ HOLDERS = (dict, list, tuple)
 NESTED = {
     "ms_per_image_iteration": ("median", "p20", "p80"),
     "peak_memory_bytes": ("allocated", "reserved", "rss"),
+    "prepare_peak_memory_bytes": ("allocated", "reserved", "rss"),
+    "waited": ("prepare", "synthesis", "labels", "evaluation_prepare", "evaluation"),
     "teacher_on_set": ("top1", "cross_entropy"),
     "versions": ("bench", "torch", "plugin"),
     "made": ("command", "date", "version", "commit"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
-from bench.reporting.columns import inside, plain, quantity, timed
+from bench.reporting.columns import OF_SYNTHESIS, inside, plain, quantity, timed
 from bench.reporting.pooling import sets_as_one
 from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
@@ -99,9 +99,9 @@ def _published_step(row: Row) -> str | None:
 
 
 COSTS: dict[str, Cell] = {
-    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits)),
+    "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits), OF_SYNTHESIS),
     "iterations": lambda row: None if row["iterations"] is None else str(row["iterations"]),
-    "synthesis": timed(plain("synthesis_s", duration)),
+    "synthesis": timed(plain("synthesis_s", duration), OF_SYNTHESIS),
     "peak\nRSS": lambda row: size((row["peak_memory_bytes"] or {}).get("rss")),
     "label\nbytes": lambda row: size(row["label_bytes"]),
     "teachers": lambda row: percent(row["teacher_top1"]),

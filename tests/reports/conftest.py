@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.results import fields
+from bench.results import fields, totals
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]
@@ -65,6 +65,8 @@ def make_row(**changes: object) -> Row:
         "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 1_288_490_189},
         "set_bytes": 1_229_312,
         "label_bytes": 3_432_448,
+        **{"total_s": None, "total_bytes": None, "stage_bytes": 3_500_000, "waited": None},
+        "prepare_peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 1_500_000_000},
         "teacher_top1": 71.4,
         "device": "cpu",
         "device_name": "Intel(R) Xeon(R) Processor",
@@ -82,6 +84,7 @@ def make_row(**changes: object) -> Row:
     }
     assert set(changes) <= set(row), "a field that rows do not have"
     row |= changes
+    row |= {name: total for name, total in totals.sums(row).items() if name not in changes}
     if "run" not in changes:
         row["run"] = f"{row['method']}-tiny-imagenet-ipc10-convnet4-bn-s{row['seed']}-3f9c2a"
     return {**row, "null_reasons": fields.reasons(fields.Row(**row))}
@@ -114,7 +117,7 @@ def make_failure(**changes: object) -> Row:
     numbers = (
         "top1_mean top1_std top5_mean best_top1_mean epochs ms_per_image_iteration iterations prepare_s warm_up_s "
         "synthesis_s label_s evaluation_s evaluation_warm_up_s seconds_per_image peak_memory_bytes set_bytes "
-        "label_bytes teacher_top1 teacher_on_set"
+        "label_bytes teacher_top1 teacher_on_set total_s total_bytes stage_bytes waited prepare_peak_memory_bytes"
     )
     failure: Row = {
         **dict.fromkeys(numbers.split()),

@@ -33,6 +33,19 @@ def test_bytes_and_what_was_measured_alone_are_not_marked() -> None:
     assert str(TIMES["evaluation"]({**ALONE, "evaluation_workers": 2})).endswith("†")
 
 
+def test_a_time_is_marked_where_its_own_part_waited_for_cores() -> None:
+    waited = {
+        **ALONE,
+        "label_s": 5.0,
+        "total_s": 95.0,
+        "waited": {"synthesis": 0.11, "labels": 0.1, "evaluation": None},
+    }
+    marked = {title for title, column in TIMES.items() if str(column(waited)).endswith("†")}
+    assert marked == {"synthesis", "total"}, "of the labels no more than a tenth"
+    assert number(TIMES["synthesis"], waited) is None
+    assert number(TIMES["labelling"], waited) == 5.0
+
+
 def test_the_mark_is_not_that_of_the_best_in_any_form() -> None:
     assert COMPANY != MARK
     assert (markdown.escaped(f"90.0 s{COMPANY}"), latex.escaped(f"90.0 s{COMPANY}")) == ("90.0 s†", r"90.0 s\dag{}")
@@ -42,6 +55,12 @@ def test_a_table_says_what_the_mark_means_only_where_it_has_one() -> None:
     assert in_company([ALONE]) == []
     (said,) = in_company([ALONE, BESIDE])
     assert said.startswith("†: taken while up to 4 workers were busy")
+    waited = {**ALONE, "waited": {"synthesis": 0.2, "evaluation": 0.634}}
+    assert in_company([ALONE, waited]) == [
+        "†: its process waited for a core up to 63 % of the time: not to be held against other times"
+    ]
+    (both,) = in_company([BESIDE, waited])
+    assert "up to 4 workers were busy on the machine, or its process waited" in both
 
 
 def test_steps_of_uneven_length_are_told_of() -> None:

@@ -1,6 +1,7 @@
 """Wall time that adds up over attempts, noted in a file beside the work: a kill loses seconds of it, not hours.
 
-Beside it, how many were at work during any of them: what was taken in company stays so, whoever goes on with it.
+Beside it, how many were at work during any of them, and how long it waited for a core that others had: what was taken
+in company stays so, whoever goes on with it.
 """
 
 import threading
@@ -14,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bench.hardware.waiting import CoreTime, CoreWatch
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.shared.company import Company
@@ -28,9 +30,11 @@ class Seconds(Part):
 
 
 class Busy(Part):
-    """The most who were at work on a machine until now."""
+    """The most who were at work on a machine until now, and the core time of one piece of work."""
 
     workers: Annotated[int, Field(ge=1)]
+    had: Annotated[float, Field(ge=0)] = 0.0
+    waited: Annotated[float, Field(ge=0)] = 0.0
 
 
 BUSY_FILE = Kind("the workers of earlier attempts", 1, Busy)
@@ -99,9 +103,37 @@ def _noted(path: Path, progress: Progress) -> float:
     return noted.seconds if noted else 0.0
 
 
+class Others:
+    """Who else wanted the machine while work was done there, during any attempt at it."""
+
+    def __init__(self, note: Path, company: Company, earlier: Busy) -> None:
+        self._note, self._company, self._most = note, company, earlier.workers
+        self._before, self._watch = CoreTime(earlier.had, earlier.waited), CoreWatch()
+
+    def workers(self) -> int:
+        """The most who were at work, this one among them, until now."""
+        if (now := self._company.most()) > self._most:
+            self._most = now
+            self.note()
+        return self._most
+
+    def waited(self) -> float | None:
+        """The share of its time that this process was ready and had no core; None where the system does not say."""
+        return self._cores().share
+
+    def note(self) -> None:
+        """For whoever goes on with the work."""
+        cores = self._cores()
+        with suppress(OSError):  # as above
+            BUSY_FILE.write(self._note, {"workers": self._most, "had": cores.had, "waited": cores.waited})
+
+    def _cores(self) -> CoreTime:
+        return self._before + self._watch.until_now()
+
+
 @contextmanager
-def counting_workers(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Callable[[], int]]:
-    """Counts who is at work beside the work in a folder; gives the most until now, during any attempt at it.
+def beside_others(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Others]:
+    """Watches who else wants the machine while the work in a folder is done. Of a kill it forgets what was waited.
 
     Args:
         file: as of `bench.storage.shared.company.Company`.
@@ -110,18 +142,12 @@ def counting_workers(folder: Path, file: str, progress: Progress | None = None) 
     path = folder / "workers.json"
     warning = "how many workers were busy during earlier attempts is not known, their note is set aside as {}"
     noted = whole_or_aside(partial(BUSY_FILE.read, path), path, progress or Silent(), warning)
-    company, known = Company(file), noted.workers if noted else 1
-
-    def most() -> int:
-        nonlocal known
-        if (now := company.most()) > known:
-            known = now
-            with suppress(OSError):  # as above
-                BUSY_FILE.write(path, {"workers": known})
-        return known
-
-    most()
+    others = Others(path, Company(file), noted or Busy(workers=1))
+    others.workers()
     try:
-        yield most
+        yield others
+    except BaseException:
+        others.note()
+        raise
     finally:
-        most()
+        others.workers()

@@ -24,7 +24,7 @@ from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_a
 from bench.storage.files import check_finite, clean_leftovers, digest
 from bench.storage.names import check_file_name
 from bench.storage.shapes import StagePart
-from bench.storage.shared.elapsed import counting_workers, lasting
+from bench.storage.shared.elapsed import beside_others, lasting
 from bench.storage.shared.leases import LockHeld as LockHeld  # a path that plugins keep to
 from bench.storage.shared.leases import forget_dead, locked
 from bench.storage.shared.mirrors import at_hand
@@ -69,16 +69,23 @@ class StageKey:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What making the stage took, with how many `workers` on its machine; reported by every run that reuses it."""
+    """What making the stage took; reported by every run that reuses it.
+
+    `workers` and `waited` are as of `bench.storage.shared.elapsed.Others`.
+    """
 
     seconds: float
     memory: PeakMemory
     workers: int = 1
+    waited: float | None = None
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A finished stage. `facts` are small JSON values (accuracy, sizes); `cached` says it was not made just now."""
+    """A finished stage. `facts` are small JSON values (accuracy, sizes); `cached` says it was not made just now.
+
+    `bytes` are those of its result on the disk.
+    """
 
     hash: str
     tensors: dict[str, Tensor]
@@ -86,10 +93,11 @@ class StageResult:
     cost: StageCost
     cached: bool
     kind: str = ""
+    bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As records say what it is and what it cost."""
-        return {"kind": self.kind, **asdict(self.cost)}
+        return {"kind": self.kind, "bytes": self.bytes, **asdict(self.cost)}
 
 
 @dataclass(frozen=True)
@@ -205,8 +213,9 @@ class StageStore:
         for what, found, made in (("tensors", tensors, about.tensors), ("facts", facts, about.facts)):
             if made not in (None, sorted(found)):
                 raise CorruptArtefact(f"{folder / RESULT} does not hold the {what} that were made")
-        cost = StageCost(about.cost.seconds, PeakMemory(**about.cost.memory.to_json()), about.cost.workers)
-        return StageResult(stage_hash, tensors, facts, cost, cached=True, kind=kind)
+        told, size = about.cost, (folder / RESULT).stat().st_size
+        cost = StageCost(told.seconds, PeakMemory(**told.memory.to_json()), told.workers, told.waited)
+        return StageResult(stage_hash, tensors, facts, cost, cached=True, kind=kind, bytes=size)
 
     def find(self, key: StageKey) -> StageResult | None:
         """The stage's result where it lies there finished and whole, read once; None where it would have to be made."""
@@ -247,15 +256,15 @@ class StageStore:
         work = folder / WORK
         work.mkdir(parents=True, exist_ok=True)
         self._under_way[-1].work = work
-        company = counting_workers(work, self._company, self._progress)
         with (
             own_peak(device) as peak,
             lasting(work / "elapsed.json", progress=self._progress) as watch,
-            company as most,
+            beside_others(work, self._company, self._progress) as others,
         ):
             made = make(work)
             synchronize(device)
-            cost = StageCost(watch.total() - self._under_way[-1].within, peak.read(), most())
+            seconds = watch.total() - self._under_way[-1].within
+            cost = StageCost(seconds, peak.read(), others.workers(), others.waited())
         check_finite(dict(made.facts), key.kind)
         write_tensors(folder / RESULT, made.tensors, made.facts)
         holds = {"tensors": sorted(made.tensors), "facts": sorted(made.facts)}
@@ -263,7 +272,8 @@ class StageStore:
         STAGE_FILE.write(folder / "stage.json", {**about, **holds})
         shutil.rmtree(work, ignore_errors=True)  # another process that finds the stage may be quicker
         self.made = True
-        return StageResult(key.hash, dict(made.tensors), dict(made.facts), cost, cached=False, kind=key.kind)
+        found, size = (dict(made.tensors), dict(made.facts)), (folder / RESULT).stat().st_size
+        return StageResult(key.hash, *found, cost, cached=False, kind=key.kind, bytes=size)
 
     def _owned(self, folder: Path, *, wait: bool) -> AbstractContextManager[None]:
         return locked(self._lock(folder), self._progress, wait=wait)

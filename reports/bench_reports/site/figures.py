@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
-from bench.reporting.columns import OF_SET, disturbed
+from bench.reporting.columns import OF_SET, OF_SYNTHESIS, Company
 from bench.reporting.layout import flat
 from bench.reporting.naming import Whom, line_names
 from bench.reporting.panels import Panel, panels
@@ -118,11 +118,11 @@ SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 COSTS = (
     Cost(
         "per image and iteration",
-        lambda row: _alone(row, inside("ms_per_image_iteration", "median")),
+        lambda row: _alone(row, inside("ms_per_image_iteration", "median"), OF_SYNTHESIS),
         (("ms", 1.0),),
         lambda value: f"{digits(value)} ms",
     ),
-    Cost("to make", lambda row: _alone(row, _seconds), TIMES, duration),
+    Cost("to make", lambda row: _alone(row, lambda row: row.get("total_s"), OF_SET), TIMES, duration),
     Cost("of images", lambda row: row.get("set_bytes"), SIZES, size, stored),
     Cost("of labels", lambda row: row.get("label_bytes"), SIZES, size),
 )
@@ -158,15 +158,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def _alone(row: Row, time: Number) -> float | None:
+def _alone(row: Row, time: Number, by: Company) -> float | None:
     """A time, where nobody else was at work on the machine while it was taken: others are not held against it."""
-    return None if disturbed(row, OF_SET) else time(row)
-
-
-def _seconds(row: Row) -> float | None:
-    """Of what is needed for a set: stages before it, images, labels."""
-    parts = [row.get(name) for name in ("prepare_s", "synthesis_s", "label_s")]
-    return None if parts[1] is None else sum(part for part in parts if part is not None)
+    return None if by.disturbed(row) else time(row)
 
 
 def _legend(figures: Sequence[Figure]) -> list[Series]:

@@ -163,7 +163,7 @@ def test_the_mark_on_a_time_is_told_of_where_one_has_it(tmp_path: Path) -> None:
     first, alone, marked = (
         left(tmp_path, each, seed(n)) for n, each in enumerate([seed(0), seed(0), beside_others], 1)
     )
-    said = "†: taken while several workers were busy"
+    said = "†: taken while others were at work"
     assert said not in run_bench("compare", first, alone, "--runs", str(tmp_path)).stdout
     assert said in run_bench("compare", first, marked, "--runs", str(tmp_path)).stdout
     run_bench("compare", first, marked, "--runs", str(tmp_path), "-o", str(tmp_path / "both.html"))

@@ -47,6 +47,9 @@ def test_the_peak_is_the_same_whether_the_stage_was_made_or_found(bench: Bench) 
     assert isinstance(made, Record) and isinstance(found, Record)
     assert rss(made) == pytest.approx(rss(found), rel=0.08)
     assert made.costs.stages == found.costs.stages
+    before, again = (each.costs.prepare_peak_memory_bytes for each in (made, found))
+    assert before and again and before.rss and before.rss > rss(made) + laden_methods.SIZE / 2, "the stage's own"
+    assert again.rss == before.rss
     assert made.costs.to_json()["compiled"] == {"load": laden_methods.LOOP}
     notes = made.costs.notes.to_json()
     assert notes["maker of the stage"] != notes["maker of the images"]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.hardware import waiting
 from bench.storage.shared import company
 from bench.storage.shared.company import FOLDER, Company, at_work, present
+from bench.storage.shared.elapsed import beside_others
 
 
 def test_who_comes_later_is_counted_and_who_has_left_is_not(tmp_path: Path) -> None:
@@ -73,3 +75,22 @@ def test_where_no_file_can_be_made_work_goes_on_and_knows_of_nobody(tmp_path: Pa
     with at_work(tmp_path) as one:
         assert Company(str(one)).most() == 1
     assert Company("").most() == 1
+
+
+def test_what_an_interrupted_attempt_waited_counts_for_who_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 s with a core and 4 s without one the first attempt had 6 and 4."""
+    thread, work = tmp_path / "threads" / "1" / "schedstat", tmp_path / "work"
+    thread.parent.mkdir(parents=True)
+    work.mkdir()
+    monkeypatch.setattr(waiting, "THREADS", tmp_path / "threads")
+    thread.write_text("1000000000 1000000000 3")
+    with pytest.raises(KeyboardInterrupt), beside_others(work, ""):
+        thread.write_text("7000000000 5000000000 9")
+        raise KeyboardInterrupt
+    with beside_others(work, "") as others:
+        thread.write_text("9000000000 5000000000 9")
+        assert others.waited() == pytest.approx(1 / 3)
+    with beside_others(tmp_path / "threads", "") as fresh:
+        assert fresh.waited() is None

@@ -44,6 +44,24 @@ def test_a_stage_is_made_once_and_keeps_what_it_cost(tmp_path: Path) -> None:
     assert found.cost.seconds > 0
 
 
+def test_a_stage_says_what_its_result_takes_on_the_disk(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    made, found = store.get_or_make(KEY, make, CPU), store.get_or_make(KEY, refuse, CPU)
+    size = store.file(KEY.kind, KEY.hash).stat().st_size
+    assert made.bytes == found.bytes == made.to_json()["bytes"] == size
+
+
+def test_a_stage_from_before_says_nothing_of_waiting(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    store.get_or_make(KEY, make, CPU)
+    about = store.folder(KEY.kind, KEY.hash) / "stage.json"
+    content = read_json(about)
+    del content["cost"]["waited"]
+    write_json(about, content)
+    found = store.get_or_make(KEY, refuse, CPU)
+    assert found.cost.waited is None and found.bytes
+
+
 def test_a_stage_with_a_fact_that_is_not_finite_is_not_kept(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     with pytest.raises(RunFailure, match=r"^teacher\.top1 is nan"):
