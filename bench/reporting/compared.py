@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from bench.reporting.units import COMPANY, UNKNOWN, result, spread
-from bench.reporting.welch import WIDE, Difference
+from bench.reporting.welch import LEVEL, Difference
 from bench.results.metrics import Summary
 from bench.results.scores import IN_POINTS
 from bench.storage.streams import one_line
@@ -16,8 +16,8 @@ WIDEST = 44  # characters of a value in a table
 OF_SCORES = ("scores", "metric", "first", "second", "difference", "95 % interval", "p", "better")
 OF_COSTS = ("costs", "first", "second", "second/first")
 NOTE = (
-    "p: Welch's test over the trainings of each set; level: above 0.05; undecided: that, but more trainings "
-    f"(--eval-seeds) may show more than {WIDE:g} points. It says nothing of other seeds of synthesis."
+    f"p: Welch's test over the trainings of each set; level: above {LEVEL:g}, and the interval within a point of 0; "
+    "undecided: above it, and more trainings (--eval-seeds) may show more. It says nothing of other seeds of synthesis."
 )
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
 ENGINES = "The two stand in two rankings, because costs of the reference engine are its own; their scores compare."

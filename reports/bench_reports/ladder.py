@@ -8,13 +8,13 @@ from bench.reporting.pooling import sets_as_one
 from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame
-from bench.reporting.welch import WIDE, difference
+from bench.reporting.welch import difference
 from bench.storage.streams import one_line
 
 LEGEND = (
-    "step: points above the rung before it; level: by Welch's test over the trainings, or where a rung has several "
-    "sets over their means, the two do not differ (p in "
-    f"brackets); undecided: nor do they, but the difference may be more than {WIDE:g} points",
+    "step: points above the rung before it, with p of Welch's test over the trainings, or where a rung has several "
+    "sets over their means; level: the two do not differ by it, and the 95 % interval in brackets is within a point of 0; "
+    "undecided: nor do they, and the difference may be more",
 )
 
 
@@ -79,15 +79,15 @@ def _top1(row: Row) -> str | None:
 
 
 def _step(row: Row) -> str | None:
-    """As "+3.1", "level (p 0.4)" or "undecided (p 0.07)"."""
+    """As "+3.1", "+3.12 (p 0.01)", "level (-0.4 to +0.6)" or "undecided (-0.2 to +4.3)"."""
     before = row["before"]
     if before is None or not before["top1_values"] or not row["top1_values"]:
         return None
     found = difference(before["top1_values"], row["top1_values"])
-    if found.p is None:
+    if found.p is None or found.interval is None:
         return f"{found.value:+.2f}"
     if found.level:
-        return f"{'undecided' if found.undecided else 'level'} (p {found.p:.2g})"
+        return f"{'undecided' if found.undecided else 'level'} ({{:+.1f}} to {{:+.1f}})".format(*found.interval)
     return f"{found.value:+.2f} (p {found.p:.1g})"
 
 

@@ -33,11 +33,15 @@ def test_a_step_is_a_difference_or_level_or_cannot_be_told(rung: Callable[..., R
         rung("B", (30.8, 32.2, 33.6), 12.5),
         rung("C", (40.8, 42.2, 43.6), None),
         rung("D", (41.0, 42.0, 44.0), None),
+        rung("E", (42.3, 42.4, 42.2), None),
+        rung("F", (42.2, 42.3, 42.25), None),
     ]
     (view,) = ladder_views(rows, "Steps", SOURCE)
-    assert list(view.groups[0]["step"]) == ["–", "undecided (p 0.41)", "+10.00 (p 0.0009)", "level (p 0.92)"]
-    assert list(view.groups[0]["published\nstep"]) == ["–", "+2.5", "–", "–"]
-    assert list(view.identity["rung"]) == ["A", "B", "C", "D"]
+    steps = list(view.groups[0]["step"])
+    assert steps[:3] == ["–", "undecided (-12.7 to +21.3)", "+10.00 (p 0.0009)"]
+    assert steps[3].startswith("undecided (-") and steps[5] == "level (-0.3 to +0.2)"
+    assert list(view.groups[0]["published\nstep"]) == ["–", "+2.5", "–", "–", "–", "–"]
+    assert list(view.identity["rung"]) == ["A", "B", "C", "D", "E", "F"]
 
 
 def test_a_rung_of_several_seeds_is_the_mean_over_its_sets(rung: Callable[..., Row]) -> None:
@@ -47,7 +51,7 @@ def test_a_rung_of_several_seeds_is_the_mean_over_its_sets(rung: Callable[..., R
     (view,) = ladder_views([*first, *second], "Steps", SOURCE)
     assert list(view.groups[0]["top-1 %\n(trainings)"]) == ["13.00 ± 2.83 (2) sets", "15.10 ± 2.83 (2) sets"]
     assert difference([11.0, 15.0], [13.1, 17.1]).p == pytest.approx(1 - 0.7425 / (0.7425**2 + 2) ** 0.5, abs=1e-4)
-    assert list(view.groups[0]["step"]) == ["–", "undecided (p 0.54)"]
+    assert list(view.groups[0]["step"]) == ["–", "undecided (-10.1 to +14.3)"]
 
 
 def test_one_training_has_a_step_and_no_test(rung: Callable[..., Row]) -> None:

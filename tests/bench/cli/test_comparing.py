@@ -78,8 +78,13 @@ def test_evaluations_of_more_or_fewer_trainings_compare_by_one(tmp_path: Path) -
 
 def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> None:
     first = left(tmp_path, with_scores([40, 41, 42]))
-    level, alone = left(tmp_path, seed(1), with_scores([40, 42, 42])), left(tmp_path, seed(2), with_scores([50]))
-    assert compared(tmp_path, first, level)["scores"][0]["better"] == "level"
+    above, alone = left(tmp_path, seed(1), with_scores([42, 43, 44])), left(tmp_path, seed(2), with_scores([50]))
+    assert compared(tmp_path, first, above)["scores"][0]["better"] == "undecided"  # 2 points, -0.27 to 4.27
+    level = [
+        left(tmp_path, seed(8), with_scores([40.4, 40.5, 40.6])),
+        left(tmp_path, seed(9), with_scores([40.6, 40.4])),
+    ]
+    assert compared(tmp_path, *level)["scores"][0]["better"] == "level"
     apart = left(tmp_path, seed(3), with_scores([60, 80, 75])), left(tmp_path, seed(4), with_scores([30, 95, 20]))
     assert compared(tmp_path, *apart)["scores"][0]["better"] == "undecided"  # p 0.4, and 90 points have room
     (score,) = compared(tmp_path, first, alone)["scores"]
