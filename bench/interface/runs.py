@@ -16,6 +16,7 @@ from bench.interface.words import offered, understood, words_of
 from bench.recipes import Budget
 from bench.reporting import Row
 from bench.reporting.claimed import beside_claims, claims_reader
+from bench.reporting.devices import across_devices
 from bench.reporting.pooling import over_seeds
 from bench.reporting.scores import with_scores
 
@@ -192,6 +193,7 @@ def records(
     where: Settings = (),
     claims: bool = True,
     over: Literal["seed"] | None = None,
+    across: Literal["device"] | None = None,
     scores: bool = False,
     runs: Place | None = None,
     plugin: Names = (),
@@ -204,6 +206,7 @@ def records(
         where: only rows with this in a field, `{"ipc": 10, "method": "sre2l"}`, or texts FIELD=VALUE.
         claims: put the published number for its cell beside each row.
         over: "seed" gives sets that differ in their seed alone as one row.
+        across: "device" puts rows of all machines together, without costs where they differ (docs/measuring.md).
         scores: gives each row `scores`, what the rows of one cell say of each other (docs/measuring.md).
         runs, plugin, quiet: as of `run`.
 
@@ -216,7 +219,8 @@ def records(
     whose = (asked["named"], asked["where"], asked["runs"])
     with Console(quiet=quiet) as console:
         rows = report_command.rows_asked_for(*whose, console, folders={})
-    pooled = over_seeds(rows) if over else rows
+    together = across_devices(rows) if across else rows
+    pooled = over_seeds(together) if over else together
     made = beside_claims(Registry(asked["plugins"]), pooled, claims=claims)
     return frame_of(with_scores(made) if scores else made)
 

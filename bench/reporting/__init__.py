@@ -181,6 +181,11 @@ def machine(row: Row) -> str:
     return f"{name} ({kind})" if name else str(kind)
 
 
+def machines(rows: Iterable[Row]) -> str:
+    """Where rows of one ranking were measured, which is one machine but with --across device."""
+    return ", ".join(dict.fromkeys(each for row in rows for each in row.get("machines") or [machine(row)]))
+
+
 def terms(row: Row, free: Container[str] = ()) -> tuple[Any, ...]:
     """What rows of one ranking have in common; of rows that may differ in some fields besides, without those."""
     shared = ("dataset", "card_hash", "classes", "class_order_hash", "ipc", "protocol_id", "eval_backbone", "epochs")
@@ -230,7 +235,7 @@ def _heading(rows: Sequence[Row]) -> str:
         "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
         f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
         f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
-        f"{machine(row)}, {row['precision']}",
+        f"{machines(rows)}, {row['precision']}",
     ]
     return " · ".join(fact for fact in facts if fact)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from bench.reporting import Row, common, label_facts, machine, rankings, terms
+from bench.reporting import Row, common, label_facts, machines, rankings, terms
 from bench.reporting.amounts import amount, condensed_with
 from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import Columns, distinct_title, lines
@@ -106,7 +106,7 @@ def heading(rows: Sequence[Row]) -> str:
         f"{rows[0].get('protocol_id') or rows[0]['protocol']}" + _on(of_all("eval_backbone")),
         label_facts(rows),
         f"{rows[0]['budget']} budget",
-        f"{machine(rows[0])}, {rows[0]['precision']}",
+        f"{machines(rows)}, {rows[0]['precision']}",
     ]
     return " · ".join(str(fact) for fact in facts if fact)
 

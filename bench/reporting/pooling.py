@@ -111,7 +111,9 @@ def _pooled(group: Sequence[Row]) -> Row:
 def _of_sets(group: Sequence[Row]) -> Row:
     """Which sets they are."""
     controls = dict.fromkeys(control for row in group if (control := row.get("control")))
+    machines = dict.fromkeys(each for row in group for each in row.get("machines") or ())
     return {
+        **({"machines": list(machines)} if machines else {}),
         "sets": len(group),
         "seeds": [row["seed"] for row in group],
         "runs": [row["run"] for row in group],

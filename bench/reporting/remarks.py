@@ -131,6 +131,15 @@ def threads(rows: Sequence[Row], whom: Whom) -> list[str]:
     return [one_line(f"times were taken on different numbers of threads: {said}")] if len(found) > 1 else []
 
 
+def machines(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """Where rows were measured, where not all were on one machine (--across device)."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(" and ".join(row.get("machines") or ()), []).append(row)
+    said = "; ".join(f"{where} of {whom.told(who)}" for where, who in found.items())
+    return [one_line(f"times and memory are left out, for machines differ: {said}")] if len(found) > 1 else []
+
+
 def unsteady(rows: Sequence[Row], whom: Whom) -> list[str]:
     """Whose steps took more than `UNSTEADY` times as long at one moment as at another: their median says less."""
     found: dict[str, list[Row]] = {}

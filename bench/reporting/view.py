@@ -21,7 +21,17 @@ from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.naming import Whom
 from bench.reporting.pooling import runs_of
-from bench.reporting.remarks import SHARED_STAGES, doubts, in_company, legend, stored, threads, unsaid, unsteady
+from bench.reporting.remarks import (
+    SHARED_STAGES,
+    doubts,
+    in_company,
+    legend,
+    machines,
+    stored,
+    threads,
+    unsaid,
+    unsteady,
+)
 from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
@@ -88,7 +98,13 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         scores[PUBLISHED] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (labels, scores, COSTS, TIMES)
     groups = [frame(rows, columns) for columns in titled]
-    aside = (*stored(rows, whom), *threads(rows, whom), *unsteady(rows, whom), *unsaid(rows, whom))
+    aside = (
+        *machines(rows, whom),
+        *stored(rows, whom),
+        *threads(rows, whom),
+        *unsteady(rows, whom),
+        *unsaid(rows, whom),
+    )
     return RankingView(
         heading=one_line(ranking.heading),
         identity=who,

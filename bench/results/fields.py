@@ -233,7 +233,8 @@ def page() -> str:
     for title, upto in chapters.items():
         text += _chapter(title, upto[seen:])
         seen = len(upto)
-    return text + _table(f"Means over seeds\n\n{OF_MEANS_SAID}", OF_MEANS.items())
+    text += _table(f"Means over seeds\n\n{OF_MEANS_SAID}", OF_MEANS.items())
+    return text + _table(f"Across devices\n\n{OF_MACHINES_SAID}", OF_MACHINES.items())
 
 
 def _chapter(title: str, told: Iterable[Field[Any]]) -> str:
@@ -244,6 +245,11 @@ def _table(title: str, told: Iterable[tuple[str, str]]) -> str:
     lines = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in told)
     return f"\n## {title}\n\n| field | what it is |\n| --- | --- |\n{lines}"
 
+
+OF_MACHINES = {"machines": "where it was measured: `device_name (device)`"}
+OF_MACHINES_SAID = """`bench report --across device` prints the rows of all machines together, with `device` and
+`device_name` `any`. Where rows of several machines stand in one ranking their times and peaks of memory are null, and
+`null_reasons` says so. Each has besides:"""
 
 OF_MEANS = {
     "sets": "how many sets it is the mean of",

@@ -13,8 +13,8 @@ from bench.storage.streams import one_line
 
 LEGEND = (
     "step: points above the rung before it, with p of Welch's test over the trainings, or where a rung has several "
-    "sets over their means; level: the two do not differ by it, and the 95 % interval in brackets is within a point of 0; "
-    "undecided: nor do they, and the difference may be more",
+    "sets over their means; level: the two do not differ by it, and the 95 % interval in brackets lies within a "
+    "point of 0; undecided: nor do they, and the difference may be more",
 )
 
 

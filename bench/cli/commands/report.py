@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--claims/--no-claims", default=True, show_default=True, help="Published numbers beside the measured.")
 @click.option("-o", "--output", type=LocalPath(), metavar="FILE|FOLDER/", help="Write it to a file, or into a folder.")
 @click.option("--over", type=click.Choice(["seed"]), help="Sets that differ in their seed alone as one row.")
+@click.option("--across", type=click.Choice(["device"]), help="Rows of all machines together; costs only of one.")
 @click.option("--pivot", type=click.Choice(["eval_backbone", "ipc", "dataset"]), help="Methods down, these across.")
 @click.option("--width", callback=inches, metavar="WIDTH", help="Of a picture: column, page (of a paper), or inches.")
 @click.option("--scores", is_flag=True, help="Gain over random images, relative accuracy, DD-Ranking's LRS and ARS.")
@@ -47,6 +48,7 @@ def command(
     claims: bool,
     output: str | None,
     over: str | None,
+    across: str | None,
     pivot: str | None,
     width: float | None,
     scores: bool,
@@ -64,13 +66,14 @@ def command(
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
+    from bench.reporting.devices import across_devices
     from bench.reporting.folders import RunFolder, report_files
     from bench.reporting.pooling import over_seeds
     from bench.storage.shared.mirrors import at_hand
 
     registry = Registry(plugins)
     target = target_of(registry, form, output)
-    look = Look(pivot, scores=scores, claims=claims, inches=width)
+    look = Look(pivot, scores=scores, across=across is not None, claims=claims, inches=width)
     _check(registry, target, look)  # before any work
     folders = dict[str, RunFolder]()
     with Console() as console:
@@ -82,6 +85,7 @@ def command(
         written = write_folder(target.folder, files)
         said_written(target.folder / written[-1], f" and {len(written) - 1:,} files that it leads to")
         return
+    made = across_devices(made) if across else made
     made = over_seeds(made) if over else made
     content = _content(registry, target, look, made)
     if target.file is None:
@@ -97,6 +101,7 @@ class Look:
 
     pivot: str | None
     scores: bool
+    across: bool
     claims: bool
     inches: float | None
 
@@ -108,6 +113,10 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
     format_: ReportFormat = registry.load("format", target.form)
     if target.folder is not None and (look.pivot or look.scores):
         raise UsageError("a folder has a page a run; --pivot and --scores make one table: name a file with -o")
+    if target.folder is not None and look.across:
+        raise UsageError(
+            "a folder has a page a run, with what it cost; --across device makes one table: name a file with -o"
+        )
     if look.pivot and look.scores:
         raise UsageError("--pivot and --scores are two tables; ask for one at a time")
     if look.pivot:
