@@ -1,6 +1,7 @@
 """From encoded images to uint8 tensors of one shape. PIL decodes, so that pixels are those everybody trains on."""
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from bench.data.cards import DatasetCard, SplitName
 from bench.data.datasets import Reader, Source
 from bench.errors import RunFailure
 from bench.hardware.cores import cores
+
+VERSION = 2  # raised where the same bytes come to give other pixels, or none: what was decoded before is left alone
 
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
@@ -28,6 +32,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _MODES = {1: "L", 3: "RGB"}
 MOST_PIXELS = 89_478_485  # of a picture: a quarter of a gibibyte in RGB, as PIL warns of more; each thread decodes one
+# What PIL calls channels of 16 bits (RGB;16B, LA;16B), of which it keeps the high 8. BGR;16 is three in 16 bits.
+_OF_16_BITS = re.compile(";16[BLN]")
+_WHITE, _WHITE_OF_16 = 2**8 - 1, 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class DecodedForm:
     """What every image is made to be: its channels, then shorter side `resize`, then the central `resolution` square.
 
     Images that have that size already keep their pixels exactly. Gray images of more than 8 bits a pixel are refused
-    unless `depth` says how many of them count: 0 to 2^depth - 1 then becomes 0 to 255, before anything else.
+    unless `depth` says how many of them count: 0 to 2^depth - 1 then becomes 0 to 255, before anything else. Those of
+    more that have colours or alpha are always refused.
     """
 
     channels: int
@@ -98,13 +106,14 @@ def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) 
         whole: as large as it is, in the view's channels and depth alone.
 
     Raises:
-        RunFailure: bytes that are no readable 8-bit image.
+        RunFailure: bytes that are no readable image of 8 bits a channel, or of the view's depth.
     """
     if isinstance(encoded, np.ndarray):
         return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view, whole=whole)
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             _refuse_huge(image)
+            _refuse_cut(image)
             return _fitted(_of_8_bits(image, view.depth), view, whole=whole)
     except UnidentifiedImageError as error:
         raise RunFailure(f"corrupt image: {name} is in no known image format") from error
@@ -118,6 +127,23 @@ def _refuse_huge(image: Image.Image) -> None:
     """Before its pixels are decoded: a file of some kilobytes can say that it has any number of them."""
     if image.width * image.height > MOST_PIXELS:
         raise ValueError(f"{image.width} × {image.height} pixels are more than {MOST_PIXELS:,}")
+
+
+def _refuse_cut(image: ImageFile) -> None:
+    """Before it is decoded: pixels that PIL would cut or stretch by itself, and nothing would show it afterwards."""
+    for _, _, _, stored in image.tile:
+        raw, *further = (stored,) if isinstance(stored, str) else (stored or ("",))
+        if image.mode[0] not in "IF" and _OF_16_BITS.search(str(raw)):
+            raise ValueError(f"its pixels have mode {raw}; 8 bits a channel are expected, and depth is for gray alone")
+        if (
+            image.format == "PPM"
+            and further
+            and further[0] > _WHITE
+            and (image.mode, further[0]) != ("I", _WHITE_OF_16)
+        ):
+            raise ValueError(
+                f"its white is {further[0]}; {_WHITE} is expected, or {_WHITE_OF_16} and gray with a depth"
+            )
 
 
 def size_of(encoded: Any) -> tuple[int, int]:  # noqa: ANN401 - bytes or an array, see Reader.encoded

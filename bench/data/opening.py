@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.data.cards import DatasetCard, SplitCard, SplitName, is_path
 from bench.data.class_selection import select_classes as select_classes
 from bench.data.datasets import Dataset, Normalisation, Selection, Source, Split
-from bench.data.decoding import DecodedForm, Decoder
+from bench.data.decoding import VERSION, DecodedForm, Decoder
 from bench.data.finding import DatasetNotFound, FoundSource, find_source, load_card
 from bench.data.fingerprints import Fingerprints
 from bench.data.held_out import cut
@@ -197,7 +197,8 @@ def _key(card: DatasetCard, found: FoundSource, content: str) -> str:
     view, source = DecodedForm.of(card), found.source
     shape = [view.channels, view.resolution, view.resize, *([view.depth] if view.depth else [])]
     options = {name: str(value) for name, value in source.options.items()}
-    return digest([content, source.layout, found.reader.version, options, list(source.classes), shape])[:16]
+    versions = [VERSION, found.reader.version]
+    return digest([content, source.layout, versions, options, list(source.classes), shape])[:16]
 
 
 def _again(found: FoundSource, card: DatasetCard) -> str:

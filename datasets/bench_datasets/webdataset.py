@@ -54,6 +54,7 @@ class Sample:
 class WebDatasetReader(Reader):
     """Reads shards that are not compressed. Label i is the i-th of the card's `class_ids` as written there."""
 
+    version = 2  # 1 read of samples with one key the last alone
     names_classes = False
     Options = WebDatasetOptions
 
@@ -120,7 +121,7 @@ def _read(path: Path, label: str, _changed: int, size: int) -> tuple[Sample, ...
     """The samples of a shard, in its order.
 
     Raises:
-        RunFailure: it is no tar file, is cut short, or a sample has not one image and one label.
+        RunFailure: it is no tar file, is cut short, a sample has not one image and one label, or two have one key.
     """
     parts: dict[str, dict[str, tarfile.TarInfo]] = {}
     try:
@@ -130,11 +131,19 @@ def _read(path: Path, label: str, _changed: int, size: int) -> tuple[Sample, ...
                     place = PurePosixPath(member.name)
                     key, _, suffix = place.name.partition(".")
                     if key and suffix and not _META.fullmatch(key):  # as the library itself passes them by
-                        parts.setdefault(str(place.with_name(key)), {})[suffix.lower()] = member
+                        sample = parts.setdefault(str(place.with_name(key)), {})
+                        _refuse_another(path, member, sample.setdefault(suffix.lower(), member))
     except (tarfile.TarError, OSError, ValueError) as error:
         raise RunFailure(f"corrupt file: {path} is no whole tar file: {why(error)}") from error
     with path.open("rb") as file:
         return tuple(_sample(path, key, found, file, label, size) for key, found in parts.items())
+
+
+def _refuse_another(path: Path, member: tarfile.TarInfo, first: tarfile.TarInfo) -> None:
+    """Two samples of one key, as in shards that were joined, are no sample and not two: which labels go with what?"""
+    if member is not first:
+        also = f", also as {first.name}" if first.name != member.name else ""
+        raise RunFailure(f"corrupt file: {path} holds {member.name} twice{also}: each sample needs a key of its own")
 
 
 def _sample(

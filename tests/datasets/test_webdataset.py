@@ -67,6 +67,8 @@ def test_numbers_are_positions_in_the_cards_ids_as_written(card: Path) -> None:
         (sample("a", 1, "one"), "no number"),
         (sample("a", 1, "0")[:1], "has 1 images"),
         ([*sample("a", 1, "0"), ("a.png", b"x")], "has 2 images"),
+        ([*sample("a", 1, "0"), *sample("b", 2, "1"), *sample("a", 3, "1")], r"train-1\.tar holds a\.jpg twice: each"),
+        ([*sample("a", 1, "0"), ("a.JPG", plain(9))], r"holds a\.JPG twice, also as a\.jpg: each sample needs a key"),
     ],
 )
 def test_a_damaged_sample_is_named(card: Path, members: Sequence[tuple[str, bytes]], said: str) -> None:

@@ -1,11 +1,13 @@
 """Decoding: exact where sizes agree, torchvision's test view where they do not, and damaged images named."""
 
 import io
+import struct
 import subprocess
 import sys
 import threading
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,68 @@ def test_a_depth_that_the_pixels_contradict_is_refused_and_a_missing_one_named()
         decoded("x", _gray([0, 1, 2, 4096]), DecodedForm(1, 2, 2, 12))
     with pytest.raises(RunFailure, match=r"mode I;16; 8 bits .* a card that says depth = 16 scales them"):
         decoded("x", _gray([0, 1, 2, 3]), DecodedForm(1, 2, 2))
+
+
+_COLOURS = {2: 3, 4: 2, 6: 4}  # PNG's colour types: RGB, gray with alpha, RGB with alpha; and their channels
+
+
+def _deep_png(colour: int) -> bytes:
+    """2 × 2 pixels of 16 bits a channel, which PIL reads and does not write."""
+    row = b"\0" + struct.pack(f">{2 * _COLOURS[colour]}H", *range(257, 257 * 2 * _COLOURS[colour] + 1, 257))
+    parts = {b"IHDR": struct.pack(">IIBBBBB", 2, 2, 16, colour, 0, 0, 0), b"IDAT": zlib.compress(2 * row), b"IEND": b""}
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts.items()
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _deep_tiff() -> bytes:
+    """2 × 2 pixels of 16 bits a channel in RGB."""
+    bits, pixels = 8 + 2 + 10 * 12 + 4, 8 + 2 + 10 * 12 + 4 + 6
+    width, height, sizes, plain, rgb = (256, 4, 1, 2), (257, 4, 1, 2), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)
+    rest = [(273, 4, 1, pixels), (277, 3, 1, 3), (278, 4, 1, 2), (279, 4, 1, 24), (284, 3, 1, 1)]
+    tags = b"".join(struct.pack("<HHII", *tag) for tag in (width, height, sizes, plain, rgb, *rest))
+    ends = struct.pack("<I3H12H", 0, 16, 16, 16, *range(0, 12 * 257, 257))
+    return struct.pack("<2sHIH", b"II", 42, 8, 10) + tags + ends
+
+
+def _bitmap_of_565() -> bytes:
+    """2 × 2 pixels of 5, 6 and 5 bits in 16: no channel has more than 8."""
+    header = struct.pack("<IiiHHIIiiII3I", 40, 2, 2, 1, 16, 3, 8, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    pixels = struct.pack("<4H", 0xF800, 0x07E0, 0x001F, 0xFFFF)
+    return struct.pack("<2sIHHI", b"BM", 14 + len(header) + 8, 0, 0, 14 + len(header)) + header + pixels
+
+
+@pytest.mark.parametrize("depth", [None, 12, 16])
+@pytest.mark.parametrize("content", [*map(_deep_png, _COLOURS), _deep_tiff()])
+def test_colours_and_alpha_of_more_than_8_bits_are_refused(content: bytes, depth: int | None) -> None:
+    """PIL would keep the high 8 of 16 bits: 12-bit images would be nearly black."""
+    assert Image.open(io.BytesIO(content)).mode in ("RGB", "RGBA", "LA")
+    with pytest.raises(RunFailure, match=r"its pixels have mode \w+;16\w; 8 bits a channel are expected"):
+        decoded("x", content, DecodedForm(3, 2, 2, depth))
+
+
+def test_colours_that_share_16_bits_are_read() -> None:
+    found = decoded("x", _bitmap_of_565(), DecodedForm(3, 2, 2))
+    assert found[:, 1].T.tolist() == [[255, 0, 0], [0, 255, 0]] and found[:, 0].T.tolist() == [[0, 0, 255], [255] * 3]
+
+
+@pytest.mark.parametrize("depth", [None, 12, 16])
+@pytest.mark.parametrize(("magic", "white"), [("P5", 4095), ("P6", 4095), ("P6", 65535), ("P2", 1023), ("P3", 65535)])
+def test_portable_maps_that_pil_would_stretch_are_refused(magic: str, white: int, depth: int | None) -> None:
+    content = f"{magic} 2 2 {white}\n".encode() + (b"0 9 " * 6 if magic in ("P2", "P3") else bytes(24))
+    with pytest.raises(RunFailure, match=f"its white is {white}; 255 is expected, or 65535 and gray with a depth"):
+        decoded("x", content, DecodedForm(3, 2, 2, depth))
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_portable_graymaps_of_16_bits_have_the_depth_of_the_card(plain: bool) -> None:
+    values = [100, 200, 250, 4095]
+    ends = " ".join(map(str, values)).encode() if plain else struct.pack(">4H", *values)
+    found = decoded("x", (b"P2" if plain else b"P5") + b" 2 2 65535\n" + ends, DecodedForm(1, 2, 2, 12))
+    assert found.flatten().tolist() == [6, 12, 16, 255]
+    assert decoded("x", b"P5 2 2 255\n\0\x01\x02\xff", DecodedForm(1, 2, 2)).flatten().tolist() == [0, 1, 2, 255]
 
 
 def _palette() -> bytes:

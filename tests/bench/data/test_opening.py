@@ -69,6 +69,16 @@ def test_a_card_beside_a_folder_is_a_dataset(registry: Registry, flowers: Path) 
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+def test_images_of_another_decoding_are_left_alone(
+    registry: Registry, flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (opening.VERSION - 1, opening.VERSION):
+        monkeypatch.setattr(opening, "VERSION", version)
+        dataset = _open(registry, flowers)
+        assert dataset.test.ready()
+    assert len(list(flowers.parent.glob("cache/images/flowers-*"))) == 2
+
+
 def test_originals_are_the_files_own_pixels_whatever_the_resolution(registry: Registry, tmp_path: Path) -> None:
     """Some classes of a dataset too, in the order asked for, from the cache as from a stream."""
     files = {}
