@@ -199,11 +199,26 @@ def _labels(path: Path, column: str) -> list[int | str | None]:
 def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:
     if (names := first_names(paths, column) or written) is not None:
         return tuple(sorted(names))
-    labels = {label for path in paths for label in _labels(path, column) if label is not None}
+    labels = {label for path in paths for label in _own_ids(path, column)}
     if not labels:
         raise UsageError(f"{paths[0].parent} holds no labelled row")
     width = max(len(str(label)) for label in labels)
     return tuple(sorted(_class_id(label, None, width) or "" for label in labels))
+
+
+def _own_ids(path: Path, column: str) -> set[int | str]:
+    """The labels of a file whose labels are their own ids; none where it has none, as the test splits of contests.
+
+    Raises:
+        RunFailure: a label that marks a row as unlabelled beside others that are labels.
+    """
+    labels = _labels(path, column)
+    if set(labels) == {UNLABELLED}:
+        return set()
+    for row, label in enumerate(labels):
+        if label == "" or (isinstance(label, int) and label < 0):
+            raise RunFailure(f"corrupt file: {path} row {row} has the label {label!r}, which can be no class")
+    return {label for label in labels if label is not None}
 
 
 def _class_id(label: int | str | None, names: Sequence[str] | None, width: int) -> str | None:

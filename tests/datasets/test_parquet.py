@@ -71,6 +71,24 @@ def test_a_label_that_is_no_class_is_named(registry: Registry, tmp_path: Path, l
         _open(registry, tmp_path).train.take(torch.tensor([0]))
 
 
+@pytest.mark.parametrize(("labels", "row"), [([0, 1, -1, 0], 2), (["a", "b", "a", ""], 3), ([-2, 0, 1, 2], 0)])
+def test_an_unlabelled_row_is_no_class_of_its_own(
+    registry: Registry, tmp_path: Path, labels: list[int | str], row: int
+) -> None:
+    path = write_parquet(tmp_path / "train.parquet", [(jpeg(0), label) for label in labels])
+    with pytest.raises(UsageError, match=f"{path} row {row} has the label {labels[row]!r}, which can be no class"):
+        _open(registry, tmp_path)
+
+
+def test_a_file_without_labels_makes_no_class(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)])
+    write_parquet(tmp_path / "test.parquet", [(jpeg(0), -1), (jpeg(1), -1)])
+    dataset = _open(registry, tmp_path)
+    assert dataset.classes == ("0", "1")
+    with pytest.raises(RunFailure, match=r"test\.parquet has no labels \(-1\)"):
+        dataset.test.take(torch.tensor([0]))
+
+
 @pytest.mark.parametrize("content", [b"damaged", None])
 def test_a_damaged_row_is_named(registry: Registry, tmp_path: Path, content: bytes | None) -> None:
     rows = [(jpeg(index), index % 2) for index in range(5)]
