@@ -95,6 +95,8 @@ class SourceCard(BaseModel):
         fetch: set where the layout can be downloaded.
         differs: in what its images are not those of the other sources, in a few words: copies in a lossy format, say.
             Stages and runs take them for another dataset, and every row says it.
+        later: the card came to name it when runs of it were kept, and its images are the other sources' pixel for
+            pixel: the card's hash stays what it was.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,10 +104,11 @@ class SourceCard(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     fetch: Fetch | None = None
     differs: str | None = Field(default=None, min_length=1)
+    later: bool = False
 
     def content(self) -> dict[str, Any]:
         """What hashes are made of: without `differs` where it is not set, as once no source had it."""
-        return self.model_dump(mode="json", exclude={"differs"} if self.differs is None else None)
+        return self.model_dump(mode="json", exclude={"later", *(["differs"] if self.differs is None else [])})
 
 
 class SplitCard(BaseModel):
@@ -168,6 +171,8 @@ class DatasetCard(BaseModel):
         mean, std: per channel, for pixels in [0, 1]. A card may say `normalisation = "imagenet"` (or "half": 0.5 and
             0.5) in their place.
         elsewhere: how others keep their sets of it.
+        later: fields that the card came to have when runs of it were kept, of which the images are the same: its hash
+            stays what it was without them.
     """
 
     also: ClassVar[tuple[str, ...]] = ("normalisation",)  # a field beside those below
@@ -190,6 +195,7 @@ class DatasetCard(BaseModel):
     citation: str = "not stated"
     homepage: str | None = None
     elsewhere: Elsewhere | None = None
+    later: tuple[Literal["class_ids", "class_names"], ...] = ()
     sources: tuple[SourceCard, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -237,13 +243,15 @@ class DatasetCard(BaseModel):
 
         Fields of `_ADDED` count where a card sets them. Sources that differ do not: a dataset that is read from one has
         a hash of its own (`bench.data.opening`), and those of the others stay as they were before it was added. Nor
-        does `elsewhere`.
+        does `elsewhere`, nor what is called `later`.
         """
         from bench.storage.files import digest  # it imports torch, which listing cards does not need
 
-        unset = {"elsewhere", *(name for name in _ADDED if getattr(self, name) is None)}
-        sources = [source.content() for source in self.sources if source.differs is None]
-        return digest({**self.model_dump(mode="json", exclude=unset), "sources": sources})
+        unset = {"elsewhere", "later", *(name for name in _ADDED if getattr(self, name) is None)}
+        fields = type(self).model_fields
+        before = {name: fields[name].get_default(call_default_factory=True) for name in self.later}
+        sources = [source.content() for source in self.sources if source.differs is None and not source.later]
+        return digest({**self.model_dump(mode="json", exclude=unset), **before, "sources": sources})
 
 
 _ADDED = ("like", "split", "depth")  # since hashes are kept: a card without them is the card that it was

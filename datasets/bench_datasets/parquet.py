@@ -3,15 +3,16 @@
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
@@ -20,10 +21,11 @@ from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError
 from bench.storage.names import brief
 from bench.storage.users_files import regular
-from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, names_of, readable
+from bench_datasets.parquet_schema import check_all_named, check_columns, first_names, image_column, names_of, readable
 
 UNLABELLED = -1  # what Hugging Face's ImageNet-1K has in its test split
 MOST_ROWS = 100_000_000  # of a file, which may say few labels many times in few bytes
+_BEGINS = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}  # a file of that form
 _SUM = re.compile(r"([0-9a-fA-F]{64})\s+\*?(\S.*)")
 
 
@@ -47,14 +49,20 @@ class ParquetOptions(BaseModel):
         train, test: patterns of the splits' files below it. A list that a card gives is a union: the files of all of
             them, each of which must match some. Of the patterns that stand here the first that matches counts.
         image, label: the columns. Images are bytes, or a struct with a field `bytes`; labels are integers or strings.
+            The images' column is `image` or else `img` where a card does not say it.
+        form: what the images are encoded as. Files whose first image is of another form are passed by, for what is
+            published in several.
+        renamed: what names of the metadata are called here, where they are not the card's ids.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: Place = "."
     train: Patterns = ("train*.parquet", "data/train*.parquet")
     test: Patterns = ("test*.parquet", "data/test*.parquet", "val*.parquet", "data/val*.parquet")
-    image: str = "image"
+    image: str | None = None
     label: str = "label"
+    form: Literal["png", "jpeg"] | None = None
+    renamed: dict[str, str] = Field(default_factory=dict)
 
 
 class ParquetReader(Reader):
@@ -72,7 +80,8 @@ class ParquetReader(Reader):
     def looked_for(self, card: DatasetCard, source: SourceCard) -> str:
         """The patterns."""
         options = ParquetOptions.model_validate(source.options)
-        return " or ".join(str(Path(options.path, pattern)) for pattern in options.train or options.test)
+        said = " or ".join(str(Path(options.path, pattern)) for pattern in options.train or options.test)
+        return f"{said} of {options.form.upper()} images" if options.form else said
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
         """Files of either split; reads their schemas."""
@@ -83,22 +92,25 @@ class ParquetReader(Reader):
         if not files:
             return None
         paths = [path for each in files.values() for path in each]
+        image = options.image or image_column(paths)
+        if options.form and not _are(options.form, paths, image):
+            return None
         _refuse_shared(files)
-        check_columns(paths, options.image, options.label)
+        check_columns(paths, image, options.label)
         written = None if card.class_ids is None else list(card.class_ids)
         if written is None:
             check_all_named(paths, options.label)
-        known = {**options.model_dump(), "class_ids": written}
+        known = {**options.model_dump(), "image": image, "class_ids": written}
         checksums = _checksums(folder, paths)
-        return Source(source.layout, folder, files, _classes(paths, options.label, written), known, checksums)
+        return Source(source.layout, folder, files, _classes(paths, options, written), known, checksums)
 
     def labels(self, source: Source, split: SplitName) -> Tensor:
         """Reads the label column."""
         rank: dict[str | None, int] = {name: index for index, name in enumerate(source.classes)}
-        width, found = len(source.classes[0]), []
+        column, width, found = source.options["label"], len(source.classes[0]), []
         for path in source.files[split]:
-            names = names_of(path, source.options["label"]) or source.options["class_ids"]
-            labels = _labels(path, source.options["label"])
+            names = names_of(path, column, source.options["renamed"]) or source.options["class_ids"]
+            labels = _labels(path, column)
             if set(labels) == {UNLABELLED}:
                 raise RunFailure(f"{path} has no labels ({UNLABELLED}): the card's options may name another {split}")
             for row, label in enumerate(labels):
@@ -111,7 +123,8 @@ class ParquetReader(Reader):
     def label_order(self, source: Source) -> Sequence[str | int]:
         """The names of the metadata in label order; without any, the labels themselves: text or numbers."""
         paths, column = source.files["train"], source.options["label"]
-        if (names := first_names(paths, column) or source.options["class_ids"]) is not None:
+        names = first_names(paths, column, source.options["renamed"]) or source.options["class_ids"]
+        if names is not None:
             return tuple(names)
         numbers = all(isinstance(label, int) for label in _labels(paths[0], column))
         return tuple(int(name) for name in source.classes) if numbers else source.classes
@@ -178,8 +191,11 @@ def _row_groups(paths: Sequence[Path]) -> list[RowGroup]:
 def _images(group: RowGroup, column: str) -> pa.Array:
     with readable(group.path), pq.ParquetFile(group.path) as file:
         table = file.read_row_group(group.number, columns=[column])
-    found = table.column(column).combine_chunks()
-    return found.field("bytes") if pa.types.is_struct(found.type) else found
+    return _encoded(table.column(column).combine_chunks())
+
+
+def _encoded(images: pa.Array) -> pa.Array:
+    return images.field("bytes") if pa.types.is_struct(images.type) else images
 
 
 def _bytes(name: str, value: object) -> bytes:
@@ -196,10 +212,19 @@ def _labels(path: Path, column: str) -> list[int | str | None]:
     return labels
 
 
-def _classes(paths: Sequence[Path], column: str, written: list[str] | None) -> tuple[str, ...]:
-    if (names := first_names(paths, column) or written) is not None:
+def _are(form: str, paths: Sequence[Path], column: str) -> bool:
+    """Whether the first image is encoded so, or none can be read, which is told when it is wanted."""
+    for path in paths:
+        with suppress(RunFailure, KeyError, StopIteration), readable(path), pq.ParquetFile(path) as file:
+            (first,) = _encoded(next(file.iter_batches(1, columns=[column])).column(column)).to_pylist()
+            return _bytes(str(path), first).startswith(_BEGINS[form])
+    return True
+
+
+def _classes(paths: Sequence[Path], options: ParquetOptions, written: list[str] | None) -> tuple[str, ...]:
+    if (names := first_names(paths, options.label, options.renamed) or written) is not None:
         return tuple(sorted(names))
-    labels = {label for path in paths for label in _own_ids(path, column)}
+    labels = {label for path in paths for label in _own_ids(path, options.label)}
     if not labels:
         raise UsageError(f"{paths[0].parent} holds no labelled row")
     width = max(len(str(label)) for label in labels)

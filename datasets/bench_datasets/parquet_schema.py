@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from bench.errors import RunFailure, UsageError, why
 from bench.storage.names import brief
 
+_IMAGES = ("image", "img")  # the names of their column in Hugging Face's datasets
 _TEXT = {"string", "large_string", "string_view"}
 _BYTES = {"binary", "large_binary", "binary_view"}
 
@@ -25,15 +26,18 @@ def readable(path: Path) -> Iterator[None]:
         raise RunFailure(f"corrupt file: {path} is not readable as Parquet: {why(error)}") from error
 
 
-def names_of(path: Path, column: str) -> list[str] | None:
-    """The names of the labels in the file's `huggingface` metadata, in label order."""
+def names_of(path: Path, column: str, renamed: Mapping[str, str]) -> list[str] | None:
+    """The names of the labels in the file's `huggingface` metadata, in label order.
+
+    Args:
+        renamed: what some of them are called here.
+    """
     schema = _schema(path)
     _require_column(path, schema, column)
     names = _within(path, _metadata(path, schema), "info", "features", column).get("names")
     if names is not None and not _are_words(names):
         raise UsageError(f"{path}: the names of {column!r} in its huggingface metadata are not different words")
-    found: list[str] | None = names
-    return found
+    return names and [renamed.get(name, name) for name in names]
 
 
 def _metadata(path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - any JSON value
@@ -63,11 +67,19 @@ def _are_words(names: Any) -> bool:  # noqa: ANN401 - any JSON value
     return listed and 0 < len(set(names)) == len(names)
 
 
-def first_names(paths: Sequence[Path], column: str) -> list[str] | None:
+def image_column(paths: Sequence[Path]) -> str:
+    """What the images' column is called, where a card does not say it."""
+    for path in paths:
+        with suppress(RunFailure):
+            return next((name for name in _IMAGES if name in _schema(path).names), _IMAGES[0])
+    return _IMAGES[0]
+
+
+def first_names(paths: Sequence[Path], column: str, renamed: Mapping[str, str]) -> list[str] | None:
     """The names in the first file that can be read; a damaged one is named when its own labels are wanted."""
     for path in paths:
         with suppress(RunFailure):
-            return names_of(path, column)
+            return names_of(path, column, renamed)
     return None
 
 
@@ -91,7 +103,7 @@ def check_all_named(paths: Sequence[Path], column: str) -> None:
     named: dict[bool, Path] = {}
     for path in paths:
         with suppress(RunFailure):
-            named[names_of(path, column) is not None] = path
+            named[names_of(path, column, {}) is not None] = path
     if len(named) == 2:
         raise UsageError(f"{named[True]} names its labels and {named[False]} does not; a card's class_ids would")
 

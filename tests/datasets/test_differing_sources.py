@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_layouts import Row, jpeg, write_files, write_parquet
+from small_layouts import Row, jpeg, picture, write_files, write_parquet
 
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.datasets import Dataset
 from bench.data.finding import find_source, load_card
 from bench.data.opening import open_dataset
 from bench.data.verification import verify
-from bench.errors import UsageError
+from bench.errors import RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.planning.planner import Planner
 from bench.planning.request import Request
@@ -84,6 +84,21 @@ def test_hashes_are_what_they_were_before_sources_could_differ(registry: Registr
     assert load_card(registry, "tiny-imagenet").hash() == "5540088e4a52ae59a550a4a6ddc366a6"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cifar100", "0b2417c4d1a478d03ae66bec01b72bee"),
+        ("fashion-mnist", "79bd19822b586866d384c9ae48fbc625"),
+        ("mnist", "15f16b210606d3e36e52683721057041"),
+        ("svhn", "10f00f3357d7152c44196de5e73124e9"),
+    ],
+)
+def test_hashes_are_what_they_were_before_cards_named_sources_of_the_same_images(
+    registry: Registry, name: str, expected: str
+) -> None:
+    assert load_card(registry, name).hash() == expected
+
+
 def test_copies_are_another_dataset_and_say_so(flowers: Registry, tmp_path: Path) -> None:
     official = _open(flowers, tmp_path)
     (tmp_path / "official").rename(tmp_path / "away")
@@ -151,6 +166,53 @@ def test_cifar10_is_read_from_parquet_where_the_archive_is_not(registry: Registr
         open_dataset(registry, "cifar10", tmp_path, tmp_path / "cache", Silent())
     (tmp_path / "cifar-10-batches-py").mkdir()
     assert find_source(registry, "cifar10", card, tmp_path).card.layout == "cifar"
+
+
+FASHION = ["T - shirt / top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "columns"),
+    [
+        ("cifar10", "plain_text", ("img", "label")),
+        ("cifar10", "data", ("image", "label")),
+        ("cifar100", "cifar100", ("img", "fine_label")),
+        ("mnist", "mnist", ("image", "label")),
+        ("fashion-mnist", "fashion_mnist", ("image", "label")),
+        ("svhn", "cropped_digits", ("image", "label")),
+        ("svhn", "", ("image", "label")),
+    ],
+)
+def test_copies_that_keep_every_pixel_are_the_dataset_itself(
+    registry: Registry, tmp_path: Path, name: str, folder: str, columns: tuple[str, str]
+) -> None:
+    """In the columns and under the names of labels of Hugging Face's copies."""
+    card = load_card(registry, name)
+    ids = list(card.order or ())
+    names = {"cifar100": [{"crab": "cra"}.get(each, each) for each in ids], "fashion-mnist": FASHION}.get(name, ids)
+    rows: list[Row] = [(picture(number, 32, "PNG"), number) for number in range(len(ids))]
+    for split in ("train", "test"):
+        path = tmp_path / name / folder / f"{split}-00000-of-00001.parquet"
+        write_parquet(path, rows, names, columns=columns)
+    found = find_source(registry, name, card, tmp_path)
+    assert (found.card.layout, found.card.differs, found.source.classes) == ("parquet", None, card.order)
+    assert torch.equal(found.reader.labels(found.source, "test"), torch.arange(len(ids)))
+    (first,) = found.reader.encoded(found.source, "test", [0])
+    assert first[1] == rows[0][0]
+
+
+def test_images_in_another_form_are_passed_by(registry: Registry, tmp_path: Path) -> None:
+    rows: list[Row] = [(jpeg(number, 32), number) for number in range(10)]
+    write_parquet(tmp_path / "svhn" / "test-0.parquet", rows, [str(number) for number in range(10)])
+    with pytest.raises(UsageError, match=r"not below .*svhn/train\*\.parquet .* of PNG images \(parquet\)"):
+        find_source(registry, "svhn", load_card(registry, "svhn"), tmp_path)
+
+
+def test_damaged_files_are_told_and_not_passed_by(registry: Registry, tmp_path: Path) -> None:
+    write_files(tmp_path, {"svhn/test-0.parquet": b"damaged"})
+    found = find_source(registry, "svhn", load_card(registry, "svhn"), tmp_path)
+    with pytest.raises(RunFailure, match=r"test-0\.parquet is not readable as Parquet"):
+        found.reader.labels(found.source, "test")
 
 
 def test_cifar10_with_other_classes_is_refused(registry: Registry, tmp_path: Path) -> None:

@@ -21,9 +21,14 @@ WNIDS = ("n01000003", "n01000001", "n01000002")  # not sorted, like wnids.txt of
 
 def jpeg(seed: int, size: int = 16) -> bytes:
     """A JPEG file of smooth colours."""
+    return picture(seed, size, "JPEG")
+
+
+def picture(seed: int, size: int, form: str) -> bytes:
+    """A file of smooth colours in one of PIL's formats."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(coarse).resize((size, size)).save(stream, "JPEG")
+    Image.fromarray(coarse).resize((size, size)).save(stream, form)
     return stream.getvalue()
 
 
@@ -56,13 +61,20 @@ def arrange_by_class(folder: Path) -> Path:
     return folder
 
 
-def write_parquet(path: Path, rows: list[Row], names: list[str] | None = None, row_group: int = 4) -> Path:
+def write_parquet(
+    path: Path,
+    rows: list[Row],
+    names: list[str] | None = None,
+    row_group: int = 4,
+    columns: tuple[str, str] = ("image", "label"),
+) -> Path:
     """Rows of (encoded image, label) in the columns of Hugging Face datasets, with the names of labels if given."""
     images = [{"bytes": content, "path": f"{number}.JPEG"} for number, (content, _) in enumerate(rows)]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = pa.table({"image": pa.array(images, kind), "label": [label for _, label in rows]})
+    image, label = columns
+    table = pa.table({image: pa.array(images, kind), label: [number for _, number in rows]})
     if names is not None:
-        features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+        features = {image: {"_type": "Image"}, label: {"names": names, "_type": "ClassLabel"}}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, row_group_size=row_group)

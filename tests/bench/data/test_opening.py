@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.data import opening
 from bench.data.datasets import Dataset, Selection, TensorSplit
+from bench.data.decoding import VERSION
 from bench.data.finding import find_source, load_card
 from bench.data.opening import open_dataset, select_classes
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
@@ -72,8 +73,8 @@ def test_a_card_beside_a_folder_is_a_dataset(registry: Registry, flowers: Path) 
 def test_images_of_another_decoding_are_left_alone(
     registry: Registry, flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for version in (opening.VERSION - 1, opening.VERSION):
-        monkeypatch.setattr(opening, "VERSION", version)
+    for version in (VERSION - 1, VERSION):
+        monkeypatch.setattr("bench.data.opening.VERSION", version)
         dataset = _open(registry, flowers)
         assert dataset.test.ready()
     assert len(list(flowers.parent.glob("cache/images/flowers-*"))) == 2
