@@ -20,8 +20,9 @@ NOTE = (
     "undecided: above it, and more trainings (--eval-seeds) may show more. It says nothing of other seeds of synthesis."
 )
 APART = "The two do not stand in one ranking: what differs beside the method decides scores, too."
+DRAWS = "The two differ in their seed alone: what p tells apart are two draws of one set, and no better method."
 ENGINES = "The two stand in two rankings, because costs of the reference engine are its own; their scores compare."
-METHOD = "method.name"  # among what differs
+METHOD, SEED = "method.name", "seed"  # among what differs
 LEFT = "and {count} more that one of the two methods alone has: --format json lists them"
 MARKED = f"{COMPANY}: taken while others were at work on the machine, and held against no other time"
 NONE_SHARED = "scores: no evaluation in common"
@@ -177,7 +178,8 @@ def notes(found: Comparison) -> list[str]:
     reasons += dict.fromkeys(filter(None, map(_untested, found.scores)))
     parted = [each for each in found.scores if each.difference and not each.together]
     apart = dict.fromkeys(ENGINES if each.alike else APART for each in parted)
-    return list(map(one_line, [*([NOTE] if found.scores else []), *apart, *reasons, *found.alone]))
+    draws = [DRAWS] if found.scores and [each.key for each in found.spec] == [SEED] else []
+    return list(map(one_line, [*([NOTE] if found.scores else []), *draws, *apart, *reasons, *found.alone]))
 
 
 def cost_notes(found: Comparison) -> list[str]:

@@ -8,8 +8,8 @@ WHERE = ("device", "device_name")
 ANY = "any"  # the device of such rows
 COSTS = (
     *("evaluation_s", "evaluation_prepare_s", "evaluation_warm_up_s", "evaluation_workers"),
-    *("ms_per_image_iteration", "prepare_s", "synthesis_s", "label_s", "seconds_per_image", "warm_up_s", "workers"),
-    "peak_memory_bytes",
+    *("ms_per_image_iteration", "prepare_s", "synthesis_s", "label_s", "total_s", "seconds_per_image", "warm_up_s"),
+    *("workers", "waited", "peak_memory_bytes", "prepare_peak_memory_bytes"),
 )
 WHY = "it was taken on {machine}, and rows of other machines stand beside it"
 

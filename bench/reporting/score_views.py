@@ -39,8 +39,7 @@ def score_views(rows: Sequence[Row]) -> list[RankingView]:
 def _view(heading: str, rows: Sequence[Row]) -> RankingView:
     who = identity(rows)
     whom = Whom(rows, who)
-    gain = OVER_SETS if all(row.get("sets") for row in rows) else OVER_ONE_SET
-    notes = map(one_line, (gain, DD_RANKING, *_sources(rows), *_several(rows, whom), *_missing(rows, whom)))
+    notes = map(one_line, (*_legend(rows), *_sources(rows), *_several(rows, whom), *_missing(rows, whom)))
     return RankingView(one_line(heading), who, (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1)
 
 
@@ -87,6 +86,14 @@ COLUMNS: dict[str, Cell] = {
     "LRS": _of_one("lrs"),
     "ARS": _of_one("ars"),
 }
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    """What the columns mean, of those that are there."""
+    known = {name for row in rows for name in ("label_free_gain", "hlr", "ars") if row["scores"][name] is not None}
+    over_sets = all(row.get("sets") for row in rows)
+    gain = [OVER_SETS if over_sets else OVER_ONE_SET] if "label_free_gain" in known else []
+    return gain + ([DD_RANKING] if known & {"hlr", "ars"} else [])
 
 
 def _sources(rows: Sequence[Row]) -> list[str]:

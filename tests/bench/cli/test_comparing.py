@@ -80,6 +80,7 @@ def test_scores_that_are_level_and_one_that_cannot_be_tested(tmp_path: Path) -> 
     first = left(tmp_path, with_scores([40, 41, 42]))
     above, alone = left(tmp_path, seed(1), with_scores([42, 43, 44])), left(tmp_path, seed(2), with_scores([50]))
     assert compared(tmp_path, first, above)["scores"][0]["better"] == "undecided"  # 2 points, -0.27 to 4.27
+    assert "no better method" in run_bench("compare", first, above, "--runs", str(tmp_path)).stdout
     level = [
         left(tmp_path, seed(8), with_scores([40.4, 40.5, 40.6])),
         left(tmp_path, seed(9), with_scores([40.6, 40.4])),
