@@ -4,8 +4,11 @@
 - `bn-vit-tiny`: DeiT-Tiny with BatchNorm in place of every LayerNorm, and one BatchNorm more in every feed-forward
   network (SRe2L, NeurIPS 2023, section 2 and "BN-ViT Model Structure"; the paper's tables call it DeiT-Tiny-BN).
 
-The paper leaves open, and we chose: the final norm is a BatchNorm too ("all LayerNorm"); a BatchNorm's statistics are
-over images and tokens, with the class token among them; its momentum and eps are torch's defaults.
+What the paper leaves open is as in the code that its authors posted (VILA-Lab/SRe2L, issue 7): the final norm is a
+BatchNorm too; a BatchNorm's statistics are over images and tokens, with the class token among them; its momentum and
+eps are torch's defaults. They named weights with a log of the training as well (issue 18:
+huggingface.co/zeyuanyin/BN-ViT), which are not taken here: networks are trained. Patches at other sizes than 224 pixels
+are ours.
 """
 
 from collections.abc import Sequence
