@@ -7,7 +7,7 @@ An offer names a thing and says where it is; heavy imports wait until the thing 
 module that holds the hooks where you can, and give the target as "package.module:attribute".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -47,13 +47,29 @@ class Offer:
         return getattr(import_module(module), attribute)
 
 
+@dataclass(frozen=True)
+class Rule:
+    """Things that are had by a rule in their names, beside those that are offered one by one: a ConvNet of any width.
+
+    Attributes:
+        names: the rule, as `bench list` shows it: "convnetD-wN".
+        summary: what it says, in one sentence or two.
+        read: what a name means: its offer, or None where the name does not follow the rule. A thing has one name, its
+            offer's; a name that is read and is another is answered with that.
+    """
+
+    names: str
+    summary: str
+    read: Callable[[str], Offer | None]
+
+
 @hookspec
 def bench_methods() -> Sequence[Offer]:  # type: ignore[empty-body]
     """Condensation methods. Targets are subclasses of `bench.condensation.Condenser`."""
 
 
 @hookspec
-def bench_backbones() -> Sequence[Offer]:  # type: ignore[empty-body]
+def bench_backbones() -> Sequence[Offer | Rule]:  # type: ignore[empty-body]
     """Networks. Targets are callables `build(classes, resolution, channels) -> torch.nn.Module`."""
 
 

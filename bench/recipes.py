@@ -18,6 +18,8 @@ A recipe book is a TOML file with one table per dataset under `[recipes]`:
     upwards = true                                       # each is the paper's own for larger numbers, too
     [recipes.tiny-imagenet.backbones."resnet50 resnet101".recover]   # what differs for these backbones
     iterations = 2000
+    [recipes.tiny-imagenet.backbones."convnet* !convnet*-bn*".recover]   # for all called so but those with "!"
+    iterations = 500
     [recipes.small]
     like = "tiny-imagenet"                               # all else as there
     source = "ours, which is Tiny-ImageNet's"
@@ -33,6 +35,7 @@ A dataset without a table of its own takes `small` (up to 64 pixels) or `large`;
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -43,6 +46,7 @@ OURS = "ours"  # what a source begins with that is neither a paper nor its relea
 ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 BY = ("classes", "ipcs", "backbones")  # tables of what differs
 UPWARDS = "upwards"
+BUT = "!"  # before the name of backbones that are none of those of a table
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so
 
 
@@ -214,8 +218,17 @@ def _for(tables: Mapping[str, Values], backbone: str) -> Values:
     """What all tables say whose names, divided by spaces, have the backbone's among them."""
     found: Values = {}
     for names, table in tables.items():
-        found = merge(found, table) if backbone in names.split() else found
+        found = merge(found, table) if _is_among(names.split(), backbone) else found
     return found
+
+
+def _is_among(names: Sequence[str], backbone: str) -> bool:
+    taken_out = [name[1:] for name in names if name.startswith(BUT)]
+    return _any_is(names, backbone) and not _any_is(taken_out, backbone)
+
+
+def _any_is(names: Iterable[str], backbone: str) -> bool:
+    return any(fnmatchcase(backbone, name) for name in names)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

@@ -17,7 +17,7 @@ import pluggy
 from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.extensions import own
-from bench.hookspecs import Offer
+from bench.hookspecs import Offer, Rule
 from bench.storage.names import NAME, VARIANT, check_name, unknown
 from bench.version import __version__
 
@@ -83,6 +83,7 @@ class Registry:
             self._add(point.name, point.load, _version(point))
         for named in {_identity(named): named for named in extra}.values():
             self._add_named(named)
+        self._rules: dict[str, list[tuple[Rule, str]]] = {kind: [] for kind in KINDS}  # with their plugins
         self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
 
     def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
@@ -136,19 +137,23 @@ class Registry:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = implementation.plugin_name
             for offer in self._offers_of(plugin, implementation.function):
+                if isinstance(offer, Rule):
+                    self._rules[kind].append((offer, plugin))
+                    continue
                 if offer.name in found:
                     other = found[offer.name].plugin
                     raise UsageError(f"two plugins offer the {kind} {offer.name!r}: {other!r} and {plugin!r}")
                 found[offer.name] = Registered(offer, plugin, self._versions.get(plugin))
         return dict(sorted(found.items()))
 
-    def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer]]) -> list[Offer]:
+    def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer | Rule]]) -> list[Offer | Rule]:
         try:
             offers = list(function())
-            if stray := [offer for offer in offers if not isinstance(offer, Offer)]:
+            if stray := [offer for offer in offers if not isinstance(offer, Offer | Rule)]:
                 raise TypeError(f"hooks return Offer objects, not {type(stray[0]).__name__}")
             for offer in offers:
-                check_name(offer.name)
+                if isinstance(offer, Offer):
+                    check_name(offer.name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -159,16 +164,20 @@ class Registry:
         return offers
 
     def names(self, kind: str) -> list[str]:
-        """The names offered of a kind (a key of `KINDS`), sorted."""
+        """The names offered of a kind (a key of `KINDS`) one by one, sorted; `has` tells of those by a rule, too."""
         return list(self._offers[kind])
 
     def has(self, kind: str, name: str) -> bool:
         """Whether `find` finds something."""
-        return _split(kind, name)[0] in self._offers[kind]
+        return self._found(kind, _split(kind, name)[0]) is not None
 
     def registered(self, kind: str) -> list[Registered]:
-        """All offers of a kind with the plugins they came from, sorted by name."""
+        """All offers of a kind with the plugins they came from, sorted by name, without those by a rule."""
         return list(self._offers[kind].values())
+
+    def rules(self, kind: str) -> list[Rule]:
+        """The rules by which more of a kind is had."""
+        return [rule for rule, _ in self._rules[kind]]
 
     def find(self, kind: str, name: str) -> Registered:
         """The offer of that kind and name; of a protocol's variant ("hard+no-flip") that of the protocol.
@@ -177,13 +186,31 @@ class Registry:
             UsageError: there is none; the message names the nearest one, and plugins that could not be loaded.
         """
         name = _split(kind, name)[0]
-        if name in self._offers[kind]:
-            return self._offers[kind][name]
-        error = unknown(kind, name, self._offers[kind], meant=self._summed_up_as(kind, name))
+        if found := self._found(kind, name):
+            return found
+        meant = self.respelt(kind, name) or self._summed_up_as(kind, name)
+        error = unknown(kind, name, self._offers[kind], meant=meant)
         if self.broken:
             notes = "; ".join(f"{broken.plugin}: {broken.reason}" for broken in self.broken)
             raise UsageError(f"{error} (plugins that could not be loaded: {notes})")
         raise error
+
+    def _found(self, kind: str, name: str) -> Registered | None:
+        """What has that very name."""
+        read = self._read(kind, name)
+        return self._offers[kind].get(name) or (read if read and read.offer.name == name else None)
+
+    def _read(self, kind: str, name: str) -> Registered | None:
+        """What a rule makes of a name, which may be another than the thing's own."""
+        for rule, plugin in self._rules[kind]:
+            if offer := rule.read(name):
+                return Registered(offer, plugin, self._versions.get(plugin))
+        return None
+
+    def respelt(self, kind: str, name: str) -> str | None:
+        """The name that a rule has for what it reads in this one."""
+        read = self._read(kind, name)
+        return read.offer.name if read else None
 
     def _summed_up_as(self, kind: str, word: str) -> str | None:
         """The one offer whose summary holds a word, as that of the format `table` holds "text"."""

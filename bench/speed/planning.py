@@ -149,7 +149,7 @@ class SpeedPlanner:
     def _rows(self, cell: TableRow) -> list[Planned]:
         """A table may name what nobody has installed; its published numbers are of interest all the same."""
         for kind, name in (("method", cell.method), ("backbone", cell.backbone)):
-            if name not in self.registry.names(kind):
+            if not self.registry.has(kind, name):
                 missing = f"not measured: no such {kind} here"
                 return [self._planned(cell, batch_size=cell.batch_size, engine=None, skipped=missing)]
         method: Method = self.registry.load("method", cell.method)

@@ -22,6 +22,8 @@ AT_TORCHVISION = {  # our names where torchvision has other ones
     "efficientnet-b0": "efficientnet_b0",
     "vgg11-bn": "vgg11_bn",
     "swin-tiny": "swin_t",
+    "convnext-tiny": "convnext_tiny",
+    **{f"resnet{depth}-imagenet-stem": f"resnet{depth}" for depth in (18, 50, 101)},
 }
 
 

@@ -2,44 +2,29 @@
 
 from collections.abc import Sequence
 
-from bench.hookspecs import Offer, hookimpl
+from bench.hookspecs import Offer, Rule, hookimpl
+from bench_backbones.convnet_names import ABOUT, RULE, shape_of
 
-_NORMS = {"": "instance norm", "-bn": "BatchNorm", "-none": "no norm"}
-_DEPTHS = {"": (1, 2, 3, 4, 5), "-bn": (1, 2, 3, 4, 5), "-none": (3, 4)}
 _BATCHNORM = frozenset({"batchnorm"})
+_CONVNETS = (  # those that are listed by name; all others are had by the rule
+    *("convnet1", "convnet2", "convnet3", "convnet4", "convnet5"),
+    *("convnet1-bn", "convnet2-bn", "convnet3-bn", "convnet4-bn", "convnet5-bn"),
+    *("convnet3-none", "convnet4-none", "convnet3-w32", "convnet3-w32-bn", "convnet4-w32", "convnet4-w32-bn"),
+)
+
+
+def _convnet(name: str) -> Offer | None:
+    if (shape := shape_of(name)) is None:
+        return None
+    traits = _BATCHNORM if shape.norm == "bn" else frozenset()
+    return Offer(shape.name, f"bench_backbones.convnet:{shape.name}", shape.summary, traits)
 
 
 def _convnets() -> list[Offer]:
-    return [
-        Offer(
-            name=f"convnet{depth}{suffix}",
-            target=f"bench_backbones.convnet:convnet{depth}{suffix.replace('-', '_')}",
-            summary=f"ConvNet of {depth} block{'s' if depth > 1 else ''}, width 128, {norm}",
-            traits=_traits(suffix),
-        )
-        for suffix, norm in _NORMS.items()
-        for depth in _DEPTHS[suffix]
-    ]
-
-
-def _convnets_by_width() -> list[Offer]:
-    """As the pools of G-VBSM and EDC name them."""
-    narrow = [
-        Offer(
-            name=f"convnet{depth}-w32{suffix}",
-            target=f"bench_backbones.convnet:convnet{depth}_w32{suffix.replace('-', '_')}",
-            summary=f"ConvNet of {depth} blocks, width 32, {_NORMS[suffix]}",
-            traits=_traits(suffix),
-        )
-        for depth in (3, 4)
-        for suffix in ("", "-bn")
-    ]
+    """The usual ones, and one under the name that G-VBSM's and EDC's pools give it."""
+    usual = [offer for name in _CONVNETS if (offer := _convnet(name))]
     known = "convnet3 under the name that G-VBSM's and EDC's pools give it"
-    return [*narrow, Offer("convnet3-w128", "bench_backbones.convnet:convnet3", known)]
-
-
-def _traits(suffix: str) -> frozenset[str]:
-    return _BATCHNORM if suffix == "-bn" else frozenset()
+    return [*usual, Offer("convnet3-w128", "bench_backbones.convnet:convnet3", known)]
 
 
 def _frepo() -> list[Offer]:
@@ -63,6 +48,21 @@ def _resnets() -> list[Offer]:
     ]
 
 
+def _further_resnets() -> list[Offer]:
+    """As SRe2L's Table 9 and the DC family's tables have them."""
+    kept = [
+        Offer(
+            name=f"resnet{depth}-imagenet-stem",
+            target=f"bench_backbones.resnet:resnet{depth}_imagenet_stem",
+            summary=f"ResNet-{depth} of torchvision at every resolution, its 7x7 stem and max-pool included",
+            traits=_BATCHNORM,
+        )
+        for depth in (18, 50, 101)
+    ]
+    instance = "ResNet-18 with instance norm, as the DC family has it; 3x3 stem without max-pool up to 64 pixels"
+    return [*kept, Offer("resnet18-instance", "bench_backbones.resnet:resnet18_instance", instance)]
+
+
 def _others() -> list[Offer]:
     """One network of each family."""
     mobile = "MobileNetV2: torchvision's above 64 pixels, 0.5 wide up to there"
@@ -73,7 +73,10 @@ def _others() -> list[Offer]:
     efficient = "EfficientNet-B0 of torchvision; stem of stride 1 up to 64 pixels"
     vgg = "VGG-11 with BatchNorm: torchvision's above 64 pixels, one linear layer up to there"
     pooled = "ResNetAP-10 of IDC: instance norm, average pools for strides, from 16 pixels"
+    vgg_instance = "VGG-11 with instance norm and one linear layer, as the DC family has it"
     alex = "AlexNet: torchvision's above 64 pixels, the DC family's small one up to there"
+    alex_bn = "AlexNet with BatchNorm: the DC family's small one at every resolution"
+    lenet = "LeNet of the DC family: two convolutions, three linear layers, from 16 pixels"
     return [
         Offer("mobilenetv2", "bench_backbones.mobilenet:mobilenetv2", mobile, _BATCHNORM),
         Offer("mobilenetv2-1.0", "bench_backbones.mobilenet:mobilenetv2_whole", wider, _BATCHNORM),
@@ -85,13 +88,21 @@ def _others() -> list[Offer]:
             "wrn-16-2", "bench_backbones.wide_resnet:wrn_16_2", "Wide ResNet of 16 layers, twice as wide", _BATCHNORM
         ),
         Offer("vgg11-bn", "bench_backbones.vgg:vgg11_bn", vgg, _BATCHNORM),
+        Offer("vgg11-instance", "bench_backbones.vgg:vgg11_instance", vgg_instance),
         Offer("alexnet", "bench_backbones.alexnet:alexnet", alex),
+        Offer("alexnet-bn", "bench_backbones.alexnet:alexnet_bn", alex_bn, _BATCHNORM),
+        Offer("mlp", "bench_backbones.plain:mlp", "MLP of the DC family: three linear layers, 128 wide"),
+        Offer("lenet", "bench_backbones.plain:lenet", lenet),
         Offer("resnet10-ap", "bench_backbones.resnet_ap:resnet10_ap", pooled),
-        Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T of torchvision, from 32 pixels"),
+        Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T, stochastic depth 0.1, from 32 pixels"),
+        Offer(
+            "convnext-tiny", "bench_backbones.convnext:convnext_tiny", "ConvNeXt-Tiny of torchvision, from 32 pixels"
+        ),
     ]
 
 
 @hookimpl
-def bench_backbones() -> Sequence[Offer]:
+def bench_backbones() -> Sequence[Offer | Rule]:
     """ConvNets, ResNets, and one network of each of several other families."""
-    return [*_convnets(), *_convnets_by_width(), *_frepo(), *_resnets(), *_others()]
+    rule = Rule(RULE, ABOUT, _convnet)
+    return [*_convnets(), rule, *_frepo(), *_resnets(), *_further_resnets(), *_others()]

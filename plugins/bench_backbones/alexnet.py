@@ -3,6 +3,9 @@
 The small one is that of the DC family (VICO-UoE/DatasetCondensation), which G-VBSM and EDC carry along: 5x5 stem of
 stride 1, widths 128 to 256, three max-pools, one linear layer, no norm and no dropout. It has 1,872,202 parameters for
 10 classes of 32 pixels. Gray 28x28 images are treated as 32x32: the first convolution pads by 4.
+
+"alexnet-bn" is AlexNetBN of that family's later code: the small one at every resolution, with BatchNorm between each
+convolution, which keeps its bias, and its ReLU.
 """
 
 from torch import nn
@@ -25,29 +28,41 @@ def alexnet(classes: int, resolution: int, channels: int) -> nn.Module:
         UsageError: fewer pixels than its three poolings can halve.
     """
     if resolution <= SMALL_SIDE:
-        return _small(classes, resolution, channels)
+        return _small("alexnet", classes, resolution, channels, norm=False)
     network: nn.Module = models.alexnet(weights=None, num_classes=classes)
     fit_stem(network, "features.0", in_channels=channels)
     return network
 
 
-def _small(classes: int, resolution: int, channels: int) -> nn.Module:
+def alexnet_bn(classes: int, resolution: int, channels: int) -> nn.Module:
+    """AlexNet with BatchNorm for images (B, channels, resolution, resolution), with logits (B, classes).
+
+    It is the DC family's small one at every resolution.
+
+    Raises:
+        UsageError: fewer pixels than its three poolings can halve.
+    """
+    return _small("alexnet-bn", classes, resolution, channels, norm=True)
+
+
+def _small(name: str, classes: int, resolution: int, channels: int, *, norm: bool) -> nn.Module:
     side = padded_side(resolution, channels)
     if (left := side >> HALVINGS) == 0:
-        raise UsageError(f"alexnet needs images of at least {1 << HALVINGS} pixels a side, not {resolution}")
+        raise UsageError(f"{name} needs images of at least {1 << HALVINGS} pixels a side, not {resolution}")
     return nn.Sequential(
-        *_convolution(channels, 128, kernel_size=5, padding=2 + (side - resolution) // 2),
+        *_convolution(channels, 128, kernel_size=5, padding=2 + (side - resolution) // 2, norm=norm),
         nn.MaxPool2d(2),
-        *_convolution(128, 192, kernel_size=5, padding=2),
+        *_convolution(128, 192, kernel_size=5, padding=2, norm=norm),
         nn.MaxPool2d(2),
-        *_convolution(192, 256, kernel_size=3, padding=1),
-        *_convolution(256, 192, kernel_size=3, padding=1),
-        *_convolution(192, LAST, kernel_size=3, padding=1),
+        *_convolution(192, 256, kernel_size=3, padding=1, norm=norm),
+        *_convolution(256, 192, kernel_size=3, padding=1, norm=norm),
+        *_convolution(192, LAST, kernel_size=3, padding=1, norm=norm),
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(LAST * left * left, classes),
     )
 
 
-def _convolution(inside: int, outside: int, *, kernel_size: int, padding: int) -> list[nn.Module]:
-    return [nn.Conv2d(inside, outside, kernel_size, padding=padding), nn.ReLU(inplace=True)]
+def _convolution(inside: int, outside: int, *, kernel_size: int, padding: int, norm: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(inside, outside, kernel_size, padding=padding)
+    return [convolution, *([nn.BatchNorm2d(outside)] if norm else []), nn.ReLU(inplace=True)]

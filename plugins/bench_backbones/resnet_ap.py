@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UsageError
+from bench_backbones.norms import instance_norm
 from bench_backbones.stems import SMALL_SIDE
 
 WIDTHS = (64, 128, 256, 512)
@@ -23,19 +24,15 @@ def _convolution(inside: int, outside: int, side: int = 3) -> nn.Conv2d:
     return nn.Conv2d(inside, outside, side, padding=side // 2, bias=False)
 
 
-def _norm(width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(width, width)
-
-
 class PooledBlock(nn.Module):
     """float (B, inside, S, S) -> (B, outside, S / pool, S / pool)."""
 
     def __init__(self, inside: int, outside: int, pool: int) -> None:
         super().__init__()
-        self.convolution1, self.norm1 = _convolution(inside, outside), _norm(outside)
-        self.convolution2, self.norm2 = _convolution(outside, outside), _norm(outside)
+        self.convolution1, self.norm1 = _convolution(inside, outside), instance_norm(outside)
+        self.convolution2, self.norm2 = _convolution(outside, outside), instance_norm(outside)
         self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
-        shortcut = (_convolution(inside, outside, 1), nn.AvgPool2d(pool), _norm(outside))
+        shortcut = (_convolution(inside, outside, 1), nn.AvgPool2d(pool), instance_norm(outside))
         self.shortcut = nn.Sequential(*shortcut) if pool > 1 else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -51,7 +48,9 @@ class ResNetAP10(nn.Module):
         super().__init__()
         side, pool = (7, 4) if resolution > MIDDLE_SIDE else (3, 2) if resolution > SMALL_SIDE else (3, 1)
         first = WIDTHS[0]
-        self.stem = nn.Sequential(_convolution(channels, first, side), _norm(first), nn.ReLU(), nn.AvgPool2d(pool))
+        self.stem = nn.Sequential(
+            _convolution(channels, first, side), instance_norm(first), nn.ReLU(), nn.AvgPool2d(pool)
+        )
         pairs = zip((first, *WIDTHS), WIDTHS, strict=False)
         self.blocks = nn.Sequential(*(PooledBlock(*pair, 1 + bool(stage)) for stage, pair in enumerate(pairs)))
         self.classifier = nn.Linear(WIDTHS[-1], classes)

@@ -160,6 +160,19 @@ class TestBackbones(BackboneConformance):
         return str(request.param)
 
 
+class TestBackbonesByARule(BackboneConformance):
+    """A few of those that are had by name and not listed, with every part in one of them."""
+
+    resolution = 16
+
+    @pytest.fixture(
+        scope="class", params=["convnet3-w32-ln-sigmoid-max", "convnet2-w32-gn-leaky", "convnet2-w32-bn-nopool"]
+    )
+    @classmethod
+    def subject(cls, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
 class TestDatasets(DatasetConformance):
     @pytest.fixture(scope="class", params=ours("dataset"))
     @classmethod

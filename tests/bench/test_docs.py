@@ -64,6 +64,8 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
 def test_the_offer_is_documented_with_its_fields() -> None:
     documented = next(block for block in blocks(CONCEPTS, "python") if block.startswith("Offer("))
     assert re.findall(r"(\w+): ", documented) == list(inspect.signature(hookspecs.Offer).parameters)
+    documented = next(block for block in blocks(CONCEPTS, "python") if block.startswith("Rule("))
+    assert re.findall(r"(\w+): ", documented) == list(inspect.signature(hookspecs.Rule).parameters)
 
 
 def test_the_page_of_commands_is_what_they_say_of_themselves() -> None:

@@ -125,6 +125,22 @@ def test_books_are_laid_over_each_other(tmp_path: Path) -> None:
     assert books["b"].pick(setting(1)).values == {"lr": 1}
 
 
+def test_a_table_may_be_for_all_backbones_called_alike_but_some() -> None:
+    tables = {"source": "paper", "lr": 1, "backbones": {"convnet* !convnet*-bn* vit": {"lr": 2}, "*-bn": {"steps": 3}}}
+    book = RecipeBook({"recipes": {"mine": tables}})
+    found = {
+        name: book.pick(setting(1, name)).values for name in ("convnet3-w64", "convnet3-bn", "vit", "vit-b", "vgg-bn")
+    }
+    assert {name: values["lr"] for name, values in found.items()} == {
+        "convnet3-w64": 2,
+        "convnet3-bn": 1,
+        "vit": 2,
+        "vit-b": 1,
+        "vgg-bn": 1,
+    }
+    assert [name for name, values in found.items() if "steps" in values] == ["convnet3-bn", "vgg-bn"]
+
+
 def test_what_a_backbone_needs_comes_last() -> None:
     assert BOOK.pick(setting(10, "convnet3")).values["steps"] == 7
 

@@ -13,6 +13,7 @@ from bench.condensation import Task
 from bench.testing import tiny_dataset, tiny_task
 from bench.training.augmentation import dsa
 from bench_backbones.convnet import build as build_convnet
+from bench_backbones.convnet_names import Shape
 from bench_matching.segments import Segment, Step
 
 STRATEGY = "color_crop_cutout_flip_scale_rotate"
@@ -40,7 +41,7 @@ def network(variant: str = "", resolution: int = 8) -> nn.Module:
         torch.manual_seed(3)
         if variant == "vit":
             return transformer(4, resolution, 3)
-        return build_convnet(4, resolution, 3, depth=3, variant=variant)
+        return build_convnet(4, resolution, 3, shape=Shape(3, norm=variant.removeprefix("-")))
 
 
 def transformer(classes: int, resolution: int, channels: int) -> nn.Module:

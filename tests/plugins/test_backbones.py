@@ -18,8 +18,10 @@ NAMES = {
     *("convnet3-none", "convnet4-none", "resnet18", "resnet50", "resnet101"),
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
     *("mobilenetv2-1.0", "shufflenetv2", "densenet121", "frepo-conv", "frepo-conv-bn", "resnet10-ap"),
+    *("resnet18-imagenet-stem", "resnet50-imagenet-stem", "resnet101-imagenet-stem"),
+    *("resnet18-instance", "vgg11-instance", "alexnet-bn", "mlp", "lenet", "convnext-tiny"),
 }
-NEEDS_32 = {"swin-tiny"}  # and not 28, gray or not
+NEEDS_32 = {"swin-tiny", "convnext-tiny"}  # and not 28, gray or not
 
 
 def build(name: str, classes: int, resolution: int, channels: int = 3) -> nn.Module:
@@ -99,6 +101,18 @@ def test_all_are_offered() -> None:
         ("frepo-conv", 200, 64, 9_475_528),
         ("frepo-conv-bn", 10, 32, 1_561_610),
         ("frepo-conv-bn", 200, 64, 9_477_320),
+        # Of VICO-UoE/DatasetCondensation, `networks.py`, and RDED's `synthesize/models.py` (conv6); SRe2L's Table 9 and
+        # EDC take torchvision's.
+        ("resnet18-instance", 10, 32, 11_173_962),
+        ("vgg11-instance", 10, 32, 9_231_114),
+        ("alexnet-bn", 10, 32, 1_872_202 + 2 * (128 + 192 + 256 + 192 + 192)),
+        ("mlp", 10, 32, 411_146),
+        ("lenet", 10, 32, 62_006),
+        ("convnet6-bn", 100, 128, 794_340),
+        ("convnet6-bn", 100, 224, 858_340),
+        ("convnext-tiny", 1000, 224, 28_589_128),
+        ("resnet18-imagenet-stem", 1000, 64, 11_689_512),
+        ("resnet101-imagenet-stem", 1000, 64, 44_549_160),
     ],
 )
 def test_networks_are_as_large_as_those_of_the_releases(
@@ -233,9 +247,16 @@ def test_digits_of_8_pixels_fit_three_blocks() -> None:
         ("convnet4", 8, "convnet4 needs images of at least 16 pixels a side, not 8; the deepest that fits is convnet3"),
         ("convnet5-bn", 31, "at least 32 pixels a side, not 31; the deepest that fits is convnet4-bn"),
         ("convnet3", 7, "the deepest that fits is convnet2"),
-        ("convnet3-w32-bn", 7, "convnet3-w32-bn needs .* the deepest that fits is convnet2-bn"),
+        ("convnet3-w32-bn", 7, "convnet3-w32-bn needs .* the deepest that fits is convnet2-w32-bn"),
         ("convnet1", 1, "no ConvNet fits"),
-        ("convnet3-none", 7, "no ConvNet fits"),
+        ("convnet3-none", 7, "the deepest that fits is convnet2-none"),
+        ("convnet6-bn", 32, "at least 64 pixels a side, not 32; the deepest that fits is convnet5-bn"),
+        ("convnet3-w6-gn", 32, "convnet3-w6-gn: group norm has 4 groups, and a width of 6 is no multiple"),
+        ("vgg11-instance", 31, "vgg11-instance needs images of at least 32 pixels a side, not 31"),
+        ("alexnet-bn", 7, "alexnet-bn needs images of at least 8 pixels a side, not 7"),
+        ("resnet18-instance", 8, "resnet18-instance needs images of at least 9 pixels a side, not 8"),
+        ("lenet", 15, "lenet needs images of at least 16 pixels a side, not 15"),
+        ("convnext-tiny", 31, "convnext-tiny needs images of at least 32 pixels a side, not 31"),
         ("vgg11-bn", 31, "vgg11-bn needs images of at least 32 pixels a side, not 31"),
         ("resnet10-ap", 15, "resnet10-ap needs images of at least 16 pixels a side, not 15"),
         ("swin-tiny", 31, "swin-tiny needs images of at least 32 pixels a side, not 31"),

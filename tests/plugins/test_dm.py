@@ -21,6 +21,7 @@ from bench.training.augmentation import dsa
 from bench.training.features import check_headless, headless
 from bench.training.recipes import DSA_FAMILIES
 from bench_backbones import convnet
+from bench_backbones.convnet_names import Shape
 from bench_matching import siamese
 from bench_matching.dm import DM, DMConfig
 from bench_matching.features import FastMatching, FeatureMatching, ReferenceMatching
@@ -80,7 +81,7 @@ def test_the_gradient_is_that_of_the_papers_loss(
 def test_the_compiled_engine_gives_the_references_gradient(tmp_path: Path) -> None:
     """With a network of one block, which compiles in seconds."""
     task = task_of(tmp_path)
-    task.networks = lambda name: partial(convnet.build, depth=1, variant="")
+    task.networks = lambda name: partial(convnet.build, shape=Shape(1))
     task.compile = "always"
     images = start(task, "real")
     fast, reference = (engine(task, Reals(task), 4, ALL) for engine in ENGINES)

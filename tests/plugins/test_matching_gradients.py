@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from bench.condensation import Task
 from bench_backbones import convnet
+from bench_backbones.convnet_names import Shape
 from bench_matching.gradients import FastMatching, GradientMatching, ReferenceMatching, distance
 from bench_matching.networks import freeze_statistics, with_standing_norms
 from bench_matching.reals import classes_together
@@ -115,7 +116,7 @@ def test_the_pull_is_the_derivative_of_the_distance(
 def test_the_compiled_engine_gives_the_references_gradients(tmp_path: Path) -> None:
     """With a network of one block, which compiles in seconds."""
     task = task_of(tmp_path)
-    task.networks = lambda name: partial(convnet.build, depth=1, variant="-bn")
+    task.networks = lambda name: partial(convnet.build, shape=Shape(1, norm="bn"))
     task.compile = "always"
     both, network = engines(task), task.network(5)
     real, synthetic = torch.randn(2, 3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -117,6 +117,15 @@ def test_every_judged_cell_of_rd3_has_a_note(claims: Claims) -> None:
     assert len(judged) == 9 and all(cell.notes for cell in judged)
 
 
+@pytest.mark.parametrize(
+    ("table", "network", "count"), [("edc-table-2", "convnext-tiny", 5), ("rded-table-2", "convnet6-bn", 3)]
+)
+def test_cells_of_every_network_can_be_set_up(table: str, network: str, count: int, claims: Claims) -> None:
+    found = cells(find_table(REGISTRY, table), claims)
+    assert [cell.why_not(REGISTRY) for cell in found if cell.claim.eval_backbone == network] == [None] * count
+    assert not [cell for cell in found if "backbone" in (cell.why_not(REGISTRY) or "")]
+
+
 def test_every_cell_of_the_cpu_table_can_be_run(claims: Claims) -> None:
     assert [cell.why_not(REGISTRY) for cell in cells(find_table(REGISTRY, "cpu-cells"), claims)] == [None] * 15
 

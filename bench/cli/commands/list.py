@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
@@ -27,6 +28,7 @@ KINDS = {
     "executors": "executor",
 }
 LISTS = [*KINDS, "runs"]
+WIDTH = 100  # characters, of words below a table
 
 
 @click.command("list")
@@ -41,6 +43,7 @@ def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: t
     `bench list runs --where method=sre2l --where ipc=10` lists the runs with this in their rows; a dot looks inside a
     field: changed.recover.iterations=40.
 
+    What is had by a rule in its name, as a ConvNet of any width, stands in words below the table; JSON leaves it out.
     Plugins that could not be loaded are named on standard error with their reason.
     """
     if what not in LISTS:
@@ -50,8 +53,11 @@ def command(what: str, form: str, where: tuple[str, ...], runs: Path, plugins: t
     if what == "runs":
         _runs(run_rows(runs, where), form)
         return
-    rows = offer_rows(Registry(plugins), KINDS[what])
+    registry = Registry(plugins)
+    rows = offer_rows(registry, KINDS[what])
     click.echo(json.dumps(rows, indent=2) if form == "json" else _table(rows, f"no {what}"))
+    for rule in registry.rules(KINDS[what]) if form != "json" else ():
+        click.echo(f"\nmore by name, {one_line(rule.names)}:\n{fill(one_line(rule.summary), WIDTH)}")
 
 
 def _runs(rows: Sequence[dict[str, Any]], form: str) -> None:

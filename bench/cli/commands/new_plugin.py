@@ -26,7 +26,7 @@ def command(name: str, kind: str, output: Path) -> None:
     if kind not in KINDS:
         raise unknown("kind of plugin", kind, KINDS)
     names, registry = Names(name), Registry()
-    if name in registry.names(kind):
+    if registry.has(kind, name):
         plugin = registry.find(kind, name).plugin
         raise click.UsageError(
             f"the plugin {plugin!r} offers a {kind} {name!r} already; two cannot be installed together"

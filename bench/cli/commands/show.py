@@ -30,7 +30,8 @@ def command(name: str, data_root: Path, runs: Path, plugins: tuple[str, ...]) ->
     kinds = [kind for kind in KINDS if registry.has(kind, name)]
     folder = next((each for each in (looked_at(runs) / name, Path(name)) if (each / run_folder.SPEC).is_file()), None)
     if folder is None and not kinds and not is_path(name):
-        raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs")
+        meant = next(filter(None, (registry.respelt(kind, name) for kind in KINDS)), None)
+        raise unknown("name", name, _everything(registry, runs), "bench list methods, datasets, ... or runs", meant)
     pages = _pages(registry, name, kinds, data_root) if kinds or is_path(name) else []
     if folder is not None:
         from bench.cli.run_page import run

@@ -1,5 +1,6 @@
 """The registry: entry points, --plugin, duplicates refused, broken plugins listed and harmless to the others."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -235,6 +236,32 @@ def test_a_name_like_nothing_known_comes_with_all_choices() -> None:
     with pytest.raises(UsageError) as error:
         registry.find("protocol", "zzzzzz")
     assert ", ".join(registry.names("protocol")) in str(error.value)
+
+
+BY_RULE = """
+from bench.hookspecs import Offer, Rule, hookimpl
+
+def read(name):
+    head, _, number = name.partition("-")
+    return Offer(f"{head}-{int(number)}", "json:dumps", "one of many") if head == "wide" and number.isdigit() else None
+
+@hookimpl
+def bench_backbones():
+    return [Offer("wide-4", "json:loads", "listed"), Rule("wide-N", "any width", read)]
+"""
+
+
+def test_what_follows_a_rule_is_had_by_its_one_name(install: Install) -> None:
+    install("stranger_r", BY_RULE)
+    registry = Registry()
+    found = registry.find("backbone", "wide-77")
+    assert (found.offer.name, found.plugin, found.version) == ("wide-77", "stranger_r", "4.2")
+    assert registry.load("backbone", "wide-77") is json.dumps
+    assert registry.load("backbone", "wide-4") is json.loads, "what is listed goes first"
+    assert [rule.names for rule in registry.rules("backbone")].count("wide-N") == 1
+    assert "wide-77" not in registry.names("backbone") and not registry.has("method", "wide-77")
+    with pytest.raises(UsageError, match="did you mean 'wide-77'"):
+        registry.find("backbone", "wide-077")
 
 
 def test_an_offer_loads_its_target() -> None:

@@ -254,7 +254,7 @@ def test_a_pace_without_steps_fetches_no_weights(
             65,
             "small",
             "IMAGENET1K_V1",
-            "no weights for 'small'; it does for alexnet, densenet121, efficientnet-b0",
+            "no weights for 'small'; it does for alexnet, convnext-tiny, densenet121",
         ),
         (1000, 65, "resnet18", "IMAGENET1K_V2", "did you mean 'IMAGENET1K_V1'"),
     ],
