@@ -8,6 +8,7 @@ from bench.data.cards import SourceCard, Unit01
 from bench.sets.own_manifest import Below, GridFacts, LabelFacts, Name, Positive
 from bench.storage.growing import GrowingModel
 from bench.training.soft_labels.fkd import SEED
+from bench.whitening import EPS
 
 SMALLEST_STD = 1e-4  # of pixels in [0, 1]; below it, levels would be thousands of standard deviations apart
 Range = Literal["0..255", "0..1", "normalised", "whitened"]
@@ -26,29 +27,32 @@ class TensorSource(GrowingModel):
         labels: class indices (N); None: the class of an image is the most probable of its soft labels.
         soft: probabilities (N, K).
         logits: (N, K), whose softmax they are, in place of `soft` (DATM).
+        regression: (N, K), what outputs are to be by the squared error, in place of both (FRePo).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    added: ClassVar[frozenset[str]] = frozenset({"logits"})
+    added: ClassVar[frozenset[str]] = frozenset({"logits", "regression"})
     file: Below
     labels_file: Below | None = None
     images: str = "images"
     labels: str | None = "labels"
     soft: str | None = None
     logits: str | None = None
+    regression: str | None = None
     range: Range
 
     @property
     def own_labels(self) -> str | None:
-        """The name of its soft labels, as probabilities or logits."""
-        return self.soft or self.logits
+        """The name of its labels that are more than classes."""
+        return self.soft or self.logits or self.regression
 
     @model_validator(mode="after")
     def _labels_are_there(self) -> "TensorSource":
-        if self.soft and self.logits:
-            raise ValueError("'soft' and 'logits' are two ways to say one thing; keep one")
-        if self.labels is None and self.own_labels is None:
-            raise ValueError("without 'labels' it needs 'soft' or 'logits'")
+        said = [repr(name) for name in ("soft", "logits", "regression") if getattr(self, name)]
+        if len(said) > 1:
+            raise ValueError(f"{' and '.join(said)} say what the labels are; keep one")
+        if self.labels is None and not said:
+            raise ValueError("without 'labels' it needs 'soft', 'logits' or 'regression'")
         return self
 
 
@@ -59,6 +63,24 @@ class ZcaSource(BaseModel):
     file: Below
     mean: str = "mean"
     matrix: str = "matrix"
+
+
+class ZcaFit(BaseModel):
+    """A whitening that no file holds, fitted on the dataset's training split as whoever made the set did.
+
+    Attributes:
+        fit: "kornia", as MTT, TESLA and DATM; "frepo", which standardises channels first (see `bench.whitening`).
+        eps: added to the variances; "frepo" has it in units of their mean.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fit: Literal["kornia", "frepo"]
+    eps: Positive = EPS
+
+    @property
+    def standardised(self) -> bool:
+        """As of `bench.whitening.fit`."""
+        return self.fit == "frepo"
 
 
 class FkdSource(BaseModel):
@@ -116,7 +138,7 @@ class HandWritten(GrowingModel):
     classes: tuple[str, ...] | None = None
     mean: tuple[Unit01, ...] | None = None
     std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None
-    zca: ZcaSource | None = None
+    zca: ZcaSource | ZcaFit | None = None
     learned_lr: Positive | None = None
     labels: FkdSource | KeptLabels | None = None
     decoder: GridFacts | None = None

@@ -11,7 +11,7 @@ Tensors come from one safetensors, NumPy (.npz) or PyTorch file (read without pi
 `range` is "0..255", "0..1", "normalised" (by `mean` and `std`, which default to the dataset's) or "whitened", and is
 held against the pixels (`bench.interchange.pixels`). Labels are class indices in the order of `classes`; ids that
 images carry beat any order, and `bench.interchange.class_order` has the rule in full. Soft labels are a third tensor,
-(N, K) probabilities, which the source names as "soft".
+(N, K) probabilities, which the source names as "soft"; or they are "logits", or targets of a "regression".
 
 A set that belongs to ZCA-whitened data, whatever its range, brings the whitening, which test images then go through:
 
@@ -19,6 +19,7 @@ A set that belongs to ZCA-whitened data, whatever its range, brings the whitenin
      "zca": {"file": "zca.pt", "mean": "mean_vector", "matrix": "transform_matrix"}}
 
 A flattened image x (C, H, W) in [0, 1] becomes (x - mean) matrix. Constants of a normalisation before it are folded in.
+One that lies in no file is fitted on the training split: {"fit": "kornia", "eps": 0.1} (MTT, TESLA, DATM).
 """
 
 from bench.interchange.handwritten import HandWritten as HandWritten

@@ -5,8 +5,7 @@ CV-DD and FADRM among them: newNNN; RDED: NNNNN; others by class id), Parquet fi
 DC and DM ({'data': [[images, labels], ...]}) and of MTT (images_best.pt, labels_best.pt).
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
 from bench.interchange.handwritten import FKD_EPOCH, HandWritten
 from bench.interchange.looking import range_of
-from bench.interchange.offering import offered, shown
+from bench.interchange.offering import likely_pair, offered, shown
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
 from bench.storage.run_folder import CONDENSED, MANIFEST
@@ -54,8 +53,9 @@ def _meant(folder: Path) -> str:
     return f"it holds runs; name the set of one, such as {run}" if run else ""
 
 
-def _open(folder: Path, field: str, reason: str) -> UsageError:
-    return UsageError(f"{folder} has no {MANIFEST}, and {reason}: write one that states {field!r} (docs/concepts.md)")
+def _open(folder: Path, field: str, reason: str, such: str = "") -> UsageError:
+    said = f"{folder} has no {MANIFEST}, and {reason}: write one that states {field!r}"
+    return UsageError(f"{said}{such} (docs/concepts.md)")
 
 
 def _batches(folder: Path) -> Iterator[Path]:
@@ -106,27 +106,31 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
     else:
         images, labels, where = *pair, {"file": files[0]}
     path = folder / where["file"]
-    _check_labels(folder, folder / where.get("labels_file", where["file"]), labels)
+    _check_labels(folder, where, images, labels)
     found = range_of(path, images).sure
     if found is None:
-        raise _open(folder, "source.range", f"whether {path.name} is 0..1, normalised or whitened cannot be told")
+        reason = f"whether {path.name} is 0..1, normalised or whitened cannot be told"
+        raise _open(folder, "source.range", reason, offered(folder, where, images, labels))
     return {**where, "images": images, "labels": labels, "range": found}
 
 
 def _unnamed(folder: Path, file: str) -> UsageError:
     """What a file holds under other names than ours, and what to write where two tensors look like the two."""
-    held = shown(shapes_held(folder / file))
-    said = f"{folder} has no {MANIFEST}, and {file} holds {held}, not 'images' and 'labels': write one that names them"
-    return UsageError(f"{said}{offered(folder / file)} (docs/concepts.md)")
+    held = shapes_held(folder / file)
+    said = f"{folder} has no {MANIFEST}, and {file} holds {shown(held)}, not 'images' and 'labels': write one that "
+    such = offered(folder, {"file": file}, *pair) if (pair := likely_pair(held)) else ""
+    return UsageError(f"{said}names them{such} (docs/concepts.md)")
 
 
-def _check_labels(folder: Path, path: Path, name: str) -> None:
+def _check_labels(folder: Path, where: Mapping[str, str], images: str, name: str) -> None:
+    path = folder / where.get("labels_file", where["file"])
     (labels,) = named(path, name, fits=lambda shapes: "")
     if labels.ndim == 1 and labels.is_floating_point():
         raise UsageError(f"the labels in {path} are {type_of(labels)}; class indices are whole numbers: save int64")
     if labels.ndim != 1:
         shape = f"{name!r} in {path.name} has shape {tuple(labels.shape)}, not (N)"
+        such = offered(folder, where, images, name) if labels.ndim == 2 else ""
         raise UsageError(
-            f"{folder} has no {MANIFEST}, and {shape}: write one whose source says {json.dumps('labels')}: null, and "
-            f"names them as 'source.soft', if they are probabilities, or 'source.logits' (docs/concepts.md)"
+            f"{folder} has no {MANIFEST}, and {shape}: write one that says what they are, 'source.soft', "
+            f"'source.logits' or 'source.regression'{such} (docs/concepts.md)"
         )

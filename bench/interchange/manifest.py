@@ -12,6 +12,8 @@ from bench.interchange.handwritten import (
     HandWritten,
     KeptLabels,
     TensorSource,
+    ZcaFit,
+    ZcaSource,
 )
 from bench.sets.own_manifest import RunManifest
 from bench.storage.files import digest, file_digest, unsealed
@@ -52,6 +54,8 @@ def about(folder: Path) -> dict[str, Any]:
         validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
     if isinstance(manifest.get("labels"), dict):
         validated(KeptLabels if "kept" in manifest["labels"] else FkdSource, manifest["labels"], f"{path}, labels")
+    if isinstance(manifest.get("zca"), dict):
+        validated(ZcaFit if "fit" in manifest["zca"] else ZcaSource, manifest["zca"], f"{path}, zca")
     return validated(HandWritten, manifest, str(path)).model_dump()
 
 

@@ -25,6 +25,7 @@ class Part:
 
 
 def in_order(images: Images, order: ClassOrder) -> Images:
-    """The images with their classes, and the columns of their soft labels, in the dataset's class order."""
-    soft = None if images.soft is None else images.soft[:, order.positions.argsort()]
-    return Images(images.pixels, order.positions[images.classes], soft)
+    """The images with their classes, and the columns of their own labels, in the dataset's class order."""
+    columns = order.positions.argsort()
+    soft, targets = (None if each is None else each[:, columns] for each in (images.soft, images.targets))
+    return Images(images.pixels, order.positions[images.classes], soft, targets=targets)

@@ -5,28 +5,25 @@ What is told apart are mistakes of a unit, never of taste: learned images leave 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import UsageError
-from bench.interchange.handwritten import HandWritten, TensorSource, ZcaSource
-from bench.sets.tensor_files import INTEGERS, named, type_of
+from bench.interchange.handwritten import HandWritten, TensorSource
+from bench.sets.tensor_files import INTEGERS, type_of
 from bench.sets.wellformed import DEVIATIONS
 from bench.storage.paging import converted, parts
-from bench.whitening import Whitening
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
 ONE_LEVEL = 1.001 / 255  # with room for rounding
 OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
 SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below -0.25
 LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
-WORST_CONDITION = 1e10  # of a whitening matrix; with eps = 1e-8 that of 32 x 32 x 3 pixels has 1e7 at most
 
 
 def check_labels(labels: Tensor, where: str) -> None:
@@ -159,37 +156,3 @@ def declared_normalisation(hand: HandWritten, dataset: Dataset) -> Normalisation
             f"students see them by the constants of {dataset.name}: leave both out"
         )
     return theirs
-
-
-def whitening(folder: Path, zca: ZcaSource, dataset: Dataset) -> Whitening:
-    """The whitening that a manifest names.
-
-    Raises:
-        UsageError: it is not for images of the dataset's shape, or not finite.
-    """
-    path, shape = folder / zca.file, (dataset.channels, dataset.resolution, dataset.resolution)
-    size = math.prod(shape)
-
-    def fits(shapes: Mapping[str, tuple[int, ...]]) -> str:
-        mean, matrix = shapes[zca.mean], shapes[zca.matrix]
-        right = math.prod(mean) == size and matrix == (size, size)
-        expected = f"mean and matrix must have {size} and ({size}, {size}) numbers"
-        return "" if right else f"{expected}, not {mean} and {matrix}"
-
-    mean, matrix = named(path, zca.mean, zca.matrix, fits=fits)
-    if not (mean.is_floating_point() and matrix.is_floating_point()):
-        raise UsageError(f"{path}: mean and matrix are {type_of(mean)} and {type_of(matrix)}; floats are expected")
-    mean, matrix = mean.float(), matrix.float()
-    if not bool(torch.isfinite(mean).all() & torch.isfinite(matrix).all()):
-        raise UsageError(f"{path} holds NaN or infinity")
-    if _is_singular(matrix):
-        raise UsageError(f"{path}: the matrix is singular: unlike any ZCA whitening, it makes different images one")
-    return Whitening(mean.reshape(shape), matrix.contiguous())
-
-
-def _is_singular(matrix: Tensor) -> bool:
-    """Whether a matrix has no inverse, or, by its condition (1-norm), none but by rounding."""
-    exact = matrix.double()
-    inverse, failed = torch.linalg.inv_ex(exact)
-    condition = torch.linalg.matrix_norm(exact, 1) * torch.linalg.matrix_norm(inverse, 1)
-    return bool(failed) or not float(condition) < WORST_CONDITION

@@ -8,18 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.condensation import Grid, ImageFiles
-from bench.data.datasets import Dataset, Normalisation
+from bench.condensation import Grid, ImageFiles, Images
+from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
-from bench.interchange.handwritten import HandWritten, KeptLabels, TensorSource
+from bench.interchange.handwritten import HandWritten, KeptLabels, TensorSource, ZcaFit, ZcaSource
 from bench.interchange.layouts import Readers, from_layout
 from bench.interchange.manifest import about, by_hand, is_missing
 from bench.interchange.parts import in_order
-from bench.interchange.pixels import declared_normalisation, whitening
+from bench.interchange.pixels import declared_normalisation
 from bench.interchange.tensors import from_tensors
-from bench.labels import HardLabels, Labels, SoftLabels
+from bench.interchange.whitenings import check_fit, from_file
+from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
 from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.storage.run_folder import MANIFEST
@@ -35,6 +36,7 @@ class Foreign:
         files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
         inferred: of a set without a manifest, what was taken for granted, in a line.
         published: the files of its images, in their order; None where they were published as tensors.
+        unfitted: whether its whitening is still to be fitted, and its images are of none yet.
     """
 
     condensed: CondensedSet
@@ -43,6 +45,7 @@ class Foreign:
     files: tuple[Path, ...] = ()
     inferred: str = ""
     published: ImageFiles | None = None
+    unfitted: bool = False
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -57,8 +60,16 @@ def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
     return read_foreign(folder, dataset, readers).condensed
 
 
-def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
-    """The same, with how its labels were understood. Raises as `read`."""
+def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Preprocessing | None = None) -> Foreign:
+    """The same, with how its labels were understood.
+
+    Args:
+        whitening: the fitted one of a set whose manifest asks for that. While it is not known the set is read as one of
+            the dataset's own preprocessing (`Foreign.unfitted`): its images have their number, type and shape.
+
+    Raises:
+        UsageError, CorruptArtefact: as `read`.
+    """
     hand = by_hand(folder)
     if hand is None:
         return read_own(folder)
@@ -68,17 +79,19 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
         raise UsageError(
             f"{folder} has no {MANIFEST}, and {unsaid}: write one that states 'mean' and 'std' (docs/concepts.md)"
         )
-    preprocessing = whitening(folder, hand.zca, dataset) if hand.zca else dataset.normalisation
-    files = [folder / hand.zca.file] if hand.zca else []
+    preprocessing, files = dataset.normalisation, list[Path]()
+    if isinstance(hand.zca, ZcaSource):
+        preprocessing, files = from_file(folder, hand.zca, dataset), [folder / hand.zca.file]
+    elif hand.zca is not None:
+        check_fit(dataset, str(folder))
+        preprocessing = whitening or preprocessing
     if isinstance(hand.source, TensorSource):
         part = from_tensors(folder, hand, hand.source, preprocessing, dataset)
     else:
         part = from_layout(folder, hand, hand.source, dataset, readers)
     ordered = in_order(part.images, part.order)
     decoder = Grid(hand.decoder.factor) if hand.decoder else None
-    labels: Labels = HardLabels()
-    if ordered.soft is not None:
-        labels = SoftLabels(decoder.repeated(ordered.soft) if decoder else ordered.soft)
+    labels = _own_labels(ordered, decoder)
     if isinstance(hand.labels, KeptLabels):
         labels = stored.kept_labels(folder, hand, hand.labels, ordered, dataset)
         kept = labels.tensors
@@ -93,7 +106,18 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers) -> Foreign:
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
     notes = (*part.notes, doubt) if unsaid else part.notes
-    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published)
+    unfitted = isinstance(hand.zca, ZcaFit) and whitening is None
+    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published, unfitted)
+
+
+def _own_labels(images: Images, decoder: Grid | None) -> Labels:
+    """Those that came with the images, of what these decode into."""
+    soft, targets = (
+        each if each is None or decoder is None else decoder.repeated(each) for each in (images.soft, images.targets)
+    )
+    if targets is not None:
+        return RegressionLabels(targets)
+    return HardLabels() if soft is None else SoftLabels(soft)
 
 
 def _constants_unsaid(hand: HandWritten, own: Normalisation, dataset: Dataset) -> str:

@@ -237,6 +237,10 @@ def _read(folder: Path, registry: Registry, open_: Open | None) -> CondensedSet:
         found = read_against(folder, open_(), registry)
         with Console(quiet=True) as console:
             warn_of(found, str(folder), console)
+        if found.unfitted:
+            raise UsageError(
+                f"the whitening of {folder} is fitted in a run: `bench evaluate` it, and load the set of that run"
+            )
         return found.condensed
     try:
         return importing.read_own(folder).condensed

@@ -22,7 +22,7 @@ from bench.condensation import (
 )
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.interchange.handwritten import FkdSource
+from bench.interchange.handwritten import FkdSource, ZcaFit
 from bench.interchange.importing import Foreign, fingerprint, read_foreign
 from bench.interchange.manifest import by_hand
 from bench.interchange.stored import stored_labels
@@ -33,6 +33,7 @@ from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_p
 from bench.sets.label_fit import fit_of_labels
 from bench.sets.overlap import count_in
 from bench.training.soft_labels.targets import targets_of
+from bench.whitening import Whitening, fit
 
 
 class ImportedConfig(MethodConfig):
@@ -66,6 +67,7 @@ class Imported(Condenser[ImportedConfig]):
     Config: ClassVar[type[MethodConfig]] = ImportedConfig
     made_here: ClassVar[bool] = False
     version: ClassVar[int] = 2  # labels of folders and Parquet files are understood by their ids
+    _whitening: Whitening | None = None
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """What the set lacks."""
@@ -80,6 +82,12 @@ class Imported(Condenser[ImportedConfig]):
     def decoder(self) -> Grid | None:
         """As the set has it."""
         return Grid(self.config.grid) if self.config.grid > 1 else None
+
+    def prepare(self, task: Task) -> None:
+        """Fits the whitening, where the set asks for that."""
+        hand = by_hand(Path(self.config.path))
+        if hand is not None and isinstance(hand.zca, ZcaFit):
+            self._whitening = fit(task, hand.zca.eps, standardised=hand.zca.standardised)
 
     def units(self, task: Task) -> Sequence[Unit]:
         """The set. Files of units called "all" are from before a learned step size was kept with the images."""
@@ -150,7 +158,7 @@ class Imported(Condenser[ImportedConfig]):
             RunFailure: it has changed since, or does not fit the dataset.
         """
         folder = Path(self.config.path)
-        found = read_foreign(folder, task.dataset, task.readers)
+        found = read_foreign(folder, task.dataset, task.readers, self._whitening)
         if fingerprint(folder, found.files) != self.config.content:
             raise RunFailure(f"{folder} has changed since this run was asked for; ask for it again")
         check_fits(found.condensed, task.dataset)

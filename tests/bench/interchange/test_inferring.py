@@ -188,8 +188,9 @@ NOISE = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         (saved("a.pt", {"images": NOISE.abs() * 99, "labels": LABELS}), "'source.range'"),
         (
             saved("a.pt", {"images": NOISE, "labels": torch.rand(4, 3)}),
-            "'labels' in a.pt has shape (4, 3), not (N): write one whose source says \"labels\": null, and names them "
-            "as 'source.soft', if they are probabilities, or 'source.logits'",
+            "'labels' in a.pt has shape (4, 3), not (N): write one that says what they are, 'source.soft', "
+            "'source.logits' or 'source.regression', such as "
+            '{"source": {"file": "a.pt", "images": "images", "labels": null, "logits": "labels", "range": "whitened"}',
         ),
         (saved("a.pt", {"images": NOISE, "labels": LABELS.float()}), "are float32; class indices are whole numbers"),
         (saved("a.pt", {"pictures": NOISE}), "a.pt holds 'pictures' (4, 1, 8, 8), not 'images' and 'labels'"),

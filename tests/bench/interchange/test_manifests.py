@@ -155,7 +155,7 @@ def test_soft_labels_in_a_file_of_their_own_say_the_classes_too(tmp_path: Path, 
 
 def test_a_source_without_labels_needs_soft_ones(tmp_path: Path) -> None:
     folder = write_manifest(tmp_path / "set", source={**TENSORS, "labels": None})
-    with pytest.raises(UsageError, match="without 'labels' it needs 'soft' or 'logits'"):
+    with pytest.raises(UsageError, match="without 'labels' it needs 'soft', 'logits' or 'regression'"):
         read_foreign(folder, known_by_gray("a", "b", "c"), readers)
 
 

@@ -97,7 +97,7 @@ def test_labels_in_another_class_order_are_put_into_the_datasets(tmp_path: Path,
         ({"source": {"file": "set.pt", "range": "0..255", "soft": "probs"}}, "holds no 'probs'"),
         (
             {"source": {"file": "set.pt", "range": "0..255", "soft": "labels"}},
-            r"soft labels 'labels' have shape \(6,\)",
+            r"the labels 'labels' have shape \(6,\)",
         ),
         ({"source": {"file": "set.pt", "range": "0..255"}, "zca": {"file": "none.pt"}}, "none.pt cannot be read"),
         (
