@@ -32,9 +32,10 @@ WITHOUT_LR = "the recipe's learning rate, not the one that was learned with the 
 
 @dataclass(frozen=True)
 class Described:
-    """Images per class to evaluate at, where the set came from, and the configuration that finds it, as for --set."""
+    """Images per class to evaluate at, the seed of the set, where it came from, and what finds it, as for --set."""
 
     ipcs: tuple[int, ...]
+    seed: int
     origin: Origin
     changes: tuple[str, ...]
 
@@ -106,7 +107,8 @@ def described(
         **({"grid": decoder.factor} if (decoder := found.condensed.decoder) else {}),
         **({"lacks": lacks} if lacks else {}),
     }
-    return Described(usual, origin, tuple(f"{key}={json.dumps(value)}" for key, value in values.items()))
+    changes = tuple(f"{key}={json.dumps(value)}" for key, value in values.items())
+    return Described(usual, manifest.get("seed") or 0, origin, changes)
 
 
 def _lacking(maker: type[Condenser[Any]] | None, found: Foreign) -> tuple[str, ...]:

@@ -87,12 +87,16 @@ def _timeout(what: str, then: str = "") -> Callable[[F], F]:
     return time_option("--timeout", f"Stop {what} after so many seconds, or 90s, 30m, 2h: a failed row{then}.")
 
 
-def seed_option(of: str) -> Callable[[F], F]:
-    """The option --seed, once for each: of what its seeds are."""
-    said = f"Seed of {of} (repeatable)."
-    return click.option(
-        "--seed", "seeds", multiple=True, type=Seed(), metavar="N", default=(0,), show_default=True, help=said
-    )
+def seed_option(of: str, default: str | None = None) -> Callable[[F], F]:
+    """The option --seed, once for each.
+
+    Args:
+        of: what its seeds are of.
+        default: where none may be said, what is taken then; None: it is 0.
+    """
+    said = f"Seed of {of} (repeatable)" + (f" [default: {default}]." if default else ".")
+    usual = {} if default else {"default": (0,), "show_default": True}
+    return click.option("--seed", "seeds", multiple=True, type=Seed(), metavar="N", help=said, **usual)
 
 
 timeout_option = _timeout("a run", ", which --retry-failed continues")

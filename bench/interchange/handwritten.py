@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.data.cards import SourceCard, Unit01
-from bench.sets.own_manifest import Below, GridFacts, LabelFacts, Name, Positive
+from bench.sets.own_manifest import Below, GridFacts, LabelFacts, Name, Positive, Seed
 from bench.storage.growing import GrowingModel
 from bench.training.soft_labels.fkd import SEED
 from bench.whitening import EPS
@@ -96,7 +96,7 @@ class FkdSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     fkd: Below
     temperature: Positive
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = SEED  # what torch takes
+    seed: Seed = SEED
     teacher: Name = ""
 
 
@@ -120,19 +120,20 @@ class HandWritten(GrowingModel):
 
     Attributes:
         name: what tables call the set; None: its folder's name.
-        method, backbone, iterations: what made it, where that is known.
+        method, backbone, iterations, seed: what made it, where that is known.
         labels: others that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
         decoder: what each image decodes into, as a run's manifest says it; None: it is one image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    added: ClassVar[frozenset[str]] = frozenset({"decoder"})
+    added: ClassVar[frozenset[str]] = frozenset({"decoder", "seed"})
     source: TensorSource | SourceCard
     name: Name | None = None
     method: Name = "imported"
     backbone: Name | None = None
     iterations: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    seed: Seed | None = None
     protocol: Name = "hard"
     protocol_version: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     classes: tuple[str, ...] | None = None

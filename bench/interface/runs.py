@@ -139,7 +139,7 @@ def evaluate(
     backbone: str | None = None,
     protocol: Names = (),
     ipc: Numbers = (),
-    seed: Numbers = 0,
+    seed: Numbers = (),
     eval_seeds: int = 3,
     looks: int = 0,
     classes: int | Names | None = None,
@@ -171,7 +171,7 @@ def evaluate(
             the first eval_backbone.
         protocol: evaluate by; none: the one that the manifest names.
         ipc: the first so many images of each class; none: all.
-        seed: of the control.
+        seed: of the students and of the control; none: the set's own, by its manifest, or 0.
         classes: those that the set is of; None: all.
 
     The others are as of `run`, and so is what is raised.

@@ -16,6 +16,7 @@ from bench.storage.users_files import plain_name
 Finite = Annotated[float, Field(allow_inf_nan=False), AS_WRITTEN]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AS_WRITTEN]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what torch takes
 Name = Annotated[str, Field(max_length=LONGEST)]
 Below = Annotated[str, AfterValidator(plain_name)]
 
@@ -112,6 +113,7 @@ class Manifest(Part):
     backbone: Name | None = None
     iterations: Count | None = None
     budget: Literal["paper", "quick"] | None = None
+    seed: Seed | None = None
     classes: list[str] = Field(min_length=2)
     mean: list[Finite] | None
     std: list[Positive] | None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="The first N images of each class (repeatable).",
 )
-@seed_option("the control")
+@seed_option("the students and of the control", "the set's own, by its manifest, or 0")
 @trainings_option
 @click.option("--classes", metavar="N|CLASS,CLASS,...", help="The classes that the set is of [default: all].")
 @grid_options
@@ -78,6 +78,7 @@ def requested(
     backbone: str | None,
     protocols: tuple[str, ...],
     ipcs: tuple[int, ...],
+    seeds: tuple[int, ...],
     runs: Path,
     quiet: bool = False,
     **asked: Any,  # noqa: ANN401 - the fields of Request, as typed
@@ -107,6 +108,7 @@ def requested(
         methods=("imported",),
         datasets=(dataset,),
         ipcs=found.ipcs,
+        seeds=seeds or (found.seed,),
         backbones=(backbone or _condensed_with(registry, found.origin) or asked["eval_backbones"][0],),
         protocols=protocols or (found.origin.protocol,),
         changes=found.changes,

@@ -235,8 +235,12 @@ def test_where_a_set_came_from_survives_json_and_is_no_part_of_the_hash(bench: B
     assert with_origin.spec.hash == job.spec.hash
 
 
+@pytest.mark.parametrize(
+    ("about", "said", "seeds"),
+    [({}, "", (0,)), ({"seed": 3}, "", (3,)), ({"seed": 3}, "--seed 0 --seed 1", (0, 1))],
+)
 def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
-    bench: Bench, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, digits: Dataset, monkeypatch: pytest.MonkeyPatch, about: dict[str, int], said: str, seeds: object
 ) -> None:
     asked: list[Request] = []
 
@@ -245,12 +249,13 @@ def test_a_dry_run_foresees_the_jobs_of_the_evaluation_and_does_none(
         return 0
 
     monkeypatch.setattr(foreseeing, "foresee", seen)
-    folder = real(bench.folder / "set", digits, (2, 2, 2), method="dm")
-    options = f"-d digits --classes 3 --eval-backbone convnet3 --ipc 1 --ipc 2 --dry-run --runs {bench.runs}"
+    folder = real(bench.folder / "set", digits, (2, 2, 2), method="dm", **about)
+    options = f"-d digits --classes 3 --eval-backbone convnet3 --ipc 1 --ipc 2 --dry-run --runs {bench.runs} {said}"
     ended = CliRunner().invoke(command, [str(folder), *options.split()], env={"BENCH_CACHE": str(bench.cache)})
     assert ended.exit_code == 0, ended.output
     (request,) = asked
     assert (request.methods, request.ipcs, request.protocols) == (("imported",), (1, 2), ("hard",))
+    assert request.seeds == seeds
     assert request.origin is not None and request.origin.method == "dm"
     assert not bench.runs.exists()
 

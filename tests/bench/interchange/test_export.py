@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path, list[fl
     """A small run of SRe2L, whose teacher labels while students train: its folder, and what it scored."""
     bench = Bench(tmp_path_factory.mktemp("maker"))
     torch.set_num_threads(1)
-    (job,) = bench.jobs("sre2l")
+    (job,) = bench.jobs("sre2l", seeds=(3,))
     (row,) = rows_of([job], [bench.run(job)])
     return bench, bench.runs / job.spec.name, row["top1_values"]
 
@@ -119,8 +119,10 @@ def test_what_a_teacher_labels_scores_the_same(tmp_path: Path, made: tuple[Bench
     _, run, top1 = made
     place, elsewhere = exported(run / "condensed", to, tmp_path / "out"), Bench(tmp_path)
     found = described(place, "digits", "3", (), tmp_path / "data", elsewhere.cache, Registry())
+    assert found.seed == 3  # of the run, from which those of its students come
     asked = {
         "ipcs": found.ipcs,
+        "seeds": (found.seed,),
         "changes": found.changes,
         "origin": found.origin,
         "eval_backbones": ("convnet3-w32-bn",),
