@@ -1,4 +1,4 @@
-"""Dividing a view's columns into parts that fit a width."""
+"""A view's columns as lines of text, divided into parts that fit a width."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from bench.reporting.view import RankingView
 
 LEFT = (
     *("method", "set", "backbone", "changed", "engine", "labels", "run", "rung", "change"),
-    *("made\nin", "pre-\nprocessing", "status", "budget", "made (UTC)", "reason"),
+    *("made\nin", "pre-\nprocessing", "status", "budget", "made (UTC)", "notes"),
     *("dataset", "condensed\nwith", "trained\non it", "protocol", "metric", "verdict", "set by\nthe table"),
 )
 GAP = 2
@@ -77,3 +77,22 @@ def extent(columns: Columns) -> int:
 def alignment(titles: Iterable[str]) -> list[str]:
     """Words to the left, numbers to the right."""
     return ["left" if title in LEFT else "right" for title in titles]
+
+
+def grid(columns: Columns) -> list[str]:
+    """Titles, which may have line breaks, a rule, lines. tabulate guesses types, and takes ten times as long."""
+    heads = [title.split("\n") for title in columns]
+    depth = max(map(len, heads))
+    drawn = [
+        _column([*head, *[""] * (depth - len(head))], cells, side)
+        for head, cells, side in zip(heads, columns.values(), alignment(columns), strict=True)
+    ]
+    return [(" " * GAP).join(cells).rstrip() for cells in zip(*drawn, strict=True)]
+
+
+def _column(head: Sequence[str], cells: Sequence[str], side: str) -> list[str]:
+    """Of one width, from the title's first line to the last cell."""
+    width = max(map(len, (*head, *cells)))
+    placed = str.ljust if side == "left" else str.rjust
+    above, below = ([placed(text, width) for text in some] for some in (head, cells))
+    return [*above, "-" * width, *below]

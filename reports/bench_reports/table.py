@@ -4,8 +4,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-from bench.reporting.columns import Columns
-from bench.reporting.layout import alignment, parts
+from bench.reporting.layout import grid, parts
 from bench.reporting.view import RankingView
 from bench_reports.text import TextFormat
 
@@ -27,29 +26,10 @@ class Table(TextFormat):
 
 
 def _section(view: RankingView, width: int) -> str:
-    tables = [_grid(part) for part in parts(view, width)]
+    tables = ["\n".join(grid(part)) for part in parts(view, width)]
     notes = "\n".join(_wrapped(note, width) for note in view.notes)
     heading = textwrap.fill(view.heading, width, break_long_words=False, break_on_hyphens=False)
     return "\n\n".join(filter(None, [heading, *tables, notes]))
-
-
-def _grid(part: Columns) -> str:
-    """Titles, which may have line breaks, a rule, lines. tabulate guesses types, and takes ten times as long."""
-    heads = [title.split("\n") for title in part]
-    depth = max(map(len, heads))
-    columns = [
-        _column([*head, *[""] * (depth - len(head))], cells, side)
-        for head, cells, side in zip(heads, part.values(), alignment(part), strict=True)
-    ]
-    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
-
-
-def _column(head: Sequence[str], cells: Sequence[str], side: str) -> list[str]:
-    """Of one width, from the title's first line to the last cell."""
-    width = max(map(len, (*head, *cells)))
-    placed = str.ljust if side == "left" else str.rjust
-    above, below = ([placed(text, width) for text in some] for some in (head, cells))
-    return [*above, "-" * width, *below]
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -1,6 +1,7 @@
 """`bench list`: what there is, without importing any of it."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -66,7 +67,8 @@ def _runs(rows: Sequence[dict[str, Any]], form: str) -> None:
     if form == "json":
         click.echo(json.dumps([*map(listed, rows)], indent=2))
     else:
-        click.echo(table(rows) if rows else "no runs")
+        width = shutil.get_terminal_size((0, 0)).columns  # 0 where the output is no terminal
+        click.echo(table(rows, width or None) if rows else "no runs")
 
 
 def offer_rows(registry: Registry, kind: str) -> list[dict[str, Any]]:

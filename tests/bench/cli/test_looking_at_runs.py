@@ -52,7 +52,8 @@ def test_a_list_of_runs_says_when_and_with_what(runs: Path) -> None:
     assert (done["date"], done["changed"]) == (DATE, {"lr": [0.1, 0.2]})
     assert (begun["status"], begun["ipc"], begun["seed"], begun["date"]) == ("incomplete", 10, 1, None)
     _, table, _ = answer("list", "runs", "--runs", str(runs))
-    assert "2026-01-02 03:04" in table and "lr 0.1 -> 0.2" in table and " 61.25 (1)" in table
+    assert "2026-01-02 03:04" in table and "[1] lr 0.1 -> 0.2" in table and " 61.25 (1)  [1] " in table
+    assert "incomplete" in table
 
 
 def test_a_list_of_runs_says_what_they_are(runs: Path) -> None:
@@ -68,10 +69,11 @@ def test_a_list_of_runs_says_what_they_are(runs: Path) -> None:
     said = ("method", "dataset", "classes", "backbone", "budget", "label_kind", "eval_seeds", "is_control")
     assert [done[name] for name in said] == ["random", "digits", 10, "convnet3", "quick", "hard", 2, False]
     _, table, _ = answer("list", "runs", "--runs", str(runs))
-    head, line = table.splitlines()[0].split(), next(line for line in table.splitlines() if "done" in line)
-    assert {"run", "method", "dataset", "ipc", "backbone", "seed", "budget", "protocol", "top-1"} <= set(head)
-    assert all(each in line.split() for each in ("random", "digits", "convnet3", "quick", "hard@1"))
-    assert "62.25 ± 1.41 (2)" in line
+    heading, _, head, *lines = table.splitlines()
+    assert heading == "2 runs, 2 evaluations; all of them: dataset digits, quick budget"
+    assert head.split() == ["run", "protocol", "top-1", "%", "notes", "made", "(UTC)"]
+    (line,) = (line for line in lines if line.startswith(folder.name))
+    assert line.split()[1] == "hard@1" and "62.25 ± 1.41 (2)" in line
 
 
 def test_results_of_several_metrics_name_theirs() -> None:
@@ -83,6 +85,45 @@ def test_results_of_several_metrics_name_theirs() -> None:
     ]
     text = run_list.table(rows)
     assert "top-1 % 50.00 ± 1.00 (2)" in text and "drop points 3.50 ± 0.50 (2)" in text
+
+
+NAMES = tuple(f"some-method-cifar10-ipc{ipc}-convnet3-s0-abcdef" for ipc in (1, 10))
+MANY = [
+    {
+        **{"run": name, "status": "done", "dataset": "cifar10", "budget": budget, "backbone": "convnet3", "seed": 0},
+        **{"protocol_id": "hard@1", "eval_backbone": network, "top1_mean": 50.0, "top1_std": 1.0, "eval_seeds": 2},
+        **{"is_control": control, "changed": {"lr": [0.1, 0.2]}, "made": {"date": DATE}},
+    }
+    for name, budget, control in zip(NAMES, ("paper", "quick"), (False, True), strict=True)
+    for network in ("convnet3", "resnet18")
+]
+
+
+@pytest.mark.parametrize(
+    ("width", "date"),
+    [(None, "2026-01-02 03:04"), (130, "2026-01-02 03:04"), (112, "2026-01-02"), (104, None), (80, "2026-01-02 03:04")],
+)
+def test_a_list_keeps_to_the_terminal_and_cuts_no_name(width: int | None, date: str | None) -> None:
+    lines = run_list.table(MANY, width).splitlines()
+    assert lines[0] == "2 runs, 4 evaluations; all of them: dataset cifar10"
+    assert width is None or max(map(len, lines)) <= width
+    folded = width == 80
+    for name, budget in zip(NAMES, ("paper", "quick"), strict=True):
+        (at, *others) = (place for place, line in enumerate(lines) if line.startswith(name))
+        assert len(others) == (width is None), "where there is no terminal each line says its run"
+        first = lines[at + folded]
+        assert (lines[at] == name) is folded
+        assert budget in first.split() and "hard@1" in first and "50.00 ± 1.00 (2)" in first
+        assert (re.search(r"2026-01-02( \d\d:\d\d)?", first) or [None])[0] == date
+        assert "hard@1 on resnet18" in lines[at + folded + 1]
+        assert ("  c [1]" in first) is (budget == "quick")
+    assert lines[-2:] == ["  c: control, real images drawn at random", "  [1] lr 0.1 -> 0.2"]
+
+
+def test_a_list_of_one_run_says_what_it_is_of() -> None:
+    heading, _, head, *_ = run_list.table(MANY[:1], 120).splitlines()
+    assert heading == "1 run, 1 evaluation; dataset cifar10, paper budget"
+    assert "budget" not in head
 
 
 def test_a_list_of_runs_tells_sets_from_elsewhere_apart(tmp_path: Path) -> None:
@@ -240,5 +281,7 @@ def test_a_list_shows_escapes_in_columns_that_stay_straight() -> None:
     blank = {"status": None, "method": None}
     rows = [{"run": "a\x1b[2J\n\u202eb", "changed": {"x": [None, "\x9b"]}}, {"run": "plain", "changed": {}}]
     lines = run_list.table([{**blank, **row} for row in rows]).splitlines()
-    assert lines[2].split() == [r"a\u001b[2J", r"\u202eb", "x", r"\u009b"]
-    assert lines[2].index("x ") == lines[0].index("changed")
+    head, first, second = lines[2], lines[4], lines[5]
+    assert first.split() == [r"a\u001b[2J", r"\u202eb", "[1]"] and second == "plain"
+    assert first.index("[1]") == head.index("notes")
+    assert lines[-1] == r"  [1] x \u009b"
