@@ -94,9 +94,18 @@ def seed_option(of: str, default: str | None = None) -> Callable[[F], F]:
         of: what its seeds are of.
         default: where none may be said, what is taken then; None: it is 0.
     """
-    said = f"Seed of {of} (repeatable)" + (f" [default: {default}]." if default else ".")
-    usual = {} if default else {"default": (0,), "show_default": True}
-    return click.option("--seed", "seeds", multiple=True, type=Seed(), metavar="N", help=said, **usual)
+    usual = None if default else (0,)
+    said = f"Seed of {of} (repeatable)."
+    return click.option(
+        "--seed",
+        "seeds",
+        multiple=True,
+        type=Seed(),
+        metavar="N",
+        default=usual,
+        show_default=default or True,
+        help=said,
+    )
 
 
 timeout_option = _timeout("a run", ", which --retry-failed continues")
