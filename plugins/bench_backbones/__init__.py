@@ -59,8 +59,14 @@ def _further_resnets() -> list[Offer]:
         )
         for depth in (18, 50, 101)
     ]
+    pooled = "ResNet-18 of the DC family with average pools for strides, from 16 pixels"
     instance = "ResNet-18 with instance norm, as the DC family has it; 3x3 stem without max-pool up to 64 pixels"
-    return [*kept, Offer("resnet18-instance", "bench_backbones.resnet:resnet18_instance", instance)]
+    return [
+        *kept,
+        Offer("resnet18-instance", "bench_backbones.resnet:resnet18_instance", instance),
+        Offer("resnet18-ap", "bench_backbones.resnet_ap:resnet18_ap", f"{pooled}, instance norm"),
+        Offer("resnet18-ap-bn", "bench_backbones.resnet_ap:resnet18_ap_bn", f"{pooled}, BatchNorm", _BATCHNORM),
+    ]
 
 
 def _others() -> list[Offer]:

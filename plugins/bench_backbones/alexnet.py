@@ -4,8 +4,8 @@ The small one is that of the DC family (VICO-UoE/DatasetCondensation), which G-V
 stride 1, widths 128 to 256, three max-pools, one linear layer, no norm and no dropout. It has 1,872,202 parameters for
 10 classes of 32 pixels. Gray 28x28 images are treated as 32x32: the first convolution pads by 4.
 
-"alexnet-bn" is AlexNetBN of that family's later code: the small one at every resolution, with BatchNorm between each
-convolution, which keeps its bias, and its ReLU.
+"alexnet-bn" is AlexNetBN of that release: the small one at every resolution, with BatchNorm between each convolution,
+which keeps its bias, and its ReLU.
 """
 
 from torch import nn

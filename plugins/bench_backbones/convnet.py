@@ -7,9 +7,9 @@ release has it. Gray 28x28 images are treated as 32x32: the first convolution pa
 The family's tables change one part or another (VICO-UoE/DatasetCondensation, `networks.py` and `get_network`), and
 names say which: the width ("-w64"), the norm ("-bn" is BatchNorm; "-ln" LayerNorm over channels, rows and columns, with
 affine parameters for each; "-gn" GroupNorm of 4 groups; "-none"), the activation ("-sigmoid"; "-leaky" is LeakyReLU of
-slope 0.01) and the pools ("-max"; "-nopool" leaves every map as large as the image). Its ConvNetD1 is "convnet1",
-ConvNetW64 "convnet3-w64", ConvNetAL "convnet3-leaky", ConvNetNL "convnet3-ln", ConvNetMP "convnet3-max". RDED's conv6
-is "convnet6-bn".
+slope 0.01; "-swish" is x sigmoid(x)) and the pools ("-max"; "-nopool" leaves every map as large as the image). Its
+ConvNetD1 is "convnet1", ConvNetW64 "convnet3-w64", ConvNetAL "convnet3-leaky", ConvNetASwishBN "convnet3-bn-swish",
+ConvNetNL "convnet3-ln", ConvNetMP "convnet3-max". RDED's conv6 is "convnet6-bn".
 
 G-VBSM and EDC call members of their pools ConvNetW128, ConvNetD1, ConvNetD2 and ConvNetW32. Their released code builds
 all four with instance norm (`get_default_convnet_setting`), so what BatchNorm statistics match skips them there: here
@@ -43,6 +43,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "": partial(nn.ReLU, inplace=True),
     "sigmoid": nn.Sigmoid,
     "leaky": partial(nn.LeakyReLU, SLOPE, inplace=True),
+    "swish": nn.SiLU,
 }
 POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "": partial(nn.AvgPool2d, kernel_size=2, stride=2),

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 WIDTH = 128
 NORMS = {"": "instance norm", "bn": "BatchNorm", "ln": "layer norm", "gn": "group norm", "none": "no norm"}
-ACTIVATIONS = {"": "ReLU", "sigmoid": "sigmoid", "leaky": "leaky ReLU"}
+ACTIVATIONS = {"": "ReLU", "sigmoid": "sigmoid", "leaky": "leaky ReLU", "swish": "swish"}
 POOLINGS = {"": "average pools", "max": "max-pools", "nopool": "no pools"}
 RULE = "convnetD-wN-NORM-ACTIVATION-POOLING"
 ABOUT = (
-    "ConvNet of D blocks, N wide, with a norm (bn, ln, gn or none), an activation (sigmoid or leaky) and pools (max or "
-    "nopool); a part that is as usual is left out: 128 wide, instance norm, ReLU, average pools. So convnet3-w64, "
-    "convnet6-bn, convnet3-none-max"
+    "ConvNet of D blocks, N wide, with a norm (bn, ln, gn or none), an activation (sigmoid, leaky or swish) and "
+    "pools (max or nopool); a part that is as usual is left out: 128 wide, instance norm, ReLU, average pools. So "
+    "convnet3-w64, convnet6-bn, convnet3-none-max"
 )
 _TABLES = (NORMS, ACTIVATIONS, POOLINGS)
 _DEPTH, _WIDTH = re.compile(r"convnet([1-9])"), re.compile(r"w([1-9]\d{0,3})")

@@ -19,7 +19,16 @@ NAMES = {
     *("mobilenetv2", "shufflenetv2-0.5", "efficientnet-b0", "wrn-16-2", "alexnet", "vgg11-bn", "swin-tiny"),
     *("mobilenetv2-1.0", "shufflenetv2", "densenet121", "frepo-conv", "frepo-conv-bn", "resnet10-ap"),
     *("resnet18-imagenet-stem", "resnet50-imagenet-stem", "resnet101-imagenet-stem"),
-    *("resnet18-instance", "vgg11-instance", "alexnet-bn", "mlp", "lenet", "convnext-tiny"),
+    *(
+        "resnet18-ap",
+        "resnet18-ap-bn",
+        "resnet18-instance",
+        "vgg11-instance",
+        "alexnet-bn",
+        "mlp",
+        "lenet",
+        "convnext-tiny",
+    ),
 }
 NEEDS_32 = {"swin-tiny", "convnext-tiny"}  # and not 28, gray or not
 
@@ -104,6 +113,9 @@ def test_all_are_offered() -> None:
         # Of VICO-UoE/DatasetCondensation, `networks.py`, and RDED's `synthesize/models.py` (conv6); SRe2L's Table 9 and
         # EDC take torchvision's.
         ("resnet18-instance", 10, 32, 11_173_962),
+        ("resnet18-ap", 10, 32, 11_173_962 + 10 * 512 * 15),
+        ("resnet18-ap-bn", 10, 32, 11_173_962 + 10 * 512 * 15),
+        ("resnet18-ap-bn", 10, 28, 11_173_962 + 10 * 512 * 8),
         ("vgg11-instance", 10, 32, 9_231_114),
         ("alexnet-bn", 10, 32, 1_872_202 + 2 * (128 + 192 + 256 + 192 + 192)),
         ("mlp", 10, 32, 411_146),
@@ -254,6 +266,7 @@ def test_digits_of_8_pixels_fit_three_blocks() -> None:
         ("convnet3-w6-gn", 32, "convnet3-w6-gn: group norm has 4 groups, and a width of 6 is no multiple"),
         ("vgg11-instance", 31, "vgg11-instance needs images of at least 32 pixels a side, not 31"),
         ("alexnet-bn", 7, "alexnet-bn needs images of at least 8 pixels a side, not 7"),
+        ("resnet18-ap-bn", 15, "resnet18-ap-bn needs images of at least 16 pixels a side, not 15"),
         ("resnet18-instance", 8, "resnet18-instance needs images of at least 9 pixels a side, not 8"),
         ("lenet", 15, "lenet needs images of at least 16 pixels a side, not 15"),
         ("convnext-tiny", 31, "convnext-tiny needs images of at least 32 pixels a side, not 31"),

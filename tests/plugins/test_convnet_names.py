@@ -32,6 +32,7 @@ def build(name: str) -> nn.Module:
         ("convnet3-leaky", nn.GroupNorm, nn.LeakyReLU, nn.AvgPool2d, 320_010),
         ("convnet3-max", nn.GroupNorm, nn.ReLU, nn.MaxPool2d, 320_010),
         ("convnet3-nopool", nn.GroupNorm, nn.ReLU, nn.Identity, 320_010 + 10 * 128 * (1024 - 16)),
+        ("convnet3-bn-swish", nn.BatchNorm2d, nn.SiLU, nn.AvgPool2d, 320_010),
         ("convnet2-w32-bn-leaky-max", nn.BatchNorm2d, nn.LeakyReLU, nn.MaxPool2d, 30_762),
     ],
 )
@@ -51,6 +52,7 @@ def test_convnets_of_every_kind_compute_what_they_are_called() -> None:
     kinds: dict[str, tuple[int, Callable[[Tensor], Tensor], Callable[..., Tensor]]] = {
         "convnet2-w8-ln-sigmoid-max": (8, lambda x: 1 / (1 + (-x).exp()), torch.amax),
         "convnet2-w8-gn-leaky": (2, lambda x: torch.where(x > 0, x, 0.01 * x), torch.mean),
+        "convnet2-w8-gn-swish": (2, lambda x: x / (1 + (-x).exp()), torch.mean),
         "convnet2-w8": (1, lambda x: x * (x > 0), torch.mean),
     }
     for name, (together, activation, pool) in kinds.items():
@@ -77,7 +79,7 @@ def test_a_convnet_has_one_name() -> None:
         with pytest.raises(UsageError, match=f"^unknown backbone '{typed}'; did you mean '{name}'"):
             REGISTRY.find("backbone", typed)
     for typed in (
-        "convnet3-swish",
+        "convnet3-gelu",
         "convnet3-",
         "convnet3-bn-ln",
         "convnet10",

@@ -39,7 +39,7 @@ def test_the_imagenet_stem_stays_at_64_pixels() -> None:
     assert isinstance(network.maxpool, nn.MaxPool2d)
 
 
-@pytest.mark.parametrize(("name", "norms"), [("resnet18-instance", 20), ("vgg11-instance", 8)])
+@pytest.mark.parametrize(("name", "norms"), [("resnet18-instance", 20), ("resnet18-ap", 20), ("vgg11-instance", 8)])
 @pytest.mark.parametrize("resolution", [32, 128])
 def test_instance_norm_stands_for_every_batchnorm(name: str, norms: int, resolution: int) -> None:
     modules = list(build(name, 10, resolution).modules())

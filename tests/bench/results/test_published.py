@@ -258,7 +258,7 @@ def test_a_cell_is_run_as_its_table_says() -> None:
     ("change", "reason"),
     [
         ({"method": "dwa"}, "there is no method 'dwa'"),
-        ({"backbone": "convnet6-swish", "eval_backbone": "convnet6-swish"}, "there is no backbone 'convnet6-swish'"),
+        ({"backbone": "convnet6-gelu", "eval_backbone": "convnet6-gelu"}, "there is no backbone 'convnet6-gelu'"),
         ({"dataset": "mars"}, "there is no dataset 'mars'"),
         ({"protocol": ""}, "it is not known how the students were trained"),
         ({"protocol": "sre2l-cl"}, "there is no protocol 'sre2l-cl'"),
