@@ -160,6 +160,7 @@ def speed_row(status: str) -> Row:
         "ms_per_image_iteration": MEASURED if done else None,
         "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 2**28 if done else None},
         "above_model_bytes": 2**20 if done else None,
+        "waited": {"synthesis": 0.02} if done else None,
         "warm_up_s": 0.5 if done else None,
         "compiled": None,
         "floor_ms": 0.5 if done else None,

@@ -20,6 +20,7 @@ from bench.extensions.registry import Registry
 from bench.hardware.allocator import release_memory
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.meters import memory_in_use
+from bench.hardware.waiting import CoreWatch
 from bench.loops.iterations import WARM_UP_STEPS
 from bench.loops.pace import FirstSteps, Pace
 from bench.planning.configuring import build
@@ -87,10 +88,12 @@ def measure_step(
     unit = procedure.units()[0]
     release_memory()
     held = memory_in_use(device)  # a process has grown by the compiler
+    watch = CoreWatch()
     made = procedure.measured(unit, timed)
+    waited = watch.until_now().share
     check_images(made.images, procedure.task, method, unit.name)
     compiled = {what: each for what, each in task.measured.compiled.items() if each is not untrained.get(what)}
-    return {**_measured(task, made, held), "compiled": compiled or None}
+    return {**_measured(task, made, held), "compiled": compiled or None, "waited": {"synthesis": waited}}
 
 
 def _task(

@@ -10,7 +10,10 @@ from bench.results.claims import COSTS, Claim, Claims
 from bench.running.environment import versions
 from bench.speed.planning import Planned
 
-MEASURED = ("iterations", "ms_per_image_iteration", "peak_memory_bytes", "above_model_bytes", "warm_up_s", "compiled")
+MEASURED = (
+    *("iterations", "ms_per_image_iteration", "peak_memory_bytes", "above_model_bytes", "warm_up_s", "compiled"),
+    "waited",
+)
 MEMORY = {"allocated": None, "reserved": None, "rss": None}
 
 

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import Row, common, machine
-from bench.reporting.columns import distinct_title, plain
-from bench.reporting.units import digits, duration, size
+from bench.reporting.columns import OF_SYNTHESIS, distinct_title, plain
+from bench.reporting.remarks import in_company
+from bench.reporting.units import COMPANY, digits, duration, size
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside, numbers_of, units_of
 from bench.storage.streams import one_line
 
@@ -28,7 +29,7 @@ def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, _identity(rows)),
             groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if group),
-            notes=(*LEGEND, *map(one_line, [*_names(rows), *_remarks(rows)]), *footnotes.lines()),
+            notes=(*LEGEND, *map(one_line, [*_names(rows), *in_company(rows), *_remarks(rows)]), *footnotes.lines()),
             rows=tuple(rows),
             numbers=numbers_of(rows, costs),
             units=units_of(costs),
@@ -83,9 +84,9 @@ def _varied(row: Row, name: str) -> str | None:
 
 
 def _time(row: Row) -> str | None:
-    """As "9.31 (9.10–10.2)"."""
-    times = row["ms_per_image_iteration"]
-    return times and f"{digits(times['median'])} ({digits(times['p20'])}–{digits(times['p80'])})"
+    """As "9.31 (9.10–10.2)", marked where it waited for cores."""
+    times, mark = row["ms_per_image_iteration"], COMPANY if OF_SYNTHESIS.disturbed(row) else ""
+    return times and f"{digits(times['median'])} ({digits(times['p20'])}–{digits(times['p80'])}){mark}"
 
 
 TIMES: dict[str, Cell] = {

@@ -50,6 +50,7 @@ def speed_row(**changes: object) -> Row:
         "peak_memory_bytes": {"allocated": None, "reserved": None, "rss": 3_000_000_000},
         "above_model_bytes": 2_400_000_000,
         "warm_up_s": 31.25,
+        "waited": {"synthesis": 0.02},
         "compiled": {"recover": {"compiled": True, "why": "as asked for"}},
         "floor_ms": 4.016,
         "floor_ms_values": [4.0, 4.032],
@@ -63,7 +64,7 @@ def speed_row(**changes: object) -> Row:
 
 def nothing_measured(**changes: object) -> Row:
     """What a row without a result says."""
-    names = "iterations ms_per_image_iteration above_model_bytes warm_up_s compiled floor_ms times_floor"
+    names = "iterations ms_per_image_iteration above_model_bytes warm_up_s compiled floor_ms times_floor waited"
     empty: Row = {**dict.fromkeys(names.split()), "peak_memory_bytes": NOTHING, "floor_ms_values": []}
     return speed_row(**{**empty, "ratio_to_reference": None, **changes})
 
@@ -140,6 +141,13 @@ def test_precisions_that_differ_get_a_column(form: ReportFormat) -> None:
     text = form.render_speed([speed_row(), speed_row(engine="reference", precision="fp32")], title=TITLE)
     assert "precision" not in same and same.count("bf16") == 1
     assert "precision" in text and "fp32" in text and "bf16" in text
+
+
+def test_a_step_that_waited_for_cores_is_marked_and_the_mark_is_told_of() -> None:
+    said = "†: its process waited for a core up to 38 % of the time"
+    text = TABLE.render_speed([speed_row(), speed_row(engine="reference", waited={"synthesis": 0.375})], title=TITLE)
+    assert text.count("10.0 (9.88–11.3)†") == 1 and said in text
+    assert "†" not in TABLE.render_speed([speed_row(), speed_row(waited=None)], title=TITLE)
 
 
 @pytest.mark.parametrize("form", [*FORMS, JSON, CSV], ids=lambda form: form.name)

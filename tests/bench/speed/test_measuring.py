@@ -46,6 +46,7 @@ def test_a_step_of_sre2l_is_measured_without_a_teacher_or_a_dataset(
     assert measured["ms_per_image_iteration"]["median"] > 0
     assert measured["peak_memory_bytes"]["rss"] > measured["above_model_bytes"] >= 0
     assert measured["warm_up_s"] > 0
+    assert 0 <= (measured["waited"]["synthesis"] or 0.0) <= 1
     if engine == "fast":
         assert chosen(measured) == (False, "as asked for")
     else:
