@@ -87,17 +87,18 @@ def described(
             images_per_class=(fewest, most) if whole else None,
         )
         warn_of(found, origin.name, console)
-        maker = registry.load("method", origin.method) if registry.has("method", origin.method) else None
-        lacks, setting = _lacking(maker, found), source.setting(usual[0], origin.backbone or "convnet3")
-        if maker and lacks and maker.protocol(setting) == origin.protocol:
+        setting = source.setting(usual[0], origin.backbone or USUAL_BACKBONE)
+        asked = _asked(protocols, origin)
+        maker = _maker(registry, origin)
+        lacks = (WITHOUT_LR,) if maker and maker.learns_lr and found.condensed.learned_lr is None else ()
+        if maker and lacks and maker.protocol(setting) in asked:
             console.warn(
                 f"{origin.name} states no 'learned_lr', the step size that was learned with its images: "
-                f"{origin.protocol} trains at its recipe's rate instead"
+                f"{maker.protocol(setting)} trains at its recipe's rate instead"
             )
         _say(console, registry, manifest, origin)
         if found.condensed.labels.plain and manifest.get("labels") is None:
-            setting = source.setting(usual[0], origin.backbone or USUAL_BACKBONE)
-            _warn_of_plain_labels(console, registry, origin, setting, protocols or (origin.protocol,))
+            _warn_of_plain_labels(console, registry, origin, setting, asked)
     values = {
         "path": str(folder),
         "content": importing.fingerprint(folder, found.files),
@@ -111,10 +112,21 @@ def described(
     return Described(usual, manifest.get("seed") or 0, origin, changes)
 
 
-def _lacking(maker: type[Condenser[Any]] | None, found: Foreign) -> tuple[str, ...]:
-    """What sets of the method that made a set bring and it does not, in words."""
-    learns = maker is not None and maker.learns_lr
-    return (WITHOUT_LR,) if learns and found.condensed.learned_lr is None else ()
+def _maker(registry: Registry, origin: Origin) -> type[Condenser[Any]] | None:
+    """The method that made a set; None where it is none of ours, or cannot be imported, which its sets do not need."""
+    if not registry.has("method", origin.method):
+        return None
+    try:
+        found: type[Condenser[Any]] = registry.load("method", origin.method)
+    except UsageError:
+        return None
+    return found
+
+
+def _asked(protocols: Sequence[str], origin: Origin) -> list[str]:
+    """The protocols that a set is evaluated by, each once and without its variant."""
+    bases = (name.partition(VARIANT)[0] for name in protocols or (origin.protocol,))
+    return list(dict.fromkeys(origin.protocol if base == PAPER else base for base in bases))
 
 
 def read_against(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
@@ -127,6 +139,8 @@ def read_against(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
     for teacher in found.condensed.labels.teachers:
         if teacher.file is not None:
             check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
+        elif found.incomplete:
+            registry.load("backbone", teacher.backbone)  # which is not there until it is taken in
     return found
 
 
@@ -174,9 +188,7 @@ def _warn_of_plain_labels(
     kind = _labels_made(registry, origin.method, setting)
     if kind in (None, HardLabels.kind):
         return
-    bases = (name.partition(VARIANT)[0] for name in protocols)
-    named = dict.fromkeys(origin.protocol if base == PAPER else base for base in bases)
-    if taking := [name for name in named if _takes_own(registry, name)]:
+    if taking := [name for name in protocols if _takes_own(registry, name)]:
         console.warn(
             f"{origin.name} brings no labels but classes: {', '.join(taking)} trains on hard ones, and {origin.method} "
             f"has {kind} ones; name them in the manifest ('labels', 'source.soft', 'source.logits'), or let a teacher "

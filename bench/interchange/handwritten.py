@@ -115,6 +115,39 @@ class KeptLabels(BaseModel):
     teachers: tuple[Below, ...] = ()
 
 
+class TeacherSource(BaseModel):
+    """A network that labels views while students train.
+
+    Attributes:
+        backbone: what it is.
+        file: its weights, a table of tensors by name; its outputs are in the order of the set's `classes`.
+        weights: or those that torchvision publishes under this name, as "IMAGENET1K_V1".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    backbone: Name
+    file: Below | None = None
+    weights: Name | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "TeacherSource":
+        if (self.file is None) == (self.weights is None):
+            raise ValueError("either the 'file' of its weights or the name of published 'weights' must be stated")
+        return self
+
+
+class TeacherLabels(BaseModel):
+    """Labels that teachers give every view, several together by the mean of their logits (RDED's validation).
+
+    Attributes:
+        temperature: by which the logits of teacher and student are divided.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    teachers: Annotated[tuple[TeacherSource, ...], Field(min_length=1)]
+    temperature: Positive
+
+
 class HandWritten(GrowingModel):
     """A manifest written by hand.
 
@@ -141,7 +174,7 @@ class HandWritten(GrowingModel):
     std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None
     zca: ZcaSource | ZcaFit | None = None
     learned_lr: Positive | None = None
-    labels: FkdSource | KeptLabels | None = None
+    labels: FkdSource | KeptLabels | TeacherLabels | None = None
     decoder: GridFacts | None = None
 
     @model_validator(mode="after")

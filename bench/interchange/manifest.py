@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from bench.data.cards import SourceCard
 from bench.errors import CorruptArtefact, UsageError
 from bench.interchange.handwritten import (
     FkdSource,
     HandWritten,
     KeptLabels,
+    TeacherLabels,
     TensorSource,
     ZcaFit,
     ZcaSource,
@@ -53,7 +56,9 @@ def about(folder: Path) -> dict[str, Any]:
     if isinstance(source, dict):  # first, because the message for a choice of two says nothing
         validated(TensorSource if "file" in source else SourceCard, source, f"{path}, source")
     if isinstance(manifest.get("labels"), dict):
-        validated(KeptLabels if "kept" in manifest["labels"] else FkdSource, manifest["labels"], f"{path}, labels")
+        forms: dict[str, type[BaseModel]] = {"kept": KeptLabels, "teachers": TeacherLabels}
+        form = next((form for name, form in forms.items() if name in manifest["labels"]), FkdSource)
+        validated(form, manifest["labels"], f"{path}, labels")
     if isinstance(manifest.get("zca"), dict):
         validated(ZcaFit if "fit" in manifest["zca"] else ZcaSource, manifest["zca"], f"{path}, zca")
     return validated(HandWritten, manifest, str(path)).model_dump()

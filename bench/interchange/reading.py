@@ -13,11 +13,12 @@ from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
-from bench.interchange.handwritten import HandWritten, KeptLabels, TensorSource, ZcaFit, ZcaSource
+from bench.interchange.handwritten import HandWritten, KeptLabels, TeacherLabels, TensorSource, ZcaFit, ZcaSource
 from bench.interchange.layouts import Readers, from_layout
 from bench.interchange.manifest import about, by_hand, is_missing
 from bench.interchange.parts import in_order
 from bench.interchange.pixels import declared_normalisation
+from bench.interchange.teachers import named_teachers
 from bench.interchange.tensors import from_tensors
 from bench.interchange.whitenings import check_fit, from_file
 from bench.labels import HardLabels, Labels, RegressionLabels, SoftLabels
@@ -36,7 +37,8 @@ class Foreign:
         files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
         inferred: of a set without a manifest, what was taken for granted, in a line.
         published: the files of its images, in their order; None where they were published as tensors.
-        unfitted: whether its whitening is still to be fitted, and its images are of none yet.
+        incomplete: whether its whitening is still to be fitted, and its images are of none yet; or its teachers, who
+            are named alone, are still to be taken in.
     """
 
     condensed: CondensedSet
@@ -45,7 +47,7 @@ class Foreign:
     files: tuple[Path, ...] = ()
     inferred: str = ""
     published: ImageFiles | None = None
-    unfitted: bool = False
+    incomplete: bool = False
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -65,7 +67,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
 
     Args:
         whitening: the fitted one of a set whose manifest asks for that. While it is not known the set is read as one of
-            the dataset's own preprocessing (`Foreign.unfitted`): its images have their number, type and shape.
+            the dataset's own preprocessing (`Foreign.incomplete`): its images have their number, type and shape.
 
     Raises:
         UsageError, CorruptArtefact: as `read`.
@@ -97,6 +99,10 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
         kept = labels.tensors
         ordered = replace(ordered, soft=kept.get("probabilities"), targets=kept.get("targets"))
         files += [folder / name for name in (hand.labels.kept, *hand.labels.teachers)]
+    elif isinstance(hand.labels, TeacherLabels):
+        labels = named_teachers(folder, hand.labels, dataset)
+        class_order.of_numbers(hand.classes, dataset, f"the teachers of {folder}")
+        files += [teacher.file for teacher in labels.teachers if teacher.file]
     elif hand.labels is not None:
         looked = stored.look(folder, hand.labels, len(ordered), dataset)
         class_order.of_numbers(hand.classes, dataset, str(folder / hand.labels.fkd))
@@ -106,8 +112,8 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
     notes = (*part.notes, doubt) if unsaid else part.notes
-    unfitted = isinstance(hand.zca, ZcaFit) and whitening is None
-    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published, unfitted)
+    open_ = isinstance(hand.labels, TeacherLabels) or (isinstance(hand.zca, ZcaFit) and whitening is None)
+    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published, open_)
 
 
 def _own_labels(images: Images, decoder: Grid | None) -> Labels:

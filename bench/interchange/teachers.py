@@ -1,20 +1,24 @@
 """The teacher that travels with a set: whether it is the network that its manifest names, and as what labels views."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
-from bench.condensation import Builder
+from bench.condensation import Builder, Task
 from bench.data.datasets import Dataset
-from bench.errors import RunFailure, UsageError
+from bench.errors import RunFailure, UsageError, why
+from bench.interchange.handwritten import TeacherLabels, TeacherSource
+from bench.interchange.weights import Shapes, by_our_names, difference, weights_in
 from bench.labels import OnlineLabels, TeacherRef
+from bench.storage.files import file_digest
 from bench.training.committees import in_mode, together
-from bench.training.teachers import beside_the_set
-
-Shapes = Mapping[str, tuple[int, ...]]
+from bench.training.features import classifier_of
+from bench.training.published import check_fits as check_published
+from bench.training.published import find_weights
+from bench.training.teachers import beside_the_set, kept, pretrained
 
 
 def check_teacher(ref: TeacherRef, build: Builder, dataset: Dataset, where: str) -> None:
@@ -31,9 +35,62 @@ def check_teacher(ref: TeacherRef, build: Builder, dataset: Dataset, where: str)
     with torch.device("meta"):
         network = build(len(dataset.classes), dataset.resolution, dataset.channels)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    if wrong := _difference(_shapes(ref.file), wanted):
+    if wrong := difference(by_our_names(network, _shapes(ref.file)), wanted):
         classes = f"{len(dataset.classes)} classes of {dataset.name}"
         raise UsageError(f"the teacher of {where} is no {ref.backbone} for {classes}: {wrong}")
+
+
+def named_teachers(folder: Path, labels: TeacherLabels, dataset: Dataset) -> OnlineLabels:
+    """The labels of teachers that a manifest names, whose weights are where they are until a run takes them in.
+
+    Raises:
+        UsageError: torchvision publishes none of that name, or they do not fit the dataset.
+    """
+    for each in labels.teachers:
+        if each.weights is not None:
+            check_published(dataset.setting(1, each.backbone))
+            find_weights(each.backbone, each.weights)
+    places = [each.file and folder / each.file for each in labels.teachers]
+    refs = [
+        TeacherRef("", each.backbone, None, 0, file=place or None)
+        for each, place in zip(labels.teachers, places, strict=True)
+    ]
+    return OnlineLabels(refs[0], labels.temperature, others=tuple(refs[1:]))
+
+
+def taken_in(task: Task, folder: Path, source: TeacherSource, columns: Tensor) -> TeacherRef:
+    """The teacher that a manifest names, as a stage, which says how well it does on the test split.
+
+    Args:
+        task: in which networks see images as the set's do.
+        columns: int64 (K,), where its output for each class of the dataset is.
+
+    Raises:
+        RunFailure: the weights do not fit the network.
+    """
+    if source.weights is not None:
+        return pretrained(task, source.weights, backbone=source.backbone).ref
+    assert source.file is not None
+    path = folder / source.file
+
+    def read(_: Path) -> nn.Module:
+        network = task.network(0, source.backbone)
+        _load(network, path, columns)
+        return network
+
+    made_of = {"imported": file_digest(path), "columns": columns.tolist()}
+    return kept(task, made_of, read, backbone=source.backbone).ref
+
+
+def _load(network: nn.Module, path: Path, columns: Tensor) -> None:
+    weights = by_our_names(network, weights_in(path))
+    classifier, _ = classifier_of(network)
+    for name in weights.keys() & {f"{classifier}.weight", f"{classifier}.bias"}:
+        weights[name] = weights[name][columns]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunFailure(f"{path} does not hold the weights of the teacher: {why(error)}") from error
 
 
 def labeller(labels: OnlineLabels, build: Callable[[str], nn.Module]) -> nn.Module:
@@ -62,20 +119,10 @@ def _network(ref: TeacherRef, build: Callable[[str], nn.Module]) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def _difference(found: Shapes, wanted: Shapes) -> str:
-    """The first tensor that only one of them has, or that has another shape; "" for none."""
-    for name in dict.fromkeys([*wanted, *found]):
-        if name not in found:
-            return f"it lacks {name}"
-        if name not in wanted:
-            return f"it has {name}, which that network lacks"
-        if found[name] != wanted[name]:
-            return f"{name} has shape {found[name]}, not {wanted[name]}"
-    return ""
-
-
 def _shapes(file: Path) -> Shapes:
-    """Of every tensor of a safetensors file; none is read."""
+    """Of every tensor of a file; of a safetensors file none is read."""
+    if file.suffix != ".safetensors":
+        return {name: tuple(tensor.shape) for name, tensor in weights_in(file).items()}
     try:
         with safe_open(file, framework="pt") as handle:
             return {name: tuple(handle.get_slice(name).get_shape()) for name in handle.keys()}  # noqa: SIM118

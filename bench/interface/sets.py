@@ -237,9 +237,10 @@ def _read(folder: Path, registry: Registry, open_: Open | None) -> CondensedSet:
         found = read_against(folder, open_(), registry)
         with Console(quiet=True) as console:
             warn_of(found, str(folder), console)
-        if found.unfitted:
+        if found.incomplete:
             raise UsageError(
-                f"the whitening of {folder} is fitted in a run: `bench evaluate` it, and load the set of that run"
+                f"{folder} is completed in a run, which fits its whitening and takes in its teachers: "
+                "`bench evaluate` it, and load the set of that run"
             )
         return found.condensed
     try:

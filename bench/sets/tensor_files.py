@@ -4,14 +4,12 @@ Shapes and types are known before a value is read: a small compressed file may h
 """
 
 import _codecs as codecs
-import math
 import warnings
 import zipfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +17,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from bench.errors import UsageError, why
+from bench.sets.flax_files import is_flax, read_flax
+from bench.sets.held import Held, Shape
+from bench.sets.npz_files import opened_npz
 from bench.storage import paging
 from bench.storage.regular_files import machine_memory
 from bench.storage.users_files import require_content
@@ -29,7 +30,6 @@ NUMBERS = (  # of NumPy, which DC's and DM's releases keep beside their images; 
     *(np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, codecs.encode),
     *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 )
-Shape = tuple[int, ...]
 Fits = Callable[[Mapping[str, Shape]], str]  # what is wrong with the shapes of tensors by name; "" for nothing
 
 INTEGERS = {
@@ -42,31 +42,8 @@ FLOATS = {
 }
 
 
-class Held(ABC):
-    """What a file holds by name."""
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Of everything in it."""
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.names()
-
-    @abstractmethod
-    def about(self, name: str) -> tuple[Shape, int]:
-        """The shape of a tensor and its bytes in memory, before any is read.
-
-        Raises:
-            ValueError: it is no tensor; the message ends a sentence about it.
-        """
-
-    @abstractmethod
-    def read(self, name: str) -> Tensor:
-        """The tensor, on the CPU."""
-
-
 def named(path: Path, *names: str, fits: Fits) -> list[Tensor]:
-    """The tensors of a safetensors, NumPy (.npz) or PyTorch file that have these names, dense and on the CPU.
+    """The tensors of a safetensors, NumPy (.npz), flax or PyTorch file that have these names, dense and on the CPU.
 
     Args:
         fits: says what is wrong with their shapes, which are looked at first.
@@ -143,8 +120,9 @@ def type_of(tensor: Tensor) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[Held]:
     require_content(path)
-    kind = {".safetensors": _safetensors, ".npz": _npz}.get(path.suffix, _pytorch)
+    kinds = {".safetensors": _safetensors, ".npz": opened_npz}
     try:
+        kind = kinds.get(path.suffix) or (_flax if is_flax(path) else _pytorch)
         with kind(path) as held:
             yield held
     except UsageError:
@@ -174,45 +152,6 @@ class _Safetensors(Held):
 def _safetensors(path: Path) -> Iterator[Held]:
     with safe_open(path, framework="pt") as file:
         yield _Safetensors(file)
-
-
-class _Arrays(Held):
-    """NumPy's archive: a file of its own for each array, whose head says what it is."""
-
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        self._archive = archive
-
-    def names(self) -> list[str]:
-        return list(self._members)
-
-    def about(self, name: str) -> tuple[Shape, int]:
-        with self._archive.open(self._members[name]) as file:
-            shape, kind = _head(file)
-        if kind.hasobject or kind.kind not in "biufc":
-            raise ValueError(f"is an array of {kind}, not of numbers")
-        return shape, math.prod(shape) * kind.itemsize
-
-    def read(self, name: str) -> Tensor:
-        with self._archive.open(self._members[name]) as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
-
-
-def _head(file: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
-    """Shape and type of an array, from the first bytes of its file."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(file)
-    if not all(isinstance(side, int) and side >= 0 for side in shape):
-        raise ValueError(f"has the shape {shape}, which no array has")
-    return shape, kind
-
-
-@contextmanager
-def _npz(path: Path) -> Iterator[Held]:
-    with zipfile.ZipFile(path) as archive:
-        yield _Arrays(archive)
 
 
 class _Tensors(Held):
@@ -269,6 +208,13 @@ def _pytorch(path: Path) -> Iterator[Held]:
     if not isinstance(found, dict):
         raise UsageError(f"{path} holds a {type(found).__name__}; a dict of named tensors is expected")
     yield _Tensors(found)
+
+
+@contextmanager
+def _flax(path: Path) -> Iterator[Held]:
+    if (size := path.stat().st_size) > (most := machine_memory()):
+        raise UsageError(f"{path} has {size:,} bytes, more than the {most:,} of this machine's memory")
+    yield _Tensors(read_flax(path))
 
 
 def load_plain(path: Path, allowed: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - whatever was saved

@@ -29,6 +29,7 @@ from bench_backbones.convnet_names import Shape, shape_of
 from bench_backbones.norms import instance_norm
 
 MNIST_SIDE = 28
+PLACES = {"conv": "0", "norm": "1"}  # in a block, of what RDED keeps in lists of its own
 GROUPS = 4  # of "-gn"
 SLOPE = 0.01  # of "-leaky", below zero
 
@@ -58,10 +59,21 @@ class ConvNet(nn.Module):
     def __init__(self, classes: int, resolution: int, channels: int, shape: Shape) -> None:
         super().__init__()
         padded = padded_side(resolution, channels)
+        self.stride = 2 + (shape.norm != "none") + _pools(shape)  # layers of a block, as DC counts them
         sides = [padded >> index if _pools(shape) else padded for index in range(shape.depth + 1)]
         first = _block(channels, shape, padded, 1 + (padded - resolution) // 2)
         self.blocks = nn.Sequential(first, *(_block(shape.width, shape, side, 1) for side in sides[1:-1]))
         self.classifier = nn.Linear(shape.width * sides[-1] ** 2, classes)
+
+    def own_name(self, name: str) -> str:
+        """What a weight is called here that DC and its heirs call features.4.weight, and RDED layers.conv.1.weight."""
+        parts = name.split(".")
+        if parts[0] == "features" and parts[1].isdecimal():
+            block, place = divmod(int(parts[1]), self.stride)
+            return ".".join(["blocks", str(block), str(place), *parts[2:]])
+        if parts[0] == "layers" and parts[1] in PLACES:
+            return ".".join(["blocks", parts[2], PLACES[parts[1]], *parts[3:]])
+        return name
 
     def forward(self, images: Tensor) -> Tensor:
         """float (B, channels, resolution, resolution) -> (B, classes)."""

@@ -22,11 +22,13 @@ from bench.condensation import (
 )
 from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
-from bench.interchange.handwritten import FkdSource, ZcaFit
+from bench.interchange.class_order import of_numbers
+from bench.interchange.handwritten import FkdSource, TeacherLabels, ZcaFit
 from bench.interchange.importing import Foreign, fingerprint, read_foreign
 from bench.interchange.manifest import by_hand
 from bench.interchange.stored import stored_labels
-from bench.labels import HardLabels, Labels
+from bench.interchange.teachers import taken_in
+from bench.labels import HardLabels, Labels, OnlineLabels, TeacherRef
 from bench.recipes import Setting
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
@@ -68,6 +70,7 @@ class Imported(Condenser[ImportedConfig]):
     made_here: ClassVar[bool] = False
     version: ClassVar[int] = 2  # labels of folders and Parquet files are understood by their ids
     _whitening: Whitening | None = None
+    _teachers: Sequence[TeacherRef] = ()
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """What the set lacks."""
@@ -84,10 +87,15 @@ class Imported(Condenser[ImportedConfig]):
         return Grid(self.config.grid) if self.config.grid > 1 else None
 
     def prepare(self, task: Task) -> None:
-        """Fits the whitening, where the set asks for that."""
-        hand = by_hand(Path(self.config.path))
+        """Fits the whitening and takes in the teachers, where the set asks for that."""
+        folder = Path(self.config.path)
+        hand = by_hand(folder)
         if hand is not None and isinstance(hand.zca, ZcaFit):
             self._whitening = fit(task, hand.zca.eps, standardised=hand.zca.standardised)
+        if hand is not None and isinstance(hand.labels, TeacherLabels):
+            seen = task.seen_through(self.preprocessing(task))
+            columns = of_numbers(hand.classes, task.dataset, str(folder)).positions.argsort()
+            self._teachers = [taken_in(seen, folder, source, columns) for source in hand.labels.teachers]
 
     def units(self, task: Task) -> Sequence[Unit]:
         """The set. Files of units called "all" are from before a learned step size was kept with the images."""
@@ -120,6 +128,8 @@ class Imported(Condenser[ImportedConfig]):
         labels, own = found.labels, found.decoded().images
         if (hand := by_hand(folder)) is not None and isinstance(hand.labels, FkdSource):
             return stored_labels(task, folder, hand, own) if _same_images(images, own) else HardLabels()
+        if isinstance(labels, OnlineLabels) and self._teachers:
+            labels = replace(labels, teacher=self._teachers[0], others=tuple(self._teachers[1:]))
         if found.decoder:
             images = self._with_labels_beside(task, images, found, found.decoder)
         return targets_of(labels).of_images(task, images, own=_same_images(images, own))

@@ -1,4 +1,4 @@
-"""A protocol that takes a second, for tests that look at what stands beside a score."""
+"""Protocols that take a second, for tests that look at what stands beside a score."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,11 @@ RECIPE = {
     "source": "ours: three epochs, for tries",
     **{"epochs": 3, "batch_size": 64, "lr": 0.01, "weight_decay": 5e-4, "schedule": "constant"},
 }
-SHORT = TrainingProtocol("short", "hard", RecipeBook({"recipes": {"small": RECIPE, "large": RECIPE}}))
+RECIPES = {"recipes": {"small": RECIPE, "large": RECIPE}}
+SHORT = TrainingProtocol("short", "hard", RecipeBook(RECIPES))
+OWN = TrainingProtocol("short-own", "own", RecipeBook(RECIPES))
 
 
 @hookimpl
 def bench_protocols() -> Sequence[Offer]:
-    return [Offer("short", SHORT, "three epochs")]
+    return [Offer("short", SHORT, "three epochs"), Offer("short-own", OWN, "the same on labels of the set")]
