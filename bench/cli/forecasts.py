@@ -19,7 +19,7 @@ from bench.results.spec import Job
 from bench.running.executors import Executor
 from bench.running.forecasting.forecast import Forecast
 from bench.running.forecasting.trial_counts import expectation
-from bench.running.forecasting.trials import TriedStage
+from bench.running.forecasting.trials import TriedStage, greatest_peak
 
 PARTS = {
     "prepare": "prepare_s",
@@ -74,8 +74,13 @@ def _announce(console: Console, left: Sequence[Job], registry: Registry) -> None
 
 def table(found: Sequence[Forecast]) -> str:
     """A row for each run, and below them what was not measured, and what all take together."""
-    headers = ["run", *PARTS, "total", "peak memory", "disk"]
-    text = tabulate([_cells(each) for each in found], headers, disable_numparse=True, colalign=("left", *["right"] * 8))
+    headers = ["run", *PARTS, "total", "peak memory", "of stages", "disk"]
+    text = tabulate(
+        [_cells(each) for each in found],
+        headers,
+        disable_numparse=True,
+        colalign=("left", *["right"] * (len(headers) - 1)),
+    )
     return "\n".join([text, "", *_notes(found), _sum(found)])
 
 
@@ -97,11 +102,12 @@ def _named(runs: Sequence[str]) -> str:
 
 def _cells(each: Forecast) -> list[str]:
     if each.status != "to do":
-        return [each.run, *[""] * len(PARTS), each.status, "", ""]
+        return [each.run, *[""] * len(PARTS), each.status, "", "", ""]
     memory = each.peak_memory_bytes or {}
     peak = memory.get("allocated") or memory.get("rss") or 0  # 0: picked or brought, never measured
     parts = [duration(getattr(each, name) or 0.0) for name in PARTS.values()]
-    return [each.run, *parts, duration(each.total_s), size(peak) if peak else "", size(each.disk_bytes or 0)]
+    peaks = [size(held) if held else "" for held in (peak, greatest_peak(each.stages))]
+    return [each.run, *parts, duration(each.total_s), *peaks, size(each.disk_bytes or 0)]
 
 
 def _sum(found: Sequence[Forecast]) -> str:

@@ -21,6 +21,7 @@ from bench.running.executors.round import Round
 from bench.running.executors.workers import Needs, Workers
 from bench.running.finished import is_done
 from bench.running.forecasting.forecast import Forecast
+from bench.running.forecasting.trials import greatest_peak
 from bench.running.record_keeping import crashed
 from bench.storage import run_folder
 from bench.storage.artefacts import shaped
@@ -94,7 +95,8 @@ class SpreadExecutor:
         except CorruptArtefact:
             return Forecast(job.spec.name, "failed", "what its process sent is no forecast")
         peak = found.peak_memory_bytes or {}
-        self._peaks[job.spec.name] = peak.get("allocated") or peak.get("rss") or 0
+        made_in = peak.get("allocated") or peak.get("rss") or 0
+        self._peaks[job.spec.name] = max(made_in, greatest_peak(found.stages))
         return found
 
     def _on_trial(self, job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ once and kept in a scratch folder until the dry run ends.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,11 +25,20 @@ from bench.storage.tensor_files import read_tensors, write_tensors
 
 @dataclass(frozen=True)
 class TriedStage:
-    """A stage that a run would make, and the seconds that this would take."""
+    """A stage that a run would make, and the seconds that this would take.
+
+    `peak_bytes` is its peak of memory: allocated on CUDA, otherwise resident.
+    """
 
     kind: str
     hash: str
     seconds: float
+    peak_bytes: int = 0
+
+
+def greatest_peak(stages: Iterable[TriedStage]) -> int:
+    """Of the peaks of stages; 0 of none."""
+    return max((stage.peak_bytes for stage in stages), default=0)
 
 
 class TrialStore(StageStore):
@@ -118,7 +127,9 @@ class TrialStore(StageStore):
             samples.append(Sample(key.kind, 1, seconds, warm_up_s=0.0, spent_s=0.0, notes=notes))
         self._claimed |= set(range(first, len(samples)))
         self._ends[key.hash] = len(samples)
-        self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds)
+        peak = result.cost.memory
+        held = peak.rss if peak.allocated is None else peak.allocated
+        self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds, held)
 
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
         first, begun = len(self._pace.samples), self._go_on_from(key, folder / WORK)

@@ -29,7 +29,7 @@ from bench.storage.artefacts import shaped
 from bench.storage.shared.stages import Made, StageKey, StageStore
 
 CPU = torch.device("cpu")
-TEACHER = TriedStage("teacher", "ab12cd34", 5400.0)
+TEACHER = TriedStage("teacher", "ab12cd34", 5400.0, peak_bytes=3 << 30)
 DIVERGES = ("squeeze.epochs=1", "squeeze.warmup_epochs=0", "squeeze.batch_size=2000", "squeeze.lr=1e38")
 
 
@@ -58,6 +58,7 @@ def test_a_teacher_is_tried_once_and_is_the_same_in_every_run_that_has_it(rehear
     second, worked = rehearsals.of(ipcs=(2,), protocols=("soft",))
     assert "squeeze" not in worked
     assert second.stages == first.stages
+    assert all(stage.peak_bytes > 0 for stage in first.stages)
     own, shared = (stage for stage in first.stages if stage.kind == "teacher")
     assert second.prepare_s is not None and second.prepare_s >= own.seconds
     assert second.evaluation_prepare_s == pytest.approx(shared.seconds)
@@ -254,6 +255,7 @@ def test_the_sum_counts_once_what_runs_share_and_names_it() -> None:
     failed = "failed: run5: the loss is not finite"
     assert text.splitlines()[-5:] == [failed, tried, "few steps (run1 and 1 more)", "not compiled (run1)", said]
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("run")}
+    assert "3.0 GiB" in rows["run1"]
     assert rows["run4"].split() == ["run4", "done"]
     assert rows["run5"].split() == ["run5", "failed"]
 
