@@ -12,6 +12,7 @@ from bench.reporting import Row, rankings
 from bench.reporting.facts import flat as flat
 from bench.reporting.one_run import (
     COSTS,
+    DIFFERENCE,
     Standing,
     about,
     by_training,
@@ -102,7 +103,7 @@ def _results(own: Sequence[Row], stand: Sequence[Standing]) -> str:
         for each in stand
     ]
     told = [f"{state}: {said}" for state, said in without_result(own)]
-    drawn = _drawn(("evaluation", "result (trainings)", "control", "difference", "labels"), lines) if lines else ""
+    drawn = _drawn(("evaluation", "result (trainings)", "control", DIFFERENCE, "labels"), lines) if lines else ""
     return "\n".join(filter(None, ["results", drawn, *told])) if lines or told else ""
 
 

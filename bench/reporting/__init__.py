@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.reporting.amounts import amount, condensed_with
 from bench.reporting.claimed import claims_reader
+from bench.reporting.headings import OWN as OWN
+from bench.reporting.headings import REFERENCE as REFERENCE
+from bench.reporting.headings import common as common
+from bench.reporting.headings import heading
+from bench.reporting.headings import machine as machine
 from bench.reporting.pooling import runs_of
 from bench.results import changes
 from bench.results.metrics import Summary as Summary
@@ -26,11 +30,6 @@ if TYPE_CHECKING:
     from bench.extensions.registry import Registry
     from bench.reporting.compared import Comparison
     from bench.reporting.run_folders import RunFolder
-
-ZCA = "zca"  # the preprocessing of whitened sets
-# Kinds of labels that are one row an image, learned or made with it: what rankings and headings call them.
-OWN = {"soft": ("own soft", "soft labels made with the images"), "regression": ("regression", "regression targets")}
-REFERENCE = "reference"  # the engine that is written to be read; others are compared with it
 
 
 class ReportFormat(ABC):
@@ -121,7 +120,7 @@ class Ranking:
     Attributes:
         heading: one line with all that the rows have in common.
         rows: done rows, controls among them.
-        notes: what the quick budget took and what users changed, by method.
+        notes: as `notes` has them.
     """
 
     heading: str
@@ -160,30 +159,19 @@ def rankings(rows: Iterable[Row]) -> list[Ranking]:
         if row["status"] == "done":
             groups.setdefault(terms(row), []).append(row)
     parts = [part for group in groups.values() for part in _by_engine(group)]
-    plain = Counter(map(_heading, parts))
+    plain = Counter(map(heading, parts))
     made = []
     for group in parts:
-        heading = _heading(group)
-        if plain[heading] > 1:
-            heading = f"{heading} · {_fine_print(group[0])}"
-        made.append(Ranking(heading, tuple(sorted(group, key=_place)), (*_quick_notes(group), *changes.notes(group))))
+        told = heading(group)
+        if plain[told] > 1:
+            told = f"{told} · {_fine_print(group[0])}"
+        made.append(Ranking(told, tuple(sorted(group, key=_place)), notes(group)))
     return sorted(made, key=lambda ranking: _natural(ranking.rows[0]))
 
 
 def unmeasured(rows: Iterable[Row]) -> list[Row]:
     """The rows that hold no result: failed, skipped or refused."""
     return [row for row in rows if row["status"] != "done"]
-
-
-def machine(row: Row) -> str:
-    """Where a row was measured: the device's own name, where it is known, and its kind."""
-    name, kind = row.get("device_name"), row.get("device") or "unknown device"
-    return f"{name} ({kind})" if name else str(kind)
-
-
-def machines(rows: Iterable[Row]) -> str:
-    """Where rows of one ranking were measured, which is one machine but with --across device."""
-    return ", ".join(dict.fromkeys(each for row in rows for each in row.get("machines") or [machine(row)]))
 
 
 def terms(row: Row, free: Container[str] = ()) -> tuple[Any, ...]:
@@ -216,53 +204,6 @@ def _label_source(row: Row) -> tuple[str | None, str | None]:
     return "soft", row.get("teacher_backbone")
 
 
-def common(rows: Sequence[Row], name: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The value of a field that all rows share and that is known, or None."""
-    first = rows[0].get(name)
-    return first if all(row.get(name) == first for row in rows) else None
-
-
-def _heading(rows: Sequence[Row]) -> str:
-    row = rows[0]
-    every, used = row.get("all_classes"), row["classes"]
-    classes = f"{used} of {every} classes" if every and every != used else f"{used} classes"
-    backbone, protocol = common(rows, "backbone"), row.get("protocol_id") or row["protocol"]
-    facts = [
-        f"{row['dataset']}{_copies(row)}, {classes}, {amount(rows)}",
-        condensed_with(rows, backbone),
-        f"{protocol} on {row['eval_backbone']}" + _epochs(row.get("epochs")),
-        label_facts(rows),
-        "ZCA-whitened images" if common(rows, "preprocessing") == ZCA else "",
-        f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
-        f"{REFERENCE} engine" if any(row.get("engine") == REFERENCE for row in rows) else "",
-        f"{machines(rows)}, {row['precision']}",
-    ]
-    return " · ".join(fact for fact in facts if fact)
-
-
-def _copies(row: Row) -> str:
-    """As " (parquet: JPEG copies of quality 75)", where the images are not the official ones."""
-    return f" ({row['dataset_source']}: {row['source_differs']})" if row.get("source_differs") else ""
-
-
-def label_facts(rows: Sequence[Row]) -> str:
-    """As "online labels of resnet18 (59.60 %)"."""
-    kind, teacher, top1 = (common(rows, name) for name in ("label_kind", "teacher_backbone", "teacher_top1"))
-    if kind in (None, "hard"):
-        return f"{kind} labels" if kind else ""
-    if kind in OWN:
-        return OWN[kind][1]
-    whose = f" of {teacher}" if teacher else ""
-    accuracy = f" ({top1:.2f} %)" if teacher and top1 is not None else ""
-    return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"
-
-
-def _epochs(count: int | None) -> str:
-    if count is None:
-        return ""
-    return f", {count} epoch" if count == 1 else f", {count} epochs"
-
-
 def _fine_print(row: Row) -> str:
     """What tells two rankings apart whose headings say the same."""
     kind, teacher = _label_source(row)
@@ -273,13 +214,15 @@ def _fine_print(row: Row) -> str:
     return ", ".join([labels, *hashes])
 
 
-def _quick_notes(rows: Iterable[Row]) -> tuple[str, ...]:
-    notes: dict[str, None] = {}
+def notes(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What the quick budget took and what users changed, by method."""
+    quick: dict[str, None] = {}
     for row in rows:
         for who, key in (("evaluation", "evaluation_note"), (row["method"], "budget_note")):
             if row["budget"] == "quick" and row.get(key):
-                notes[f"quick budget, {who}: {row[key]}"] = None
-    return tuple(sorted(notes, key=lambda note: not note.startswith("quick budget, evaluation")))
+                quick[f"quick budget, {who}: {row[key]}"] = None
+    first = sorted(quick, key=lambda note: not note.startswith("quick budget, evaluation"))
+    return (*first, *changes.notes(rows))
 
 
 def _place(row: Row) -> tuple[float, str, list[str]]:

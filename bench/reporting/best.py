@@ -1,34 +1,30 @@
 """Which result of several is the best one, where the others are not level with it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bench.reporting import Row
-from bench.reporting.pooling import are_sets_of_one
+from bench.reporting.pooling import are_sets_of_one, hold_sets_of_one
 from bench.reporting.welch import LEVEL, welch
 from bench.results.metrics import primary
 
 MARK = "*"
-BEST = "above every other row of its column by Welch's test"
-OF_SETS = f"{BEST} over sets (p < {LEVEL:g}); where none has it, none is the best"
-OF_TRAININGS = (
-    f"{BEST} over trainings of one set each (p < {LEVEL:g}): other draws of a set may differ; where none has it, none "
-    "is the best, nor is any of sets that differ in their seed alone (--over seed)"
-)
+NONE = "none is the best: no row is above every other of its column"
+DRAWS = "of sets that differ in their seed alone none can be (--over seed)"
 
 
-def words(rows: Iterable[Row]) -> str:
-    """What the best of these rows is, where a mark or bold type says that it is."""
-    return OF_SETS if all(row.get("sets") for row in rows) else OF_TRAININGS
+def legend(rows: Sequence[Row], *, marked: bool) -> str:
+    """What the best of these rows is, after its mark; or that none of them is, where none has one."""
+    of_sets = all(row.get("sets") for row in rows)
+    test = f"by Welch's test over {'sets' if of_sets else 'trainings of one set each'} (p < {LEVEL:g})"
+    if not marked:
+        return "; ".join([f"{NONE} {test}", *([DRAWS] if hold_sets_of_one(rows) else [])])
+    others = "" if of_sets else ": other draws of a set may differ"
+    return f"{MARK}: above every other row of its column {test}{others}; where none has it, none is the best"
 
 
-def legend(rows: Iterable[Row]) -> str:
-    """The same after the mark."""
-    return f"{MARK}: {words(rows)}"
-
-
-def is_legend(note: str) -> bool:
-    """Whether a note is what `legend` says."""
-    return note.startswith(f"{MARK}: ")
+def told_as(note: str, mark: str) -> str | None:
+    """A note that says what the mark means, with another in its place; None for any other note."""
+    return f"{mark}{note.removeprefix(MARK)}" if note.startswith(f"{MARK}: ") else None
 
 
 def is_best(row: Row, others: Sequence[Row]) -> bool:

@@ -32,11 +32,23 @@ def distinct_title(title: str, others: Iterable[str], what: str) -> str:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A cell that shows a number: how, and the number itself; and in which units it may be shown, the largest first."""
+    """A cell that shows a number.
+
+    Attributes:
+        shown: how.
+        number: the number itself, or None where it may be held against no other.
+        units: in which it may be shown, the largest first.
+        measured: the number all the same, for those that are held against no other.
+    """
 
     shown: Cell
     number: Callable[[Row], float | None]
     units: Sequence[tuple[str, float]] = ()
+    measured: Callable[[Row], float | None] | None = None
+
+    def order(self, row: Row) -> float | None:
+        """By what it is sorted."""
+        return (self.measured or self.number)(row)
 
     def __call__(self, row: Row) -> str | None:
         """As it is shown."""
@@ -129,13 +141,16 @@ ALL = (OF_SET, OF_SHARED, OF_EVALUATION)
 
 
 def timed(measured: Quantity, by: Company = OF_SET) -> Quantity:
-    """A time: marked where it was taken in company, and then no number to sort by beside others."""
+    """A time: marked where it was taken in company, and then no number to hold against others."""
 
     def shown(row: Row) -> str | None:
         found = measured(row)
         return f"{found}{COMPANY}" if found is not None and by.disturbed(row) else found
 
-    return Quantity(shown, lambda row: None if by.disturbed(row) else measured.number(row), measured.units)
+    def alone(row: Row) -> float | None:
+        return None if by.disturbed(row) else measured.number(row)
+
+    return Quantity(shown, alone, measured.units, measured.number)
 
 
 def prepared(row: Row) -> float | None:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from bench.reporting.best import MARK
 from bench.reporting.columns import Columns
 from bench.reporting.columns import flat as flat
-from bench.reporting.units import UNKNOWN, digits
+from bench.reporting.units import COMPANY, UNKNOWN, digits
 from bench.reporting.view import RankingView
 
 LEFT = (
@@ -49,13 +50,17 @@ def _in_one_unit(group: Columns, view: RankingView) -> Columns:
         known = [abs(number) for number in numbers if number]
         if units and known and max(known) <= READABLE * min(known):
             name, much = _unit(known, units)
-            cells = zip(numbers, texts, strict=True)  # what is no number beside others stays as it is marked
-            made[f"{title}\n({name})"] = [
-                shown if number is None else digits(number / much) or UNKNOWN for number, shown in cells
-            ]
+            made[f"{title}\n({name})"] = [_in(much, *each) for each in zip(numbers, texts, strict=True)]
         else:
             made[title] = texts
     return made
+
+
+def _in(much: float, number: float | None, shown: str) -> str:
+    """A number in a unit, with the mark that it has where it is shown in its own."""
+    if number is None:
+        return shown
+    return f"{digits(number / much) or UNKNOWN}{COMPANY if shown.endswith(COMPANY) else ''}"
 
 
 def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[str, float]:
@@ -71,7 +76,7 @@ def beside(*groups: Columns) -> Columns:
 
 def extent(columns: Columns) -> int:
     """Characters that the columns take side by side, the gap after each included."""
-    return sum(GAP + max(map(len, [*title.split("\n"), *cells])) for title, cells in columns.items())
+    return sum(GAP + max(map(len, [*title.split("\n"), *_shifted(cells)])) for title, cells in columns.items())
 
 
 def alignment(titles: Iterable[str]) -> list[str]:
@@ -92,7 +97,16 @@ def grid(columns: Columns) -> list[str]:
 
 def _column(head: Sequence[str], cells: Sequence[str], side: str) -> list[str]:
     """Of one width, from the title's first line to the last cell."""
+    cells = _shifted(cells)
     width = max(map(len, (*head, *cells)))
     placed = str.ljust if side == "left" else str.rjust
     above, below = ([placed(text, width) for text in some] for some in (head, cells))
     return [*above, "-" * width, *below]
+
+
+def _shifted(cells: Sequence[str]) -> Sequence[str]:
+    """With a blank after each that has no mark, where another has: a mark shifts no digits."""
+    marked = [cell.endswith((MARK, COMPANY)) for cell in cells]
+    if not any(marked):
+        return cells
+    return [cell if has_one else f"{cell} " for cell, has_one in zip(cells, marked, strict=True)]

@@ -1,5 +1,8 @@
 """What rows of one table are called where no table stands: in legends of figures, and in what is said below a table."""
 
+import hashlib
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -9,12 +12,29 @@ from bench.reporting.units import UNKNOWN
 from bench.results.changes import AS_THE_RECIPE
 from bench.storage.streams import one_line
 
+HASH = 6  # digits
+BEFORE = {"ipc": "ipc ", "eval_backbone": "on "}  # words before the values of fields
 SETS = ("method", "set")  # the columns of what is always said
 
 
 def line_names(columns: Columns) -> list[str]:
     """Who each row of `bench.reporting.view.identity` is of, in a line: without what is not said of it."""
     return [one_line(" ".join(filter(None, map(_told, columns, cells)))) for cells in lines(columns)]
+
+
+def table_name(what: str, row: Row, fields: Iterable[str], apart: object) -> str:
+    """What a table of rows like this is referred to by, whichever others join it or stand beside it.
+
+    As "tiny-imagenet-ipc-10-sre2l-tiny-1-on-convnet4-bn-3f9c2a".
+
+    Args:
+        what: before it, as "scores".
+        fields: those that its rows share, and that it is to name.
+        apart: all that they share and that tells the table from others.
+    """
+    words = [f"{BEFORE.get(name, '')}{row[name]}" for name in fields if row.get(name) is not None]
+    digest = hashlib.sha256(json.dumps(apart, default=str).encode()).hexdigest()[:HASH]
+    return re.sub(r"[^a-z0-9]+", "-", " ".join([what, *words, digest]).lower()).strip("-")
 
 
 class Whom:

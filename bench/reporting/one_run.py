@@ -8,6 +8,7 @@ from bench.reporting import Ranking, Row, machine, primary
 from bench.reporting.columns import OF_EVALUATION, OF_SET, WAITED, Company, inside, peak_before, prepared
 from bench.reporting.facts import told
 from bench.reporting.units import UNKNOWN, digits, duration, percent, result, size, spread
+from bench.reporting.welch import difference
 from bench.storage.streams import one_line
 
 Json = Mapping[str, Any]
@@ -15,6 +16,7 @@ Fact = tuple[str, str | None, str]  # what, how much, and the field whose null m
 
 HASH = 6  # digits, as a forecast names a stage
 ALONE = "times are not to be held against others"
+DIFFERENCE = "difference (95 % interval)"  # by Welch's test; without one, a side has one training or neither varies
 COSTS = ("what", "cost", "remark")  # titles of `costs`
 
 
@@ -48,9 +50,13 @@ class Standing:
 
     @property
     def difference(self) -> str:
-        """By how much it is above the control."""
-        ours, theirs = primary(self.row), None if self.control is None else primary(self.control).mean
-        return UNKNOWN if ours.mean is None or theirs is None else result(ours.mean - theirs, ours.unit, sign="+")
+        """By how much it is above the control, as "-5.29 (-9.10 to -1.48)": below `DIFFERENCE`."""
+        ours, theirs = primary(self.row), primary(self.control) if self.control else None
+        if theirs is None or not ours.values or not theirs.values:
+            return UNKNOWN
+        found = difference(theirs.values, ours.values)
+        numbers = [result(value, ours.unit, sign="+") for value in (found.value, *(found.interval or ()))]
+        return numbers[0] if found.interval is None else "{} ({} to {})".format(*numbers)
 
 
 def standings(rankings: Sequence[Ranking]) -> dict[str, list[Standing]]:
@@ -122,7 +128,7 @@ def by_training(evaluation: Json) -> tuple[list[str], list[list[str]]]:
     """The titles and the lines of an evaluation's table, a line a training."""
     scores = evaluation["scores"]
     metrics = list(dict.fromkeys(name for each in scores for name in each.get("metrics") or {}))
-    titles = ("seed", "top-1 %", "top-5 %", *(name.replace("_", " ") for name in metrics), "epochs", "time")
+    titles = ("training", "top-1 %", "top-5 %", *(name.replace("_", " ") for name in metrics), "epochs", "time")
     return [*map(one_line, titles)], [_training(each, metrics) for each in scores]
 
 

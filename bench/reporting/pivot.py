@@ -1,15 +1,17 @@
 """Methods down and networks, datasets or numbers of images across."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
-from bench.reporting import Row, common, label_facts, machines, rankings, terms
-from bench.reporting.amounts import amount, condensed_with
+from bench.reporting import Row, rankings, terms
+from bench.reporting.amounts import amount
 from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import Columns, distinct_title, lines
+from bench.reporting.headings import heading
+from bench.reporting.naming import Whom
+from bench.reporting.remarks import of_results
 from bench.reporting.units import UNKNOWN, spread
-from bench.reporting.view import RankingView, identity
+from bench.reporting.view import RankingView, identity, name_of
 from bench.results.fields import CONTROL
 from bench.results.metrics import primary
 from bench.storage.streams import one_line
@@ -29,12 +31,16 @@ def pivot_views(rows: Sequence[Row], across: str) -> list[RankingView]:
 
 def comparable(rows: Iterable[Row], across: str) -> list[list[Row]]:
     """The finished rows, each once, in groups that share what a ranking shares, but for what goes across."""
-    free = frozenset((across, *ACROSS[across]))
+    free = _free(across)
     groups: dict[tuple[Any, ...], dict[int, Row]] = {}
     for ranking in rankings(rows):
         for row in ranking.rows:  # what has no engine stands in two rankings, and here once
             groups.setdefault(terms(row, free), {})[id(row)] = row
     return [_controls_together(list(group.values()), across) for group in groups.values()]
+
+
+def _free(across: str) -> frozenset[str]:
+    return frozenset((across, *ACROSS[across]))
 
 
 def _controls_together(rows: list[Row], across: str) -> list[Row]:
@@ -60,12 +66,23 @@ def _view(rows: Sequence[Row], across: str) -> RankingView:
         for value in columns
     }
     return RankingView(
-        heading=one_line(heading(rows)),
+        heading=title_of(rows),
         identity={title: [name[place] for name, _ in ordered] for place, title in enumerate(who)},
         groups=tuple({title: texts} for title, texts in cells.items()),
-        notes=(legend(rows), *_notes(rows)),
+        notes=(*_of_best(rows, cells.values()), *remarks(rows, who, across)),
         rows=tuple(next(iter(line.values())) for _, line in ordered),
+        name=name_of(f"over {across}", rows, _free(across)),
+        numbers={
+            title: [primary(line[value]).mean if value in line else None for _, line in ordered]
+            for title, value in zip(cells, columns, strict=True)
+        },
     )
+
+
+def _of_best(rows: Sequence[Row], cells: Iterable[Sequence[str]]) -> list[str]:
+    """What the mark of the best means, or that none has it; nothing where no row stands beside another."""
+    beside = any(sum(text != UNKNOWN for text in texts) > 1 for texts in cells)
+    return [legend(rows, marked=any(text.endswith(MARK) for texts in cells for text in texts))] if beside else []
 
 
 def named(rows: Sequence[Row], across: str) -> Columns:
@@ -93,31 +110,29 @@ def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 
     return f"{spread(found.mean, found.std, row.get('sets') or row.get('eval_seeds'), found.unit)}{mark}"
 
 
-def heading(rows: Sequence[Row]) -> str:
-    """What all of the rows share, in words."""
-    of_all = partial(common, rows)
-    classes, every = of_all("classes"), of_all("all_classes")
-    facts = [
-        primary(rows[0]).title,
-        of_all("dataset"),
-        classes and (f"{classes} of {every} classes" if every and every != classes else f"{classes} classes"),
-        of_all("ipc") and amount(rows),
-        condensed_with(rows, of_all("backbone")),
-        f"{rows[0].get('protocol_id') or rows[0]['protocol']}" + _on(of_all("eval_backbone")),
-        label_facts(rows),
-        f"{rows[0]['budget']} budget",
-        f"{machines(rows)}, {rows[0]['precision']}",
-    ]
-    return " · ".join(str(fact) for fact in facts if fact)
+def title_of(rows: Sequence[Row]) -> str:
+    """The metric, and what all of the rows share, in one line."""
+    return one_line(f"{primary(rows[0]).title} · {heading(rows)}")
 
 
-def _on(backbone: str | None) -> str:
-    return f" on {backbone}" if backbone else ""
+def remarks(rows: Sequence[Row], who: Columns, across: str) -> list[str]:
+    """What is said of the rows, each named by its place across as well, and what differs with that."""
+    places = dict(who)
+    places[distinct_title(across, who, "across")] = [place(across, row[across]) for row in rows]
+    whom = Whom(rows, places)
+    return [*of_results(rows, whom), *_epochs(rows, across)]
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
-    pooled = [row for row in rows if row.get("sets")]
-    return [OVER_SETS] if pooled else []
+def place(across: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Where something stands, in words: "ipc 10", or the name of a network or dataset."""
+    return f"ipc {value}" if across == "ipc" else one_line(str(value))
 
 
-OVER_SETS = "means over sets, each the mean of its trainings; ± is the deviation over sets, their number in brackets"
+def _epochs(rows: Sequence[Row], across: str) -> list[str]:
+    """How long was trained where, if it is not as long everywhere."""
+    found: dict[Any, list[str]] = {}
+    for value in sorted({row[across] for row in rows}):
+        for epochs in dict.fromkeys(row.get("epochs") for row in rows if row[across] == value):
+            found.setdefault(epochs, []).append(place(across, value))
+    said = "; ".join(f"{epochs} at {', '.join(where)}" for epochs, where in found.items() if epochs is not None)
+    return [f"epochs: {said}"] if len(found) > 1 else []

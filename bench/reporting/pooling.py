@@ -44,6 +44,11 @@ def are_sets_of_one(row: Row, other: Row) -> bool:
     return _key(row) == _key(other)
 
 
+def hold_sets_of_one(rows: Sequence[Row]) -> bool:
+    """Whether there are two of them that are draws of one configuration."""
+    return len(set(map(_key, rows))) < len(rows)
+
+
 def runs_of(row: Row) -> list[str]:
     """The run of a row, or all those that it is the mean of."""
     return row.get("runs") or [row["run"]]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.reporting import Row, common, unmeasured
+from bench.reporting import Row, common, notes, unmeasured
 from bench.reporting.columns import ALL, UNSAID, WAITED, method_of
+from bench.reporting.headings import copies_of
 from bench.reporting.naming import Whom
 from bench.reporting.pooling import controls_of, runs_of
 from bench.reporting.units import COMPANY, digits
@@ -16,6 +17,11 @@ CONTROL = "control: real images drawn at random, under the same protocol"
 SAME_LABELS = f"{CONTROL}, with the same labels"
 APART = "a control beside no set of its own: that has no result here, or labels that other images cannot have"
 ALL_IMAGES = f"{FULL}: all real images, an upper bound and no condensed set"
+IMPORTED = "imported: the images were not made by this run; set, method and backbone are as its manifest says"
+TRAININGS = "sample deviation over the trainings on one set"
+SETS = "sample deviation over sets (seeds of the synthesis), each the mean of its trainings"
+OVER_TRAININGS, OVER_SETS = (f"±: {what}; their number in brackets" for what in (TRAININGS, SETS))
+WITHIN_A_SET = "within a set: the deviation over its trainings"
 UNSTEADY = 1.25
 BEYOND = "no deviation of some: it is more than a float holds"
 
@@ -41,27 +47,45 @@ def _whose(row: Row) -> str:
     return one_line(f"{method_of(row)} {row['set']}" if row.get("imported") and row.get("set") else method_of(row))
 
 
+def of_results(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """What is said of results wherever they stand: doubts, what words mean, what a budget took and users changed."""
+    return [*doubts(rows, whom), *copies(rows, whom), *legend(rows), *map(one_line, notes(rows))]
+
+
+def copies(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """Whose images are not the official ones, where a heading cannot say it of all."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if (said := copies_of(row)) and common(rows, "source_differs") is None:
+            found.setdefault(f"{row['dataset']}: images from {said}", []).append(row)
+    return [one_line(f"{said}, {whom.told(who)}") for said, who in found.items()]
+
+
 def legend(rows: Sequence[Row]) -> list[str]:
-    """What words and marks of these rows mean."""
-    said_of = {
-        "sets": "over sets: mean and deviation over seeds of the synthesis of the means over trainings, the number of "
-        "sets in brackets; within a set: the deviation over its trainings",
-        "imported": "imported: the images were not made by this run; set, method and backbone are as its manifest says",
-        "evaluation_prepare_s": SHARED_STAGES,
-    }
-    said = [text for name, text in said_of.items() if any(row.get(name) for row in rows)]
-    every = [ALL_IMAGES] if any(row["method"] == FULL for row in rows) else []
-    beyond = [BEYOND] if any(map(_varies_beyond, rows)) else []
+    """What words and marks of results mean; of those of costs `of_costs` does."""
     uneven = (_uneven(row) for row in rows if row.get("images_per_class"))
     return [
         *_controls(rows),
-        *said,
-        *every,
-        *beyond,
-        *in_company(rows),
+        *_spread(rows),
+        *([IMPORTED] if any(row.get("imported") for row in rows) else []),
+        *([ALL_IMAGES] if any(row["method"] == FULL for row in rows) else []),
+        *([BEYOND] if any(map(_varies_beyond, rows)) else []),
         *uneven,
         *dict.fromkeys(map(_decoded, filter(_decodes, rows))),
     ]
+
+
+def _spread(rows: Sequence[Row]) -> list[str]:
+    """What stands behind ±, where a row has one."""
+    if any(row.get("sets") for row in rows):
+        return [OVER_SETS]
+    return [OVER_TRAININGS] if any(metrics.primary(row).std is not None for row in rows) else []
+
+
+def of_costs(rows: Sequence[Row]) -> list[str]:
+    """What words and marks of costs mean."""
+    shared = [SHARED_STAGES] if any(row.get("evaluation_prepare_s") for row in rows) else []
+    return [*shared, *in_company(rows)]
 
 
 def _controls(rows: Sequence[Row]) -> list[str]:

@@ -1,14 +1,14 @@
 """The scores of `bench.reporting.scores` as tables: a ranking each, its rows in their order."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from bench.reporting import Row, rankings
-from bench.reporting.columns import Cell
+from bench.reporting.columns import Cell, Quantity, inside, quantity
 from bench.reporting.naming import Whom
+from bench.reporting.remarks import of_results
 from bench.reporting.scores import DERIVED, with_scores
 from bench.reporting.units import percent, spread
-from bench.reporting.view import RankingView, frame, identity
+from bench.reporting.view import RankingView, frame, identity, name_of, numbers_of, of_best, with_best
 from bench.storage.streams import one_line
 
 GAIN = "label-free gain: points above random images under the same labels and protocol, with Welch's 95 % interval"
@@ -39,16 +39,25 @@ def score_views(rows: Sequence[Row]) -> list[RankingView]:
 def _view(heading: str, rows: Sequence[Row]) -> RankingView:
     who = identity(rows)
     whom = Whom(rows, who)
-    notes = map(one_line, (*_legend(rows), *_sources(rows), *_several(rows, whom), *_missing(rows, whom)))
-    return RankingView(one_line(heading), who, (frame(rows, COLUMNS),), tuple(notes), tuple(rows), ranked_by=TOP1)
+    scores = map(one_line, (*_legend(rows), *_sources(rows), *_several(rows, whom), *_missing(rows, whom)))
+    return RankingView(
+        heading=one_line(heading),
+        identity=who,
+        groups=(with_best(frame(rows, COLUMNS), TOP1, rows),),
+        notes=(*of_best(rows), *of_results(rows, whom), *scores),
+        rows=tuple(rows),
+        numbers=numbers_of(rows, COLUMNS),
+        ranked_by=TOP1,
+        name=name_of("scores", rows),
+    )
 
 
 def _top1(row: Row) -> str | None:
     return spread(row.get("top1_mean"), row.get("top1_std"), row.get("sets") or row.get("eval_seeds"))
 
 
-def _score(name: str, form: Callable[[Any], str | None]) -> Cell:
-    return lambda row: form(row["scores"][name])
+def _accuracy(name: str) -> Quantity:
+    return quantity(inside("scores", name), percent)
 
 
 def _gain(row: Row) -> str | None:
@@ -63,12 +72,12 @@ def _hlr(row: Row) -> str | None:
     return None if found["hlr"] is None else _with(100 * found["hlr"], found["hlr_std"] and 100 * found["hlr_std"], 2)
 
 
-def _of_one(name: str) -> Cell:
+def _of_one(name: str) -> Quantity:
     def shown(row: Row) -> str | None:
         value = row["scores"][name]
         return None if value is None else _with(value, row["scores"][f"{name}_std"], 3)
 
-    return shown
+    return Quantity(shown, inside("scores", name))
 
 
 def _with(value: float, std: float | None, decimals: int) -> str:
@@ -76,13 +85,13 @@ def _with(value: float, std: float | None, decimals: int) -> str:
 
 
 COLUMNS: dict[str, Cell] = {
-    TOP1: _top1,
-    "random,\nsame labels": _score("random_top1", percent),
-    "label-free\ngain": _gain,
-    "hard\nlabels": _score("hard_top1", percent),
-    "full\ndata": _score("full_top1", percent),
-    "relative\nto full %": _score("relative_to_full", percent),
-    "HLR %": _hlr,
+    TOP1: Quantity(_top1, lambda row: row.get("top1_mean")),
+    "random,\nsame labels": _accuracy("random_top1"),
+    "label-free\ngain": Quantity(_gain, inside("scores", "label_free_gain")),
+    "hard\nlabels": _accuracy("hard_top1"),
+    "full\ndata": _accuracy("full_top1"),
+    "relative\nto full %": _accuracy("relative_to_full"),
+    "HLR %": Quantity(_hlr, inside("scores", "hlr")),
     "LRS": _of_one("lrs"),
     "ARS": _of_one("ars"),
 }

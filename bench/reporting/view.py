@@ -1,10 +1,11 @@
 """A ranking as a reader sees it: titled columns of text, without those that say nothing."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.reporting import OWN, ZCA, Ranking, Row, common, rankings
+from bench.reporting import OWN, Ranking, Row, common, rankings, terms
+from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import (
     COSTS,
     TIMES,
@@ -19,19 +20,10 @@ from bench.reporting.columns import (
 )
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
-from bench.reporting.naming import Whom
+from bench.reporting.headings import ZCA, is_of_reference
+from bench.reporting.naming import Whom, table_name
 from bench.reporting.pooling import runs_of
-from bench.reporting.remarks import (
-    SHARED_STAGES,
-    doubts,
-    in_company,
-    legend,
-    machines,
-    stored,
-    threads,
-    unsaid,
-    unsteady,
-)
+from bench.reporting.remarks import WITHIN_A_SET, machines, of_costs, of_results, stored, threads, unsaid, unsteady
 from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED
@@ -50,6 +42,7 @@ class RankingView:
         identity: the columns that say which row it is; every part of a divided table repeats them.
         groups: the other columns in groups that belong together.
         rows: what the columns show, in their order.
+        name: what it is referred to by, whatever stands beside it; "" of a table that stands alone.
         aside: those of the notes that are of costs, and of sources of published numbers.
         numbers: of columns that show numbers, by title, the number of each row, or None: what a reader may sort by.
         units: of those that show durations or sizes, in which units they may be shown.
@@ -65,6 +58,7 @@ class RankingView:
     units: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     ranked_by: str = ""
     aside: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass
@@ -97,25 +91,40 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
     if claims:
         scores[PUBLISHED] = Quantity(lambda row: _published(row, footnotes), inside("claim", "value"))
     titled = (labels, scores, COSTS, TIMES)
-    groups = [frame(rows, columns) for columns in titled]
+    ranked_by = next(iter(scores))
+    groups = [with_best(frame(rows, columns), ranked_by, rows) for columns in titled]
     aside = (
         *machines(rows, whom),
+        *of_costs(rows),
         *stored(rows, whom),
         *threads(rows, whom),
         *unsteady(rows, whom),
         *unsaid(rows, whom),
+        *footnotes.lines(),
     )
+    within = [WITHIN_A_SET] if any(WITHIN in group for group in groups) else []
     return RankingView(
         heading=one_line(ranking.heading),
         identity=who,
         groups=tuple(group for group in groups if group),
-        notes=(*doubts(rows, whom), *legend(rows), *aside, *map(one_line, ranking.notes), *footnotes.lines()),
+        notes=(*of_best(rows), *of_results(rows, whom), *within, *aside),
         rows=tuple(rows),
         numbers=numbers_of(rows, {title: cell for columns in titled for title, cell in columns.items()}),
         units=units_of(COSTS) | units_of(TIMES),
-        ranked_by=next(iter(scores)),
-        aside=(SHARED_STAGES, *in_company(rows), *aside, *footnotes.lines()),
+        ranked_by=ranked_by,
+        aside=aside,
+        name=name_of("", rows),
     )
+
+
+def name_of(what: str, rows: Sequence[Row], free: Container[str] = ()) -> str:
+    """As `RankingView.name`, of rows that share what a ranking shares, but for some fields.
+
+    Args:
+        what: the table is, beside others of the same rows: "scores".
+    """
+    fields = [name for name in ("dataset", "ipc", "protocol_id", "eval_backbone") if name not in free]
+    return table_name(what, rows[0], fields, [terms(rows[0], free), is_of_reference(rows)])
 
 
 def numbers_of(rows: Sequence[Row], columns: Mapping[str, Cell]) -> Mapping[str, Sequence[float | None]]:
@@ -132,7 +141,7 @@ class _Numbers(Mapping[str, Sequence[float | None]]):
 
     def __getitem__(self, title: str) -> Sequence[float | None]:
         if title not in self._known:
-            self._known[title] = list(map(self._cells[title].number, self._rows))
+            self._known[title] = list(map(self._cells[title].order, self._rows))
         return self._known[title]
 
     def __iter__(self) -> Iterator[str]:
@@ -161,15 +170,30 @@ def _cleaned(text: str | None) -> str | None:
     return None if text is None else one_line(text)
 
 
+def with_best(columns: Columns, title: str, rows: Sequence[Row]) -> Columns:
+    """The columns of a ranking; in that which ranks it the first row has a mark, where nothing is level with it."""
+    if title not in columns or not is_best(rows[0], rows[1:]):
+        return columns
+    first, *others = columns[title]
+    return {**columns, title: [first + MARK, *others]}
+
+
+def of_best(rows: Sequence[Row]) -> list[str]:
+    """What that mark means, or that none has it; nothing of one row."""
+    return [legend(rows, marked=is_best(rows[0], rows[1:]))] if len(rows) > 1 else []
+
+
 def identity(rows: Sequence[Row]) -> Columns:
     """The method, and what else tells rows apart: set, backbone, seed, arithmetic, changes; or else the run's hash.
 
+    Means over seeds have no seed, not even those of one.
     The heading names the arithmetic of evaluations, which all share.
     """
     columns: dict[str, Cell] = {"method": method_of}
     if any(row.get("imported") for row in rows):
         columns["set"] = partial(text, name="set")
-    for name in ("backbone", "seed"):
+    of_sets = any(row.get("sets") for row in rows)  # then one of a single seed is no other line than one of several
+    for name in ("backbone", *(() if of_sets else ("seed",))):
         if common(rows, name) is None:
             columns[name] = partial(text, name=name)
     if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
@@ -234,7 +258,7 @@ def _within(row: Row) -> str | None:
 
 def _over(rows: Sequence[Row]) -> str:
     """What means and deviations are over."""
-    return SETS if any(row.get("sets") for row in rows) else "seeds"
+    return SETS if any(row.get("sets") for row in rows) else "trainings"
 
 
 def _ranked_by(row: Row) -> float | None:

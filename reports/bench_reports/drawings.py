@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
-from bench.reporting.best import is_best, words
+from bench.reporting.best import is_best, told_as
 from bench.reporting.naming import line_names
-from bench.reporting.panels import Panel
+from bench.reporting.panels import Panel, of_best_at
+from bench.reporting.remarks import OVER_SETS, OVER_TRAININGS, SETS, TRAININGS
 from bench.reporting.units import IN_POINTS, digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
@@ -27,6 +28,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6
 MARKERS = "osD^vPX*"
 HATCHES = ("", "///", "...", "xx", "---", "||")  # bars of one method
 CONTROL = "0.62"
+DASHED = "dashed: the mean of the control, of several that of the best"
+DRAWN = {OVER_TRAININGS: f"error bars: {TRAININGS}", OVER_SETS: f"error bars: {SETS}"}  # notes of tables
 OF_LINES: Any = {"markersize": 3.5, "linewidth": 1.1, "capsize": 1.5, "elinewidth": 0.8}
 STYLE: Any = {
     **{"svg.fonttype": "none", "svg.hashsalt": "bench", "pdf.fonttype": 42, "text.parse_math": False},  # text is text
@@ -67,35 +70,47 @@ def wrapped(text: str, inches: float) -> str:
 
 def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims: bool) -> Figure:
     """A panel a ranking; panels have numbers where the small print says something of some of them."""
-    said = _said_of(shown)
-    named = any(len(numbers) < len(shown) for numbers in said.values())
-    headings = [f"({number}) {view.heading}" if named else view.heading for number, view in enumerate(shown, 1)]
-    notes = [note if len(numbers) == len(shown) else f"{_listed(numbers)} {note}" for note, numbers in said.items()]
-    ranked = [row for view in shown if len(view.rows) > 1 for row in view.rows]
-    bold = [f"bold: {words(ranked)}"] if ranked else []
+    notes = [[*_dashed(view), *(note for note in view.notes if note not in view.aside)] for view in shown]
+    headings, small_print = _numbered([view.heading for view in shown], notes)
     heights = [MARGIN + ROW * len(view.rows) for view in shown]
-    figure, plots = figure_of(list(zip(headings, heights, strict=True)), [*bold, *notes], inches)
+    figure, plots = figure_of(list(zip(headings, heights, strict=True)), small_print, inches)
     for axes, view in zip(plots, shown, strict=True):
         _ranking(axes, view, claims)
     return figure
 
 
-def _said_of(shown: Sequence[RankingView]) -> dict[str, list[int]]:
-    """Each note, with the numbers of the panels that it is of."""
+def _numbered(headings: Sequence[str], notes: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """The headings of panels, and their notes, each once; where one is of some of the panels, with numbers."""
     said: dict[str, list[int]] = {}
-    for number, view in enumerate(shown, 1):
-        for note in dict.fromkeys(note for note in view.notes if note not in view.aside):
+    for number, each in enumerate(notes, 1):
+        for note in dict.fromkeys(map(_drawn, each)):
             said.setdefault(note, []).append(number)
-    return said
+    every = len(headings)
+    small_print = [note if len(of) == every else f"{_listed(of)} {note}" for note, of in said.items()]
+    if all(len(of) == every for of in said.values()):
+        return list(headings), small_print
+    return [f"({number}) {heading}" for number, heading in enumerate(headings, 1)], small_print
 
 
 def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(f"({number})" for number in numbers)
 
 
+def _drawn(note: str) -> str:
+    """A note of a table, where its signs are drawn."""
+    return DRAWN.get(note) or told_as(note, "bold") or note
+
+
+def _dashed(view: RankingView) -> list[str]:
+    """What the dashed line across bars is."""
+    return [DASHED] if any(row.get("is_control") for row in view.rows) else []
+
+
 def panels_drawn(found: Sequence[Panel], inches: float | None) -> Figure:
     """Lines over images per class, or bars in groups over networks or datasets."""
-    figure, plots = figure_of([(panel.heading, _height(panel)) for panel in found], [], inches)
+    notes = [[*(of_best_at(panel) if panel.across != "ipc" else []), *panel.notes] for panel in found]
+    headings, small_print = _numbered([panel.heading for panel in found], notes)
+    figure, plots = figure_of(list(zip(headings, map(_height, found), strict=True)), small_print, inches)
     looks = Looks(row for panel in found for row in panel.named.values())
     for axes, panel in zip(plots, found, strict=True):
         (_over_ipc if panel.across == "ipc" else _grouped)(axes, panel, looks.of(panel.named))
@@ -116,8 +131,8 @@ def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
     for place, (row, claim) in enumerate(zip(rows, published, strict=True)):
         best = place == 0 and is_best(row, rows[1:])
         _bar(axes, place, row, CONTROL if row.get("is_control") else COLOURS[0], bold=best, claim=claim)
-        if row.get("is_control"):
-            axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+    for row in [row for row in rows if row.get("is_control")][:1]:
+        axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
     axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
     axes.set_yticks(range(len(rows)), line_names(view.identity))
     axes.invert_yaxis()
@@ -158,6 +173,7 @@ def _bar(
         va="center",
         fontsize=mpl.rcParams["font.size"] - 0.5,
         fontweight="bold" if bold else "normal",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},  # a control's line goes behind it
     )
 
 
@@ -188,7 +204,7 @@ def _grouped(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
         rows = [(name, line[value], looks[name]) for name, line in panel.lines.items() if value in line]
         middles.append(place + (len(rows) - 1) / 2)
         for name, row, look in rows:
-            bold = is_best(row, [other for _, other, _ in rows if other is not row])
+            bold = is_best(row, [other for other in panel.rows_at(value) if other is not row])
             label, hatch = "" if name in named else name, HATCHES[look.nth % len(HATCHES)]
             _bar(axes, place, row, _colour(look), bold=bold, label=label, hatch=hatch)
             named.add(name)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
-from bench.reporting.columns import OF_SYNTHESIS, inside, plain, quantity, timed
+from bench.reporting.columns import OF_SYNTHESIS, TIMES, Quantity, inside, plain, quantity, timed
 from bench.reporting.pooling import sets_as_one
 from bench.reporting.remarks import in_company
 from bench.reporting.units import digits, duration, percent, size, spread
-from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.reporting.view import Cell, Footnotes, RankingView, frame, numbers_of, units_of
 from bench.reporting.welch import difference
 from bench.storage.streams import one_line
 
@@ -26,14 +26,17 @@ def ladder_views(rows: Sequence[Row], title: str, source: str) -> list[RankingVi
     for before, rung in zip([None, *rungs], rungs, strict=False):
         rung["before"] = before
     footnotes = Footnotes()
+    columns = (_scores(footnotes, source), COSTS)
     identity: dict[str, Cell] = {"rung": lambda row: row["rung"]["name"], "change": lambda row: row["rung"]["change"]}
     return [
         RankingView(
             heading=one_line(_heading(rows[0], title)),
             identity=frame(rungs, identity),
-            groups=(frame(rungs, _scores(footnotes, source)), frame(rungs, COSTS)),
+            groups=tuple(frame(rungs, each) for each in columns),
             notes=(*LEGEND, *map(one_line, _remarks(rows)), *in_company(rungs), *footnotes.lines()),
             rows=tuple(rows),
+            numbers=numbers_of(rungs, {title: cell for each in columns for title, cell in each.items()}),
+            units=units_of(COSTS),
         )
     ]
 
@@ -68,8 +71,12 @@ def _scores(footnotes: Footnotes, source: str) -> dict[str, Cell]:
         value = row["rung"]["published"]
         return None if value is None else f"{value:g} {footnotes.mark(source)}"
 
-    ours: dict[str, Cell] = {"top-1 %\n(trainings)": _top1, "step": _step}
-    return {**ours, "published\ntop-1 %": published, "published\nstep": _published_step}
+    return {
+        "top-1 %\n(trainings)": Quantity(_top1, lambda row: mean(row["top1_values"]) if row["top1_values"] else None),
+        "step": Quantity(_step, _stepped),
+        "published\ntop-1 %": Quantity(published, inside("rung", "published")),
+        "published\nstep": Quantity(_published_step_told, _published_step),
+    }
 
 
 def _top1(row: Row) -> str | None:
@@ -91,20 +98,30 @@ def _step(row: Row) -> str | None:
     return f"{found.value:+.2f} (p {found.p:.1g})"
 
 
-def _published_step(row: Row) -> str | None:
+def _stepped(row: Row) -> float | None:
+    before = row["before"]
+    known = before is not None and before["top1_values"] and row["top1_values"]
+    return difference(before["top1_values"], row["top1_values"]).value if known else None
+
+
+def _published_step(row: Row) -> float | None:
     before, value = row["before"], row["rung"]["published"]
-    if before is None or value is None or before["rung"]["published"] is None:
-        return None
-    return f"{value - before['rung']['published']:+.1f}"
+    known = before is not None and value is not None and before["rung"]["published"] is not None
+    return value - before["rung"]["published"] if known else None
+
+
+def _published_step_told(row: Row) -> str | None:
+    step = _published_step(row)
+    return None if step is None else f"{step:+.1f}"
 
 
 COSTS: dict[str, Cell] = {
     "ms/image-\niteration": timed(quantity(inside("ms_per_image_iteration", "median"), digits), OF_SYNTHESIS),
-    "iterations": lambda row: None if row["iterations"] is None else str(row["iterations"]),
+    "iterations": TIMES["iterations"],
     "synthesis": timed(plain("synthesis_s", duration), OF_SYNTHESIS),
-    "peak\nRSS": lambda row: size((row["peak_memory_bytes"] or {}).get("rss")),
-    "label\nbytes": lambda row: size(row["label_bytes"]),
-    "teachers": lambda row: percent(row["teacher_top1"]),
+    "peak\nRSS": quantity(inside("peak_memory_bytes", "rss"), size),
+    "label\nbytes": plain("label_bytes", size),
+    "teachers": plain("teacher_top1", percent),
 }
 
 

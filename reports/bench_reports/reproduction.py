@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
-from bench.reporting.columns import TIMES
+from bench.reporting.columns import TIMES, Quantity, inside, text
 from bench.reporting.remarks import in_company
 from bench.reporting.reproduction import cells_said
 from bench.reporting.units import claimed, result, spread
-from bench.reporting.view import Cell, Footnotes, RankingView, frame
+from bench.reporting.view import Cell, Footnotes, RankingView, frame, numbers_of, units_of
 from bench.storage.streams import one_line
 
 WHERE = {  # fields of a row that say which cell it is; what all cells share stands in the heading
@@ -24,9 +24,9 @@ LEGEND = (
     "that are given"
 )
 IDENTITY: dict[str, Cell] = {
-    "cell": lambda row: str(row["cell"]["number"]),
+    "cell": Quantity(lambda row: str(row["cell"]["number"]), inside("cell", "number")),
     "method": lambda row: str(row["method"]),
-    "ipc": lambda row: None if row["ipc"] is None else str(row["ipc"]),
+    "ipc": Quantity(partial(text, name="ipc"), lambda row: row["ipc"]),
 }
 COSTS: dict[str, Cell] = {title: TIMES[title] for title in ("prepare", "synthesis", "evaluation")}
 
@@ -36,7 +36,8 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
     if not rows:
         return []
     rows, footnotes = [_resolved(row) for row in rows], Footnotes()
-    groups = (frame(rows, _scores(rows, footnotes)), frame(rows, _where(rows)), frame(rows, COSTS))
+    columns = (_scores(rows, footnotes), _where(rows), COSTS)
+    groups = [frame(rows, each) for each in columns]
     return [
         RankingView(
             heading=one_line(_heading(rows, title)),
@@ -44,6 +45,8 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             groups=tuple(group for group in groups if group),
             notes=(LEGEND, *in_company(rows), *map(one_line, [*_remarks(rows), *footnotes.lines()])),
             rows=tuple(rows),
+            numbers=numbers_of(rows, {title: cell for each in (IDENTITY, *columns) for title, cell in each.items()}),
+            units=units_of(COSTS),
         )
     ]
 
@@ -89,8 +92,12 @@ def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
     apart = len(titles) > 1 or len({_score(row).words for row in rows}) > 1
     several: dict[str, Cell] = {"metric": lambda row: _score(row).words} if apart else {}
     title = "" if several else next(iter(titles), _score(rows[0]).title)
-    ours: dict[str, Cell] = {f"measured {title}\n(trainings)": _measured, "difference": _difference}
-    return several | {f"published\n{title}": published} | ours | {"verdict": verdict}
+    return several | {
+        f"published\n{title}": Quantity(published, inside("cell", "value")),
+        f"measured {title}\n(trainings)": Quantity(_measured, lambda row: _score(row).mean),
+        "difference": Quantity(_difference, inside("cell", "difference")),
+        "verdict": verdict,
+    }
 
 
 def _score(row: Row) -> Summary:

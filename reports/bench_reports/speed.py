@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from bench.reporting import Row, common, machine
-from bench.reporting.columns import OF_SYNTHESIS, distinct_title, plain
+from bench.reporting import REFERENCE, Row, common, machine
+from bench.reporting.columns import OF_SYNTHESIS, Quantity, distinct_title, plain, quantity
 from bench.reporting.remarks import in_company
 from bench.reporting.units import COMPANY, digits, duration, size
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, inside, numbers_of, units_of
@@ -31,7 +31,7 @@ def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if group),
             notes=(*LEGEND, *map(one_line, [*_names(rows), *in_company(rows), *_remarks(rows)]), *footnotes.lines()),
             rows=tuple(rows),
-            numbers=numbers_of(rows, costs),
+            numbers=numbers_of(rows, TIMES | costs),
             units=units_of(costs),
         )
     ]
@@ -90,10 +90,12 @@ def _time(row: Row) -> str | None:
 
 
 TIMES: dict[str, Cell] = {
-    "ms/image-\niteration": _time,
-    "× faster than\nreference": lambda row: None if row["engine"] == "reference" else digits(row["ratio_to_reference"]),
-    "floor,\nms": lambda row: digits(row["floor_ms"]),
-    "× floor": lambda row: digits(row["times_floor"]),
+    "ms/image-\niteration": Quantity(_time, inside("ms_per_image_iteration", "median")),
+    "× faster than\nreference": quantity(
+        lambda row: None if row["engine"] == REFERENCE else row["ratio_to_reference"], digits
+    ),
+    "floor,\nms": plain("floor_ms", digits),
+    "× floor": plain("times_floor", digits),
 }
 
 
@@ -103,7 +105,7 @@ def _costs(footnotes: Footnotes) -> dict[str, Cell]:
             value = inside("published", name)(row)
             return None if value is None else f"{value:g}{unit} {footnotes.mark(_source(row))}"
 
-        return cell
+        return Quantity(cell, inside("published", name))
 
     return {
         "peak\nmemory": plain("above_model_bytes", size),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench.reporting import Row
-from bench.reporting.best import is_best, words
+from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.compared import Scored
 from bench.reporting.welch import difference, welch
 from bench.results.metrics import Summary
@@ -40,7 +40,17 @@ def test_of_draws_of_one_configuration_none_is_the_best() -> None:
     assert p is not None and p < 0.001
     assert not is_best(first, [second]) and not is_best(first, [second, row(1.0, 1.1, 1.2)])
     assert is_best(first, [{**second, "config": {"ipc": 2}}])
-    assert "one set each" in words([first, second]) and "over sets" in words([{**first, "sets": 2}])
+
+
+def test_a_legend_says_what_the_test_is_over_and_where_none_is_the_best_that_it_is_so() -> None:
+    one, other, seed = row(*HIGH), row(*LOW), {**row(*HIGH), "seed": 1}
+    assert legend([one, other], marked=True).startswith(f"{MARK}: above every other row")
+    assert "trainings of one set each" in legend([one, other], marked=True)
+    of_sets = legend([{**one, "sets": 2}, {**other, "sets": 1}], marked=True)
+    assert "over sets" in of_sets and "other draws" not in of_sets
+    none = legend([one, other], marked=False)
+    assert none.startswith("none is the best") and "--over seed" not in none
+    assert "--over seed" in legend([one, seed, other], marked=False)
 
 
 def scored(better: Better, first: Sequence[float], second: Sequence[float]) -> Scored:

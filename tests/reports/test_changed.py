@@ -9,17 +9,21 @@ from typing import Any
 import pytest
 
 from bench.reporting import ReportFormat, rankings
+from bench.reporting.pivot import pivot_views
 from bench.reporting.view import views
 from bench.results import changes
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.markdown import MARKDOWN
+from bench_reports.site.figures import over_costs, over_ipc, over_networks
 from bench_reports.svg import SVG
 from bench_reports.table import TABLE
 
 Row = dict[str, Any]
 RowMaker = Callable[..., Row]
 FORMS: list[ReportFormat] = [TABLE, MARKDOWN, LATEX, SVG]
+PIVOTS = ("ipc", "eval_backbone", "dataset")
+SCORES = [(form, "scores") for form in FORMS if form is not SVG]
 CHANGED = {"recover.iterations": [4000, 40], "recover.lr": [0.1, 0.25]}
 
 
@@ -41,6 +45,51 @@ def test_the_heading_and_a_footnote_say_it(
     assert f"{budget} budget, changed" in text
     assert text.count("changed, sre2l: recover.iterations 4000 -> 40; recover.lr 0.1 -> 0.25") == 1
     assert "budget, changed" not in form.render([row(), control()], claims=True)
+
+
+@pytest.mark.parametrize(("form", "across"), [(form, across) for across in PIVOTS for form in FORMS] + SCORES)
+def test_pivots_figures_and_scores_say_what_a_ranking_says(
+    row: RowMaker, control: RowMaker, form: ReportFormat, across: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table may leave out none of it, whichever way it is turned."""
+    monkeypatch.setenv("COLUMNS", "500")
+    doubted = row(changed=CHANGED, warnings=["the teacher itself recognises 50.0 % of these images"])
+    rows = [doubted, control(changed=CHANGED)]
+    text = plain(
+        form.render_scores(rows, claims=False) if across == "scores" else form.render_pivot(rows, across=across)
+    )
+    assert "quick budget, changed" in text
+    for said in (
+        "changed, sre2l: recover.iterations 4000 -> 40; recover.lr 0.1 -> 0.25",
+        "quick budget, sre2l: squeeze.epochs 50 -> 10",
+        "quick budget, evaluation: epochs 100 -> 20",
+        "the teacher itself recognises 50.0",
+        "control: real images drawn at random, under the same protocol, with the same labels",
+        "sample deviation over the trainings on one set",
+    ):
+        assert said in text
+
+
+def test_a_pivot_says_where_a_warning_is_of_how_long_was_trained_and_which_images_are_copies(row: RowMaker) -> None:
+    copies = {"dataset_source": "parquet", "source_differs": "JPEG copies"}
+    rows = [row(ipc=1, run="a", epochs=20, warnings=["doubtful"]), row(ipc=10, run="b", epochs=30) | copies]
+    (view,) = pivot_views(rows, "ipc")
+    assert {"warning, sre2l ipc 1: doubtful", "epochs: 20 at ipc 1; 30 at ipc 10"} <= set(view.notes)
+    assert "tiny-imagenet: images from parquet: JPEG copies, sre2l ipc 10" in view.notes
+    (view,) = pivot_views([each | copies for each in rows], "ipc")
+    assert "tiny-imagenet (parquet: JPEG copies), 10 of 200 classes" in view.heading
+
+
+def test_figures_of_a_site_say_it(row: RowMaker, control: RowMaker) -> None:
+    rows = [row(changed=CHANGED, ipc=ipc, run=f"{ipc}", warnings=["doubtful"]) for ipc in (1, 10)]
+    rows += [control(ipc=ipc, run=f"control{ipc}", prepare_s=1.0) for ipc in (1, 10)]
+    rows += [{**each, "run": f"{each['run']}b", "eval_backbone": "resnet18"} for each in rows]
+    found = [each.remarks for each in over_ipc(rows, {})]
+    found += [each.remarks for each in over_networks(rows, {})] + [each.remarks for each in over_costs(rows, {})]
+    assert len(found) == 8
+    for said in found:
+        assert said.warnings and all("doubtful" in warning for warning in said.warnings)
+        assert any(note.startswith("changed, sre2l: recover.iterations") for note in said.notes)
 
 
 def test_rows_of_one_method_are_told_apart_by_what_differs(row: RowMaker, control: RowMaker) -> None:

@@ -89,6 +89,7 @@ def test_no_footnote_is_about_what_is_not_drawn(row: RowMaker, control: RowMaker
     said = words(SVG.render(drawn, claims=True))
     assert "ms/image-iteration" not in said and "shared stages" not in said
     assert "control: real images drawn at random" in said and "quick budget, sre2l" in said
+    assert "error bars: sample deviation" in said and "±:" not in said and "dashed: the mean of the control" in said
     beside_others = {**row(), "workers": 4, "evaluation_workers": 4}
     assert "†" not in words(SVG.render([beside_others, control()], claims=True))
 

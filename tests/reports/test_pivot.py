@@ -213,6 +213,14 @@ def test_a_place_with_nothing_is_a_dash(measured: MakeRow) -> None:
     ]
 
 
+def test_a_mean_over_seeds_is_of_one_line_with_that_of_a_single_one(measured: MakeRow) -> None:
+    rows = [measured((1, 2), seed=seed, ipc=1) for seed in (0, 1)] + [measured((3, 4), seed=0, ipc=10)]
+    (view,) = pivot_views(over_seeds(rows), "ipc")
+    assert "seed" not in view.identity and len(view.rows) == 1
+    assert [cells for group in view.groups for cells in group.values()] == [["1.50 ± 0.00 (2)"], ["3.50 (1)"]]
+    assert list(view.numbers.values()) == [[1.5], [3.5]]
+
+
 def test_two_seeds_in_one_place_are_two_lines(measured: MakeRow) -> None:
     rows = [measured((1, 2), seed=0, ipc=1), measured((3, 4), seed=1, ipc=1)]
     (view,) = pivot_views(rows, "ipc")

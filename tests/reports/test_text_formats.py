@@ -210,20 +210,35 @@ def test_markdown_escaping_loses_nothing(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_latex_escaping_loses_nothing_and_leaves_no_command(text: str) -> None:
-    escaped = latex.escaped(text)
-    back = {written: sign for sign, written in latex.SIGNS.items() if sign != "–"}
+    """Of letters that pdfTeX has not, it shows the numbers, and other TeX the letters."""
+    escaped = re.sub(r"\{\\ifdefined\\Umathcode (.+?)\\else (.+?)\\fi\}", _foreign, latex.escaped(text))
+    back = {written: sign for sign, written in latex.SIGNS.items() if sign != "–"} | {"-{}": "-"}
     pattern = re.compile("|".join(map(re.escape, sorted(back, key=len, reverse=True))))
     rest = pattern.sub("", escaped)
     assert not set(rest) & set("\\&%$#_{}~^")
     assert pattern.sub(lambda found: back[found[0]], escaped) == text.replace("–", "--")
 
 
+def _foreign(found: re.Match[str]) -> str:
+    assert "".join(chr(int(number.removeprefix("U+"), 16)) for number in found[2].split(" ")) == found[1]
+    return found[1]
+
+
+def test_latex_has_no_letter_that_pdftex_has_not() -> None:
+    shown = latex.escaped("a方法 Łódź naïve α")
+    assert shown == (
+        r"a{\ifdefined\Umathcode 方法\else U+65B9 U+6CD5\fi} Łódź naïve {\ifdefined\Umathcode α\else U+03B1\fi}"
+    )
+    assert latex.escaped("--over a---b") == "-{}-over a-{}-{}-b"
+
+
 @FROM_FIXTURES
 @given(text=st.text(max_size=40))
 def test_latex_rows_hold_any_text(row: RowMaker, failure: RowMaker, text: str) -> None:
     rendered = LATEX.render([row(method=f"a{text}"), row(method="b"), failure(reason=text)], claims=True)
-    lines = [line for line in rendered.splitlines() if line.endswith(r"\\")]
-    assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1 or rendered.count("tabular") > 2
+    for sides, table in re.findall(r"(?s)\\begin\{(?:tabular|longtable)\}\{(\w+)\}\n(.*?)\\end\{", rendered):
+        lines = [line for line in table.splitlines() if line.endswith(r" \\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(sides) - 1}
     set_by_tex = re.sub(r"(?m)^%.*", "", rendered)
     assert set_by_tex.count(r"\begin{") == set_by_tex.count(r"\end{")
     for line in rendered.splitlines():
@@ -293,6 +308,11 @@ def test_latex_has_the_best_in_bold_and_none_where_it_is_level(row: RowMaker) ->
     assert r"\textbf{-1.20" in LATEX.render(below, claims=False)
 
 
+def flat(text: str) -> str:
+    """LaTeX with each title in one line."""
+    return re.sub(r"\\shortstack\[.\]\{(.*?[^\\])\}(?= [&\\])", lambda found: found[1].replace(r" \\ ", " "), text)
+
+
 def test_times_on_other_numbers_of_threads_are_told_apart(row: RowMaker) -> None:
     one, many = row(threads=1), row(threads=16, method="cda", run="b")
     said = "times were taken on different numbers of threads: 1 of sre2l; 16 of cda"
@@ -306,7 +326,7 @@ def test_latex_says_one_unit_a_column(row: RowMaker, control: RowMaker) -> None:
         row(set_bytes=2**29, label_s=0.0),
         control(set_bytes=2**20, label_s=120.0, synthesis_s=0.4, seconds_per_image=0.1),
     ]
-    text = LATEX.render(rows, claims=False)
+    text = flat(LATEX.render(rows, claims=False))
     assert "synthesis (s)" in text and "397" in text and "0.400" in text
     assert "image bytes (MiB)" in text and "512" in text and "1.00" in text
     assert "labelling (min)" in text and "2.00" in text
@@ -319,7 +339,7 @@ def test_latex_has_a_unit_a_cell_where_one_a_column_would_not_be_read(row: RowMa
         row(synthesis_s=11520.0, label_s=1000.0, set_bytes=1024000),
         control(synthesis_s=0.036, label_s=1.0, set_bytes=1024),
     ]
-    text = LATEX.render(rows, claims=False)
+    text = flat(LATEX.render(rows, claims=False))
     assert "& synthesis &" in text and "& 3.20 h &" in text and "& 36.0 ms &" in text
     assert "labelling (s)" in text and "& 1000 " in text
     assert "image bytes (KiB)" in text
@@ -327,18 +347,60 @@ def test_latex_has_a_unit_a_cell_where_one_a_column_would_not_be_read(row: RowMa
 
 def test_a_time_below_nothing_has_a_unit_too(row: RowMaker, control: RowMaker) -> None:
     """As a clock that was set back leaves it."""
-    text = LATEX.render([row(prepare_s=-60.0), control(prepare_s=90.0)], claims=False)
+    text = flat(LATEX.render([row(prepare_s=-60.0), control(prepare_s=90.0)], claims=False))
     assert "prepare (min)" in text and "-1.00" in text and "1.50" in text
 
 
 def test_latex_tables_can_be_referred_to_each_by_a_label_of_its_own(row: RowMaker) -> None:
-    rows = [row(), row(ipc=50, run="b"), row(device_name="another", run="c")]
-    labels = re.findall(r"\\label\{(.*)\}", LATEX.render(rows, claims=False))
-    assert labels[:2] == [
-        "tab:tiny-imagenet-10-of-200-classes-ipc-10-sre2l-tiny-1-on-convnet4-bn",
-        "tab:tiny-imagenet-10-of-200-classes-ipc-10-sre2l-tiny-1-on-convnet4-bn-2",
-    ]
-    assert len({*labels}) == 3
+    """Whatever stands beside it: papers refer to it before and after."""
+    rows = [row(), row(ipc=50, run="b"), row(device_name="another", run="c"), row(precision="fp32", run="d")]
+
+    def labels(rows: list[Row]) -> list[str]:
+        return re.findall(r"\\label\{(.*)\}", LATEX.render(rows, claims=False))
+
+    alone = [label for each in rows for label in labels([each])]
+    assert len({*alone}) == 4 and set(alone) == set(labels(rows))
+    assert all(
+        re.fullmatch("tab:tiny-imagenet-ipc-[15]0-sre2l-tiny-1-on-convnet4-bn-[0-9a-f]{6}", each) for each in alone
+    )
+    joined = [rows[0], row(method="cda", run="e", backbone="resnet18", teacher_top1=1.0)]
+    assert labels(joined) == labels(rows[:1])
+    pivots = re.findall(r"\\label\{(.*)\}", LATEX.render_pivot(rows, across="ipc"))
+    assert len({*pivots}) == 3 and all(each.startswith("tab:over-ipc-tiny-imagenet-") for each in pivots)
+    scores = re.findall(r"\\label\{(.*)\}", LATEX.render_scores(rows, claims=False))
+    assert len({*scores, *alone}) == 8
+
+
+def test_latex_lets_a_long_ranking_go_over_pages(row: RowMaker) -> None:
+    """A float of it would end with the page, and the rest of its rows with it."""
+    rows = [row(method=f"m{number}", run=f"m{number}") for number in range(60)]
+    text = LATEX.render(rows, claims=False)
+    assert text.startswith(r"% needs \usepackage{booktabs,longtable}") and r"\begin{table}" not in text
+    tables = re.findall(r"(?s)\\begin\{longtable\}.*?\\end\{longtable\}", text)
+    assert all(table.count("\nm") == 61 for table in tables), "the head, and every row"
+    assert text.count(r"\caption") == text.count(r"\label") == 1 and len(tables) == text.count("addtocounter") + 1
+    assert text.rindex("quick budget") > text.rindex(r"\end{longtable}")
+    assert "longtable" not in LATEX.render(rows[:2], claims=False)
+
+
+def test_a_time_in_company_has_the_unit_of_its_column_and_is_sorted_with_the_others(row: RowMaker) -> None:
+    rows = [row(synthesis_s=600.0), row(method="b", synthesis_s=90.0, run="b") | {"workers": 4}]
+    text = flat(LATEX.render(rows, claims=False))
+    assert "synthesis (min)" in text and "& 10.0 &" in text and r"& 1.50\dag{} &" in text
+    (view,) = views(rows, claims=False)
+    assert view.numbers["synthesis"] == [90.0, 600.0]
+
+
+def test_the_best_is_marked_in_every_form_of_text(row: RowMaker) -> None:
+    best, second = results(row, [45, 46, 47], run="a"), results(row, [40, 41, 42], method="cda", run="b")
+    for form, mark in ((TABLE, "46.00 (3)*"), (MARKDOWN, r"46.00 (3)\*")):
+        text = form.render([best, second], claims=False)
+        assert mark in text and "41.00 (3)*" not in text and "above every other row" in text
+        level = form.render([results(row, [41, 42, 43], run="a"), second], claims=False)
+        assert ")*" not in level and r")\*" not in level and "none is the best" in level
+    lines = TABLE.render([best, second], claims=False).splitlines()
+    (first,), (other,) = ([line for line in lines if number in line] for number in ("46.00", "41.00"))
+    assert first.index("46.00") == other.index("41.00")
 
 
 def test_columns_of_words_stand_to_the_left(row: RowMaker, control: RowMaker) -> None:

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
+from bench.reporting.best import MARK, is_best
 from bench.reporting.columns import OF_SET, OF_SYNTHESIS, Company
 from bench.reporting.layout import flat
 from bench.reporting.naming import Whom, line_names
-from bench.reporting.panels import Panel, panels
-from bench.reporting.remarks import stored
+from bench.reporting.panels import Panel, of_best_at, panels
+from bench.reporting.remarks import of_results, stored
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line
 from bench_reports.looks import Look, Looks
 from bench_reports.site.axes import Axis, axis
-from bench_reports.site.rankings import told_apart
+from bench_reports.site.rankings import NONE, Remarks, remarks_of, told_apart
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 390.0, 12.0, 222.0  # pixels of the plot within its picture
 SHAPES = 6
@@ -80,6 +81,7 @@ class Figure:
 
     Attributes:
         note: why there is no front, where one would mislead.
+        remarks: what is said of its results, where it stands alone.
     """
 
     heading: str
@@ -91,6 +93,7 @@ class Figure:
     series: Sequence[Series]
     front: str = ""
     note: str = ""
+    remarks: Remarks = NONE
 
 
 @dataclass(frozen=True)
@@ -101,16 +104,18 @@ class Heat:
     title: str
     columns: Sequence[str]
     lines: Sequence[tuple[str, Sequence[tuple[str, float | None, str]]]]
+    remarks: Remarks = NONE
 
 
 @dataclass(frozen=True)
 class Costly:
-    """A ranking's figures, and what their colours and shapes mean; its heading divided as in the index."""
+    """A ranking's figures, their colours and shapes, and what is said; its heading divided as in the index."""
 
     title: str
     facts: Sequence[str]
     figures: Sequence[Figure]
     legend: Sequence[Series]
+    remarks: Remarks
 
 
 TIMES = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
@@ -137,10 +142,17 @@ def over_ipc(rows: Sequence[Row], names: Mapping[str, str]) -> list[Figure]:
 def over_costs(rows: Sequence[Row], names: Mapping[str, str]) -> list[Costly]:
     """By ranking, accuracy against each cost that tells at least two of its rows apart."""
     looks = Looks(rows)
-    drawn = [(ranking.heading, _over_costs(ranking, looks, names)) for ranking in rankings(rows)]
-    found = [(one_line(heading), figures) for heading, figures in drawn if figures]
-    told = told_apart([heading for heading, _ in found])
-    return [Costly(*each, figures, _legend(figures)) for each, (_, figures) in zip(told, found, strict=True)]
+    drawn = [(ranking, _over_costs(ranking, looks, names)) for ranking in rankings(rows)]
+    found = [(ranking, figures) for ranking, figures in drawn if figures]
+    told = told_apart([one_line(ranking.heading) for ranking, _ in found])
+    return [
+        Costly(*each, figures, _legend(figures), remarks_of(_said(ranking.rows)))
+        for each, (ranking, figures) in zip(told, found, strict=True)
+    ]
+
+
+def _said(rows: Sequence[Row]) -> list[str]:
+    return of_results(rows, Whom(rows, identity(rows)))
 
 
 def over_networks(rows: Sequence[Row], names: Mapping[str, str]) -> list[Heat]:
@@ -182,7 +194,8 @@ def _over_ipc(panel: Panel, looks: Looks, names: Mapping[str, str]) -> Figure:
         series.append(_series(name, look[name], marks, points([(mark.x, mark.y) for mark in marks])))
     title = primary(rows[0]).title
     said = f"{title} against images per class, of {', '.join(panel.lines)}"
-    return Figure(panel.heading, said, x, y, "images per class", title, _controls_above(series))
+    remarks = remarks_of(panel.notes)
+    return Figure(panel.heading, said, x, y, "images per class", title, _controls_above(series), remarks=remarks)
 
 
 def _over_costs(ranking: Ranking, looks: Looks, names: Mapping[str, str]) -> list[Figure]:
@@ -259,16 +272,22 @@ def _heat(panel: Panel, names: Mapping[str, str]) -> Heat:
     means = [mean for row in rows if (mean := primary(row).mean) is not None]
     low, high = min(means), max(means)
     lines = [
-        (name, [_cell(line.get(value), low, high, names) for value in panel.values])
+        (name, [_cell(line.get(value), panel.rows_at(value), low, high, names) for value in panel.values])
         for name, line in panel.lines.items()
     ]
-    return Heat(panel.heading, flat(primary(rows[0]).title), [*map(one_line, panel.values)], lines)
+    columns = [*map(one_line, panel.values)]
+    notes = [*of_best_at(panel), *panel.notes]
+    return Heat(panel.heading, flat(primary(rows[0]).title), columns, lines, remarks_of(notes))
 
 
-def _cell(row: Row | None, low: float, high: float, names: Mapping[str, str]) -> tuple[str, float | None, str]:
+def _cell(
+    row: Row | None, beside: Sequence[Row], low: float, high: float, names: Mapping[str, str]
+) -> tuple[str, float | None, str]:
+    """Of a row of those that stand beside each other."""
     mean = primary(row).mean if row else None
     if row is None or mean is None:
         return "–", None, ""
     share = (mean - low) / (high - low) if high > low else 0.5
     told = spread(mean, primary(row).std, None, primary(row).unit) or ""
-    return told, round(share, 2), names.get(row["run"], "")
+    mark = MARK if is_best(row, [other for other in beside if other is not row]) else ""
+    return told + mark, round(share, 2), names.get(row["run"], "")

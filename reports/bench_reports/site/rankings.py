@@ -30,21 +30,39 @@ PAGES = "seeds"
 
 
 @dataclass(frozen=True)
+class Remarks:
+    """What a reader should doubt, and what one should know."""
+
+    warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+NONE = Remarks()
+
+
+def remarks_of(notes: Sequence[str]) -> Remarks:
+    """The notes of a view, divided."""
+    doubted = [note.startswith(WARNING) for note in notes]
+    return Remarks(
+        *([note for note, is_one in zip(notes, doubted, strict=True) if is_one is of] for of in (True, False))
+    )
+
+
+@dataclass(frozen=True)
 class Section:
     """A ranking as the index shows it.
 
     Attributes:
         title, facts: its heading, divided.
         facets: by name, what all of its rows share.
-        warnings, notes: what a reader should doubt, and know.
+        remarks: what is said of it.
     """
 
     title: str
     facts: Sequence[str]
     table: Table
     facets: Mapping[str, str]
-    warnings: Sequence[str]
-    notes: Sequence[str]
+    remarks: Remarks
 
 
 @dataclass(frozen=True)
@@ -130,14 +148,7 @@ def _section(view: RankingView, names: Mapping[str, str], title: str, facts: Seq
 
 
 def _told(view: RankingView, table: Table, shared: Mapping[str, str], title: str, facts: Sequence[str]) -> Section:
-    return Section(
-        title=title,
-        facts=facts,
-        table=table,
-        facets=shared,
-        warnings=[note for note in view.notes if note.startswith(WARNING)],
-        notes=[note for note in view.notes if not note.startswith(WARNING)],
-    )
+    return Section(title=title, facts=facts, table=table, facets=shared, remarks=remarks_of(view.notes))
 
 
 def told_apart(headings: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -14,7 +14,7 @@ from bench.reporting.one_run import COSTS, Standing, about, costs, doubts, stand
 from bench.storage import run_folder
 from bench.storage.streams import one_line
 from bench_reports.site.rendering import page
-from bench_reports.site.scores import by_seed, published, results
+from bench_reports.site.scores import published, results, trainings_of
 from bench_reports.site.tables import Table, plain
 from bench_reports.site.training import ClassesOf, Where, control_classes, recovery, trainings
 
@@ -106,7 +106,7 @@ def _page(source: Source, names: Mapping[str, str], preview: str, classes_of: Cl
         trainings=trained,
         recovery=recovered,
         published=published(source.standing),
-        by_seed=by_seed((record.get("evaluations") or {}).values()),
+        by_training=trainings_of((record.get("evaluations") or {}).values()),
         costs=_costs(source),
         again=again(row),
         made_with=_made_with(record),

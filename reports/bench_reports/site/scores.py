@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.reporting import Row
-from bench.reporting.one_run import Standing, by_training
+from bench.reporting.one_run import DIFFERENCE, Standing, by_training
 from bench.reporting.units import UNKNOWN, claimed
 from bench.storage.streams import one_line
 from bench_reports.site.tables import Cell, Line, Table, plain
@@ -16,7 +16,7 @@ def results(standing: Sequence[Standing], names: Mapping[str, str]) -> Table | N
     """One line an evaluation, the control beside it."""
     if not standing:
         return None
-    columns = ("protocol", "result (trainings)", "control", "difference", "rank", "trained network", "labels")
+    columns = ("protocol", "result (trainings)", "control", DIFFERENCE, "rank", "trained network", "labels")
     titles = [*columns, *(["published"] if any(each.row.get("claim") for each in standing) else [])]
     numeric = [title not in ("protocol", "trained network", "labels") for title in titles]
     lines = [Line(_cells(each, names)[: len(titles)]) for each in standing]
@@ -28,7 +28,7 @@ def published(standing: Sequence[Standing]) -> list[str]:
     return list(dict.fromkeys(_claim(each.row) for each in standing if each.row.get("claim")))
 
 
-def by_seed(evaluations: Iterable[Json]) -> list[Table]:
+def trainings_of(evaluations: Iterable[Json]) -> list[Table]:
     """A table an evaluation, a line a training; of those that broke off, as far as they came."""
     return [_trainings(each) for each in evaluations if each["scores"]]
 

@@ -230,7 +230,10 @@ def test_show_of_a_run_by_name_and_by_path(runs: Path) -> None:
 
 
 def test_the_page_of_a_run_begins_with_its_result_beside_its_controls(runs: Path) -> None:
-    """61 and 63 beside 50 and 52 of the control: 11 points, and each deviates by the root of 2. No line is empty."""
+    """61 and 63 beside 50 and 52 of the control: 11 points, and each deviates by the root of 2. No line is empty.
+
+    The interval is of 6.08 points on both sides: 4.303, t of two degrees of freedom, times the root of 2.
+    """
     folder, other = runs / sample_spec(0).name, sample_spec(7)
     record = records.read(folder)
     (evaluation,) = (each.to_json() for each in record.evaluations.values())
@@ -244,7 +247,7 @@ def test_the_page_of_a_run_begins_with_its_result_beside_its_controls(runs: Path
     _, text, _ = answer("show", folder.name, "--runs", str(runs))
     result = next(line for line in text.splitlines() if line.startswith("hard@1 on convnet3 "))
     assert re.split("  +", result) == [
-        *("hard@1 on convnet3", "top-1 % 62.00 ± 1.41 (2)", "51.00 ± 1.41 (2)", "+11.00", "hard")
+        *("hard@1 on convnet3", "top-1 % 62.00 ± 1.41 (2)", "51.00 ± 1.41 (2)", "+11.00 (+4.92 to +17.08)", "hard")
     ]
     places = [text.index(f"\n{title}\n") for title in ("results", "costs", "recipe", "spec", "made with", "files")]
     assert places == sorted(places)
