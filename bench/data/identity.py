@@ -41,9 +41,13 @@ def why_unknown(registry: Registry, card: DatasetCard) -> str:
 
 
 def differences(card: DatasetCard, offered: DatasetCard) -> list[str]:
-    """The fields of content in which two cards differ; their titles, licences and sources may."""
+    """The fields of content in which two cards differ; their titles, licences and sources may.
+
+    A copy of the offered card from before it listed its classes is that card.
+    """
     mine, theirs = _content(card), _content(offered)
-    return [name for name in mine if mine[name] != theirs[name]]
+    unsaid = {name for name in offered.later if getattr(card, name) is None}
+    return [name for name in mine if mine[name] != theirs[name] and name not in unsaid]
 
 
 def _content(card: DatasetCard) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bench.condensation import Task
+from bench.data.datasets import Dataset
 from bench.errors import RunFailure, UsageError
 from bench.recipes import Setting
 from bench.storage.names import unknown
@@ -13,7 +14,10 @@ from bench.training.features import classifier_of
 from bench.training.recipes import TeacherRecipe
 
 CLASSES = 1000  # of the weights torchvision publishes: ImageNet-1K's, in the order of sorted ids
+FIRST, LAST = "n01440764", "n15075141"  # of these ids
+ORDER = "10d633105f70138370f575086068cfbd"  # all of them, as a dataset's `class_order_hash`
 ABOVE = 64  # pixels; up to there our networks have another stem, or are others
+SHOWN = 3  # ids of others
 AT_TORCHVISION = {  # our names where torchvision has other ones
     "mobilenetv2": "mobilenet_v2",
     "mobilenetv2-1.0": "mobilenet_v2",
@@ -57,6 +61,16 @@ def check_fits(setting: Setting) -> None:
             f"{setting.dataset} has {setting.classes} classes of {setting.channels}-channel images here"
         )
     _check_images(setting)
+
+
+def check_order(dataset: Dataset) -> None:
+    """Raises UsageError: a dataset's classes are not those of the weights in their order, whatever its card is like."""
+    if dataset.class_order_hash != ORDER:
+        few = ", ".join(dataset.classes[:SHOWN])
+        raise UsageError(
+            f"torchvision's weights are for ImageNet-1K's classes in the order of their ids, {FIRST} to {LAST}; "
+            f"those of {dataset.name} are {few}, ...: call them by these ids, or train a network on them"
+        )
 
 
 def _check_images(setting: Setting) -> None:

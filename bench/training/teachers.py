@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.condensation import Task
-from bench.errors import CorruptArtefact, RunFailure, UsageError
+from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.loops.checkpoints import SUFFIX as CHECKPOINT
 from bench.progress import noted
@@ -23,7 +23,7 @@ from bench.training.committees import in_mode as in_mode
 from bench.training.committees import together as together
 from bench.training.feeding import Feed
 from bench.training.loop import TrainingJob
-from bench.training.published import check_fits, downloaded, find_weights, start_from
+from bench.training.published import check_fits, check_order, downloaded, find_weights, start_from
 from bench.training.published import check_weights as check_weights
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
@@ -91,13 +91,12 @@ def pretrained(task: Task, weights: str, *, backbone: str | None = None) -> Teac
     """A teacher with weights that torchvision publishes, e.g. "IMAGENET1K_V1"; downloaded and checked on first use.
 
     Raises:
-        UsageError: torchvision has no such weights or network, or they do not fit the dataset (1000 classes in sorted
-            order, more than 64 pixels a side, three channels).
+        UsageError: torchvision has no such weights or network, or they do not fit the dataset (ImageNet-1K's 1000
+            classes by their WordNet ids, more than 64 pixels a side, three channels).
     """
     name = backbone or task.backbone
     check_fits(task.setting)
-    if list(task.dataset.classes) != sorted(task.dataset.classes):
-        raise UsageError(f"torchvision's weights are for classes in sorted order, and {task.dataset.name} has another")
+    check_order(task.dataset)
     published = find_weights(name, weights)
 
     def download(_: Path) -> nn.Module:

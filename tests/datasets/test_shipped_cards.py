@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from small_layouts import jpeg, write_files
+from torchvision.models import ResNet18_Weights
 
 from bench.data.finding import find_source, load_card
 from bench.extensions.registry import Registry
+from bench.storage.files import digest
+from bench.training.published import FIRST, LAST, ORDER
 
 SUBSETS = ["imagenet-10", "imagenet-100", "imagenette", "imagewoof"]
 NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet", *SUBSETS]
@@ -38,6 +41,7 @@ def test_every_source_has_a_reader_that_takes_its_options(registry: Registry, na
         assert reader.looked_for(card, source)
 
 
+TWICE = {"n02012849", "n03710721"}  # ids whose first word is another class's, too
 IDS = (files("timm.data") / "_info/imagenet_synsets.txt").read_text().split()  # of ImageNet-1K, in order
 
 
@@ -92,6 +96,29 @@ def test_an_archive_that_is_cut_anew_gives_imagenets_own_splits(registry: Regist
     assert {path.name[:14] for path in tested} == {"ILSVRC2012_val"}
     labels = found.reader.labels(found.source, "test").tolist()
     assert [found.source.classes[label] for label in labels] == [path.parent.name for path in tested]
+
+
+def test_imagenet_lists_its_classes_in_torchvisions_order(registry: Registry) -> None:
+    """Whose words (crane bird, maillot tank suit) are two of WordNet's in two cases."""
+    card = load_card(registry, "imagenet-1k")
+    words = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    assert list(card.class_ids or ()) == IDS and set(card.class_names) == set(IDS)
+    for each, word in zip(IDS, words, strict=True):
+        assert word in {
+            *card.class_names[each].split(", "),
+            *({"crane bird", "maillot tank suit"} if each in TWICE else ()),
+        }
+    assert digest(IDS) == ORDER and (IDS[0], IDS[-1]) == (FIRST, LAST)
+    hundred = load_card(registry, "imagenet-100")
+    assert hundred.class_names == {each: card.class_names[each] for each in hundred.class_ids or ()}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("imagenet-1k", "2dc20b56fe80e0d9d9f46487b6fc9596"), ("imagenet-100", "f4b3a2ddf339cca872cf36fdcea88d9e")],
+)
+def test_cards_that_list_more_are_known_as_before(registry: Registry, name: str, expected: str) -> None:
+    assert load_card(registry, name).hash() == expected
 
 
 def test_tiny_imagenet_names_its_classes_and_its_archive(registry: Registry) -> None:

@@ -81,6 +81,24 @@ def test_every_field_changes_the_hash(tmp_path: Path) -> None:
     assert len({read_card(_card(tmp_path, text)).hash() for text in texts}) == len(texts)
 
 
+def test_what_a_card_came_to_say_later_leaves_its_hash(tmp_path: Path) -> None:
+    """Also a source; what else it says counts as ever."""
+    before = read_card(_card(tmp_path, GOOD)).hash()
+    grown = 'class_ids = ["a", "b"]\nclass_names = { a = "ape" }\n'
+    later = 'later = ["class_ids", "class_names"]\n'
+    source = '\n[[sources]]\nlayout = "parquet"\n'
+    texts = {
+        True: [
+            GOOD.replace("[[", later + "[["),
+            GOOD.replace("[[", later + grown + "[["),
+            GOOD + source + "later = true",
+        ],
+        False: [GOOD.replace("[[", grown + "[["), GOOD.replace("[[", later[:20] + "]\n" + grown + "[["), GOOD + source],
+    }
+    for same, changed in texts.items():
+        assert [read_card(_card(tmp_path, text)).hash() == before for text in changed] == [same] * 3
+
+
 def test_reading_cards_needs_no_torch() -> None:
     use = "bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
     code = f"import bench.data.cards, bench_datasets, sys; {use}"

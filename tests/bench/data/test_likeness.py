@@ -8,6 +8,7 @@ import pytest
 from ears import Ear
 
 from bench.data.cards import DatasetCard, read_card
+from bench.data.finding import load_card
 from bench.data.identity import known_as
 from bench.data.opening import open_dataset
 from bench.errors import UsageError
@@ -43,6 +44,14 @@ def written(folder: Path, *changes: tuple[str, str]) -> str:
     path = folder / "card.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def test_a_copy_of_a_card_from_before_it_listed_its_classes_is_that_card(registry: Registry) -> None:
+    offered = load_card(registry, "imagenet-1k")
+    copied = offered.model_copy(update={"class_ids": None, "class_names": {}, "later": ()})
+    assert known_as(registry, copied, 1000) == "imagenet-1k"
+    others = copied.model_copy(update={"class_ids": tuple(map(str, range(1000)))})
+    assert known_as(registry, others, 1000) is None
 
 
 @pytest.mark.parametrize(

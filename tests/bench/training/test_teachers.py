@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -139,10 +140,13 @@ def test_a_missing_or_corrupt_teacher_fails_the_run(make_task: MakeTask) -> None
         load_teacher(task, ref)
 
 
-def imagenet(classes: int = 1000, side: int = 65) -> Dataset:
+IDS = tuple((files("timm.data") / "_info/imagenet_synsets.txt").read_text().split())  # of ImageNet-1K, in order
+
+
+def imagenet(classes: int = 1000, side: int = 65, names: tuple[str, ...] = ()) -> Dataset:
     from bench.data.datasets import Normalisation
 
-    names = tuple(f"n{index:08d}" for index in range(classes))
+    names = names or IDS[:classes]
     split = TensorSplit(torch.zeros(2, 3, side, side, dtype=torch.uint8), torch.tensor([0, 1]))
     return Dataset("big", "h", side, 3, names, names, Normalisation((0.5,) * 3, (0.2,) * 3), split, split)
 
@@ -264,3 +268,12 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         pretrained(make_task(dataset=imagenet(classes, side), backbone=backbone), weights)
+
+
+@pytest.mark.parametrize(
+    "names", [tuple(sorted(map(str, range(1000)))), tuple(f"{number:03}" for number in range(1000)), (*IDS[1:], "n2")]
+)
+def test_weights_are_for_the_classes_of_imagenet_by_their_ids(make_task: MakeTask, names: tuple[str, ...]) -> None:
+    """Numbered folders, whose second class in order is 1 or 10, and one class that is another."""
+    with pytest.raises(UsageError, match=f"n01440764 to n15075141; those of big are {names[0]}, {names[1]}, .*: call"):
+        pretrained(make_task(dataset=imagenet(names=names), backbone="resnet18"), "IMAGENET1K_V1")
