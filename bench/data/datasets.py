@@ -228,8 +228,9 @@ class Reader(ABC):
 
     You must write `looked_for`, `locate`, `labels` and `encoded`. `Options` (pydantic) names the options it takes.
     You may write `fetch`, where the layout's address is known elsewhere than in cards, or `fetches`, where there are
-    several files; and `label_order`, where labels have an order of their own in the files. Raise `version` when the
-    same files come to give other images: decoded images of older versions are then left alone.
+    several files; `label_order`, where labels have an order of their own in the files; and `advice`, for what lies
+    otherwise than is looked for. Raise `version` when the same files come to give other images: decoded images of older
+    versions are then left alone.
 
     Attributes:
         names_classes: whether the files say what their classes are called; False where the card must list `class_ids`.
@@ -268,6 +269,13 @@ class Reader(ABC):
         Raises:
             RunFailure: a damaged file; the message names file and row.
         """
+
+    def advice(self, card: DatasetCard, source: SourceCard, root: Path) -> str:
+        """What the card could say to have what lies below its own folder read, where nothing was found; "" for nothing.
+
+        It ends the message that nothing was found. Opens no file.
+        """
+        return ""
 
     def label_order(self, source: Source) -> Sequence[str | int]:
         """The source's classes in the order of their labels in the files; numbers where the files know numbers alone.

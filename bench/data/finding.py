@@ -1,6 +1,6 @@
 """From a dataset's name, or a user's own card, to the one of its sources that is there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
                     return FoundSource(reader, source_card, _noted(_checked(card, source), source_card))
             looked_for.append(f"{reader.looked_for(card, source_card) or 'nothing'} ({source_card.layout})")
     where = " or ".join(str(folder) for folder in roots)
-    remedy = _remedy(card, bool(fetchable(registry, card)), root)
+    remedy = next(_advices(registry, card, own), _remedy(card, bool(fetchable(registry, card)), root))
     raise DatasetNotFound(f"dataset {card.name!r} is not below {where}: looked for {'; '.join(looked_for)}. {remedy}")
 
 
@@ -75,6 +75,15 @@ def _fetches(registry: Registry, card: DatasetCard, number: int) -> Sequence[Fet
     reader = _reader(registry, card, number)
     with answers_of(registry, "reader", source.layout):
         return reader.fetches(card, source)
+
+
+def _advices(registry: Registry, card: DatasetCard, folders: Sequence[Path]) -> Iterator[str]:
+    """What would have the files in a user's own folders read after all."""
+    for number, source in enumerate(card.sources):
+        reader = _reader(registry, card, number)
+        with answers_of(registry, "reader", source.layout):
+            advices = [reader.advice(card, source, folder.absolute()) for folder in folders]
+        yield from filter(None, advices)
 
 
 def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:

@@ -6,6 +6,7 @@ walks them with `Walk`, and hands on `notes`: what was left out is counted and s
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,6 +160,19 @@ class Walk:
         if not os.path.isfile(target):  # noqa: PTH113 - a Path for every entry costs more
             raise UsageError(f"{entry.path} is a link to {target}, which is no file")
         self._linked.add(target)
+
+
+def holding_images(folder: Path) -> list[str]:
+    """The folders in a folder in which an image lies, by name in sorted order; none where it cannot be read."""
+    with suppress(OSError), os.scandir(folder) as scan:
+        return sorted(each.name for each in scan if not is_dropping(each.name) and _holds_image(each))
+    return []
+
+
+def _holds_image(entry: "os.DirEntry[str]") -> bool:
+    with suppress(OSError), os.scandir(entry.path) as scan:
+        return any(_is_image(each.name) and not is_dropping(each.name) for each in scan)
+    return False
 
 
 def notes(root: Path, walks: Sequence[Walk]) -> tuple[str, ...]:

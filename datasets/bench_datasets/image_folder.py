@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
 from bench.data.datasets import DatasetCard, Reader, Source, SourceCard, SplitName
-from bench.data.folders import Walk, notes, require_target
+from bench.data.folders import Walk, holding_images, notes, require_target
 from bench.data.places import SPLITS, Place, Places, chosen
 from bench.errors import RunFailure, UsageError, why
 from bench.storage.regular_files import read_regular
 
+_A_FEW = 2  # class folders, as many as a dataset has at least
 LARGEST = 1 << 28  # bytes of an image file; the largest photographs have a tenth of it
 
 
@@ -83,6 +84,16 @@ class ImageFolderReader(Reader):
         options = ImageFolderOptions.model_validate(source.options)
         named = (options.train,) if options.test_names else (options.train, options.test)
         return " or ".join(str(Path(options.path, names[0], "CLASS")) for names in named if names)
+
+    def advice(self, card: DatasetCard, source: SourceCard, root: Path) -> str:
+        """Where class folders lie without those of splits above them."""
+        options = ImageFolderOptions.model_validate(source.options)
+        names = [] if "train" in options.model_fields_set else holding_images(root / options.path)
+        if len(names) < _A_FEW:
+            return ""
+        cut = "" if card.split else "; split = { test = 0.2 } in the card cuts a test split out of them"
+        few = ", ".join([*names[:_A_FEW], *(["..."] if len(names) > _A_FEW else [])])
+        return f'{root / options.path} holds images in {few}: options = {{ train = "." }} reads these as classes{cut}'
 
     def locate(self, card: DatasetCard, source: SourceCard, root: Path) -> Source | None:
         """Either split's folders; lists the files."""

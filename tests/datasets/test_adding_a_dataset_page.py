@@ -46,8 +46,17 @@ def test_the_cut_on_the_page_makes_a_test_split(registry: Registry, tmp_path: Pa
     assert f"`{dataset.split}`" in PAGE
 
 
+def test_class_folders_beside_the_card_are_read_as_the_page_says(registry: Registry, tmp_path: Path) -> None:
+    card = tmp_path / "flowers.toml"
+    card.write_text(_blocks("toml")[0].split("[[sources]]")[0] + _blocks("toml")[2])
+    names = [f"{name}/{number}.jpg" for name in ("rose", "daisy") for number in range(5)]
+    write_files(tmp_path, {name: jpeg(number) for number, name in enumerate(names)})
+    dataset = open_dataset(registry, str(card), tmp_path / "none", tmp_path / "cache", Silent())
+    assert (dataset.classes, len(dataset.train), len(dataset.test)) == (("daisy", "rose"), 8, 2)
+
+
 def test_the_parquet_source_on_the_page_is_read(registry: Registry, tmp_path: Path) -> None:
-    head, source = _blocks("toml")[0].split("[[sources]]")[0], _blocks("toml")[2]
+    head, source = _blocks("toml")[0].split("[[sources]]")[0], _blocks("toml")[3]
     card = tmp_path / "flowers.toml"
     card.write_text(head + source.replace('label = "species"', 'label = "label"'))
     write_parquet(tmp_path / "flowers" / "data" / "train-0.parquet", [(jpeg(0), "rose"), (jpeg(1), "daisy")])

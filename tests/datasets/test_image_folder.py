@@ -41,6 +41,30 @@ def test_images_at_any_depth_and_nothing_else(registry: Registry, tmp_path: Path
     assert _open(registry, tmp_path, *names).train.labels.tolist() == [0, 0, 1]
 
 
+def test_class_folders_beside_the_card_are_told_how_to_be_read(registry: Registry, tmp_path: Path) -> None:
+    said = r"not below .*: looked for train/CLASS or test/CLASS \(image-folder\)\. {} holds images in a, b: options = "
+    for fields, cut in (("", r"; split = \{ test = 0\.2 \} in the card cuts .*"), ("split = { test = 0.5 }", "")):
+        with pytest.raises(
+            UsageError, match=said.format(tmp_path) + rf'\{{ train = "\." \}} reads these as classes{cut}$'
+        ):
+            _open(registry, tmp_path, *_of("."), ".git/1.jpg", "deep/er/1.jpg", "deep/er/2.jpg", fields=fields)
+    assert _open(registry, tmp_path, options='train = "."', fields="split = { test = 0.5 }").classes == (
+        "a",
+        "b",
+        "deep",
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "options"), [(["a/1.jpg"], ""), (["a/1.txt", "b/1.jpg"], ""), (_of("."), 'train = "x"')]
+)
+def test_other_folders_beside_the_card_are_not(
+    registry: Registry, tmp_path: Path, names: list[str], options: str
+) -> None:
+    with pytest.raises(UsageError, match=r"Name its folder with --data-root or BENCH_DATA$"):
+        _open(registry, tmp_path, *names, options=options)
+
+
 @pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
 def test_the_test_split_by_its_usual_names(registry: Registry, tmp_path: Path, name: str) -> None:
     dataset = _open(registry, tmp_path, "train/a/1.jpg", "train/b/1.jpg", f"{name}/b/1.jpg")
