@@ -96,10 +96,7 @@ def _lines(report: "DatasetReport") -> Iterator[str]:
         yield f"  split    {report.split}"
     for split in report.splits:
         yield from _split_lines(split)
-    yield from (f"  note     {one_line(line)}" for line in source.notes)
-    if turned := sum(split.turned for split in report.splits):
-        images = sum(split.images for split in report.splits)
-        yield f"  note     no image is rotated, though {turned} of {images} have an EXIF orientation that says so"
+    yield from (f"  note     {one_line(line)}" for line in (*source.notes, *report.notes))
 
 
 def _split_lines(split: "SplitReport") -> Iterator[str]:

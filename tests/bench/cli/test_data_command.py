@@ -161,6 +161,43 @@ def test_what_is_left_out_and_not_turned_is_counted(run: Run, flowers: Path) -> 
     assert "  note     no image is rotated, though 1 of 12 have an EXIF orientation that says so\n" in out
 
 
+def test_what_decoding_leaves_out_is_counted(run: Run, flowers: Path) -> None:
+    """Of an opaque image with alpha nothing is; a file whose later frames are damaged is read like any other."""
+    flowers.write_text(CARD.replace("images = { train = 8 }\n", ""))
+    folder = flowers.parent / "train" / "rose"
+    frames = [Image.new("RGB", (8, 8), (level, 0, 0)) for level in (10, 200)]
+    for name in ("a.tif", "b.gif"):
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
+    for alpha, name in ((0, "c.png"), (254, "d.png"), (255, "e.png")):
+        Image.new("RGBA", (8, 8), (200, 0, 0, alpha)).save(folder / name)
+    Image.new("P", (8, 8)).save(folder / "f.png", transparency=0)
+    status, out, _ = run("data", "verify", flowers)
+    assert status == 0
+    assert "  note     of images of several frames the first is taken: 2 of 16\n" in out
+    assert "  note     alpha is dropped, and what lies under transparent pixels shows: 3 of 16\n" in out
+
+
+def test_images_that_are_there_twice_are_counted(run: Run, flowers: Path) -> None:
+    """Each class of the fixture has the same pictures; whole it is all the same."""
+    folder = flowers.parent
+    for number in range(4):
+        _picture(folder / "train" / "rose" / f"{number}.png", 20 * number + 1)
+    _picture(folder / "test" / "rose" / "0.png", 101)
+    status, out, _ = run("data", "verify", flowers)
+    assert (status, out.count("byte for byte")) == (0, 0)
+    shutil.copy(folder / "train" / "rose" / "2.png", folder / "test" / "rose" / "1.png")
+    status, out, _ = run("data", "verify", flowers)
+    twins = f"({folder}/test/rose/1.png is {folder}/train/rose/2.png)"
+    assert (status, out.count("byte for byte")) == (0, 1)
+    assert f"  note     1 of 3 test images are training images byte for byte {twins}\n" in out
+    for split in ("train", "test"):
+        shutil.copy(folder / "train" / "daisy" / "3.png", folder / split / "rose" / "3.png")
+    status, out, _ = run("data", "verify", flowers)
+    assert f"  note     2 of 4 test images are training images byte for byte {twins}\n" in out
+    twins = f"({folder}/test/rose/3.png is {folder}/train/daisy/3.png)"
+    assert f"  note     3 images lie in several classes byte for byte {twins}\n" in out
+
+
 def test_a_cut_test_split_is_verified_and_said(run: Run, flowers: Path) -> None:
     shutil.rmtree(flowers.parent / "test")
     flowers.write_text(CARD.replace("train = 8 }", "train = 6 }\nsplit = { test = 0.25 }"))
