@@ -20,6 +20,7 @@ _READERS = {
     "cifar": ("bench_datasets.cifar:CifarReader", "the official CIFAR archive, or that archive extracted"),
     "idx": ("bench_datasets.idx:IdxReader", "IDX files of images and labels, as MNIST and Fashion-MNIST are published"),
     "svhn": ("bench_datasets.svhn:SvhnReader", "the official MATLAB files of SVHN's cropped digits"),
+    "imagenet64": ("bench_datasets.imagenet64:ImageNet64Reader", "the official batches of ImageNet-1K at 64 pixels"),
     "sklearn-digits": ("bench_datasets.sklearn_digits:DigitsReader", "the digits that come with scikit-learn"),
 }
 

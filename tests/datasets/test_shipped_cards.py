@@ -12,9 +12,19 @@ from bench.extensions.registry import Registry
 from bench.storage.files import digest
 from bench.training.published import FIRST, LAST, ORDER
 
-SUBSETS = ["imagenet-10", "imagenet-100", "imagenette", "imagewoof"]
-NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "imagenet-1k", "mnist", "svhn", "tiny-imagenet", *SUBSETS]
-UNCOUNTED = {"imagenet-10": {"test"}}  # no source says how many training images it has
+TRAJECTORIES = {  # in utils.py of GeorgeCazenavette/mtt-distillation: indices in ImageNet-1K, in its order
+    "imagenette": [0, 217, 482, 491, 497, 566, 569, 571, 574, 701],
+    "imagewoof": [193, 182, 258, 162, 155, 167, 159, 273, 207, 229],
+    "imagemeow": [281, 282, 283, 284, 285, 291, 292, 290, 289, 287],
+    "imagesquawk": [84, 130, 88, 144, 145, 22, 96, 9, 100, 89],
+    "imagefruit": [953, 954, 949, 950, 951, 957, 952, 945, 943, 948],
+    "imageyellow": [309, 986, 954, 951, 987, 779, 599, 291, 72, 11],
+}
+SMALLER = {"imagenette-128": "imagenette", "imagewoof-128": "imagewoof"}
+WHOLE = ["imagenet-1k", "imagenet-1k-64", "imagenet-1k-112"]
+SUBSETS = ["imagenet-10", "imagenet-100", *TRAJECTORIES, *SMALLER]
+NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "svhn", "tiny-imagenet", *WHOLE, *SUBSETS]
+UNCOUNTED = ("imagenet-10", "imagemeow", "imagesquawk", "imagefruit", "imageyellow")  # in train: no source says it
 
 
 def test_these_ship(registry: Registry) -> None:
@@ -28,7 +38,7 @@ def test_a_shipped_card_says_all_that_a_user_must_know(registry: Registry, name:
     assert card.title
     assert card.homepage
     assert "not stated" not in (card.licence, card.citation)
-    assert set(card.images) == UNCOUNTED.get(name, {"train", "test"})
+    assert set(card.images) == ({"test"} if name in UNCOUNTED else {"train", "test"})
     assert card.class_ids is None or list(card.class_ids) == sorted(card.class_ids)
 
 
@@ -45,16 +55,22 @@ TWICE = {"n02012849", "n03710721"}  # ids whose first word is another class's, t
 IDS = (files("timm.data") / "_info/imagenet_synsets.txt").read_text().split()  # of ImageNet-1K, in order
 
 
-@pytest.mark.parametrize(
-    ("name", "indices"),
-    [
-        ("imagenette", [0, 217, 482, 491, 497, 566, 569, 571, 574, 701]),
-        ("imagewoof", [193, 182, 258, 162, 155, 167, 159, 273, 207, 229]),
-    ],
-)
-def test_a_subset_is_the_one_of_the_trajectory_papers(registry: Registry, name: str, indices: list[int]) -> None:
-    """Whose code lists them by index in ImageNet-1K (GeorgeCazenavette/mtt-distillation)."""
-    assert load_card(registry, name).order == tuple(sorted(IDS[index] for index in indices))
+@pytest.mark.parametrize("name", [*TRAJECTORIES, *SMALLER])
+def test_a_subset_is_the_one_of_the_trajectory_papers(registry: Registry, name: str) -> None:
+    """And the order in which they number its classes is told where it is not that of the ids."""
+    card, theirs = load_card(registry, name), [IDS[index] for index in TRAJECTORIES[SMALLER.get(name, name)]]
+    assert card.order == tuple(sorted(theirs))
+    told = card.elsewhere.class_ids if card.elsewhere else card.order
+    assert list(told or ()) == theirs
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_a_subset_at_another_resolution_is_the_same_otherwise(registry: Registry, name: str) -> None:
+    """What MTT's release does to an image: its shorter side is scaled to 128, and the centre cut out."""
+    mine, usual = (load_card(registry, each) for each in (name, SMALLER[name]))
+    changed = {"name", "title", "resolution", "resize"}
+    assert mine.model_dump(exclude=changed) == usual.model_dump(exclude=changed)
+    assert (mine.resolution, mine.resize) == (128, None)
 
 
 def test_imagenet_10_is_of_imagenet_100_and_all_are_of_imagenet(registry: Registry) -> None:
@@ -77,11 +93,11 @@ def test_a_subset_lies_among_all_classes_of_imagenet(
     assert {split: len(paths) for split, paths in source.files.items()} == {"train": card.classes, "test": card.classes}
 
 
-@pytest.mark.parametrize("name", ["imagenette", "imagewoof"])
+@pytest.mark.parametrize("name", ["imagenette", "imagewoof", *SMALLER])
 def test_an_archive_that_is_cut_anew_gives_imagenets_own_splits(registry: Registry, tmp_path: Path, name: str) -> None:
-    card = load_card(registry, name)
+    card, archive = load_card(registry, name), f"{SMALLER.get(name, name)}2"
     mixed = [
-        f"{name}2/{folder}/{each}/{file}.JPEG"
+        f"{archive}/{folder}/{each}/{file}.JPEG"
         for each in card.order or ()
         for folder, file in [
             *(("train", f"{each}_1"), ("train", "ILSVRC2012_val_00000293")),
@@ -90,7 +106,7 @@ def test_an_archive_that_is_cut_anew_gives_imagenets_own_splits(registry: Regist
     ]
     write_files(tmp_path, {each: jpeg(0) for each in mixed})
     found = find_source(registry, name, card, tmp_path)
-    assert found.card.fetch is not None and found.card.fetch.extract == f"{name}2"
+    assert found.card.fetch is not None and found.card.fetch.extract == archive
     trained, tested = (found.source.files[split] for split in ("train", "test"))
     assert (len(trained), len(tested)) == (30, 20)
     assert {path.name[:14] for path in tested} == {"ILSVRC2012_val"}
