@@ -268,7 +268,9 @@ def test_one_class_and_large_whitened_images_are_refused() -> None:
         *(("cifar100", (32, 3, 100), ipc, ipc == 1, True) for ipc in (1, 10, 50)),
         *(("tiny-imagenet", (64, 3, 200), ipc, ipc == 1, True) for ipc in (1, 10)),
         *((name, (28, 1, 10), 10, False, False) for name in ("mnist", "fashion-mnist")),
+        *(("imagenet-1k-64", (64, 3, 1000), ipc, False, True) for ipc in (1, 2)),
         *((name, (224, 3, 10), 10, True, False) for name in ("imagenette", "imagewoof")),
+        *((f"{name}-128", (128, 3, 10), ipc, True, False) for name in ("imagenette", "imagewoof") for ipc in (1, 10)),
     ],
 )
 def test_settings_are_the_releases(dataset: str, shape: tuple[int, int, int], ipc: int, flip: bool, zca: bool) -> None:
@@ -279,7 +281,9 @@ def test_settings_are_the_releases(dataset: str, shape: tuple[int, int, int], ip
     assert (config.networks, config.most_steps, config.network_lr, config.network_batch) == (10, 100, 3e-4, 1000)
     assert (config.regulariser, config.learn_targets, config.margin) == (1e-6, True, True)
     assert any("test accuracy" in each for each in recipe.differs)
-    assert any("not whitened" in each for each in recipe.differs) == (shape[0] == 224)
+    assert any("not whitened" in each for each in recipe.differs) == (shape[0] > 64)
+    assert any("128" in each for each in recipe.differs) == (shape[0] == 224)
+    assert any("fast.ai's" in each for each in recipe.differs) == (shape[0] == 128)
 
 
 # --- the protocol ----------------------------------------------------------------------------------------------------

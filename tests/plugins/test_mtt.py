@@ -218,10 +218,17 @@ def test_the_misprinted_rate_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize(("ipc", "batch"), [(1, "all"), (10, 20)])
-def test_subsets_of_imagenet_have_the_authors_batches(ipc: int, batch: int | str) -> None:
+@pytest.mark.parametrize(
+    "dataset", ["imagefruit", "imagemeow", "imagesquawk", "imageyellow", "imagenette-128", "imagewoof-128", "mine"]
+)
+def test_subsets_of_imagenet_have_the_authors_batches(dataset: str, ipc: int, batch: int | str) -> None:
     """The readme's command (imagefruit, one image per class), and issue 1 for ten."""
-    config = MTTConfig.model_validate(MTT.recipe(setting("imagefruit", ipc, resolution=128)).values)
+    recipe = MTT.recipe(setting(dataset, ipc, resolution=128))
+    config = MTTConfig.model_validate(recipe.values)
     assert (config.batch_size, config.lr_img, config.lr_lr, config.lr_init) == (batch, 1e3, 1e-6, 1e-2)
+    assert (config.steps, config.expert_epochs, config.max_start_epoch, config.zca) == (20, 2, 10, False)
+    assert [("antialiasing" in each) for each in recipe.differs] == ([] if dataset == "mine" else [True])
+    assert ("ours" in recipe.source) == (dataset == "mine")
 
 
 @pytest.mark.parametrize(

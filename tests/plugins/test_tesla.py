@@ -305,6 +305,10 @@ def test_settings_that_tesla_did_not_publish_are_mtts_and_say_so() -> None:
     for dataset in ("large", "imagenet-1k"):
         recipe = TESLA.recipe(setting(dataset, 1))
         assert recipe.name == "large" and "ours" in recipe.source, "the release's images have 64 pixels"
+    for ipc in (1, 10):
+        subset = Setting("imagewoof-128", 128, 3, 10, ipc, "convnet5")
+        assert TESLA.recipe(subset).values == TESLA.recipe(replace(subset, dataset="mine")).values
+        assert "ours" in TESLA.recipe(subset).source
     few = TESLA.recipe(replace(setting("tiny-imagenet", 50), classes=10))
     assert few.values["lr_img"] == 1e3 and "with smaller rates" in few.source
 
