@@ -6,7 +6,8 @@ Code: yongchao97/FRePo. Where paper and released code differ, this is followed, 
   second by 1 / K. margin=false leaves it out.
 - Targets start as centred classes divided by sqrt(K / 10) (code); real images have centred classes that are not.
 - Mirror images join the regression on CIFAR-10, ImageNette, ImageWoof and, at one image a class, CIFAR-100 and
-  Tiny-ImageNet, and on ImageNet-1K never (code). At numbers of images where the code stops, the largest that it knows and that is reached counts.
+  Tiny-ImageNet, on ImageNet-1K never (code). At numbers of images where the code stops, the largest that it knows and
+  that is reached counts.
 - A network leaves the pool when it is drawn after more than 100 steps (code), so its features are those of 0 to 101.
 - A training step of the pool sees up to 1,000 synthetic images (code); they are not augmented.
 - Features are those of networks in evaluation mode: BatchNorm goes by running statistics, which flax moves by nine

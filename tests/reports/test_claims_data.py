@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import bench_reports
+from bench.data.finding import load_card
 from bench.extensions.registry import Registry
 from bench.results.claims import COSTS, Claims, load
 
@@ -65,6 +66,18 @@ def test_datasets_have_one_number_of_classes_and_one_resolution() -> None:
     assert {name: found for name, found in known.items() if len(found) > 1} == {}
     assert known["tiny-imagenet"] == {("200", "64")}
     assert known["imagenet-1k"] == {("1000", "224")}
+
+
+def test_datasets_are_those_of_the_cards() -> None:
+    """A claim of a ConvNet at 128 pixels stands beside no row of images of 224."""
+    registry = Registry()
+    cards = {name: load_card(registry, name) for name in registry.names("dataset")}
+    strange = {line["dataset"] for line in LINES} - cards.keys()
+    assert strange == {"imagenet-21k-p"}, "there is no card"
+    for line in LINES:
+        if (card := cards.get(line["dataset"])) is not None:
+            assert line["classes"] == str(card.classes)
+            assert line["resolution"] in ("", str(card.resolution))
 
 
 def test_every_number_is_one_in_its_metrics_range() -> None:

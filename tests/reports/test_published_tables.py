@@ -130,6 +130,13 @@ def test_every_cell_of_the_cpu_table_can_be_run(claims: Claims) -> None:
     assert [cell.why_not(REGISTRY) for cell in cells(find_table(REGISTRY, "cpu-cells"), claims)] == [None] * 15
 
 
+@pytest.mark.parametrize("name", ["mtt-table", "frepo-table", "tesla-table"])
+def test_every_cell_of_the_matching_papers_can_be_run(name: str, claims: Claims) -> None:
+    """Given the images, those of the subsets of ImageNet and of ImageNet-1K at 64 pixels among them."""
+    found = cells(find_table(REGISTRY, name), claims)
+    assert [cell.why_not(REGISTRY) for cell in found] == [None] * len(found)
+
+
 def test_the_page_of_what_was_reproduced_is_current() -> None:
     """It is made by `python -m bench.cli.reproduced_page reports/bench_reports/measured > docs/reproduced.md`."""
     assert (ROOT / "docs" / "reproduced.md").read_text() == page(REGISTRY, MEASURED)
