@@ -116,8 +116,8 @@ def test_a_damaged_batch_is_named(
     registry: Registry, tmp_path: Path, pictures: Pictures, changed: dict[str, np.ndarray | None], said: str
 ) -> None:
     name = "Imagenet64_val_npz/val_data.npz"
-    whole = {"data": packed(pictures[name]), "labels": np.array(FILES[name])}
-    np.savez(tmp_path / name, **{key: each for key, each in {**whole, **changed}.items() if each is not None})
+    whole: dict[str, Any] = {"data": packed(pictures[name]), "labels": np.array(FILES[name]), **changed}
+    np.savez(tmp_path / name, **{key: each for key, each in whole.items() if each is not None})
     with pytest.raises(RunFailure, match=rf"corrupt file: .*val_data\.npz.*{said}"):
         opened(registry, tmp_path).test.take(torch.tensor([0]))
 

@@ -20,7 +20,8 @@ TRAJECTORIES = {  # in utils.py of GeorgeCazenavette/mtt-distillation: indices i
     "imagefruit": [953, 954, 949, 950, 951, 957, 952, 945, 943, 948],
     "imageyellow": [309, 986, 954, 951, 987, 779, 599, 291, 72, 11],
 }
-SMALLER = {"imagenette-128": "imagenette", "imagewoof-128": "imagewoof"}
+NETTE = {"imagenette-128": "imagenette", "imagewoof-128": "imagewoof"}
+SMALLER = {**NETTE, "imagenet-100-128": "imagenet-100"}
 WHOLE = ["imagenet-1k", "imagenet-1k-64", "imagenet-1k-112"]
 SUBSETS = ["imagenet-10", "imagenet-100", *TRAJECTORIES, *SMALLER]
 NAMES = ["cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "svhn", "tiny-imagenet", *WHOLE, *SUBSETS]
@@ -55,7 +56,7 @@ TWICE = {"n02012849", "n03710721"}  # ids whose first word is another class's, t
 IDS = (files("timm.data") / "_info/imagenet_synsets.txt").read_text().split()  # of ImageNet-1K, in order
 
 
-@pytest.mark.parametrize("name", [*TRAJECTORIES, *SMALLER])
+@pytest.mark.parametrize("name", [*TRAJECTORIES, *NETTE])
 def test_a_subset_is_the_one_of_the_trajectory_papers(registry: Registry, name: str) -> None:
     """And the order in which they number its classes is told where it is not that of the ids."""
     card, theirs = load_card(registry, name), [IDS[index] for index in TRAJECTORIES[SMALLER.get(name, name)]]
@@ -93,7 +94,7 @@ def test_a_subset_lies_among_all_classes_of_imagenet(
     assert {split: len(paths) for split, paths in source.files.items()} == {"train": card.classes, "test": card.classes}
 
 
-@pytest.mark.parametrize("name", ["imagenette", "imagewoof", *SMALLER])
+@pytest.mark.parametrize("name", ["imagenette", "imagewoof", *NETTE])
 def test_an_archive_that_is_cut_anew_gives_imagenets_own_splits(registry: Registry, tmp_path: Path, name: str) -> None:
     card, archive = load_card(registry, name), f"{SMALLER.get(name, name)}2"
     mixed = [
