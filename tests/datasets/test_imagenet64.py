@@ -150,6 +150,12 @@ def test_without_them_the_card_reads_imagenets_own_images_and_says_so(registry: 
     assert found.card.differs is not None and "the centre is cut out" in found.card.differs
 
 
+def test_sets_that_number_its_classes_are_not_taken_to_have_our_order(registry: Registry) -> None:
+    """FRePo's follow the release."""
+    theirs = load_card(registry, "imagenet-1k-64").elsewhere
+    assert theirs is not None and theirs.class_ids == IDS
+
+
 def test_the_archives_are_those_of_tensorflow_datasets(registry: Registry) -> None:
     """Its imagenet_resized/checksums.tsv; each holds the folder that is looked for."""
     found = fetchable(registry, load_card(registry, "imagenet-1k-64"))
