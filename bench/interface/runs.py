@@ -16,9 +16,9 @@ from bench.interface.words import offered, understood, words_of
 from bench.recipes import Budget
 from bench.reporting import Row
 from bench.reporting.claimed import beside_claims, claims_reader
-from bench.reporting.devices import across_devices
-from bench.reporting.pooling import over_seeds
-from bench.reporting.scores import with_scores
+from bench.reporting.statistics.devices import across_devices
+from bench.reporting.statistics.pooling import over_seeds
+from bench.reporting.statistics.scores import with_scores
 
 if TYPE_CHECKING:
     import pandas as pd

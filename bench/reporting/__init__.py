@@ -16,7 +16,7 @@ from bench.reporting.headings import REFERENCE as REFERENCE
 from bench.reporting.headings import common as common
 from bench.reporting.headings import heading
 from bench.reporting.headings import machine as machine
-from bench.reporting.pooling import runs_of
+from bench.reporting.statistics.pooling import runs_of
 from bench.results import changes
 from bench.results.metrics import Summary as Summary
 from bench.results.metrics import deviation as deviation
@@ -97,7 +97,7 @@ class ReportFormat(ABC):
         raise UsageError(f"the format {self.name!r} has no form for a pivot; take table, markdown or latex")
 
     def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
-        """What rows of one cell say of each other (`bench.reporting.scores`); ends in a newline.
+        """What rows of one cell say of each other (`bench.reporting.statistics.scores`); ends in a newline.
 
         Raises:
             UsageError: the format has no form for it.

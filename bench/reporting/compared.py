@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from bench.reporting.statistics.welch import LEVEL, Difference
 from bench.reporting.units import COMPANY, UNKNOWN, result, spread
-from bench.reporting.welch import LEVEL, Difference
 from bench.results.metrics import Summary
 from bench.results.scores import IN_POINTS
 from bench.storage.streams import one_line

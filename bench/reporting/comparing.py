@@ -8,8 +8,8 @@ from bench.reporting import Row, rankings, terms
 from bench.reporting.columns import COSTS, OF_EVALUATION, TIMES, Quantity, quantity, timed
 from bench.reporting.compared import Comparison, Cost, Differing, Scored
 from bench.reporting.layout import flat
+from bench.reporting.statistics.welch import difference
 from bench.reporting.units import duration
-from bench.reporting.welch import difference
 from bench.results.metrics import metric, primary_name
 from bench.results.records import Record
 from bench.results.rows import rows

@@ -44,7 +44,7 @@ class FolderFormat(ReportFormat):
             rows: as of `render`, of single runs.
             runs: the folders of the runs of these rows by name. Some may be missing.
             claims: as of `render`.
-            means: whether what compares runs compares means over seeds (`bench.reporting.pooling.over_seeds`).
+            means: whether what compares runs compares means over seeds (`statistics.pooling.over_seeds`).
         """
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bench.reporting.best import MARK
 from bench.reporting.columns import Columns
 from bench.reporting.columns import flat as flat
+from bench.reporting.statistics.best import MARK
 from bench.reporting.units import COMPANY, UNKNOWN, digits
 from bench.reporting.view import RankingView
 

@@ -7,8 +7,8 @@ from typing import Any
 from bench.reporting import Ranking, Row, machine, primary
 from bench.reporting.columns import OF_EVALUATION, OF_SET, WAITED, Company, inside, peak_before, prepared
 from bench.reporting.facts import told
+from bench.reporting.statistics.welch import difference
 from bench.reporting.units import UNKNOWN, digits, duration, percent, result, size, spread
-from bench.reporting.welch import difference
 from bench.storage.streams import one_line
 
 Json = Mapping[str, Any]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Row
-from bench.reporting.best import is_best, legend
 from bench.reporting.naming import line_names
 from bench.reporting.pivot import comparable, named, remarks, title_of
+from bench.reporting.statistics.best import is_best, legend
 
 FARTHEST = 1e300  # where an axis ends: what is reckoned of larger numbers is more than floats hold
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from bench.reporting import Row, rankings, terms
 from bench.reporting.amounts import amount
-from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import Columns, distinct_title, lines
 from bench.reporting.headings import heading
 from bench.reporting.naming import Whom
 from bench.reporting.remarks import of_results
+from bench.reporting.statistics.best import MARK, is_best, legend
 from bench.reporting.units import UNKNOWN, spread
 from bench.reporting.view import RankingView, identity, name_of
 from bench.results.fields import CONTROL

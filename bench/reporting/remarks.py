@@ -6,7 +6,7 @@ from bench.reporting import Row, common, notes, unmeasured
 from bench.reporting.columns import ALL, UNSAID, WAITED, method_of
 from bench.reporting.headings import copies_of
 from bench.reporting.naming import Whom
-from bench.reporting.pooling import controls_of, runs_of
+from bench.reporting.statistics.pooling import controls_of, runs_of
 from bench.reporting.units import COMPANY, digits
 from bench.results import metrics
 from bench.results.fields import FULL

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.extensions.registry import Registry
-from bench.reporting.pooling import sets_as_one
+from bench.reporting.statistics.pooling import sets_as_one
 from bench.results.differences import differing
 from bench.results.fields import Row as Fields
 from bench.results.metrics import metric

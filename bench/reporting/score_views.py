@@ -1,4 +1,4 @@
-"""The scores of `bench.reporting.scores` as tables: a ranking each, its rows in their order."""
+"""The scores of `bench.reporting.statistics.scores` as tables: a ranking each, its rows in their order."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from bench.reporting import Row, rankings
 from bench.reporting.columns import Cell, Quantity, inside, quantity
 from bench.reporting.naming import Whom
 from bench.reporting.remarks import of_results
-from bench.reporting.scores import DERIVED, with_scores
+from bench.reporting.statistics.scores import DERIVED, with_scores
 from bench.reporting.units import percent, spread
 from bench.reporting.view import RankingView, frame, identity, name_of, numbers_of, of_best, with_best
 from bench.storage.streams import one_line

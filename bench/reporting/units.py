@@ -7,7 +7,7 @@ from bench.hardware import quantities as units
 from bench.results.scores import IN_POINTS as IN_POINTS
 
 UNKNOWN = "–"
-COMPANY = "†"  # marks times that others at work on the machine made longer; a star is the best (`bench.reporting.best`)
+COMPANY = "†"  # marks times that others at work on the machine made longer; a star is the best (`statistics.best`)
 DURATIONS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 0.001))  # a unit, and how much it is
 SIZES = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))
 

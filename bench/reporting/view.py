@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bench.reporting import OWN, Ranking, Row, common, rankings, terms
-from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.columns import (
     COSTS,
     TIMES,
@@ -22,8 +21,9 @@ from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.headings import ZCA, is_of_reference
 from bench.reporting.naming import Whom, table_name
-from bench.reporting.pooling import runs_of
 from bench.reporting.remarks import WITHIN_A_SET, machines, of_costs, of_results, stored, threads, unsaid, unsteady
+from bench.reporting.statistics.best import MARK, is_best, legend
+from bench.reporting.statistics.pooling import runs_of
 from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
 from bench.results import changes, metrics
 from bench.results.doubts import RECOGNISED

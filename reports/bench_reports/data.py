@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.reporting import ReportFormat, Row
-from bench.reporting.scores import with_scores
+from bench.reporting.statistics.scores import with_scores
 from bench.storage.streams import shown
 
 FIRST = (

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.reporting import Row, primary
-from bench.reporting.best import is_best, told_as
 from bench.reporting.naming import line_names
 from bench.reporting.panels import Panel, of_best_at
 from bench.reporting.remarks import OVER_SETS, OVER_TRAININGS, SETS, TRAININGS
+from bench.reporting.statistics.best import is_best, told_as
 from bench.reporting.units import IN_POINTS, digits
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line

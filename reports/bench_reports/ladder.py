@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
 from bench.reporting.columns import OF_SYNTHESIS, TIMES, Quantity, inside, plain, quantity, timed
-from bench.reporting.pooling import sets_as_one
 from bench.reporting.remarks import in_company
+from bench.reporting.statistics.pooling import sets_as_one
+from bench.reporting.statistics.welch import difference
 from bench.reporting.units import digits, duration, percent, size, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, numbers_of, units_of
-from bench.reporting.welch import difference
 from bench.storage.streams import one_line
 
 LEGEND = (

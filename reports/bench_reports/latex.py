@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.reporting.best import MARK, told_as
 from bench.reporting.columns import Columns, lines
 from bench.reporting.layout import alignment, in_one_unit, parts
+from bench.reporting.statistics.best import MARK, told_as
 from bench.reporting.view import RankingView
 from bench.storage.streams import one_line
 from bench_reports.text import TextFormat

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from bench.reporting import Row
-from bench.reporting.best import MARK, is_best, legend
 from bench.reporting.compared import Scored
-from bench.reporting.welch import difference, welch
+from bench.reporting.statistics.best import MARK, is_best, legend
+from bench.reporting.statistics.welch import difference, welch
 from bench.results.metrics import Summary
 from bench.results.scores import Better
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from bench.reporting.welch import Difference, difference
+from bench.reporting.statistics.welch import Difference, difference
 
 
 def test_a_difference_by_the_definition() -> None:

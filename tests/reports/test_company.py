@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bench.reporting.best import MARK
 from bench.reporting.columns import COSTS, TIMES, Quantity
 from bench.reporting.naming import Whom
 from bench.reporting.remarks import in_company, unsteady
+from bench.reporting.statistics.best import MARK
 from bench.reporting.units import COMPANY
 from bench_reports import latex, markdown
 

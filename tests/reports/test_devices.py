@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from bench.cli.commands.report import command
 from bench.reporting import rankings
-from bench.reporting.devices import ANY, COSTS, across_devices
-from bench.reporting.pooling import over_seeds
-from bench.reporting.scores import with_scores
+from bench.reporting.statistics.devices import ANY, COSTS, across_devices
+from bench.reporting.statistics.pooling import over_seeds
+from bench.reporting.statistics.scores import with_scores
 from bench.reporting.view import views
 from bench.results import fields
 from bench_reports.data import JSON

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.reporting.welch import difference
+from bench.reporting.statistics.welch import difference
 from bench_reports.data import CSV, JSON
 from bench_reports.ladder import ladder_views
 from bench_reports.table import TABLE

@@ -8,8 +8,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.reporting.pivot import pivot_views
-from bench.reporting.pooling import over_seeds, sets_as_one
-from bench.reporting.scores import with_scores
+from bench.reporting.statistics.pooling import over_seeds, sets_as_one
+from bench.reporting.statistics.scores import with_scores
 from bench.results.null_reasons import ONE_SET, SETS_DIFFER
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX

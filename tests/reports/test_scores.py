@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import ttest_ind
 
 from bench.errors import UsageError
-from bench.reporting.dd_ranking import Accuracy, augmentation_robust, label_robust, recovery
-from bench.reporting.scores import with_scores
+from bench.reporting.statistics.dd_ranking import Accuracy, augmentation_robust, label_robust, recovery
+from bench.reporting.statistics.scores import with_scores
 from bench_reports.data import CSV, JSON
 from bench_reports.latex import LATEX
 from bench_reports.svg import SVG

@@ -66,9 +66,9 @@ def command(
     """
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting.devices import across_devices
     from bench.reporting.folders import RunFolder, report_files
-    from bench.reporting.pooling import over_seeds
+    from bench.reporting.statistics.devices import across_devices
+    from bench.reporting.statistics.pooling import over_seeds
     from bench.storage.shared.mirrors import at_hand
 
     registry = Registry(plugins)

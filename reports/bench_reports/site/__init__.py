@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.reporting import Row
 from bench.reporting.compared import Comparison
 from bench.reporting.folders import File, FolderFormat, RunFolder
-from bench.reporting.pooling import over_seeds
+from bench.reporting.statistics.pooling import over_seeds
 from bench.reporting.view import RankingView
 from bench.storage.streams import shown as shown_text
 from bench_reports.site.comparisons import comparison_page

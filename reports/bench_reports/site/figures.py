@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
-from bench.reporting.best import MARK, is_best
 from bench.reporting.columns import OF_SET, OF_SYNTHESIS, Company
 from bench.reporting.layout import flat
 from bench.reporting.naming import Whom, line_names
 from bench.reporting.panels import Panel, of_best_at, panels
 from bench.reporting.remarks import of_results, stored
+from bench.reporting.statistics.best import MARK, is_best
 from bench.reporting.units import digits, duration, size, spread
 from bench.reporting.view import identity, inside
 from bench.storage.streams import one_line

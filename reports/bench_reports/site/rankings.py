@@ -7,7 +7,7 @@ from typing import Any
 from bench.reporting import Row, machine, primary, unmeasured
 from bench.reporting.columns import lines as texts_of
 from bench.reporting.layout import alignment, beside, flat
-from bench.reporting.pooling import runs_of
+from bench.reporting.statistics.pooling import runs_of
 from bench.reporting.units import UNKNOWN
 from bench.reporting.view import RankingView, views
 from bench.storage.streams import one_line

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 import bench
 from bench.extensions.registry import Registry
-from bench.reporting.welch import difference
+from bench.reporting.statistics.welch import difference
 
 PLAIN = Path(__file__).with_name("plain_protocols.py")
 

@@ -10,8 +10,8 @@ from pytest import approx
 
 from bench.conformance.formats import sample_record, sample_spec
 from bench.errors import CorruptArtefact
-from bench.reporting.pooling import over_seeds
-from bench.reporting.welch import difference
+from bench.reporting.statistics.pooling import over_seeds
+from bench.reporting.statistics.welch import difference
 from bench.results import records
 from bench.results.metrics import deviation, mean
 from bench.results.records import Record

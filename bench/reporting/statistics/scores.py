@@ -1,7 +1,7 @@
 """What the rows of one cell say of each other: the gain over random images, relative accuracy, DD-Ranking's scores.
 
 Every ingredient is measured: a row of the same cell, which shares dataset, classes, network, budget, device and
-arithmetic. Nothing is taken from a paper. `bench.reporting.dd_ranking` has the formulas of others.
+arithmetic. Nothing is taken from a paper. `bench.reporting.statistics.dd_ranking` has the formulas of others.
 """
 
 import json
@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from bench.reporting import OWN, Row
-from bench.reporting.dd_ranking import Accuracy, Score, augmentation_robust, label_robust, recovery
-from bench.reporting.pooling import controls_of, runs_of, sets_as_one
-from bench.reporting.welch import difference
+from bench.reporting.statistics.dd_ranking import Accuracy, Score, augmentation_robust, label_robust, recovery
+from bench.reporting.statistics.pooling import controls_of, runs_of, sets_as_one
+from bench.reporting.statistics.welch import difference
 from bench.results.fields import CONTROL, FULL
 from bench.results.null_reasons import OTHER_METRICS
 from bench.results.protocol_names import is_varied, name_of

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bench.reporting import Row
-from bench.reporting.pooling import are_sets_of_one, hold_sets_of_one
-from bench.reporting.welch import LEVEL, welch
+from bench.reporting.statistics.pooling import are_sets_of_one, hold_sets_of_one
+from bench.reporting.statistics.welch import LEVEL, welch
 from bench.results.metrics import primary
 
 MARK = "*"
