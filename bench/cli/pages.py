@@ -102,9 +102,10 @@ def _described(registry: Registry, card: DatasetCard, source: SourceCard) -> str
 
 
 def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
-    """The official addresses: the card's, or the reader's own."""
-    fetches = registry.load("reader", source.layout)().fetches(card, source)
-    return ", ".join(fetch.url for fetch in fetches) or "not fetched from here"
+    """The official addresses, the card's or the reader's own; where there are none, what is looked for."""
+    reader = registry.load("reader", source.layout)()
+    addresses = ", ".join(fetch.url for fetch in reader.fetches(card, source))
+    return addresses or "; ".join(filter(None, [reader.looked_for(card, source), "not fetched from here"]))
 
 
 def protocol(registry: Registry, name: str) -> str:
