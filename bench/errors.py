@@ -49,7 +49,7 @@ def why(error: BaseException) -> str:
 
     PyTorch's refusal of a pickle advises, at length, to load it all the same; only what it found is kept.
     """
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    text = (error.strerror if isinstance(error, OSError) else None) or _plainly(error)
     if text.startswith("Weights only load failed"):
         found = _UNPICKLABLE.search(text)
         return "it holds more than tensors" + (f": {found[1]}" if found else "")
@@ -57,13 +57,42 @@ def why(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def _plainly(error: BaseException) -> str:
+    """What an exception says, where libraries begin with a headline the mistake itself."""
+    text, library = str(error), type(error).__module__.partition(".")[0]
+    if library.startswith("pydantic") and (found := getattr(error, "errors", None)):
+        first = found(include_url=False, include_context=False, include_input=False)[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    return " ".join(line.strip() for line in text.splitlines()) if library == "pluggy" else text
+
+
 def fault(error: BaseException) -> str:
-    """An exception that nobody expected, in one line: its type, what it says, and the file and line that raised it."""
+    """An exception that nobody expected, in one line: its type, what it says, and the file and line to look at.
+
+    That is the last one of a plugin, where one was at work: it called what raised the error.
+    """
     import traceback  # rarely needed, and no part of a quick start
 
     where = traceback.extract_tb(error.__traceback__)
-    place = f" ({where[-1].filename.rsplit('/', 1)[-1]}:{where[-1].lineno})" if where else ""
+    last = next((frame for frame in reversed(where) if _is_of_a_plugin(frame.filename)), where[-1] if where else None)
+    place = f" ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})" if last else ""
     return f"{type(error).__name__}: {why(error)}{place}"
+
+
+def _is_of_a_plugin(filename: str) -> bool:
+    """Whether a file is neither the suite's nor a library's, or lies in a package that is installed as a plugin."""
+    import sysconfig
+    from importlib.metadata import entry_points
+
+    path = Path(filename)
+    if not path.is_file() or path.is_relative_to(Path(__file__).parent):
+        return False
+    places = sysconfig.get_paths()
+    installed = next((places[name] for name in ("purelib", "platlib") if path.is_relative_to(places[name])), None)
+    if installed is None:
+        return not path.is_relative_to(places["stdlib"])
+    plugins = {point.module.partition(".")[0] for point in entry_points(group="bench.plugins")}
+    return path.relative_to(installed).parts[0].removesuffix(".py") in plugins
 
 
 @contextmanager

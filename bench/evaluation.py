@@ -38,7 +38,11 @@ class Protocol(ABC):
 
     @abstractmethod
     def evaluate(self, condensed: "CondensedSet", task: "Task", backbone: str, seed: int) -> Scores:
-        """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`."""
+        """Trains one network of `backbone` from scratch on the set and tests it on `task.dataset.test`.
+
+        All trainings of an evaluation measure the same metrics and take as many epochs. The set is given decoded; write
+        into none of its tensors, which others are evaluated on (`condensed.normalised()` is a copy).
+        """
 
     def variant(self, name: str) -> "Protocol":
         """The protocol called "<this one's name>+<name>", which is another one under all circumstances.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.condensation import Condenser, Images, Task, Unit
+from bench.condensation import Condenser, Images, MethodConfig, Task, Unit
 from bench.conformance.rounds import short_trainings, shortened
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Dataset
@@ -20,6 +20,7 @@ from bench.planning.configuring import build, configure, keys_of
 from bench.progress import Silent
 from bench.recipes import Budget, Setting
 from bench.running.procedure import Procedure
+from bench.sets.condensed import first_of_each
 from bench.speed.measuring import StepSpec, measure_step
 
 TIMED_ROUNDS = 20  # of each of several networks that take turns some are timed after WARM_UP_STEPS
@@ -66,6 +67,14 @@ class Outcome:
         return Images.joined([self.pieces[unit.name] for unit in self.units])
 
 
+class _Drawn(Condenser[MethodConfig]):
+    """Of a control: what it makes is made elsewhere."""
+
+    def synthesize(self, task: Task, unit: Unit) -> Images:
+        """Never."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes small sets with a method, every time in a workspace of its own."""
@@ -103,11 +112,13 @@ class Maker:
             plugins=self.suite.plugins,
             workspace=workspace,
         )
-        changes = self._changes(task.setting, self.suite.rounds)
-        method = build(self.registry, configure(self.registry, self.name, task.setting, changes))
+        method = self._method(task.setting)
         procedure = Procedure(method, task, method)
         procedure.prepare()
         return procedure
+
+    def _method(self, at: Setting) -> Condenser[Any]:
+        return build(self.registry, configure(self.registry, self.name, at, self._changes(at, self.suite.rounds)))
 
     def complete(self, procedure: Procedure, *, reverse: bool = False) -> Outcome:
         """Every unit synthesised in a workspace of its own, stored, and labelled."""
@@ -118,6 +129,24 @@ class Maker:
             procedure.prepare_labels()
             labels = procedure.label(stored)
         return Outcome(procedure.task, procedure.method, units, pieces, stored, labels)
+
+    def labelled_anew(self, workspace: str, stored: Images) -> Labels:
+        """The labels of a set that was kept, by a method that made none of it: as of a run that goes on."""
+        procedure = self.ready(workspace)
+        with short_trainings(self.suite.rounds):
+            procedure.prepare_labels()
+            return procedure.label(stored)
+
+    def labelled_control(self, workspace: str) -> tuple[Images, Labels]:
+        """Real images, which bring no labels of their own, and the method's labels of them."""
+        given = self.ready(workspace).given
+        train = given.dataset.train
+        chosen = first_of_each(train.labels, given.ipc)
+        images, labeller = Images(train.take(chosen), train.labels[chosen]), self._method(given.setting)
+        procedure = Procedure(_Drawn(MethodConfig()), given, labeller)
+        with short_trainings(self.suite.rounds):
+            procedure.prepare_labels()
+            return images, procedure.label(images)
 
     def measured(self, engine: str, folder: Path) -> dict[str, Any]:
         """What `bench speed` measures of a step that is not compiled."""

@@ -186,6 +186,20 @@ class MethodConformance(Conformance):
             assert teacher.stage in outcome.task.used_stages, "each teacher is a stage of this task"
             assert teacher.bytes > 0
 
+    def test_labels_a_set_that_it_did_not_make(self, maker: Maker, outcome: Outcome) -> None:
+        """One that was kept, as of a run that goes on: the same labels; and a control's, which have none of their own.
+
+        `label` may rely on what `prepare`, or `prepare_labels`, made, and on nothing that `synthesize` left on self.
+        """
+        again = maker.labelled_anew("labelled-anew", outcome.stored)
+        assert again.facts == outcome.labels.facts
+        assert all(torch.equal(tensor, outcome.labels.tensors[name]) for name, tensor in again.tensors.items())
+        if maker.method.takes_all or not maker.method.made_here:
+            return
+        images, labels = maker.labelled_control("control")
+        wrong = labels.unfit(len(images), outcome.task.classes)
+        assert not wrong, wrong
+
     def test_makes_gray_images_one_a_class(self, maker: Maker) -> None:
         """A dataset of one channel, at ipc 1 where the method does not take all."""
         gray = maker.make("gray", ipc=1, dataset=tiny_dataset(channels=1, resolution=self.resolution))

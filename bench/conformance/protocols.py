@@ -95,6 +95,13 @@ class ProtocolConformance(Conformance):
         assert scores.epochs >= 1
         assert scores.seconds > 0
 
+    def test_has_no_top_5_of_few_classes(self, protocol: Protocol, task: Task) -> None:
+        """A dataset of three classes can be evaluated, and has None for it."""
+        few = replace(task, dataset=tiny_dataset(classes=3))
+        scores = protocol.evaluate(real_images(few), _in(few, "few"), self.backbone, SEED)
+        assert_percentages(scores)
+        assert scores.top5 is None, "below 6 classes top5 is None"
+
     def test_same_seed_same_scores(self, protocol: Protocol, task: Task, scores: Scores) -> None:
         """Whatever torch's global generator holds, which it leaves alone."""
         with seeds.cpu_draws(1234):
@@ -110,12 +117,16 @@ class ProtocolConformance(Conformance):
         scores = protocol.evaluate(condensed, _in(replace(task, dataset=dataset), "whitened"), self.backbone, SEED)
         assert_percentages(scores)
 
-    def test_leaves_the_set_alone(self, protocol: Protocol, task: Task) -> None:
-        """The images of a condensed set are evaluated many times."""
+    @pytest.mark.parametrize("kept_as", ["uint8", "float32"])
+    def test_leaves_the_set_alone(self, protocol: Protocol, task: Task, kept_as: str) -> None:
+        """The tensors of a condensed set are evaluated many times; those of floats are as networks see them."""
         condensed = real_images(task)
-        before = condensed.images.pixels.clone()
-        protocol.evaluate(condensed, _in(task, "careful"), self.backbone, SEED)
-        assert torch.equal(before, condensed.images.pixels)
+        if kept_as == "float32":
+            condensed = replace(condensed, images=replace(condensed.images, pixels=condensed.normalised()))
+        before, classes = condensed.images.pixels.clone(), condensed.images.classes.clone()
+        protocol.evaluate(condensed, _in(task, f"careful-{kept_as}"), self.backbone, SEED)
+        assert torch.equal(before, condensed.images.pixels), "write into none of the set's tensors"
+        assert torch.equal(classes, condensed.images.classes), "write into none of the set's tensors"
 
 
 def assert_percentages(scores: Scores) -> None:

@@ -1,6 +1,5 @@
 """Finding plugins, refusing duplicates, listing the broken with their reason."""
 
-import hashlib
 import importlib
 import importlib.util
 import re
@@ -17,11 +16,13 @@ import pluggy
 from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.extensions import own
+from bench.extensions.code import code_of_file, code_of_module, content_of
 from bench.hookspecs import Offer, Rule
 from bench.storage.names import NAME, VARIANT, check_name, unknown
 from bench.version import __version__
 
 GROUP = "bench.plugins"
+OURS = "condensation-bench"  # the distribution whose plugins are the suite's own
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
 KINDS = {
     "method": "bench_methods",
@@ -43,12 +44,14 @@ class Registered:
     """An offer and the plugin it came from.
 
     `version` is that of the distribution, where it has one, and of a plugin in a file its content ("sha256:" and the
-    first 12 hexadecimal digits).
+    first 12 hexadecimal digits). `code` is what its whole code is known by (`bench.extensions.code`); "" of the suite's
+    own plugins, whose versions are kept by hand.
     """
 
     offer: Offer
     plugin: str
     version: str | None
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,42 +79,50 @@ class Registry:
         self.extra = tuple(extra)
         self.broken: list[Broken] = []
         self._versions: dict[str, str | None] = {}
+        self._code: dict[str, str] = {}
         self._asked_for: dict[str, str] = {}  # by the plugin's name, as the user typed it
         self._register("bench", own)
         self._versions["bench"] = __version__
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-            self._add(point.name, point.load, _version(point))
+            self._add(point)
         for named in {_identity(named): named for named in extra}.values():
             self._add_named(named)
         self._rules: dict[str, list[tuple[Rule, str]]] = {kind: [] for kind in KINDS}  # with their plugins
         self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
 
-    def _add(self, name: str, load: Callable[[], Any], version: str | None) -> None:
+    def _add(self, point: EntryPoint) -> None:
         try:
-            self._register(name, load())
+            self._register(point.name, point.load())
         except (UsageError, KeyboardInterrupt):
             raise
         except BaseException as error:  # sys.exit too: no plugin ends a command that does not need it
-            self.broken.append(Broken(name, _reason(error)))
+            self.broken.append(Broken(point.name, _reason(error)))
             return
-        self._versions[name] = version
+        self._versions[point.name] = point.dist.version if point.dist else None
+        if point.dist is None or point.dist.name != OURS:
+            self._code[point.name] = code_of_module(point.module)
 
     def _add_named(self, named: str) -> None:
         """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
         try:
             module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
             self._asked_for[module.__name__] = named
-            self._register(module.__name__, module)
+            if not self._register(module.__name__, module):
+                return
             if named.endswith(".py"):
                 self._versions[module.__name__] = content_of(Path(named))
+                self._code[module.__name__] = code_of_file(Path(named))
+            else:
+                self._code[module.__name__] = code_of_module(module.__name__)
         except (UsageError, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{_remedy(named, error)}") from error
 
-    def _register(self, name: str, plugin: object) -> None:
-        if self.manager.is_registered(plugin):  # installed and named as well: the same plugin, not a second one
-            return
+    def _register(self, name: str, plugin: object) -> bool:
+        """Whether it is a new one: installed and named as well it is the same plugin, not a second one."""
+        if self.manager.is_registered(plugin):
+            return False
         if self.manager.has_plugin(name):
             other = _origin(self.manager.get_plugin(name))
             raise UsageError(f"two plugins are called {name!r}: {other} and {_origin(plugin)}")
@@ -121,6 +132,7 @@ class Registry:
         except AttributeError:
             self.manager.unregister(plugin)
             raise
+        return True
 
     def _check_hooks(self, plugin: object) -> None:
         """pluggy lets a hook of a misspelt name pass in silence; its author would look for the fault elsewhere."""
@@ -143,7 +155,7 @@ class Registry:
                 if offer.name in found:
                     other = found[offer.name].plugin
                     raise UsageError(f"two plugins offer the {kind} {offer.name!r}: {other!r} and {plugin!r}")
-                found[offer.name] = Registered(offer, plugin, self._versions.get(plugin))
+                found[offer.name] = Registered(offer, plugin, self._versions.get(plugin), self._code.get(plugin, ""))
         return dict(sorted(found.items()))
 
     def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer | Rule]]) -> list[Offer | Rule]:
@@ -246,10 +258,6 @@ def _split(kind: str, name: str) -> tuple[str, str | None]:
     return (base, variant) if kind == "protocol" and plus else (name, None)
 
 
-def _version(point: EntryPoint) -> str | None:
-    return point.dist.version if point.dist else None
-
-
 def _reason(error: BaseException) -> str:
     name, said = type(error).__name__, why(error)
     return name if said == name else f"{name}: {said}"
@@ -267,11 +275,6 @@ def _remedy(named: str, error: BaseException) -> str:
 
 def _origin(plugin: object) -> str:
     return str(getattr(plugin, "__file__", None) or plugin)
-
-
-def content_of(path: Path) -> str:
-    """What a plugin in a file has in place of a version: its content, shortened."""
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def _identity(named: str) -> object:

@@ -35,6 +35,10 @@ class SoftLabels(Labels):
     kind: ClassVar[str] = "soft"
     probabilities: Tensor
 
+    def __post_init__(self) -> None:
+        """Raises TypeError: there are none, as of a control's images."""
+        _refuse_none(self, "soft")
+
     @classmethod
     def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "SoftLabels":
         """As in every kind."""
@@ -63,6 +67,10 @@ class RegressionLabels(Labels):
     kind: ClassVar[str] = "regression"
     targets: Tensor
 
+    def __post_init__(self) -> None:
+        """Raises TypeError: there are none, as of a control's images."""
+        _refuse_none(self, "targets")
+
     @classmethod
     def from_facts(cls, facts: Facts, tensors: Tensors, weights: Weights) -> "RegressionLabels":
         """As in every kind."""
@@ -77,6 +85,13 @@ class RegressionLabels(Labels):
         """Whether they are finite, and of these images and classes."""
         wrong = not_targets(self.targets, images, classes)
         return f"regression targets {wrong}" if wrong else ""
+
+
+def _refuse_none(labels: Labels, of_images: str) -> None:
+    (given,) = vars(labels).values()
+    if not isinstance(given, Tensor):
+        remedy = f"where images.{of_images} is None, as of a control's images, return super().label(task, images)"
+        raise TypeError(f"{type(labels).__name__} takes a tensor, not {type(given).__name__}: {remedy}")
 
 
 def not_distributions(probabilities: Tensor, images: int, classes: int) -> str:

@@ -16,18 +16,28 @@ RECOGNISED = 90.0  # percent of a set's images that its teacher should recognise
 ONE_CLASS = 0.1  # who gives all other classes less than this part of their share of images predicts one class
 
 
-def doubts(row: Row, scores: Sequence[Score]) -> list[str]:
+def doubts(row: Row, scores: Sequence[Score], edited: Sequence[str] = ()) -> list[str]:
     """One line each, to be shown with the row; nothing for a row without a result.
 
     Args:
         row: of a table.
         scores: of its trainings. Those of older versions and of some protocols do not say what was predicted, or on how
             many images; of them less can be said.
+        edited: what was found to be from before an edit of its code.
     """
     if row.status != "done":
         return []
     own = [str(row.notes[DOUBT])] if DOUBT in row.notes else []
-    return [*own, *_students(row, scores), *_teacher(row, scores), *_labels(row)]
+    return [*own, *edited, *_mixed(scores), *_students(row, scores), *_teacher(row, scores), *_labels(row)]
+
+
+def _mixed(scores: Sequence[Score]) -> Iterator[str]:
+    """Once scores from before an edit were averaged with those after it."""
+    files, epochs = [score.made.plugins for score in scores if score.made], [score.epochs for score in scores]
+    if any(each != files[0] for each in files):
+        yield "its trainings are not of one code: a file was edited between them"
+    if len(set(epochs)) > 1:
+        yield f"its trainings took {min(epochs):g} to {max(epochs):g} epochs"
 
 
 def _students(row: Row, scores: Sequence[Score]) -> Iterator[str]:

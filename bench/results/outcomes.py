@@ -28,13 +28,18 @@ class OnSet(Part):
 
 
 class Provenance(Part):
-    """By which words, when and by which state of the project something was made."""
+    """By which words, when and by which state of the project something was made.
+
+    `code`, of each offer at work that is not the suite's, is its plugin and what that one's code is known by; None in
+    older files.
+    """
 
     command: str | None = None
     date: str | None = None
     version: str | None = None
     commit: str | None = None
     plugins: dict[str, str | None] = Field(default_factory=dict)
+    code: dict[str, str] | None = None
 
 
 class Environment(Part):
@@ -50,6 +55,7 @@ class Environment(Part):
     python: str | None = None
     versions: dict[str, str | None] | None = None
     plugins: dict[str, str | None] = Field(default_factory=dict)
+    code: dict[str, str] | None = None
     made: Provenance | None = None
 
 
@@ -170,6 +176,8 @@ class Evaluation(Part):
         asked: the names under which it was asked for.
         scores: of each training; of those before a failure, too.
         plugins: the versions of those at work; empty in older records, and where it never began.
+        code: as of `Provenance`.
+        edited: what of the code had changed since, in words, when the record was last looked through.
     """
 
     protocol: str = ""
@@ -184,6 +192,8 @@ class Evaluation(Part):
     reason: str | None
     scores: list[Score]
     plugins: dict[str, str | None] = Field(default_factory=dict)
+    code: dict[str, str] | None = None
+    edited: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _scored(self) -> "Evaluation":

@@ -94,7 +94,7 @@ def _rows_of(record: Record) -> Iterator[tuple[str, Row]]:
                 "waited": totals.waited(record.costs, evaluation.scores, labelled=labelled),
             }
         row = fields.Row.of({**scored, "protocol": _name(evaluation), "asked": list(evaluation.asked)})
-        said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores)}
+        said = {"null_reasons": fields.reasons(row), "warnings": doubts(row, evaluation.scores, evaluation.edited)}
         yield key, {**row.to_json(), **said}
 
 

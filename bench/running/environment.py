@@ -2,17 +2,16 @@
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from bench.extensions.registry import FILE_PREFIX, Registry
+from bench.extensions.registry import FILE_PREFIX
 from bench.hardware.choices import Precision
 from bench.hardware.devices import model_name
 from bench.results.outcomes import Environment, Provenance
-from bench.results.records import Record
-from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec
+from bench.results.spec import MethodChoice, RunSpec
+from bench.running.edits import Kept, Offers, called, code, edits
 from bench.running.provenance import made
 from bench.version import __version__
 
@@ -22,14 +21,14 @@ def describe(
     precision: Precision,
     spec: RunSpec,
     command: str,
-    plugins: Mapping[str, str | None] | None = None,
+    offers: Offers | None = None,
 ) -> Environment:
     """For the record: device and name, precisions, threads, processor, memory, versions, and how it was `made`.
 
     Whoever writes the record of a run that another machine did need not have that machine's GPU.
 
     Args:
-        plugins: `at_work`; None for the method's and the labeller's alone.
+        offers: what was at work; None where that is not known but for the method and the labeller.
     """
     return Environment(
         **arithmetic(device, precision, spec.machine),
@@ -38,63 +37,29 @@ def describe(
         system=platform.platform(),
         python=platform.python_version(),
         versions=versions(spec.method),
-        plugins=dict(plugins or {each.plugin: each.plugin_version for each in _makers(spec)}),
+        plugins=versions_at_work(spec, offers or {}),
         made=Provenance(**made(command)),
+        **({} if offers is None else {"code": code(offers)}),
     )
 
 
-def made_by_another_file(record: Record, spec: RunSpec) -> str | None:
-    """What to say of a finished set whose method, or labeller, lies in a file that was edited since.
-
-    The code of a method is not part of what a run is: its author says by `version` when it would give other images.
-    """
-    kept = record.environment.plugins
-    for each in _makers(spec) if record.status == "done" else ():
-        then = kept.get(each.plugin)
-        if each.plugin.startswith(FILE_PREFIX) and then not in (None, each.plugin_version):
-            return (
-                f"{spec.name} is from before the file of {each.name} was edited; if it would give other images now, "
-                f"raise its `version`, or take the run away: bench clean {spec.name} --yes"
-            )
-    return None
-
-
-def scored_by_another_file(record: Record, job: Job, registry: Registry) -> Iterator[str]:
-    """What to say of each kept evaluation whose protocol or network lies in a file that was edited since."""
-    for each in job.evaluations:
-        now, scores = files_of(each, registry), record.evaluations[each.key].scores
-        kept = [score.made.plugins for score in scores if score.made]
-        if any(then.get(name, version) != version for then in kept for name, version in now.items()):
-            yield (
-                f"scores of {record.spec.name} under {each.key} are from before a file of theirs was edited; if it "
-                f"would give others now, raise the protocol's `version` or rename the network, or take the run away: "
-                f"bench clean {record.spec.name} --yes"
-            )
-
-
-def files_of(each: EvaluationSpec, registry: Registry) -> dict[str, str | None]:
-    """The content of the files in which an evaluation's protocol and network lie; none for what is installed."""
-    found = (registry.find("protocol", each.protocol), registry.find("backbone", each.backbone))
-    return {one.plugin: one.version for one in found if one.plugin.startswith(FILE_PREFIX)}
-
-
-def at_work(spec: RunSpec, evaluations: Iterable[EvaluationSpec], registry: Registry) -> dict[str, str | None]:
+def versions_at_work(spec: RunSpec, offers: Offers) -> dict[str, str | None]:
     """The versions of the plugins that make a run and score it: of networks and protocols, those that are files."""
-    network = [registry.find("backbone", spec.backbone)] if registry.has("backbone", spec.backbone) else []
-    files = {one.plugin: one.version for one in network if one.plugin.startswith(FILE_PREFIX)}
-    for each in evaluations:
-        files |= files_of(each, registry)
-    return {**files, **{each.plugin: each.plugin_version for each in _makers(spec)}}
+    makers = {each.plugin: each.plugin_version for each in (spec.method, spec.labeller) if each}
+    return {**versions_of_files(offers), **makers}
 
 
-def changed_since(then: Mapping[str, str | None], now: Mapping[str, str | None]) -> str:
-    """The plugins that were there `then` and are of another version or content now, as "a, b"; "" for none."""
-    changed = sorted(name for name, version in now.items() if then.get(name, version) != version)
-    return ", ".join(name.removeprefix(FILE_PREFIX) for name in changed)
+def versions_of_files(offers: Offers) -> dict[str, str | None]:
+    """The content of the files in which offers lie; none for what is installed."""
+    return {each.plugin: each.version for each in offers.values() if each.plugin.startswith(FILE_PREFIX)}
 
 
-def _makers(spec: RunSpec) -> list[MethodChoice]:
-    return [spec.method, *([spec.labeller] if spec.labeller else [])]
+def changed_since(kept: Kept, spec: RunSpec, now: Offers) -> str:
+    """The plugins at work now that were of another version or code then, as "a, b"; "" for none."""
+    versions = versions_at_work(spec, now)
+    changed = {name for name, version in versions.items() if kept.plugins.get(name, version) != version}
+    changed |= {each.plugin for name, each in now.items() if edits(kept, {name: each})}
+    return ", ".join(sorted(map(called, changed)))
 
 
 def arithmetic(device: torch.device, precision: Precision, machine: str | None = None) -> dict[str, Any]:

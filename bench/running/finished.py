@@ -35,4 +35,4 @@ def is_done(job: Job, registry: Registry, place: RunContext) -> bool:
 
 def _is_scored(each: EvaluationSpec, record: Record, registry: Registry, task: Task, place: RunContext) -> bool:
     protocol: Protocol = registry.load("protocol", each.protocol)
-    return scored(place.runs / record.spec.name, each, conditions_of(each, protocol, task)) == each.seeds
+    return scored(place.runs / record.spec.name, each, conditions_of(each, protocol, task), registry) == each.seeds

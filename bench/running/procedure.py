@@ -16,6 +16,7 @@ from bench.labels import Labels
 from bench.sets.decoding import decoded
 from bench.sets.pixel_formats import to_stored, valued
 
+Content = dict[str, Any]
 T = TypeVar("T")
 Timer = Callable[[Callable[[], Images]], tuple[Images, float]]
 
@@ -53,10 +54,12 @@ class Procedure:
     task: Task = field(init=False)
     _labelling: Task = field(init=False)
     warm: bool = field(default=False, init=False)
+    _planned: Content = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is prepared yet."""
         self.task = self._labelling = self.given
+        self._planned = self.method.config.model_dump()
 
     def prepare(self) -> None:
         """The method's stages, found or made."""
@@ -80,8 +83,17 @@ class Procedure:
             self.method.warm_up(self.task)
 
     def synthesize(self, unit: Unit, **own: Any) -> Images:  # noqa: ANN401 - fields of a task
-        """One unit's images. `own` are fields of the task for this unit, such as its workspace."""
-        return self.method.synthesize(replace(self.task, **own), unit)
+        """One unit's images. `own` are fields of the task for this unit, such as its workspace.
+
+        Raises:
+            RunFailure: the method has other hyper-parameters than before, and so than the record says.
+        """
+        images = self.method.synthesize(replace(self.task, **own), unit)
+        if (changed := self.method.config.model_dump()) != self._planned:
+            key = next(key for key, value in changed.items() if value != self._planned[key])
+            said = f"{type(self.method).__name__} changed its own config: {key} is {changed[key]!r}"
+            raise RunFailure(f"{said}, and {self._planned[key]!r} in the record; keep what changes in variables")
+        return images
 
     def measured(self, unit: Unit, timer: Timer, **own: Any) -> Synthesized:  # noqa: ANN401 - fields of a task
         """The same, with the peak of memory that is its own, and the seconds that `timer` says of it."""
@@ -120,7 +132,11 @@ class Procedure:
         """
         preprocessing = self.preprocessing()
         shown = decoded(images, self.method.decoder, preprocessing)
-        return self.labeller.label(replace(self._labelling.seen_through(preprocessing), **own), shown)
+        labels = self.labeller.label(replace(self._labelling.seen_through(preprocessing), **own), shown)
+        if not isinstance(labels, Labels):
+            said = f"label of {type(self.labeller).__name__} returned a {type(labels).__name__}"
+            raise RunFailure(f"{said}; it must return labels of bench.labels, such as SoftLabels(probabilities)")
+        return labels
 
 
 def _worked_in(returned: object, given: Task) -> Task:

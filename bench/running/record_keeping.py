@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import UnreadableArtefact
+from bench.extensions.registry import Registry
 from bench.results import records
 from bench.results.answers import answered, is_done
 from bench.results.outcomes import Costs, Evaluation, Status
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job
 from bench.running.context import RunContext
+from bench.running.edits import of_all
 from bench.running.environment import describe
 from bench.running.failures import reason_of
 from bench.storage import run_folder
@@ -72,21 +74,21 @@ def unread(job: Job, place: RunContext, reason: str) -> Record:
     return Record(job.spec, "failed", reason, Costs(), outcomes, controls(job, None), environment)
 
 
-def crashed(job: Job, place: RunContext, reason: str) -> Record:
+def crashed(job: Job, place: RunContext, reason: str, registry: Registry) -> Record:
     """The record of a run whose process died before it could write one; it is kept where that is possible.
 
     It replaces none that cannot be read, and none of a run that somebody else has by now.
     """
     try:
         with locked(run_folder.lock_of(place.runs / job.spec.name), place.progress, wait=False):
-            return _crashed(job, place, reason)
+            return _crashed(job, place, reason, registry)
     except LockHeld as error:
         return unread(job, place, f"{reason}; {error}")
     except (OSError, UnreadableArtefact):  # a lease cannot be had where nothing can be written
-        return _crashed(job, place, reason)
+        return _crashed(job, place, reason, registry)
 
 
-def _crashed(job: Job, place: RunContext, reason: str) -> Record:
+def _crashed(job: Job, place: RunContext, reason: str, registry: Registry) -> Record:
     folder = place.runs / job.spec.name
     try:
         earlier = earlier_record(folder, place)
@@ -97,7 +99,8 @@ def _crashed(job: Job, place: RunContext, reason: str) -> Record:
         shown = Record(job.spec, "done", None, earlier.costs, outcomes, links, earlier.environment)
         kept = replace(shown, evaluations={**outcomes, **standing(job, earlier)})
     else:
-        environment = describe(place.device, job.spec.precision, job.spec, place.command)
+        offers = of_all(job.spec, job.evaluations, registry)
+        environment = describe(place.device, job.spec.precision, job.spec, place.command, offers)
         shown = kept = Record(job.spec, "failed", reason, Costs(), outcomes, links, environment)
     keep(kept, place)
     return shown

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -19,13 +19,8 @@ from bench.results.outcomes import Costs, Evaluation
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.context import RunContext, make_task, open_for
-from bench.running.environment import (
-    at_work,
-    changed_since,
-    describe,
-    made_by_another_file,
-    scored_by_another_file,
-)
+from bench.running.edits import Kept, of_all, of_set, said_of_edits
+from bench.running.environment import changed_since, describe
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.record_keeping import controls, earlier_record, ended, keep, unread
 from bench.running.scoring import Scoring, judged_by
@@ -143,31 +138,39 @@ class Run:
         self._check_folder()
         earlier = earlier_record(self.folder, self.place)
         if earlier and earlier.status != "done" and not self.retry:
-            if self._is_changed(earlier.environment.plugins, *self.job.evaluations):
+            if self._is_changed(earlier.environment, *self.job.evaluations):
                 return replace(self, retry=True)._complete()
             reason = earlier.reason or earlier.status
             return replace(earlier, evaluations=ended(self.job, earlier, earlier.status, reason))
         if earlier is None and self.looking:
             raise WorkToDo
-        attempt = self._attempt(earlier)
+        attempt = self._told_of_edits(self._attempt(earlier))
         if attempt.kept != earlier:
             keep(attempt.kept, self.place)
-        self._say_edits(attempt.shown)
         return attempt.shown
 
-    def _is_changed(self, then: Mapping[str, str | None], *evaluations: EvaluationSpec) -> bool:
+    def _is_changed(self, then: Kept, *evaluations: EvaluationSpec) -> bool:
         """Whether what failed did so with other plugins than are here now; then it is said to be tried again."""
-        changed = changed_since(then, at_work(self.job.spec, evaluations, self.registry))
+        changed = changed_since(then, self.job.spec, of_all(self.job.spec, evaluations, self.registry))
         if changed and not self.looking:
             which = f"another version of its plugin ({changed})"
             self.place.progress.warn(f"{self.job.spec.name} failed before with {which}: tried again")
         return bool(changed)
 
-    def _say_edits(self, record: Record) -> None:
-        """Of files edited since: one that holds the method and its protocol is said once, for the set."""
-        of_the_set = made_by_another_file(record, self.job.spec)
-        for said in [of_the_set] if of_the_set else scored_by_another_file(record, self.job, self.registry):
+    def _told_of_edits(self, attempt: Attempt) -> Attempt:
+        """The same, in which evaluations say whose code was changed since; who asked is told, too."""
+        edited, told = said_of_edits(attempt.shown, self.job, self.registry)
+        for said in told:
             self.place.progress.warn(said)
+
+        def marked(record: Record) -> Record:
+            found = {
+                key: each for key, each in record.evaluations.items() if each.edited != edited.get(key, each.edited)
+            }
+            marks = {key: each.model_copy(update={"edited": edited[key]}) for key, each in found.items()}
+            return replace(record, evaluations={**record.evaluations, **marks})
+
+        return Attempt(marked(attempt.shown), marked(attempt.kept))
 
     def _attempt(self, earlier: Record | None) -> Attempt:
         try:
@@ -197,8 +200,8 @@ class Run:
             raise WorkToDo from error
         log.exception("synthesis failed", exc_info=error)
         status, links = status_of(error), controls(self.job, earlier)
-        plugins = at_work(self.job.spec, self.job.evaluations, self.registry)
-        environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command, plugins)
+        offers = of_all(self.job.spec, self.job.evaluations, self.registry)
+        environment = describe(self.place.device, self.job.spec.precision, self.job.spec, self.place.command, offers)
         failed = Record(
             self.job.spec, status, reason, Costs(), ended(self.job, None, status, reason), links, environment
         )
@@ -213,7 +216,7 @@ class Run:
         """
         each = same[0]
         before = earlier.evaluations.get(each.key) if earlier else None
-        retry = self.retry or (before is not None and not before.done and self._is_changed(before.plugins, each))
+        retry = self.retry or (before is not None and not before.done and self._is_changed(before, each))
         try:
             outcome = scoring.outcome(each, before, retry=retry).asked_as(*(name.asked for name in same))
         except (OSError, UnreadableArtefact, RunFailure) as error:
@@ -242,7 +245,7 @@ class Run:
         method = build(self.registry, spec.method)
         labeller = build(self.registry, spec.labeller) if spec.labeller else method
         protocol, looking = self._own_protocol(task.setting), self.looking
-        told = place.command, looking, place.company, place.anew
+        told = place.command, of_set(spec, self.registry), looking, place.company, place.anew
         return Synthesis(spec, folder, task, method, labeller, protocol, *told)
 
     def _clean(self) -> None:

@@ -22,7 +22,8 @@ from bench.results.chance import largest_share
 from bench.results.outcomes import Evaluation, Score, Status
 from bench.results.rows import reserved
 from bench.results.spec import EvaluationSpec
-from bench.running.environment import at_work, files_of
+from bench.running.edits import code, edits, of_all, of_scores
+from bench.running.environment import versions_at_work, versions_of_files
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.provenance import made
 from bench.running.synthesis import Synthesis
@@ -51,7 +52,8 @@ class Scoring:
     def outcome(self, each: EvaluationSpec, earlier: Evaluation | None, *, retry: bool) -> Evaluation:
         """What each seed gave. A failure is part of the outcome.
 
-        An earlier one stands unless `retry`, or all that is asked for now was scored before it.
+        An earlier one stands unless `retry`, or all that is asked for now was scored before it. Where something is to
+        be trained, so is what was scored by other code: no mean is taken over both.
 
         Raises:
             WorkToDo: something would have to be trained, while the run is only looked at.
@@ -66,8 +68,10 @@ class Scoring:
             return same.asked_as(each.asked).model_copy(update={"note": note, "scores": kept})
         if self.synthesis.looking:
             raise WorkToDo
-        condensed = sets.load(self.folder / "condensed").decoded()
+        condensed = self._loaded()
         self._warn_of_labels(each, protocol, condensed)
+        self._warn_of_edits(each, protocol, seeds_wanted)
+        offers = of_all(self.synthesis.spec, [each], self.registry)
         status, reason, scores = self._trained(
             protocol, condensed, each, seeds_wanted, stands=same is not None and same.done
         )
@@ -83,7 +87,8 @@ class Scoring:
             status=status,
             reason=reason,
             scores=scores,
-            plugins=at_work(self.synthesis.spec, [each], self.registry),
+            plugins=versions_at_work(self.synthesis.spec, offers),
+            code=code(offers),
         )
 
     def _all_kept(self, protocol: Protocol, each: EvaluationSpec, count: int) -> list[Score] | None:
@@ -104,7 +109,10 @@ class Scoring:
             self._restore_stages(condensed)
             for number in range(count):
                 noted(self.task.progress, "unit", f"training {number + 1}/{count}" if count > 1 else "")
+                untouched = condensed.writes
                 scores.append(self._score(protocol, condensed, each, number))
+                if condensed.writes != untouched:
+                    condensed = self._as_stored(each)
                 noted(self.task.progress, "last", _primary_of(scores[-1]))
                 _check_comparable(scores[0], scores[-1])
         except BaseException as error:
@@ -125,9 +133,29 @@ class Scoring:
             said = f"ignores the {kind} labels that it made; --protocol own trains on them"
             self.task.progress.warn(f"{unsaid} {said}")
 
+    def _as_stored(self, each: EvaluationSpec) -> CondensedSet:
+        """The set again, as a training wrote into what all of them are given."""
+        author = f"protocol {each.protocol} wrote into the tensors of the set that it was given"
+        self.task.progress.warn(
+            f"{author}; each training gets them as they are stored, but let it copy what it changes"
+        )
+        return self._loaded()
+
+    def _loaded(self) -> CondensedSet:
+        return sets.load(self.folder / run_folder.CONDENSED).decoded()
+
+    def _warn_of_edits(self, each: EvaluationSpec, protocol: Protocol, count: int) -> None:
+        """Of scores that will be made again, as others are to be made beside them."""
+        made_under, now = conditions_of(each, protocol, self.task), of_scores(each, self.registry)
+        kept = [self._kept(each, number, made_under) for number in range(count)]
+        if since := list(dict.fromkeys(said for score in kept if score for said in edits(score.made, now))):
+            what = f"{self.synthesis.spec.name}, {each.key}: scores from before {' and '.join(since)} are made again"
+            self.task.progress.warn(f"{what}: no mean is taken over two codes")
+
     def _score(self, protocol: Protocol, condensed: CondensedSet, each: EvaluationSpec, number: int) -> Score:
         path, made_under = self._path(each, number), conditions_of(each, protocol, self.task)
-        if (found := self._kept(each, number, made_under)) is not None:
+        found, offers = self._kept(each, number, made_under), of_scores(each, self.registry)
+        if found is not None and not edits(found.made, offers):
             return found
         workspace = _workspace(path)
         workspace.mkdir(parents=True, exist_ok=True)
@@ -151,7 +179,11 @@ class Scoring:
             "stages": shared,
             "test": {"images": len(task.dataset.test), "largest_class": largest_share(task.dataset.test.labels)},
             "notes": dict(task.facts),
-            "made": {**made(self.synthesis.command), "plugins": files_of(each, self.registry)},
+            "made": {
+                **made(self.synthesis.command),
+                "plugins": versions_of_files(offers),
+                "code": code(offers),
+            },
         }
         if measured.curves is not None:
             curves.write(curves.path_of(self.folder, each.key, number), measured.curves, made_under)
@@ -219,15 +251,19 @@ def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:
     return digest([each.protocol_id, dict(protocol.conditions(replace(task.setting, backbone=each.backbone)))])
 
 
-def scored(folder: Path, each: EvaluationSpec, made_under: str) -> int:
-    """How many of an evaluation's trainings a run has already, of those asked for."""
+def scored(folder: Path, each: EvaluationSpec, made_under: str, registry: Registry) -> int:
+    """How many of an evaluation's trainings need not be made, of those asked for; see `Scoring.outcome`."""
     files = [folder / run_folder.EVALUATIONS / f"{each.key}-{number}.json" for number in range(each.seeds)]
-    return sum(_made_under(path) == made_under for path in files)
+    found = [score for score in map(_score_at, files) if score and score.made_under == made_under]
+    if len(found) == each.seeds:
+        return each.seeds
+    now = of_scores(each, registry)
+    return sum(not edits(score.made, now) for score in found)
 
 
-def _made_under(path: Path) -> str | None:
+def _score_at(path: Path) -> Score | None:
     with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
-        return SCORE_FILE.read(path).made_under
+        return SCORE_FILE.read(path)
     return None
 
 
@@ -249,6 +285,10 @@ def _check_comparable(first: Score, other: Score) -> None:
     if first.measured != other.measured:
         one, two = first.measured, other.measured
         raise RunFailure(f"its trainings measured different metrics: {one} and {two}, primary ones first")
+    if first.epochs != other.epochs:
+        raise RunFailure(
+            f"its trainings took {first.epochs} and {other.epochs} epochs; all of an evaluation take as many"
+        )
 
 
 def _aside(task: Task) -> float:

@@ -26,6 +26,7 @@ from bench.progress import noted
 from bench.results.outcomes import SetCosts
 from bench.results.records import COSTS_FILE
 from bench.results.spec import RunSpec
+from bench.running.edits import Offers
 from bench.running.environment import describe
 from bench.running.failures import Prepared, WorkToDo
 from bench.running.procedure import Procedure, timed
@@ -52,6 +53,7 @@ class Synthesis:
         labeller: the method that labels: the run's own, or for a control another.
         protocol: what the set's manifest says of the protocol that it is made for.
         command: what the user typed.
+        offers: what makes the set, for the record.
         looking: nothing is to be made.
         company, anew: as of `RunContext`.
 
@@ -65,6 +67,7 @@ class Synthesis:
     labeller: Condenser[Any]
     protocol: Mapping[str, Any]
     command: str
+    offers: Offers
     looking: bool = False
     company: str = ""
     anew: bool = False
@@ -164,6 +167,7 @@ class Synthesis:
         busy = [*(unit.cost.workers for unit in made), *(stage.cost.workers for stage in stages.values())]
         published = None if self.method.made_here else self.method.image_files(self.task)
         set_bytes, label_bytes = sets.sizes(self.folder / run_folder.CONDENSED, published)
+        environment = describe(self.task.device, self.spec.precision, self.spec, self.command, self.offers)
         costs = {
             **measured,
             **({"decoded_images": len(images) * decoder.count} if decoder else {}),
@@ -181,7 +185,7 @@ class Synthesis:
             "image_format": published.form if published else self.method.pixel_format,
             "label_bytes": label_bytes,
             "class_order_hash": self.task.dataset.class_order_hash,
-            "environment": describe(self.task.device, self.spec.precision, self.spec, self.command).to_json(),
+            "environment": environment.to_json(),
             "stages": {name: stage.to_json() for name, stage in stages.items()},
             "notes": dict(self.task.facts),
         }

@@ -57,12 +57,20 @@ class CondensedSet:
         return replace(self, images=images, decoder=None)
 
     def normalised(self) -> Tensor:
-        """float32 (N, C, H, W) as networks see them."""
-        return converted(self.images.pixels, self.as_seen)
+        """float32 (N, C, H, W) as networks see them: of whoever asks, to be changed as he likes."""
+        seen = converted(self.images.pixels, self.as_seen)
+        return seen.clone() if seen.data_ptr() == self.images.pixels.data_ptr() else seen
 
     def as_seen(self, pixels: Tensor) -> Tensor:
         """The same of some of its pixels."""
         return decoding.as_seen(pixels, self.preprocessing)
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        """How often each of its tensors was written into, as torch counts: another count, another content."""
+        images = self.images
+        held = (images.pixels, images.classes, images.soft, images.targets, *self.labels.tensors.values())
+        return tuple(each._version for each in held if each is not None)
 
 
 def first_of_each(classes: Tensor, count: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import nn
 from bench import seeds
 from bench.condensation import Condenser, Images, MethodConfig, Unit
 from bench.hookspecs import Offer, hookimpl
+from bench.labels import HardLabels, SoftLabels
 from bench.recipes import RecipeBook
 from bench.training.protocol import TrainingProtocol
 from bench.whitening import Whitening
@@ -72,6 +73,41 @@ class NotANumber(Honest):
     def synthesize(self, task, unit):
         images = super().synthesize(task, unit)
         return Images(images.pixels / 0 * 0, images.classes)
+
+
+class LeansOnItsImages(Honest):
+    """It labels by what `synthesize` left on it."""
+
+    def synthesize(self, task, unit):
+        self.seen = super().synthesize(task, unit)
+        return self.seen
+
+    def label(self, task, images):
+        assert len(self.seen.classes)
+        return HardLabels()
+
+
+class LearnedAlone(Honest):
+    """It has no labels for a control."""
+
+    def synthesize(self, task, unit):
+        images = super().synthesize(task, unit)
+        return Images(images.pixels, images.classes, soft=torch.full((len(images), task.classes), 1 / task.classes))
+
+    def label(self, task, images):
+        return SoftLabels(images.soft)
+
+
+class Retuned(MethodConfig):
+    rates: list[float] = [0.1]
+
+
+class Retunes(Honest):
+    Config = Retuned
+
+    def synthesize(self, task, unit):
+        self.config.rates.append(0.2)
+        return super().synthesize(task, unit)
 
 
 class Forgetful(Honest):
@@ -189,14 +225,36 @@ class ForgetsTheWhitening(TrainingProtocol):
         return super().evaluate(condensed, task, backbone, seed)
 
 
+class Halves(TrainingProtocol):
+    """It writes into what it is given."""
+
+    def evaluate(self, condensed, task, backbone, seed):
+        if condensed.images.pixels.is_floating_point():
+            condensed.images.pixels.mul_(0.5)
+        return super().evaluate(condensed, task, backbone, seed)
+
+
+class CountsFive(TrainingProtocol):
+    """It has a top-5 of any number of classes."""
+
+    def evaluate(self, condensed, task, backbone, seed):
+        task.network(0, backbone)(torch.zeros(2, 3, 16, 16)).topk(5)
+        return super().evaluate(condensed, task, backbone, seed)
+
+
 RECIPE = {"source": "a test", "epochs": 3, "batch_size": 16, "lr": 0.05, "weight_decay": 0.0005}
 
 
 @hookimpl
 def bench_protocols():
     book = RecipeBook({"recipes": {"small": RECIPE, "large": RECIPE}})
-    faithful, forgets = TrainingProtocol("faithful", "hard", book), ForgetsTheWhitening("forgets", "hard", book)
-    return [Offer("faithful", faithful, "for a test"), Offer("forgets", forgets, "for a test")]
+    kinds = {
+        "faithful": TrainingProtocol,
+        "forgets": ForgetsTheWhitening,
+        "halves": Halves,
+        "counts-five": CountsFive,
+    }
+    return [Offer(name, kind(name, "hard", book), "for a test") for name, kind in kinds.items()]
 '''
 
 METHODS = {
@@ -211,6 +269,9 @@ METHODS = {
     "forgetsitsrate": {"continues_where_it_was_stopped"},
     "anykey": {"config_refuses_unknown_keys"},
     "shared": {"same_seed_same_images"},
+    "leansonitsimages": {"labels_a_set_that_it_did_not_make"},
+    "learnedalone": {"labels_a_set_that_it_did_not_make"},
+    "retunes": {"images_are_valid"},
     "unlearning": {"leaves_the_rest_of_the_world_alone"},
 }
 BACKBONES = {
@@ -220,7 +281,12 @@ BACKBONES = {
     "unused-layer": {"trains"},
     "without-norm": {"says_truly_whether_it_has_batch_norm"},
 }
-PROTOCOLS = {"faithful": set(), "forgets": {"sees_test_images_as_the_set_says"}}
+PROTOCOLS = {
+    "faithful": set(),
+    "forgets": {"sees_test_images_as_the_set_says"},
+    "halves": {"leaves_the_set_alone"},
+    "counts-five": {"has_no_top_5_of_few_classes"},
+}
 
 
 @pytest.fixture(scope="module")

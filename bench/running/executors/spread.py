@@ -129,10 +129,11 @@ class SpreadExecutor:
         """How a job ended whose process ended so."""
         if ended.event == "record":
             record = _record_of(job, ended.facts["record"])
-            return record or crashed(job, self.place, "what its process sent is no record of this run; see its log")
+            strange = "what its process sent is no record of this run; see its log"
+            return record or crashed(job, self.place, strange, self.registry)
         if ended.event == "owned":
             return Skipped(job, ended.reason)
-        return crashed(job, self.place, ended.reason)
+        return crashed(job, self.place, ended.reason, self.registry)
 
     def tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments
         """Calls trackers; one that raises is warned about and does not touch the run."""

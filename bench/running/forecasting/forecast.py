@@ -222,7 +222,7 @@ class _TrialRun:
         """Seconds of the trainings that are not done, the stages that they share left out."""
         protocol: Protocol = self.registry.load("protocol", each.protocol)
         conditions = conditions_of(each, protocol, self.judging)
-        missing = each.seeds - scored(self.folder, each, conditions)
+        missing = each.seeds - scored(self.folder, each, conditions, self.registry)
         if not missing:
             return 0.0
         what = {"made under": conditions, "backbone": each.backbone, **_evaluated(self.job.spec, condensed)}

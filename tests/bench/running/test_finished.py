@@ -11,6 +11,7 @@ from benching import Bench
 
 from bench.extensions.registry import Registry
 from bench.results import records
+from bench.results.outcomes import Score
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import Job
@@ -55,6 +56,10 @@ def answer(bench: Bench, job: Job, *, retry: bool = False) -> Record | Skipped:
 @pytest.fixture
 def noting(bench: Bench) -> Bench:
     return Bench(bench.folder, (PLUGIN,))
+
+
+def scores_of(record: Record) -> list[Score]:
+    return [score for each in record.evaluations.values() for score in each.scores]
 
 
 def the_job(bench: Bench, **changes: Any) -> Job:  # noqa: ANN401 - the fields of Request
@@ -112,7 +117,7 @@ def test_a_killed_training_hides_no_result_of_fewer_seeds(noting: Bench) -> None
     """The record keeps it, and answers whoever asks for no more; the failure is of who asked for more."""
     two, three = (the_job(noting, eval_seeds=seeds) for seeds in (2, 3))
     before = noting.run(two)
-    shown = crashed(three, noting.place(), "killed by design")
+    shown = crashed(three, noting.place(), "killed by design", Registry((PLUGIN,)))
     assert [each.status for each in shown.evaluations.values()] == ["failed"]
     assert records.read(noting.runs / two.spec.name).evaluations == before.evaluations
     assert answer(noting, two) == before
@@ -186,7 +191,10 @@ def test_an_edited_plugin_file_is_said_and_its_set_kept(noting: Bench) -> None:
         edited.ear.heard.clear()
         assert edited.run(the_job(edited)).costs == first.costs
         (said,) = [said for said in edited.ear.heard if "was edited" in said]
-        assert f"{first.spec.name} is from before the file of modest was edited" in said and "bench clean" in said
+        before = "its images are from before the method modest was edited"
+        assert said.startswith(f"{first.spec.name}: {before}; ") and "bench clean" in said
+        (row,) = rows([records.read(edited.runs / first.spec.name)])
+        assert row["warnings"][0] == before
 
 
 def test_what_failed_is_tried_again_once_its_file_was_mended(noting: Bench) -> None:
@@ -231,13 +239,101 @@ def test_scores_by_an_edited_protocol_file_are_said(noting: Bench) -> None:
     noting.run(job)
     assert not any("edited" in said for said in noting.ear.heard)
     path.write_text(f"{LONGER}\n# another thought\n")  # what a recipe says is a condition of scores; code is none
-    assert noting.run(job).evaluations == first.evaluations
+    kept = noting.run(job)
+    assert scores_of(kept) == scores_of(first)
     (said,) = [said for said in noting.ear.heard if "edited" in said]
-    assert said.startswith(f"scores of {first.spec.name} under longer-convnet3-w32-bn are from before a file of theirs")
+    before = "its scores are from before the protocol longer was edited"
+    assert said.startswith(f"{first.spec.name}, longer-convnet3-w32-bn: {before}; ")
+    assert before in rows([kept])[0]["warnings"]
     path.write_text(LONGER.replace('"lr": 0.01', '"lr": 0.02'))
     noting.ear.heard.clear()
     assert noting.run(job).evaluations != first.evaluations
-    assert not any("scores of" in said for said in noting.ear.heard)
+    assert not any("from before" in said for said in noting.ear.heard)
+
+
+ALIKE = """
+from bench.condensation import Condenser, Images, MethodConfig
+from bench.evaluation import Protocol, Scores
+from bench.hookspecs import Offer, hookimpl
+
+
+class Same(Condenser[MethodConfig]):
+    def synthesize(self, task, unit):
+        return Images(task.dataset.train.take(task.dataset.train.labels.argsort()[:3]) * 0 + VALUE, FAULT)
+
+
+class Judge(Protocol):
+    name, labels = "judge", "hard"
+
+    def evaluate(self, condensed, task, backbone, seed):
+        return Scores(float(VALUE), None, epochs=3, seconds=1.0)
+
+
+@hookimpl
+def bench_methods():
+    return [Offer("same", Same, "the same images")]
+
+
+@hookimpl
+def bench_protocols():
+    return [Offer("judge", Judge(), "the same score")]
+"""
+ARRANGED = "__import__('torch').arange(3)"
+
+
+def of_plugin(bench: Bench, name: str, value: int, fault: str = ARRANGED) -> tuple[Bench, Job]:
+    path = bench.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(ALIKE.replace("VALUE", str(value)).replace("FAULT", fault))
+    here = Bench(bench.folder, (str(path),))
+    return here, here.jobs("same", protocols=("judge",), ipcs=(1,))[0]
+
+
+def test_scores_of_another_plugin_under_the_same_names_are_said_and_in_no_mean(bench: Bench) -> None:
+    here, job = of_plugin(bench, "one.py", 10)
+    assert here.run(job).evaluations["judge-convnet3-w32-bn"].scores[0].top1 == 10
+    there, job = of_plugin(bench, "two.py", 90)
+    kept = there.run(job)
+    moved = "from before the {} moved from one to two"
+    assert rows([kept])[0]["warnings"][:2] == [
+        f"its images are {moved.format('method same')}",
+        f"its scores are {moved.format('protocol judge')}",
+    ]
+    more = replace(job, evaluations=tuple(replace(each, seeds=2) for each in job.evaluations))
+    dry = Registry(there.plugins)
+    assert [score.top1 for score in there.run(more).evaluations["judge-convnet3-w32-bn"].scores] == [90, 90]
+    assert is_done(more, dry, there.place())
+    assert any("are made again: no mean is taken over two codes" in said for said in there.ear.heard)
+
+
+def test_what_failed_is_tried_again_with_another_plugin_of_the_same_names(bench: Bench) -> None:
+    here, job = of_plugin(bench, "one.py", 10, fault="1 / 0")
+    assert here.run(job).status == "failed"
+    there, job = of_plugin(bench, "two.py", 10)
+    assert there.run(job).status == "done"
+    assert any(said.endswith("another version of its plugin (two): tried again") for said in there.ear.heard)
+
+
+def test_what_is_kept_without_a_word_on_code_stays_what_it_is(bench: Bench) -> None:
+    """Records of before that: of what is installed nothing was kept, of files their content."""
+    here, job = of_plugin(bench, "one.py", 10)
+    here.run(job)
+    folder = here.runs / job.spec.name
+    for path in (folder / "record.json", folder / "costs.json", *(folder / "evaluations").glob("*.json")):
+        write_json(path, without_code(read_json(path)))
+    here.ear.heard.clear()
+    record = here.run(job)
+    assert not here.ear.heard and not any("from before" in said for said in rows([record])[0]["warnings"])
+    there, job = of_plugin(bench, "two.py", 90)
+    assert rows([there.run(job)])[0]["warnings"][0] == "its images are from before the method same moved to two"
+
+
+def without_code(content: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(content, list):
+        return [without_code(each) for each in content]
+    if isinstance(content, dict):
+        return {key: without_code(each) for key, each in content.items() if key not in ("code", "edited")}
+    return content
 
 
 def test_networks_are_looked_at_where_something_is_left_to_do(
