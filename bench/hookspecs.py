@@ -28,6 +28,9 @@ class Offer:
         summary: one line for `bench list` and `bench show`.
         traits: what the thing has, e.g. {"batchnorm"} for a backbone.
         needs: the traits a method needs of its backbone.
+
+    Raises:
+        TypeError: traits or needs that are no set of texts; the plugin is then not loaded.
     """
 
     name: str
@@ -35,6 +38,15 @@ class Offer:
     summary: str
     traits: frozenset[str] = field(default=frozenset())
     needs: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        """A text is a sequence of letters, which are no traits."""
+        for what in ("traits", "needs"):
+            given = getattr(self, what)
+            if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+                example = given if isinstance(given, str) else "batchnorm"
+                raise TypeError(f"{what} of the offer {self.name!r} are a set: {what}=frozenset({{{example!r}}})")
+            object.__setattr__(self, what, frozenset(given))
 
     def load(self) -> Any:  # noqa: ANN401 - whatever the plugin offers
         """The thing itself. Raises whatever its import raises."""

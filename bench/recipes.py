@@ -45,6 +45,7 @@ SIZES = ("small", "large")
 OURS = "ours"  # what a source begins with that is neither a paper nor its release
 ITS_OWN = ("ipc", "differs")  # what no other dataset's table takes over
 BY = ("classes", "ipcs", "backbones")  # tables of what differs
+RESERVED = frozenset({*ITS_OWN, *BY, "source", "quick", "like"})  # words of a table that are no hyper-parameters
 UPWARDS = "upwards"
 BUT = "!"  # before the name of backbones that are none of those of a table
 NOT_KNOWN = "this dataset"  # in a setting's `dataset`; no card may be called so

@@ -167,13 +167,16 @@ class Task:
             count: iterations to make.
             images: how many images one iteration updates.
             state: what the loop changes (the images, the optimiser). Given it, the loop is checkpointed and a continued
-                run starts at the iteration it had reached; its floating tensors are watched for NaN.
+                run starts at the iteration it had reached; its floating tensors are watched for NaN. Change them in
+                place: one that is bound anew is saved as it was. Values are tensors, or have `state_dict` and
+                `load_state_dict`.
             what: the name shown beside the progress.
             cycle: after how many iterations what one costs repeats itself, where they differ (networks that take
                 turns); so many are timed together.
 
         Raises:
-            RunFailure: a watched tensor is not finite, or `what` is no name of a file, as the checkpoint's.
+            RunFailure: a watched tensor is not finite, a value of the state is nothing that a checkpoint can hold, or
+                `what` is no name of a file, as the checkpoint's.
             Interrupted: the user asked to stop; the checkpoint is written first.
         """
         check_file_name("a loop", what)

@@ -22,5 +22,16 @@ def answers_of(registry: Registry, kind: str, name: str) -> Iterator[None]:
     except (BenchError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        plugin = registry.find(kind, name).plugin
-        raise UsageError(f"{kind} {name!r} of plugin {plugin!r} cannot be planned with: {fault(error)}") from error
+        raise misfit(registry, kind, name, fault(error)) from error
+
+
+def misfit(registry: Registry, kind: str, name: str, said: str) -> UsageError:
+    """The error for a thing of a plugin that is not what it must be."""
+    plugin = registry.find(kind, name).plugin
+    return UsageError(f"{kind} {name!r} of plugin {plugin!r} cannot be planned with: {said}")
+
+
+def held(registry: Registry, kind: str, name: str, wrong: Iterator[str]) -> None:
+    """Raises UsageError: `misfit`, of the first of what is wrong."""
+    if (said := next(wrong, None)) is not None:
+        raise misfit(registry, kind, name, said)

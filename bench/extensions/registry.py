@@ -216,7 +216,7 @@ class Registry:
         """What a rule makes of a name, which may be another than the thing's own."""
         for rule, plugin in self._rules[kind]:
             if offer := rule.read(name):
-                return Registered(offer, plugin, self._versions.get(plugin))
+                return Registered(offer, plugin, self._versions.get(plugin), self._code.get(plugin, ""))
         return None
 
     def respelt(self, kind: str, name: str) -> str | None:

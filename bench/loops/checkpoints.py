@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from bench.errors import understood
+from bench.errors import RunFailure, understood
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.tensor_files import read_tensors, write_tensors
@@ -64,6 +64,18 @@ class CheckpointSchedule:
         self._saved = time.monotonic()
         longest = SPARING * self._shortest
         self._pause = min(max(self._shortest, SPARING * (self._saved - began)), longest)
+
+
+def check_state(state: State) -> None:
+    """Refuses what no checkpoint could hold, before a loop has run for as long as it takes to save one.
+
+    Raises:
+        RunFailure: a value that is no tensor and has no state dict; it names the key.
+    """
+    for name, part in state.items():
+        if not isinstance(part, Tensor | Stateful):
+            rule = "values are tensors, or have state_dict and load_state_dict"
+            raise RunFailure(f"the state of a loop: {name!r} is a {type(part).__name__}; {rule}")
 
 
 def save(path: Path, state: State, facts: Mapping[str, Any]) -> None:

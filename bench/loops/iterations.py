@@ -101,6 +101,7 @@ class Iterations:
 
     def _resume(self) -> tuple[IterationTimes, int]:
         task = self.task
+        checkpoints.check_state(self.state or {})
         facts = None if self.state is None else checkpoints.restore(self._checkpoint, self.state, task.progress)
         if facts is None:
             return IterationTimes(iterations=self.count), 0

@@ -32,9 +32,12 @@ def check_backbone(registry: Registry, method: str, backbone: str) -> None:
     needs, has = registry.find("method", method).offer.needs, registry.find("backbone", backbone).offer.traits
     if missing := sorted(needs - has):
         fitting = [each.offer.name for each in registry.registered("backbone") if needs <= each.offer.traits]
-        first = nearest(backbone, fitting)
+        first, lacks = nearest(backbone, fitting), ", ".join(missing)
         choices = ", ".join(sorted(fitting, key=lambda name: name != first))
-        lacks = ", ".join(missing)
+        if not fitting:
+            traits = sorted({trait for each in registry.registered("backbone") for trait in each.offer.traits})
+            known = f"traits that some have: {', '.join(traits)}"
+            raise UsageError(f"{method} needs a backbone with {lacks}, which no backbone has ({known})")
         raise UsageError(f"{method} needs a backbone with {lacks}, which {backbone} lacks; choose from {choices}")
 
 

@@ -11,9 +11,10 @@ from pydantic_core import to_jsonable_python
 
 from bench.condensation import Condenser, MethodConfig
 from bench.errors import UsageError
-from bench.extensions.answers import answers_of
+from bench.extensions.answers import answers_of, held, misfit
 from bench.extensions.registry import Registry
 from bench.planning.checks import check_named_backbones
+from bench.planning.contracts import wrong_config, wrong_members
 from bench.recipes import Setting, Values, merge, set_value_at, value_at
 from bench.results.differences import not_published
 from bench.results.spec import MethodChoice, Origin
@@ -32,7 +33,9 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         UsageError: a wrong type or value, a backbone that does not exist or fit, or what the method cannot work with in
             this setting.
     """
-    registry.find("method", name)
+    method = registry.load("method", name)
+    if not (isinstance(method, type) and issubclass(method, Condenser)):
+        raise misfit(registry, "method", name, "it is no subclass of bench.condensation.Condenser")
     with answers_of(registry, "method", name):
         return _configured(registry, name, setting, changes)
 
@@ -41,6 +44,7 @@ def _configured(registry: Registry, name: str, setting: Setting, changes: Sequen
     registered = registry.find("method", name)
     method: type[Condenser[Any]] = registry.load("method", name)
     recipe = method.recipe(setting)
+    held(registry, "method", name, wrong_config(method, recipe))
     planned = recipe.at(setting.budget)
     values = merge(planned, {})
     for key, text in _pairs(changes):
@@ -48,6 +52,7 @@ def _configured(registry: Registry, name: str, setting: Setting, changes: Sequen
     config = _validated(method.Config, values, name)
     _check_sizes(config, [key for key, _ in _pairs(changes)])
     configured = method(config)
+    held(registry, "method", name, wrong_members(configured))
     check_named_backbones(registry, name, configured.backbones(setting))
     configured.check(setting)
     keys = [key for key in dict(_pairs(changes)) if method.made_here]  # else they say where the set is
@@ -244,6 +249,8 @@ def _validated(model: type[MethodConfig], values: Mapping[str, Any], method: str
         said = _joined([each["msg"] for each in every if _key_of(each["loc"], values) == key])
         if first["type"] == "missing":
             raise UsageError(f"method {method!r}: {key}: no recipe gives it, and it has no default") from error
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"method {method!r}: {unknown('key of its recipe', key, keys_of(model))}") from error
         whole = isinstance(first["input"], Mapping)  # a rule over several keys
         given = "" if whole else f", not {brief(first['input'])}"
         raise UsageError(f"method {method!r}: {key or 'config'}: {said}{given}") from error

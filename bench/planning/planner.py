@@ -9,7 +9,7 @@ from bench.condensation import Condenser
 from bench.data.datasets import Dataset
 from bench.errors import UsageError
 from bench.evaluation import PAPER, Protocol
-from bench.extensions.answers import answers_of
+from bench.extensions.answers import answers_of, held
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Precision
 from bench.hardware.devices import AUTO, device_name, plain_precision
@@ -18,6 +18,7 @@ from bench.planning import cells, remarks
 from bench.planning.all_images import Extent, all_images
 from bench.planning.checks import check_backbone, check_real_images
 from bench.planning.configuring import build, configure, own_protocol, share_changes
+from bench.planning.contracts import misspelt, wrong_protocol
 from bench.planning.inventory import Chosen, Inventory
 from bench.planning.request import Request, backbones_of, computed_on, inventory_of, methods_of
 from bench.progress import Progress
@@ -25,7 +26,7 @@ from bench.recipes import Setting
 from bench.results.answers import has_answers
 from bench.results.fields import CONTROL
 from bench.results.spec import EvaluationSpec, Job, MethodChoice, RunSpec, joined
-from bench.storage.names import VARIANT
+from bench.storage.names import VARIANT, unknown
 from bench.training.variants import temperature_of
 
 
@@ -55,6 +56,7 @@ class Planner:
         needs = {each.offer.name: each.offer.needs for each in (*asked, *registry.registered("method"))}
         self._backbones = backbones_of(methods, request.backbones, needs)
         self._changes = share_changes(registry, methods, request.changes)
+        self.remarks.extend(said for name in methods for said in misspelt(registry, "method", name))
         self._taking_all = {name for name in methods if registry.load("method", name).takes_all}
 
     def jobs(self) -> list[Job]:
@@ -98,6 +100,8 @@ class Planner:
             theirs = origin is not None and name == origin.protocol
             hint = " (the set's manifest names it: load its plugin by --plugin, or name another by --protocol)"
             raise UsageError(f"{error}{hint if theirs else ''}") from error
+        if asked != PAPER:
+            self.remarks.extend(misspelt(self.registry, "protocol", name))
 
     def _check_backbone(self, method: str, backbone: str) -> None:
         try:
@@ -238,9 +242,10 @@ class Planner:
         """By one protocol: on the networks that the user named, or on the protocol's own."""
         name, (base, plus, variant) = asked, asked.partition(VARIANT)
         if base == PAPER:
-            name = f"{own_protocol(self.registry, spec.method.name, setting, spec.origin)}{plus}{variant}"
+            name = f"{self._own_protocol(spec, setting)}{plus}{variant}"
         with answers_of(self.registry, "protocol", name):
             protocol: Protocol = self.registry.load("protocol", name)
+            held(self.registry, "protocol", name, wrong_protocol(name, protocol))
             own, version = protocol.labels == "own", protocol.version
             if plus:
                 protocol.recipe(setting)  # refuses a variant that would change nothing
@@ -249,6 +254,14 @@ class Planner:
             self._check_labels(spec.method, name, variant)
         for backbone in networks:
             yield EvaluationSpec(asked, name, version, backbone, self.request.eval_seeds)
+
+    def _own_protocol(self, spec: RunSpec, setting: Setting) -> str:
+        """What "paper" stands for. Raises UsageError: nobody offers it, as no user could know whose word it is."""
+        name = own_protocol(self.registry, spec.method.name, setting, spec.origin)
+        if not self.registry.has("protocol", name) and spec.origin is None:
+            whose = f"method {spec.method.name!r} of plugin {spec.method.plugin!r} names it as its paper's"
+            raise UsageError(f"{unknown('protocol', name, self.registry.names('protocol'))} ({whose})")
+        return name
 
     def _check_labels(self, method: MethodChoice, name: str, variant: str) -> None:
         """Refuses a variant that a method's own labels cannot have."""

@@ -68,7 +68,8 @@ class Scores:
     `curves` are kept beside the scores, in a file of their own.
 
     Raises:
-        RunFailure: the primary metric was not measured, or one is not finite or has the name of a field above.
+        RunFailure: the primary metric was not measured, or one is not finite or has the name of a field above, or a
+            tensor stands for a number.
     """
 
     top1: float | None
@@ -84,6 +85,12 @@ class Scores:
 
     def __post_init__(self) -> None:
         """Holds the metrics to what is said of them above."""
+        for name in ("top1", "top5", "epochs", "seconds", "best_top1", "most_predicted", "teacher_top1"):
+            given, optional = getattr(self, name), name not in ("epochs", "seconds")
+            if not (isinstance(given, int | float) or (given is None and optional)):
+                raise RunFailure(f"Scores.{name} is a {type(given).__name__}, no number of Python: give float(...)")
+        if odd := [name for name, metric in self.metrics.items() if not isinstance(metric, Metric)]:
+            raise RunFailure(f"the metric {odd[0]!r} is a {type(self.metrics[odd[0]]).__name__}: give Metric(value)")
         if taken := sorted(self.metrics.keys() & self.__dict__.keys()):
             raise RunFailure(f"a metric cannot be called {taken[0]!r}: Scores has a field of that name")
         if wrong := [name for name, metric in self.metrics.items() if not math.isfinite(metric.value)]:

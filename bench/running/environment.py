@@ -30,7 +30,7 @@ def describe(
     Args:
         offers: what was at work; None where that is not known but for the method and the labeller.
     """
-    return Environment(
+    made_with = Environment(
         **arithmetic(device, precision, spec.machine),
         synthesis_precision=spec.made_in,
         cores=os.cpu_count(),
@@ -39,8 +39,8 @@ def describe(
         versions=versions(spec.method),
         plugins=versions_at_work(spec, offers or {}),
         made=Provenance(**made(command)),
-        **({} if offers is None else {"code": code(offers)}),
     )
+    return made_with if offers is None else made_with.model_copy(update={"code": code(offers)})
 
 
 def versions_at_work(spec: RunSpec, offers: Offers) -> dict[str, str | None]:

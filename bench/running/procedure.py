@@ -4,7 +4,7 @@ It is written here alone: runs, forecasts, `bench speed` and conformance differ 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -73,8 +73,14 @@ class Procedure:
             self._labelling = _worked_in(self.labeller.prepare_labels(self.given), self.given)
 
     def units(self) -> Sequence[Unit]:
-        """The pieces of the synthesis, once it is prepared."""
-        return self.method.units(self.task)
+        """The pieces of the synthesis, once it is prepared. Raises RunFailure: the method has something else."""
+        found = self.method.units(self.task)
+        units = [] if isinstance(found, str) or not isinstance(found, Iterable) else list(found)
+        if not units or (odd := [each for each in units if not isinstance(each, Unit)]):
+            what = f"a {type(odd[0] if units else found).__name__}" if units or found is None else "none"
+            said = f"units of {type(self.method).__name__} returned {what}"
+            raise RunFailure(f"{said}; it must return a list of bench.condensation.Unit, such as [Unit('all', (0, 1))]")
+        return units
 
     def warm_up(self) -> None:
         """Compiles what units will run, the first time it is asked for."""

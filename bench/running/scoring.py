@@ -164,7 +164,7 @@ class Scoring:
         task.dataset.test.ready()
         beside = beside_others(workspace, self.synthesis.company, task.progress)
         with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, beside as others:
-            measured = protocol.evaluate(condensed, task, each.backbone, seed)
+            measured = _evaluated(protocol, condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
             waited = others.waited()
         shared = self._shared(protocol, condensed, task)
@@ -222,6 +222,15 @@ class Scoring:
         needed = condensed.labels.teachers_in_cache
         if any(self.task.stages.read(KIND, each.stage) is None for each in needed):
             self.synthesis.prepare()
+
+
+def _evaluated(protocol: Protocol, condensed: CondensedSet, task: Task, backbone: str, seed: int) -> Scores:
+    """Raises RunFailure: the protocol returned something else than scores."""
+    measured = protocol.evaluate(condensed, task, backbone, seed)
+    if not isinstance(measured, Scores):
+        said = f"evaluate of {type(protocol).__name__} returned a {type(measured).__name__}"
+        raise RunFailure(f"{said}; it must return bench.evaluation.Scores")
+    return measured
 
 
 def _primary_of(score: Score) -> str:

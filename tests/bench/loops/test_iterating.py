@@ -224,3 +224,9 @@ def test_the_warm_up_ends_when_the_device_is_done(tmp_path: Path, monkeypatch: p
 def test_a_pace_of_few_steps_makes_as_many_as_a_turn_has() -> None:
     assert list(FirstSteps(2, 1, seconds=0.0).at_least(5).walk("turns", 0, 9)) == [0, 1, 2, 3, 4]
     assert list(FirstSteps(0).at_least(5).walk("turns", 0, 9)) == []
+
+
+def test_what_no_checkpoint_holds_is_refused_when_the_loop_begins(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path, dataset=TINY)
+    with pytest.raises(RunFailure, match=r"^the state of a loop: 'step' is a int; values are tensors, or have state_"):
+        next(task.iterations(3, images=1, state={"images": torch.zeros(1), "step": 3}))  # type: ignore[dict-item]

@@ -23,7 +23,8 @@ from bench.cli import plans
 from bench.cli.console import Console
 from bench.cli.plans import Shard, unplanned
 from bench.errors import RunFailure, UsageError
-from bench.extensions.registry import Registry, content_of
+from bench.extensions.code import content_of
+from bench.extensions.registry import Registry
 from bench.planning.checks import check_machine
 from bench.planning.plan_files import PLAN_LINE, PlannedJob, as_offered, check_offered, plan_text, read_plan
 from bench.planning.planner import Planner
