@@ -13,6 +13,7 @@ from bench.results.scores import IN_POINTS
 from bench.storage.streams import one_line
 
 WIDEST = 44  # characters of a value in a table
+SHARED = 12  # of them that two long values share, before they differ
 OF_SCORES = ("scores", "metric", "first", "second", "difference", "95 % interval", "p", "better")
 OF_COSTS = ("costs", "first", "second", "second/first")
 NOTE = (
@@ -201,7 +202,7 @@ def _differing(what: str, found: Sequence[Differing]) -> str:
     if not found:
         return f"{what}: no difference"
     shown = _shared(found) if any(each.key == METHOD for each in found) else found
-    lines = [list(map(_short, differing_cells(each))) for each in shown]
+    lines = [[_short(key), *_apart(*values)] for key, *values in map(differing_cells, shown)]
     left = [LEFT.format(count=len(found) - len(shown))] if len(shown) < len(found) else []
     return "\n".join([_drawn([what, "first", "second"], lines), *left])
 
@@ -227,6 +228,16 @@ def _drawn(head: Sequence[str], lines: list[list[str]]) -> str:
     from tabulate import tabulate
 
     return tabulate(lines, head, disable_numparse=True)
+
+
+def _apart(first: str, second: str) -> list[str]:
+    """Two values that differ; of long ones from a few letters before the first that do."""
+    if max(len(first), len(second)) <= WIDEST:
+        return [first, second]
+    pairs = enumerate(zip(first, second, strict=False))
+    alike = next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))
+    begin = max(0, alike - SHARED)
+    return [_short(f"...{text[begin:]}" if begin > len("...") else text) for text in (first, second)]
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from bench.reporting.amounts import amount, condensed_with
 from bench.results.rows import Row
 
+SEPARATOR = " · "  # of facts
 ZCA = "zca"  # the preprocessing of whitened sets
 # Kinds of labels that are one row an image, learned or made with it: what rankings and headings call them.
 OWN = {"soft": ("own soft", "soft labels made with the images"), "regression": ("regression", "regression targets")}
@@ -27,7 +28,7 @@ def heading(rows: Sequence[Row]) -> str:
         f"{REFERENCE} engine" if is_of_reference(rows) else "",
         f"{machines(rows)}, {row['precision']}",
     ]
-    return " · ".join(fact for fact in facts if fact)
+    return SEPARATOR.join(fact for fact in facts if fact)
 
 
 def is_of_reference(rows: Iterable[Row]) -> bool:

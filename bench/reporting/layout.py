@@ -49,7 +49,7 @@ def _in_one_unit(group: Columns, view: RankingView) -> Columns:
         numbers, units = view.numbers.get(title, ()), view.units.get(title, ())
         known = [abs(number) for number in numbers if number]
         if units and known and max(known) <= READABLE * min(known):
-            name, much = _unit(known, units)
+            name, much = unit_of(known, units)
             made[f"{title}\n({name})"] = [_in(much, *each) for each in zip(numbers, texts, strict=True)]
         else:
             made[title] = texts
@@ -63,7 +63,7 @@ def _in(much: float, number: float | None, shown: str) -> str:
     return f"{digits(number / much) or UNKNOWN}{COMPANY if shown.endswith(COMPANY) else ''}"
 
 
-def _unit(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[str, float]:
+def unit_of(known: Sequence[float], units: Sequence[tuple[str, float]]) -> tuple[str, float]:
     """The unit in which the middle of smallest and largest, as their ratios go, is at least one."""
     middle = math.sqrt(min(known) * max(known))
     return next((unit for unit in units if middle >= unit[1]), units[-1])

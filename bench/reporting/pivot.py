@@ -6,7 +6,7 @@ from typing import Any
 from bench.reporting import Row, rankings, terms
 from bench.reporting.amounts import amount
 from bench.reporting.columns import Columns, distinct_title, lines
-from bench.reporting.headings import heading
+from bench.reporting.headings import SEPARATOR, heading
 from bench.reporting.naming import Whom
 from bench.reporting.remarks import of_results
 from bench.reporting.statistics.best import MARK, is_best, legend
@@ -111,8 +111,9 @@ def _cell(value: Any, line: dict[Any, Row], lines: Any) -> str:  # noqa: ANN401 
 
 
 def title_of(rows: Sequence[Row]) -> str:
-    """The metric, and what all of the rows share, in one line."""
-    return one_line(f"{primary(rows[0]).title} · {heading(rows)}")
+    """What all of the rows share, in one line, with the metric after what they are of."""
+    of, *facts = heading(rows).split(SEPARATOR)
+    return one_line(SEPARATOR.join([of, primary(rows[0]).title, *facts]))
 
 
 def remarks(rows: Sequence[Row], who: Columns, across: str) -> list[str]:

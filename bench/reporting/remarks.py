@@ -1,13 +1,14 @@
 """What is said below a ranking of its rows: what is to be doubted, what words mean, why something is empty."""
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from bench.reporting import Row, common, notes, unmeasured
 from bench.reporting.columns import ALL, UNSAID, WAITED, method_of
 from bench.reporting.headings import copies_of
 from bench.reporting.naming import Whom
 from bench.reporting.statistics.pooling import controls_of, runs_of
-from bench.reporting.units import COMPANY, digits
+from bench.reporting.units import COMPANY, digits, duration
 from bench.results import metrics
 from bench.results.fields import FULL
 from bench.storage.streams import one_line
@@ -23,6 +24,7 @@ SETS = "sample deviation over sets (seeds of the synthesis), each the mean of it
 OVER_TRAININGS, OVER_SETS = (f"±: {what}; their number in brackets" for what in (TRAININGS, SETS))
 WITHIN_A_SET = "within a set: the deviation over its trainings"
 UNSTEADY = 1.25
+STALLED, LEAST_STALL_S = 3.0, 10.0  # times the others' median, and seconds above it
 BEYOND = "no deviation of some: it is more than a float holds"
 
 
@@ -176,10 +178,20 @@ def unsteady(rows: Sequence[Row], whom: Whom) -> list[str]:
     return [f"{what} from the 20th to the 80th percentile: {'; '.join(spans)}"] if spans else []
 
 
+def stalled(rows: Sequence[Row], whom: Whom) -> list[str]:
+    """Whose trainings took unlike times, one over `STALLED` times the median of its others: their sum says less."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        *others, longest = sorted(row.get("training_seconds") or [0.0])
+        if others and longest > STALLED * median(others) and longest - median(others) > LEAST_STALL_S:
+            found.setdefault(f"{duration(longest)} beside {duration(median(others))}", []).append(row)
+    spans = [f"{span} of {whom.told(who)}" for span, who in found.items()]
+    return [f"evaluation: one training stalled: {'; '.join(spans)}"] if spans else []
+
+
 def _complaint(row: Row, seed: str) -> str:
     made = row.get("set") or row["backbone"]
     where = f"{row['dataset']}, ipc {row['ipc']}, {made}{seed}, {row['protocol']} on {row['eval_backbone']}"
     again = "" if row["status"] == "skipped" else "; --retry-failed does it again"
-    return one_line(
-        f"{row['status']}: {method_of(row)}, {where}: {row.get('reason') or 'no reason was recorded'}{again}"
-    )
+    why = f"{row.get('reason') or 'no reason was recorded'}{again}"
+    return one_line(f"{row['status']}: {method_of(row)}, {where}: {why} ({row['run']})")

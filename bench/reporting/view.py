@@ -21,7 +21,17 @@ from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.headings import ZCA, is_of_reference
 from bench.reporting.naming import Whom, table_name
-from bench.reporting.remarks import WITHIN_A_SET, machines, of_costs, of_results, stored, threads, unsaid, unsteady
+from bench.reporting.remarks import (
+    WITHIN_A_SET,
+    machines,
+    of_costs,
+    of_results,
+    stalled,
+    stored,
+    threads,
+    unsaid,
+    unsteady,
+)
 from bench.reporting.statistics.best import MARK, is_best, legend
 from bench.reporting.statistics.pooling import runs_of
 from bench.reporting.units import UNKNOWN, claimed, digits, percent, result, spread
@@ -99,6 +109,7 @@ def _view(ranking: Ranking, claims: bool) -> RankingView:
         *stored(rows, whom),
         *threads(rows, whom),
         *unsteady(rows, whom),
+        *stalled(rows, whom),
         *unsaid(rows, whom),
         *footnotes.lines(),
     )

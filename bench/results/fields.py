@@ -88,6 +88,7 @@ class Measured(Identity):
     evaluation_s: float | None = told(
         "seconds of training and testing this row's students, `eval_seeds` of them together"
     )
+    training_seconds: list[float] | None = told("those of each; a table says where one took over 3 times the others")
     evaluation_prepare_s: float | None = told(
         "seconds of stages that evaluations share, as a protocol's own teacher: what they cost when they were made",
         why=null.unshared,

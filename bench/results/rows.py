@@ -210,6 +210,7 @@ def _counted(scores: Sequence[Score]) -> Known:
         "best_top1_mean": _mean(scores, "best_top1"),
         "epochs": scores[0].epochs,
         "evaluation_s": sum(score.seconds for score in scores),
+        "training_seconds": [score.seconds for score in scores],
         "evaluation_prepare_s": _shared_stages(scores),
         "evaluation_warm_up_s": _warm_up(scores),
         "evaluation_workers": max(score.workers for score in scores),

@@ -15,6 +15,7 @@ MOST_IMAGES, MOST_CLASSES = 10, 20
 SPREAD = 2.5
 GAP = 4
 LABEL_WIDTH = 150
+HASH = 7  # letters at the end of a run's name, which tell it from others
 FOOTER = 24
 LABEL, CAPTION = 22, 18  # pixels of type: pages show a sheet at about 60 %
 BACKGROUND, INK, PALE = (30, 33, 37), (236, 238, 240), (165, 170, 176)  # its own, right on light pages and dark ones
@@ -70,16 +71,25 @@ def write_beside(path: Path, sheets: Sequence[tuple[str, Path]]) -> None:
     left = 0
     for (name, _), picture in zip(sheets, pictures, strict=True):
         beside.paste(picture, (left, FOOTER))
-        _write(beside, FOOTER // 2, name, INK, picture.width, left)
+        _write(beside, FOOTER // 2, name, INK, picture.width, left, tail=HASH)
         left += picture.width + GAP
     with whole(path) as part:
         beside.save(part, format="PNG")
 
 
-def _write(sheet: Image.Image, middle: int, text: str, colour: tuple[int, int, int], room: int, left: int = 0) -> None:
-    """One line of text from the left, cut to its room in pixels."""
+def _write(
+    sheet: Image.Image,
+    middle: int,
+    text: str,
+    colour: tuple[int, int, int],
+    room: int,
+    left: int = 0,
+    tail: int = 0,
+) -> None:
+    """One line of text from the left, cut to its room in pixels before its last `tail` letters."""
     font = ImageFont.load_default(size=CAPTION)
-    ImageDraw.Draw(sheet).text((left + 2 * GAP, middle), _fitted(text, font, room - 4 * GAP), colour, font, anchor="lm")
+    shown = _fitted(text, font, room - 4 * GAP, tail=tail)
+    ImageDraw.Draw(sheet).text((left + 2 * GAP, middle), shown, colour, font, anchor="lm")
 
 
 def _label(sheet: Image.Image, middle: int, text: str, most: int) -> None:
@@ -143,14 +153,15 @@ def _pictures(pixels: Tensor, scale: int) -> list[Image.Image]:
     return [Image.fromarray(array).resize(size, Image.Resampling.NEAREST) for array in arrays]
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int) -> str:
-    """The text, with an ellipsis where it is cut."""
+def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int, *, tail: int = 0) -> str:
+    """The text, with an ellipsis where it is cut: before its last `tail` letters."""
     text = " ".join(text.split())
     if font.getlength(text) <= room:
         return text
-    while text and font.getlength(f"{text}…") > room:
-        text = text[:-1]
-    return f"{text.rstrip()}…"
+    head, end = (text[:-tail], text[-tail:]) if tail else (text, "")
+    while head and font.getlength(f"{head}…{end}") > room:
+        head = head[:-1]
+    return f"{head.rstrip()}…{end}"
 
 
 def _caption(images: int, present: Sequence[int], rows: Sequence[Tensor]) -> str:

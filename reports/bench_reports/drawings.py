@@ -2,81 +2,44 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import rcsetup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from bench.reporting import Row, primary
 from bench.reporting.naming import line_names
 from bench.reporting.panels import Panel, of_best_at
 from bench.reporting.remarks import OVER_SETS, OVER_TRAININGS, SETS, TRAININGS
 from bench.reporting.statistics.best import is_best, told_as
-from bench.reporting.units import IN_POINTS, digits
+from bench.reporting.units import claimed, result
 from bench.reporting.view import RankingView
-from bench.storage.streams import one_line
 from bench_reports.looks import Look, Looks
+from bench_reports.sheets import COLOURS, Part, Sheet, or_gap
 
-SCREEN = 9.0  # inches of a figure that is not made for a paper
-PAPER = 8.0  # narrower ones have the type of a paper's captions
-ROW, MARGIN, LINES = 0.3, 0.75, 2.4  # inches: of a bar, of what is around bars, of a plot over images per class
+ROW, CURVES = 0.3, 2.0  # inches: of a bar, of a plot over images per class
 GAP = 4  # points between a bar and its value
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000")  # Okabe and Ito's
 MARKERS = "osD^vPX*"
 HATCHES = ("", "///", "...", "xx", "---", "||")  # bars of one method
 CONTROL = "0.62"
 DASHED = "dashed: the mean of the control, of several that of the best"
 DRAWN = {OVER_TRAININGS: f"error bars: {TRAININGS}", OVER_SETS: f"error bars: {SETS}"}  # notes of tables
+HALO = withStroke(linewidth=2.2, foreground="white")  # of what is dark on dark bars
+OF_BARS: Any = {"ecolor": "0.15", "elinewidth": 0.9, "capsize": 1.5}
 OF_LINES: Any = {"markersize": 3.5, "linewidth": 1.1, "capsize": 1.5, "elinewidth": 0.8}
-STYLE: Any = {
-    **{"svg.fonttype": "none", "svg.hashsalt": "bench", "pdf.fonttype": 42, "text.parse_math": False},  # text is text
-    **{"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": rcsetup.cycler(color=COLOURS)},
-}
-
-
-def style(inches: float | None) -> Any:  # noqa: ANN401 - as matplotlib takes it
-    """Of a figure of this width: small type in a column of a paper."""
-    size = 7 if inches is not None and inches < PAPER else 9
-    names = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize", "axes.titlesize")
-    return {**STYLE, "font.size": size, "axes.linewidth": 0.6, **dict.fromkeys(names, size - 0.5)}
-
-
-def figure_of(
-    parts: Sequence[tuple[str, float]], notes: Sequence[str], inches: float | None
-) -> tuple[Figure, list[Axes]]:
-    """An empty figure: below each other plots of these heights under their headings, then small print."""
-    width, size = inches or SCREEN, mpl.rcParams["font.size"] - 1.5
-    small_print = "\n".join(wrapped(note, width) for note in notes)
-    below = (small_print.count("\n") + 1) * size * 1.3 / 72 + 0.1 if small_print else 0.0
-    headings = [wrapped(heading, width) for heading, _ in parts]
-    heights = [height + 0.14 * (heading.count("\n") + 1) for heading, (_, height) in zip(headings, parts, strict=True)]
-    figure = Figure(figsize=(width, sum(heights) + below), layout="constrained")
-    figure.supxlabel(small_print, fontsize=size, x=0.01, ha="left")
-    laid: Any = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights) if parts else [[]]
-    pieces = [each for line in laid for each in line]
-    for piece, heading in zip(pieces, headings, strict=True):  # over the whole width, which a plot's own title is not
-        piece.suptitle(heading, x=0.01, ha="left", fontsize=size + 0.5)
-    return figure, [piece.subplots() for piece in pieces]
-
-
-def wrapped(text: str, inches: float) -> str:
-    """A text in lines of a width."""
-    line = int(inches * 72 / (0.5 * mpl.rcParams["font.size"]))  # characters
-    return "\n".join(wrap(one_line(text), line))
 
 
 def rankings_drawn(shown: Sequence[RankingView], inches: float | None, *, claims: bool) -> Figure:
     """A panel a ranking; panels have numbers where the small print says something of some of them."""
     notes = [[*_dashed(view), *(note for note in view.notes if note not in view.aside)] for view in shown]
     headings, small_print = _numbered([view.heading for view in shown], notes)
-    heights = [MARGIN + ROW * len(view.rows) for view in shown]
-    figure, plots = figure_of(list(zip(headings, heights, strict=True)), small_print, inches)
-    for axes, view in zip(plots, shown, strict=True):
+    parts = [Part(heading, ROW * len(view.rows)) for heading, view in zip(headings, shown, strict=True)]
+    sheet = Sheet(parts, small_print, inches)
+    for axes, view in zip(sheet.plots, shown, strict=True):
         _ranking(axes, view, claims)
-    return figure
+    return sheet.fitted()
 
 
 def _numbered(headings: Sequence[str], notes: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
@@ -110,30 +73,32 @@ def panels_drawn(found: Sequence[Panel], inches: float | None) -> Figure:
     """Lines over images per class, or bars in groups over networks or datasets."""
     notes = [[*(of_best_at(panel) if panel.across != "ipc" else []), *panel.notes] for panel in found]
     headings, small_print = _numbered([panel.heading for panel in found], notes)
-    figure, plots = figure_of(list(zip(headings, map(_height, found), strict=True)), small_print, inches)
-    looks = Looks(row for panel in found for row in panel.named.values())
-    for axes, panel in zip(plots, found, strict=True):
+    parts = [_part(heading, panel) for heading, panel in zip(headings, found, strict=True)]
+    sheet, looks = Sheet(parts, small_print, inches), Looks(row for panel in found for row in panel.named.values())
+    for axes, panel in zip(sheet.plots, found, strict=True):
         (_over_ipc if panel.across == "ipc" else _grouped)(axes, panel, looks.of(panel.named))
-        axes.figure.legend(ncols=2, frameon=False, loc="outside lower center")
-    return figure
+        sheet.with_legend(axes)
+    return sheet.fitted()
 
 
-def _height(panel: Panel) -> float:
+def _part(heading: str, panel: Panel) -> Part:
     legend = 0.2 * math.ceil(len(panel.lines) / 2)
     bars = sum(value in line for line in panel.lines.values() for value in panel.values)
-    return legend + (LINES if panel.across == "ipc" else MARGIN + 0.75 * ROW * (bars + len(panel.values)))
+    return Part(heading, CURVES if panel.across == "ipc" else 0.75 * ROW * (bars + len(panel.values)), legend)
 
 
 def _ranking(axes: Axes, view: RankingView, claims: bool) -> None:
     """Bars from the best down with their values; the control's goes across, which is what a method must beat."""
     rows = view.rows
-    published = [row["claim"]["value"] if claims and row.get("claim") else None for row in rows]
+    published = [row.get("claim") if claims else None for row in rows]
     for place, (row, claim) in enumerate(zip(rows, published, strict=True)):
         best = place == 0 and is_best(row, rows[1:])
         _bar(axes, place, row, CONTROL if row.get("is_control") else COLOURS[0], bold=best, claim=claim)
     for row in [row for row in rows if row.get("is_control")][:1]:
         axes.axvline(or_gap(primary(row).mean), color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-    axes.plot([or_gap(claim) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4)
+    axes.plot(
+        [or_gap(claim and claim["value"]) for claim in published], range(len(rows)), "D", color=COLOURS[1], markersize=4
+    )
     axes.set_yticks(range(len(rows)), line_names(view.identity))
     axes.invert_yaxis()
     axes.set_xlabel(primary(rows[0]).title + (" (diamond, and in brackets: published)" if any(published) else ""))
@@ -155,7 +120,7 @@ def _bar(
     *,
     bold: bool,
     label: str = "",
-    claim: float | None = None,
+    claim: Mapping[str, Any] | None = None,
     hatch: str = "",
 ) -> None:
     """A result with its deviation and its value, and in brackets what was published for it."""
@@ -164,10 +129,11 @@ def _bar(
     if found.mean is None:
         return
     if found.std is not None:
-        axes.errorbar(found.mean, place, xerr=found.std, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=1.5)
+        axes.errorbar(found.mean, place, xerr=found.std, fmt="none", path_effects=[HALO], **OF_BARS)
     axes.annotate(
-        _valued(row, found.mean) if claim is None else f"{_valued(row, found.mean)} ({_valued(row, claim)})",
-        (max(found.mean + (found.std or 0), claim or 0.0), place),
+        result(found.mean, found.unit)
+        + (f" ({claimed(claim['value'], None, claim.get('decimals', 0))})" if claim else ""),
+        (max(found.mean + (found.std or 0), claim["value"] if claim else 0.0), place),
         (GAP, 0),
         textcoords="offset points",
         va="center",
@@ -177,8 +143,8 @@ def _bar(
     )
 
 
-def _valued(row: Row, value: float) -> str:
-    return f"{value:.1f}" if primary(row).unit in IN_POINTS else str(digits(value))
+def _published(claim: Mapping[str, Any]) -> str:
+    return claimed(claim["value"], None, claim.get("decimals", 0))
 
 
 def _over_ipc(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
@@ -227,8 +193,3 @@ def _dashes(look: Look) -> str:
 
 def _title(panel: Panel) -> str:
     return primary(next(iter(next(iter(panel.lines.values())).values()))).title
-
-
-def or_gap(value: float | None) -> float:
-    """What was not measured is not drawn, and least of all as 0."""
-    return math.nan if value is None else value

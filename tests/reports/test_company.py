@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.reporting.columns import COSTS, TIMES, Quantity
 from bench.reporting.naming import Whom
-from bench.reporting.remarks import in_company, unsteady
+from bench.reporting.remarks import in_company, stalled, unsteady
 from bench.reporting.statistics.best import MARK
 from bench.reporting.units import COMPANY
 from bench_reports import latex, markdown
@@ -71,3 +71,11 @@ def test_steps_of_uneven_length_are_told_of() -> None:
     assert unsteady(rows, Whom(rows, {"method": [row["method"] for row in rows]})) == [
         "ms/image-iteration from the 20th to the 80th percentile: 1.00 to 3.00 of dm; 2.00 to 2.51 of mtt",
     ]
+
+
+def test_a_training_that_stalled_is_told_of() -> None:
+    """9,431 s beside 769 and 629, of which the median is 699 s; what is three times as long or shorter is not."""
+    times = {"dm": [769.0, 9431.0, 629.0], "dc": [100.0, 300.0, 100.0], "mtt": [1.0, 8.0], "sre2l": [50.0], "old": None}
+    rows = [{"method": method, "training_seconds": each} for method, each in times.items()]
+    whom = Whom(rows, {"method": list(times)})
+    assert stalled(rows, whom) == ["evaluation: one training stalled: 2.62 h beside 11.7 min of dm"]

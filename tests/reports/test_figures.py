@@ -3,10 +3,12 @@
 import io
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -14,7 +16,9 @@ from PIL import Image
 from bench.conformance.formats import speed_row
 from bench.reporting.panels import panels
 from bench.reporting.view import views
-from bench_reports.drawings import COLOURS, panels_drawn, rankings_drawn
+from bench_reports.drawings import panels_drawn, rankings_drawn
+from bench_reports.sheets import COLOURS
+from bench_reports.speed_drawings import speeds_drawn
 from bench_reports.svg import SVG
 
 Row = dict[str, Any]
@@ -107,7 +111,7 @@ def test_a_footnote_of_one_panel_says_which(row: RowMaker) -> None:
 def test_the_value_beside_a_diamond_is_not_taken_for_the_published_one(row: RowMaker) -> None:
     published = row(top1_mean=12.93, claim={"value": 14.4, "std": 2.0, "source": "a paper"})
     said = words(SVG.render([published], claims=True))
-    assert "12.9 (14.4)" in said and "in brackets: published" in said
+    assert "12.93 (14.4)" in said and "in brackets: published" in said
     assert "(14.4)" not in words(SVG.render([published], claims=False))
 
 
@@ -115,8 +119,8 @@ def test_bars_have_their_values(row: RowMaker, control: RowMaker) -> None:
     """The best in bold where none is level with it: 45, 46, 47 against 38.3, 39.4, 40.5."""
     best = row(top1_mean=46.0, top1_std=1.0, top1_values=[45, 46, 47])
     text = SVG.render([best, control()], claims=False)
-    assert "46.0" in words(text) and "39.4" in words(text)
-    assert "700" in next(each for each in texts(text) if each.text == "46.0").attrib["style"]
+    assert "46.00" in words(text) and "39.4" in words(text)
+    assert "700" in next(each for each in texts(text) if each.text == "46.00").attrib["style"]
     level = SVG.render([row(top1_mean=39.5, top1_values=[38, 39.5, 41]), control()], claims=False)
     assert not [each for each in texts(level) if "700" in each.attrib["style"]]
 
@@ -158,7 +162,9 @@ def test_bars_of_one_method_differ_in_their_hatching(row: RowMaker) -> None:
     (axes,) = panels_drawn(panels(rows, "eval_backbone"), None).axes
     assert {bar.get_facecolor() for bar in axes.patches} == {to_rgba(COLOURS[0])}
     assert [bar.get_hatch() or "" for bar in axes.patches if isinstance(bar, Rectangle)] == ["", "///"] * 2
-    assert [text.get_text() for text in axes.figure.legends[0].texts] == ["sre2l seed 0", "sre2l seed 1"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.texts] == ["sre2l seed 0", "sre2l seed 1"]
 
 
 @pytest.mark.parametrize(("inches", "points"), [(3.25, 234), (6.75, 486)])
@@ -203,3 +209,36 @@ def test_what_was_not_measured_is_not_drawn() -> None:
 def test_the_same_rows_give_the_same_figure() -> None:
     rows = [speed_row("done"), {**speed_row("done"), "engine": "reference"}]
     assert SVG.render_speed(rows, title="x") == SVG.render_speed(rows, title="x")
+
+
+def test_many_panels_are_as_high_as_few(row: RowMaker, control: RowMaker) -> None:
+    """By inches: matplotlib's own layout gave up beyond some dozens."""
+
+    def heights(count: int) -> set[float]:
+        rows = [make(ipc=ipc + 1, run=f"{make}{ipc}") for ipc in range(count) for make in (row, control)]
+        figure = rankings_drawn(views(rows, claims=False), None, claims=False)
+        places = [axes.get_position() for axes in figure.axes]
+        assert all(above.y0 > below.y1 for above, below in pairwise(places)) and places[-1].y0 > 0
+        return {round(place.height * figure.get_figheight(), 3) for place in places}
+
+    assert heights(2) == heights(50) == {0.6}
+
+
+def test_a_figure_of_speeds_has_percentiles_the_floor_and_the_arithmetic_where_it_differs() -> None:
+    slow, fast = (
+        {**speed_row("done"), "engine": engine, "precision": precision, "floor_ms": 1.5, "varied": None}
+        | {"ms_per_image_iteration": {"median": median, "p20": median - 0.5, "p80": median + 1.0}}
+        for engine, precision, median in (("reference", "tf32", 9.0), ("fast", "bf16", 3.0))
+    )
+    time, _ = speeds_drawn([slow, fast], "x").axes
+    names = [label.get_text() for label in time.get_yticklabels()]
+    assert [name.split()[-1] for name in names] == ["tf32", "bf16"]
+    bars, floors = (each.get_segments() for each in time.collections if isinstance(each, LineCollection))
+    assert [(segment[0][0], segment[1][0]) for segment in bars] == [(8.5, 10.0), (2.5, 4.0)]
+    assert [segment[0][0] for segment in floors] == [1.5, 1.5]
+    assert not any("bf16" in label.get_text() for label in speeds_drawn([fast], "x").axes[0].get_yticklabels())
+
+
+def test_one_value_of_what_was_varied_has_one_tick() -> None:
+    (time, _) = speeds_drawn([varied("mtt", 2, 100)], "x").axes
+    assert [label.get_text() for label in time.get_xticklabels()] == ["2"]

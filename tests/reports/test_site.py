@@ -432,3 +432,24 @@ def test_a_pivot_is_a_page_whose_columns_sort_by_their_numbers(row: RowMaker, fa
     assert page.links() == ["#content"]
     assert "<img src=x onerror=alert(1)>" in page.words and "Without a result" in page.words
     assert not any(tag == "img" for tag, _ in page.elements)
+
+
+def test_tables_of_one_dataset_have_headings_that_tell_them_apart(row: RowMaker) -> None:
+    rows = [row(run=name, protocol_id=name, ipc=ipc) for name in ("hard@1", "soft@1") for ipc in (1, 10)]
+    page = HTML.render_pivot(rows, across="ipc")
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert len(titles) == len({*titles}) == 2
+    assert "<title>Dataset condensation, compared</title>" in page
+    alone = HTML.render_pivot(rows[:1], across="ipc")
+    assert "<title>tiny-imagenet, 10 of 200 classes, ipc 1</title>" in alone
+
+
+def test_all_numbers_of_a_pivot_and_of_scores_sort_by_number(row: RowMaker, control: RowMaker) -> None:
+    beside = [row() | {"workers": 4}, control()]
+    for page in (
+        HTML.render(beside, claims=False),
+        HTML.render_pivot(beside, across="ipc"),
+        HTML.render_scores(beside, claims=False),
+    ):
+        numeric = re.findall('<td class="n"([^>]*)>([^<]*)</td>', page)
+        assert numeric and all("data-n" in tag for tag, text in numeric if text != "–")

@@ -8,7 +8,8 @@ from bench.reporting import Row
 from bench.reporting.panels import panels
 from bench_reports.looks import Looks
 from bench_reports.site.axes import axis
-from bench_reports.site.figures import front, over_costs, over_ipc, over_networks
+from bench_reports.site.figures import SHAPES, front, over_costs, over_ipc, over_networks
+from bench_reports.site.rendering import page
 
 RowMaker = Callable[..., Row]
 
@@ -119,3 +120,23 @@ def test_more_methods_than_colours_are_told_apart_by_their_marks(row: RowMaker) 
     rows = {f"m{place:02}": row(method=f"m{place:02}", run=str(place)) for place in range(17)}
     looks = {(look.colour, look.mark % 6) for look in Looks(rows.values()).of(rows).values()}
     assert len(looks) == 17
+
+
+def test_an_axis_of_whole_numbers_has_no_tick_between_them() -> None:
+    assert {value for value, _ in axis([1, 2], 0, 100).ticks} == {1.0, 2.0}
+    assert len(axis([1.0, 2.5], 0, 100).ticks) > 2
+
+
+def test_the_unit_of_costs_far_apart_is_that_of_their_middle(row: RowMaker, control: RowMaker) -> None:
+    """3 ms and 3 h: the root of their product is 5.7 s; in hours one of them was 1e-6."""
+    times = [
+        row(prepare_s=0.0, synthesis_s=10800.0, label_s=None),
+        control(prepare_s=0.0, synthesis_s=0.003, label_s=None),
+    ]
+    (costly,) = over_costs([{**each, "total_s": each["synthesis_s"]} for each in times], {})
+    assert "seconds to make" in [figure.x_title for figure in costly.figures]
+
+
+def test_every_shape_is_drawn() -> None:
+    drawn = page("figures", title="Figures", means=False, ipc=[], networks=[], costs=[])
+    assert [f'id="s{number}"' in drawn for number in range(SHAPES + 1)] == [True] * SHAPES + [False]

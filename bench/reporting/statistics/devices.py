@@ -7,7 +7,7 @@ from bench.reporting import Row, machine, terms
 WHERE = ("device", "device_name")
 ANY = "any"  # the device of such rows
 COSTS = (
-    *("evaluation_s", "evaluation_prepare_s", "evaluation_warm_up_s", "evaluation_workers"),
+    *("evaluation_s", "training_seconds", "evaluation_prepare_s", "evaluation_warm_up_s", "evaluation_workers"),
     *("ms_per_image_iteration", "prepare_s", "synthesis_s", "label_s", "total_s", "seconds_per_image", "warm_up_s"),
     *("workers", "waited", "peak_memory_bytes", "prepare_peak_memory_bytes"),
 )

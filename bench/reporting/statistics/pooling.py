@@ -106,7 +106,15 @@ def _pooled(group: Sequence[Row]) -> Row:
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = hypot(*(std / sqrt(len(known)) for std in known)) if known else None
     most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}
-    told = {"eval_seeds": trainings, **most, **_of_sets(group), "within": within, "warnings": _warnings(group)}
+    times = [seconds for row in group for seconds in row.get("training_seconds") or ()]
+    told = {
+        "eval_seeds": trainings,
+        "training_seconds": times or None,
+        **most,
+        **_of_sets(group),
+        "within": within,
+        "warnings": _warnings(group),
+    }
     shared = {name: value if _is_shared(group, name) else None for name, value in group[0].items()}
     pooled = {**shared, "versions": _by_key(group, "versions", _one), **_named(group), **scored, **means, **told}
     pooled["null_reasons"] = _reasons(group, pooled)

@@ -19,7 +19,7 @@ from bench_reports.site.comparisons import comparison_page
 from bench_reports.site.figures import over_costs, over_ipc, over_networks
 from bench_reports.site.galleries import galleries
 from bench_reports.site.names import file_names
-from bench_reports.site.rankings import facets, overview, view_section
+from bench_reports.site.rankings import facets, overview, view_sections
 from bench_reports.site.rendering import page
 from bench_reports.site.runs import run_pages
 from bench_reports.text import TextFormat
@@ -41,8 +41,9 @@ class Html(FolderFormat, TextFormat):
         return shown_text(_index(rows, {}, claims=claims))
 
     def drawn(self, shown: Sequence[RankingView], left_out: Sequence[str] = ()) -> str:
-        sections = [view_section(view) for view in shown]
-        return shown_text(page("views", title=TITLE, sections=sections, left_out=left_out))
+        sections = view_sections(shown)
+        title = sections[0].title if len(sections) == 1 else TITLE  # of one table its own
+        return shown_text(page("views", title=title, sections=sections, left_out=left_out))
 
     def render_comparison(self, found: Comparison, runs: Sequence[RunFolder]) -> str:
         return shown_text(comparison_page(found, runs))

@@ -71,12 +71,22 @@ def axis(
         edge = max(1.1, (high / low) ** 0.06)
         return _axis(low / edge, high * edge, start, end, True, tuple(ticks))
     edge = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
-    return _axis(low - edge, high + edge, start, end, False, tuple(ticks))
+    whole = all(float(value).is_integer() for value in values)  # epochs, say: there is none between two
+    return _axis(low - edge, high + edge, start, end, False, tuple(ticks), whole=whole)
 
 
 @lru_cache(maxsize=256)  # epochs are the same in most figures of a site
-def _axis(low: float, high: float, start: float, end: float, logarithmic: bool, ticks: tuple[float, ...]) -> Axis:
-    locator = LogLocator(numticks=TICKS) if logarithmic else MaxNLocator(TICKS)
+def _axis(
+    low: float,
+    high: float,
+    start: float,
+    end: float,
+    logarithmic: bool,
+    ticks: tuple[float, ...],
+    *,
+    whole: bool = False,
+) -> Axis:
+    locator = LogLocator(numticks=TICKS) if logarithmic else MaxNLocator(TICKS, integer=whole)
     found = [float(value) for value in ticks or locator.tick_values(low, high) if low <= value <= high]
     if logarithmic and len(found) < 2:
         found = [float(value) for value in MaxNLocator(TICKS).tick_values(low, high) if low <= value <= high]

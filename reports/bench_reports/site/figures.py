@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from bench.reporting import Ranking, Row, primary, rankings
 from bench.reporting.columns import OF_SET, OF_SYNTHESIS, Company
-from bench.reporting.layout import flat
+from bench.reporting.layout import flat, unit_of
 from bench.reporting.naming import Whom, line_names
 from bench.reporting.panels import Panel, of_best_at, panels
 from bench.reporting.remarks import of_results, stored
@@ -27,7 +27,7 @@ from bench_reports.site.axes import Axis, axis
 from bench_reports.site.rankings import NONE, Remarks, remarks_of, told_apart
 
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 390.0, 12.0, 222.0  # pixels of the plot within its picture
-SHAPES = 6
+SHAPES = 8
 CONTROL = "control"  # a colour of its own
 
 Number = Callable[[Row], float | None]
@@ -47,9 +47,9 @@ class Cost:
     told: Callable[[float], str | None]
     unlike: Callable[[Sequence[Row], Whom], Sequence[str]] = lambda rows, whom: ()
 
-    def unit(self, largest: float) -> tuple[str, float]:
-        """The title with the unit in which the largest value is at least one, and how much that unit is."""
-        name, much = next(((name, much) for name, much in self.units if largest >= much), self.units[-1])
+    def unit(self, values: Sequence[float]) -> tuple[str, float]:
+        """The title with the unit in which the middle of these values is at least one, and how much that unit is."""
+        name, much = unit_of(values, self.units)
         return f"{name} {self.title}", much
 
 
@@ -220,7 +220,7 @@ def _over_cost(
     unlike: str,
 ) -> Figure:
     rows = [row for _, row, _ in known]
-    across, unit = cost.unit(max(value for *_, value in known))
+    across, unit = cost.unit([value for *_, value in known])
     x, y, title = axis([value / unit for *_, value in known], LEFT, RIGHT), _scores(rows), primary(rows[0]).title
     series = []
     for word, row, value in known:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.reporting import Row, machine, primary, unmeasured
 from bench.reporting.columns import lines as texts_of
+from bench.reporting.headings import SEPARATOR
 from bench.reporting.layout import alignment, beside, flat
 from bench.reporting.statistics.pooling import runs_of
 from bench.reporting.units import UNKNOWN
@@ -25,7 +26,6 @@ FACETS = {
 }
 OF_ROWS = ("method", "backbone")  # the others are the same in all of a ranking
 WARNING = "warning, "
-SEPARATOR = " · "
 PAGES = "seeds"
 
 
@@ -118,16 +118,16 @@ def _natural(value: str) -> tuple[bool, float, str]:
     return (False, float(value), "") if value.isdecimal() else (True, 0.0, value)
 
 
-def view_section(view: RankingView) -> Section:
-    """Any view as it is: its columns in their order, its numbers to sort by; nothing leads anywhere."""
+def view_sections(shown: Sequence[RankingView]) -> list[Section]:
+    """Any views as they are: their columns in their order, their numbers to sort by; nothing leads anywhere."""
+    told = told_apart([view.heading for view in shown])
+    return [_as_it_is(view, *each) for view, each in zip(shown, told, strict=True)]
+
+
+def _as_it_is(view: RankingView, title: str, facts: Sequence[str]) -> Section:
     columns = beside(view.identity, *view.groups)
     lines = [Line(_cells(view, place, columns, texts)) for place, texts in enumerate(texts_of(columns))]
-    return _told(
-        view,
-        Table(view.heading, list(map(flat, columns)), _numeric(columns), lines),
-        {},
-        *told_apart([view.heading])[0],
-    )
+    return _told(view, Table(view.heading, list(map(flat, columns)), _numeric(columns), lines), {}, title, facts)
 
 
 def _numeric(titles: Iterable[str]) -> list[bool]:

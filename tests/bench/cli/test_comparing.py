@@ -111,6 +111,19 @@ def test_what_differs_is_named_as_it_is_set(tmp_path: Path) -> None:
     assert [each["key"] for each in found["machine"]] == ["versions.torch"]
 
 
+def test_of_long_values_what_differs_is_shown(tmp_path: Path) -> None:
+    def source(end: str) -> Callable[[Content], None]:
+        def change(content: Content) -> None:
+            content["spec"]["method"]["source"] = f"{'a long way from the start, ' * 4}{end}"
+
+        return change
+
+    first, second = left(tmp_path, source("as in the paper")), left(tmp_path, seed(3), source("as in the code"))
+    text = run_bench("compare", first, second, "--runs", str(tmp_path)).stdout
+    (line,) = (line for line in text.splitlines() if line.startswith("method.source"))
+    assert line.split("  ")[-1].endswith("as in the code") and "as in the paper" in line and "..." in line
+
+
 def test_loops_that_one_run_alone_compiled_are_named(tmp_path: Path) -> None:
     """Their steps round otherwise: the same spec, other bits."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
 from bench.sets import contact_sheet as preview
 from bench.sets.contact_sheet import FOOTER, GAP, LABEL_WIDTH, visible, write_preview
@@ -91,3 +91,9 @@ def test_images_that_leave_the_range_keep_their_contrast_and_others_their_values
     assert shown.flatten()[1:].std() > 0.01
     steps = torch.linspace(-1, 2, 12).view(1, 3, 2, 2)
     assert torch.allclose(visible(steps), (steps + 1) / 3, atol=1e-6), "only as much as is needed"
+
+
+def test_a_name_that_is_cut_keeps_what_tells_it_from_others() -> None:
+    font = ImageFont.load_default(size=preview.CAPTION)
+    shown = preview._fitted("dm-digits-ipc1-convnet3-bn-s0-492ed8", font, 200, tail=7)
+    assert shown.startswith("dm-digits") and shown.endswith("…-492ed8") and font.getlength(shown) <= 200
