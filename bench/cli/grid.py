@@ -12,14 +12,14 @@ from bench.cli.console import Console
 from bench.cli.folders import check_writable
 from bench.cli.outcomes import carried_out, rows_of
 from bench.data.opening import decoded_bytes
-from bench.errors import LostOutput
+from bench.errors import LostOutput, UsageError
 from bench.extensions.registry import Registry
 from bench.planning.inventory import Inventory
 from bench.planning.ladders import Rung, check_one_ipc, find_ladder, laddered, requests
 from bench.planning.placing import Placed, place, together
 from bench.planning.planner import Planner
 from bench.planning.request import Request, computed_on, inventory_of
-from bench.reporting import ReportFormat, Row, reporter
+from bench.reporting import ReportFormat, Row, report, reporter
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, SpreadExecutor
@@ -99,11 +99,28 @@ def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequ
         UsageError: the form is unknown or has none, or claims that cannot be read.
     """
     if ladder is None:
-        return reporter(registry, form, claims=True)
+        return _or_a_table(registry, form, reporter(registry, form, claims=True))
     format_: ReportFormat = registry.load("format", form)
     format_.render_ladder([], title="", source="")
     known = find_ladder(registry, ladder)
     return lambda rows: format_.render_ladder(rows, title=known.title, source=known.source)
+
+
+def _or_a_table(registry: Registry, form: str, draw: Callable[[Sequence[Row]], str]) -> Callable[[Sequence[Row]], str]:
+    """What draws a report after the work: where the plugin of its format fails, in the usual form, with a line."""
+
+    def drawn(rows: Sequence[Row]) -> str:
+        try:
+            return draw(rows)
+        except UsageError as error:
+            if not registry.find("format", form).code:
+                raise
+            click.echo(
+                f"warning: {error}; the runs are kept (bench report shows them), and this is their table", err=True
+            )
+            return report(registry, rows, "table", claims=True)
+
+    return drawn
 
 
 def printed(text: str, runs: Path) -> None:

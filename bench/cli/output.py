@@ -164,11 +164,17 @@ def form_of(registry: "Registry", output: Path, *, text: bool = True) -> str:
 
     names = registry.names("format")
     files = {name: suffixes_of(registry.load("format", name)) for name in names}
-    suffixes = {suffix: name for name, each in files.items() for suffix in (each[:1] if text else each)}
+    suffixes: dict[str, list[str]] = {}
+    for name, each in files.items():
+        for suffix in each[:1] if text else each:
+            suffixes.setdefault(suffix, []).append(name)
     if output.suffix not in suffixes:
         known = ", ".join(sorted(suffixes))
         raise UsageError(f"no format has files like {output.name!r} (known: {known}); say which with --format")
-    return str(suffixes[output.suffix])
+    if len(able := suffixes[output.suffix]) > 1:
+        whose = " and ".join(f"{name} (of plugin {registry.find('format', name).plugin!r})" for name in able)
+        raise UsageError(f"{whose} have files like {output.name!r}; say which with --format")
+    return able[0]
 
 
 def write(output: Path, content: str | bytes) -> None:

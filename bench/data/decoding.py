@@ -31,6 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _MODES = {1: "L", 3: "RGB"}
+AS_ENCODED = "the bytes of an image file, or uint8 (C, H, W) of one or three channels, are expected"
 MOST_PIXELS = 89_478_485  # of a picture: a quarter of a gibibyte in RGB, as PIL warns of more; each thread decodes one
 # What PIL calls channels of 16 bits (RGB;16B, LA;16B), of which it keeps the high 8. BGR;16 is three in 16 bits.
 _OF_16_BITS = re.compile(";16[BLN]")
@@ -86,15 +87,27 @@ class Decoder:
             RunFailure: an image that cannot be read; the message names it.
         """
         images = np.empty((len(indices), *self.view.shape), np.uint8)
-        for position, (name, encoded) in enumerate(self.reader.encoded(self.source, self.split, indices)):
+        for position, (name, encoded) in enumerate(self.encoded(indices)):
             images[position] = decoded(name, encoded, self.view)
             seen(encoded)
         return torch.from_numpy(images)
 
     def originals(self, indices: Sequence[int]) -> list[Tensor]:
         """uint8 (C, h, w) each, as large as the files have them; for ascending indices. Raises as `decode`."""
-        encoded = self.reader.encoded(self.source, self.split, indices)
+        encoded = self.encoded(indices)
         return [torch.from_numpy(decoded(name, each, self.view, whole=True).copy()) for name, each in encoded]
+
+    def encoded(self, indices: Sequence[int]) -> Iterator[tuple[str, Any]]:
+        """What the reader has for each index, exactly as many (see `Reader.encoded`). Raises RunFailure: it has not."""
+        count = 0
+        for each in self.reader.encoded(self.source, self.split, indices):
+            count += 1
+            if count > len(indices):
+                break
+            yield each
+        if count != len(indices):
+            gave = f"{'more' if count > len(indices) else count} images for {len(indices)} indices"
+            raise RunFailure(f"the reader of the layout {self.source.layout!r} gave {gave} of {self.split}")
 
 
 def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) -> Pixels:  # noqa: ANN401 - see Reader.encoded
@@ -109,7 +122,10 @@ def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) 
         RunFailure: bytes that are no readable image of 8 bits a channel, or of the view's depth.
     """
     if isinstance(encoded, np.ndarray):
+        _refuse_other(name, encoded)
         return encoded if encoded.shape == view.shape else _fitted(_image_of(encoded), view, whole=whole)
+    if not isinstance(encoded, bytes | bytearray | memoryview):
+        raise RunFailure(f"{name}: its reader gives a {type(encoded).__name__}; {AS_ENCODED}")
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             _refuse_huge(image)
@@ -121,6 +137,14 @@ def decoded(name: str, encoded: Any, view: DecodedForm, *, whole: bool = False) 
         raise
     except Exception as error:  # damaged bytes make decoders raise nearly anything
         raise RunFailure(f"corrupt image: {name} cannot be decoded: {error}") from error
+
+
+def _refuse_other(name: str, array: npt.NDArray[Any]) -> None:
+    """What would be taken for pixels and is none: floats of 0..1 would become black."""
+    if array.dtype != np.uint8:
+        raise RunFailure(f"{name}: its reader gives {array.dtype} arrays; {AS_ENCODED}")
+    if array.ndim != 3 or len(array) not in _MODES:
+        raise RunFailure(f"{name}: its reader gives an array of shape {array.shape}; {AS_ENCODED}")
 
 
 def _refuse_huge(image: Image.Image) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from bench import seeds
 from bench.data.cards import DatasetCard, SplitCard, SplitName
 from bench.data.datasets import Reader, Source
+from bench.data.labels import labels_of
 from bench.errors import UsageError
 
 
@@ -28,7 +29,7 @@ def parts_of(card: DatasetCard, reader: Reader, source: Source) -> dict[SplitNam
         UsageError: a class with too few images to cut.
         RunFailure: a damaged file.
     """
-    labels = {name: reader.labels(source, name) for name in source.files}
+    labels = {name: labels_of(reader, source, name) for name in source.files}
     if card.split is None:
         return {name: Part(name, torch.arange(len(each)), each) for name, each in labels.items()}
     if "train" not in labels:

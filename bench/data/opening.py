@@ -13,6 +13,7 @@ from bench.data.fingerprints import Fingerprints
 from bench.data.held_out import cut
 from bench.data.identity import known_as
 from bench.data.image_cache import ImageCache
+from bench.data.labels import labels_of
 from bench.data.places import SPLITS
 from bench.data.splits import CachedSplit, StreamedSplit, UnavailableSplit
 from bench.errors import RunFailure, UsageError
@@ -56,7 +57,8 @@ def open_dataset(
     known = known_as(registry, card, len(found.source.classes))
     fingerprints = fingerprints or Fingerprints.below(cache)
     content = fingerprints.of_source(found.source)
-    images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content)}", progress)
+    code = registry.find("reader", found.card.layout).code
+    images = ImageCache(cache / "images" / f"{card.name}-{_key(card, found, content, code)}", progress)
     for note in () if told else found.source.notes:
         progress.warn(f"{card.name}: {note}")
     with answers_of(registry, "reader", found.card.layout):
@@ -157,7 +159,7 @@ def _open_split(
     decoder = Decoder(found.reader, source, name, view)
     labels = images.labels(name)
     if labels is None:
-        labels = found.reader.labels(source, name)
+        labels = labels_of(found.reader, source, name)
     size = len(labels) * view.image_bytes
     if size > max(STREAM_ABOVE, decoded_bytes()):
         return StreamedSplit(decoder, labels)
@@ -192,12 +194,12 @@ def check_count(card: DatasetCard, source: Source, name: SplitName, count: int) 
         )
 
 
-def _key(card: DatasetCard, found: FoundSource, content: str) -> str:
-    """What decoded images depend on, as 16 hex digits."""
+def _key(card: DatasetCard, found: FoundSource, content: str, code: str) -> str:
+    """What decoded images depend on, as 16 hex digits; `code` is of the reader's plugin, where it is a stranger's."""
     view, source = DecodedForm.of(card), found.source
     shape = [view.channels, view.resolution, view.resize, *([view.depth] if view.depth else [])]
     options = {name: str(value) for name, value in source.options.items()}
-    versions = [VERSION, found.reader.version]
+    versions = [VERSION, found.reader.version, *([code] if code else [])]
     return digest([content, source.layout, versions, options, list(source.classes), shape])[:16]
 
 

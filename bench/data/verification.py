@@ -146,9 +146,7 @@ def _look_at(decoder: Decoder, piece: list[int]) -> _Looked:
     """A reader stops at the first image that it cannot read; the others of the piece are then looked at one by one."""
     looked = _Looked(decoder)
     try:
-        for index, (name, encoded) in zip(
-            piece, decoder.reader.encoded(decoder.source, decoder.split, piece), strict=True
-        ):
+        for index, (name, encoded) in zip(piece, decoder.encoded(piece), strict=True):
             decoded(name, encoded, decoder.view)
             looked.left_out += left_out(encoded)
             looked.digests[index] = digest_of(encoded)

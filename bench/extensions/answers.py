@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from bench.errors import BenchError, UsageError, fault
 from bench.extensions.registry import Registry
 
+PLANNED = "be planned with"
+
 
 @contextmanager
-def answers_of(registry: Registry, kind: str, name: str) -> Iterator[None]:
+def answers_of(registry: Registry, kind: str, name: str, cannot: str = PLANNED) -> Iterator[None]:
     """Within the context a plugin's code is called, and what it returns is used.
 
     Args:
         kind, name: as for `Registry.find`.
+        cannot: what cannot be done for the fault.
 
     Raises:
         UsageError: for whatever is raised but our own errors, of a thing that is registered; sys.exit too.
@@ -22,13 +25,13 @@ def answers_of(registry: Registry, kind: str, name: str) -> Iterator[None]:
     except (BenchError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        raise misfit(registry, kind, name, fault(error)) from error
+        raise misfit(registry, kind, name, fault(error), cannot) from error
 
 
-def misfit(registry: Registry, kind: str, name: str, said: str) -> UsageError:
+def misfit(registry: Registry, kind: str, name: str, said: str, cannot: str = PLANNED) -> UsageError:
     """The error for a thing of a plugin that is not what it must be."""
     plugin = registry.find(kind, name).plugin
-    return UsageError(f"{kind} {name!r} of plugin {plugin!r} cannot be planned with: {said}")
+    return UsageError(f"{kind} {name!r} of plugin {plugin!r} cannot {cannot}: {said}")
 
 
 def held(registry: Registry, kind: str, name: str, wrong: Iterator[str]) -> None:

@@ -11,6 +11,7 @@ from bench.condensation import ImageFiles, Images
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.datasets import Dataset, Reader, Source
 from bench.data.decoding import DecodedForm, Decoder, form_of, size_of
+from bench.data.labels import labels_of
 from bench.errors import UsageError
 from bench.interchange import class_order
 from bench.interchange.handwritten import HandWritten
@@ -40,7 +41,7 @@ def from_layout(folder: Path, hand: HandWritten, card: SourceCard, dataset: Data
     files = source.files["train"]
     _check_below(folder, files)
     _check_sums(source, files)
-    labels = reader.labels(source, "train")
+    labels = labels_of(reader, source, "train")
     order = class_order.of_names(source.classes, reader.label_order(source), hand.classes, dataset, str(folder))
     decoder = Decoder(reader, source, "train", DecodedForm.of(plain))
     some, weighed = torch.arange(len(labels)).split(in_a_piece(decoder.view.image_bytes)), list[tuple[int, str]]()

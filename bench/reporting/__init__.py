@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.extensions.registry import Registry
     from bench.reporting.compared import Comparison
     from bench.reporting.run_folders import RunFolder
+DRAW = "make this report"  # what a plugin at fault cannot do
 
 
 class ReportFormat(ABC):
@@ -139,9 +140,37 @@ def report(registry: "Registry", rows: Sequence[Row], form: str, *, claims: bool
 
 def reporter(registry: "Registry", form: str, *, claims: bool) -> Callable[[Sequence[Row]], str]:
     """What `report` does with rows, where they are yet to be made: what it needs is read now. Raises as `report`."""
-    format_: ReportFormat = registry.load("format", form)
+    format_ = format_of(registry, form)
     beside = claims_reader(registry, claims=claims)
-    return lambda rows: format_.render(beside(rows), claims=claims)
+    if registry.find("format", form).code:  # a stranger's: what is no form of nothing is none of a night's work
+        drawn(registry, form, lambda: format_.render([], claims=claims))
+    return lambda rows: drawn(registry, form, lambda: format_.render(beside(rows), claims=claims))
+
+
+def format_of(registry: "Registry", form: str) -> ReportFormat:
+    """A registered format.
+
+    Raises:
+        UsageError: an unknown or unavailable one, or what is no format.
+    """
+    from bench.extensions.answers import misfit
+
+    format_ = registry.load("format", form)
+    if not isinstance(format_, ReportFormat):
+        what = f"the class {format_.__name__}; offer an instance" if isinstance(format_, type) else repr(format_)
+        raise misfit(registry, "format", form, f"it is {what}", DRAW)
+    return format_
+
+
+def drawn(registry: "Registry", form: str, draw: Callable[[], str]) -> str:
+    """The text that a format makes. Raises UsageError: its plugin failed, or made no text."""
+    from bench.extensions.answers import answers_of, misfit
+
+    with answers_of(registry, "format", form, DRAW):
+        text: object = draw()
+    if not isinstance(text, str):
+        raise misfit(registry, "format", form, f"it returned a {type(text).__name__}, no text", DRAW)
+    return text
 
 
 def rankings(rows: Iterable[Row]) -> list[Ranking]:

@@ -128,19 +128,22 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
 
 
 def _content(registry: "Registry", target: Target, look: Look, rows: "Sequence[Row]") -> str | bytes:
+    from bench.reporting import drawn, format_of
     from bench.reporting.claimed import beside_claims
     from bench.reporting.pictures import PictureFormat
 
-    format_: ReportFormat = registry.load("format", target.form)
+    format_ = format_of(registry, target.form)
     shown, claims = beside_claims(registry, rows, claims=look.claims), look.claims
     if look.scores:
-        return format_.render_scores(shown, claims=claims)
+        return drawn(registry, target.form, lambda: format_.render_scores(shown, claims=claims))
     if isinstance(format_, PictureFormat):
         suffix = target.file.suffix if target.file else ""
         suffix = suffix if suffix in format_.suffixes else format_.suffix
         drawn = format_.picture(shown, suffix=suffix, inches=look.inches, across=look.pivot, claims=claims)
         return drawn.decode() if suffix == format_.suffix else drawn
-    return format_.render_pivot(shown, across=look.pivot) if look.pivot else format_.render(shown, claims=claims)
+    if across := look.pivot:
+        return drawn(registry, target.form, lambda: format_.render_pivot(shown, across=across))
+    return drawn(registry, target.form, lambda: format_.render(shown, claims=claims))
 
 
 def rows_asked_for(

@@ -1,8 +1,9 @@
 """Does the jobs of a table by whatever workers there are: one run after the other, or many pieces side by side."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,11 @@ class SpreadExecutor:
         return crashed(job, self.place, ended.reason, self.registry)
 
     def tell(self, hook: str, **facts: Any) -> None:  # noqa: ANN401 - a hook's arguments
-        """Calls trackers; one that raises is warned about and does not touch the run."""
+        """Calls trackers; one that raises is warned about and does not touch the run. What they print is no result."""
         for implementation in getattr(self.registry.manager.hook, hook).get_hookimpls():
             try:
-                implementation.function(**{name: facts[name] for name in implementation.argnames})
+                with redirect_stdout(sys.stderr):
+                    implementation.function(**{name: facts[name] for name in implementation.argnames})
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # one that ends Python ends no table
