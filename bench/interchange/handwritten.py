@@ -156,11 +156,12 @@ class HandWritten(GrowingModel):
         method, backbone, iterations, seed: what made it, where that is known.
         labels: others that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
+        plugins: who has what made it and what it was made for, where that is not the suite's: for people.
         decoder: what each image decodes into, as a run's manifest says it; None: it is one image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    added: ClassVar[frozenset[str]] = frozenset({"decoder", "seed"})
+    added: ClassVar[frozenset[str]] = frozenset({"decoder", "plugins", "seed"})
     source: TensorSource | SourceCard
     name: Name | None = None
     method: Name = "imported"
@@ -169,6 +170,7 @@ class HandWritten(GrowingModel):
     seed: Seed | None = None
     protocol: Name = "hard"
     protocol_version: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    plugins: dict[str, str] | None = None
     classes: tuple[str, ...] | None = None
     mean: tuple[Unit01, ...] | None = None
     std: tuple[Annotated[float, Field(ge=SMALLEST_STD, le=1)], ...] | None = None

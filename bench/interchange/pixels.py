@@ -16,14 +16,12 @@ from bench.data.datasets import Dataset, Normalisation, Preprocessing
 from bench.errors import UsageError
 from bench.interchange.handwritten import HandWritten, TensorSource
 from bench.sets.tensor_files import INTEGERS, type_of
-from bench.sets.wellformed import DEVIATIONS
+from bench.sets.wellformed import DEVIATIONS, LEARNED, SHARE, like_levels_of_one
 from bench.storage.paging import converted, parts
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
 ONE_LEVEL = 1.001 / 255  # with room for rounding
-OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1,
-SHARE = 0.1  # and those of the "half" constants, which reach -1 to 1, have far more than a tenth below -0.25
-LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
+OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1
 
 
 def check_labels(labels: Tensor, where: str) -> None:
@@ -113,8 +111,8 @@ def _wrong_unit(values: _Values) -> str:
 def _wrong_normalised(values: _Values, black: float) -> str:
     if max(-values.low, values.high) > DEVIATIONS:
         return "that is no normalised pixel; are they 0..255?"
-    around = values.low >= -LEARNED and values.high <= 1 + LEARNED and values.share <= SHARE
-    return "hardly a pixel is darker than the mean; are they 0..1?" if around and black < -HALF_LEVEL / 2 else ""
+    alike = like_levels_of_one(values.low, values.high, values.share, black)
+    return "hardly a pixel is darker than the mean; are they 0..1?" if alike else ""
 
 
 def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:

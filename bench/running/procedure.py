@@ -142,6 +142,12 @@ class Procedure:
         if not isinstance(labels, Labels):
             said = f"label of {type(self.labeller).__name__} returned a {type(labels).__name__}"
             raise RunFailure(f"{said}; it must return labels of bench.labels, such as SoftLabels(probabilities)")
+        promised = self.labeller.label_kind if self.labeller is self.method else None  # a control's may be others
+        if promised not in (None, labels.kind):
+            said = f"label_kind of {type(self.labeller).__name__} is {promised!r}"
+            raise RunFailure(
+                f"{said}, and its `label` returned {labels.kind} labels; set it to what is returned, or None"
+            )
         return labels
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.results.outcomes import Costs, Evaluation
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec
 from bench.running.context import RunContext, make_task, open_for
-from bench.running.edits import Kept, of_all, of_set, said_of_edits
+from bench.running.edits import Kept, called, of_all, of_set, said_of_edits
 from bench.running.environment import changed_since, describe
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
 from bench.running.record_keeping import controls, earlier_record, ended, keep, unread
@@ -255,13 +255,18 @@ class Run:
             clean_leftovers(each)
 
     def _own_protocol(self, setting: Setting) -> dict[str, Any]:
-        """What the set's manifest says of the protocol that it is made for; no version where that cannot be loaded."""
+        """What the set's manifest says of the protocol that it is made for, no version where that cannot be loaded.
+
+        And of the plugins that have this, the method and the networks, where they are not the suite's.
+        """
         spec, registry = self.job.spec, self.registry
         name = own_protocol(registry, (spec.labeller or spec.method).name, setting, spec.origin)
-        try:
-            return {"protocol": name, "protocol_version": registry.load("protocol", name).version}
-        except UsageError:  # the set can be made without it
-            return {"protocol": name, "protocol_version": None}
+        offers, version = of_set(spec, registry), None
+        with suppress(UsageError):  # the set can be made without it
+            version = registry.load("protocol", name).version
+            offers = {**offers, f"protocol {name}": registry.find("protocol", name)}
+        strangers = {each: called(found.plugin) for each, found in offers.items() if found.code}
+        return {"protocol": name, "protocol_version": version, **({"plugins": strangers} if strangers else {})}
 
     def _check_folder(self) -> None:
         """A name ends in a few digits of the hash only; two runs that share it must not share a folder."""

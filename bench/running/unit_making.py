@@ -10,8 +10,9 @@ from bench.condensation import Images, Task, Unit
 from bench.errors import CorruptArtefact, Interrupted, RunFailure
 from bench.hardware.meters import IterationTimes
 from bench.loops.losses import Losses
+from bench.progress import DOUBT
 from bench.running.procedure import Procedure
-from bench.running.units import KeptUnit, UnitCost, check_images, kept_images, read_unit, write_unit
+from bench.running.units import KeptUnit, UnitCost, check_images, doubtful, kept_images, read_unit, write_unit
 from bench.storage import run_folder
 from bench.storage.artefacts import whole_or_aside
 from bench.storage.files import clean_leftovers_of
@@ -75,8 +76,16 @@ class UnitMaker:
 
         made = self.procedure.measured(unit, timer, workspace=workspace, times=times, losses=loops)
         self._check(made.images, unit.name)
+        self._note_doubts(made.images)
         cost = UnitCost(made.seconds, times, made.memory, others.workers(), others.waited())
         return KeptUnit(made.images, cost, dict(self.task.facts), self.task.measured.to_json(), Losses.mean(loops))
+
+    def _note_doubts(self, images: Images) -> None:
+        """For the row, and for whoever watches, once a run; of a method that doubts its images itself nothing more."""
+        said = doubtful(images, self.procedure.task, self.procedure.method)
+        if said and DOUBT not in self.task.facts:
+            self.task.facts[DOUBT] = said
+            self.task.progress.warn(said)
 
     def _warm_up(self, workspace: Path) -> float:
         """Seconds of compiling, before the first unit that this process makes, earlier attempts at it included."""

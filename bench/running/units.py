@@ -13,7 +13,7 @@ from bench.hardware.meters import IterationTimes, PeakMemory
 from bench.loops.losses import Losses
 from bench.results.outcomes import FindingsPart
 from bench.sets.pixel_formats import outside_box
-from bench.sets.wellformed import far_out, malformed
+from bench.sets.wellformed import far_out, malformed, not_normalised
 from bench.storage.artefacts import UNSTAMPED, Content, Kind, Part
 from bench.storage.shapes import Number, PeakPart, Share
 from bench.storage.tensor_files import read_tensors, write_tensors
@@ -45,6 +45,15 @@ def check_images(images: Images, task: Task, method: Condenser[Any], unit: str) 
     wrong = malformed(images, (dataset.channels, dataset.resolution, dataset.resolution), task.classes)
     if wrong or (wrong := _out_of_range(images, task, method)):
         raise RunFailure(f"unit {unit}: {wrong}")
+
+
+def doubtful(images: Images, task: Task, method: Condenser[Any]) -> str:
+    """What is no mistake of a type and is hardly meant, in words; "" for nothing."""
+    own = next((name for name in ("soft", "targets") if getattr(images, name) is not None), None)
+    if own and method.made_here and type(method).label is Condenser.label:
+        who = type(method).__name__
+        return f"{who} gives its images labels of their own ({own}) and has no `label` that returns them: none is used"
+    return not_normalised(images.pixels, method.preprocessing(task)) if method.made_here else ""
 
 
 def _out_of_range(images: Images, task: Task, method: Condenser[Any]) -> str:

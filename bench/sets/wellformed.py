@@ -15,6 +15,8 @@ from bench.labels import not_distributions, not_targets
 from bench.sets.tensor_files import FLOATS, not_plain, type_of
 from bench.storage.paging import parts
 
+LEARNED = 0.25  # so far do learned images of 0..1 leave it where hardly any of their values do
+SHARE = 0.1  # of values that may leave it: those of the "half" constants, -1 to 1, have far more below -0.25
 DEVIATIONS = 50.0  # so many standard deviations may normalised values reach: pixels of 255 levels reach 255
 
 
@@ -110,6 +112,29 @@ def _not_a_tensor(value: Any) -> str:  # noqa: ANN401 - as above
         return f"a {type(value).__name__}, not a tensor"
     strange = not_plain(value)
     return f"{strange} tensor; a plain dense one is expected" if strange else ""
+
+
+def like_levels_of_one(low: float, high: float, outside: float, black: float) -> bool:
+    """Whether values that are said to be normalised are pixels of 0..1: hardly one is darker than the mean.
+
+    Args:
+        outside: the share of values outside [0, 1].
+        black: the normalised value of a black pixel; where it is near the mean, nothing can be told.
+    """
+    return low >= -LEARNED and high <= 1 + LEARNED and outside <= SHARE and black < -LEARNED
+
+
+def not_normalised(pixels: Tensor, preprocessing: Preprocessing) -> str:
+    """What to say of floats that a method returned and that look like pixels of 0..1; "" for nothing."""
+    if not pixels.is_floating_point() or not preprocessing.bounded or not pixels.numel():
+        return ""
+    low, high, outside = math.inf, -math.inf, 0
+    for part in parts(pixels):
+        low, high = min(low, float(part.min())), max(high, float(part.max()))
+        outside += int(((part < 0) | (part > 1)).sum())
+    if not like_levels_of_one(low, high, outside / pixels.numel(), float(preprocessing.box(torch.empty(0))[0].max())):
+        return ""
+    return f"pixels lie in {low:.4g}..{high:.4g}, hardly one darker than the mean: are they 0..1, and not normalised?"
 
 
 def far_out(pixels: Tensor, preprocessing: Preprocessing) -> str:

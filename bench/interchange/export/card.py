@@ -76,6 +76,8 @@ def _said(manifest: Mapping[str, Any], card: DatasetCard | None, rows: Sequence[
     yield "seed", manifest.get("seed")
     yield "labels", manifest["labels"]["kind"]
     yield "protocol of the method", f"{manifest.get('protocol')}@{manifest.get('protocol_version')}"
+    plugins = (manifest.get("plugins") or {}).items()
+    yield "plugins that have them", ", ".join(f"{offer}: {plugin}" for offer, plugin in plugins)
     made = row.get("made") or {}
     yield "made by", without_places(made.get("command"))
     yield "made with", f"condensation-bench {made['version']}" if made.get("version") else None

@@ -24,7 +24,7 @@ from bench.storage.shared.scratch import whole_folder
 from bench.storage.tensor_files import write_tensors
 
 CARD = "README.md"
-ABOUT = ("name", "method", "backbone", "iterations", "seed", "protocol", "protocol_version", "learned_lr")
+ABOUT = ("name", "method", "backbone", "iterations", "seed", "protocol", "protocol_version", "plugins", "learned_lr")
 TO_8_BITS = "its values were rounded to 8 bits, so its scores may be others; --to pt keeps them"
 CHANNELS = (1, 3)  # that pictures have
 

@@ -1,5 +1,6 @@
 """What a method must not return is refused before it is kept, in a line that says what is wrong."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 
 from bench.condensation import Condenser, Images, PixelFormat, Task, Unit
 from bench.errors import RunFailure
-from bench.running.units import check_images
+from bench.running.units import check_images, doubtful
 from bench.testing import tiny_dataset, tiny_task
 
 
@@ -93,3 +94,26 @@ def test_what_is_no_step_size_is_refused(task: Task, learned: Any, said: str) ->
 
 def test_a_whole_unit_passes(task: Task) -> None:
     check_images(Images(GOOD, CLASSES, torch.eye(2)), task, Returning(Returning.Config()), "all")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "soft", "said"),
+    [
+        (
+            torch.rand(2, 3, 8, 8),
+            None,
+            r"^pixels lie in 0\.\d+\.\.[01].*, hardly one darker than the mean: ",
+        ),
+        (
+            GOOD,
+            torch.full((2, 2), 0.5),
+            r"^Returning gives its images labels of their own \(soft\) and has no ",
+        ),
+        (torch.rand(2, 3, 8, 8) * 4 - 2, None, "^$"),
+        (GOOD, None, "^$"),
+    ],
+)
+def test_what_is_hardly_meant_is_a_doubt(
+    task: Task, pixels: torch.Tensor, soft: torch.Tensor | None, said: str
+) -> None:
+    assert re.search(said, doubtful(Images(pixels, CLASSES, soft), task, Returning(None)))
