@@ -12,8 +12,8 @@ from typing import Any
 from bench import seeds
 from bench.condensation import Condenser, Task
 from bench.condensation.notes import Findings, Notes
-from bench.errors import CorruptArtefact, RunFailure, UnreadableArtefact
-from bench.evaluation import PAPER, Protocol, Scores
+from bench.errors import CorruptArtefact, UnreadableArtefact
+from bench.evaluation import PAPER, Protocol
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
 from bench.progress import noted
@@ -25,6 +25,7 @@ from bench.results.spec import EvaluationSpec
 from bench.running.edits import code, edits, of_all, of_scores
 from bench.running.environment import versions_at_work, versions_of_files
 from bench.running.failures import WorkToDo, is_of_the_system, is_recordable, reason_of, status_of
+from bench.running.measured import check_comparable, evaluated, primary_of, said_of, true_of
 from bench.running.provenance import made
 from bench.running.synthesis import Synthesis
 from bench.sets import condensed as sets
@@ -65,7 +66,7 @@ class Scoring:
         note = protocol.note(replace(self.task.setting, backbone=each.backbone))
         seeds_wanted = max(each.seeds, len(same.scores) if same else 0)
         if same and same.done and (kept := self._all_kept(protocol, each, seeds_wanted)):
-            return same.asked_as(each.asked).model_copy(update={"note": note, "scores": kept})
+            return same.asked_as(each.asked).model_copy(update={"note": true_of(note, kept), "scores": kept})
         if self.synthesis.looking:
             raise WorkToDo
         condensed = self._loaded()
@@ -83,7 +84,7 @@ class Scoring:
             label_kind=label_kind(protocol, condensed),
             teacher_backbone=self._teacher_backbone(protocol, condensed),
             paper_reports=protocol.paper_reports,
-            note=note,
+            note=true_of(note, scores),
             status=status,
             reason=reason,
             scores=scores,
@@ -113,8 +114,8 @@ class Scoring:
                 scores.append(self._score(protocol, condensed, each, number))
                 if condensed.writes != untouched:
                     condensed = self._as_stored(each)
-                noted(self.task.progress, "last", _primary_of(scores[-1]))
-                _check_comparable(scores[0], scores[-1])
+                noted(self.task.progress, "last", primary_of(scores[-1]))
+                check_comparable(scores[0], scores[-1])
         except BaseException as error:
             if not is_recordable(error) or (stands and is_of_the_system(error)):
                 raise
@@ -164,13 +165,13 @@ class Scoring:
         task.dataset.test.ready()
         beside = beside_others(workspace, self.synthesis.company, task.progress)
         with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, beside as others:
-            measured = _evaluated(protocol, condensed, task, each.backbone, seed)
+            measured = evaluated(protocol, condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())
             waited = others.waited()
         shared = self._shared(protocol, condensed, task)
         scores = {
             **task.measured.to_json(),
-            **_said(measured, protocol, task),
+            **said_of(measured, protocol, task),
             "seconds": seconds,
             "workers": max([others.workers(), *(stage["workers"] for stage in shared.values())]),
             **({} if waited is None else {"waited": waited}),
@@ -224,22 +225,6 @@ class Scoring:
             self.synthesis.prepare()
 
 
-def _evaluated(protocol: Protocol, condensed: CondensedSet, task: Task, backbone: str, seed: int) -> Scores:
-    """Raises RunFailure: the protocol returned something else than scores."""
-    measured = protocol.evaluate(condensed, task, backbone, seed)
-    if not isinstance(measured, Scores):
-        said = f"evaluate of {type(protocol).__name__} returned a {type(measured).__name__}"
-        raise RunFailure(f"{said}; it must return bench.evaluation.Scores")
-    return measured
-
-
-def _primary_of(score: Score) -> str:
-    """As "94.99 %"."""
-    other = score.metrics.get(score.primary)
-    value, unit = (other.value, other.unit) if other else (score.top1, "%")
-    return "" if value is None else f"{value:.2f} {unit}".strip()
-
-
 def _workspace(score: Path) -> Path:
     """Where the training of a score keeps its checkpoints."""
     return score.with_suffix(run_folder.WORK)
@@ -274,30 +259,6 @@ def _score_at(path: Path) -> Score | None:
     with suppress(FileNotFoundError, CorruptArtefact, UnreadableArtefact):
         return SCORE_FILE.read(path)
     return None
-
-
-def _said(measured: Scores, protocol: Protocol, task: Task) -> dict[str, Any]:
-    """The scores by name, with their teacher's accuracy and bytes where there is one.
-
-    Protocols from before they could return the accuracy have it from the stage of the teacher that they took.
-    """
-    if protocol.labels != "teacher":
-        return measured.to_json()
-    taken = [stage.facts for stage in task.used_stages.values() if "top1" in stage.facts]
-    if measured.teacher_top1 is None and taken:
-        measured = replace(measured, teacher_top1=taken[-1]["top1"])
-    return {**measured.to_json(), "label_bytes": sum(facts.get("bytes", 0) for facts in taken) or None}
-
-
-def _check_comparable(first: Score, other: Score) -> None:
-    """Raises RunFailure: two trainings of one evaluation measured different things."""
-    if first.measured != other.measured:
-        one, two = first.measured, other.measured
-        raise RunFailure(f"its trainings measured different metrics: {one} and {two}, primary ones first")
-    if first.epochs != other.epochs:
-        raise RunFailure(
-            f"its trainings took {first.epochs} and {other.epochs} epochs; all of an evaluation take as many"
-        )
 
 
 def _aside(task: Task) -> float:
