@@ -16,7 +16,7 @@ def score(**changes: Any) -> Score:  # noqa: ANN401 - fields of a score
 
 def test_trainings_of_other_epochs_are_no_mean() -> None:
     check_comparable(score(), score(top1=60.0))
-    with pytest.raises(RunFailure, match="^its trainings took 10 and 3 epochs; all of an evaluation take as many$"):
+    with pytest.raises(RunFailure, match=r"^its trainings took 10 and 3 epochs; all of an evaluation take as many$"):
         check_comparable(score(), score(epochs=3))
 
 
