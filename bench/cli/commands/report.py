@@ -139,8 +139,8 @@ def _content(registry: "Registry", target: Target, look: Look, rows: "Sequence[R
     if isinstance(format_, PictureFormat):
         suffix = target.file.suffix if target.file else ""
         suffix = suffix if suffix in format_.suffixes else format_.suffix
-        drawn = format_.picture(shown, suffix=suffix, inches=look.inches, across=look.pivot, claims=claims)
-        return drawn.decode() if suffix == format_.suffix else drawn
+        picture = format_.picture(shown, suffix=suffix, inches=look.inches, across=look.pivot, claims=claims)
+        return picture.decode() if suffix == format_.suffix else picture
     if across := look.pivot:
         return drawn(registry, target.form, lambda: format_.render_pivot(shown, across=across))
     return drawn(registry, target.form, lambda: format_.render(shown, claims=claims))
