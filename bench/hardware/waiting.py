@@ -24,6 +24,10 @@ class CoreTime:
         """Both together."""
         return CoreTime(self.had + other.had, self.waited + other.waited)
 
+    def without(self, part: "CoreTime") -> "CoreTime":
+        """The rest beside a part, of which threads that ended since may have had more than is known of the whole."""
+        return CoreTime(max(0.0, self.had - part.had), max(0.0, self.waited - part.waited))
+
     @property
     def share(self) -> float | None:
         """Which part of it all they waited; None where the system does not say."""

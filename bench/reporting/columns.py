@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from bench.hardware.waiting import share_of_all
 from bench.reporting import Row
 from bench.reporting.units import COMPANY, DURATIONS, SIZES, digits, duration, size
 
@@ -114,30 +115,41 @@ LEAST_PREPARED_S = 0.001  # no stage is found in less, let alone made
 
 @dataclass(frozen=True)
 class Company:
-    """What tells who else was at work while something was timed: the field with the workers, and parts of `waited`."""
+    """What tells who else was at work while something was timed.
+
+    Attributes:
+        counted: the field with the workers.
+        parts: of `waited`, each with the field that has its seconds.
+    """
 
     counted: str
-    parts: Sequence[str]
+    parts: Mapping[str, str]
 
     def workers(self, row: Row) -> int:
         """The most that were busy on the machine."""
         return row.get(self.counted) or 1
 
     def waited(self, row: Row) -> float:
-        """The share of its time that a part waited for a core, of several the largest; 0 where it is not known."""
+        """The share of the time that was waited for a core: of several parts the mean by their seconds.
+
+        What is not known of a part counts as 0, or one of milliseconds would speak for one of hours.
+        """
         shares = row.get("waited") or {}
-        return max(shares.get(part) or 0.0 for part in self.parts)
+        pieces = [(row.get(seconds) or 0.0, shares.get(part) or 0.0) for part, seconds in self.parts.items()]
+        together = share_of_all(pieces)
+        return max(share for _, share in pieces) if together is None else together  # a step may have a share alone
 
     def disturbed(self, row: Row) -> bool:
         """Whether a time says more than what the work itself takes."""
         return self.workers(row) > 1 or self.waited(row) > WAITED
 
 
-OF_PREPARE, OF_SYNTHESIS, OF_LABELS = (Company("workers", (part,)) for part in ("prepare", "synthesis", "labels"))
-OF_SET = Company("workers", ("prepare", "synthesis", "labels"))
-OF_SHARED = Company("evaluation_workers", ("evaluation_prepare",))
-OF_EVALUATION = Company("evaluation_workers", ("evaluation",))
-ALL = (OF_SET, OF_SHARED, OF_EVALUATION)
+PARTS = {"prepare": "prepare_s", "synthesis": "synthesis_s", "labels": "label_s"}
+OF_PREPARE, OF_SYNTHESIS, OF_LABELS = (Company("workers", {part: seconds}) for part, seconds in PARTS.items())
+OF_SET = Company("workers", PARTS)
+OF_SHARED = Company("evaluation_workers", {"evaluation_prepare": "evaluation_prepare_s"})
+OF_EVALUATION = Company("evaluation_workers", {"evaluation": "evaluation_s"})
+ALL = (OF_PREPARE, OF_SYNTHESIS, OF_LABELS, OF_SHARED, OF_EVALUATION)
 
 
 def timed(measured: Quantity, by: Company = OF_SET) -> Quantity:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from bench.reporting import Row, common, notes, unmeasured
-from bench.reporting.columns import ALL, UNSAID, WAITED, method_of
+from bench.reporting.columns import ALL, UNSAID, WAITED, Company, method_of
 from bench.reporting.headings import copies_of
 from bench.reporting.naming import Whom
 from bench.reporting.statistics.pooling import controls_of, runs_of
@@ -103,10 +103,10 @@ def _varies_beyond(row: Row) -> bool:
     return found.std is None and len(found.values) > 1
 
 
-def in_company(rows: Sequence[Row]) -> list[str]:
-    """What the mark on times means, where one has it."""
-    workers = max((by.workers(row) for row in rows for by in ALL), default=1)
-    waited = max((by.waited(row) for row in rows for by in ALL), default=0.0)
+def in_company(rows: Sequence[Row], times: Sequence[Company] = ALL) -> list[str]:
+    """What the mark on times means, where one of those that are shown has it."""
+    workers = max((by.workers(row) for row in rows for by in times), default=1)
+    waited = max((by.waited(row) for row in rows for by in times), default=0.0)
     why = [f"taken while up to {workers} workers were busy on the machine"] if workers > 1 else []
     why += [f"its process waited for a core up to {100 * waited:.0f} % of the time"] if waited > WAITED else []
     return [f"{COMPANY}: {', or '.join(why)}: not to be held against other times"] if why else []

@@ -163,7 +163,7 @@ class Scoring:
         seed = seeds.derive("evaluation", self.task.seed, number)
         task = replace(self.task, workspace=workspace, facts=Notes(reserved()), measured=Findings(), used_stages={})
         task.dataset.test.ready()
-        beside = beside_others(workspace, self.synthesis.company, task.progress)
+        beside = beside_others(workspace, self.synthesis.company, task.progress, lambda: task.stages.spent_cores)
         with lasting(workspace / "elapsed.json", partial(_aside, task), task.progress) as watch, beside as others:
             measured = evaluated(protocol, condensed, task, each.backbone, seed)
             seconds = watch.before + min(measured.seconds, watch.now())

@@ -211,7 +211,7 @@ class Synthesis:
         workspace, precision = self._label_workspace, self.spec.precision
         workspace.mkdir(exist_ok=True)
         watched = lasting(workspace / "elapsed.json", self._stages_s, self.task.progress)
-        beside = beside_others(workspace, self.company, self.task.progress)
+        beside = beside_others(workspace, self.company, self.task.progress, lambda: self.task.stages.spent_cores)
         with watched as watch, beside as others, computing_in(precision):
             labels = self._procedure.label(images, workspace=workspace, precision=precision)
             return labels, watch.total(), others.workers(), others.waited()

@@ -58,7 +58,8 @@ class UnitMaker:
         if self.task.should_stop():  # a method without loops asks nobody
             raise Interrupted("stopped")
         workspace.mkdir(parents=True, exist_ok=True)
-        with beside_others(workspace, self.company, self.task.progress) as others:
+        stages = self.task.stages
+        with beside_others(workspace, self.company, self.task.progress, lambda: stages.spent_cores) as others:
             kept = self._measured(unit, workspace, others)
         write_unit(path, kept)
         shutil.rmtree(workspace, ignore_errors=True)

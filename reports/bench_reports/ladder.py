@@ -33,7 +33,7 @@ def ladder_views(rows: Sequence[Row], title: str, source: str) -> list[RankingVi
             heading=one_line(_heading(rows[0], title)),
             identity=frame(rungs, identity),
             groups=tuple(frame(rungs, each) for each in columns),
-            notes=(*LEGEND, *map(one_line, _remarks(rows)), *in_company(rungs), *footnotes.lines()),
+            notes=(*LEGEND, *map(one_line, _remarks(rows)), *in_company(rungs, (OF_SYNTHESIS,)), *footnotes.lines()),
             rows=tuple(rows),
             numbers=numbers_of(rungs, {title: cell for each in columns for title, cell in each.items()}),
             units=units_of(COSTS),

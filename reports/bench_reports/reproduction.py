@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
-from bench.reporting.columns import TIMES, Quantity, inside, text
+from bench.reporting.columns import OF_EVALUATION, OF_PREPARE, OF_SYNTHESIS, TIMES, Quantity, inside, text
 from bench.reporting.remarks import in_company
 from bench.reporting.reproduction import cells_said
 from bench.reporting.units import claimed, result, spread
@@ -29,6 +29,7 @@ IDENTITY: dict[str, Cell] = {
     "ipc": Quantity(partial(text, name="ipc"), lambda row: row["ipc"]),
 }
 COSTS: dict[str, Cell] = {title: TIMES[title] for title in ("prepare", "synthesis", "evaluation")}
+TIMED = (OF_PREPARE, OF_SYNTHESIS, OF_EVALUATION)  # who else was at work meanwhile
 
 
 def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
@@ -43,7 +44,7 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, IDENTITY),
             groups=tuple(group for group in groups if group),
-            notes=(LEGEND, *in_company(rows), *map(one_line, [*_remarks(rows), *footnotes.lines()])),
+            notes=(LEGEND, *in_company(rows, TIMED), *map(one_line, [*_remarks(rows), *footnotes.lines()])),
             rows=tuple(rows),
             numbers=numbers_of(rows, {title: cell for each in (IDENTITY, *columns) for title, cell in each.items()}),
             units=units_of(COSTS),

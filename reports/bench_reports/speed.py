@@ -29,7 +29,11 @@ def speed_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, _identity(rows)),
             groups=tuple(group for group in (frame(rows, TIMES), frame(rows, costs)) if group),
-            notes=(*LEGEND, *map(one_line, [*_names(rows), *in_company(rows), *_remarks(rows)]), *footnotes.lines()),
+            notes=(
+                *LEGEND,
+                *map(one_line, [*_names(rows), *in_company(rows, (OF_SYNTHESIS,)), *_remarks(rows)]),
+                *footnotes.lines(),
+            ),
             rows=tuple(rows),
             numbers=numbers_of(rows, TIMES | costs),
             units=units_of(costs),

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from bench.reporting.columns import COSTS, TIMES, Quantity
+import pytest
+
+from bench.reporting.columns import COSTS, OF_PREPARE, OF_SET, OF_SYNTHESIS, TIMES, Quantity
 from bench.reporting.naming import Whom
 from bench.reporting.remarks import in_company, stalled, unsteady
 from bench.reporting.statistics.best import MARK
@@ -46,6 +48,16 @@ def test_a_time_is_marked_where_its_own_part_waited_for_cores() -> None:
     assert number(TIMES["labelling"], waited) == 5.0
 
 
+def test_a_total_waited_as_its_parts_did_by_their_seconds() -> None:
+    """Random images of a millisecond beside a teacher of an hour; then the teacher too, for 0.2 of it."""
+    parts = {"prepare_s": 3600.0, "synthesis_s": 0.001, "total_s": 3600.001}
+    brief = {**ALONE, **parts, "waited": {"prepare": 0.01, "synthesis": 0.9, "labels": None}}
+    assert (TIMES["total"](brief), TIMES["synthesis"](brief)) == ("60.0 min", "1.00 ms†")
+    assert number(TIMES["total"], brief) == 3600.001
+    assert TIMES["total"]({**brief, "waited": {"prepare": 0.2, "synthesis": None}}) == "60.0 min†"
+    assert OF_SET.waited({**ALONE, "prepare_s": 10.0, "waited": {"synthesis": 0.2}}) == pytest.approx(0.18)
+
+
 def test_the_mark_is_not_that_of_the_best_in_any_form() -> None:
     assert COMPANY != MARK
     assert (markdown.escaped(f"90.0 s{COMPANY}"), latex.escaped(f"90.0 s{COMPANY}")) == ("90.0 s†", r"90.0 s\dag{}")
@@ -59,6 +71,8 @@ def test_a_table_says_what_the_mark_means_only_where_it_has_one() -> None:
     assert in_company([ALONE, waited]) == [
         "†: its process waited for a core up to 63 % of the time: not to be held against other times"
     ]
+    assert in_company([waited], (OF_PREPARE, OF_SYNTHESIS))[0].startswith("†: its process waited for a core up to 20 %")
+    assert in_company([{**ALONE, "evaluation_workers": 3}], (OF_SYNTHESIS,)) == [], "no evaluation is shown there"
     (both,) = in_company([BESIDE, waited])
     assert "up to 4 workers were busy on the machine, or its process waited" in both
 

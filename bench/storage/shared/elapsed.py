@@ -104,10 +104,14 @@ def _noted(path: Path, progress: Progress) -> float:
 
 
 class Others:
-    """Who else wanted the machine while work was done there, during any attempt at it."""
+    """Who else wanted the machine while work was done there, during any attempt at it.
 
-    def __init__(self, note: Path, company: Company, earlier: Busy) -> None:
+    `aside` tells core time that is another's, as that of `Lasting` tells seconds.
+    """
+
+    def __init__(self, note: Path, company: Company, earlier: Busy, aside: Callable[[], CoreTime] = CoreTime) -> None:
         self._note, self._company, self._most = note, company, earlier.workers
+        self._aside, self._aside_before = aside, aside()
         self._before, self._watch = CoreTime(earlier.had, earlier.waited), CoreWatch()
 
     def workers(self) -> int:
@@ -128,21 +132,25 @@ class Others:
             BUSY_FILE.write(self._note, {"workers": self._most, "had": cores.had, "waited": cores.waited})
 
     def _cores(self) -> CoreTime:
-        return self._before + self._watch.until_now()
+        apart = self._aside().without(self._aside_before)
+        return self._before + self._watch.until_now().without(apart)
 
 
 @contextmanager
-def beside_others(folder: Path, file: str, progress: Progress | None = None) -> Iterator[Others]:
+def beside_others(
+    folder: Path, file: str, progress: Progress | None = None, aside: Callable[[], CoreTime] = CoreTime
+) -> Iterator[Others]:
     """Watches who else wants the machine while the work in a folder is done. Of a kill it forgets what was waited.
 
     Args:
         file: as of `bench.storage.shared.company.Company`.
         progress: is told of a note that is damaged.
+        aside: see `Others`.
     """
     path = folder / "workers.json"
     warning = "how many workers were busy during earlier attempts is not known, their note is set aside as {}"
     noted = whole_or_aside(partial(BUSY_FILE.read, path), path, progress or Silent(), warning)
-    others = Others(path, Company(file), noted or Busy(workers=1))
+    others = Others(path, Company(file), noted or Busy(workers=1), aside)
     others.workers()
     try:
         yield others

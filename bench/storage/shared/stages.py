@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.errors import CorruptArtefact
 from bench.hardware.meters import PeakMemory, own_peak, synchronize
+from bench.hardware.waiting import CoreTime, CoreWatch
 from bench.progress import Progress, Silent
 from bench.storage.artefacts import UNSTAMPED, Kind, Part, unchanged, whole_or_aside
 from bench.storage.files import check_finite, clean_leftovers, digest
@@ -113,10 +114,12 @@ Maker = Callable[[Path], Made]
 
 @dataclass
 class _Call:
-    """A stage that is asked for: since when, the seconds that stages within its making took, and the maker's folder."""
+    """A stage that is asked for: since when, what stages within its making took, and the maker's folder."""
 
     began: float
+    cores: CoreWatch = field(default_factory=CoreWatch)
     within: float = 0.0
+    cores_within: CoreTime = field(default_factory=CoreTime)
     work: Path | None = None
 
 
@@ -131,7 +134,8 @@ class StageStore:
         Kept: what a maker put into its folder is there for the next one when it was stopped, and gone once the stage
             is finished; nothing of a maker that failed is found as a result.
         Cost: a stage costs what all attempts at it took, without the stages that were made within it; every later
-            caller is told the same, and `cached`. `spent_s` grows by what callers waited for stages, each second once.
+            caller is told the same, and `cached`. `spent_s` grows by what callers waited for stages, each second once,
+            and so does `spent_cores` by what their process had of cores, and waited for them, meanwhile.
         Key: kind, version and every parameter tell stages apart; nothing else does.
 
     Attributes:
@@ -140,7 +144,7 @@ class StageStore:
 
     def __init__(self, cache: Path, progress: Progress | None = None, company: str = "") -> None:
         self.root = cache / "stages"
-        self._spent, self._under_way, self.made = 0.0, list[_Call](), False
+        self._spent, self._cores, self._under_way, self.made = 0.0, CoreTime(), list[_Call](), False
         self._progress, self._company = progress or Silent(), company
 
     def folder(self, kind: str, stage_hash: str) -> Path:
@@ -166,6 +170,11 @@ class StageStore:
         return self._spent + sum(time.perf_counter() - call.began for call in self._under_way[:1])
 
     @property
+    def spent_cores(self) -> CoreTime:
+        """The core time of the same."""
+        return sum((call.cores.until_now() for call in self._under_way[:1]), self._cores)
+
+    @property
     def making(self) -> bool:
         """Whether a stage is being asked for or made."""
         return bool(self._under_way)
@@ -182,11 +191,14 @@ class StageStore:
         try:
             yield
         finally:
-            seconds = time.perf_counter() - self._under_way.pop().began
+            call = self._under_way.pop()
+            seconds, cores = time.perf_counter() - call.began, call.cores.until_now()
             if self._under_way:
                 self._under_way[-1].within += seconds
+                self._under_way[-1].cores_within += cores
             else:
                 self._spent += seconds
+                self._cores += cores
 
     def read(self, kind: str, stage_hash: str) -> StageResult | None:
         """A finished stage, or None where there is none that is whole.
@@ -259,7 +271,7 @@ class StageStore:
         with (
             own_peak(device) as peak,
             lasting(work / "elapsed.json", progress=self._progress) as watch,
-            beside_others(work, self._company, self._progress) as others,
+            beside_others(work, self._company, self._progress, lambda: self._under_way[-1].cores_within) as others,
         ):
             made = make(work)
             synchronize(device)

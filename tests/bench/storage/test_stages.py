@@ -13,8 +13,11 @@ from ears import Ear
 from leasing import killed_with
 
 from bench.errors import RunFailure, UnreadableArtefact
+from bench.hardware import waiting
+from bench.hardware.waiting import CoreTime
 from bench.progress import Silent
 from bench.storage.files import digest, read_json, write_json
+from bench.storage.shared.elapsed import beside_others
 from bench.storage.shared.leases import holder, is_of_dead, locked
 from bench.storage.shared.slots import LEASES
 from bench.storage.shared.stages import RESULT, Made, StageKey, StageStore
@@ -89,6 +92,35 @@ def test_what_a_stage_within_another_took_is_no_cost_of_that_one(
     assert store.get_or_make(KEY, outer, CPU).cost.seconds == 12
     assert told == [100, 105]
     assert store.spent_s == 112 and not store.making
+
+
+def test_nor_is_what_its_threads_waited_for_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outer one has cores for 6 s and waits for 2, the inner for 4 and 12; who asks for both has that apart."""
+    thread, now = tmp_path / "threads" / "1" / "schedstat", [0, 0]
+    thread.parent.mkdir(parents=True)
+    monkeypatch.setattr(waiting, "THREADS", tmp_path / "threads")
+
+    def works(had: int, waited: int) -> Made:
+        now[0], now[1] = now[0] + had, now[1] + waited
+        thread.write_text(f"{now[0]}000000000 {now[1]}000000000 3\n")
+        return make(tmp_path)
+
+    works(50, 50)
+    store, told = StageStore(tmp_path), []
+
+    def outer(folder: Path) -> Made:
+        works(5, 1)
+        told.append(store.get_or_make(StageKey("inner", 1, {}), lambda _: works(4, 12), CPU).cost.waited)
+        told.append(store.spent_cores)
+        return works(1, 1)
+
+    with beside_others(tmp_path, "", aside=lambda: store.spent_cores) as others:
+        works(1, 0)
+        assert store.get_or_make(KEY, outer, CPU).cost.waited == 2 / 8
+        works(8, 1)
+    assert told == [12 / 16, CoreTime(9, 13)]
+    assert store.spent_cores == CoreTime(10, 14)
+    assert others.waited() == 1 / 10
 
 
 @pytest.mark.parametrize(
