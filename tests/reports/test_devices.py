@@ -57,6 +57,7 @@ def test_means_over_seeds_and_scores_are_across_machines(mixed: list[Row]) -> No
     mean, _ = with_scores(over_seeds(across_devices(mixed)))
     assert (mean["sets"], mean["top1_mean"]) == (2, pytest.approx(45.8))
     assert mean["machines"] == ["NVIDIA A100 (cuda)", "NVIDIA H100 (cuda)"]
+    assert {mean.get(name) for name in COSTS} == {None}
     assert mean["scores"]["label_free_gain"] == pytest.approx(6.4)
     first, second, _ = with_scores(across_devices(mixed))
     assert first["scores"]["random_top1"] == second["scores"]["random_top1"] == 39.4

@@ -105,7 +105,7 @@ def _pooled(group: Sequence[Row]) -> Row:
     means |= {name: _by_key(group, name, _most) for name in LARGEST}
     trainings = sum(row.get("eval_seeds") or 0 for row in group)
     within = hypot(*(std / sqrt(len(known)) for std in known)) if known else None
-    most = {name: max(row.get(name) or 1 for row in group) for name in ("workers", "evaluation_workers")}
+    most = {name: _most([row.get(name) for row in group]) for name in ("workers", "evaluation_workers")}
     times = [seconds for row in group for seconds in row.get("training_seconds") or ()]
     told = {
         "eval_seeds": trainings,
