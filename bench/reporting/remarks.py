@@ -21,6 +21,7 @@ ALL_IMAGES = f"{FULL}: all real images, an upper bound and no condensed set"
 IMPORTED = "imported: the images were not made by this run; set, method and backbone are as its manifest says"
 TRAININGS = "sample deviation over the trainings on one set"
 SETS = "sample deviation over sets (seeds of the synthesis), each the mean of its trainings"
+OVER_EITHER = f"±: {TRAININGS}; of several sets over their means; the number of either in brackets"
 OVER_TRAININGS, OVER_SETS = (f"±: {what}; their number in brackets" for what in (TRAININGS, SETS))
 WITHIN_A_SET = "within a set: the deviation over its trainings"
 UNSTEADY = 1.25

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.reporting import Row, common, deviation, machine, mean
 from bench.reporting.columns import OF_SYNTHESIS, TIMES, Quantity, inside, plain, quantity, timed
-from bench.reporting.remarks import in_company
+from bench.reporting.remarks import OVER_EITHER, in_company
 from bench.reporting.statistics.pooling import sets_as_one
 from bench.reporting.statistics.welch import difference
 from bench.reporting.units import digits, duration, percent, size, spread
@@ -33,7 +33,13 @@ def ladder_views(rows: Sequence[Row], title: str, source: str) -> list[RankingVi
             heading=one_line(_heading(rows[0], title)),
             identity=frame(rungs, identity),
             groups=tuple(frame(rungs, each) for each in columns),
-            notes=(*LEGEND, *map(one_line, _remarks(rows)), *in_company(rungs, (OF_SYNTHESIS,)), *footnotes.lines()),
+            notes=(
+                *LEGEND,
+                OVER_EITHER,
+                *map(one_line, _remarks(rows)),
+                *in_company(rungs, (OF_SYNTHESIS,)),
+                *footnotes.lines(),
+            ),
             rows=tuple(rows),
             numbers=numbers_of(rungs, {title: cell for each in columns for title, cell in each.items()}),
             units=units_of(COSTS),

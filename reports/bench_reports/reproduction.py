@@ -5,7 +5,7 @@ from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
 from bench.reporting.columns import OF_EVALUATION, OF_PREPARE, OF_SYNTHESIS, TIMES, Quantity, inside, text
-from bench.reporting.remarks import in_company
+from bench.reporting.remarks import OVER_EITHER, in_company
 from bench.reporting.reproduction import cells_said
 from bench.reporting.units import claimed, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, numbers_of, units_of
@@ -44,7 +44,12 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             heading=one_line(_heading(rows, title)),
             identity=frame(rows, IDENTITY),
             groups=tuple(group for group in groups if group),
-            notes=(LEGEND, *in_company(rows, TIMED), *map(one_line, [*_remarks(rows), *footnotes.lines()])),
+            notes=(
+                LEGEND,
+                OVER_EITHER,
+                *in_company(rows, TIMED),
+                *map(one_line, [*_remarks(rows), *footnotes.lines()]),
+            ),
             rows=tuple(rows),
             numbers=numbers_of(rows, {title: cell for each in (IDENTITY, *columns) for title, cell in each.items()}),
             units=units_of(COSTS),
