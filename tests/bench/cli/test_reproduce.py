@@ -31,7 +31,7 @@ Reproduce = Callable[..., "CompletedProcess[str]"]
 HEAD = "method,dataset,classes,ipc,backbone,eval_backbone,label_type,protocol,metric,iterations,value,std,source,note\n"
 CLAIMS = (
     "random,digits,10,1,convnet1,convnet1,hard,dc,top1,,{value},0.1,a paper,\n"
-    "random,digits,10,2,convnet9,convnet9,hard,dc,top1,,50,0.1,a paper,\n"
+    "random,digits,10,2,resnet9,resnet9,hard,dc,top1,,50,0.1,a paper,\n"
     "random,cifar10,10,1,convnet1,convnet1,hard,dc,top1,,50,0.1,a paper,\n"
 )
 PLUGIN = """
@@ -102,9 +102,9 @@ def test_records_say_the_same_without_running(reproduce: Reproduce, score: float
 def test_cells_that_cannot_be_reached_are_listed_with_the_reason(reproduce: Reproduce, score: float) -> None:
     done = reproduce(value=score)
     assert done.returncode == 0
-    assert "cell 2: skipped: there is no backbone 'convnet9'" in done.stdout
+    assert "cell 2: skipped: there is no backbone 'resnet9'" in done.stdout
     assert "cell 3: skipped: dataset 'cifar10' is not below" in " ".join(done.stdout.split())
-    assert "not here: cell 2: there is no backbone 'convnet9'" in done.stderr
+    assert "not here: cell 2: there is no backbone 'resnet9'" in done.stderr
 
 
 def test_what_it_takes_is_said_first(reproduce: Reproduce, place: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_wrong_number_in_the_environment_is_not_waited_for(
     [
         (("--wait", "1h", "--dry-run"), "--dry-run waits for nothing: --wait does not go with it"),
         (("--cells", "4"), "theirs has cells 1 to 3, not 4; bench show theirs lists them"),
-        (("--cells", "2"), "cell 2 of theirs cannot be run here: there is no backbone 'convnet9'"),
+        (("--cells", "2"), "cell 2 of theirs cannot be run here: there is no backbone 'resnet9'"),
         (("--cells", "x"), "--cells takes numbers and ranges such as 1,3-5, or all, not 'x'"),
         (("--recorded", "--dry-run"), "--recorded runs nothing: --dry-run does not go with it"),
         (("--recorded", "--set", "lr=1"), "--recorded runs nothing: --set does not go with it"),
