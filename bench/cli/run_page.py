@@ -32,7 +32,15 @@ from bench.storage.streams import one_line
 
 Facts = Iterable[tuple[str, object]]
 
-OF_EVALUATION = ("asked", "label_kind", "teacher_backbone", "paper_reports", "note", "plugins")  # of its outcome
+OF_EVALUATION = (
+    "asked",
+    "label_kind",
+    "teacher_backbone",
+    "paper_reports",
+    "note",
+    "plugins",
+    "code",
+)  # of its outcome
 IN_RECIPE = ("config", "recipe", "source", "quick", "changed")  # of a spec's method
 # Of a record's costs, what the table of costs shows in units.
 IN_COSTS = (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from benching import Bench
 
 from bench.cli.grid import in_form
 from bench.cli.output import form_of
@@ -10,6 +11,7 @@ from bench.conformance.formats import done_row
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.reporting import report
+from bench.running.executors import OneWorker, SpreadExecutor
 
 FORMATS = """
 from bench.hookspecs import Offer, hookimpl
@@ -31,6 +33,11 @@ class Nothing(Raises):
 class Other(Raises):
     def render(self, rows):
         return ""
+
+
+@hookimpl
+def bench_run_started(run, spec):
+    print("a tracker was told of", run)
 
 
 @hookimpl
@@ -78,3 +85,12 @@ def test_two_formats_with_one_suffix_are_both_named(registry: Registry) -> None:
     with pytest.raises(UsageError, match=r"^class \(.*csv \(of plugin 'reports'\).*raises .*say which with --format$"):
         form_of(registry, Path("x.csv"))
     assert form_of(registry, Path("x.md")) == "markdown"
+
+
+def test_what_a_tracker_prints_is_no_result(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(tmp_path)
+    executor = SpreadExecutor(registry, bench.place(), False, hire=lambda: OneWorker(bench.cache))
+    executor.tell("bench_run_started", run="one", spec={})
+    assert capsys.readouterr() == ("", "a tracker was told of one\n")

@@ -292,6 +292,8 @@ def of_plugin(bench: Bench, name: str, value: int, fault: str = ARRANGED) -> tup
 def test_scores_of_another_plugin_under_the_same_names_are_said_and_in_no_mean(bench: Bench) -> None:
     here, job = of_plugin(bench, "one.py", 10)
     assert here.run(job).evaluations["judge-convnet3-w32-bn"].scores[0].top1 == 10
+    told = read_json(here.runs / job.spec.name / "condensed" / "manifest.json")["plugins"]
+    assert told == {"method same": "one"}, "its network is the suite's"
     there, job = of_plugin(bench, "two.py", 90)
     kept = there.run(job)
     moved = "from before the {} moved from one to two"
