@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.reporting import Ranking, Row, machine, primary
-from bench.reporting.columns import OF_EVALUATION, OF_SET, WAITED, Company, inside, peak_before, prepared
+from bench.reporting.columns import (
+    OF_EVALUATION,
+    OF_LABELS,
+    OF_PREPARE,
+    OF_SET,
+    OF_SHARED,
+    OF_SYNTHESIS,
+    WAITED,
+    Company,
+    inside,
+    peak_before,
+    prepared,
+)
 from bench.reporting.facts import told
 from bench.reporting.statistics.welch import difference
 from bench.reporting.units import UNKNOWN, digits, duration, percent, result, size, spread
@@ -168,7 +180,8 @@ def _times(row: Row) -> list[tuple[str, str | None, str, str]]:
         ("per image and iteration", median, "ms_per_image_iteration", around),
         ("iterations", None if iterations is None else str(iterations), "iterations", "of one image"),
         ("workers", _workers(row, OF_SET), "", f"busy on the machine: {ALONE}"),
-        ("waited for a core", _waited(row, OF_SET), "", f"of the time: {ALONE}"),
+        ("prepare waited for a core", _waited(row, OF_PREPARE), "", f"of the time: {ALONE}"),
+        ("synthesis waited for a core", _waited(row, OF_SYNTHESIS), "", f"of the time: {ALONE}"),
     ]
 
 
@@ -180,6 +193,12 @@ def _workers(row: Row, by: Company) -> str | None:
 def _waited(row: Row, by: Company) -> str | None:
     """For how much of the time it waited for a core, where that was much."""
     return f"{100 * by.waited(row):.0f} %" if by.waited(row) > WAITED else None
+
+
+def _beside(row: Row, by: Company) -> str:
+    """The same in words."""
+    waited = _waited(row, by)
+    return f"waited for a core {waited} of the time: {ALONE}" if waited else ""
 
 
 def _space(row: Row) -> list[tuple[str, str | None, str, str]]:
@@ -197,7 +216,7 @@ def _of_labels(row: Row, where: str) -> Iterator[Fact]:
     """Of those that an evaluation trains on."""
     reasons, kept, taken = row.get("null_reasons") or {}, row.get("label_bytes"), duration(row.get("label_s"))
     said = "they themselves, or the teacher that makes them" if kept else reasons.get("label_bytes", "")
-    yield f"labelling, {where}", taken, "" if taken else reasons.get("label_s", "")
+    yield f"labelling, {where}", taken, _beside(row, OF_LABELS) if taken else reasons.get("label_s", "")
     yield f"labels, {where}", size(kept), said
     yield f"images and labels, {where}", size(row.get("total_bytes")) if kept else None, ""
     yield f"the set in all, {where}", duration(row.get("total_s")), "prepare, synthesis and labelling"
@@ -219,7 +238,7 @@ def _of_evaluations(rows: Sequence[Row]) -> Iterator[Fact]:
     for row in rows:
         said = where(row)
         yield from _of_labels(row, said)
-        yield f"shared stages, {said}", duration(row.get("evaluation_prepare_s")), ""
+        yield f"shared stages, {said}", duration(row.get("evaluation_prepare_s")), _beside(row, OF_SHARED)
         yield f"evaluation, {said}", duration(row.get("evaluation_s")), _in_what(row)
 
 

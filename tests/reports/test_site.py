@@ -379,9 +379,11 @@ def test_times_that_were_taken_beside_other_work_are_told_to_be(row: RowMaker) -
     assert told["workers"][0] == "2"
     assert "3 workers busy" in told["evaluation, sre2l-tiny@1 on convnet4-bn"][1]
     assert "workers" not in str(costs([row()], None))
-    waited = {**row(), "waited": {"synthesis": 0.34, "evaluation": 0.5}}
+    shares = {"prepare": 0.05, "synthesis": 0.34, "labels": 0.4, "evaluation": 0.5}
+    waited = {**row(), "prepare_s": 36000.0, "label_s": 2.0, "waited": shares}
     told = {what: (cost, remark) for what, cost, remark in costs([waited], None)}
-    assert told["waited for a core"][0] == "34 %"
+    assert told["synthesis waited for a core"][0] == "34 %" and "prepare waited for a core" not in told
+    assert "waited for a core 40 % of the time" in told["labelling, sre2l-tiny@1 on convnet4-bn"][1]
     assert "waited for a core 50 % of the time" in told["evaluation, sre2l-tiny@1 on convnet4-bn"][1]
     assert "waited" not in str(costs([{**row(), "waited": {"synthesis": 0.05, "evaluation": None}}], None))
 
