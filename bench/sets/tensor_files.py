@@ -201,6 +201,8 @@ def _inside(held: Any, parts: Sequence[str]) -> Any:  # noqa: ANN401 - whatever 
 @contextmanager
 def _pytorch(path: Path) -> Iterator[Held]:
     found = load_plain(path, NUMBERS)
+    if isinstance(found, float):  # a step size, which some releases save by `syn_lr.item()`
+        found = torch.tensor(found, dtype=torch.float64)
     if isinstance(found, Tensor):
         found = {ALONE: found}
     if isinstance(found, list | tuple):

@@ -67,12 +67,12 @@ class ConvNet(nn.Module):
 
     def own_name(self, name: str) -> str:
         """What a weight is called here that DC and its heirs call features.4.weight, and RDED layers.conv.1.weight."""
-        parts = name.split(".")
-        if parts[0] == "features" and parts[1].isdecimal():
-            block, place = divmod(int(parts[1]), self.stride)
-            return ".".join(["blocks", str(block), str(place), *parts[2:]])
-        if parts[0] == "layers" and parts[1] in PLACES:
-            return ".".join(["blocks", parts[2], PLACES[parts[1]], *parts[3:]])
+        match name.split("."):
+            case ["features", place, *rest] if place.isdecimal():
+                block, within = divmod(int(place), self.stride)
+                return ".".join(["blocks", str(block), str(within), *rest])
+            case ["layers", "conv" | "norm" as kind, block, *rest]:
+                return ".".join(["blocks", block, PLACES[kind], *rest])
         return name
 
     def forward(self, images: Tensor) -> Tensor:

@@ -90,3 +90,24 @@ def test_a_convnet_has_one_name() -> None:
         assert not REGISTRY.has("backbone", typed), typed
     for listed in REGISTRY.names("backbone"):
         assert REGISTRY.find("backbone", listed).offer.name == listed
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "own"),
+    [
+        # DC counts all layers of all blocks, as many as a block has of convolution, norm, activation and pool.
+        ("convnet3-bn", "features.5.running_var", "blocks.1.1.running_var"),
+        ("convnet3-none", "features.6.bias", "blocks.2.0.bias"),
+        ("convnet3-none-nopool", "features.4.weight", "blocks.2.0.weight"),
+        # RDED has a list of each kind.
+        ("convnet3-bn", "layers.conv.2.weight", "blocks.2.0.weight"),
+        ("convnet3-bn", "layers.norm.1.num_batches_tracked", "blocks.1.1.num_batches_tracked"),
+        *(("convnet3", name, name) for name in ("classifier.bias", "blocks.0.0.bias")),
+        # Somebody else's tensors, which it is then said to have.
+        *(("convnet3", name, name) for name in ("features", "features.first.weight", "layers", "layers.conv")),
+    ],
+)
+def test_weights_are_known_by_others_names(name: str, theirs: str, own: str) -> None:
+    network = build(name)
+    assert network.own_name(theirs) == own  # type: ignore[operator]
+    assert own == theirs or own in network.state_dict()

@@ -179,6 +179,8 @@ def test_a_step_size_beside_the_images_is_read_unless_the_manifest_states_one(tm
     assert (stated.condensed.learned_lr, stated.notes) == (0.5, ())
     assert set(stated.files) == set(without.files), "what is not read does not count"
     write_manifest(folder, **said)
+    torch.save(torch.tensor(0.0433).item(), folder / "kept" / "lr_best.pt")  # as others of MTT's heirs save it
+    assert read_foreign(folder, PAIR, readers).condensed.learned_lr == pytest.approx(0.0433)
     for wrong, why in ((torch.tensor(-1.0), "above 0 is expected"), (torch.ones(2), "holds no one number")):
         torch.save(wrong, folder / "kept" / "lr_best.pt")
         with pytest.raises(UsageError, match=why):
