@@ -37,7 +37,12 @@ def names_of(path: Path, column: str, renamed: Mapping[str, str]) -> list[str] |
     names = _within(path, _metadata(path, schema), "info", "features", column).get("names")
     if names is not None and not _are_words(names):
         raise UsageError(f"{path}: the names of {column!r} in its huggingface metadata are not different words")
-    return names and [renamed.get(name, name) for name in names]
+    if names is None:
+        return None
+    found = [renamed.get(name, name) for name in names]
+    if twice := next((name for name in found if found.count(name) > 1), None):
+        raise UsageError(f"{path}: 'renamed' calls two names of {column!r} {brief(twice)}")
+    return found
 
 
 def _metadata(path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - any JSON value

@@ -39,6 +39,20 @@ def test_labels_count_the_names_of_each_file(registry: Registry, tmp_path: Path)
     assert dataset.train.labels.tolist() == [1, 0, 1, 0, 0, 1, 0, 1]
 
 
+def test_names_are_called_as_a_card_says_unless_two_become_one(registry: Registry, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [(jpeg(index), index) for index in range(3)], ["rose", "lily", "iris"])
+    card = tmp_path / "rows.toml"
+
+    def called(renamed: str) -> Dataset:
+        card.write_text(f"{CARD.format(fields='')}options = {{ renamed = {renamed} }}")
+        return open_dataset(registry, str(card), tmp_path / "none", tmp_path / "cache", Silent())
+
+    dataset = called('{ rose = "b", lily = "rose", tulip = "c" }')
+    assert (dataset.classes, dataset.train.labels.tolist()) == (("b", "iris", "rose"), [0, 2, 1])
+    with pytest.raises(UsageError, match=r"train\.parquet: 'renamed' calls two names of 'label' 'iris'$"):
+        called('{ rose = "iris" }')
+
+
 def test_without_names_labels_count_the_ids_as_the_card_has_them(registry: Registry, tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", [(jpeg(0), 0), (jpeg(1), 1)])
     dataset = _open(registry, tmp_path, 'class_ids = ["z", "y"]')
