@@ -172,7 +172,8 @@ def test_what_is_not_installed_is_listed_and_is_no_failure(
             ),
             "name methods (-m) and backbones (--backbone), or a table (--table)",
         ),
-        (("--table", "sre2l-table-2"), "unknown speed table 'sre2l-table-2'; did you mean 'sre2l-table-1'?"),
+        (("--table", "sre2l-table-7"), "unknown speed table 'sre2l-table-7'; did you mean 'sre2l-table-1'?"),
+        (("--table", "sre2l-table-2"), "'sre2l-table-2' is a published table of results: bench reproduce sre2l-table-2"),
     ],
 )
 def test_a_mistake_is_one_line(

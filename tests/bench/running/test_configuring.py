@@ -96,7 +96,7 @@ def read(choice: dict[str, Any], bench: Bench) -> MethodChoice:
 
 def test_a_choice_from_before_something_was_left_aside_keeps_its_name(registry: Registry, bench: Bench) -> None:
     choice = asdict(configure(registry, "imported", TINY, ['path="x"', 'content="y"']))
-    assert choice.pop("aside") == ("path",)
+    assert choice.pop("aside") == ("lacks", "path")
     assert read(choice, bench).identity()["config"]["path"] == "x"
 
 
