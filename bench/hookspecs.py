@@ -28,6 +28,8 @@ class Offer:
         summary: one line for `bench list` and `bench show`.
         traits: what the thing has, e.g. {"batchnorm"} for a backbone.
         needs: the traits a method needs of its backbone.
+        version: of a backbone: raise it when the network of its name becomes another, so that teachers and trainings of
+            the one before are not taken for its own. (Methods, protocols and readers have a `version` of their own.)
 
     Raises:
         TypeError: traits or needs that are no set of texts; the plugin is then not loaded.
@@ -38,6 +40,7 @@ class Offer:
     summary: str
     traits: frozenset[str] = field(default=frozenset())
     needs: frozenset[str] = field(default=frozenset())
+    version: int = 1
 
     def __post_init__(self) -> None:
         """A text is a sequence of letters, which are no traits."""

@@ -47,6 +47,7 @@ class Task:
         seed: the run's seed; draw from `seed_for(...)`, never from torch's global generator.
         budget: "paper" or "quick" (recipes are already scaled; for information).
         networks: finds a backbone's builder by name.
+        network_version: finds the version that its offer has.
         readers: finds a dataset reader's class by name.
         stages: costly results, kept by content hash; use `stage`.
         looks: how often a training tests on the way (see `bench.training.curves`).
@@ -71,6 +72,7 @@ class Task:
     stages: StageStore
     workspace: Path
     readers: Callable[[str], type[Reader]] = unreadable
+    network_version: Callable[[str], int] = lambda _: 1
     compile: Compile = "auto"
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False

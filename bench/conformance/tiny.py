@@ -95,6 +95,7 @@ def tiny_task(
         seed=seed,
         budget=budget,
         networks=lambda name: registry.load("backbone", name),
+        network_version=lambda name: registry.find("backbone", name).offer.version,
         facts=Notes(reserved()),
         stages=StageStore(folder / "cache"),
         workspace=work,

@@ -70,6 +70,7 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunCon
         seed=spec.seed,
         budget=spec.budget,
         networks=lambda name: registry.load("backbone", name),
+        network_version=lambda name: registry.find("backbone", name).offer.version,
         readers=lambda name: registry.load("reader", name),
         facts=Notes(reserved()),
         measured=measured,

@@ -242,7 +242,9 @@ def judged_by(task: Task, method: Condenser[Any]) -> Task:
 
 def conditions_of(each: EvaluationSpec, protocol: Protocol, task: Task) -> str:
     """A hash of all beside the set and the seed that decides the scores: what a score is kept with as `made_under`."""
-    return digest([each.protocol_id, dict(protocol.conditions(replace(task.setting, backbone=each.backbone)))])
+    version = task.network_version(each.backbone)
+    later = [] if version == 1 else [version]  # the first was not said
+    return digest([each.protocol_id, dict(protocol.conditions(replace(task.setting, backbone=each.backbone))), *later])
 
 
 def scored(folder: Path, each: EvaluationSpec, made_under: str, registry: Registry) -> int:

@@ -118,6 +118,7 @@ def _task(
         seed=0,
         budget="paper",
         networks=lambda name: registry.load("backbone", name),
+        network_version=lambda name: registry.find("backbone", name).offer.version,
         readers=lambda name: registry.load("reader", name),
         stages=StageStore(folder / "cache", progress),
         workspace=workspace,

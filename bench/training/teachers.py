@@ -68,7 +68,7 @@ def squeeze(
         starts_from: weights that torchvision publishes, of which all but the classifier's are the first; "" for none.
     """
     name = backbone or task.backbone
-    parameters = {"recipe": recipe.model_dump(mode="json"), "backbone": name, "seed": seed}
+    parameters = {"recipe": recipe.model_dump(mode="json"), "seed": seed, **_named(task, name)}
     published = find_weights(name, starts_from) if starts_from else None
     if published:
         parameters["starts_from"] = str(published)
@@ -123,7 +123,13 @@ def kept(
     def make(folder: Path) -> Made:
         return _made(task, train(folder), name)
 
-    return _teacher(task, name, task.stage(KIND, loop.VERSION, {**parameters, "backbone": name}, make))
+    return _teacher(task, name, task.stage(KIND, loop.VERSION, {**parameters, **_named(task, name)}, make))
+
+
+def _named(task: Task, backbone: str) -> dict[str, str | int]:
+    """The network among what decides a stage; its version where it has another than the first, which was not said."""
+    version = task.network_version(backbone)
+    return {"backbone": backbone} | ({"network_version": version} if version != 1 else {})
 
 
 def load_teacher(task: Task, ref: TeacherRef) -> nn.Module:

@@ -100,7 +100,7 @@ def _others() -> list[Offer]:
         Offer("mlp", "bench_backbones.plain:mlp", "MLP of the DC family: three linear layers, 128 wide"),
         Offer("lenet", "bench_backbones.plain:lenet", lenet),
         Offer("resnet10-ap", "bench_backbones.resnet_ap:resnet10_ap", pooled),
-        Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T, stochastic depth 0.1, from 32 pixels"),
+        Offer("swin-tiny", "bench_backbones.swin:swin_tiny", "Swin-T, stochastic depth 0.1, from 32 pixels", version=2),
         Offer(
             "convnext-tiny", "bench_backbones.convnext:convnext_tiny", "ConvNeXt-Tiny of torchvision, from 32 pixels"
         ),

@@ -3,8 +3,7 @@
 Blocks are left out with probabilities that rise from 0 to 0.1. So has it timm by default, whose network G-VBSM's code
 trains from nothing; torchvision's `swin_t` rises to 0.2. Only training sees the difference: the tensors are the same,
 and torchvision's published weights fit. Records say `stochastic_depth` under `networks`; those that do not are of 0.2,
-which was here before. What is kept from then has the same key and is not made again: a record of 0.1 may hold a teacher
-or trainings of 0.2, where its run or its stages are older.
+the first version of this network, whose teachers and trainings are not taken for those of this one.
 
 Its patches of 4 pixels are merged three times, so it needs 32 pixels; no release that is compared here trains it on
 fewer than 224.

@@ -95,6 +95,16 @@ def test_another_backbone_than_the_task_s_is_another_teacher(make_task: MakeTask
     assert other.ref.stage != own.ref.stage and other.ref.backbone == "other"
 
 
+def test_a_network_that_became_another_has_teachers_of_its_own(make_task: MakeTask) -> None:
+    """Those of the first version are found by the name alone, as before there were versions."""
+    recipe = TeacherRecipe(**RECIPE.model_copy(update={"epochs": 1}).model_dump())
+    before = obtain(make_task(), recipe, seed=1)
+    first = obtain(make_task(network_version=lambda _: 1), recipe, seed=1)
+    second = obtain(make_task(network_version=lambda _: 2), recipe, seed=1)
+    assert first.ref == before.ref
+    assert second.ref.stage != first.ref.stage
+
+
 def test_teachers_together_give_the_mean_of_their_logits(make_task: MakeTask) -> None:
     short, task = RECIPE.model_copy(update={"epochs": 1}), make_task()
     refs = [squeeze(task, short, seed=seed).ref for seed in (1, 2, 3)]
