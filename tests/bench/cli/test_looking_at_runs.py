@@ -19,8 +19,9 @@ DATE = "2026-01-02T03:04:05+00:00"
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    """A folder with a failed run, one that is not finished, and one whose record is damaged."""
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a failed run, one that is not finished, and one whose record is damaged; a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "120")
     failed, begun, damaged = (sample_spec(seed) for seed in (0, 1, 2))
     made = {"command": "bench run", "date": DATE, "version": "0.1", "commit": "v1-dirty"}
     environment = {"device": "cpu", "precision": "fp32", "versions": {"torch": "2.9"}, "made": made}
