@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pluggy
@@ -282,11 +283,20 @@ def _identity(named: str) -> object:
     return Path(named).resolve() if named.endswith(".py") else named
 
 
+class _FromSource(SourceFileLoader):
+    """Runs a file as it stands. Python goes by the bytecode of an earlier state of equal length and second, if any."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Of the source, compiled now and kept nowhere."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)

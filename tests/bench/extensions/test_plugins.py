@@ -1,6 +1,7 @@
 """The registry: entry points, --plugin, duplicates refused, broken plugins listed and harmless to the others."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -325,3 +326,20 @@ def test_a_path_that_is_offered_as_a_text_is_said_to_be_one(tmp_path: Path) -> N
         UsageError, match=r"text, and '/x/y\.toml' is no 'package.module:attribute'; a path is given as a"
     ):
         Registry((str(path),)).load("ladder", "mine")
+
+
+def test_a_file_runs_as_it_stands_whatever_bytecode_python_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit of equal length within a second is one that Python's own bytecode does not see."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path, found = tmp_path / "offering.py", []
+    for name in ("one", "two"):
+        path.write_text(
+            "from bench.hookspecs import Offer, hookimpl\n\n\n@hookimpl\ndef bench_backbones():\n"
+            f"    return [Offer('net-{name}', object, 'A network.')]\n"
+        )
+        os.utime(path, (1, 1))
+        found.append([each for each in Registry([str(path)]).names("backbone") if each.startswith("net-")])
+    assert found == [["net-one"], ["net-two"]]
+    assert not (tmp_path / "__pycache__").exists()
