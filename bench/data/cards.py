@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bench.data.class_lists import KEY, with_listed
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.storage.names import below, brief, check_name
 from bench.storage.regular_files import LONGEST
-from bench.storage.users_toml import hint, read_toml
+from bench.storage.users_toml import hint, read_fields, validated
 
 SplitName = Literal["train", "test"]
 Unit01 = Annotated[float, Field(ge=0, le=1)]
@@ -175,7 +176,7 @@ class DatasetCard(BaseModel):
             stays what it was without them.
     """
 
-    also: ClassVar[tuple[str, ...]] = ("normalisation",)  # a field beside those below
+    also: ClassVar[tuple[str, ...]] = ("normalisation", KEY)  # fields beside those below
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, AfterValidator(_named)]
     like: str | None = None
@@ -284,5 +285,6 @@ def _cards_in(folder: str) -> list[Path]:
 
 
 def read_card(path: Path) -> DatasetCard:
-    """The card in a TOML file. Raises UsageError as `read_toml`."""
-    return read_toml(DatasetCard, path, "dataset card")
+    """The card in a TOML file. Raises UsageError as `read_toml`, and for what its list of classes lacks."""
+    what = "dataset card"
+    return validated(DatasetCard, with_listed(read_fields(path, what), path), f"{what} {path}")

@@ -1,6 +1,7 @@
 """Models of pydantic from what users write in TOML, and what is wrong with it in one line."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -20,18 +21,26 @@ def read_toml(model: type[M], path: Path, what: str) -> M:
     Raises:
         UsageError: no such file, not TOML, or a missing, unknown or wrong field; the line names `what`, file and field.
     """
+    return validated(model, read_fields(path, what), f"{what} {path}")
+
+
+def read_fields(path: Path, what: str) -> dict[str, Any]:
+    """What a TOML file says, whatever that is.
+
+    Raises:
+        UsageError: no such file, or not TOML; the line names `what` and the file.
+    """
     try:
-        fields = tomllib.loads(read_regular(path, MOST).decode())
+        return tomllib.loads(read_regular(path, MOST).decode())
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
     except RecursionError:
         raise UsageError(f"{what} {path} is not valid TOML: its brackets are nested too deeply") from None
     except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
-    return validated(model, fields, f"{what} {path}")
 
 
-def validated(model: type[M], fields: dict[str, Any], where: str) -> M:
+def validated(model: type[M], fields: Mapping[str, Any], where: str) -> M:
     """The model with these fields.
 
     Raises:

@@ -99,6 +99,42 @@ def test_what_a_card_came_to_say_later_leaves_its_hash(tmp_path: Path) -> None:
         assert [read_card(_card(tmp_path, text)).hash() == before for text in changed] == [same] * 3
 
 
+LISTED = "b1  rose, Rosa\n\na2 daisy\nc3\n"
+
+
+def test_classes_of_a_file_beside_the_card_are_as_if_it_listed_them(tmp_path: Path) -> None:
+    (tmp_path / "flowers.txt").write_text(LISTED)
+    words = 'class_names = { b1 = "rose, Rosa", a2 = "daisy" }\n'
+    for ids, told in (('"b1", "a2", "c3"', words), ('"c3", "a2"', 'class_names = { a2 = "daisy" }\n')):
+        own = f"class_ids = [{ids}]\n"
+        stated = read_card(_card(tmp_path, GOOD.replace("[[", own + told + "[[")))
+        listing = own if told != words else ""
+        listed = read_card(_card(tmp_path, GOOD.replace("[[", listing + 'class_list = "flowers.txt"\n[[')))
+        assert (listed, listed.hash()) == (stated, stated.hash())
+
+
+@pytest.mark.parametrize(
+    ("said", "lines", "expected"),
+    [
+        ('class_list = "none.txt"', LISTED, "none.txt cannot be read"),
+        ('class_list = "../flowers.txt"', LISTED, "of a file beside the card, not '../flowers.txt'"),
+        ("class_list = 3", LISTED, "of a file beside the card, not 3"),
+        ('class_list = "flowers.txt"', "a1 rose\na1 daisy\n", "holds one id twice"),
+        ('class_list = "flowers.txt"', "\n", "holds no class"),
+        ('class_list = "flowers.txt"', "a1 rose\n", "class_ids"),
+        ('class_list = "flowers.txt"\nclass_ids = ["a2", "b2"]', LISTED, "unknown class 'b2'; did you mean 'b1'"),
+        ('class_list = "flowers.txt"\nclass_ids = [2]', LISTED, "unknown class '2'"),
+        ('class_list = "flowers.txt"\nclass_names = { a2 = "x" }', LISTED, "two ways to say one thing"),
+        ('class_lists = "flowers.txt"', LISTED, "did you mean 'class_list'"),
+    ],
+)
+def test_a_list_of_classes_that_is_none_is_one_line(tmp_path: Path, said: str, lines: str, expected: str) -> None:
+    (tmp_path / "flowers.txt").write_text(lines)
+    with pytest.raises(UsageError) as refusal:
+        read_card(_card(tmp_path, GOOD.replace("[[", f"{said}\n[[")))
+    assert expected in str(refusal.value) and "\n" not in str(refusal.value)
+
+
 def test_reading_cards_needs_no_torch() -> None:
     use = "bench_datasets.bench_datasets(); sys.exit('torch' in sys.modules)"
     code = f"import bench.data.cards, bench_datasets, sys; {use}"
