@@ -68,48 +68,89 @@ def described(
         opened = open_dataset(registry, dataset, data_root, cache, console, told=True, fingerprints=nothing_kept)
         source = select_classes(opened, classes)
         found = read_against(folder, source, registry)
-        fewest, most = importing.images_per_class(found.condensed.images.classes, source.classes, folder)
-        _check_ipcs(ipcs, fewest, folder)
-        if ipcs and set(ipcs) != {most} and isinstance(manifest.get("labels"), dict) and "fkd" in manifest["labels"]:
-            raise UsageError(f"the stored labels of {folder} are of all its images; leave out --ipc")
-        whole = not ipcs and fewest != most
-        total = len(found.condensed.images)
-        usual = tuple(ipcs) or (round(total / len(source.classes)),)
-        origin = Origin(
-            name=manifest.get("name") or manifest.get("run") or folder.name,
-            method=manifest["method"],
-            protocol=_protocol(registry, manifest, source, usual[0], folder),
-            class_order=found.class_order,
-            backbone=manifest.get("backbone"),
-            iterations=manifest.get("iterations"),
-            budget=manifest.get("budget"),
-            images=total if whole else None,
-            images_per_class=(fewest, most) if whole else None,
-        )
+        usual, ranged = _counts(found, source, ipcs, manifest, folder)
+        origin = _origin(registry, manifest, found, source, usual[0], ranged, folder)
         warn_of(found, origin.name, console)
         setting = source.setting(usual[0], origin.backbone or USUAL_BACKBONE)
         asked = _asked(protocols, origin)
-        maker = _maker(registry, origin)
-        lacks = (WITHOUT_LR,) if maker and maker.learns_lr and found.condensed.learned_lr is None else ()
-        if maker and lacks and maker.protocol(setting) in asked:
-            console.warn(
-                f"{origin.name} states no 'learned_lr', the step size that was learned with its images: "
-                f"{maker.protocol(setting)} trains at its recipe's rate instead"
-            )
+        lacks = _lacking(registry, origin, found, setting, asked, console)
         _say(console, registry, manifest, origin)
         if found.condensed.labels.plain and manifest.get("labels") is None:
             _warn_of_plain_labels(console, registry, origin, setting, asked)
+    return Described(usual, manifest.get("seed") or 0, origin, _changes(folder, found, manifest, lacks, ranged))
+
+
+def _counts(
+    found: Foreign, dataset: Dataset, ipcs: Sequence[int], manifest: Mapping[str, Any], folder: Path
+) -> tuple[tuple[int, ...], tuple[int, int] | None]:
+    """Images per class to evaluate at; and the fewest and the most, where all are taken and classes differ.
+
+    Raises:
+        UsageError: more are asked for than there are, or fewer than stored labels are of.
+    """
+    fewest, most = importing.images_per_class(found.condensed.images.classes, dataset.classes, folder)
+    _check_ipcs(ipcs, fewest, folder)
+    if ipcs and set(ipcs) != {most} and isinstance(manifest.get("labels"), dict) and "fkd" in manifest["labels"]:
+        raise UsageError(f"the stored labels of {folder} are of all its images; leave out --ipc")
+    usual = tuple(ipcs) or (round(len(found.condensed.images) / len(dataset.classes)),)
+    return usual, (fewest, most) if not ipcs and fewest != most else None
+
+
+def _origin(
+    registry: Registry,
+    manifest: Mapping[str, Any],
+    found: Foreign,
+    dataset: Dataset,
+    ipc: int,
+    ranged: tuple[int, int] | None,
+    folder: Path,
+) -> Origin:
+    return Origin(
+        name=manifest.get("name") or manifest.get("run") or folder.name,
+        method=manifest["method"],
+        protocol=_protocol(registry, manifest, dataset, ipc, folder),
+        class_order=found.class_order,
+        backbone=manifest.get("backbone"),
+        iterations=manifest.get("iterations"),
+        budget=manifest.get("budget"),
+        images=len(found.condensed.images) if ranged else None,
+        images_per_class=ranged,
+    )
+
+
+def _lacking(
+    registry: Registry, origin: Origin, found: Foreign, setting: Setting, protocols: Sequence[str], console: Progress
+) -> tuple[str, ...]:
+    """What sets of its method bring and this one does not; said where it is evaluated by its method's own protocol."""
+    maker = _maker(registry, origin)
+    if maker is None or not maker.learns_lr or found.condensed.learned_lr is not None:
+        return ()
+    if (own := maker.protocol(setting)) in protocols:
+        console.warn(
+            f"{origin.name} states no 'learned_lr', the step size that was learned with its images: "
+            f"{own} trains at its recipe's rate instead"
+        )
+    return (WITHOUT_LR,)
+
+
+def _changes(
+    folder: Path,
+    found: Foreign,
+    manifest: Mapping[str, Any],
+    lacks: tuple[str, ...],
+    ranged: tuple[int, int] | None,
+) -> tuple[str, ...]:
+    """The configuration that finds the set, as for --set."""
     values = {
         "path": str(folder),
         "content": importing.fingerprint(folder, found.files),
         "made_by": manifest["method"],
         "pixels": "float32" if found.condensed.images.pixels.is_floating_point() else "uint8",
-        "whole": whole,
+        "whole": ranged is not None,
         **({"grid": decoder.factor} if (decoder := found.condensed.decoder) else {}),
         **({"lacks": lacks} if lacks else {}),
     }
-    changes = tuple(f"{key}={json.dumps(value)}" for key, value in values.items())
-    return Described(usual, manifest.get("seed") or 0, origin, changes)
+    return tuple(f"{key}={json.dumps(value)}" for key, value in values.items())
 
 
 def _maker(registry: Registry, origin: Origin) -> type[Condenser[Any]] | None:
