@@ -119,15 +119,20 @@ class _Cells:
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = [row for row in rows if row["status"] == "done" and row.get("top1_mean") is not None]
         self._placed = {(run, name_of(row), row["eval_backbone"]): row for row in self._rows for run in runs_of(row)}
-        self._cells: dict[Cell, list[Row]] = {}
         self._hard_ones: dict[tuple[Cell, str], list[Row]] = {}
-        self._drawn: dict[Cell, list[Row]] = {}
+        self._whole: dict[Cell, list[Row]] = {}
+        cells: dict[Cell, list[Row]] = {}
+        drawn: dict[Cell, list[Row]] = {}
         for row in self._rows:
-            self._cells.setdefault(_cell(row), []).append(row)
+            cells.setdefault(_cell(row), []).append(row)
             if _is_hard(row):
                 self._hard_ones.setdefault((_cell(row), runs_of(row)[0]), []).append(row)
+                if row["method"] == FULL:
+                    self._whole.setdefault(_cell(row), []).append(row)
             if row["method"] == CONTROL:
-                self._drawn.setdefault(_treatment(row), []).append(row)
+                drawn.setdefault(_treatment(row), []).append(row)
+        self._teachers = {cell: _best_teacher(those) for cell, those in cells.items() if cell not in self._whole}
+        self._drawn = {treatment: _mean_draw(those) for treatment, those in drawn.items()}
 
     def scores(self, row: Row) -> CellScores:
         """All that can be said of a row."""
@@ -170,16 +175,12 @@ class _Cells:
         )
 
     def _control(self, row: Row) -> Row | None:
-        """Random images under the same protocol with the same kind of labels: its control, or else whatever there is.
-
-        Of several sets the mean: the draw of random images decides more than the training does.
-        """
+        """Random images under the same protocol with the same kind of labels: its control, or else what there is."""
         if _itself(row):
             return None
         if (own := self._own_control(row)) and own.get("label_kind") == row.get("label_kind"):
             return own
-        drawn = sets_as_one(self._drawn.get(_treatment(row), []))
-        return max(drawn, key=lambda each: each.get("sets") or 1, default=None)
+        return self._drawn.get(_treatment(row))
 
     def _own_control(self, row: Row) -> Row | None:
         """The row of its control under the same protocol, whatever its labels are."""
@@ -212,14 +213,18 @@ class _Cells:
 
         The teacher is one that is the same network. Whatever the images per class, a cell has it in common.
         """
-        cell = self._cells[_cell(row)]
-        whole = [each for each in cell if each["method"] == FULL and _is_hard(each)]
+        whole = self._whole.get(_cell(row), [])
         same = [each for each in whole if each.get("protocol_id") == protocol]
         called = [each for each in whole if name_of(each) == HARD]
         if whole:
             best = max(same or called or whole, key=lambda each: each["top1_mean"])
             return Ingredient(replace(_accuracy(best), constant=True), FULL, best.get("protocol_id"))
-        return _best_teacher(cell)
+        return self._teachers[_cell(row)]
+
+
+def _mean_draw(drawn: Sequence[Row]) -> Row:
+    """Of several sets the mean: the draw of random images decides more than the training does."""
+    return max(sets_as_one(drawn), key=lambda each: each.get("sets") or 1)
 
 
 def _cell(row: Row) -> Cell:
