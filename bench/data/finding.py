@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.data.cards import DatasetCard, SourceCard, check_dataset, is_path, read_card
 from bench.data.datasets import Fetch, Reader, Source
 from bench.data.folders import require_utf8
+from bench.data.identity import offered_card
 from bench.errors import RunFailure, UsageError, why
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registry
@@ -38,7 +39,7 @@ def load_card(registry: Registry, name_or_path: str) -> DatasetCard:
         UsageError: unknown name, no such file, or a missing, unknown or wrong field; one line that names the nearest.
     """
     check_dataset(registry, name_or_path)
-    return read_card(Path(name_or_path if is_path(name_or_path) else registry.load("dataset", name_or_path)))
+    return read_card(Path(name_or_path)) if is_path(name_or_path) else offered_card(registry, name_or_path)
 
 
 def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: Path) -> FoundSource:

@@ -5,6 +5,7 @@ plugin offers where its content is the offered card's, or where it says `like = 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ def known_as(registry: Registry, card: DatasetCard, classes: int | None) -> str 
         return _stands_for(_alike(registry, card, classes))
     if card.name not in registry.names("dataset"):
         return card.name
-    offered = _offered(registry, card.name)
+    offered = offered_card(registry, card.name)
     return None if differences(card, offered) else _stands_for(offered)
 
 
 def why_unknown(registry: Registry, card: DatasetCard) -> str:
     """One line for a card whose name is another dataset's: what differs, what follows, what to do."""
-    differing = ", ".join(differences(card, _offered(registry, card.name)))
+    differing = ", ".join(differences(card, offered_card(registry, card.name)))
     return (
         f"this {card.name!r} is not the {card.name} that is known here (its card differs in {differing}): recipes go "
         f'by its size, and no published number stands beside it; like = "{card.name}" in the card says otherwise'
@@ -63,10 +64,6 @@ def _stands_for(offered: DatasetCard) -> str:
     return offered.like or offered.name
 
 
-def _offered(registry: Registry, name: str) -> DatasetCard:
-    return read_card(Path(registry.load("dataset", name)))
-
-
 def _alike(registry: Registry, card: DatasetCard, classes: int | None) -> DatasetCard:
     """The card of the dataset that `like` names, if it has the same shape."""
     assert card.like is not None
@@ -74,7 +71,7 @@ def _alike(registry: Registry, card: DatasetCard, classes: int | None) -> Datase
         match = nearest(card.like, names)
         hint = f"did you mean {match!r}?" if match else f"choose from {', '.join(names)}"
         raise UsageError(f"the card of {card.name} is like {card.like!r}, which is no dataset; {hint}")
-    other = _offered(registry, card.like)
+    other = offered_card(registry, card.like)
     pairs = {
         "resolution": (card.resolution, other.resolution),
         "channels": (card.channels, other.channels),
@@ -84,3 +81,13 @@ def _alike(registry: Registry, card: DatasetCard, classes: int | None) -> Datase
         if None not in (mine, theirs) and mine != theirs:
             raise UsageError(f"the card of {card.name} is like {card.like!r}, which has {what} {theirs}, not {mine}")
     return other
+
+
+def offered_card(registry: Registry, name: str) -> DatasetCard:
+    """The card of a registered dataset, read once: those that plugins bring do not change while a process lives."""
+    return _offered(Path(registry.load("dataset", name)))
+
+
+@cache
+def _offered(path: Path) -> DatasetCard:
+    return read_card(path)

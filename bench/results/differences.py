@@ -1,10 +1,9 @@
 """What still differs from a paper in a row that a published number stands beside."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.cards import read_card
+from bench.data.identity import offered_card
 from bench.recipes import Recipe, Setting
 from bench.results.protocol_names import base_of
 
@@ -65,7 +64,7 @@ def _setting(registry: "Registry", row: Mapping[str, Any]) -> Setting | None:
     known_as = row.get("known_as")
     if known_as is None or not registry.has("dataset", known_as):
         return None
-    card = read_card(Path(registry.load("dataset", known_as)))
+    card = offered_card(registry, known_as)
     return Setting.of(card, known_as, row["classes"], row["ipc"], row["eval_backbone"])
 
 
