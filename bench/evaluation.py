@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.sets.condensed import CondensedSet
 
 PAPER = "paper"  # the word for "the protocol that the method's own paper uses"; see Condenser.protocol
+LabelSource = Literal["own", "hard", "teacher"]  # whose labels students train on
 
 
 class Protocol(ABC):
@@ -33,7 +34,7 @@ class Protocol(ABC):
     name: str
     version: int = 1
     variants: Mapping[str, str] = {}
-    labels: Literal["own", "hard", "teacher"]
+    labels: LabelSource
     paper_reports: Literal["last", "best"] = "last"
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from bench.conformance.common import Conformance
 from bench.conformance.rounds import ShortenedBook
 from bench.conformance.tiny import tiny_dataset, tiny_task
 from bench.data.datasets import Normalisation
-from bench.evaluation import Protocol, Scores
+from bench.evaluation import LabelSource, Protocol, Scores
 from bench.extensions.registry import Registry
 from bench.labels import HardLabels
 from bench.recipes import Setting
@@ -73,7 +73,7 @@ class ProtocolConformance(Conformance):
         assert isinstance(found, Protocol)
         assert found.name == subject
         assert found.version >= 1
-        assert found.labels in ("own", "hard", "teacher")
+        assert found.labels in get_args(LabelSource)
 
     def test_recipes_resolve(self, registry: Registry, subject: str) -> None:
         """For small and large images at both budgets, where the protocol is one of recipes."""

@@ -5,14 +5,14 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from bench.condensation import Condenser, Grid, PixelFormat
-from bench.evaluation import Protocol
+from bench.evaluation import LabelSource, Protocol
 from bench.extensions.registry import Registry
 from bench.labels import KINDS
 from bench.recipes import RESERVED, Recipe
 from bench.storage.names import VARIANT
 
 FORMS = get_args(PixelFormat)
-LABELS = ("own", "hard", "teacher")
+LABELS = get_args(LabelSource)
 ALIKE = 0.85  # by difflib's measure: "labels" for "label", "pixel_fromat" for "pixel_format"
 
 

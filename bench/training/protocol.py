@@ -13,6 +13,7 @@ from bench import seeds
 from bench.condensation import Task
 from bench.data.datasets import TensorSplit
 from bench.errors import RunFailure
+from bench.evaluation import LabelSource as LabelSource
 from bench.evaluation import Protocol, Scores
 from bench.labels import HardLabels, Labels
 from bench.loops.checkpoints import SUFFIX as CHECKPOINT
@@ -33,7 +34,6 @@ from bench.training.teachers import Teacher, pretrained, squeeze
 from bench.training.testing import Assessment, assess
 from bench.training.variants import AUGMENTATION, LENGTH, SOFTNESS, VariedBook, epochs_of, temperature_of
 
-LabelSource = Literal["own", "hard", "teacher"]
 Reported = Literal["last", "best"]
 
 
