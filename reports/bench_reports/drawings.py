@@ -143,10 +143,6 @@ def _bar(
     )
 
 
-def _published(claim: Mapping[str, Any]) -> str:
-    return claimed(claim["value"], None, claim.get("decimals", 0))
-
-
 def _over_ipc(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     """A line for each, against the logarithm of the images per class."""
     for name, line in panel.lines.items():
