@@ -12,7 +12,7 @@ from bench.cli.console import Console
 from bench.cli.grid import planned
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.hardware.quantities import duration, size
+from bench.hardware.quantities import duration, peak_of, size
 from bench.loops.pace import TRIAL_SECONDS
 from bench.planning.request import Request
 from bench.results.spec import Job
@@ -103,8 +103,7 @@ def _named(runs: Sequence[str]) -> str:
 def _cells(each: Forecast) -> list[str]:
     if each.status != "to do":
         return [each.run, *[""] * len(PARTS), each.status, "", "", ""]
-    memory = each.peak_memory_bytes or {}
-    peak = memory.get("allocated") or memory.get("rss") or 0  # 0: picked or brought, never measured
+    peak = peak_of(each.peak_memory_bytes) or 0  # 0: picked or brought, never measured
     parts = [duration(getattr(each, name) or 0.0) for name in PARTS.values()]
     peaks = [size(held) if held else "" for held in (peak, greatest_peak(each.stages))]
     return [each.run, *parts, duration(each.total_s), *peaks, size(each.disk_bytes or 0)]

@@ -23,6 +23,11 @@ class PeakMemory:
     reserved: int | None
     rss: int
 
+    @property
+    def held(self) -> int:
+        """Those that say what was needed, as `bench.hardware.quantities.peak_of`."""
+        return self.rss if self.allocated is None else self.allocated
+
     def joined(self, other: "PeakMemory") -> "PeakMemory":
         """The greater of each."""
         return PeakMemory(

@@ -1,6 +1,7 @@
 """Numbers as people read and write them."""
 
 import re
+from collections.abc import Mapping
 
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smh]?)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT])(i?)B")
@@ -23,6 +24,12 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def peak_of(memory: Mapping[str, int | None] | None) -> int | None:
+    """Of a peak the bytes that say what was needed: the allocator's on CUDA, else the process's; None: not known."""
+    found = memory or {}
+    return found.get("rss") if found.get("allocated") is None else found["allocated"]
 
 
 def size_in(text: str) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from bench.hardware.quantities import peak_of
 from bench.hardware.waiting import share_of_all
 from bench.reporting import Row
 from bench.reporting.units import COMPANY, DURATIONS, SIZES, digits, duration, size
@@ -82,8 +83,7 @@ def _resident(row: Row) -> float | None:
 
 def peak_before(row: Row) -> float | None:
     """Likewise, of what comes before the images; None of a method that prepares nothing."""
-    memory = (row.get("prepare_peak_memory_bytes") if prepared(row) is not None else None) or {}
-    return memory.get("rss") if memory.get("allocated") is None else memory["allocated"]
+    return peak_of(row.get("prepare_peak_memory_bytes")) if prepared(row) is not None else None
 
 
 def _value(row: Row, name: str) -> float | None:

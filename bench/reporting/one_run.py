@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.hardware.quantities import peak_of
 from bench.reporting import Ranking, Row, machine, primary
 from bench.reporting.columns import (
     OF_EVALUATION,
@@ -225,7 +226,7 @@ def _of_labels(row: Row, where: str) -> Iterator[Fact]:
 def _of_stages(record: Mapping[str, Any] | None) -> Iterator[Fact]:
     """Stages that may be shared, each as it was made."""
     for key, stage in ((record or {}).get("costs", {}).get("stages") or {}).items():
-        held = stage["memory"]["allocated"] or stage["memory"]["rss"]
+        held = peak_of(stage["memory"])
         name = one_line(" ".join(["stage", *filter(None, [stage.get("kind")]), key[:HASH]]))
         space = [
             f"peak {size(held)}" if held else "",

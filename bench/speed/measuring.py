@@ -186,7 +186,7 @@ def _measured(task: Task, made: Synthesized, held: int) -> dict[str, Any]:
     if times.iterations and not times.timed:
         ends = f"its loop ends after {times.iterations} iterations"
         raise RunFailure(f"no step was timed: {ends}, and the first {WARM_UP_STEPS} are warm-up")
-    peak = memory.rss if memory.allocated is None else memory.allocated
+    peak = memory.held
     return {
         "images": len(made.images),
         "iterations": times.timed or None,

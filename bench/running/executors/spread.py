@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.errors import MISFITS, CorruptArtefact, RunFailure
 from bench.extensions.registry import Registry
+from bench.hardware.quantities import peak_of
 from bench.results.records import Record
 from bench.results.rows import rows
 from bench.results.spec import Job
@@ -95,8 +96,7 @@ class SpreadExecutor:
             found = shaped(Forecast, ended.facts.get("forecast"))
         except CorruptArtefact:
             return Forecast(job.spec.name, "failed", "what its process sent is no forecast")
-        peak = found.peak_memory_bytes or {}
-        made_in = peak.get("allocated") or peak.get("rss") or 0
+        made_in = peak_of(found.peak_memory_bytes) or 0
         self._peaks[job.spec.name] = max(made_in, greatest_peak(found.stages))
         return found
 

@@ -127,9 +127,7 @@ class TrialStore(StageStore):
             samples.append(Sample(key.kind, 1, seconds, warm_up_s=0.0, spent_s=0.0, notes=notes))
         self._claimed |= set(range(first, len(samples)))
         self._ends[key.hash] = len(samples)
-        peak = result.cost.memory
-        held = peak.rss if peak.allocated is None else peak.allocated
-        self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds, held)
+        self._tried[key.hash] = TriedStage(key.kind, key.hash, seconds, result.cost.memory.held)
 
     def _make(self, key: StageKey, folder: Path, make: Maker, device: torch.device) -> StageResult:
         first, begun = len(self._pace.samples), self._go_on_from(key, folder / WORK)
