@@ -19,7 +19,7 @@ from bench.planning.ladders import Rung, check_one_ipc, find_ladder, laddered, r
 from bench.planning.placing import Placed, place, together
 from bench.planning.planner import Planner
 from bench.planning.request import Request, computed_on, inventory_of
-from bench.reporting import ReportFormat, Row, report, reporter
+from bench.reporting import Row, drawn, format_of, report, reporter
 from bench.results.spec import Job
 from bench.running.context import RunContext
 from bench.running.executors import Executor, Hiring, SpreadExecutor
@@ -28,6 +28,9 @@ from bench.running.provenance import typed
 from bench.storage.settings import number_set
 from bench.storage.shared.mirrors import looked_at
 from bench.storage.shared.owners import heartbeat
+
+Draw = Callable[[Sequence[Row]], str]
+TABLE = "table"  # the form that is fallen back on
 
 
 def compare(
@@ -92,24 +95,40 @@ def run_grid(
     return GridResult(laddered(plan.placed, rows) if request.ladder and rows else rows, whole, stopped)
 
 
-def in_form(registry: Registry, form: str, ladder: str | None) -> Callable[[Sequence[Row]], str]:
+def in_form(registry: Registry, form: str, ladder: str | None) -> Draw:
     """What makes a text of rows: a report, or a ladder's table.
 
     Raises:
         UsageError: the form is unknown or has none, or claims that cannot be read.
     """
     if ladder is None:
-        return _or_a_table(registry, form, reporter(registry, form, claims=True))
-    format_: ReportFormat = registry.load("format", form)
-    format_.render_ladder([], title="", source="")
+        draw, plainly = reporter(registry, form, claims=True), partial(_report_in_table, registry)
+    else:
+        draw, plainly = _ladder_in(registry, form, ladder), partial(_ladder_in_table, registry, ladder)
+    return _or_a_table(registry, form, draw, plainly)
+
+
+def _report_in_table(registry: Registry, rows: Sequence[Row]) -> str:
+    return report(registry, rows, TABLE, claims=True)
+
+
+def _ladder_in(registry: Registry, form: str, ladder: str) -> Draw:
+    format_ = format_of(registry, form)
+    drawn(registry, form, lambda: format_.render_ladder([], title="", source=""))
     known = find_ladder(registry, ladder)
-    return lambda rows: format_.render_ladder(rows, title=known.title, source=known.source)
+    return lambda rows: drawn(
+        registry, form, lambda: format_.render_ladder(rows, title=known.title, source=known.source)
+    )
 
 
-def _or_a_table(registry: Registry, form: str, draw: Callable[[Sequence[Row]], str]) -> Callable[[Sequence[Row]], str]:
+def _ladder_in_table(registry: Registry, ladder: str, rows: Sequence[Row]) -> str:
+    return _ladder_in(registry, TABLE, ladder)(rows)
+
+
+def _or_a_table(registry: Registry, form: str, draw: Draw, plainly: Draw) -> Draw:
     """What draws a report after the work: where the plugin of its format fails, in the usual form, with a line."""
 
-    def drawn(rows: Sequence[Row]) -> str:
+    def kept(rows: Sequence[Row]) -> str:
         try:
             return draw(rows)
         except UsageError as error:
@@ -118,9 +137,9 @@ def _or_a_table(registry: Registry, form: str, draw: Callable[[Sequence[Row]], s
             click.echo(
                 f"warning: {error}; the runs are kept (bench report shows them), and this is their table", err=True
             )
-            return report(registry, rows, "table", claims=True)
+            return plainly(rows)
 
-    return drawn
+    return kept
 
 
 def printed(text: str, runs: Path) -> None:

@@ -41,15 +41,16 @@ def target_of(registry: "Registry", form: str | None, output: str | None) -> Tar
     Raises:
         UsageError: an unknown or unavailable format, none for such a name, or a folder that holds other files.
     """
+    from bench.reporting import format_of
     from bench.reporting.folders import FolderFormat
 
     path = Path(output) if output is not None else None
     if path is None:
-        registry.load("format", form := form or "table")
+        format_of(registry, form := form or "table")
         return Target(form)
     folder = str(output).endswith(("/", os.sep)) or path.is_dir()
     form = form or (_form_of_folders(registry) if folder else form_of(registry, path, text=False))
-    format_ = registry.load("format", form)
+    format_ = format_of(registry, form)
     if not folder and not (isinstance(format_, FolderFormat) and path.suffix != format_.suffix):
         return Target(form, file=path)
     if not isinstance(format_, FolderFormat):
@@ -152,7 +153,7 @@ def _put(made: Path, file: "File") -> str:
 
 
 def form_of(registry: "Registry", output: Path, *, text: bool = True) -> str:
-    """The name of the format whose files have the suffix of `output`.
+    """The name of the format whose files have the suffix of `output`. What is no format is refused where it is named.
 
     Args:
         text: of files that are text; else of pictures too (`bench.reporting.pictures`).
@@ -160,10 +161,11 @@ def form_of(registry: "Registry", output: Path, *, text: bool = True) -> str:
     Raises:
         UsageError: there is none; those that there are are named.
     """
+    from bench.reporting import ReportFormat
     from bench.reporting.pictures import suffixes_of
 
-    names = registry.names("format")
-    files = {name: suffixes_of(registry.load("format", name)) for name in names}
+    formats = {name: registry.load("format", name) for name in registry.names("format")}
+    files = {name: suffixes_of(form) for name, form in formats.items() if isinstance(form, ReportFormat)}
     suffixes: dict[str, list[str]] = {}
     for name, each in files.items():
         for suffix in each[:1] if text else each:

@@ -14,14 +14,13 @@ from tabulate import tabulate
 
 from bench.cli.cells_page import cell_sections
 from bench.cli.run_page import Facts, flat, joined, section
-from bench.condensation import Condenser
 from bench.data.cards import DatasetCard, SourceCard
 from bench.data.finding import find_source, load_card
 from bench.errors import UsageError, why
 from bench.evaluation import Protocol
 from bench.extensions.answers import answers_of
 from bench.extensions.registry import Registered, Registry
-from bench.planning.configuring import field_of, keys_of
+from bench.planning.configuring import condenser, field_of, keys_of
 from bench.planning.ladders import find_ladder
 from bench.recipes import Recipe, Setting
 from bench.results.claims import load as load_claims
@@ -37,17 +36,17 @@ BACKBONE, IPC = "resnet18", 10  # what recipes are shown for
 def method(registry: Registry, name: str) -> str:
     """What the method does, its hyper-parameters, and its recipe and protocol on every dataset."""
     registered = registry.find("method", name)
-    condenser: type[Condenser[Any]] = registry.load("method", name)
+    found = condenser(registry, name)
     needs = ", ".join(sorted(registered.offer.needs)) or "nothing"
-    facts = [*_origin(registered), ("version of method", condenser.version), ("needs of a backbone", needs)]
+    facts = [*_origin(registered), ("version of method", found.version), ("needs of a backbone", needs)]
     settings = _settings(registry)
     with answers_of(registry, "method", name):
         recipes = _recipes(
-            {each: condenser.recipe(setting) for each, setting in settings.items()},
-            {"paper's protocol": {each: condenser.protocol(setting) for each, setting in settings.items()}},
+            {each: found.recipe(setting) for each, setting in settings.items()},
+            {"paper's protocol": {each: found.protocol(setting) for each, setting in settings.items()}},
         )
-        keys = _config(condenser.Config, "hyper-parameters, set with --set KEY=VALUE")
-    return _page(f"method {name}", registered, facts, _doc(condenser), keys, recipes, _notes(condenser))
+        keys = _config(found.Config, "hyper-parameters, set with --set KEY=VALUE")
+    return _page(f"method {name}", registered, facts, _doc(found), keys, recipes, _notes(found))
 
 
 def backbone(registry: Registry, name: str) -> str:

@@ -23,7 +23,7 @@ from bench.planning.planner import Planner
 from bench.planning.reproduction import foreseen, requests
 from bench.planning.request import Request, inventory_of
 from bench.progress import Silent
-from bench.reporting import ReportFormat, Row
+from bench.reporting import Row, drawn, format_of
 from bench.reporting.reproduction import by_words, cells_said, judged, standing, unreachable
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
@@ -69,13 +69,14 @@ class Reproduction:
 
     def measure(self) -> int:
         """Does what is left and prints every cell; returns the exit status."""
-        format_, found = self._format(), list[Row]()
+        self._check_form()
+        found = list[Row]()
         try:
             with Console() as console:
                 stopped = self._worked(found, console)
         finally:  # whatever ends the command, what was measured before is told
             if found:
-                self._print(format_, [*found, *self.unreached])
+                self._print([*found, *self.unreached])
         if stopped:
             return 130
         if not found:
@@ -149,7 +150,7 @@ class Reproduction:
 
     def foresee(self) -> int:
         """Prints what the cells would take; returns the exit status."""
-        self._format()
+        self._check_form()
         found: list[Forecast] = []
         with Console() as console:
             placed, _ = self._placed(self._asked(), console)
@@ -169,20 +170,24 @@ class Reproduction:
         Raises:
             UsageError: a cell that the table has not, or no folder of runs.
         """
-        format_, chosen = self._format(), self._cells()
+        self._check_form()
+        chosen = self._cells()
         check_runs(looked_at(self.runs))
         with Console() as console:
             measured = rows(load_all(self.runs, console))
         found = judged(standing(chosen, measured, self._every.values()), self.registry)
         told = {row["cell"]["number"] for row in found}
         lacking = [unreachable(cell, "there is no record of it") for cell in chosen if cell.number not in told]
-        self._print(format_, [*found, *lacking])
+        self._print([*found, *lacking])
         return 0
 
-    def _format(self) -> ReportFormat:
-        format_: ReportFormat = self.registry.load("format", self.form)
-        format_.render_reproduction([], title="")  # before any work
-        return format_
+    def _check_form(self) -> None:
+        """Before any work. Raises UsageError: the form is unknown, or has none for it."""
+        self._drawn([], title="")
+
+    def _drawn(self, found: Sequence[Row], title: str) -> str:
+        format_ = format_of(self.registry, self.form)
+        return drawn(self.registry, self.form, lambda: format_.render_reproduction(found, title=title))
 
     @cached_property
     def _every(self) -> dict[int, Cell]:
@@ -294,6 +299,6 @@ class Reproduction:
         self.within = left
         return kept
 
-    def _print(self, format_: ReportFormat, found: Sequence[Row]) -> None:
+    def _print(self, found: Sequence[Row]) -> None:
         ordered = sorted(found, key=lambda row: int(row["cell"]["number"]))
-        printed(format_.render_reproduction(ordered, title=self.table.title), self.runs)
+        printed(self._drawn(ordered, self.table.title), self.runs)

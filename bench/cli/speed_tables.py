@@ -10,7 +10,7 @@ from bench.cli.folders import check_writable
 from bench.cli.output import form_of, said_written, write
 from bench.errors import Interrupted
 from bench.extensions.registry import Registry
-from bench.reporting import ReportFormat
+from bench.reporting import Row, drawn, format_of
 from bench.results import claims
 from bench.running.environment import arithmetic
 from bench.speed.planning import Planned, SpeedPlanner, SpeedRequest
@@ -39,12 +39,12 @@ def measure(
     Raises:
         UsageError: a request that cannot be right; nothing was measured.
     """
-    forms: list[ReportFormat] = [registry.load("format", form)]
+    forms = [form]
     if output:
-        forms.append(registry.load("format", form_of(registry, output)))
+        forms.append(form_of(registry, output))
         check_writable(output.absolute().parent)
-    for format_ in forms:
-        format_.render_speed([], title=TITLE)  # refuses before any work
+    for each in forms:
+        _drawn(registry, each, [], TITLE)  # refuses before any work
     planner, published = SpeedPlanner(registry, request), claims.load(registry)
     planned = planner.rows()
     check_writable(cache.absolute())
@@ -55,7 +55,7 @@ def measure(
         table = planner.table
         where = arithmetic(planner.device, planner.precision)
         found = rows(ended, where, published, table.name if table else None, table.source if table else None)
-        texts = [format_.render_speed(found, title=_title(table)) for format_ in forms]
+        texts = [_drawn(registry, each, found, _title(table)) for each in forms]
         click.echo(texts[0], nl=False)
         if output:
             write(output, texts[1])
@@ -63,6 +63,11 @@ def measure(
     if stopped:
         return 130
     return 1 if any(each.status == "failed" for each in ended) else 0
+
+
+def _drawn(registry: Registry, form: str, found: Sequence[Row], title: str) -> str:
+    format_ = format_of(registry, form)
+    return drawn(registry, form, lambda: format_.render_speed(found, title=title))
 
 
 def _ended(session: Session, planned: Sequence[Planned], console: Console) -> tuple[list[RowResult], bool]:

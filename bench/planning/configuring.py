@@ -33,16 +33,27 @@ def configure(registry: Registry, name: str, setting: Setting, changes: Sequence
         UsageError: a wrong type or value, a backbone that does not exist or fit, or what the method cannot work with in
             this setting.
     """
+    method = condenser(registry, name)
+    with answers_of(registry, "method", name):
+        return _configured(registry, name, method, setting, changes)
+
+
+def condenser(registry: Registry, name: str) -> type[Condenser[Any]]:
+    """A registered method.
+
+    Raises:
+        UsageError: an unknown or unavailable one, or what is no method.
+    """
     method = registry.load("method", name)
     if not (isinstance(method, type) and issubclass(method, Condenser)):
         raise misfit(registry, "method", name, "it is no subclass of bench.condensation.Condenser")
-    with answers_of(registry, "method", name):
-        return _configured(registry, name, setting, changes)
+    return method
 
 
-def _configured(registry: Registry, name: str, setting: Setting, changes: Sequence[str]) -> MethodChoice:
+def _configured(
+    registry: Registry, name: str, method: type[Condenser[Any]], setting: Setting, changes: Sequence[str]
+) -> MethodChoice:
     registered = registry.find("method", name)
-    method: type[Condenser[Any]] = registry.load("method", name)
     recipe = method.recipe(setting)
     held(registry, "method", name, wrong_config(method, recipe))
     planned = recipe.at(setting.budget)
@@ -92,8 +103,9 @@ def share_changes(registry: Registry, methods: Sequence[str], changes: Sequence[
 
 
 def _keys(registry: Registry, name: str) -> list[str]:
+    method = condenser(registry, name)
     with answers_of(registry, "method", name):
-        return keys_of(registry.load("method", name).Config)
+        return keys_of(method.Config)
 
 
 @dataclass(frozen=True)
@@ -144,9 +156,9 @@ def own_protocol(registry: Registry, method: str, setting: Setting, origin: Orig
     """What "paper" stands for: the protocol that an imported set's manifest names, or else the method's own."""
     if origin is not None:
         return origin.protocol
-    condenser: type[Condenser[Any]] = registry.load("method", method)
+    condensing = condenser(registry, method)
     with answers_of(registry, "method", method):
-        return condenser.protocol(setting)
+        return condensing.protocol(setting)
 
 
 def build(registry: Registry, choice: MethodChoice) -> Condenser[Any]:

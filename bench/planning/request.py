@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision
+from bench.planning.configuring import condenser
 from bench.planning.inventory import Inventory
 from bench.progress import Progress
 from bench.recipes import Budget
@@ -67,7 +68,7 @@ def methods_of(registry: Registry, asked: str) -> tuple[str, ...]:
     """
     if asked != ALL:
         return (asked,)
-    every = {name: registry.load("method", name) for name in registry.names("method")}
+    every = {name: condenser(registry, name) for name in registry.names("method")}
     return tuple(name for name, method in every.items() if method.made_here and not method.takes_all)
 
 

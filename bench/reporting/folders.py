@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError
-from bench.reporting import ReportFormat, Row
+from bench.reporting import ReportFormat, Row, format_of
 from bench.reporting.claimed import beside_claims
 from bench.reporting.run_folders import RunFolder as RunFolder
 
@@ -56,7 +56,7 @@ def report_files(
     Raises:
         UsageError: an unknown or unavailable format, one that is no folder, or claims that cannot be read.
     """
-    format_ = registry.load("format", form)
+    format_ = format_of(registry, form)
     if not isinstance(format_, FolderFormat):
         raise UsageError(f"the format {form!r} is one file and no folder; name one, as report{format_.suffix}")
     return format_.files(beside_claims(registry, rows, claims=claims), runs, claims=claims, means=means)

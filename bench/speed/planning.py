@@ -17,7 +17,7 @@ from bench.hardware.choices import Compile, Precision
 from bench.hardware.devices import AUTO, choose_device, choose_precision, plain_precision
 from bench.loops.iterations import window
 from bench.planning.checks import NetworkChecks, check_backbone
-from bench.planning.configuring import build, configure, set_at, share_changes
+from bench.planning.configuring import build, condenser, configure, set_at, share_changes
 from bench.recipes import Setting
 from bench.reporting import REFERENCE
 from bench.results.spec import MethodChoice
@@ -152,7 +152,7 @@ class SpeedPlanner:
             if not self.registry.has(kind, name):
                 missing = f"not measured: no such {kind} here"
                 return [self._planned(cell, batch_size=cell.batch_size, engine=None, skipped=missing)]
-        method: Method = self.registry.load("method", cell.method)
+        method = condenser(self.registry, cell.method)
         if not method.made_here:
             raise UsageError(f"{cell.method} makes no images, so it has no speed")
         check_backbone(self.registry, cell.method, cell.backbone)

@@ -22,7 +22,7 @@ from bench.storage.settings import is_address
 if TYPE_CHECKING:
     from bench.cli.console import Console
     from bench.extensions.registry import Registry
-    from bench.reporting import ReportFormat, Row
+    from bench.reporting import Row
     from bench.reporting.folders import RunFolder
     from bench.results.records import Record
 
@@ -108,9 +108,10 @@ class Look:
 
 def _check(registry: "Registry", target: Target, look: Look) -> None:
     """Raises UsageError: options that do not go together, or a format that has no form for them."""
+    from bench.reporting import drawn, format_of
     from bench.reporting.pictures import PictureFormat
 
-    format_: ReportFormat = registry.load("format", target.form)
+    format_, claims = format_of(registry, target.form), look.claims
     if target.folder is not None and (look.pivot or look.scores):
         raise UsageError("a folder has a page a run; --pivot and --scores make one table: name a file with -o")
     if target.folder is not None and look.across:
@@ -119,10 +120,10 @@ def _check(registry: "Registry", target: Target, look: Look) -> None:
         )
     if look.pivot and look.scores:
         raise UsageError("--pivot and --scores are two tables; ask for one at a time")
-    if look.pivot:
-        format_.render_pivot([], across=look.pivot)
+    if across := look.pivot:
+        drawn(registry, target.form, lambda: format_.render_pivot([], across=across))
     if look.scores:
-        format_.render_scores([], claims=look.claims)
+        drawn(registry, target.form, lambda: format_.render_scores([], claims=claims))
     if look.inches is not None and not isinstance(format_, PictureFormat):
         raise UsageError(f"--width is of pictures, and {target.form!r} is none; take -o FILE.svg, FILE.pdf or FILE.png")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from benching import Bench
+from commands import answer
 
 from bench.cli.grid import in_form
 from bench.cli.output import form_of
@@ -34,6 +35,13 @@ class Other(Raises):
     def render(self, rows):
         return ""
 
+    render_pivot = render_scores = render_speed = render_reproduction = render_ladder = render
+
+
+class Late(Raises):
+    def render_ladder(self, rows, *, title, source):
+        return "".join(row["no-such-field"] for row in rows)
+
 
 @hookimpl
 def bench_run_started(run, spec):
@@ -42,7 +50,7 @@ def bench_run_started(run, spec):
 
 @hookimpl
 def bench_report_formats():
-    made = {"raises": Raises(), "nothing": Nothing(), "other": Other(), "class": Raises}
+    made = {"raises": Raises(), "nothing": Nothing(), "other": Other(), "late": Late(), "class": Raises}
     return [Offer(name, form, "for a test") for name, form in made.items()]
 """
 WHOSE = "of plugin 'bench_file_false' cannot make this report: "
@@ -62,8 +70,37 @@ def registry(tmp_path: Path) -> Registry:
 def test_what_cannot_make_a_report_of_nothing_is_refused_before_the_work(
     registry: Registry, form: str, said: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"^format '{form}' {WHOSE}{said}"):
-        in_form(registry, form, None)
+    for ladder in (None, "edc-figure-1"):
+        with pytest.raises(UsageError, match=f"^format '{form}' {WHOSE}{said}"):
+            in_form(registry, form, ladder)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"), [("other", "TypeError: Other.render() got an unexpected"), ("class", "it is the class Raises")]
+)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("report", "--pivot", "ipc"),
+        ("report", "--scores"),
+        ("speed", "-m", "sre2l", "--backbone", "convnet3-bn"),
+        ("reproduce", "sre2l-table-2", "--dry-run"),
+    ],
+)
+def test_every_command_says_whose_format_cannot_make_its_report(
+    registry: Registry, tmp_path: Path, asked: tuple[str, ...], form: str, said: str
+) -> None:
+    status, _, errors = answer(*asked, "--format", form, "--plugin", str(tmp_path / "false.py"))
+    assert status == 2 and errors.startswith(f"bench: format '{form}' {WHOSE}{said}"), errors
+
+
+def test_a_ladder_is_a_table_where_its_format_fails_after_the_work(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rung = {"name": "first", "change": "none", "published": None}
+    rows = [{**done_row(0), "rung": rung}]
+    assert in_form(registry, "late", "edc-figure-1")(rows) == in_form(registry, "table", "edc-figure-1")(rows)
+    assert f"warning: format 'late' {WHOSE}KeyError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -82,7 +119,7 @@ def test_what_fails_after_the_work_is_said_and_a_table_stands_in(
 
 
 def test_two_formats_with_one_suffix_are_both_named(registry: Registry) -> None:
-    with pytest.raises(UsageError, match=r"^class \(.*csv \(of plugin 'reports'\).*raises .*say which with --format$"):
+    with pytest.raises(UsageError, match=r"^csv \(of plugin 'reports'\).*raises .*say which with --format$"):
         form_of(registry, Path("x.csv"))
     assert form_of(registry, Path("x.md")) == "markdown"
 

@@ -79,14 +79,17 @@ class Judge(Protocol):
 
 @hookimpl
 def bench_methods():
-    return [Offer("one", Method, "a method", needs=NEEDS)]
+    return [Offer("one", OFFERED, "a method", needs=NEEDS)]
 
 
 @hookimpl
 def bench_protocols():
     return [Offer("judge", JUDGE, "a protocol")]
 """
-SOUND = {"KEY": "steps", "MEMBER": "", "NAMED": "judge", "LABELS": "hard", "NEEDS": "frozenset()", "JUDGE": "Judge()"}
+SOUND = {
+    **{"KEY": "steps", "MEMBER": "", "NAMED": "judge", "LABELS": "hard", "NEEDS": "frozenset()", "JUDGE": "Judge()"},
+    "OFFERED": "Method",
+}
 
 
 def planned(bench: Bench, **changes: str) -> Bench:
@@ -100,6 +103,8 @@ def planned(bench: Bench, **changes: str) -> Bench:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"OFFERED": "lambda config: None"}, "^method 'one' of .*: it is no subclass of bench.condensation.Condenser"),
+        ({"OFFERED": "Method(Config())"}, "^method 'one' of .*: it is no subclass of bench.condensation.Condenser"),
         ({"MEMBER": 'pixel_format = "png"'}, "pixel_format is 'png'; it must be one of uint8, jpeg, float32"),
         ({"MEMBER": 'label_kind = "sofft"'}, "label_kind is 'sofft'; it must be None or one of hard, "),
         ({"MEMBER": "decoder = Finer(2)"}, "decoder is a Finer; there is none but bench.condensation.Grid, "),
