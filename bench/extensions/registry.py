@@ -1,15 +1,11 @@
 """Finding plugins, refusing duplicates, listing the broken with their reason."""
 
 import importlib
-import importlib.util
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 import pluggy
@@ -18,13 +14,14 @@ from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.extensions import own
 from bench.extensions.code import code_of_file, code_of_module, content_of
+from bench.extensions.named import identity, load_file, remedy
+from bench.extensions.rules import RuleOfPlugin
 from bench.hookspecs import Offer, Rule
 from bench.storage.names import NAME, VARIANT, check_name, unknown
 from bench.version import __version__
 
 GROUP = "bench.plugins"
 OURS = "condensation-bench"  # the distribution whose plugins are the suite's own
-FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
 KINDS = {
     "method": "bench_methods",
     "backbone": "bench_backbones",
@@ -86,10 +83,12 @@ class Registry:
         self._versions["bench"] = __version__
         for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
             self._add(point)
-        for named in {_identity(named): named for named in extra}.values():
+        for named in {identity(named): named for named in extra}.values():
             self._add_named(named)
-        self._rules: dict[str, list[tuple[Rule, str]]] = {kind: [] for kind in KINDS}  # with their plugins
+        self._rules: dict[str, list[RuleOfPlugin]] = {kind: [] for kind in KINDS}
         self._offers = {kind: self._collect(kind, hook) for kind, hook in KINDS.items()}
+        for kind in KINDS:
+            self._rules[kind] = [rule for rule in self._rules[kind] if self._is_sound(rule)]
 
     def _add(self, point: EntryPoint) -> None:
         try:
@@ -106,7 +105,7 @@ class Registry:
     def _add_named(self, named: str) -> None:
         """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
         try:
-            module = _load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+            module = load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
             self._asked_for[module.__name__] = named
             if not self._register(module.__name__, module):
                 return
@@ -118,7 +117,7 @@ class Registry:
         except (UsageError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{_remedy(named, error)}") from error
+            raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{remedy(named, error)}") from error
 
     def _register(self, name: str, plugin: object) -> bool:
         """Whether it is a new one: installed and named as well it is the same plugin, not a second one."""
@@ -151,13 +150,33 @@ class Registry:
             plugin = implementation.plugin_name
             for offer in self._offers_of(plugin, implementation.function):
                 if isinstance(offer, Rule):
-                    self._rules[kind].append((offer, plugin))
+                    self._rules[kind].append(RuleOfPlugin(kind, plugin, offer))
                     continue
                 if offer.name in found:
-                    other = found[offer.name].plugin
-                    raise UsageError(f"two plugins offer the {kind} {offer.name!r}: {other!r} and {plugin!r}")
-                found[offer.name] = Registered(offer, plugin, self._versions.get(plugin), self._code.get(plugin, ""))
+                    raise _offered_twice(kind, offer.name, found[offer.name].plugin, plugin)
+                found[offer.name] = self._registered(offer, plugin)
         return dict(sorted(found.items()))
+
+    def _registered(self, offer: Offer, plugin: str) -> Registered:
+        return Registered(offer, plugin, self._versions.get(plugin), self._code.get(plugin, ""))
+
+    def _is_sound(self, rule: RuleOfPlugin) -> bool:
+        """Whether a rule can tell what other plugins' offers are; one that cannot is listed among the broken.
+
+        Raises:
+            UsageError: it offers what another plugin lists, or cannot tell, and its plugin was asked for.
+        """
+        others = [each for each in self.registered(rule.kind) if each.plugin != rule.plugin]
+        try:
+            both = next((each for each in others if rule.offers(each.offer.name)), None)
+        except UsageError as error:
+            if named := self._asked_for.get(rule.plugin):
+                raise UsageError(f"plugin {named!r} cannot be loaded: {error}") from error
+            self.broken.append(Broken(rule.plugin, str(error)))
+            return False
+        if both is not None:
+            raise _offered_twice(rule.kind, both.offer.name, both.plugin, rule.plugin)
+        return True
 
     def _offers_of(self, plugin: str, function: Callable[[], Iterable[Offer | Rule]]) -> list[Offer | Rule]:
         try:
@@ -181,7 +200,7 @@ class Registry:
         return list(self._offers[kind])
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether `find` finds something."""
+        """Whether `find` finds something. Raises UsageError: a rule cannot tell."""
         return self._found(kind, _split(kind, name)[0]) is not None
 
     def registered(self, kind: str) -> list[Registered]:
@@ -190,13 +209,14 @@ class Registry:
 
     def rules(self, kind: str) -> list[Rule]:
         """The rules by which more of a kind is had."""
-        return [rule for rule, _ in self._rules[kind]]
+        return [each.rule for each in self._rules[kind]]
 
     def find(self, kind: str, name: str) -> Registered:
         """The offer of that kind and name; of a protocol's variant ("hard+no-flip") that of the protocol.
 
         Raises:
-            UsageError: there is none; the message names the nearest one, and plugins that could not be loaded.
+            UsageError: there is none (the message names the nearest one, and plugins that could not be loaded), two
+                plugins have it by a rule, or a rule cannot tell.
         """
         name = _split(kind, name)[0]
         if found := self._found(kind, name):
@@ -209,21 +229,22 @@ class Registry:
         raise error
 
     def _found(self, kind: str, name: str) -> Registered | None:
-        """What has that very name."""
-        read = self._read(kind, name)
-        return self._offers[kind].get(name) or (read if read and read.offer.name == name else None)
+        """What has that very name: what is listed, or else had by a rule."""
+        if listed := self._offers[kind].get(name):
+            return listed
+        by_rule = [read for read in self._read(kind, name) if read.offer.name == name]
+        if plugins := [each.plugin for each in by_rule[1:] if each.plugin != by_rule[0].plugin]:
+            raise _offered_twice(kind, name, by_rule[0].plugin, plugins[0])
+        return by_rule[0] if by_rule else None
 
-    def _read(self, kind: str, name: str) -> Registered | None:
-        """What a rule makes of a name, which may be another than the thing's own."""
-        for rule, plugin in self._rules[kind]:
-            if offer := rule.read(name):
-                return Registered(offer, plugin, self._versions.get(plugin), self._code.get(plugin, ""))
-        return None
+    def _read(self, kind: str, name: str) -> list[Registered]:
+        """What the rules make of a name, which may be another than the thing's own."""
+        read = [(each.read(name), each.plugin) for each in self._rules[kind]]
+        return [self._registered(offer, plugin) for offer, plugin in read if offer]
 
     def respelt(self, kind: str, name: str) -> str | None:
         """The name that a rule has for what it reads in this one."""
-        read = self._read(kind, name)
-        return read.offer.name if read else None
+        return next((read.offer.name for read in self._read(kind, name)), None)
 
     def _summed_up_as(self, kind: str, word: str) -> str | None:
         """The one offer whose summary holds a word, as that of the format `table` holds "text"."""
@@ -244,7 +265,7 @@ class Registry:
             raise
         except BaseException as error:
             reason = str(error) if isinstance(error, UsageError) else _reason(error)
-            reason += _remedy(self._asked_for.get(registered.plugin, ""), error)
+            reason += remedy(self._asked_for.get(registered.plugin, ""), error)
             raise UsageError(f"{kind} {name!r} of plugin {registered.plugin!r} is unavailable: {reason}") from error
         if variant is None:
             return found
@@ -259,47 +280,14 @@ def _split(kind: str, name: str) -> tuple[str, str | None]:
     return (base, variant) if kind == "protocol" and plus else (name, None)
 
 
+def _offered_twice(kind: str, name: str, one: str, other: str) -> UsageError:
+    return UsageError(f"two plugins offer the {kind} {name!r}: {one!r} and {other!r}")
+
+
 def _reason(error: BaseException) -> str:
     name, said = type(error).__name__, why(error)
     return name if said == name else f"{name}: {said}"
 
 
-def _remedy(named: str, error: BaseException) -> str:
-    """What to do about a package that is not installed: one's own, as a new plugin's, or the file's."""
-    missing = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if missing and missing == named.partition(".")[0]:
-        return "; a package has to be installed (pip install -e FOLDER), a single file is named by its path"
-    if missing and missing == Path(named).parent.name:
-        return f"; the file is a part of that package: pip install -e {Path(named).parent.parent}"
-    return ""
-
-
 def _origin(plugin: object) -> str:
     return str(getattr(plugin, "__file__", None) or plugin)
-
-
-def _identity(named: str) -> object:
-    """Of what `--plugin` names: a file is one and the same by whatever path, as a plan's and a user's."""
-    return Path(named).resolve() if named.endswith(".py") else named
-
-
-class _FromSource(SourceFileLoader):
-    """Runs a file as it stands. Python goes by the bytecode of an earlier state of equal length and second, if any."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Of the source, compiled now and kept nowhere."""
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
-    if spec is None or spec.loader is None:
-        raise ImportError(f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -6,7 +6,8 @@ what is done stays, and is said to be from before; but no mean is taken over sco
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from bench.extensions.registry import FILE_PREFIX, Registered, Registry
+from bench.extensions.named import FILE_PREFIX
+from bench.extensions.registry import Registered, Registry
 from bench.results.outcomes import Environment, Evaluation, Provenance
 from bench.results.records import Record
 from bench.results.spec import EvaluationSpec, Job, RunSpec

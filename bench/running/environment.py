@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bench.extensions.registry import FILE_PREFIX
+from bench.extensions.named import FILE_PREFIX
 from bench.hardware.choices import Precision
 from bench.hardware.devices import model_name
 from bench.results.outcomes import Environment, Provenance

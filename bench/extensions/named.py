@@ -1,0 +1,47 @@
+"""Plugins that `--plugin` names: modules, and files, each run as a module of its own."""
+
+import importlib.util
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
+
+
+def identity(named: str) -> object:
+    """Of what `--plugin` names: a file is one and the same by whatever path, as a plan's and a user's."""
+    return Path(named).resolve() if named.endswith(".py") else named
+
+
+class _FromSource(SourceFileLoader):
+    """Runs a file as it stands. Python goes by the bytecode of an earlier state of equal length and second, if any."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Of the source, compiled now and kept nowhere."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module. Raises FileNotFoundError, ImportError for what is no Python, and whatever the file raises."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def remedy(named: str, error: BaseException) -> str:
+    """What to do about a package that is not installed: one's own, as a new plugin's, or the file's."""
+    missing = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing and missing == named.partition(".")[0]:
+        return "; a package has to be installed (pip install -e FOLDER), a single file is named by its path"
+    if missing and missing == Path(named).parent.name:
+        return f"; the file is a part of that package: pip install -e {Path(named).parent.parent}"
+    return ""
