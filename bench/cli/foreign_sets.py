@@ -18,7 +18,7 @@ from bench.interchange import importing
 from bench.interchange.importing import Foreign
 from bench.interchange.teachers import check_teacher
 from bench.labels import HardLabels
-from bench.planning.configuring import build, configure, own_protocol
+from bench.planning.configuring import build, condenser, configure, own_protocol
 from bench.progress import Progress
 from bench.recipes import Setting
 from bench.results.spec import Origin
@@ -158,10 +158,9 @@ def _maker(registry: Registry, origin: Origin) -> type[Condenser[Any]] | None:
     if not registry.has("method", origin.method):
         return None
     try:
-        found: type[Condenser[Any]] = registry.load("method", origin.method)
+        return condenser(registry, origin.method)
     except UsageError:
         return None
-    return found
 
 
 def _asked(protocols: Sequence[str], origin: Origin) -> list[str]:

@@ -132,7 +132,7 @@ def _or_a_table(registry: Registry, form: str, draw: Draw, plainly: Draw) -> Dra
         try:
             return draw(rows)
         except UsageError as error:
-            if not registry.find("format", form).code:
+            if not registry.find("format", form).foreign:
                 raise
             click.echo(
                 f"warning: {error}; the runs are kept (bench report shows them), and this is their table", err=True

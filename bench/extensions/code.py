@@ -1,14 +1,18 @@
-"""What the code of a plugin is known by: a digest of all that lies with it, so that an edit anywhere is seen."""
+"""What the code of a plugin is known by: a digest of all code and settings with it, so that an edit anywhere is seen.
+
+Other files are left out: data that a plugin brings would be read at every start, and what it writes is no edit of it.
+"""
 
 import ast
 import hashlib
+import os
 import sys
-import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-LARGE = 1 << 20  # bytes of a file above which it goes by its size: weights, not code
-INSTALLED = {Path(sysconfig.get_paths()[name]).resolve() for name in ("purelib", "platlib", "stdlib")}
+SUFFIXES = frozenset({".py", ".pyi", ".so", ".toml", ".json", ".yaml", ".yml", ".txt", ".csv"})
+LARGE = 1 << 20  # bytes of a file above which it goes by its size: a table, not settings
 
 
 def code_of_file(path: Path) -> str:
@@ -55,24 +59,34 @@ def _known_by(path: Path) -> str:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files of a package, without what Python and systems leave in it."""
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.name == "__pycache__":
-            continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _below(path)
-        elif path.is_file():
-            yield path
+    """The code and settings of a package, without what Python and systems leave in it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__pycache__":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(Path(entry.path))
+            elif Path(entry.name).suffix in SUFFIXES and entry.is_file():
+                yield Path(entry.path)
 
 
 def _with_imports(path: Path) -> set[Path]:
     """A file, and what lies beside it and is imported, however far; of what is installed the file alone."""
     folder, found, left = path.parent, {path}, [path]
-    while left and folder not in INSTALLED:
+    while left and folder not in _installed():
         beside = [file for name in _imported(left.pop()) for file in _of_name(folder, name) if file not in found]
         found.update(beside)
         left += [file for file in beside if file.suffix == ".py"]
     return found
+
+
+@cache
+def _installed() -> frozenset[Path]:
+    """The folders of installed modules, which are no part of each other."""
+    import sysconfig  # takes its time, and most commands meet no plugin in a file
+
+    places = sysconfig.get_paths()
+    return frozenset(Path(places[name]).resolve() for name in ("purelib", "platlib", "stdlib"))
 
 
 def _imported(path: Path) -> set[str]:

@@ -51,6 +51,11 @@ class Registered:
     version: str | None
     code: str = ""
 
+    @property
+    def foreign(self) -> bool:
+        """Whether its plugin is a stranger's, and none of the suite's own."""
+        return bool(self.code)
+
 
 @dataclass(frozen=True)
 class Broken:

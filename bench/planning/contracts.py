@@ -51,7 +51,7 @@ def misspelt(registry: Registry, kind: str, name: str) -> Iterator[str]:
     """What to say of members that nobody asks for and that are called nearly as one that is asked for."""
     name = name.partition(VARIANT)[0]
     offered = registry.find(kind, name)
-    if not offered.code:  # the suite's own are held to it by its tests
+    if not offered.foreign:  # the suite's own are held to it by its tests
         return
     contract = Condenser if kind == "method" else Protocol
     loaded = registry.load(kind, name)

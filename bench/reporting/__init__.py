@@ -142,7 +142,7 @@ def reporter(registry: "Registry", form: str, *, claims: bool) -> Callable[[Sequ
     """What `report` does with rows, where they are yet to be made: what it needs is read now. Raises as `report`."""
     format_ = format_of(registry, form)
     beside = claims_reader(registry, claims=claims)
-    if registry.find("format", form).code:  # a stranger's: what is no form of nothing is none of a night's work
+    if registry.find("format", form).foreign:  # what is no form of nothing is none of a night's work
         drawn(registry, form, lambda: format_.render([], claims=claims))
     return lambda rows: drawn(registry, form, lambda: format_.render(beside(rows), claims=claims))
 

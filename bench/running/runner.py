@@ -265,7 +265,7 @@ class Run:
         with suppress(UsageError):  # the set can be made without it
             version = registry.load("protocol", name).version
             offers = {**offers, f"protocol {name}": registry.find("protocol", name)}
-        strangers = {each: called(found.plugin) for each, found in offers.items() if found.code}
+        strangers = {each: called(found.plugin) for each, found in offers.items() if found.foreign}
         return {"protocol": name, "protocol_version": version, **({"plugins": strangers} if strangers else {})}
 
     def _check_folder(self) -> None:

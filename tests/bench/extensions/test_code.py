@@ -40,7 +40,7 @@ def test_the_same_file_under_another_name_is_the_same(tmp_path: Path) -> None:
     assert code_of_file(tmp_path / "one.py") == code_of_file(tmp_path / "two.py")
 
 
-def test_a_package_is_known_by_all_that_lies_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_known_by_all_code_and_settings_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "apart_package"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -49,11 +49,14 @@ def test_a_package_is_known_by_all_that_lies_in_it(tmp_path: Path, monkeypatch: 
     seen = [Registry(["apart_package.hooks"]).find("method", "apart").code]
     (package / "__pycache__").mkdir(exist_ok=True)
     (package / "__pycache__" / "left.pyc").write_text("nothing")
+    (package / "data").mkdir()
+    for name in ("weights.pt", "data/image.png", "data/run.log", "README"):
+        (package / name).write_text("nothing")
     assert code_of_module("apart_package.hooks") == seen[0]
-    for name in ("method.py", "method.toml"):
+    for name in ("method.py", "method.toml", "data/classes.txt", "kernel.so"):
         (package / name).write_text("# an edit\n")
         seen.append(Registry(["apart_package.hooks"]).find("method", "apart").code)
-    assert len(set(seen)) == 3
+    assert len(set(seen)) == 5
     for name in [name for name in sys.modules if name.startswith("apart_package")]:
         del sys.modules[name]
 
@@ -61,4 +64,4 @@ def test_a_package_is_known_by_all_that_lies_in_it(tmp_path: Path, monkeypatch: 
 def test_the_suites_own_have_versions_kept_by_hand() -> None:
     registry = Registry()
     own = [registry.find("method", "random"), registry.find("protocol", "hard"), registry.find("backbone", "convnet3")]
-    assert [each.code for each in own] == [""] * 3
+    assert [(each.code, each.foreign) for each in own] == [("", False)] * 3
