@@ -8,7 +8,7 @@ from bench.cli.run_page import section
 from bench.errors import UsageError
 from bench.extensions.registry import Registry
 from bench.planning.reproduction import foreseen
-from bench.reporting.reproduction import by_words, cells_said
+from bench.reporting.cell_numbers import by_words, cells_said
 from bench.reporting.units import claimed
 from bench.results.published import Cell
 from bench.results.scores import TOP1

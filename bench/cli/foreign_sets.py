@@ -179,7 +179,7 @@ def read_against(folder: Path, dataset: Dataset, registry: Registry) -> Foreign:
     for teacher in found.condensed.labels.teachers:
         if teacher.file is not None:
             check_teacher(teacher, registry.load("backbone", teacher.backbone), dataset, str(folder))
-        elif found.incomplete:
+        elif "teachers" in found.left_to_a_run:
             registry.load("backbone", teacher.backbone)  # which is not there until it is taken in
     return found
 

@@ -24,7 +24,8 @@ from bench.planning.reproduction import foreseen, requests
 from bench.planning.request import Request, inventory_of
 from bench.progress import Silent
 from bench.reporting import Row, drawn, format_of
-from bench.reporting.reproduction import by_words, cells_said, judged, standing, unreachable
+from bench.reporting.cell_numbers import by_words, cells_said
+from bench.reporting.reproduction import judged, standing, unreachable
 from bench.results.claims import load
 from bench.results.published import Cell, PublishedTable, cells, find_table
 from bench.results.records import load_all

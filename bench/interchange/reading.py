@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -37,8 +38,8 @@ class Foreign:
         files: all that was read beside the manifest; they make the set the one that it is (`fingerprint`).
         inferred: of a set without a manifest, what was taken for granted, in a line.
         published: the files of its images, in their order; None where they were published as tensors.
-        incomplete: whether its whitening is still to be fitted, and its images are of none yet; or its teachers, who
-            are named alone, are still to be taken in.
+        left_to_a_run: what a run brings: its whitening, which is still to be fitted, so that its images are of none
+            yet; its teachers, who are named alone and are taken in.
     """
 
     condensed: CondensedSet
@@ -47,7 +48,7 @@ class Foreign:
     files: tuple[Path, ...] = ()
     inferred: str = ""
     published: ImageFiles | None = None
-    incomplete: bool = False
+    left_to_a_run: frozenset[Literal["whitening", "teachers"]] = frozenset()
 
 
 def read(folder: Path, dataset: Dataset, readers: Readers) -> CondensedSet:
@@ -67,7 +68,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
 
     Args:
         whitening: the fitted one of a set whose manifest asks for that. While it is not known the set is read as one of
-            the dataset's own preprocessing (`Foreign.incomplete`): its images have their number, type and shape.
+            the dataset's own preprocessing (`Foreign.left_to_a_run`): its images have their number, type and shape.
 
     Raises:
         UsageError, CorruptArtefact: as `read`.
@@ -112,8 +113,17 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
     said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
     doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
     notes = (*part.notes, doubt) if unsaid else part.notes
-    open_ = isinstance(hand.labels, TeacherLabels) or (isinstance(hand.zca, ZcaFit) and whitening is None)
-    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published, open_)
+    left = _left_to_a_run(hand, whitening)
+    return Foreign(found, part.order.how, notes, (*files, *part.files), said, part.published, left)
+
+
+def _left_to_a_run(hand: HandWritten, whitening: Preprocessing | None) -> frozenset[Literal["whitening", "teachers"]]:
+    left: set[Literal["whitening", "teachers"]] = set()
+    if isinstance(hand.zca, ZcaFit) and whitening is None:
+        left.add("whitening")
+    if isinstance(hand.labels, TeacherLabels):
+        left.add("teachers")
+    return frozenset(left)
 
 
 def _own_labels(images: Images, decoder: Grid | None) -> Labels:

@@ -50,10 +50,9 @@ def named_teachers(folder: Path, labels: TeacherLabels, dataset: Dataset) -> Onl
         if each.weights is not None:
             check_published(dataset.setting(1, each.backbone))
             find_weights(each.backbone, each.weights)
-    places = [each.file and folder / each.file for each in labels.teachers]
     refs = [
-        TeacherRef("", each.backbone, None, 0, file=place or None)
-        for each, place in zip(labels.teachers, places, strict=True)
+        TeacherRef("", each.backbone, None, 0, file=folder / each.file if each.file else None)
+        for each in labels.teachers
     ]
     return OnlineLabels(refs[0], labels.temperature, others=tuple(refs[1:]))
 

@@ -237,7 +237,7 @@ def _read(folder: Path, registry: Registry, open_: Open | None) -> CondensedSet:
         found = read_against(folder, open_(), registry)
         with Console(quiet=True) as console:
             warn_of(found, str(folder), console)
-        if found.incomplete:
+        if found.left_to_a_run:
             raise UsageError(
                 f"{folder} is completed in a run, which fits its whitening and takes in its teachers: "
                 "`bench evaluate` it, and load the set of that run"

@@ -24,7 +24,7 @@ from bench.data.datasets import Preprocessing
 from bench.errors import RunFailure
 from bench.interchange.class_order import of_numbers
 from bench.interchange.handwritten import FkdSource, TeacherLabels, ZcaFit
-from bench.interchange.importing import Foreign, fingerprint, read_foreign
+from bench.interchange.importing import fingerprint, read_foreign
 from bench.interchange.manifest import by_hand
 from bench.interchange.stored import stored_labels
 from bench.interchange.teachers import taken_in
@@ -71,6 +71,7 @@ class Imported(Condenser[ImportedConfig]):
     version: ClassVar[int] = 2  # labels of folders and Parquet files are understood by their ids
     _whitening: Whitening | None = None
     _teachers: Sequence[TeacherRef] = ()
+    _seen: tuple[Preprocessing, ImageFiles | None] | None = None  # of the set, which is not read again for them
 
     def differs(self, setting: Setting) -> Sequence[str]:
         """What the set lacks."""
@@ -92,6 +93,7 @@ class Imported(Condenser[ImportedConfig]):
         hand = by_hand(folder)
         if hand is not None and isinstance(hand.zca, ZcaFit):
             self._whitening = fit(task, hand.zca.eps, standardised=hand.zca.standardised)
+            self._seen = None
         if hand is not None and isinstance(hand.labels, TeacherLabels):
             seen = task.seen_through(self.preprocessing(task))
             columns = of_numbers(hand.classes, task.dataset, str(folder)).positions.argsort()
@@ -113,8 +115,7 @@ class Imported(Condenser[ImportedConfig]):
 
     def image_files(self, task: Task) -> ImageFiles | None:
         """Those of the images that are taken."""
-        found = self._foreign(task)
-        return found.published and found.published.at(self._taken(task, found.condensed))
+        return self._facts(task)[1]
 
     def label(self, task: Task, images: Images) -> Labels:
         """The set's labels; soft and stored ones belong to its own images, decoded where it has a decoder.
@@ -151,17 +152,20 @@ class Imported(Condenser[ImportedConfig]):
 
     def preprocessing(self, task: Task) -> Preprocessing:
         """What the set's pixels belong to."""
-        return self._set(task).preprocessing
+        return self._facts(task)[0]
 
     def _taken(self, task: Task, found: CondensedSet) -> Tensor:
         """Positions, ascending, of the images that are taken: all, or the first of each class."""
         classes = found.images.classes
         return torch.arange(len(classes)) if self.config.whole else first_of_each(classes, task.ipc)
 
-    def _set(self, task: Task) -> CondensedSet:
-        return self._foreign(task).condensed
+    def _facts(self, task: Task) -> tuple[Preprocessing, ImageFiles | None]:
+        if self._seen is None:
+            self._set(task)
+        assert self._seen is not None
+        return self._seen
 
-    def _foreign(self, task: Task) -> Foreign:
+    def _set(self, task: Task) -> CondensedSet:
         """The set, which must still be the one that the run is of.
 
         Raises:
@@ -172,7 +176,9 @@ class Imported(Condenser[ImportedConfig]):
         if fingerprint(folder, found.files) != self.config.content:
             raise RunFailure(f"{folder} has changed since this run was asked for; ask for it again")
         check_fits(found.condensed, task.dataset)
-        return found
+        taken = found.published and found.published.at(self._taken(task, found.condensed))
+        self._seen = found.condensed.preprocessing, taken
+        return found.condensed
 
 
 def _doubt(task: Task, found: CondensedSet) -> None:

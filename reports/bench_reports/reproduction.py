@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.reporting import Row, Summary, common, machine, metric
+from bench.reporting.cell_numbers import cells_said
 from bench.reporting.columns import OF_EVALUATION, OF_PREPARE, OF_SYNTHESIS, TIMES, Quantity, inside, text
 from bench.reporting.remarks import OVER_EITHER, in_company
-from bench.reporting.reproduction import cells_said
 from bench.reporting.units import claimed, result, spread
 from bench.reporting.view import Cell, Footnotes, RankingView, frame, numbers_of, units_of
 from bench.storage.streams import one_line

@@ -137,7 +137,7 @@ def test_pixels_of_a_whitened_set_go_through_what_is_fitted(tmp_path: Path, data
 def test_targets_of_a_regression_are_read_in_the_order_of_the_classes(tmp_path: Path, dataset: Dataset) -> None:
     folder = as_frepo(tmp_path / "set", dataset)
     found = read_foreign(folder, dataset, readers)
-    assert found.incomplete and found.notes == ()
+    assert found.left_to_a_run == {"whitening"} and found.notes == ()
     labels, images = found.condensed.labels, found.condensed.images
     assert isinstance(labels, RegressionLabels) and images.soft is None
     expected = torch.eye(3)[torch.tensor([2, 2, 0, 0, 1, 1])] - 1 / 3
@@ -176,7 +176,7 @@ def test_what_is_offered_without_a_manifest_reads_the_set(
         inferred(folder)
     (folder / "manifest.json").write_text(str(caught.value).partition("such as ")[2].partition("; its values")[0])
     found = read_foreign(folder, dataset, readers)
-    assert found.incomplete and found.condensed.labels.kind == (kind or "hard")
+    assert "whitening" in found.left_to_a_run and found.condensed.labels.kind == (kind or "hard")
     assert found.condensed.images.classes.tolist() == [0, 0, 1, 1, 2, 2]
 
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -200,6 +201,23 @@ def test_a_control_beside_soft_labels_is_labelled_hard_and_seen_through_the_sets
     assert labels.kind == "soft" and torch.equal(labels.tensors["probabilities"], soft[[0, 3, 1, 4, 2, 5]])
     assert method.label(task, replace(own, soft=None)).kind == "hard"
     assert method.preprocessing(task).kind == "zca"
+
+
+def test_what_a_set_is_seen_through_is_asked_without_reading_it_again(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tensors(tmp_path / "set", "set.pt")
+    read = mock.Mock(wraps=importing.read_foreign)
+    monkeypatch.setattr("bench_imports.method.read_foreign", read)
+    task = replace(tiny_task(tmp_path, dataset=digits), readers=readers)
+    method = Imported(ImportedConfig(path=str(folder), content=fingerprint(folder, [folder / "set.pt"])))
+    method.synthesize(task, method.units(task)[0])
+    assert [method.preprocessing(task), method.image_files(task), method.preprocessing(task)] == [
+        digits.normalisation,
+        None,
+        digits.normalisation,
+    ]
+    assert read.call_count == 1
 
 
 def test_the_page_names_every_field_of_a_manifest_by_hand() -> None:
