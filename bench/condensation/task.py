@@ -48,6 +48,7 @@ class Task:
         budget: "paper" or "quick" (recipes are already scaled; for information).
         networks: finds a backbone's builder by name.
         network_version: finds the version that its offer has.
+        network_code: finds what the code of a stranger's network is known by; "" of the suite's own.
         readers: finds a dataset reader's class by name.
         stages: costly results, kept by content hash; use `stage`.
         looks: how often a training tests on the way (see `bench.training.curves`).
@@ -73,6 +74,7 @@ class Task:
     workspace: Path
     readers: Callable[[str], type[Reader]] = unreadable
     network_version: Callable[[str], int] = lambda _: 1
+    network_code: Callable[[str], str] = lambda _: ""
     compile: Compile = "auto"
     progress: Progress = field(default_factory=Silent)
     should_stop: Callable[[], bool] = lambda: False

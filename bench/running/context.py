@@ -71,6 +71,7 @@ def make_task(spec: RunSpec, dataset: Dataset, registry: Registry, place: RunCon
         budget=spec.budget,
         networks=lambda name: registry.load("backbone", name),
         network_version=lambda name: registry.find("backbone", name).offer.version,
+        network_code=lambda name: registry.find("backbone", name).code,
         readers=lambda name: registry.load("reader", name),
         facts=Notes(reserved()),
         measured=measured,

@@ -12,7 +12,7 @@ from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.loops.checkpoints import SUFFIX as CHECKPOINT
-from bench.progress import noted
+from bench.progress import DOUBT, noted
 from bench.recipes import RecipeBook
 from bench.results.chance import is_no_better, largest_share
 from bench.storage.shared.stages import Made, StageResult
@@ -199,10 +199,17 @@ def _made(task: Task, network: nn.Module, backbone: str) -> Made:
         )
     tensors = network.state_dict()
     size = sum(tensor.nbytes for tensor in tensors.values())
-    return Made(tensors, {"backbone": backbone, "top1": top1, "bytes": size})
+    code = task.network_code(backbone)
+    return Made(tensors, {"backbone": backbone, "top1": top1, "bytes": size, **({"code": code} if code else {})})
 
 
 def _teacher(task: Task, backbone: str, stage: StageResult) -> Teacher:
+    if stage.facts.get("code", code := task.network_code(backbone)) != code:
+        said = (
+            f"the teacher is from before the backbone {backbone} was edited; a higher version in its Offer has its own"
+        )
+        task.progress.warn(said)
+        task.facts.setdefault(DOUBT, said)
     ref = TeacherRef(stage.hash, backbone, stage.facts["top1"], stage.facts["bytes"])
     return Teacher(_network(task, backbone, stage.tensors), ref)
 
@@ -212,5 +219,6 @@ def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Mod
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        raise RunFailure(f"the teacher's weights do not fit {backbone!r} for this dataset: {error}") from error
+        said = str(error).strip().splitlines()[-1].strip()  # the first line is a heading
+        raise RunFailure(f"the teacher's weights do not fit {backbone!r} for this dataset: {said}") from error
     return loop.place(network, task).eval().requires_grad_(False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from stopping import StopAfter
+from torch import nn
 
 from bench.condensation import Task
 from bench.data.datasets import Dataset, TensorSplit
@@ -18,6 +19,7 @@ from bench.errors import Interrupted, RunFailure, UsageError
 from bench.extensions.registry import Registry
 from bench.labels import TeacherRef
 from bench.loops.pace import FirstSteps
+from bench.progress import DOUBT
 from bench.recipes import Setting
 from bench.training import loop
 from bench.training.recipes import TeacherRecipe, TrainingRecipe
@@ -103,6 +105,24 @@ def test_a_network_that_became_another_has_teachers_of_its_own(make_task: MakeTa
     second = obtain(make_task(network_version=lambda _: 2), recipe, seed=1)
     assert first.ref == before.ref
     assert second.ref.stage != first.ref.stage
+
+
+def test_a_teacher_of_a_network_that_was_edited_since_is_said_to_be_one(make_task: MakeTask) -> None:
+    """With the row, too; a suite's own network, whose version is kept by hand, has no code that is looked at."""
+    recipe = TeacherRecipe(**RECIPE.model_copy(update={"epochs": 1}).model_dump())
+    tasks = [make_task(network_code=lambda _, code=code: code) for code in ("first", "first", "second")]
+    refs = [obtain(task, recipe, seed=1).ref for task in tasks]
+    assert refs[0] == refs[1] == refs[2], "it is not made again"
+    assert [DOUBT in task.facts for task in tasks] == [False, False, True]
+    assert "from before the backbone small was edited" in tasks[2].facts[DOUBT]
+    assert DOUBT not in (own := make_task()).facts and obtain(own, recipe, seed=2).ref.stage != refs[0].stage
+
+
+def test_weights_that_do_not_fit_say_which(make_task: MakeTask) -> None:
+    ref = squeeze(make_task(), RECIPE.model_copy(update={"epochs": 1}), seed=1).ref
+    wider = make_task(networks=lambda _: lambda classes, *_: nn.Sequential(nn.Flatten(), nn.Linear(7, classes)))
+    with pytest.raises(RunFailure, match=r"do not fit 'small' for this dataset: \S.*[^:]$"):
+        load_teacher(wider, ref)
 
 
 def test_teachers_together_give_the_mean_of_their_logits(make_task: MakeTask) -> None:
