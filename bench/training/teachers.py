@@ -204,7 +204,8 @@ def _made(task: Task, network: nn.Module, backbone: str) -> Made:
 
 
 def _teacher(task: Task, backbone: str, stage: StageResult) -> Teacher:
-    if stage.facts.get("code", code := task.network_code(backbone)) != code:
+    code = task.network_code(backbone)
+    if stage.facts.get("code", code) != code:
         said = (
             f"the teacher is from before the backbone {backbone} was edited; a higher version in its Offer has its own"
         )
