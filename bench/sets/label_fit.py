@@ -9,12 +9,16 @@ all directions (linear discriminant analysis). The mean image of each class of t
   dataset's, in standard deviations over that of the same images turned at random against the class means. Images that
   have structure of their own, but not that of these classes, are no better than turned ones.
 
-Labels are doubted only where the second is clear and the first is not: abstract images, noise, few classes and single
-images a class mostly leave both near 0. The test images serve as the dataset's picture of its classes; they decide
-nothing.
+- How well they would fit if the images were stored in another way, by a convention that others have: transposed, upside
+  down, blue first, inverted.
+
+Labels are doubted where the second is clear and the first is not: abstract images, noise, few classes and single images
+a class mostly leave both near 0. Or where the third is clear and the first far less; of photographs transposition often
+changes too little to be seen. The test images serve as the dataset's picture of its classes; they decide nothing.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +26,7 @@ from torch.nn import functional as F
 
 from bench import seeds
 from bench.data.datasets import Split, TensorSplit
-from bench.results.label_fit import LabelFit
+from bench.results.label_fit import CLEAR, LabelFit
 from bench.sets.condensed import first_of_each
 
 SIDE = 8  # pixels of the small versions
@@ -33,7 +37,14 @@ FEWEST_CLASSES = 4  # among three, no order is surprising
 DIRECTIONS = 8  # in which classes are told apart, at most
 SHRINKAGE = 0.05  # of the spread within classes towards a ball: corners of images may be always black
 TURNS = 32
+APART = 2.0  # standard deviations by which other images fit better; right ones of any class order stay below 0.5
 CHUNK = 256
+UNDO: dict[str, Callable[[Tensor], Tensor]] = {  # of what images may be: each is its own inverse, and linear
+    "transposed (height and width swapped)": lambda images: images.transpose(2, 3),
+    "upside down": lambda images: images.flip(2),
+    "blue first (BGR)": lambda images: images.flip(1),
+    "inverted (black for white)": lambda images: 1 - images,
+}
 
 
 def fit_of_labels(
@@ -52,14 +63,29 @@ def fit_of_labels(
     chosen = first_of_each(real.labels, min(REAL_PER_CLASS, max(2, REAL_IMAGES // count)))
     space = _Space(_small(real, chosen, lambda pixels: pixels.float() / 255), real.labels[chosen], count)
     kept, own = first_of_each(classes, SET_PER_CLASS), TensorSplit(pixels, classes)
-    means = space.whitened(_class_means(_small(own, kept, shown), classes[kept], count))
+    centres = _class_means(_small(own, kept, shown), classes[kept], count)
     if space.directions.shape[1] < 2:
         return None
-    given, in_some_order = (
-        _over_permutations(means @ space.means.T),
-        _over_turns(space.even(means), space.even(space.means)),
-    )
-    return LabelFit(given=round(given, 2), in_some_order=round(in_some_order, 2))
+    means = space.whitened(centres)
+    given = _over_permutations(means @ space.means.T)
+    in_some_order = _over_turns(space.even(means), space.even(space.means))
+    turned = _turned(centres.unflatten(1, _small_shape(pixels)), space, given)
+    return LabelFit(given=round(given, 2), in_some_order=round(in_some_order, 2), **turned)
+
+
+def _turned(centres: Tensor, space: "_Space", given: float) -> dict[str, Any]:
+    """What the images seem to be, by the means of their classes (K, C, h, w), and how well they fit without it."""
+    fits = {
+        name: _over_permutations(space.whitened(undo(centres).flatten(1)) @ space.means.T)
+        for name, undo in UNDO.items()
+    }
+    best = max(fits, key=fits.__getitem__)
+    return {"turned": best, "undone": round(fits[best], 2)} if fits[best] > max(CLEAR, given + APART) else {}
+
+
+def _small_shape(pixels: Tensor) -> tuple[int, int, int]:
+    side = min(SIDE, pixels.shape[-1])
+    return pixels.shape[1], side, side
 
 
 class _Space:

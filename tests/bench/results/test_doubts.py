@@ -90,5 +90,11 @@ def test_labels_of_a_set_from_elsewhere_in_a_doubtful_order_are_named(
     assert [each.endswith("is the class order right?") for each in said] == [True] * doubted
 
 
+def test_images_that_seem_to_be_turned_are_named() -> None:
+    noted = {"labels_fit": {"given": -6.2, "in_some_order": 1.0, "turned": "inverted", "undone": 6.2}}
+    (said,) = doubts(row(imported=True, notes=noted), [score()])
+    assert said.startswith("the images seem to be inverted: ") and said.endswith("once that is undone by 6.2")
+
+
 def test_what_a_method_doubts_of_its_own_set_comes_first() -> None:
     assert doubts(row(teacher_top1=26.7, notes={"doubt": "nothing moved"}), [score()])[0] == "nothing moved"

@@ -12,7 +12,7 @@ from foreign import readers, write_manifest
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data.datasets import Dataset
+from bench.data.datasets import Dataset, TensorSplit
 from bench.data.opening import open_dataset, select_classes
 from bench.extensions.registry import Registry
 from bench.interchange.importing import fingerprint
@@ -59,6 +59,41 @@ def test_permuted_labels_are_doubted_every_time(digits: Dataset, ipc: int) -> No
         pixels, classes = real(digits, ipc, repetition)
         fit = fit_of_labels(pixels, permuted(classes, 10, repetition), digits.test, 10)
         assert fit is not None and fit.doubtful
+
+
+@pytest.mark.parametrize("ipc", [1, 3, 10])
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        (lambda images: images.transpose(2, 3), "transposed"),
+        (lambda images: images.flip(2), "upside down"),
+        (lambda images: 1 - images, "inverted"),
+    ],
+)
+def test_images_that_lie_otherwise_are_named(
+    digits: Dataset, turn: Callable[[Tensor], Tensor], said: str, ipc: int
+) -> None:
+    named = []
+    for repetition in REPETITIONS:
+        pixels, classes = real(digits, ipc, repetition)
+        fit = fit_of_labels(turn(pixels), classes, digits.test, 10)
+        assert fit is not None
+        named += [fit.turned] if fit.doubtful and fit.turned else []
+    assert {each.partition(" (")[0] for each in named} == {said}
+    assert len(named) > 0.6 * len(REPETITIONS), "of some digits too little is left to be sure"
+
+
+def test_images_with_blue_first_are_named() -> None:
+    colours = torch.rand(10, 3, 1, 1, generator=draws(0)).expand(-1, 3, 8, 8)
+    classes = torch.arange(10).repeat(20)
+    taken = colours[classes] + 0.1 * torch.randn(200, 3, 8, 8, generator=draws(1))
+    test = TensorSplit(taken.mul(255).clamp(0, 255).to(torch.uint8), classes)
+    for ipc in (1, 5):
+        own = torch.arange(10).repeat_interleave(ipc)
+        pixels = colours[own] + 0.1 * torch.randn(len(own), 3, 8, 8, generator=draws(2))
+        turned, kept = (fit_of_labels(each, own, test, 10) for each in (pixels.flip(1), pixels))
+        assert turned is not None and turned.turned == "blue first (BGR)" and turned.doubtful
+        assert kept is not None and not kept.doubtful
 
 
 def patterns(count: int, generator: torch.Generator) -> Tensor:
