@@ -121,7 +121,17 @@ def _origin(
 def _lacking(
     registry: Registry, origin: Origin, found: Foreign, setting: Setting, protocols: Sequence[str], console: Progress
 ) -> tuple[str, ...]:
-    """What sets of its method bring and this one does not; said where it is evaluated by its method's own protocol."""
+    """What sets of its method bring and this one does not, in words for a table; said before."""
+    return (
+        *_lacking_lr(registry, origin, found, setting, protocols, console),
+        *_lacking_decoder(registry, origin, found, setting, console),
+    )
+
+
+def _lacking_lr(
+    registry: Registry, origin: Origin, found: Foreign, setting: Setting, protocols: Sequence[str], console: Progress
+) -> tuple[str, ...]:
+    """The step size; it counts where a set is evaluated by its method's own protocol."""
     maker = _maker(registry, origin)
     if maker is None or not maker.learns_lr or found.condensed.learned_lr is not None:
         return ()
@@ -131,6 +141,21 @@ def _lacking(
             f"{own} trains at its recipe's rate instead"
         )
     return (WITHOUT_LR,)
+
+
+def _lacking_decoder(
+    registry: Registry, origin: Origin, found: Foreign, setting: Setting, console: Progress
+) -> tuple[str, ...]:
+    """What its images decode into: they look like any others, of which each is one."""
+    method = _built(registry, origin.method, setting)
+    if method is None or method.decoder is None or found.condensed.decoder is not None:
+        return ()
+    factor = method.decoder.factor
+    console.warn(
+        f"{origin.name} states no 'decoder', and images of {origin.method} hold {factor} x {factor} each: every one is "
+        f'trained on as it is; state "decoder": {json.dumps(method.decoder.facts)} unless they were cut already'
+    )
+    return (f"images as they are, not cut into {factor} x {factor}",)
 
 
 def _changes(
@@ -225,8 +250,9 @@ def _warn_of_plain_labels(
     console: Progress, registry: Registry, origin: Origin, setting: Setting, protocols: Sequence[str]
 ) -> None:
     """A set that brings no labels is trained on its classes by a protocol that takes those of the set."""
-    kind = _labels_made(registry, origin.method, setting)
-    if kind in (None, HardLabels.kind):
+    method = _built(registry, origin.method, setting)
+    kind = HardLabels.kind if method is None else method.label_kind
+    if kind == HardLabels.kind:
         return
     if taking := [name for name in protocols if _takes_own(registry, name)]:
         console.warn(
@@ -241,11 +267,11 @@ def _takes_own(registry: Registry, protocol: str) -> bool:
     return registry.has("protocol", protocol) and registry.load("protocol", protocol).labels == "own"
 
 
-def _labels_made(registry: Registry, method: str, setting: Setting) -> str | None:
-    """The kind of labels that a method makes; None where it is none of ours, or is not known for the setting."""
+def _built(registry: Registry, method: str, setting: Setting) -> Condenser[Any] | None:
+    """The method that made a set, as it would here; None where it is none of ours, or is not known for the setting."""
     if not registry.has("method", method):
         return None
     try:
-        return build(registry, configure(registry, method, setting, ())).label_kind
+        return build(registry, configure(registry, method, setting, ()))
     except UsageError:  # whatever it cannot make here, the set is there
         return None

@@ -21,6 +21,7 @@ from bench.storage.paging import converted, parts
 
 HALF_LEVEL = 0.5  # of 255: what rounds to a valid level is one
 ONE_LEVEL = 1.001 / 255  # with room for rounding
+WIDER = 1.2  # normalised values of white from which on an end at 1 is that of other constants: -1 to 1 is "half"
 OUTSIDE = 1.0  # so far may values of "0..1" leave it. Normalised images reach -2.2 to 2.7 where pixels have 0 to 1
 
 
@@ -89,7 +90,7 @@ def _wrong(values: _Values, source: TensorSource, normalisation: Normalisation) 
         case "0..1":
             return _wrong_unit(values)
         case "normalised":
-            return _wrong_normalised(values, float(normalisation.box(torch.empty(0))[0].max()))
+            return _wrong_normalised(values, normalisation)
         case "whitened":
             return "" if values.low < 0 else "whitened values lie around 0"
 
@@ -108,11 +109,15 @@ def _wrong_unit(values: _Values) -> str:
     return "all of it black; was it divided by 255 twice?" if values.high <= ONE_LEVEL else ""
 
 
-def _wrong_normalised(values: _Values, black: float) -> str:
+def _wrong_normalised(values: _Values, normalisation: Normalisation) -> str:
     if max(-values.low, values.high) > DEVIATIONS:
         return "that is no normalised pixel; are they 0..255?"
-    alike = like_levels_of_one(values.low, values.high, values.share, black)
-    return "hardly a pixel is darker than the mean; are they 0..1?" if alike else ""
+    black, white = (float(bounds.max()) for bounds in normalisation.box(torch.empty(0)))
+    if like_levels_of_one(values.low, values.high, values.share, black):
+        return "hardly a pixel is darker than the mean; are they 0..1?"
+    if white > WIDER and max(abs(values.low + 1), abs(values.high - 1)) < ONE_LEVEL:
+        return "they end at -1 and 1; are they normalised by other constants? State 'mean' and 'std', of 0.5 each"
+    return ""
 
 
 def in_range(pixels: Tensor, source: TensorSource, theirs: Normalisation, preprocessing: Preprocessing) -> Tensor:

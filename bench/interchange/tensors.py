@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from bench.condensation import Images
@@ -22,6 +23,7 @@ from bench.sets.tensor_files import ALONE, first_held, named, type_of
 from bench.sets.wellformed import uneven
 from bench.storage.run_folder import MANIFEST
 
+DARK = 64  # levels: a set none of whose pixels reach a quarter of white is of another scale, or of dark images
 IMAGES, STEP_SIZE = "images_", "lr_"  # how names of files begin that one save of DATM's wrote together
 
 
@@ -76,7 +78,9 @@ def _labelled(images: Images, own: Tensor | None, source: TensorSource, what: st
 
 
 def _contradicting(images: Images, source: TensorSource, own: Tensor | None) -> Iterator[str]:
-    """A line each where labels (N, K) are of other classes than those beside them, or are not what they are called."""
+    """A line each where pixels are dark, or labels (N, K) of other classes than those beside them, or not as called."""
+    if images.pixels.dtype == torch.uint8 and (brightest := int(images.pixels.max())) < DARK:
+        yield f"its brightest pixel is {brightest} of 255; if all of its values are 0 to {brightest}, scale them"
     if own is None:
         return
     hits = own.argmax(1) == images.classes

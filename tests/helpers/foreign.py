@@ -21,19 +21,19 @@ SIZE = 8
 
 
 def known_by_gray(*ids: str, words: Sequence[str] | None = None) -> Dataset:
-    """A dataset of these classes; image of class k in a set is all of the level 10 * (k + 1)."""
+    """A dataset of these classes; image of class k in a set is all of the level 100 + 10 * k."""
     dataset = tiny_dataset(classes=len(ids), resolution=SIZE)
     return replace(dataset, classes=ids, class_names=tuple(words or ids))
 
 
 def gray(index: int) -> Tensor:
     """uint8 (3, 8, 8), the picture of the class with that index in class order."""
-    return torch.full((3, SIZE, SIZE), 10 * (index + 1), dtype=torch.uint8)
+    return torch.full((3, SIZE, SIZE), 100 + 10 * index, dtype=torch.uint8)
 
 
 def told(pixels: Tensor) -> list[int]:
     """Of which class each picture is, by its gray; independent of all labels."""
-    return [int(level) // 10 - 1 for level in pixels[:, 0, 0, 0].tolist()]
+    return [int(level) // 10 - 10 for level in pixels[:, 0, 0, 0].tolist()]
 
 
 def write_manifest(folder: Path, **content: Any) -> Path:  # noqa: ANN401 - any manifest

@@ -38,12 +38,13 @@ WRONG = [
     (levels() // 200, "0..255", "all of it black"),
     (levels() / 255**2, "0..1", "divided by 255 twice"),
     (NORMALISED, "0..1", "are they normalised"),
-    (2 * levels() / 255 - 1, "0..1", "of the values are outside; are they normalised"),
+    (levels() / 127.5 - 1, "0..1", "of the values are outside; are they normalised"),
     (NORMALISED, "0..255", "they leave it; are they normalised"),
     (levels() / 255, "normalised", r"are they 0\.\.1"),
     (levels().float(), "normalised", r"are they 0\.\.255"),
     (LEARNED_UNIT, "0..255", r"all of it black; are they 0\.\.1"),
     (LEARNED_UNIT, "normalised", r"hardly a pixel is darker than the mean; are they 0\.\.1"),
+    (levels() / 127.5 - 1, "normalised", "end at -1 and 1; are they normalised by other constants"),
     (SPOILT, "0..255", "hold NaN or infinity"),
     (SPOILT / 255, "0..1", "hold NaN or infinity"),
     (levels() / 0.0, "normalised", "hold NaN or infinity"),
@@ -86,6 +87,19 @@ def test_constants_under_which_black_is_zero_allow_values_of_0_to_1(tmp_path: Pa
     folder = in_tensors(tmp_path / "set", levels() / 255, LABELS, "normalised", mean=[0.0] * 3, std=[1.0] * 3)
     found = read_foreign(folder, DATASET, readers).condensed
     assert torch.allclose(found.normalised(), NORMALISED, atol=1e-5)
+
+
+def test_constants_under_which_pixels_end_at_1_are_taken_at_their_word(tmp_path: Path) -> None:
+    half = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    folder = in_tensors(tmp_path / "set", levels() / 127.5 - 1, LABELS, "normalised", **half)
+    assert torch.allclose(read_foreign(folder, DATASET, readers).condensed.normalised(), NORMALISED, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "dark"), [(16, True), (2, False)])
+def test_levels_of_another_scale_are_said_to_be_dark(tmp_path: Path, scale: int, dark: bool) -> None:
+    found = read_foreign(in_tensors(tmp_path / "set", levels() // scale, LABELS), DATASET, readers)
+    said = f"its brightest pixel is {int(levels().max()) // scale} of 255; if all of its values are 0 to"
+    assert [note.startswith(said) for note in found.notes] == [True] * dark
 
 
 @pytest.mark.parametrize(("stated", "lacking"), [("mean", "std"), ("std", "mean")])

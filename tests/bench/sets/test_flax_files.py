@@ -73,7 +73,7 @@ def test_a_set_of_frepo_is_read_from_its_checkpoint(tmp_path: Path) -> None:
     found = read_foreign(folder, dataset, readers).condensed
     assert found.labels.kind == "regression" and found.images.classes.tolist() == [2, 0, 1]
     levels = 255 * found.preprocessing.invert(found.images.pixels)
-    assert levels[:, 0, 0, 0].round().tolist() == [30, 10, 20]
+    assert levels[:, 0, 0, 0].round().tolist() == [120, 100, 110]
 
 
 @pytest.mark.parametrize(
