@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bench import seeds
 from bench.conformance.common import Conformance
 from bench.extensions.registry import Registry
-from bench.planning.networks import check_network
+from bench.planning.networks import BATCHNORM, check_network
 from bench.storage.tensor_files import read_tensors, write_tensors
 
 
@@ -98,4 +98,5 @@ class BackboneConformance(Conformance):
         has = any(
             isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network(registry, subject).modules()
         )
-        assert ("batchnorm" in registry.find("backbone", subject).offer.traits) is has
+        traits = registry.find("backbone", subject).offer.traits
+        assert (BATCHNORM in traits) is has, f"its offer's traits are {sorted(traits)}; it has BatchNorm: {has}"

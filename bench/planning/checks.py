@@ -70,7 +70,8 @@ class NetworkChecks:
         if (shape := (backbone, classes, resolution, channels)) in self._passed:
             return
         build = self._registry.load("backbone", backbone)
-        check_network(backbone, build, classes=classes, resolution=resolution, channels=channels)
+        traits = self._registry.find("backbone", backbone).offer.traits
+        check_network(backbone, build, classes=classes, resolution=resolution, channels=channels, traits=traits)
         self._passed.add(shape)
 
     def check_named(self, method: str, backbones: Sequence[str], dataset: Dataset) -> None:

@@ -38,8 +38,8 @@ def refuses(network: nn.Module, logits: Tensor) -> Tensor:
     raise ValueError("only for\nlarger images")
 
 
-def look(build: Callable[..., Any]) -> None:
-    check_network("mine", build, classes=3, resolution=8, channels=1)
+def look(build: Callable[..., Any], traits: frozenset[str] = frozenset()) -> None:
+    check_network("mine", build, classes=3, resolution=8, channels=1, traits=traits)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,40 @@ def look(build: Callable[..., Any]) -> None:
         (builder(lambda network, logits: logits.sum()), "returns a tensor of shape () for 2 images and 3 classes"),
         (builder(lambda network, logits: logits.argmax(1)), "returns a tensor of shape (2,)"),
         (builder(lambda network, logits: logits.long()), "returns torch.int64 values"),
+        (
+            builder(lambda network, logits: logits.softmax(1)),
+            f"ends with a softmax, which losses take themselves; {CONTRACT}",
+        ),
+        (builder(lambda network, logits: logits if network.training else logits.sigmoid()), "ends with a sigmoid"),
         (builder(refuses), "cannot run on images (2, 1, 8, 8) and 3 classes: ValueError: only for"),
         (lambda classes, resolution, channels: 7, "builds a int; it must build a torch.nn.Module"),
     ],
-    ids=["outputs", "tuple", "dict", "scalar", "classes", "integers", "raises", "no-network"],
+    ids=[
+        "outputs",
+        "tuple",
+        "dict",
+        "scalar",
+        "classes",
+        "integers",
+        "probabilities",
+        "when-tested",
+        "raises",
+        "no-network",
+    ],
 )
 def test_what_a_run_cannot_use_is_refused_in_one_line(build: Callable[..., Any], said: str) -> None:
     with pytest.raises(UsageError, match=r"^backbone 'mine' ") as caught:
         look(build)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_without_the_batchnorm_of_its_offer_is_refused() -> None:
+    """Else a method that matches its statistics would find none, once the network is trained."""
+    plain = builder(lambda network, logits: logits)
+    with pytest.raises(UsageError, match="'mine' has no BatchNorm; leave 'batchnorm' out of its offer's traits"):
+        look(plain, frozenset({"batchnorm"}))
+    look(lambda *sizes: nn.Sequential(nn.BatchNorm2d(1), plain(*sizes)), frozenset({"batchnorm"}))
 
 
 def test_what_only_training_returns_is_seen_too() -> None:
