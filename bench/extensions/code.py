@@ -18,8 +18,13 @@ LARGE = 1 << 20  # bytes of a file above which it goes by its size: a table, not
 def code_of_file(path: Path) -> str:
     """Of a plugin in a file: the file, and the modules beside it that it imports, and theirs."""
     path = path.resolve()
-    beside = _with_imports(path) - {path}
-    return _digest({"": path, **{str(file.relative_to(path.parent)): file for file in beside}})  # whatever it is called
+    others = {str(file.relative_to(path.parent)): file for file in beside(path)}
+    return _digest({"": path, **others})  # whatever it is called
+
+
+def beside(path: Path) -> set[Path]:
+    """What lies beside a resolved file and is imported by it, however far."""
+    return _with_imports(path) - {path}
 
 
 def code_of_module(name: str) -> str:
@@ -78,6 +83,11 @@ def _with_imports(path: Path) -> set[Path]:
         found.update(beside)
         left += [file for file in beside if file.suffix == ".py"]
     return found
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a resolved file is one of Python's own modules or of an installed package."""
+    return not _installed().isdisjoint(path.parents)
 
 
 @cache

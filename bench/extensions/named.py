@@ -6,6 +6,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from bench.extensions.code import beside, is_installed
+
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
 
 
@@ -24,7 +26,13 @@ class _FromSource(SourceFileLoader):
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module. Raises FileNotFoundError, ImportError for what is no Python, and whatever the file raises."""
+    """The module, which may import those beside it, after what is installed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ImportError: it is no Python, or a module beside it has the name of another that was imported before.
+        Exception: whatever the file raises.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     name = f"{FILE_PREFIX}{path.stem.replace('-', '_')}"
@@ -33,8 +41,26 @@ def load_file(path: Path) -> ModuleType:
         raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # and stays: functions import when they are called
     spec.loader.exec_module(module)
+    _check_neighbours(path.resolve())
     return module
+
+
+def _check_neighbours(path: Path) -> None:
+    """Refuses a file that got a module of another folder in place of its own, as Python gives it without a word.
+
+    What is installed comes first, as in any script.
+    """
+    for file in beside(path):
+        name = file.parent.name if file.name == "__init__.py" else file.stem
+        taken = getattr(sys.modules.get(name), "__file__", None)
+        if not taken or file.parent not in (path.parent, path.parent / name):
+            continue
+        other = Path(taken).resolve()
+        if other != file and not is_installed(other):
+            raise ImportError(f"it imports {name}, and got {other}, not {file}: one of them needs another name")
 
 
 def remedy(named: str, error: BaseException) -> str:

@@ -400,3 +400,37 @@ def test_a_file_runs_as_it_stands_whatever_bytecode_python_keeps(
         found.append([each for each in Registry([str(path)]).names("backbone") if each.startswith("net-")])
     assert found == [["net-one"], ["net-two"]]
     assert not (tmp_path / "__pycache__").exists()
+
+
+def in_two_files(folder: Path, helper: str) -> Path:
+    """A plugin in a file that imports another beside it, at once and when it is called."""
+    folder.mkdir()
+    (folder / f"{helper}.py").write_text(f"NAME = {folder.name!r}\n")
+    (folder / "apart.py").write_text("TARGET = 'json:dumps'\n")
+    lines = (f"from {helper} import NAME", "from bench.hookspecs import Offer, hookimpl", "@hookimpl")
+    body = ("def bench_methods():", "    from apart import TARGET", "    return [Offer(NAME, TARGET, 'in two files')]")
+    (folder / f"of_{folder.name}.py").write_text("\n".join((*lines, *body)))
+    return folder / f"of_{folder.name}.py"
+
+
+def test_a_plugin_in_a_file_imports_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    one = in_two_files(tmp_path / "second", "helping_of_second")
+    (tmp_path / "second" / "random.py").write_text("raise RuntimeError")  # Python's own comes first
+    one.write_text(f"import random\n{one.read_text()}")
+    try:
+        assert Registry([str(one)]).find("method", "second").plugin == "bench_file_of_second"
+    finally:
+        for name in ("helping_of_second", "apart"):
+            sys.modules.pop(name, None)
+
+
+def test_a_plugin_that_got_the_module_of_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    one, other = (in_two_files(tmp_path / name, "helping_of_both") for name in ("third", "fourth"))
+    try:
+        with pytest.raises(UsageError, match=r"it imports helping_of_both, and got .*third.*, not .*fourth"):
+            Registry([str(one), str(other)])
+    finally:
+        for name in ("helping_of_both", "apart"):
+            sys.modules.pop(name, None)
