@@ -31,6 +31,7 @@ from bench.running.environment import describe
 from bench.running.failures import Prepared, WorkToDo
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
+from bench.running.suspicions import note_suspicions
 from bench.running.unit_making import UnitMaker
 from bench.running.units import KeptUnit, UnitCost, unit_costs, without_pixels
 from bench.sets import condensed as sets
@@ -161,6 +162,9 @@ class Synthesis:
         condensed = CondensedSet(images, labels, self.task.dataset.classes, preprocessing, learned_lr, decoder)
         measured = unit_costs([unit.cost for unit in made], len(images)) if self.method.made_here else {}
         self._save(condensed, stored, measured.get("iterations"))
+        maker = self.offers.get(f"method {self.spec.method.name}")
+        if self.method.made_here and maker is not None and maker.foreign:
+            note_suspicions(condensed, self.task)
         if (loss := Losses.mean([unit.losses for unit in made if unit.losses])) is not None:
             LOSSES_FILE.write(self.folder / run_folder.LOSSES, loss.to_json())
         prepare_s += sum(stage.cost.seconds for stage in stages.values())

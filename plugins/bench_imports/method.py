@@ -1,6 +1,6 @@
 """The images of a set that lies at a path."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -32,8 +32,7 @@ from bench.labels import HardLabels, Labels, OnlineLabels, TeacherRef
 from bench.recipes import Setting
 from bench.results.label_fit import NOTE
 from bench.sets.condensed import CondensedSet, check_fits, first_of_each, same_pixels
-from bench.sets.label_fit import fit_of_labels
-from bench.sets.overlap import count_in
+from bench.sets.suspicions import among_tested, fit_of
 from bench.training.soft_labels.targets import targets_of
 from bench.whitening import Whitening, fit
 
@@ -182,27 +181,18 @@ class Imported(Condenser[ImportedConfig]):
 
 
 def _doubt(task: Task, found: CondensedSet) -> None:
-    """Warns and notes where images are those that it is tested on, or labels do not seem to be those of the images."""
+    """Warns and notes where images are those that it is tested on, or labels do not seem to be those of the images.
 
-    def shown(pixels: Tensor) -> Tensor:
-        return pixels.float() / 255 if pixels.dtype == torch.uint8 else found.preprocessing.invert(pixels.float())
-
-    _doubt_overlap(task, found, shown)
-    fit = fit_of_labels(found.images.pixels, found.images.classes, task.dataset.test, task.classes, shown)
-    if fit is None:
+    Where a card cuts its own test split, say, a set that was made elsewhere may hold images of it.
+    """
+    if said := among_tested(found, task.dataset):
+        task.facts[DOUBT] = said
+        task.progress.warn(said)
+    if (fit := fit_of(found, task.dataset)) is None:
         return
     task.facts[NOTE] = fit.to_json()
     if fit.doubtful:
         task.progress.warn(str(fit))
-
-
-def _doubt_overlap(task: Task, found: CondensedSet, shown: Callable[[Tensor], Tensor]) -> None:
-    """Where a card cuts its own test split, say, a set that was made elsewhere may hold images of it."""
-    if tested := count_in(task.dataset.test, found.images.pixels, shown):
-        whose = f"{tested:,} of its {len(found.images):,} images" if tested > 1 else "1 of its images"
-        said = f"{whose} {'are' if tested > 1 else 'is'} in the test split, with the same pixels"
-        task.facts[DOUBT] = said
-        task.progress.warn(said)
 
 
 def _same_images(images: Images, own: Images) -> bool:
