@@ -5,14 +5,13 @@ What is finished is on disk and verified when read: `units/` one file a unit, th
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bench.condensation import Condenser, Images, Task, Unit
 from bench.condensation.sizes import class_sizes
@@ -29,6 +28,7 @@ from bench.results.spec import RunSpec
 from bench.running.edits import Offers
 from bench.running.environment import describe
 from bench.running.failures import Prepared, WorkToDo
+from bench.running.joining import check_counts, of_one_type
 from bench.running.procedure import Procedure, timed
 from bench.running.set_teachers import recognised, teacher_top1, weights_of
 from bench.running.suspicions import note_suspicions
@@ -38,7 +38,6 @@ from bench.sets import condensed as sets
 from bench.sets.condensed import CondensedSet
 from bench.sets.contact_sheet import write_preview
 from bench.sets.pixel_formats import StoredPixels
-from bench.sets.tensor_files import type_of
 from bench.storage import run_folder
 from bench.storage.files import quarantine
 from bench.storage.paging import assembled
@@ -251,13 +250,12 @@ class Synthesis:
         `parts` are theirs without their pixels, which are read a unit at a time.
         """
         images = Images.joined(parts)
-        counts = torch.bincount(images.classes, minlength=self.task.classes)
-        if self.method.made_here and counts.tolist() != (sizes := class_sizes(self.method, self.task)):
-            raise RunFailure(f"the method made {_listed(counts.tolist())} images a class, not {_listed(sizes)}")
+        if self.method.made_here:
+            check_counts(images, class_sizes(self.method, self.task), self.task.dataset.classes)
         order = images.classes.argsort(stable=True)
         places = order.argsort().split([len(part) for part in parts])
         values = (self._procedure.valued(self._maker.get(unit, wait=True).images).pixels for unit in units)
-        pixels = assembled(zip(places, _of_one_type(values), strict=True), len(order))
+        pixels = assembled(zip(places, of_one_type(values), strict=True), len(order))
         stored = StoredPixels.of(pixels, self.method.pixel_format)
         soft, targets = (None if each is None else each[order] for each in (images.soft, images.targets))
         return Images(stored.read(), images.classes[order], soft, images.learned_lr, targets), stored
@@ -288,18 +286,3 @@ class Synthesis:
         pixels, classes = condensed.images.pixels, condensed.images.classes
         as_networks_see = {} if pixels.dtype == torch.uint8 else {"invert": condensed.preprocessing.invert}
         write_preview(self.folder / run_folder.PREVIEW, pixels, classes, dataset.class_names, **as_networks_see)
-
-
-def _of_one_type(some: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Pixels of units as they are stored. Raises RunFailure: some are levels and others normalised."""
-    found = set[str]()
-    for pixels in some:
-        found.add(type_of(pixels))
-        if len(found) > 1:
-            raise RunFailure(f"units made {' and '.join(sorted(found))} pixels; those of a set are of one type")
-        yield pixels
-
-
-def _listed(sizes: Iterable[int]) -> str:
-    """As "2", or "2, 3" where classes have different numbers."""
-    return ", ".join(map(str, sorted(set(sizes))))
