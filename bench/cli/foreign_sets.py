@@ -75,6 +75,7 @@ def described(
         asked = _asked(protocols, origin)
         lacks = _lacking(registry, origin, found, setting, asked, console)
         _say(console, registry, manifest, origin)
+        _warn_of_cells(console, registry, manifest, origin, setting)
         if found.condensed.labels.plain and manifest.get("labels") is None:
             _warn_of_plain_labels(console, registry, origin, setting, asked)
     return Described(usual, manifest.get("seed") or 0, origin, _changes(folder, found, manifest, lacks, ranged))
@@ -121,16 +122,6 @@ def _origin(
 def _lacking(
     registry: Registry, origin: Origin, found: Foreign, setting: Setting, protocols: Sequence[str], console: Progress
 ) -> tuple[str, ...]:
-    """What sets of its method bring and this one does not, in words for a table; said before."""
-    return (
-        *_lacking_lr(registry, origin, found, setting, protocols, console),
-        *_lacking_decoder(registry, origin, found, setting, console),
-    )
-
-
-def _lacking_lr(
-    registry: Registry, origin: Origin, found: Foreign, setting: Setting, protocols: Sequence[str], console: Progress
-) -> tuple[str, ...]:
     """The step size; it counts where a set is evaluated by its method's own protocol."""
     maker = _maker(registry, origin)
     if maker is None or not maker.learns_lr or found.condensed.learned_lr is not None:
@@ -143,19 +134,18 @@ def _lacking_lr(
     return (WITHOUT_LR,)
 
 
-def _lacking_decoder(
-    registry: Registry, origin: Origin, found: Foreign, setting: Setting, console: Progress
-) -> tuple[str, ...]:
-    """What its images decode into: they look like any others, of which each is one."""
+def _warn_of_cells(
+    console: Progress, registry: Registry, manifest: Mapping[str, Any], origin: Origin, setting: Setting
+) -> None:
+    """Images that hold several look like any others, of which each is one; a manifest may say they are (factor 1)."""
     method = _built(registry, origin.method, setting)
-    if method is None or method.decoder is None or found.condensed.decoder is not None:
-        return ()
-    factor = method.decoder.factor
-    console.warn(
-        f"{origin.name} states no 'decoder', and images of {origin.method} hold {factor} x {factor} each: every one is "
-        f'trained on as it is; state "decoder": {json.dumps(method.decoder.facts)} unless they were cut already'
-    )
-    return (f"images as they are, not cut into {factor} x {factor}",)
+    if method is not None and method.decoder is not None and manifest.get("decoder") is None:
+        factor = method.decoder.factor
+        console.warn(
+            f"{origin.name} states no 'decoder', and images of {origin.method} hold {factor} x {factor} each: each is "
+            f'trained on as it is; state "decoder": {json.dumps(method.decoder.facts)}, or of images that were cut '
+            'already "factor": 1'
+        )
 
 
 def _changes(

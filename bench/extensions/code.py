@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-SUFFIXES = frozenset({".py", ".pyi", ".so", ".toml", ".json", ".yaml", ".yml", ".txt", ".csv"})
+_CODE = (".py", ".pyi", ".typed", ".so", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".h", ".hpp", ".cu", ".cuh")
+_SETTINGS = (".toml", ".json", ".yaml", ".yml", ".ini", ".cfg", ".txt", ".csv")
+SUFFIXES = frozenset({*_CODE, *_SETTINGS})
 LARGE = 1 << 20  # bytes of a file above which it goes by its size: a table, not settings
 
 
@@ -83,11 +85,6 @@ def _with_imports(path: Path) -> set[Path]:
         found.update(beside)
         left += [file for file in beside if file.suffix == ".py"]
     return found
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a resolved file is one of Python's own modules or of an installed package."""
-    return not _installed().isdisjoint(path.parents)
 
 
 @cache

@@ -6,7 +6,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from bench.extensions.code import beside, is_installed
+from bench.extensions.code import beside
 
 FILE_PREFIX = "bench_file_"  # a plugin in a file called random.py must not take the place of Python's own module
 
@@ -26,12 +26,9 @@ class _FromSource(SourceFileLoader):
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module, which may import those beside it, after what is installed.
+    """The module, which may import those beside it; what is installed comes first, as it does not in a script.
 
-    Raises:
-        FileNotFoundError: no such file.
-        ImportError: it is no Python, or a module beside it has the name of another that was imported before.
-        Exception: whatever the file raises.
+    Raises FileNotFoundError, ImportError for what is no Python, and whatever the file raises.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
@@ -44,23 +41,25 @@ def load_file(path: Path) -> ModuleType:
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.append(folder)  # and stays: functions import when they are called
     spec.loader.exec_module(module)
-    _check_neighbours(path.resolve())
     return module
 
 
-def _check_neighbours(path: Path) -> None:
-    """Refuses a file that got a module of another folder in place of its own, as Python gives it without a word.
+class Neighbours:
+    """The modules beside the files that one command loads: Python gives each name one module, whoever asks for it."""
 
-    What is installed comes first, as in any script.
-    """
-    for file in beside(path):
-        name = file.parent.name if file.name == "__init__.py" else file.stem
-        taken = getattr(sys.modules.get(name), "__file__", None)
-        if not taken or file.parent not in (path.parent, path.parent / name):
-            continue
-        other = Path(taken).resolve()
-        if other != file and not is_installed(other):
-            raise ImportError(f"it imports {name}, and got {other}, not {file}: one of them needs another name")
+    def __init__(self) -> None:
+        self._taken: dict[str, Path] = {}
+
+    def add(self, path: Path) -> None:
+        """Those of one more file. Raises ImportError: another file has another module of that name beside it."""
+        path = path.resolve()
+        for file in beside(path):
+            package = file.name == "__init__.py" and file.parent.parent == path.parent
+            if not package and file.parent != path.parent:
+                continue
+            name = file.parent.name if package else file.stem
+            if (other := self._taken.setdefault(name, file)) != file:
+                raise ImportError(f"it imports {name}, which is {other} already, not {file}: one needs another name")
 
 
 def remedy(named: str, error: BaseException) -> str:

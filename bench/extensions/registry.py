@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -14,7 +15,7 @@ from bench import hookspecs
 from bench.errors import UsageError, why
 from bench.extensions import own
 from bench.extensions.code import code_of_file, code_of_module, content_of
-from bench.extensions.named import identity, load_file, remedy
+from bench.extensions.named import Neighbours, identity, load_file, remedy
 from bench.extensions.rules import RuleOfPlugin
 from bench.hookspecs import Offer, Rule
 from bench.storage.names import NAME, VARIANT, check_name, unknown
@@ -83,6 +84,7 @@ class Registry:
         self.broken: list[Broken] = []
         self._versions: dict[str, str | None] = {}
         self._code: dict[str, str] = {}
+        self._neighbours = Neighbours()
         self._asked_for: dict[str, str] = {}  # by the plugin's name, as the user typed it
         self._register("bench", own)
         self._versions["bench"] = __version__
@@ -110,7 +112,7 @@ class Registry:
     def _add_named(self, named: str) -> None:
         """A plugin named on the command line. Unlike an installed one it was asked for, so its failure is an error."""
         try:
-            module = load_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
+            module = self._of_file(Path(named)) if named.endswith(".py") else importlib.import_module(named)
             self._asked_for[module.__name__] = named
             if not self._register(module.__name__, module):
                 return
@@ -123,6 +125,11 @@ class Registry:
             raise
         except BaseException as error:
             raise UsageError(f"plugin {named!r} cannot be loaded: {_reason(error)}{remedy(named, error)}") from error
+
+    def _of_file(self, path: Path) -> ModuleType:
+        if path.is_file():
+            self._neighbours.add(path)
+        return load_file(path)
 
     def _register(self, name: str, plugin: object) -> bool:
         """Whether it is a new one: installed and named as well it is the same plugin, not a second one."""
@@ -234,22 +241,31 @@ class Registry:
         raise error
 
     def _found(self, kind: str, name: str) -> Registered | None:
-        """What has that very name: what is listed, or else had by a rule."""
+        """What has that very name: what is listed, or else had by a rule; one that fails matters where none has it."""
         if listed := self._offers[kind].get(name):
             return listed
-        by_rule = [read for read in self._read(kind, name) if read.offer.name == name]
+        read, failure = self._read(kind, name)
+        by_rule = [each for each in read if each.offer.name == name]
+        if failure is not None and not by_rule:
+            raise failure
         if plugins := [each.plugin for each in by_rule[1:] if each.plugin != by_rule[0].plugin]:
             raise _offered_twice(kind, name, by_rule[0].plugin, plugins[0])
         return by_rule[0] if by_rule else None
 
-    def _read(self, kind: str, name: str) -> list[Registered]:
-        """What the rules make of a name, which may be another than the thing's own."""
-        read = [(each.read(name), each.plugin) for each in self._rules[kind]]
-        return [self._registered(offer, plugin) for offer, plugin in read if offer]
+    def _read(self, kind: str, name: str) -> tuple[list[Registered], UsageError | None]:
+        """What the rules make of a name, which may be another than the thing's own; and why the first failed."""
+        found, failure = list[Registered](), None
+        for rule in self._rules[kind]:
+            try:
+                if offer := rule.read(name):
+                    found.append(self._registered(offer, rule.plugin))
+            except UsageError as error:
+                failure = failure or error
+        return found, failure
 
     def respelt(self, kind: str, name: str) -> str | None:
         """The name that a rule has for what it reads in this one."""
-        return next((read.offer.name for read in self._read(kind, name)), None)
+        return next((read.offer.name for read in self._read(kind, name)[0]), None)
 
     def _summed_up_as(self, kind: str, word: str) -> str | None:
         """The one offer whose summary holds a word, as that of the format `table` holds "text"."""

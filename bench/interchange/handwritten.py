@@ -148,6 +148,12 @@ class TeacherLabels(BaseModel):
     temperature: Positive
 
 
+class Cells(GridFacts):
+    """The same, or a factor of 1: images that were cut already."""
+
+    factor: Annotated[int, Field(ge=1, le=64)]
+
+
 class HandWritten(GrowingModel):
     """A manifest written by hand.
 
@@ -157,7 +163,7 @@ class HandWritten(GrowingModel):
         labels: others that lie beside the images; None: those of the source.
         protocol, protocol_version: what it was made for; without a version, whatever the protocol is now.
         plugins: who has what made it and what it was made for, where that is not the suite's: for people.
-        decoder: what each image decodes into, as a run's manifest says it; None: it is one image.
+        decoder: what each image decodes into, as a run's manifest says it; None, and a factor of 1: it is one image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -177,10 +183,10 @@ class HandWritten(GrowingModel):
     zca: ZcaSource | ZcaFit | None = None
     learned_lr: Positive | None = None
     labels: FkdSource | KeptLabels | TeacherLabels | None = None
-    decoder: GridFacts | None = None
+    decoder: Cells | None = None
 
     @model_validator(mode="after")
     def _labels_are_of_its_images(self) -> "HandWritten":
-        if self.decoder and self.labels:
+        if self.decoder and self.decoder.factor > 1 and self.labels:
             raise ValueError("'labels' that lie beside the images and a 'decoder' do not go together")
         return self

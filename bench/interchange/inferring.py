@@ -11,14 +11,16 @@ from typing import Any
 
 from bench.data.folders import SUFFIXES
 from bench.errors import UsageError, why
-from bench.interchange.handwritten import FKD_EPOCH, HandWritten
+from bench.interchange.handwritten import FKD_EPOCH, HandWritten, TensorSource
 from bench.interchange.looking import range_of
 from bench.interchange.offering import likely_pair, offered, shown
 from bench.sets.own_manifest import IMAGES, LABELS
 from bench.sets.tensor_files import ALONE, first_held, named, shapes_held, type_of
 from bench.storage.run_folder import CONDENSED, MANIFEST
 
-PAIRS = (("data.0.0", "data.0.1"), ("images", "labels"), ("image", "label"))  # names of images and their labels
+FIRST = ("data.0.0", "data.0.1")  # of the sets that one file of DC's, DSA's and DM's holds, one an experiment
+MOST = 64  # sets that are looked for in one
+PAIRS = (FIRST, ("images", "labels"), ("image", "label"))  # names of images and their labels
 APART = ("images_best.pt", "labels_best.pt")
 TENSORS = (".pt", ".pth", ".npz", ".safetensors")
 BESIDE = {LABELS: "labels", "zca.safetensors": "zca", IMAGES: "files"}  # of our own sets, whose manifest is lost
@@ -112,6 +114,15 @@ def _of_tensors(folder: Path, files: Sequence[str]) -> dict[str, Any]:
         reason = f"whether {path.name} is 0..1, normalised or whitened cannot be told"
         raise _open(folder, "source.range", reason, offered(folder, where, images, labels))
     return {**where, "images": images, "labels": labels, "range": found}
+
+
+def first_of(folder: Path, source: TensorSource) -> str:
+    """What to say where a file holds more sets than the one that is taken; "" where it is the only one."""
+    if (source.images, source.labels) != FIRST:
+        return ""
+    runs = [tuple(f"data.{place}.0" for place in range(count)) for count in range(MOST, 1, -1)]
+    several = first_held(folder / source.file, runs)
+    return f" (the first of {len(several)} sets; a manifest names another, as 'data.1.0')" if several else ""
 
 
 def _unnamed(folder: Path, file: str) -> UsageError:

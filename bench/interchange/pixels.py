@@ -31,11 +31,14 @@ def check_labels(labels: Tensor, where: str) -> None:
         raise UsageError(f"the labels of {where} are {type_of(labels)}; class indices are integers")
 
 
-def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisation, where: str) -> None:
+def check_range(
+    pixels: Tensor, source: TensorSource, normalisation: Normalisation, where: str, *, stated: bool = False
+) -> None:
     """Refuses pixels that cannot be what their manifest declares.
 
     Args:
         normalisation: what "normalised" means for them.
+        stated: whether the manifest says so, and no dataset's constants were taken for granted.
 
     Raises:
         UsageError: truth values, NaN or infinity, or values that belong to another range; one line that says which.
@@ -45,7 +48,7 @@ def check_range(pixels: Tensor, source: TensorSource, normalisation: Normalisati
     found = [_Values.of(part) for part in parts(pixels, unchanged=True) if part.numel()]
     if not all(math.isfinite(part.low) and math.isfinite(part.high) for part in found):
         raise UsageError(f"the images of {where} hold NaN or infinity")
-    if found and (wrong := _wrong(values := _Values.together(found), source, normalisation)):
+    if found and (wrong := _wrong(values := _Values.together(found), source, normalisation, stated=stated)):
         lie = f"{values.low:.4g}..{values.high:.4g}"
         raise UsageError(f"the images of {where} lie in {lie}, declared as range {source.range!r}: {wrong}")
 
@@ -83,14 +86,14 @@ def far_outside(values: Tensor) -> int:
     return int(((values < -LEARNED) | (values > 1 + LEARNED)).sum())
 
 
-def _wrong(values: _Values, source: TensorSource, normalisation: Normalisation) -> str:
+def _wrong(values: _Values, source: TensorSource, normalisation: Normalisation, *, stated: bool) -> str:
     match source.range:
         case "0..255":
             return _wrong_levels(values.low, values.high)
         case "0..1":
             return _wrong_unit(values)
         case "normalised":
-            return _wrong_normalised(values, normalisation)
+            return _wrong_normalised(values, normalisation, stated=stated)
         case "whitened":
             return "" if values.low < 0 else "whitened values lie around 0"
 
@@ -109,14 +112,14 @@ def _wrong_unit(values: _Values) -> str:
     return "all of it black; was it divided by 255 twice?" if values.high <= ONE_LEVEL else ""
 
 
-def _wrong_normalised(values: _Values, normalisation: Normalisation) -> str:
+def _wrong_normalised(values: _Values, normalisation: Normalisation, *, stated: bool) -> str:
     if max(-values.low, values.high) > DEVIATIONS:
         return "that is no normalised pixel; are they 0..255?"
     black, white = (float(bounds.max()) for bounds in normalisation.box(torch.empty(0)))
     if like_levels_of_one(values.low, values.high, values.share, black):
         return "hardly a pixel is darker than the mean; are they 0..1?"
-    if white > WIDER and max(abs(values.low + 1), abs(values.high - 1)) < ONE_LEVEL:
-        return "they end at -1 and 1; are they normalised by other constants? State 'mean' and 'std', of 0.5 each"
+    if not stated and white > WIDER and max(abs(values.low + 1), abs(values.high - 1)) < ONE_LEVEL:
+        return "they end at -1 and 1; by which constants are they normalised? State 'mean' and 'std', 0.5 each perhaps"
     return ""
 
 

@@ -15,6 +15,7 @@ from bench.errors import CorruptArtefact, UnreadableArtefact, UsageError, why
 from bench.interchange import class_order, stored
 from bench.interchange.class_order import ClassOrder
 from bench.interchange.handwritten import HandWritten, KeptLabels, TeacherLabels, TensorSource, ZcaFit, ZcaSource
+from bench.interchange.inferring import first_of
 from bench.interchange.layouts import Readers, from_layout
 from bench.interchange.manifest import about, by_hand, is_missing
 from bench.interchange.parts import in_order
@@ -93,7 +94,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
     else:
         part = from_layout(folder, hand, hand.source, dataset, readers)
     ordered = in_order(part.images, part.order)
-    decoder = Grid(hand.decoder.factor) if hand.decoder else None
+    decoder = Grid(hand.decoder.factor) if hand.decoder and hand.decoder.factor > 1 else None
     labels = _own_labels(ordered, decoder)
     if isinstance(hand.labels, KeptLabels):
         labels = stored.kept_labels(folder, hand, hand.labels, ordered, dataset)
@@ -110,7 +111,7 @@ def read_foreign(folder: Path, dataset: Dataset, readers: Readers, whitening: Pr
         files += chain.from_iterable(looked.files)
     learned_lr = hand.learned_lr or part.learned_lr
     found = CondensedSet(ordered, labels, dataset.classes, preprocessing, learned_lr, decoder)
-    said = _inferred(hand, part.order, dataset) if is_missing(folder) else ""
+    said = _inferred(folder, hand, part.order, dataset) if is_missing(folder) else ""
     doubt = f"{unsaid}: taken for the first; state 'mean' and 'std' in the manifest"
     notes = (*part.notes, doubt) if unsaid else part.notes
     left = _left_to_a_run(hand, whitening)
@@ -154,12 +155,12 @@ def _constants(normalisation: Normalisation) -> str:
     return f"mean {list(normalisation.mean)}, std {list(normalisation.std)}"
 
 
-def _inferred(hand: HandWritten, order: ClassOrder, dataset: Dataset) -> str:
+def _inferred(folder: Path, hand: HandWritten, order: ClassOrder, dataset: Dataset) -> str:
     """As "tensors in images_best.pt, normalised by the constants of cifar10, 32×32; ...; hard labels"."""
     constants, side = f"the constants of {dataset.name}", f"{dataset.resolution}×{dataset.resolution}"
     if isinstance(hand.source, TensorSource):
         range_ = f"normalised by {constants}" if hand.source.range == "normalised" else hand.source.range
-        pixels = f"tensors {hand.source.images!r} in {hand.source.file}, {range_}"
+        pixels = f"tensors {hand.source.images!r} in {hand.source.file}{first_of(folder, hand.source)}, {range_}"
     else:
         pixels = f"pictures ({hand.source.layout}), which students see by {constants}"
     how = "classes by their ids" if order.how == class_order.IDS else order.how.removeprefix("inferred: ")

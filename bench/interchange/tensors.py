@@ -40,7 +40,7 @@ def from_tensors(
     if source.range == "whitened" and hand.zca is None:
         raise UsageError(f"{folder / MANIFEST}: range 'whitened' needs 'zca', the whitening")
     theirs = declared_normalisation(hand, dataset)
-    check_range(pixels, source, theirs, str(folder))
+    check_range(pixels, source, theirs, str(folder), stated=hand.mean is not None)
     labels = classes.long()
     _check_indices(labels, len(dataset.classes), folder)
     shown = in_range(pixels, source, theirs, preprocessing)

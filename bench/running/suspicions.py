@@ -3,8 +3,12 @@
 from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure
 from bench.progress import DOUBT
+from bench.running.failures import reason_of
 from bench.sets.condensed import CondensedSet
 from bench.sets.suspicions import among_tested, fit_of
+
+# What is wrong with the test images their evaluations say; nothing that a look meets may cost the set.
+NO_LOOK = (CorruptArtefact, RunFailure, OSError, ArithmeticError, ValueError, RuntimeError, MemoryError)
 
 
 def note_suspicions(condensed: CondensedSet, task: Task) -> None:
@@ -16,8 +20,9 @@ def note_suspicions(condensed: CondensedSet, task: Task) -> None:
     try:
         fit = fit_of(shown, task.dataset)
         found = [among_tested(shown, task.dataset), str(fit) if fit and fit.doubtful else ""]
-    except (CorruptArtefact, RunFailure):
-        return  # of the test images, whose damage its evaluations say
+    except NO_LOOK as error:
+        task.progress.warn(f"its images were not held against those that it is tested on: {reason_of(error)}")
+        return
     if said := "; ".join(filter(None, found)):
         task.progress.warn(said)
         task.facts[DOUBT] = "; ".join(filter(None, [task.facts.get(DOUBT, ""), said]))

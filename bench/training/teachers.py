@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from bench.condensation import Task
 from bench.errors import CorruptArtefact, RunFailure
 from bench.labels import Combine, TeacherMode, TeacherRef
 from bench.loops.checkpoints import SUFFIX as CHECKPOINT
-from bench.progress import DOUBT, noted
+from bench.progress import noted
 from bench.recipes import RecipeBook
 from bench.results.chance import is_no_better, largest_share
 from bench.storage.shared.stages import Made, StageResult
@@ -29,6 +30,7 @@ from bench.training.recipes import TeacherRecipe, TrainingRecipe
 from bench.training.supervision import HardSupervision
 from bench.training.testing import accuracy
 
+LONGEST = 300  # characters of what torch says of weights that do not fit: it names every tensor
 RECIPES = RecipeBook.load(Path(__file__).with_name("teachers.toml"))
 KIND = "teacher"
 
@@ -207,10 +209,10 @@ def _teacher(task: Task, backbone: str, stage: StageResult) -> Teacher:
     code = task.network_code(backbone)
     if stage.facts.get("code", code) != code:
         said = (
-            f"the teacher is from before the backbone {backbone} was edited; a higher version in its Offer has its own"
+            f"the teacher is from before the plugin of backbone {backbone} was edited; where that changed the network, "
+            "a higher version in its Offer has teachers of its own"
         )
         task.progress.warn(said)
-        task.facts.setdefault(DOUBT, said)
     ref = TeacherRef(stage.hash, backbone, stage.facts["top1"], stage.facts["bytes"])
     return Teacher(_network(task, backbone, stage.tensors), ref)
 
@@ -220,6 +222,7 @@ def _network(task: Task, backbone: str, tensors: Mapping[str, Tensor]) -> nn.Mod
     try:
         network.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        said = str(error).strip().splitlines()[-1].strip()  # the first line is a heading
+        _, *lines = str(error).strip().splitlines()  # the first is a heading
+        said = shorten(lines[0] if lines else str(error), LONGEST, placeholder=" ...")  # as many keys as a network has
         raise RunFailure(f"the teacher's weights do not fit {backbone!r} for this dataset: {said}") from error
     return loop.place(network, task).eval().requires_grad_(False)

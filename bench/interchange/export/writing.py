@@ -121,6 +121,8 @@ def _manifest(source: Mapping[str, Any], found: Exported) -> dict[str, Any]:
     about, condensed = found.manifest.to_json(), found.condensed
     said: dict[str, Any] = {name: about[name] for name in ABOUT if about.get(name) is not None}
     said |= {"source": dict(source), "classes": list(condensed.classes), **_constants(source, condensed.preprocessing)}
+    if found.manifest.decoder:  # which is at work already; images of its method are taken for uncut otherwise
+        said["decoder"] = {"kind": "grid", "factor": 1}
     if not condensed.labels.plain:
         said["labels"] = {"kept": LABELS, "facts": about["labels"], "teachers": _teachers(found.manifest)}
     HandWritten.model_validate(said)

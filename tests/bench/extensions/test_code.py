@@ -53,10 +53,10 @@ def test_a_package_is_known_by_all_code_and_settings_in_it(tmp_path: Path, monke
     for name in ("weights.pt", "data/image.png", "data/run.log", "README"):
         (package / name).write_text("nothing")
     assert code_of_module("apart_package.hooks") == seen[0]
-    for name in ("method.py", "method.toml", "data/classes.txt", "kernel.so"):
+    for name in ("method.py", "method.toml", "data/classes.txt", "kernel.so", "kernel.cu", "py.typed"):
         (package / name).write_text("# an edit\n")
         seen.append(Registry(["apart_package.hooks"]).find("method", "apart").code)
-    assert len(set(seen)) == 5
+    assert len(set(seen)) == 7
     for name in [name for name in sys.modules if name.startswith("apart_package")]:
         del sys.modules[name]
 

@@ -298,9 +298,10 @@ def test_a_rule_that_fails_for_what_others_list_is_listed_and_harms_nobody(
 
 
 def test_a_rule_that_fails_for_a_name_is_named_and_what_is_listed_does_without_it(install: Install) -> None:
-    install("stranger_frail", FRAIL.replace("OTHERS", "return None"))
+    install("stranger_frail", FRAIL.replace("OTHERS", "return {}['w64'] if 'w64' in name else None"))
     registry = Registry()
     assert registry.find("backbone", "odd-1").plugin == "stranger_frail"
+    assert registry.find("backbone", "convnet4-w64").plugin == "backbones", "another rule has that, and tells"
     for name, said in (("odd-2", "it made a int, no Offer and not None"), ("odd-3", "KeyError: 'odd-3'")):
         with pytest.raises(UsageError, match=f"^{CANNOT.format(name, said)}"):
             registry.find("backbone", name)
@@ -425,12 +426,29 @@ def test_a_plugin_in_a_file_imports_what_lies_beside_it(tmp_path: Path, monkeypa
             sys.modules.pop(name, None)
 
 
-def test_a_plugin_that_got_the_module_of_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_plugins_with_different_modules_of_one_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    one, other = (in_two_files(tmp_path / name, "helping_of_both") for name in ("third", "fourth"))
+    one, other = (in_two_files(tmp_path / name, f"helping_of_{name}") for name in ("third", "fourth"))
     try:
-        with pytest.raises(UsageError, match=r"it imports helping_of_both, and got .*third.*, not .*fourth"):
+        with pytest.raises(UsageError, match=r"it imports apart, which is .*third.* already, not .*fourth"):
             Registry([str(one), str(other)])
+        assert Registry([str(other)]).names("method"), "each alone is one"
     finally:
-        for name in ("helping_of_both", "apart"):
+        for name in ("helping_of_third", "helping_of_fourth", "apart"):
+            sys.modules.pop(name, None)
+
+
+def test_a_module_may_have_the_name_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "helping").mkdir()
+    for name in ("__init__", "helping"):
+        (tmp_path / "helping" / f"{name}.py").write_text("NAME = 'nested'\n")
+    file = tmp_path / "of_a_package.py"
+    file.write_text(f"from helping.helping import NAME\n{GOOD.format(name='nested')}")
+    try:
+        assert Registry([str(file)]).find("method", "nested").plugin == "bench_file_of_a_package"
+    finally:
+        for name in ("helping", "helping.helping"):
             sys.modules.pop(name, None)

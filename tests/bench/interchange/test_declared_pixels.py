@@ -8,6 +8,7 @@ import torch
 from foreign import in_tensors, known_by_gray, readers
 from torch import Tensor
 
+from bench.data.datasets import Normalisation
 from bench.errors import UsageError
 from bench.interchange.importing import read_foreign
 
@@ -44,7 +45,7 @@ WRONG = [
     (levels().float(), "normalised", r"are they 0\.\.255"),
     (LEARNED_UNIT, "0..255", r"all of it black; are they 0\.\.1"),
     (LEARNED_UNIT, "normalised", r"hardly a pixel is darker than the mean; are they 0\.\.1"),
-    (levels() / 127.5 - 1, "normalised", "end at -1 and 1; are they normalised by other constants"),
+    (levels() / 127.5 - 1, "normalised", "end at -1 and 1; by which constants are they normalised"),
     (SPOILT, "0..255", "hold NaN or infinity"),
     (SPOILT / 255, "0..1", "hold NaN or infinity"),
     (levels() / 0.0, "normalised", "hold NaN or infinity"),
@@ -90,9 +91,14 @@ def test_constants_under_which_black_is_zero_allow_values_of_0_to_1(tmp_path: Pa
 
 
 def test_constants_under_which_pixels_end_at_1_are_taken_at_their_word(tmp_path: Path) -> None:
-    half = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    folder = in_tensors(tmp_path / "set", levels() / 127.5 - 1, LABELS, "normalised", **half)
+    pixels, half = levels() / 127.5 - 1, {"mean": [0.5] * 3, "std": [0.5] * 3}
+    folder = in_tensors(tmp_path / "set", pixels, LABELS, "normalised", **half)
     assert torch.allclose(read_foreign(folder, DATASET, readers).condensed.normalised(), NORMALISED, atol=1e-5)
+    constants = DATASET.own_normalisation
+    assert isinstance(constants, Normalisation)
+    own = {"mean": list(constants.mean), "std": list(constants.std)}
+    folder = in_tensors(tmp_path / "own", pixels, LABELS, "normalised", **own)
+    assert torch.allclose(read_foreign(folder, DATASET, readers).condensed.normalised(), pixels, atol=1e-5)
 
 
 @pytest.mark.parametrize(("scale", "dark"), [(16, True), (2, False)])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from benching import Bench
-from foreign import gray, known_by_gray
+from foreign import gray, known_by_gray, readers
 from keeping import keep
 from torch import Tensor
 
@@ -128,6 +128,10 @@ def test_a_release_of_dc_is_read_with_what_lies_beside_its_images(
     assert (source.images, source.labels, source.range) == ("data.0.0", "data.0.1", "normalised")
     (labels,) = named(tmp_path / "res_DM.pt", "data.1.1", fits=lambda shapes: "")
     assert labels.tolist() == some.classes.tolist()
+    said = "'data.0.0' in res_DM.pt (the first of 2 sets; a manifest names another, as 'data.1.0'), normalised"
+    assert said in read_foreign(tmp_path, digits, readers).inferred
+    torch.save({"data": data[:1]}, tmp_path / "res_DM.pt")
+    assert "'data.0.0' in res_DM.pt, normalised" in read_foreign(tmp_path, digits, readers).inferred
 
 
 def test_normalised_images_of_nobody_known_need_constants_where_others_have_others(

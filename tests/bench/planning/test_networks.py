@@ -53,7 +53,7 @@ def look(build: Callable[..., Any], traits: frozenset[str] = frozenset()) -> Non
         (builder(lambda network, logits: logits.long()), "returns torch.int64 values"),
         (
             builder(lambda network, logits: logits.softmax(1)),
-            f"ends with a softmax, which losses take themselves; {CONTRACT}",
+            f"ends with a softmax, whose outputs are no logits; {CONTRACT}",
         ),
         (builder(lambda network, logits: logits if network.training else logits.sigmoid()), "ends with a sigmoid"),
         (builder(refuses), "cannot run on images (2, 1, 8, 8) and 3 classes: ValueError: only for"),
@@ -82,7 +82,9 @@ def test_what_a_run_cannot_use_is_refused_in_one_line(build: Callable[..., Any],
 def test_a_network_without_the_batchnorm_of_its_offer_is_refused() -> None:
     """Else a method that matches its statistics would find none, once the network is trained."""
     plain = builder(lambda network, logits: logits)
-    with pytest.raises(UsageError, match="'mine' has no BatchNorm; leave 'batchnorm' out of its offer's traits"):
+    with pytest.raises(
+        UsageError, match=r"'mine' has no torch.nn.BatchNorm2d; leave 'batchnorm' out of its offer's traits"
+    ):
         look(plain, frozenset({"batchnorm"}))
     look(lambda *sizes: nn.Sequential(nn.BatchNorm2d(1), plain(*sizes)), frozenset({"batchnorm"}))
 
@@ -98,6 +100,15 @@ def test_a_network_that_looks_at_values_is_run_for_real() -> None:
     look(builder(lambda network, logits: logits if float(logits.sum()) < 1e9 else None))
     with pytest.raises(UsageError, match="NaN or infinity for blank images"):
         look(builder(lambda network, logits: logits * float(logits.sum()) * torch.inf * 0))
+
+
+def test_a_network_that_is_tested_without_a_graph_passes() -> None:
+    """As students are tested; `numpy` refuses what requires a gradient."""
+
+    def in_numpy(network: nn.Module, logits: Tensor) -> Tensor:
+        return logits if network.training else torch.from_numpy(logits.numpy())
+
+    look(builder(in_numpy))
 
 
 def test_a_look_draws_nothing_from_the_global_generator() -> None:

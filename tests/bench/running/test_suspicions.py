@@ -35,3 +35,14 @@ def test_the_suites_own_are_held_to_that_by_its_tests(tmp_path: Path, monkeypatc
     bench = Bench(tmp_path)
     (job,) = bench.jobs("random", protocols=("hard",))
     assert bench.run(job).status == "done"
+
+
+def test_a_look_that_fails_costs_no_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(*_: object) -> None:
+        raise OSError(5, "Input/output error", "a.png")
+
+    monkeypatch.setattr("bench.running.suspicions.fit_of", torn)
+    bench = Bench(tmp_path, (PLUGIN,))
+    (job,) = bench.jobs("honest", protocols=("hard",))
+    assert bench.run(job).status == "done"
+    assert [each for each in bench.ear.heard if "were not held against those that it is tested on: OSError" in each]

@@ -174,6 +174,7 @@ def test_others_are_given_what_is_trained_on(tmp_path: Path, digits: Dataset, to
     writing.export(found, place, to, tmp_path / "out", card_of(found.manifest.to_json(), None, [], to))
     back, own = read_against(tmp_path / "out", digits, Registry()).condensed, sets.load(place).decoded()
     assert back.decoder is None
+    assert read_json(tmp_path / "out" / "manifest.json")["decoder"] == {"kind": "grid", "factor": 1}, "they are cut"
     assert "24 images, decoded from 6 stored ones." in (tmp_path / "out" / "README.md").read_text()
     assert back.images.classes.tolist() == own.images.classes.tolist()
     assert torch.allclose(back.normalised(), own.normalised(), atol=0 if to in ("pt", "mtt") else 0.5 / 255 / 0.2)
