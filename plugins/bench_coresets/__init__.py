@@ -14,10 +14,10 @@ open moves their results by points, so it stands in the configuration, and with 
   ||(k + 1) mean - sum of the chosen - f|| least. Features are taken as they are, as in tables of dataset condensation;
   iCaRL scales them to length 1: normalise_features=true. DeepCore's code takes the largest distance, by mistake.
   The herding of DC's tables is another: by the words of their papers it takes the samples closest to the centre of
-  their class (GCond's authors say so too, ChandlerBang/GCond issue 6), and on CIFAR-10 it is that which gives the
-  printed numbers, though the greedy rule was later given as theirs (VICO-UoE/DatasetCondensation issue 15). At 10 and
-  50 a class the nearest give 30.6 and 40.5 (published 31.6 and 40.4), the greedy ones 33.1 and 48.0, which is above
-  random images (43.4). selection=nearest has it, and so have the cells of our tables of published numbers.
+  their class (GCond's authors say so too, ChandlerBang/GCond issue 6), and on CIFAR-10 it is that which comes near
+  the printed numbers, though the greedy rule was later given as theirs (VICO-UoE/DatasetCondensation issue 15). At 10
+  and 50 a class the nearest give 29.1 and 39.6 (published 31.6 and 40.4), the greedy ones 33.1 and 48.0, which is
+  above random images (43.4). selection=nearest has it, and so have the cells of our tables of published numbers.
 - K-center (Sener and Savarese, ICLR 2018) adds the image farthest from its nearest chosen one, by Euclidean distance.
   It starts with the image nearest to the mean of its class, as its lines in the tables of DC and DM do
   (VICO-UoE/DatasetCondensation issue 21). DeepCore starts anywhere: start=random.
