@@ -16,8 +16,8 @@ def note_suspicions(condensed: CondensedSet, task: Task) -> None:
 
     The suite's own methods are held to that by its tests.
     """
-    shown = condensed.decoded()
     try:
+        shown = condensed.decoded()
         fit = fit_of(shown, task.dataset)
         found = [among_tested(shown, task.dataset), str(fit) if fit and fit.doubtful else ""]
     except NO_LOOK as error:
