@@ -122,7 +122,9 @@ def test_a_damaged_batch_is_named(
         opened(registry, tmp_path).test.take(torch.tensor([0]))
 
 
-@pytest.mark.parametrize("content", [b"", b"no batch", gzip.compress(b"no batch")])
+@pytest.mark.parametrize(
+    "content", [b"", b"no batch", gzip.compress(b"no batch", mtime=0)], ids=["empty", "text", "packed"]
+)
 def test_a_file_that_is_no_batch_is_named(
     registry: Registry, tmp_path: Path, pictures: Pictures, content: bytes
 ) -> None:
