@@ -78,6 +78,11 @@ def test_every_page_stands_in_the_list_of_pages() -> None:
     assert linked == {path.name for path in DOCS.glob("*.md")} - {"README.md"}
 
 
+def test_the_readme_counts_the_published_tables() -> None:
+    (said,) = re.findall(r"names (\d+) tables", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert int(said) == len(Registry().names("table"))
+
+
 def test_every_command_and_option_says_what_it_is_for() -> None:
     said = help_page.page()
     assert [name for name in COMMANDS if f"\n## bench {name}" not in said] == []
