@@ -22,7 +22,8 @@ and Bilen, WACV 2023, arXiv 2110.04181); code: VICO-UoE/DatasetCondensation.
 - DC and DSA match class by class (code). The fast engine takes several at once where that is quicker, which is exact:
   while matching, BatchNorm's statistics stand still.
 - DM puts all classes through a network with BatchNorm at once, and one by one through others (code). There the company
-  does not matter, so the fast engine takes several classes at once; engine=reference does not.
+  does not matter, so the fast engine takes several classes at once, or of one class some of its real images;
+  engine=reference does not.
 - ConvNets with BatchNorm, of the release's width and three to five blocks, are trained 1,000 epochs on DC's images,
   shifted (code). There half of the images of a batch are shifted and the others get noise of 0.001; here all are
   shifted. What the code does with MNIST (shifts, scales and turns, 1,000 epochs) is done with `mnist` and `digits`, one

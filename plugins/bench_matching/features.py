@@ -11,6 +11,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,9 @@ from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
 SAVED = 0.3  # of a step, by compiling: what surrounds the convolutions
+# Pixels of the images that go through a network at once. What a layer makes of so many stays in a core's cache: two
+# cores of a Xeon with 2 MiB each take 0.7 of the time that 2,560 images of 32 pixels take at once in fp32, 0.5 in bf16.
+TOGETHER = {"cpu": 2**15}
 
 Means = Callable[[Weights, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
@@ -106,8 +110,8 @@ class ReferenceMatching(FeatureMatching):
 class FastMatching(FeatureMatching):
     """The same, arranged for the hardware.
 
-    As many classes at once as do good; no graph for real images, and one a part for synthetic ones; forward passes
-    compiled where that pays; the next network is drawn while the device works.
+    As many classes at once as do good, or of one class as many real images; no graph for these, and one a part for
+    synthetic ones; forward passes compiled where that pays; the next network is drawn while the device works.
     """
 
     def __init__(self, task: Task, reals: Reals, batch_real: int, strategy: str) -> None:
@@ -115,7 +119,9 @@ class FastMatching(FeatureMatching):
         self._template = self._checked_template()
         self._means: Means = self._mean_features
         self._upcoming: tuple[int, Weights] | None = None
+        self._pixels = TOGETHER.get(task.device.type, PIXELS)
         self._real_parts = self._parts_of(reals.batch_size(batch_real))
+        self._at_once = self._at_once_of(reals.batch_size(batch_real))
         self._synthetic_parts = self._parts_of(task.ipc)
 
     def ready(self, iterations: int) -> None:
@@ -152,9 +158,11 @@ class FastMatching(FeatureMatching):
 
     @torch.no_grad()
     def _apart(self, means: Means, weights: Weights, images: Tensor) -> Tensor:
-        """Mean features without a graph."""
+        """Mean features without a graph, of some images of each class at a time."""
+        count = images.shape[1]
         with self.task.autocast():
-            return means(weights, images)
+            found = [means(weights, some) * (some.shape[1] / count) for some in images.split(self._at_once, 1)]
+        return torch.stack(found).sum(0)
 
     def _pull(
         self, means: Means, weights: Weights, images: Tensor, augment: Augment, targets: Tensor | float
@@ -185,7 +193,16 @@ class FastMatching(FeatureMatching):
     def _parts_of(self, count: int) -> Sequence[slice]:
         """Parts of the most classes that a batch holds, with `count` images of each."""
         pixels = count * self.task.dataset.resolution**2
-        return self.parts(self._template, classes_together(self.task.classes, PIXELS // pixels))
+        return self.parts(self._template, classes_together(self.task.classes, self._pixels // pixels))
+
+    def _at_once_of(self, count: int) -> int:
+        """How many of `count` images of a class go through the network at once: all where it normalises by the batch.
+
+        A last part may be smaller. Each size is compiled apart.
+        """
+        if normalises_by_batch(self._template):
+            return count
+        return ceil(count / ceil(count * self.task.dataset.resolution**2 / self._pixels))
 
 
 def _means_of(features: Tensor, images: Tensor) -> Tensor:

@@ -78,6 +78,21 @@ def test_the_gradient_is_that_of_the_papers_loss(
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("pixels", "at_once"), [(64, 1), (192, 3), (320, 5), (640, 5)])
+@pytest.mark.parametrize(("backbone", "together"), [("convnet3", False), ("convnet3-bn", True)])
+def test_a_class_in_parts_gives_the_same_gradient(
+    pixels: int, at_once: int, backbone: str, together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five real images of a class, three and two at a time; with BatchNorm all of them, whatever it takes."""
+    monkeypatch.setattr("bench_matching.features.TOGETHER", {"cpu": pixels})
+    task = task_of(tmp_path, backbone)
+    images = in_float64(task, monkeypatch)
+    expected = by_hand(task, images, 5, ALL, 3, together=together)
+    matching = FastMatching(task, Reals(task), 5, ALL)
+    assert matching._at_once == (5 if together else at_once)
+    torch.testing.assert_close(matching.gradient(images, 3), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_the_compiled_engine_gives_the_references_gradient(tmp_path: Path) -> None:
     """With a network of one block, which compiles in seconds."""
     task = task_of(tmp_path)
