@@ -28,9 +28,10 @@ from bench_matching.reals import PIXELS, Reals, classes_together
 from bench_matching.siamese import Drawings
 
 SAVED = 0.3  # of a step, by compiling: what surrounds the convolutions
-# Pixels of the images that go through a network at once. What a layer makes of so many stays in a core's cache: two
-# cores of a Xeon with 2 MiB each take 0.7 of the time that 2,560 images of 32 pixels take at once in fp32, 0.5 in bf16.
-TOGETHER = {"cpu": 2**15}
+# Bytes of one channel of the images that go through a network at once. What a layer makes of so many stays in a core's
+# cache: two cores of a Xeon with 2 MiB each take 0.7 of the time that 2,560 images of 32 pixels take at once in fp32,
+# 0.5 in bf16.
+TOGETHER = {"cpu": 2**17}
 
 Means = Callable[[Weights, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
@@ -119,7 +120,7 @@ class FastMatching(FeatureMatching):
         self._template = self._checked_template()
         self._means: Means = self._mean_features
         self._upcoming: tuple[int, Weights] | None = None
-        self._pixels = TOGETHER.get(task.device.type, PIXELS)
+        self._pixels = most_pixels(task)
         self._real_parts = self._parts_of(reals.batch_size(batch_real))
         self._at_once = self._at_once_of(reals.batch_size(batch_real))
         self._synthetic_parts = self._parts_of(task.ipc)
@@ -203,6 +204,12 @@ class FastMatching(FeatureMatching):
         if normalises_by_batch(self._template):
             return count
         return ceil(count / ceil(count * self.task.dataset.resolution**2 / self._pixels))
+
+
+def most_pixels(task: Task) -> int:
+    """Of the images that go through a network at once."""
+    held = TOGETHER.get(task.device.type)
+    return PIXELS if held is None else held // (2 if task.precision == "bf16" else 4)
 
 
 def _means_of(features: Tensor, images: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ def test_iteration(race: Race, precision: Precision, tmp_path: Path, monkeypatch
         task = replace(task, compile="always")
     images = start(task, "real")
 
-    def iteration(pixels: int) -> Step:
-        monkeypatch.setattr(features, "TOGETHER", {"cpu": pixels})
+    def iteration(held: int) -> Step:
+        monkeypatch.setattr(features, "TOGETHER", {"cpu": held})
         matching = FastMatching(task, Reals(task), real, DSA)
         matching.ready(1000)
         return lambda: matching.gradient(images, 0)
@@ -35,6 +35,6 @@ def test_iteration(race: Race, precision: Precision, tmp_path: Path, monkeypatch
         "DM's iteration, ConvNet-3, 32 px, 10 x 256 real images",
         f"in parts, {precision}",
         iteration(features.TOGETHER["cpu"]),
-        iteration(PIXELS),
+        iteration(4 * PIXELS),
         rounds=5,
     )
