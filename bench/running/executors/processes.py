@@ -235,13 +235,14 @@ def child_environment(cache: Path, threads: int | None = None) -> dict[str, str]
     """The environment of a child: settings that must stand before torch is loaded, unless the user says otherwise.
 
     GOMP_SPINCOUNT: by default an OpenMP thread that waits for another spins for milliseconds. When any other process
-    takes one of the cores, the one waited for does not run, and a step takes 25 times as long (500 ms for 20 ms).
+    takes one of the cores, the one waited for does not run, and a step takes 25 times as long (500 ms for 20 ms). Sleep
+    costs, too, where a step is of many small pieces: docs/measuring.md has the figures.
     OMP_NUM_THREADS: `threads`, where there are several children; torch and OpenMP else take all cores in each.
     TORCHINDUCTOR_CACHE_DIR, TRITON_CACHE_DIR: what was compiled once is found again by later runs.
     """
     compiled = cache / "compiled"
     ours = {
-        "GOMP_SPINCOUNT": "1000",
+        "GOMP_SPINCOUNT": "3000",
         "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),
         "TRITON_CACHE_DIR": str(compiled / "triton"),
     }
