@@ -30,9 +30,9 @@ from bench_matching.siamese import Drawings
 # Of a step, by compiling: what surrounds the convolutions. In bf16 convolutions are a smaller part (0.67 on a Xeon).
 SAVED, SAVED_IN_BF16 = 0.3, 0.6
 # Bytes of one channel of the images that go through a network at once. What a layer makes of so many stays in a core's
-# cache: two cores of a Xeon with 2 MiB each take 0.7 of the time that 2,560 images of 32 pixels take at once in fp32,
-# 0.5 in bf16.
-TOGETHER = {"cpu": 2**17}
+# cache: a ConvNet-3 on two cores of a Xeon, 2 MiB each, takes 0.7 of the time that 2,560 images of 32 pixels take at
+# once in fp32, 0.5 in bf16.
+BYTES_TOGETHER = {"cpu": 2**17}
 
 Means = Callable[[Weights, Tensor], Tensor]
 Augment = Callable[[Tensor], Tensor]
@@ -121,7 +121,7 @@ class FastMatching(FeatureMatching):
         self._template = self._checked_template()
         self._means: Means = self._mean_features
         self._upcoming: tuple[int, Weights] | None = None
-        self._pixels = most_pixels(task)
+        self._pixels = _most_pixels(task)
         self._real_parts = self._parts_of(reals.batch_size(batch_real))
         self._at_once = self._at_once_of(reals.batch_size(batch_real))
         self._synthetic_parts = self._parts_of(task.ipc)
@@ -208,9 +208,9 @@ class FastMatching(FeatureMatching):
         return ceil(count / ceil(count * self.task.dataset.resolution**2 / self._pixels))
 
 
-def most_pixels(task: Task) -> int:
+def _most_pixels(task: Task) -> int:
     """Of the images that go through a network at once."""
-    held = TOGETHER.get(task.device.type)
+    held = BYTES_TOGETHER.get(task.device.type)
     return PIXELS if held is None else held // (2 if task.precision == "bf16" else 4)
 
 

@@ -26,7 +26,7 @@ def test_iteration(race: Race, precision: Precision, tmp_path: Path, monkeypatch
     images = start(task, "real")
 
     def iteration(held: int) -> Step:
-        monkeypatch.setattr(features, "TOGETHER", {"cpu": held})
+        monkeypatch.setattr(features, "BYTES_TOGETHER", {"cpu": held})
         matching = FastMatching(task, Reals(task), real, DSA)
         matching.ready(1000)
         return lambda: matching.gradient(images, 0)
@@ -34,7 +34,7 @@ def test_iteration(race: Race, precision: Precision, tmp_path: Path, monkeypatch
     race.run(
         "DM's iteration, ConvNet-3, 32 px, 10 x 256 real images",
         f"in parts, {precision}",
-        iteration(features.TOGETHER["cpu"]),
+        iteration(features.BYTES_TOGETHER["cpu"]),
         iteration(4 * PIXELS),
         rounds=5,
     )

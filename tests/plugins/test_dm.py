@@ -84,7 +84,7 @@ def test_a_class_in_parts_gives_the_same_gradient(
     pixels: int, at_once: int, backbone: str, together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five real images of a class, three and two at a time; with BatchNorm all of them, whatever it takes."""
-    monkeypatch.setattr("bench_matching.features.TOGETHER", {"cpu": 4 * pixels})
+    monkeypatch.setattr("bench_matching.features.BYTES_TOGETHER", {"cpu": 4 * pixels})
     task = task_of(tmp_path, backbone)
     images = in_float64(task, monkeypatch)
     expected = by_hand(task, images, 5, ALL, 3, together=together)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_one_file_is_one_plugin_by_whatever_path(tmp_path: Path, monkeypatch: py
     assert registry.find("method", "novel").plugin == "bench_file_same"
 
 
+@pytest.fixture
+def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder; what was imported from below it is forgotten when the test ends."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if tmp_path in Path(getattr(module, "__file__", None) or "").parents:
+            del sys.modules[name]
+
+
 def in_two_files(folder: Path, helper: str) -> Path:
     """A plugin in a file that imports another beside it, at once and when it is called."""
     folder.mkdir()
@@ -71,41 +82,24 @@ def in_two_files(folder: Path, helper: str) -> Path:
     return folder / f"of_{folder.name}.py"
 
 
-def test_a_plugin_in_a_file_imports_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    one = in_two_files(tmp_path / "second", "helping_of_second")
-    (tmp_path / "second" / "random.py").write_text("raise RuntimeError")  # Python's own comes first
+def test_a_plugin_in_a_file_imports_what_lies_beside_it(forgetful: Path) -> None:
+    one = in_two_files(forgetful / "second", "helping_of_second")
+    (forgetful / "second" / "random.py").write_text("raise RuntimeError")  # Python's own comes first
     one.write_text(f"import random\n{one.read_text()}")
-    try:
-        assert Registry([str(one)]).find("method", "second").plugin == "bench_file_of_second"
-    finally:
-        for name in ("helping_of_second", "apart"):
-            sys.modules.pop(name, None)
+    assert Registry([str(one)]).find("method", "second").plugin == "bench_file_of_second"
 
 
-def test_two_plugins_with_different_modules_of_one_name_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    one, other = (in_two_files(tmp_path / name, f"helping_of_{name}") for name in ("third", "fourth"))
-    try:
-        with pytest.raises(UsageError, match=r"it imports apart, which is .*third.* already, not .*fourth"):
-            Registry([str(one), str(other)])
-        assert Registry([str(other)]).names("method"), "each alone is one"
-    finally:
-        for name in ("helping_of_third", "helping_of_fourth", "apart"):
-            sys.modules.pop(name, None)
+def test_two_plugins_with_different_modules_of_one_name_are_refused(forgetful: Path) -> None:
+    one, other = (in_two_files(forgetful / name, f"helping_of_{name}") for name in ("third", "fourth"))
+    with pytest.raises(UsageError, match=r"it imports apart, which is .*third.* already, not .*fourth"):
+        Registry([str(one), str(other)])
+    assert Registry([str(other)]).names("method"), "each alone is one"
 
 
-def test_a_module_may_have_the_name_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "helping").mkdir()
+def test_a_module_may_have_the_name_of_its_package(forgetful: Path) -> None:
+    (forgetful / "helping").mkdir()
     for name in ("__init__", "helping"):
-        (tmp_path / "helping" / f"{name}.py").write_text("NAME = 'nested'\n")
-    file = tmp_path / "of_a_package.py"
+        (forgetful / "helping" / f"{name}.py").write_text("NAME = 'nested'\n")
+    file = forgetful / "of_a_package.py"
     file.write_text(f"from helping.helping import NAME\n{GOOD.format(name='nested')}")
-    try:
-        assert Registry([str(file)]).find("method", "nested").plugin == "bench_file_of_a_package"
-    finally:
-        for name in ("helping", "helping.helping"):
-            sys.modules.pop(name, None)
+    assert Registry([str(file)]).find("method", "nested").plugin == "bench_file_of_a_package"
