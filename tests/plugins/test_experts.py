@@ -50,7 +50,10 @@ def rows(experts: Experts, index: int, epochs: int = 3) -> torch.Tensor:
 
 
 def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
-    """Against plain SGD without momentum on the same views."""
+    """Against plain SGD without momentum on the same views.
+
+    Both are within 3e-6 of float64, on an Intel Xeon; a rate of 0.05005 in place of 0.05 moves weights by up to 5e-3.
+    """
     experts = expert_trajectories(task, recipe())
     assert len(experts) == 2
     found = rows(experts, 1)
@@ -59,7 +62,7 @@ def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
     views = Views(recipe(), seeds.derive("views", seed), 24, 8)
     images, labels = training_images(task), task.dataset.train.labels
     for epoch in range(3):
-        torch.testing.assert_close(found[epoch], flattened(network), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found[epoch], flattened(network), rtol=1e-4, atol=1e-5)
         for batch in range(views.batches):
             view = views.at(epoch, batch)
             loss = nn.functional.cross_entropy(network(apply(view, images[view.indices])), labels[view.indices])
@@ -67,7 +70,7 @@ def test_snapshots_are_the_weights_after_every_epoch(task: Task) -> None:
             with torch.no_grad():
                 for weight, gradient in zip(network.parameters(), gradients, strict=True):
                     weight.sub_(0.05 * gradient)
-    torch.testing.assert_close(found[3], flattened(network), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[3], flattened(network), rtol=1e-4, atol=1e-5)
     assert found.dtype == torch.float32
     assert not torch.equal(rows(experts, 0)[0], found[0])
 
