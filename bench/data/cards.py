@@ -203,6 +203,9 @@ class DatasetCard(BaseModel):
     @classmethod
     def _named_normalisation(cls, fields: dict[str, Any]) -> dict[str, Any]:
         if "normalisation" not in fields:
+            if not {"mean", "std"} & fields.keys() and fields.keys() <= {*cls.model_fields, *cls.also}:
+                way = 'say normalisation = "half" until `bench data constants` has printed them for this card'
+                raise ValueError(f"mean and std are missing, or a normalisation; {way}")
             return fields
         rest = {name: value for name, value in fields.items() if name != "normalisation"}
         if stated := sorted({"mean", "std"} & rest.keys()):
