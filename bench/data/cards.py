@@ -203,7 +203,8 @@ class DatasetCard(BaseModel):
     @classmethod
     def _named_normalisation(cls, fields: dict[str, Any]) -> dict[str, Any]:
         if "normalisation" not in fields:
-            if not {"mean", "std"} & fields.keys() and fields.keys() <= {*cls.model_fields, *cls.also}:
+            needed = {name for name, field in cls.model_fields.items() if field.is_required()}
+            if needed - fields.keys() == {"mean", "std"} and fields.keys() <= {*cls.model_fields, *cls.also}:
                 way = 'say normalisation = "half" until `bench data constants` has printed them for this card'
                 raise ValueError(f"mean and std are missing, or a normalisation; {way}")
             return fields
