@@ -133,10 +133,10 @@ class Recipe:
                 set_value_at(values, key, _scaled(value_at(values, key), fraction))
         return values
 
-    def taken(self, besides: Sequence[str] = ()) -> tuple[str, ...]:
-        """What the quick budget takes: "recover.iterations 4000 -> 400"; not of the keys that a user set himself."""
+    def taken(self) -> tuple[str, ...]:
+        """What the quick budget takes: "recover.iterations 4000 -> 400". Users change what it leaves."""
         scaled = self.at("quick")
-        keys = [key for key in self.quick if key not in besides and value_at(scaled, key) != value_at(self.values, key)]
+        keys = [key for key in self.quick if value_at(scaled, key) != value_at(self.values, key)]
         return tuple(f"{key} {value_at(self.values, key):g} -> {value_at(scaled, key):g}" for key in keys)
 
 

@@ -67,14 +67,14 @@ def cli() -> None:
         raise UsageError("the folder you are in is not there any more; go to another one") from error
 
 
-def main() -> None:
+def main(command: click.Command = cli) -> None:
     """The `bench` program. A user's mistake is one line and status 2; a bug keeps its traceback.
 
     Status 1 as well where standard output cannot be written.
     """
     gc.set_threshold(COLLECTED)
     with guarded():
-        status = _status()
+        status = _status(command)
     gc.freeze()  # or Python's end looks at all of torch's objects, for as long
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -92,10 +92,10 @@ def _say_too_long(path: str) -> None:
     click.echo(f"bench: {brief(path)}: a name in it is longer than file systems take", err=True)
 
 
-def _status() -> object:
+def _status(command: click.Command) -> object:
     """Does what was typed; the exit status, where it is a number."""
     try:
-        return cli.main(prog_name="bench", standalone_mode=False)
+        return command.main(prog_name="bench" if command is cli else None, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
     except (click.UsageError, UsageError) as error:

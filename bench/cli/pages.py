@@ -1,7 +1,7 @@
 """Pages of `bench show`: one function a kind, each from a name to text."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,9 @@ from tabulate import tabulate
 
 from bench.cli.cells_page import cell_sections
 from bench.cli.run_page import Facts, flat, joined, section
-from bench.data.cards import DatasetCard, SourceCard
-from bench.data.finding import find_source, load_card
+from bench.data.cards import DatasetCard
+from bench.data.finding import DatasetNotFound, find_source, load_card, reader_of
+from bench.data.identity import known_as
 from bench.errors import UsageError, why
 from bench.evaluation import Protocol
 from bench.extensions.answers import answers_of
@@ -92,17 +93,17 @@ def _facts(card: DatasetCard) -> list[tuple[str, object]]:
 
 
 def _sources(registry: Registry, card: DatasetCard) -> str:
-    sources = [(source.layout, _described(registry, card, source)) for source in card.sources]
+    sources = [(each.layout, _described(registry, card, number)) for number, each in enumerate(card.sources)]
     return section("layouts it is read from", sources)
 
 
-def _described(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
-    return "; ".join(filter(None, [_download(registry, card, source), source.differs]))
+def _described(registry: Registry, card: DatasetCard, number: int) -> str:
+    return "; ".join(filter(None, [_download(registry, card, number), card.sources[number].differs]))
 
 
-def _download(registry: Registry, card: DatasetCard, source: SourceCard) -> str:
+def _download(registry: Registry, card: DatasetCard, number: int) -> str:
     """The official addresses, the card's or the reader's own; where there are none, what is looked for."""
-    reader = registry.load("reader", source.layout)()
+    reader, source = reader_of(registry, card, number), card.sources[number]
     addresses = ", ".join(fetch.url for fetch in reader.fetches(card, source))
     return addresses or "; ".join(filter(None, [reader.looked_for(card, source), "not fetched from here"]))
 
@@ -143,15 +144,30 @@ def ladder(registry: Registry, name: str) -> str:
     return _page(f"ladder {name}", registered, facts, rungs)
 
 
-def published_table(registry: Registry, name: str) -> str:
+def published_table(registry: Registry, name: str, data_root: Path) -> str:
     """Its cells: what each is of and what was published; of which a verdict is known before, and what is beside it."""
     registered, found = registry.find("table", name), find_table(registry, name)
+    listed = cells(found, load_claims(registry))
     return _page(
         f"published table {name}",
         registered,
         [*_origin(registered), ("title", found.title)],
-        *cell_sections(registry, cells(found, load_claims(registry))),
+        *cell_sections(registry, listed),
+        section("their datasets", _datasets(registry, {cell.wanted.dataset for cell in listed}, data_root)),
     )
+
+
+def _datasets(registry: Registry, names: Iterable[str], data_root: Path) -> list[tuple[str, str]]:
+    """Of each that is known, whether it is here."""
+    found = []
+    for name in sorted(each for each in names if registry.has("dataset", each)):
+        try:
+            found.append((name, f"found as {find_source(registry, name, load_card(registry, name), data_root)}"))
+        except DatasetNotFound:
+            found.append((name, f"not below {data_root} (--data-root); bench show {name} says what is looked for"))
+        except UsageError as error:
+            found.append((name, str(error)))
+    return found
 
 
 def speed_table(registry: Registry, name: str) -> str:
@@ -173,7 +189,7 @@ def pages(data_root: Path) -> dict[str, Callable[[Registry, str], str]]:
         "format": report_format,
         "reader": reader,
         "ladder": ladder,
-        "table": published_table,
+        "table": partial(published_table, data_root=data_root),
         "speed table": speed_table,
     }
 
@@ -277,6 +293,7 @@ def _parameters(build: Any, resolution: int, classes: int) -> str:  # noqa: ANN4
 def _whereabouts(registry: Registry, name: str, card: DatasetCard, data_root: Path) -> str:
     try:
         found = find_source(registry, name, card, data_root)
+        known_as(registry, card, len(found.source.classes))  # refuses a `like` that is none
     except UsageError as error:
         return str(error)
     return f"found as {found}"

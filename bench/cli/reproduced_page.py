@@ -3,19 +3,24 @@
 python -m bench.cli.reproduced_page reports/bench_reports/measured > docs/reproduced.md
 """
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import click
 from tabulate import tabulate
 
+from bench.cli import main
+from bench.cli.console import Console
+from bench.cli.folders import check_runs
+from bench.cli.options import plugin_option
+from bench.errors import UsageError
 from bench.extensions.registry import Registry
-from bench.progress import Silent
+from bench.progress import Progress
 from bench.reporting import ReportFormat, Row, metric
 from bench.reporting.reproduction import judged, standing
 from bench.reporting.units import claimed, result, spread
 from bench.results.claims import load
-from bench.results.published import cells, find_table
+from bench.results.published import Cell, cells, find_table
 from bench.results.records import load_all
 from bench.results.rows import rows
 
@@ -40,9 +45,32 @@ SUMMED_UP = (
 ORDER = ("within", "above", "below", "not the same", "stale")
 
 
-def page(registry: Registry, measured: Path) -> str:
-    """The page, a section a table that has a record."""
-    tables = _by_table(registry, rows(load_all(measured, Silent())))
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("folder", type=click.Path(path_type=Path))
+@plugin_option
+def command(folder: Path, plugins: tuple[str, ...]) -> None:
+    """Print docs/reproduced.md from a folder of records, and name those that answer no cell."""
+    check_runs(folder)
+    with Console() as console:
+        told = page(Registry(plugins), folder, console)
+    click.echo(told, nl=False)
+
+
+def page(registry: Registry, measured: Path, progress: Progress) -> str:
+    """The page, a section a table that has a record; records that answer no cell are warned about.
+
+    Raises:
+        UsageError: there is no record.
+    """
+    found = rows(load_all(measured, progress))
+    if not found:
+        raise UsageError(f"no record lies below {measured}")
+    of = _cells_by_table(registry)
+    every = [cell for each in of.values() for cell in each]
+    if strays := _answering_none(found, every):
+        progress.warn(f"on no page, because they answer no cell of a published table: {', '.join(strays)}")
+    told = {name: judged(standing(each, found, every), registry) for name, each in of.items()}
+    tables = {name: rows for name, rows in told.items() if rows}
     return "\n".join([INTRO, _summary(tables), *(_section(registry, name, told) for name, told in tables.items())])
 
 
@@ -65,14 +93,19 @@ def _summary(tables: Mapping[str, Sequence[Row]]) -> str:
     return tabulate(lines, SUMMED_UP, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
-def _by_table(registry: Registry, found: list[Row]) -> dict[str, list[Row]]:
-    """The rows of the cells of each table, without tables that only select from others."""
+def _cells_by_table(registry: Registry) -> dict[str, list[Cell]]:
+    """The cells of each table, without tables that only select from others."""
     claims = load(registry)
     tables = [table for name in registry.names("table") if not (table := find_table(registry, name)).selection]
-    of = {table.name: cells(table, claims) for table in tables}
-    every = [cell for each in of.values() for cell in each]
-    told = {name: judged(standing(each, found, every), registry) for name, each in of.items()}
-    return {name: rows for name, rows in told.items() if rows}
+    return {table.name: cells(table, claims) for table in tables}
+
+
+def _answering_none(found: Iterable[Row], every: Sequence[Cell]) -> list[str]:
+    """The runs of which no row has the place of a cell."""
+    answers: dict[str, bool] = {}
+    for row in found:
+        answers[row["run"]] = answers.get(row["run"], False) or any(cell.approached_by(row) for cell in every)
+    return [run for run, some in answers.items() if not some]
 
 
 def _section(registry: Registry, name: str, told: list[Row]) -> str:
@@ -81,4 +114,4 @@ def _section(registry: Registry, name: str, told: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(Registry(), Path(sys.argv[1])), end="")
+    main(command)

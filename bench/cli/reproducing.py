@@ -81,7 +81,7 @@ class Reproduction:
         if stopped:
             return 130
         if not found:
-            raise UsageError(f"no cell of {self.name} fits into {duration(self.within or 0)}")
+            raise self._none_fits()
         return 0 if all(row["status"] == "done" for row in found) and not self._lacks_named() else 1
 
     def _worked(self, found: list[Row], console: Console) -> bool:
@@ -163,6 +163,8 @@ class Reproduction:
                 found.extend(tried(executor, together(placed), self.registry, console))
             except Interrupted:
                 return 130
+            if not self._afforded(placed, found, console):
+                console.say(str(self._none_fits()))
         return shown(found, self.form)
 
     def recorded(self) -> int:
@@ -247,6 +249,9 @@ class Reproduction:
         options: dict[str, Any] = {"retry": self.retry, "timeout": self.timeout}
         return executor_of(self.request, self.registry, self.runs, console, together(placed), **options)
 
+    def _none_fits(self) -> UsageError:
+        return UsageError(f"no cell of {self.name} fits into {duration(self.within or 0)}")
+
     def _nothing(self) -> UsageError:
         return UsageError(f"no cell of {self.name} can be run here: {self.unreached[0]['reason']}")
 
@@ -296,7 +301,7 @@ class Reproduction:
             else:
                 self.unreached.append(unreachable(each.part, NO_TIME))
         if kept:
-            console.say(f"cells {', '.join(str(each.part.number) for each in kept)} fit into {duration(self.within)}")
+            console.say(f"within {duration(self.within)}: {cells_said([each.part.number for each in kept])}")
         self.within = left
         return kept
 

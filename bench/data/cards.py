@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bench.data.class_lists import KEY, with_listed
 from bench.errors import UsageError
@@ -15,8 +15,8 @@ from bench.storage.regular_files import LONGEST
 from bench.storage.users_toml import hint, read_fields, validated
 
 SplitName = Literal["train", "test"]
-Unit01 = Annotated[float, Field(ge=0, le=1)]
-Spread = Annotated[float, Field(ge=0.001, le=1)]  # of pixels in [0, 1]; a quarter of a gray level is no picture
+Unit01 = Annotated[float, Field(strict=True, ge=0, le=1)]
+Spread = Annotated[float, Field(strict=True, ge=0.001, le=1)]  # a quarter of a gray level is no picture
 Count = Annotated[int, Field(strict=True, ge=0, lt=10**15)]
 Pixels = Annotated[int, Field(strict=True, ge=1, le=4096)]  # a side; one image of more takes over 50 MB decoded
 
@@ -61,6 +61,13 @@ def _checksum(text: str) -> str:
 def _hex_digits() -> dict[str, int]:
     sizes = {name: hashlib.new(name).digest_size for name in hashlib.algorithms_guaranteed}
     return {name: 2 * size for name, size in sizes.items() if size}
+
+
+def _whole(number: object) -> object:
+    """Raises ValueError: true and 1.0 equal 1 and are none."""
+    if type(number) is not int:
+        raise ValueError("Input should be a valid integer")
+    return number
 
 
 def _folder_name(name: str) -> str:
@@ -121,7 +128,7 @@ class SplitCard(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    test: float = Field(gt=0, lt=1)
+    test: float = Field(strict=True, gt=0, lt=1)
     seed: int = Field(default=0, strict=True, ge=-(2**63), lt=2**63)
 
     def __str__(self) -> str:
@@ -183,7 +190,7 @@ class DatasetCard(BaseModel):
     title: str = ""
     resolution: Pixels
     resize: Pixels | None = None
-    channels: Literal[1, 3] = 3
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
     classes: Annotated[Count, Field(ge=2)] | None = None
     class_ids: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(default=None, min_length=2)
     class_names: dict[str, str] = Field(default_factory=dict)
@@ -217,7 +224,8 @@ class DatasetCard(BaseModel):
             raise ValueError(f"unknown normalisation {brief(name)}; choose from {known}, or give mean and std")
         mean, std = NORMALISATIONS[name]
         channels = fields.get("channels", 3)
-        repeats = channels if len(mean) == 1 and channels in (1, 3) else 1  # another number is refused by itself
+        counted = type(channels) is int and channels in (1, 3)  # anything else is refused by itself
+        repeats = channels if len(mean) == 1 and counted else 1
         return {**rest, "mean": mean * repeats, "std": std * repeats}
 
     @model_validator(mode="after")

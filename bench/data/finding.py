@@ -54,7 +54,7 @@ def find_source(registry: Registry, name_or_path: str, card: DatasetCard, root: 
     own = [Path(name_or_path).parent] if is_path(name_or_path) else []
     roots, looked_for = [*own, root], []
     for number, source_card in enumerate(card.sources):
-        reader = _reader(registry, card, number)
+        reader = reader_of(registry, card, number)
         with answers_of(registry, "reader", source_card.layout):
             for folder in roots:
                 if (source := _located(reader, card, source_card, folder.absolute())) is not None:
@@ -73,7 +73,7 @@ def fetchable(registry: Registry, card: DatasetCard) -> Sequence[Fetch]:
 
 def _fetches(registry: Registry, card: DatasetCard, number: int) -> Sequence[Fetch]:
     source = card.sources[number]
-    reader = _reader(registry, card, number)
+    reader = reader_of(registry, card, number)
     with answers_of(registry, "reader", source.layout):
         return reader.fetches(card, source)
 
@@ -81,14 +81,18 @@ def _fetches(registry: Registry, card: DatasetCard, number: int) -> Sequence[Fet
 def _advices(registry: Registry, card: DatasetCard, folders: Sequence[Path]) -> Iterator[str]:
     """What would have the files in a user's own folders read after all."""
     for number, source in enumerate(card.sources):
-        reader = _reader(registry, card, number)
+        reader = reader_of(registry, card, number)
         with answers_of(registry, "reader", source.layout):
             advices = [reader.advice(card, source, folder.absolute()) for folder in folders]
         yield from filter(None, advices)
 
 
-def _reader(registry: Registry, card: DatasetCard, number: int) -> Reader:
-    """The reader of the card's numbered source, its options checked."""
+def reader_of(registry: Registry, card: DatasetCard, number: int) -> Reader:
+    """The reader of the card's numbered source, its options checked.
+
+    Raises:
+        UsageError: an unknown layout, or an option that is none; one line that names the nearest.
+    """
     source = card.sources[number]
     if not registry.has("reader", source.layout):
         layouts = registry.names("reader")

@@ -74,7 +74,7 @@ def _configured(
         config=config.model_dump(mode="json"),
         recipe=recipe.name,
         source=recipe.source,
-        quick=recipe.taken(besides=tuple(changed)) if setting.budget == "quick" else (),
+        quick=recipe.taken() if setting.budget == "quick" else (),
         changed=changed,
         plugin=registered.plugin,
         plugin_version=registered.version,

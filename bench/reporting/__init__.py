@@ -60,7 +60,7 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for a table of speeds; take json or table")
+        raise self._without("a table of speeds", "table", "markdown", "latex", "html", "csv", "json", "svg")
 
     def render_ladder(self, rows: Sequence[Row], *, title: str, source: str) -> str:
         """A table of configurations, each one change from the last, as text ending in a newline.
@@ -71,7 +71,7 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for a ladder; take json or table")
+        raise self._without("a ladder", "table", "markdown", "latex", "html", "json")
 
     def render_reproduction(self, rows: Sequence[Row], *, title: str) -> str:
         """The cells of a published table and what was measured for them, as text ending in a newline.
@@ -87,7 +87,7 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for a published table; take json or table")
+        raise self._without("a published table", "table", "markdown", "latex", "html", "json")
 
     def render_pivot(self, rows: Sequence[Row], *, across: str) -> str:
         """Methods down, and "eval_backbone", "ipc" or "dataset" across (`bench.reporting.pivot`); ends in a newline.
@@ -95,7 +95,7 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for a pivot; take table, markdown or latex")
+        raise self._without("a pivot", "table", "markdown", "latex", "html", "svg")
 
     def render_scores(self, rows: Sequence[Row], *, claims: bool) -> str:
         """What rows of one cell say of each other (`bench.reporting.statistics.scores`); ends in a newline.
@@ -103,7 +103,7 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for scores; take table, markdown, latex, json or csv")
+        raise self._without("scores", "table", "markdown", "latex", "html", "json", "csv")
 
     def render_comparison(self, found: "Comparison", runs: Sequence["RunFolder"]) -> str:
         """Two runs beside each other, with what their folders hold: images, curves; ends in a newline.
@@ -111,7 +111,13 @@ class ReportFormat(ABC):
         Raises:
             UsageError: the format has no form for it.
         """
-        raise UsageError(f"the format {self.name!r} has no form for a comparison of two runs; take html")
+        raise self._without("a comparison of two runs", "html")
+
+    def _without(self, what: str, *forms: str) -> UsageError:
+        """That this one has no form for it, and which of the built-in formats have."""
+        *some, last = forms
+        listed = f"{', '.join(some)} or {last}" if some else last
+        return UsageError(f"the format {self.name!r} has no form for {what}; take {listed}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def heading(rows: Sequence[Row]) -> str:
     facts = [
         ", ".join(filter(None, [_dataset(rows), _classes(rows), "" if of_all("ipc") is None else amount(rows)])),
         condensed_with(rows, of_all("backbone")),
-        str(protocol) + (f" on {network}" if network else "") + _epochs(of_all("epochs")),
+        str(protocol) + (f" on {network}" if network else "") + epochs_fact(of_all("epochs")),
         label_facts(rows),
         "ZCA-whitened images" if of_all("preprocessing") == ZCA else "",
         f"{row['budget']} budget" + (", changed" if any(each.get("changed") for each in rows) else ""),
@@ -65,7 +65,8 @@ def label_facts(rows: Sequence[Row]) -> str:
     return f"{'soft' if kind == 'teacher' else kind} labels{whose}{accuracy}"
 
 
-def _epochs(count: int | None) -> str:
+def epochs_fact(count: int | None) -> str:
+    """As ", 300 epochs", or nothing where that is not known."""
     if count is None:
         return ""
     return f", {count} epoch" if count == 1 else f", {count} epochs"

@@ -14,6 +14,7 @@ from bench.storage.streams import one_line
 
 HASH = 6  # digits
 BEFORE = {"ipc": "ipc ", "eval_backbone": "on "}  # words before the values of fields
+MADE_IN = "made\nin"  # the column of the images' arithmetic
 SETS = ("method", "set")  # the columns of what is always said
 
 
@@ -80,4 +81,6 @@ def _told(title: str, text: str) -> str:
         return ""
     if title in ("seed", "run"):
         return f"{title} {text}"
+    if title == MADE_IN:
+        return f"made in {text}"
     return "unchanged" if title == "changed" and text == AS_THE_RECIPE else text

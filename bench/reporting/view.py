@@ -20,7 +20,7 @@ from bench.reporting.columns import (
 from bench.reporting.columns import Cell as Cell
 from bench.reporting.columns import inside as inside
 from bench.reporting.headings import ZCA, is_of_reference
-from bench.reporting.naming import Whom, table_name
+from bench.reporting.naming import MADE_IN, Whom, table_name
 from bench.reporting.remarks import (
     WITHIN_A_SET,
     machines,
@@ -208,7 +208,7 @@ def identity(rows: Sequence[Row]) -> Columns:
         if common(rows, name) is None:
             columns[name] = partial(text, name=name)
     if any(row.get("synthesis_precision") not in (None, row["precision"]) for row in rows):
-        columns["made\nin"] = _made_in
+        columns[MADE_IN] = _made_in
     if distinct := changes.DistinctChanges(rows):
         columns["changed"] = distinct.told
     found = frame(rows, columns)

@@ -141,7 +141,7 @@ class Score(FindingsPart):
     top1: Percent | None
     top5: Percent | None
     best_top1: Percent | None
-    epochs: Number
+    epochs: Annotated[float, Field(ge=0), AS_WRITTEN]
     seconds: Time
     workers: int = 1
     waited: Share | None = None

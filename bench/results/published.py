@@ -43,6 +43,7 @@ from bench.results.fields import FULL
 from bench.results.metrics import metric
 from bench.results.protocol_names import base_of, is_varied, name_of
 from bench.results.scores import IN_POINTS
+from bench.storage.names import brief, nearest
 from bench.storage.users_toml import read_toml
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Asked(BaseModel):
     model_config = STRICT
 
     method: str | None = None
-    ipc: int | None = Field(default=None, ge=1)
+    ipc: int | None = Field(default=None, strict=True, ge=1)
     backbone: str | None = None
     protocol: str | None = None
     set: tuple[str, ...] = ()
@@ -111,7 +112,7 @@ class PublishedTable(BaseModel):
     name: str
     title: str
     aside: tuple[str, ...] = ()
-    selection: bool = False
+    selection: bool = Field(default=False, strict=True)
     cells: tuple[Pick, ...] = Field(min_length=1)
     notes: tuple[Note, ...] = ()
 
@@ -152,7 +153,7 @@ class Cell:
         wanted = self.wanted
         asked = {(kind, str(getattr(wanted, field))) for field, kind in KINDS.items()}
         if lacking := sorted(pair for pair in asked if not registry.has(*pair)):
-            return f"there is {' and '.join(f'no {kind} {name!r}' for kind, name in lacking)}"
+            return f"there is {' and '.join(self._no(registry, *pair) for pair in lacking)}"
         if self.claim.metric in COSTS:
             return f"its number is a cost, {self.claim.metric}, and no accuracy"
         numbered = wanted.ipc.isascii() and wanted.ipc.isdigit() and int(wanted.ipc) > 0
@@ -160,7 +161,13 @@ class Cell:
             return f"it has no number of images per class but {wanted.ipc or 'none'!r}"
         if not self.protocol:
             return "it is not known how the students were trained"
-        return None if registry.has("protocol", self.protocol) else f"there is no protocol {self.protocol!r}"
+        known = registry.has("protocol", self.protocol)
+        return None if known else f"there is {self._no(registry, 'protocol', self.protocol)}"
+
+    def _no(self, registry: "Registry", kind: str, name: str) -> str:
+        """That there is none. A name that the table's author wrote may be misspelt; one of a claim is a paper's."""
+        match = nearest(name, registry.names(kind)) if name in (getattr(self.run, kind, None) or "").split() else None
+        return f"no {kind} {name!r}" + (f" (did you mean {match!r}?)" if match else "")
 
     @property
     def keys(self) -> list[Key]:
@@ -190,17 +197,21 @@ class Cell:
 
 
 def find_table(registry: "Registry", name: str) -> PublishedTable:
-    """The table of a name. Raises UsageError: nobody offers it, or its file is wrong."""
-    return read_toml(PublishedTable, Path(registry.load("table", name)), "published table")
+    """The table of a name. Raises UsageError: nobody offers it, or its file is wrong, or of another name."""
+    path = Path(registry.load("table", name))
+    found = read_toml(PublishedTable, path, "published table")
+    if found.name != name:
+        raise UsageError(f"published table {path}: its name is {brief(found.name)}, and it is offered as {name!r}")
+    return found
 
 
 def cells(table: PublishedTable, claims: Claims) -> list[Cell]:
-    """The cells of a table in its order.
+    """The cells of a table in its order; one that is picked twice stands at its first place.
 
     Raises:
         UsageError: the table asks for claims that nobody offers, or has a note on none of its cells.
     """
-    picked = [(claim, pick.run) for pick in table.cells for claim in _picked(table, pick, claims)]
+    picked = dict.fromkeys((claim, pick.run) for pick in table.cells for claim in _picked(table, pick, claims))
     for note in table.notes:
         if not any(note.takes(claim) for claim, _ in picked):
             raise UsageError(f"published table {table.name}: a note is on no cell: none has {note.words}")
@@ -213,8 +224,17 @@ def cells(table: PublishedTable, claims: Claims) -> list[Cell]:
 def _picked(table: PublishedTable, pick: Pick, claims: Claims) -> list[Claim]:
     found = [claim for claim in claims.all if pick.takes(claim)]
     if not found:
-        raise UsageError(f"published table {table.name}: no claim has {pick.words}")
+        raise UsageError(f"published table {table.name}: no claim has {pick.words}{_meant(pick, claims)}")
     return found
+
+
+def _meant(pick: Pick, claims: Claims) -> str:
+    """The nearest to the first of its values that no claim has at all."""
+    for name in PICKS:
+        given, known = getattr(pick, name), {getattr(claim, name) for claim in claims.all}
+        if given is not None and given not in known and (match := nearest(given, sorted(known))):
+            return f"; did you mean {match!r}?"
+    return ""
 
 
 def verdict(claim: Claim, row: Mapping[str, Any], apart: Sequence[str]) -> str:

@@ -137,10 +137,14 @@ def load_all(runs: Path, progress: Progress) -> Iterator[Record]:
 
 
 def with_folders(runs: Path, progress: Progress) -> Iterator[tuple[Path, Record]]:
-    """As `load_all`, each with its run's folder."""
+    """As `load_all`, each with its run's folder. Where two folders hold other records of one run, that is said."""
+    met: dict[str, Path] = {}
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else ():
         with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
             if (record := read_or_warn(folder, progress)) is not None:
+                first = met.setdefault(record.spec.name, folder)
+                if (first / RECORD).read_bytes() != (folder / RECORD).read_bytes():
+                    progress.warn(f"{first} and {folder} hold two records of {record.spec.name}; the second counts")
                 yield folder, record
 
 

@@ -31,7 +31,7 @@ def read_fields(path: Path, what: str) -> dict[str, Any]:
         UsageError: no such file, or not TOML; the line names `what` and the file.
     """
     try:
-        return tomllib.loads(read_regular(path, MOST).decode())
+        return tomllib.loads(read_regular(path, MOST).decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read: {why(error)}") from error
     except RecursionError:
@@ -55,7 +55,7 @@ def validated(model: type[M], fields: Mapping[str, Any], where: str) -> M:
 
 
 def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    field = ".".join(str(part) for part in problem["loc"])
+    field = ".".join(str(part) for part in problem["loc"] if part != "[key]")  # of a table of names
     if problem["type"] == "missing":
         return f"the field {field!r} is missing"
     if problem["type"] == "extra_forbidden":
@@ -66,7 +66,7 @@ def _explained(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - p
         return (
             f"field {field!r} has {problem['ctx']['actual_length']}, and needs {problem['ctx']['min_length']} at least"
         )
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     return f"field {field!r}: {message}, not {brief(problem['input'])}" if field else message
 
 

@@ -72,5 +72,5 @@ def test_json_has_every_row_with_its_rung(rung: Callable[..., Row]) -> None:
 
 
 def test_a_format_without_a_form_refuses() -> None:
-    with pytest.raises(UsageError, match="no form for a ladder; take json or table"):
+    with pytest.raises(UsageError, match="no form for a ladder; take table, markdown, latex, html or json"):
         CSV.render_ladder([], title="", source="")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from bench.cli.reproduced_page import page
+from bench.cli.reproduced_page import command, page
 from bench.extensions.registry import Registry
 from bench.planning.reproduction import foreseen
 from bench.progress import Silent
@@ -16,7 +17,7 @@ from bench.reporting.reproduction import beside, unreachable
 from bench.results import fields
 from bench.results.claims import Claims, load
 from bench.results.published import Cell, cells, find_table
-from bench.results.records import load_all
+from bench.results.records import load_all, read, write
 from bench.results.rows import rows
 from bench_reports.table import TABLE
 
@@ -139,7 +140,7 @@ def test_every_dataset_of_a_table_has_a_card(name: str, claims: Claims) -> None:
 
 def test_the_page_of_what_was_reproduced_is_current() -> None:
     """It is made by `python -m bench.cli.reproduced_page reports/bench_reports/measured > docs/reproduced.md`."""
-    assert (ROOT / "docs" / "reproduced.md").read_text() == page(REGISTRY, MEASURED)
+    assert (ROOT / "docs" / "reproduced.md").read_text() == page(REGISTRY, MEASURED, Silent())
 
 
 def test_every_record_that_is_kept_answers_a_cell_or_comes_close(claims: Claims) -> None:
@@ -204,9 +205,27 @@ def test_records_of_an_older_version_are_stale(claims: Claims) -> None:
 def test_what_is_stale_is_not_said_to_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (kept,) = MEASURED.glob("dm-cifar10-ipc10-*")
     shutil.copytree(kept, tmp_path / kept.name)
-    assert _verdicts(page(REGISTRY, tmp_path)) == [("within", "dm")]
+    assert _verdicts(page(REGISTRY, tmp_path, Silent())) == [("within", "dm")]
     monkeypatch.setattr(REGISTRY.load("method", "dm"), "version", 99)
-    assert _verdicts(page(REGISTRY, tmp_path)) == [("stale", "dm")]
+    assert _verdicts(page(REGISTRY, tmp_path, Silent())) == [("stale", "dm")]
+
+
+def test_the_command_names_records_that_answer_no_cell(tmp_path: Path) -> None:
+    (kept,) = MEASURED.glob("dm-cifar10-ipc10-*")
+    shutil.copytree(kept, tmp_path / kept.name)
+    other = read(kept)
+    other = replace(other, spec=replace(other.spec, ipc=7))
+    (tmp_path / other.spec.name).mkdir()
+    write(tmp_path / other.spec.name, other)
+    made = CliRunner().invoke(command, [str(tmp_path)])
+    assert made.exit_code == 0
+    assert f"they answer no cell of a published table: {other.spec.name}" in " ".join(made.stderr.split())
+    assert _verdicts(made.stdout) == [("within", "dm")]
+
+
+def test_the_command_makes_no_page_of_nothing(tmp_path: Path) -> None:
+    for folder, said in ((tmp_path, "no record lies below"), (tmp_path / "no", "there is no folder of runs")):
+        assert said in str(CliRunner().invoke(command, [str(folder)]).exception)
 
 
 def _verdicts(page: str) -> list[tuple[str, str]]:

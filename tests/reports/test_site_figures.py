@@ -99,7 +99,7 @@ def test_what_is_not_said_of_a_line_is_not_in_its_name(row: RowMaker, control: R
     """Images that were made in fp32 say so; those that were picked were made in nothing."""
     rows = [row(synthesis_precision="fp32"), control(), row(method="dm")]
     (costly,) = over_costs(rows, {})
-    assert {series.name for series in costly.legend} == {"sre2l fp32", "dm bf16", "random (control)"}
+    assert {series.name for series in costly.legend} == {"sre2l made in fp32", "dm made in bf16", "random (control)"}
 
 
 def test_a_method_has_one_look_in_all_figures_and_its_lines_marks_of_their_own(row: RowMaker) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import answer
+from PIL import Image
 
 from bench.cli import COMMANDS
 from bench.extensions.registry import KINDS, Registry
@@ -150,6 +151,40 @@ def test_doctor_works_where_torch_does_not(tmp_path: Path) -> None:
     assert "libcudart.so" in ended.stdout
     assert "torch: pip install --force-reinstall torch" in ended.stdout
     assert ended.stderr == ""
+
+
+def test_show_of_a_table_says_which_datasets_are_here(tmp_path: Path) -> None:
+    _, text, _ = answer("show", "rd3", "--data-root", str(tmp_path))
+    assert re.search(rf"\ncifar10 +not below {tmp_path} \(--data-root\); bench show cifar10 says what", text)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('like = "cifar"', "which is no dataset; did you mean 'cifar10'?"),
+        ('like = "cifar10"', "which has resolution 32, not 16"),
+    ],
+)
+def test_show_of_an_own_card_says_what_is_wrong_with_its_like(tmp_path: Path, line: str, said: str) -> None:
+    assert said in " ".join(answer("show", str(own_card(tmp_path, line)))[1].split())
+
+
+@pytest.mark.parametrize("option", ['tran = "x"', "train = 1"])
+def test_show_of_an_own_card_refuses_a_wrong_option_in_a_line(tmp_path: Path, option: str) -> None:
+    status, _, err = answer("show", str(own_card(tmp_path, "", option)))
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "sources.0.options" in err
+
+
+def own_card(folder: Path, line: str, option: str = "") -> Path:
+    """A card of two classes of one image each, which lie beside it."""
+    for name in ("train/daisy", "train/rose", "test/daisy", "test/rose"):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(folder / name / "a.png")
+    card = folder / "flowers.toml"
+    layout = f'[[sources]]\nlayout = "image-folder"\noptions = {{ {option} }}\n'
+    card.write_text(f'name = "flowers"\nresolution = 16\nnormalisation = "half"\n{line}\n{layout}')
+    return card
 
 
 def test_show_of_an_own_card(tmp_path: Path) -> None:

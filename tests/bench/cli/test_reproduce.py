@@ -120,6 +120,12 @@ def test_cells_that_do_not_fit_into_the_time_are_left_out(reproduce: Reproduce, 
     assert done.stderr.splitlines()[-1] == "bench: no cell of theirs fits into 1.0 s"
 
 
+def test_which_cells_fit_is_said_without_running_them(reproduce: Reproduce, place: Path) -> None:
+    asked = ("--cells", "1", "--dry-run", "--runs", str(place / "none"))
+    assert "within 60 min: cell 1\n" in reproduce("--within", "1h", *asked).stderr
+    assert "no cell of theirs fits into 1.0 s" in reproduce("--within", "1s", *asked).stderr
+
+
 def test_what_is_done_takes_no_time(reproduce: Reproduce, score: float) -> None:
     done = reproduce("--cells", "1", "--within", "1s", "--format", "json", value=score)
     assert cell(done)["verdict"] == "within"
@@ -333,7 +339,10 @@ def test_a_wrong_number_in_the_environment_is_not_waited_for(
         (("--cells", "x"), "--cells takes numbers and ranges such as 1,3-5, or all, not 'x'"),
         (("--recorded", "--dry-run"), "--recorded runs nothing: --dry-run does not go with it"),
         (("--recorded", "--set", "lr=1"), "--recorded runs nothing: --set does not go with it"),
-        (("--cells", "1", "--format", "svg"), "the format 'svg' has no form for a published table; take json or table"),
+        (
+            ("--cells", "1", "--format", "svg"),
+            "the format 'svg' has no form for a published table; take table, markdown, latex, html or json",
+        ),
         (("--cells", "1", "--set", "lr=1"), "--set lr: random takes no hyper-parameters"),
     ],
 )

@@ -199,4 +199,5 @@ def test_a_format_without_a_form_for_speeds_is_refused_before_any_work(
     asked = ("-m", "sre2l", "--backbone", "resnet18", "--format", "plain", "--plugin", "plain.py")
     status, out, err = speed(capsys, *asked)
     assert (status, out) == (2, "")
-    assert err == "bench: the format 'plain' has no form for a table of speeds; take json or table\n"
+    forms = "table, markdown, latex, html, csv, json or svg"
+    assert err == f"bench: the format 'plain' has no form for a table of speeds; take {forms}\n"

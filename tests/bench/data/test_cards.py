@@ -49,6 +49,12 @@ def test_half_fits_any_number_of_channels(tmp_path: Path) -> None:
         (("normalisation =", "normalization ="), ["unknown field 'normalization'", "'normalisation'"]),
         (('normalisation = "imagenet"', "std = [0.5]"), ["the field 'mean' is missing"]),
         (("[[", "channels = 1\n[["), ["mean and std need 1 values"]),
+        (("[[", "channels = 1.0\n[["), ["field 'channels'", "not 1.0"]),
+        (("[[", "channels = true\n[["), ["field 'channels'", "not True"]),
+        (('normalisation = "imagenet"', 'mean = ["0.5"]\nstd = [0.5]'), ["field 'mean.0'", "not '0.5'"]),
+        (('normalisation = "imagenet"', "mean = 0.5\nstd = [0.5]"), ["field 'mean': Input should be a list"]),
+        (("[[", "images = { trian = 3 }\n[["), ["field 'images.trian': Input should be 'train' or 'test'"]),
+        (("[[", 'split = { test = "0.2" }\n[['), ["field 'split.test'", "not '0.2'"]),
         (("[[", "resize = 8\n[["), ["resize 8 is smaller than resolution 16"]),
         (("[[", 'class_ids = ["a", "b", "a"]\n[['), ["one id twice"]),
         (("[[", 'classes = 3\nclass_ids = ["a", "b"]\n[['), ["classes says 3, class_ids has 2"]),
@@ -66,6 +72,10 @@ def test_a_wrong_card_is_one_clear_line(tmp_path: Path, change: tuple[str, str],
     assert "\n" not in message
     for part in [str(path), *expected]:
         assert part in message
+
+
+def test_editors_may_begin_a_file_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    assert read_card(_card(tmp_path, f"\ufeff{GOOD}")) == read_card(_card(tmp_path, GOOD))
 
 
 def test_no_card_at_all(tmp_path: Path) -> None:

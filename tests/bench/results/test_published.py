@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from benching import Bench
@@ -14,7 +15,7 @@ from bench.planning.reproduction import foreseen, requests
 from bench.recipes import Setting
 from bench.reporting.reproduction import beside, standing
 from bench.results.claims import COLUMNS, Claim, Claims, read
-from bench.results.published import Asked, Cell, Note, Pick, PublishedTable, cells, reasons, verdict
+from bench.results.published import Asked, Cell, Note, Pick, PublishedTable, cells, find_table, reasons, verdict
 from bench.storage.users_toml import read_toml
 
 CLAIM = Claim(
@@ -173,12 +174,33 @@ def test_a_change_that_alters_no_result_makes_no_other_cell() -> None:
 def test_cells_are_the_claims_picked_in_their_order() -> None:
     claims = Claims([CLAIM, replace(CLAIM, ipc="100"), replace(CLAIM, source="another", ipc="10")])
     found = cells(table(Pick(source="another"), Pick(source="a paper", ipc="100"), Pick(source="a paper")), claims)
-    assert [(each.number, each.claim.ipc) for each in found] == [(1, "10"), (2, "100"), (3, "50"), (4, "100")]
+    assert [(each.number, each.claim.ipc) for each in found] == [(1, "10"), (2, "100"), (3, "50")]
 
 
 def test_a_pick_that_finds_nothing_is_said() -> None:
     with pytest.raises(UsageError, match="published table a: no claim has source 'nobody', ipc '1'"):
         cells(table(Pick(source="nobody", ipc="1")), Claims([CLAIM]))
+
+
+def test_the_nearest_source_is_named() -> None:
+    with pytest.raises(UsageError, match=r"no claim has source 'a papr'; did you mean 'a paper'\?"):
+        cells(table(Pick(source="a papr")), Claims([CLAIM]))
+
+
+def test_of_what_is_not_here_the_nearest_is_named_where_the_table_says_it() -> None:
+    """What a paper calls its method is no misspelling of ours."""
+    misspelt = Cell(1, CLAIM, Asked(method="sre2", protocol="hrd"))
+    assert misspelt.why_not(Registry()) == "there is no method 'sre2' (did you mean 'sre2l'?)"
+    assert Cell(1, replace(CLAIM, method="sre2"), Asked()).why_not(Registry()) == "there is no method 'sre2'"
+    protocol = Cell(1, CLAIM, Asked(protocol="hrd"))
+    assert protocol.why_not(Registry()) == "there is no protocol 'hrd' (did you mean 'hard'?)"
+
+
+def test_a_table_is_called_as_it_is_offered(tmp_path: Path) -> None:
+    path = tmp_path / "table.toml"
+    path.write_text('name = "dc-table"\ntitle = "A"\n[[cells]]\nsource = "a paper"\n')
+    with pytest.raises(UsageError, match="its name is 'dc-table', and it is offered as 'theirs'"):
+        find_table(cast("Registry", Mock(load=lambda kind, name: path)), "theirs")
 
 
 def test_a_note_stands_beside_the_verdict_and_leaves_it() -> None:

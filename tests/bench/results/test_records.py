@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ears import Ear
 
 from bench.cli.filters import Conditions
 from bench.cli.outcomes import rows_of
@@ -93,6 +94,16 @@ def test_a_run_is_a_control_where_another_names_it_and_a_method_elsewhere(tmp_pa
         (drawn, "soft@1", False, None),
         (by_hand, "hard@1", False, drawn),
     ]
+
+
+def test_of_two_records_of_one_run_it_is_said_which_counts(tmp_path: Path) -> None:
+    ear = Ear()
+    for folder, status in (("a", "failed"), ("b", "done"), ("c", "failed")):
+        (tmp_path / folder).mkdir()
+        write_json(tmp_path / folder / "record.json", content(status=status))
+    assert len(list(records.load_all(tmp_path, ear))) == 3
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert ear.heard == [f"{a} and {b} hold two records of {sample_spec(0).name}; the second counts"]
 
 
 def test_the_order_in_which_changes_were_said_tells_no_rows_apart(tmp_path: Path) -> None:
