@@ -1,7 +1,7 @@
 """`bench run --dry-run` from request to table: what is left to do, and how long it would take."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,11 +44,18 @@ def foresee(request: Request, registry: Registry, runs: Path, form: str, *, time
     found: list[Forecast] = []
     with Console() as console:
         plan = planned(request, registry, runs, console, retry=False, timeout=timeout)
-        try:
-            found.extend(tried(plan.executor, plan.jobs, registry, console))
-        except Interrupted:
-            return 130
-    return shown(found, form)
+        stopped = filled(found, tried(plan.executor, plan.jobs, registry, console), console)
+    return shown(found, form, stopped=stopped)
+
+
+def filled(found: list[Forecast], some: Iterable[Forecast], console: Console) -> bool:
+    """Adds forecasts as they come; whether the user asked to stop."""
+    try:
+        found.extend(some)
+    except Interrupted:
+        console.say(f"stopped; what {len(found)} would take is known")
+        return True
+    return False
 
 
 def tried(executor: Executor, jobs: Sequence[Job], registry: Registry, console: Console) -> Iterator[Forecast]:
@@ -60,9 +67,12 @@ def tried(executor: Executor, jobs: Sequence[Job], registry: Registry, console: 
         yield forecast
 
 
-def shown(found: Sequence[Forecast], form: str) -> int:
-    """Prints what was found; returns the exit status."""
-    click.echo(json.dumps([each.to_json() for each in found], indent=2) if form == "json" else table(found))
+def shown(found: Sequence[Forecast], form: str, *, stopped: bool = False) -> int:
+    """Prints what was found, if anything was before the user `stopped` it; returns the exit status."""
+    if found or not stopped:
+        click.echo(json.dumps([each.to_json() for each in found], indent=2) if form == "json" else table(found))
+    if stopped:
+        return 130
     return 1 if any(each.status == "failed" for each in found) else 0
 
 

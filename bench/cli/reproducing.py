@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.cli.console import Console
 from bench.cli.folders import check_runs
-from bench.cli.forecasts import Counted, shown, table, tried
+from bench.cli.forecasts import Counted, filled, shown, table, tried
 from bench.cli.grid import check_folders, executor_of, printed, remark
 from bench.cli.outcomes import carried_out, rows_of
 from bench.data.fingerprints import Fingerprints
@@ -159,13 +159,10 @@ class Reproduction:
                 raise self._nothing()
             self._say_known(placed, console)
             executor = self._executor(placed, console)
-            try:
-                found.extend(tried(executor, together(placed), self.registry, console))
-            except Interrupted:
-                return 130
-            if not self._afforded(placed, found, console):
+            stopped = filled(found, tried(executor, together(placed), self.registry, console), console)
+            if not stopped and not self._afforded(placed, found, console):
                 console.say(str(self._none_fits()))
-        return shown(found, self.form)
+        return shown(found, self.form, stopped=stopped)
 
     def recorded(self) -> int:
         """Prints what the records say; returns the exit status.

@@ -20,7 +20,7 @@ MODULES = {
 
 TABLES = Path(__file__).parent / "tables"
 PUBLISHED = {
-    "cpu-cells": "CIFAR-10 cells of several papers that two cores reach",
+    "cpu-cells": "CIFAR-10 cells of several papers that two cores reach, in minutes (1, 2) to hours",
     "gpu-hour": "cells of several papers that an hour of a GPU is worth most for",
     "coresets-cifar10": "random images, herding and k-center on CIFAR-10",
     "random-pad": "random images as PAD evaluates them",
