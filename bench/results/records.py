@@ -143,9 +143,17 @@ def with_folders(runs: Path, progress: Progress) -> Iterator[tuple[Path, Record]
         with suppress(FileNotFoundError):  # a run that has begun, or a folder that is none
             if (record := read_or_warn(folder, progress)) is not None:
                 first = met.setdefault(record.spec.name, folder)
-                if (first / RECORD).read_bytes() != (folder / RECORD).read_bytes():
+                if first != folder and _differ(first / RECORD, folder / RECORD):
                     progress.warn(f"{first} and {folder} hold two records of {record.spec.name}; the second counts")
                 yield folder, record
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Whether two files hold other bytes; not of one that is gone by now."""
+    try:
+        return one.read_bytes() != other.read_bytes()
+    except OSError:
+        return False
 
 
 def unfinished(folder: Path) -> list[Path]:
