@@ -223,9 +223,7 @@ class DatasetCard(BaseModel):
             known = ", ".join(NORMALISATIONS)
             raise ValueError(f"unknown normalisation {brief(name)}; choose from {known}, or give mean and std")
         mean, std = NORMALISATIONS[name]
-        channels = fields.get("channels", 3)
-        counted = type(channels) is int and channels in (1, 3)  # anything else is refused by itself
-        repeats = channels if len(mean) == 1 and counted else 1
+        repeats = 3 if len(mean) == 1 and fields.get("channels", 3) == 3 else 1  # what is no count is refused by itself
         return {**rest, "mean": mean * repeats, "std": std * repeats}
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
             notes=(
                 LEGEND,
                 OVER_EITHER,
-                *([ONE_SET] if any(_score(row).mean is not None and not row.get("sets") for row in rows) else []),
+                *([ONE_SET] if any(map(_is_of_one_set, rows)) else []),
                 *in_company(rows, TIMED),
                 *map(one_line, [*_remarks(rows), *footnotes.lines()]),
             ),
@@ -115,6 +115,11 @@ def _scores(rows: Sequence[Row], footnotes: Footnotes) -> dict[str, Cell]:
 def _score(row: Row) -> Summary:
     """Of the metric that the published number is of."""
     return metric(row, row["cell"]["score"])
+
+
+def _is_of_one_set(row: Row) -> bool:
+    """Whether a deviation over trainings stands beside a published one."""
+    return _score(row).mean is not None and not row.get("sets") and row["cell"]["std"] is not None
 
 
 def _source(cell: Row) -> str:

@@ -100,13 +100,6 @@ def test_some_classes_of_imagenet_have_no_published_weights_and_are_squeezed() -
     assert "squeeze.epochs 90 -> 9" in some.taken() and "squeeze.epochs 90 -> 9" not in every.taken()
 
 
-def test_what_the_quick_budget_takes_of_a_key_is_said_where_a_user_changed_it_from_there() -> None:
-    quick = replace(setting("tiny-imagenet", 64), budget="quick")
-    choice = configure(Registry(), "sre2l", quick, ["recover.iterations=40"])
-    assert "recover.iterations 4000 -> 400" in choice.quick
-    assert choice.changed == {"recover.iterations": [400, 40]}
-
-
 def test_cifar10_follows_cifar100_and_says_that_it_is_ours() -> None:
     ten, hundred = (SRe2L.recipe(setting(name, 32)) for name in ("cifar10", "cifar100"))
     assert ten.values == hundred.values
