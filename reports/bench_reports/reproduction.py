@@ -63,14 +63,14 @@ def reproduction_views(rows: Sequence[Row], title: str) -> list[RankingView]:
 def _heading(rows: Sequence[Row], title: str) -> str:
     done = [row for row in rows if row["status"] == "done"]
     shared = [_said(name, str(common(rows, name)), done) for name in WHERE if common(rows, name) is not None]
-    labels = label_facts(done) if done else ""
     machines = dict.fromkeys(f"{machine(row)}, {row['precision']}" for row in done)
-    return SEPARATOR.join(filter(None, [title, *shared, labels, *machines]))
+    return SEPARATOR.join([title, *shared, *machines])
 
 
 def _said(name: str, value: str, done: Sequence[Row]) -> str:
     if name == "protocol":
-        return f"protocol {value}{epochs_fact(common(done, 'epochs') if done else None)}"
+        found = f"protocol {value}{epochs_fact(common(done, 'epochs') if done else None)}"
+        return SEPARATOR.join(filter(None, [found, label_facts(done) if done else ""]))
     return {"backbone": "condensed with ", "eval_backbone": "trained on it ", "seed": "seed "}.get(name, "") + value
 
 
